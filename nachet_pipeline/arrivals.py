@@ -1,0 +1,189 @@
+"""Which staged folders are due for a run: what the sensor asks at every tick.
+
+The decision rests on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A
+tick lists the top of each user's container, then only folders that are new, unfinished or due for another look.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.sessions import Owner, read_sessions
+from nachet_pipeline.contract.structure import Shape, take_inventory
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.uploads import (
+    Upload,
+    abandoned_uploads,
+    mark_checked,
+    mark_queued,
+    pending_folders,
+    see_upload,
+    settled_uploads,
+    uploads_with_receipt,
+)
+from nachet_pipeline.database.users import User, all_users
+from nachet_pipeline.importing import fail_upload, write_receipt
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.naming import receipt_blob
+from nachet_pipeline.storage.staged_folder import StagedFolder
+
+LOOKS_PER_TICK = 1_000
+"""Folders whose files are listed in one tick, at most: the next tick goes on."""
+
+SECOND_LOOKS_PER_USER = 20
+"""Folders that are done with, and looked at again in one tick in case they were corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a folder looked like.
+
+    Attributes:
+        digest: of names, sizes and versions.
+        files: number of files.
+        size: their bytes.
+        complete: whether it can be imported.
+        reason: why it can, or what it waits for.
+    """
+
+    digest: str
+    files: int
+    size: int
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A folder that is due for a run."""
+
+    upload: Upload
+    look: Look
+
+    @property
+    def key(self) -> str:
+        """Names this content of this upload at this attempt: a run that was asked for once is not asked for twice."""
+        return f"{self.upload.id}:{self.look.digest}:{self.upload.attempts}:{self.upload.run_id or ''}"
+
+
+def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime) -> Look:
+    """Look at a staged folder without reading more than its indexes.
+
+    It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
+    been quiet for long; what is missing then is an error to be told, not a reason to wait.
+    """
+    with Inventory() as inventory:
+        shape = take_inventory(folder, inventory)
+        files, size = inventory.total()
+        complete, reason = _completeness(folder, inventory, shape, settings, now)
+        return Look(inventory.digest(), files, size, complete, reason)
+
+
+def _completeness(
+    folder: StagedFolder, inventory: Inventory, shape: Shape | None, settings: ImportSettings, now: datetime
+) -> tuple[bool, str]:
+    newest = inventory.newest()
+    if newest is None:
+        return False, "it is empty"
+    if next(inventory.files(FileKind.MARKER), None):
+        return True, "it is marked as complete"
+    still = now - newest
+    if still >= timedelta(seconds=settings.quiet_seconds):
+        return True, f"nothing in it changed for {settings.quiet_seconds} s"
+    if still < timedelta(seconds=settings.settle_seconds):
+        return False, "it is changing"
+    try:
+        _, sessions = read_sessions(folder, inventory, shape)
+    except FileChangedError:
+        return False, "it is changing"
+    for session in sessions:
+        declared = session.number("imageData.numberOfImages")
+        if declared is None:
+            return False, f"{session.path or 'it'} does not declare its number of pictures"
+        if session.pictures < declared:
+            return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
+    return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
+
+
+def due_uploads(
+    database: Database, blobs: BlobStorage, settings: ImportSettings, now: datetime | None = None
+) -> Iterator[Arrival]:
+    """The folders that are due for a run, user by user.
+
+    On the way, receipts that are missing beside their folders are written again.
+
+    Raises:
+        StorageError: storage does not answer.
+        DatabaseError: the database does not answer.
+    """
+    moment = now or datetime.now(UTC)
+    looks = 0
+    with database.connection() as connection:
+        users = list(all_users(connection))
+    for user in users:
+        owner = Owner(user.id, user.email)
+        top = blobs.top_level(user.upload_container)
+        beside = {blob.name for blob in top.blobs}
+        _restore_receipts(database, blobs, user, [name for name in top.folders if receipt_blob(name) not in beside])
+        with database.connection() as connection:
+            pending = pending_folders(connection, user.id, top.folders)
+            staged = set(top.folders)
+            again = [
+                upload
+                for upload in settled_uploads(connection, user.id, limit=SECOND_LOOKS_PER_USER)
+                if upload.folder in staged
+            ]
+        unchanged = []
+        for name, known in (*pending.items(), *((upload.folder, upload) for upload in again)):
+            if looks >= LOOKS_PER_TICK:
+                break
+            looks += 1
+            look = look_at(StagedFolder(blobs, user.upload_container, name), settings, moment)
+            with database.connection() as connection:
+                upload = known or see_upload(connection, owner, name)
+            settled = upload.state in {State.IMPORTED, State.REFUSED} or (name not in pending)
+            if look.complete and not (settled and look.digest == upload.staged_digest):
+                yield Arrival(upload, look)
+            else:
+                unchanged.append(upload.id)
+        with database.connection() as connection:
+            mark_checked(connection, unchanged)
+
+
+def _restore_receipts(database: Database, blobs: BlobStorage, user: User, folders: Sequence[str]) -> None:
+    with database.connection() as connection:
+        uploads = uploads_with_receipt(connection, user.id, folders)
+    for upload in uploads:
+        if upload.receipt:
+            write_receipt(blobs, upload, upload.receipt)
+
+
+def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
+    """Note that one run is asked for these uploads.
+
+    Returns:
+        The key of the request: the same uploads with the same content have the same.
+    """
+    batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()
+    with database.connection() as connection:
+        for arrival in arrivals:
+            mark_queued(connection, arrival.upload.id, batch, arrival.look.digest)
+    return batch
+
+
+def fail_abandoned(database: Database, blobs: BlobStorage) -> list[Upload]:
+    """Write the receipts of uploads whose process died, so that they are tried again.
+
+    Returns:
+        Those uploads.
+    """
+    with database.connection() as connection:
+        abandoned = abandoned_uploads(connection)
+    for upload in abandoned:
+        fail_upload(database, blobs, upload, "the process that imported it ended before it was done")
+    return abandoned

@@ -1,0 +1,195 @@
+"""`validated_manifest`, `stored_pictures`, `picture_metadata`: one step that imports the run's uploads in turn.
+
+One multi-asset instead of three, because a run over several partitions of ordinary assets marks them all alike: this
+step yields its events for each upload, so that a refused one shows as failed and its neighbours as materialized.
+"""
+
+import time
+from collections.abc import Iterator
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetSpec,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    ResourceParam,
+    TableRecord,
+    multi_asset,
+)
+
+from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.assets.report_metadata import manifest_metadata, partition_page, upload_metadata
+from nachet_pipeline.checks.folder_contract import IMPORTED_CHECK, check_specs, contract_evaluations, evaluated
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.database.seeds import registered_seeds
+from nachet_pipeline.importing import Importer, ImportOutcome, Progress, decoding_settings
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.naming import upload_of_partition
+
+Event = AssetMaterialization | AssetCheckEvaluation
+_STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
+_PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
+_SECONDS_BETWEEN_LOGS = 10
+
+
+def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
+    return AssetSpec(
+        name,
+        deps=deps,
+        skippable=True,
+        partitions_def=uploads,
+        group_name="uploads",
+        kinds=kinds,
+        owners=["team:ai-lab"],
+        description=description,
+    )
+
+
+@multi_asset(
+    name="import_upload",
+    specs=[
+        _spec(
+            "validated_manifest",
+            ["staged_upload", "registered_seeds"],
+            {"python"},
+            "What the upload will import: every file with its checksum, every value with its origin, every identifier;"
+            " and the report of the folder contract's checks. Valid or not, it is made.",
+        ),
+        _spec(
+            "stored_pictures",
+            ["validated_manifest"],
+            {"azure"},
+            "The upload's pictures in their user's container, byte for byte. A refused upload stores none.",
+        ),
+        _spec(
+            "picture_metadata",
+            ["stored_pictures"],
+            {"postgres"},
+            "The upload's rows: picture sets, pictures and the seeds they show, written in one transaction.",
+        ),
+    ],
+    check_specs=check_specs,
+    can_subset=True,
+    backfill_policy=BackfillPolicy.single_run(),
+)
+def import_upload(
+    context: AssetExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    import_settings: ResourceParam[ImportSettings],
+) -> Iterator[Event]:
+    """Validate, store and record each upload of the run, whatever becomes of the others."""
+    partitions = list(context.partition_keys)
+    not_imported: list[str] = []
+    with (
+        database.open() as db,
+        blob_storage.open() as blobs,
+        DecodingPool(decoding_settings(import_settings)) as pool,
+    ):
+        with db.connection() as connection:
+            registry = registered_seeds(connection)
+        importer = Importer(db, blobs, pool, registry, import_settings, context.run_id)
+        for number, partition in enumerate(partitions, start=1):
+            context.log.info("%d of %d: %s", number, len(partitions), partition)
+            importer.progress = _progress(context, partition)
+            try:
+                outcome = importer.import_upload(upload_of_partition(partition))
+            except Exception as error:  # an error of ours in one upload must not take its neighbours with it
+                context.log.exception("%s failed unexpectedly", partition)
+                not_imported.append(partition)
+                yield _imported_check(partition, passed=False, reason=f"{type(error).__name__}: {error}")
+                continue
+            if outcome.receipt.state is not State.IMPORTED:
+                not_imported.append(partition)
+            yield from _events(context, partition, outcome)
+    if not_imported:
+        links = "\n".join(f"- [{key}]({partition_page('validated_manifest', key)})" for key in not_imported[:100])
+        raise Failure(
+            f"{len(not_imported)} of {len(partitions)} uploads were not imported",
+            metadata={"not_imported": MetadataValue.md(links)},
+            allow_retries=False,
+        )
+
+
+def _progress(context: AssetExecutionContext, partition: str) -> Progress:
+    last = time.monotonic()
+
+    def tell(step: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
+            last = time.monotonic()
+            context.log.info("%s: %s, %d of %d pictures", partition, step, done, total)
+
+    return tell
+
+
+def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutcome) -> Iterator[Event]:
+    receipt, validation = outcome.receipt, outcome.validation
+    if validation:
+        metadata = manifest_metadata(validation)
+        metadata["seconds"] = round(outcome.seconds.get("validate", 0), 3)
+        yield AssetMaterialization(_MANIFEST, partition=partition, metadata=metadata)
+        yield from contract_evaluations(partition, validation.report, evaluated(context.instance, partition))
+    if outcome.stored and outcome.rows:
+        seconds = outcome.seconds.get("store", 0)
+        yield AssetMaterialization(
+            _PICTURES,
+            partition=partition,
+            metadata={
+                "pictures": outcome.stored.pictures,
+                "bytes": outcome.stored.size,
+                "new": outcome.stored.new,
+                "container": MetadataValue.text(receipt.container or ""),
+                "seconds": round(seconds, 3),
+                "pictures_per_second": round(outcome.stored.pictures / seconds, 1) if seconds else 0.0,
+            },
+        )
+        yield AssetMaterialization(
+            _METADATA,
+            partition=partition,
+            metadata={
+                "picture_sets": MetadataValue.table(
+                    [
+                        TableRecord(
+                            {
+                                "id": str(item.id),
+                                "session": item.session,
+                                "scientificName": item.seed,
+                                "pictures": item.pictures,
+                                "bytes": item.size,
+                            }
+                        )
+                        for item in receipt.picture_sets[:100]
+                    ]
+                ),
+                "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
+                "pictures": receipt.pictures,
+                "seconds": round(outcome.seconds.get("record", 0), 3),
+            },
+        )
+    yield AssetMaterialization(
+        _STAGED, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
+    )
+    errors = ", ".join(f"{code} ({count})" for code, count in (receipt.report.codes if receipt.report else {}).items())
+    yield _imported_check(
+        partition, passed=receipt.state is State.IMPORTED, reason=receipt.failure or f"{receipt.state}: {errors}"
+    )
+
+
+def _imported_check(partition: str, *, passed: bool, reason: str) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=_METADATA,
+        check_name=IMPORTED_CHECK,
+        passed=passed,
+        partition=partition,
+        blocking=True,
+        description=None if passed else reason,
+        metadata={"report": MetadataValue.md(f"[report]({partition_page('validated_manifest', partition)})")},
+    )

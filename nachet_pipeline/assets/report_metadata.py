@@ -1,0 +1,85 @@
+"""How receipts, reports and pictures are shown in the metadata of events."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
+
+from nachet_pipeline.contract.findings import Finding, Severity
+from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.validation import Validation
+from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
+
+_ROWS = 100
+_SCHEMA = TableSchema(
+    columns=[TableColumn(name) for name in ("severity", "code", "where", "field", "expected", "found", "suggestion")]
+)
+
+
+def findings_table(findings: Sequence[Finding]) -> TableMetadataValue:
+    """Findings as a table, errors first, a hundred at most."""
+    return MetadataValue.table(
+        [
+            TableRecord(
+                {
+                    "severity": finding.severity.value,
+                    "code": finding.code,
+                    "where": finding.place,
+                    "field": finding.field or "",
+                    "expected": finding.expected or finding.kind.message["en"],
+                    "found": finding.found or "",
+                    "suggestion": finding.suggestion or finding.kind.remedy["en"],
+                }
+            )
+            for finding in findings[:_ROWS]
+        ],
+        schema=_SCHEMA,
+    )
+
+
+def partition_page(asset: str, partition: str) -> str:
+    """Address, within the UI, of what an asset says of one upload."""
+    return f"/assets/{asset}?view=partitions&partition={quote(partition, safe='')}"
+
+
+def manifest_metadata(validation: Validation) -> dict[str, Any]:
+    """What the UI shows of a manifest."""
+    report = validation.report
+    species = sorted({session.seed.scientific_name for session in validation.sessions if session.seed})
+    metadata: dict[str, Any] = {
+        "importable": MetadataValue.bool(report.importable),
+        "pictures": validation.pictures,
+        "bytes": validation.size,
+        "sessions": len(validation.sessions),
+        "species": MetadataValue.text(", ".join(species) or "none recognised"),
+        "errors": report.counts[Severity.ERROR],
+        "warnings": report.counts[Severity.WARNING],
+        "content_digest": MetadataValue.text(validation.content_digest),
+    }
+    if report.findings:
+        metadata["findings"] = findings_table(report.findings)
+    sheet = contact_sheet(list(validation.thumbnails.values()))
+    if sheet:
+        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, "pictures of the upload"))
+    return metadata
+
+
+def upload_metadata(receipt: Receipt) -> dict[str, Any]:
+    """What the UI shows of an upload after its import."""
+    metadata: dict[str, Any] = {
+        "state": MetadataValue.text(receipt.state.value),
+        "owner": MetadataValue.text(receipt.owner),
+        "folder": MetadataValue.text(receipt.folder),
+        "upload": MetadataValue.text(str(receipt.upload)),
+        "pictures": receipt.pictures,
+        "bytes": receipt.size,
+        "manifest": MetadataValue.md(
+            f"[manifest and checks]({partition_page('validated_manifest', receipt.partition)})"
+        ),
+    }
+    if receipt.failure:
+        metadata["failure"] = MetadataValue.text(receipt.failure)
+    if receipt.report and receipt.report.findings:
+        metadata["findings"] = findings_table(receipt.report.findings)
+    return metadata

@@ -1,0 +1,36 @@
+"""`training_set`: what a trainer reads, made from all imported pictures."""
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, TableRecord, asset
+
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+
+
+@asset(deps=["picture_metadata"], group_name="training", kinds={"parquet", "azure"}, owners=["team:ai-lab"])
+def training_set(
+    context: AssetExecutionContext, database: DatabaseResource, blob_storage: BlobStorageResource
+) -> MaterializeResult[None]:
+    """The manifest of all imported pictures: address, checksum, species, and a split that keeps sessions whole."""
+    from nachet_pipeline.training.manifest import build_training_set  # noqa: PLC0415 (imports pyarrow)
+
+    with database.open() as db, blob_storage.open() as blobs:
+        built = build_training_set(db, blobs)
+    context.log.info("%s/%s: %d pictures", built.container, built.blob, built.pictures)
+    records = [
+        TableRecord(
+            {"scientificName": name, **{split: splits.get(split, 0) for split in ("train", "validation", "test")}}
+        )
+        for name, splits in built.classes.items()
+    ]
+    return MaterializeResult(
+        metadata={
+            "pictures": built.pictures,
+            "classes": len(built.classes),
+            "pictures_by_class": MetadataValue.table(records)
+            if records
+            else MetadataValue.text("no picture is imported yet"),
+            "digest": MetadataValue.text(built.digest),
+            "manifest": MetadataValue.text(f"{built.container}/{built.blob}"),
+            "new": MetadataValue.bool(built.new),
+        }
+    )

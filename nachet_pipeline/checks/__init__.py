@@ -1,0 +1,1 @@
+"""The asset checks: the folder contract, check by check."""

@@ -1,0 +1,91 @@
+"""The checks of the folder contract, on `validated_manifest`, one evaluation for each upload."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterInstance,
+    MetadataValue,
+)
+
+# Dagster does not export the one class that ties an evaluation to a partition's materialization; without it the
+# check's Partitions tab shows every upload as missing.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.assets.report_metadata import findings_table
+from nachet_pipeline.contract.findings import CHECKS, Check
+from nachet_pipeline.contract.report import Report
+
+IMPORTED_CHECK = "imported"
+_MANIFEST = AssetKey("validated_manifest")
+log = logging.getLogger(__name__)
+
+
+def _specs() -> list[AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # Partitioned checks are a preview in Dagster; they are what shows each upload's verdict on its own.
+        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
+        contract = [
+            AssetCheckSpec(
+                check.value, asset="validated_manifest", description=text, blocking=True, partitions_def=uploads
+            )
+            for check, text in CHECKS.items()
+        ]
+        imported = AssetCheckSpec(
+            IMPORTED_CHECK,
+            asset="picture_metadata",
+            description="The upload was imported; if not, this says why.",
+            blocking=True,
+            partitions_def=uploads,
+        )
+    return [*contract, imported]
+
+
+check_specs = _specs()
+
+
+def evaluated(instance: DagsterInstance, partition: str) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """The latest manifest of an upload: what its checks are evaluated on."""
+    records = instance.fetch_materializations(
+        AssetRecordsFilter(asset_key=_MANIFEST, asset_partitions=[partition]), limit=1
+    ).records
+    if not records:
+        log.warning("the manifest of %s was not found in the event log", partition)
+        return None
+    found = records[0]
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp
+    )
+
+
+def contract_evaluations(
+    partition: str, report: Report, target: AssetCheckEvaluationTargetMaterializationData | None
+) -> Iterator[AssetCheckEvaluation]:
+    """The verdict of every check on one upload."""
+    for check in Check:
+        errors = report.errors_of(check)
+        findings = report.findings_of(check)
+        yield AssetCheckEvaluation(
+            asset_key=_MANIFEST,
+            check_name=check.value,
+            passed=not errors,
+            partition=partition,
+            blocking=True,
+            severity=AssetCheckSeverity.ERROR,
+            description=", ".join(f"{code} ({count})" for code, count in errors.items()) or None,
+            metadata={
+                "errors": sum(errors.values()),
+                **({"findings": findings_table(findings)} if findings else {}),
+                "rule_set_version": MetadataValue.text(report.rule_set_version),
+            },
+            target_materialization_data=target,
+        )

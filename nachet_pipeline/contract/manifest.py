@@ -1,0 +1,129 @@
+"""The manifest: the immutable statement of what an upload will import, session by session."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from nachet_pipeline.contract.findings import RULE_SET_VERSION
+from nachet_pipeline.contract.inventory import Inventory, PictureRecord
+from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.sessions import Owner, Session, seed_of
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.storage.naming import picture_id, picture_set_id
+
+MANIFEST_VERSION = "1"
+
+
+class ManifestSession(BaseModel):
+    """What a manifest says of one session.
+
+    Attributes:
+        path: its folder, relative to the upload; empty if the upload is the session.
+        name: the folder's name.
+        digest: SHA-256 over the names and checksums of its pictures.
+        picture_set_id: the picture set it becomes; None where no owner is known.
+        pictures: number of pictures.
+        size: their bytes.
+        seed: the registered seed it shows, None if that is not known.
+        values: its metadata, inherited and own, each with its origin.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    name: str
+    digest: str
+    picture_set_id: UUID | None
+    pictures: int
+    size: int
+    seed: Seed | None
+    values: dict[str, Value]
+
+
+def picture_name(record: PictureRecord) -> str:
+    """A picture's name within its session."""
+    return PurePosixPath(record.path).name
+
+
+def session_digest(path: str, pictures: Iterator[PictureRecord]) -> str:
+    """What makes a session the same session: its place in the upload, and its pictures' names and bytes.
+
+    Metadata is not part of it, so that a corrected index.yaml corrects the picture set instead of storing the same
+    photographs once more with another label.
+    """
+    digest = hashlib.sha256(json.dumps(path).encode())
+    for picture in pictures:
+        digest.update(json.dumps([picture_name(picture), picture.sha256]).encode())
+    return digest.hexdigest()
+
+
+def describe_sessions(
+    inventory: Inventory, sessions: list[Session], registry: SeedRegistry, owner: Owner | None
+) -> list[ManifestSession]:
+    """The sessions of an upload as its manifest states them."""
+    described = []
+    for session in sessions:
+        digest = session_digest(session.path, inventory.pictures(session.path))
+        pictures, size = inventory.picture_totals(session.path)
+        described.append(
+            ManifestSession(
+                path=session.path,
+                name=session.name,
+                digest=digest,
+                picture_set_id=picture_set_id(owner.id, digest) if owner else None,
+                pictures=pictures,
+                size=size,
+                seed=seed_of(session.values, registry),
+                values=session.values,
+            )
+        )
+    return described
+
+
+def content_digest(sessions: list[ManifestSession]) -> str:
+    """SHA-256 over the digests of an upload's sessions."""
+    return hashlib.sha256("\n".join(session.digest for session in sessions).encode()).hexdigest()
+
+
+def _origin(value: Value) -> dict[str, Any]:
+    return {"value": value.value, "source": value.source, "line": value.line}
+
+
+def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[str]:
+    """A session's manifest as JSON objects, one a line: the session, then each picture with its identifier."""
+    head = {
+        "record": "picture_set",
+        "manifest_version": MANIFEST_VERSION,
+        "rule_set_version": RULE_SET_VERSION,
+        **session.model_dump(mode="json", exclude={"values"}),
+        "values": {name: _origin(value) for name, value in sorted(session.values.items())},
+    }
+    yield json.dumps(head, ensure_ascii=False)
+    for picture in inventory.pictures(session.path):
+        identifier = (
+            picture_id(session.picture_set_id, picture_name(picture), picture.sha256)
+            if session.picture_set_id
+            else None
+        )
+        yield json.dumps(
+            {
+                "record": "picture",
+                "id": str(identifier) if identifier else None,
+                "path": picture.path,
+                "size": picture.size,
+                "sha256": picture.sha256,
+                "format": picture.picture_format,
+                "width": picture.width,
+                "height": picture.height,
+                "mode": picture.mode,
+                "resolution": picture.resolution,
+                "seed_id": str(picture.seed_id) if picture.seed_id else None,
+                "values": {name: _origin(value) for name, value in sorted(picture.values.items())},
+            },
+            ensure_ascii=False,
+        )

@@ -1,0 +1,91 @@
+"""The receipt: what the uploader and the backend read about an upload."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from nachet_pipeline.contract.report import Report
+
+RECEIPT_VERSION = "1"
+
+
+class State(StrEnum):
+    """Where an upload stands."""
+
+    STAGED = "staged"
+    """It is there, but not complete yet."""
+    QUEUED = "queued"
+    """It is complete, and a run has been asked for."""
+    IMPORTING = "importing"
+    """A run works on it."""
+    IMPORTED = "imported"
+    """Its pictures are stored."""
+    REFUSED = "refused"
+    """It broke the contract; the report says where. It stays staged until it is corrected."""
+    FAILED = "failed"
+    """Something else went wrong; it stays staged and is tried again."""
+
+
+class ReceivedPictureSet(BaseModel):
+    """A picture set that an upload became.
+
+    Attributes:
+        id: its identifier, which is also the folder of its pictures in the user's container.
+        session: path of its session within the upload.
+        seed: scientific name of what it shows.
+        pictures: number of pictures.
+        size: their bytes.
+        manifest: blob that lists every picture with its identifier, in the user's container.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    session: str
+    seed: str
+    pictures: int
+    size: int
+    manifest: str
+
+
+class Receipt(BaseModel):
+    """The state of an upload and how it came to it.
+
+    Attributes:
+        upload: the upload's identifier.
+        partition: its partition in Dagster.
+        owner: e-mail address of the user.
+        folder: the staged folder's name.
+        state: where it stands.
+        run_id: the Dagster run that worked on it last.
+        started_at: when that run began with it.
+        finished_at: when that run was done with it.
+        content_digest: SHA-256 of what was validated.
+        pictures: number of pictures.
+        size: their bytes.
+        container: where the pictures are, once they are imported.
+        picture_sets: what the upload became.
+        report: the findings; None if validation did not come to an end.
+        failure: why it failed, if it did.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    receipt_version: str = RECEIPT_VERSION
+    upload: UUID
+    partition: str
+    owner: str
+    folder: str
+    state: State
+    run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    content_digest: str | None = None
+    pictures: int = 0
+    size: int = 0
+    container: str | None = None
+    picture_sets: list[ReceivedPictureSet] = []
+    report: Report | None = None
+    failure: str | None = None

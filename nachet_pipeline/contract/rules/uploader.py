@@ -1,0 +1,27 @@
+"""The uploader is registered and owns the container that the folder lies in."""
+
+from collections.abc import Iterator
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.sessions import Context
+
+_FIELD = "clientData.clientEmail"
+
+
+def registered_uploader(context: Context) -> Iterator[Finding]:
+    """Indexes that name somebody else than the owner of the container."""
+    if context.owner is None:
+        return
+    files = [context.project, *(session.index for session in context.sessions)]
+    for file in files:
+        named = file.values.get(_FIELD) if file else None
+        if named and named.value != context.owner.email:
+            yield Finding(
+                code="not-the-owner",
+                path=named.source,
+                field=_FIELD,
+                line=named.line,
+                column=named.column,
+                expected=context.owner.email,
+                found=str(named.value),
+            )

@@ -1,0 +1,155 @@
+"""The sessions of an upload: their indexes read, their values inherited, their seeds recognised."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from nachet_pipeline.contract.folder import Folder
+from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.metadata import (
+    MetadataFile,
+    ProjectIndex,
+    SessionIndex,
+    Value,
+    inherit,
+    read_metadata,
+)
+from nachet_pipeline.contract.structure import Shape
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose container an upload lies in.
+
+    Attributes:
+        id: the user's identifier.
+        email: the user's normalised e-mail address.
+    """
+
+    id: UUID
+    email: str
+
+
+@dataclass(slots=True)
+class Session:
+    """One session of an upload.
+
+    Attributes:
+        path: its folder, relative to the upload; empty if the upload is the session.
+        index: its index.yaml, None if it has none.
+        values: its metadata, inherited and own, by field.
+        pictures: how many picture files it holds.
+    """
+
+    path: str
+    index: MetadataFile | None
+    values: dict[str, Value]
+    pictures: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder; empty if the upload is the session."""
+        return self.path.rpartition("/")[2]
+
+    def number(self, name: str) -> int | None:
+        """A field's whole number, None if it is not given."""
+        value = self.values.get(name)
+        return int(value.value) if value else None
+
+
+@dataclass(slots=True)
+class Context:
+    """What the rules look at.
+
+    Attributes:
+        inventory: files and pictures.
+        shape: the folder's shape, None if it has neither.
+        project: the project's index.yaml, None if it has none.
+        sessions: the upload's sessions, sorted by path.
+        registry: the registered seeds.
+        owner: whose container the upload lies in, None when a folder is validated without one.
+    """
+
+    inventory: Inventory
+    shape: Shape | None
+    project: MetadataFile | None
+    sessions: list[Session]
+    registry: SeedRegistry
+    owner: Owner | None = None
+
+
+def read_sessions(
+    folder: Folder, inventory: Inventory, shape: Shape | None
+) -> tuple[MetadataFile | None, list[Session]]:
+    """Read a folder's indexes.
+
+    Returns:
+        The project's index, None if there is none, and the sessions.
+
+    Raises:
+        FileChangedError: an index changed since the inventory was taken.
+    """
+    if shape is None:
+        return None, []
+    project = None
+    for entry in inventory.files(FileKind.PROJECT_INDEX):
+        project = read_metadata(folder.read(entry.file), entry.file.path, ProjectIndex)
+    sessions = []
+    for path in inventory.sessions():
+        index = None
+        for entry in inventory.files(FileKind.SESSION_INDEX, path):
+            index = read_metadata(folder.read(entry.file), entry.file.path, SessionIndex)
+        values = inherit(project.values if project else {}, index.values if index else {})
+        sessions.append(Session(path, index, values, inventory.count(FileKind.PICTURE, path)))
+    return project, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class SeedName:
+    """How a seed was named.
+
+    Attributes:
+        field: the key that names it best.
+        text: what was written there, in full.
+        value: the value and its place.
+    """
+
+    field: str
+    text: str
+    value: Value
+
+
+def seed_names(values: dict[str, Value]) -> list[SeedName]:
+    """Every way in which a seed is named by these values: by id, by full name, by genus and species."""
+    names = [
+        SeedName(name, str(value.value), value)
+        for name in ("seedData.seedID", "seedData.seedName")
+        if (value := values.get(name))
+    ]
+    genus, species = values.get("seedData.seedGenus"), values.get("seedData.seedSpecies")
+    if species and (genus or " " in str(species.value).strip()):
+        epithet = str(species.value)
+        # Some write the full name as the species, with or without the genus beside it.
+        full = epithet if " " in epithet.strip() or genus is None else f"{genus.value} {epithet}"
+        names.append(SeedName("seedData.seedSpecies", full, species))
+    return names
+
+
+def recognise_seeds(values: dict[str, Value], registry: SeedRegistry) -> list[tuple[SeedName, Seed | None]]:
+    """Each way in which a seed is named, with the registered seed it means, None if there is none.
+
+    A `seedID` that is not registered is passed over where the seed is also named in words: earlier forms wrote
+    numbers there that mean nothing to the registry.
+    """
+    found = [
+        (name, registry.with_id(name.text) if name.field == "seedData.seedID" else registry.named(name.text))
+        for name in seed_names(values)
+    ]
+    in_words = any(name.field != "seedData.seedID" for name, _ in found)
+    return [(name, seed) for name, seed in found if seed or name.field != "seedData.seedID" or not in_words]
+
+
+def seed_of(values: dict[str, Value], registry: SeedRegistry) -> Seed | None:
+    """The one registered seed that these values name, None if none or several."""
+    seeds = {seed.id: seed for _, seed in recognise_seeds(values, registry) if seed}
+    return next(iter(seeds.values())) if len(seeds) == 1 else None

@@ -1,0 +1,204 @@
+"""Validating an upload from listing to verdict: the step that the UI calls `validated_manifest`."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.folder import Folder, StagedFile
+from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
+from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, Value, inherit, read_metadata
+from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.rules import FOLDER_RULES
+from nachet_pipeline.contract.rules.seeds import seed_findings
+from nachet_pipeline.contract.sessions import Context, Owner, Session, read_sessions, seed_of
+from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.inspection import Fault, Properties
+from nachet_pipeline.registry.seeds import SeedRegistry
+
+THUMBNAILS = 12
+"""Pictures of an upload that its contact sheet shows, spread evenly."""
+
+Progress = Callable[[int, int], None]
+"""Told how many of an upload's pictures are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validation made.
+
+    Attributes:
+        shape: the folder's shape, None if it has neither.
+        report: the verdict; if it has no error, the inventory is a manifest that can be imported.
+        sessions: what the manifest says of each session, sorted by path.
+        content_digest: SHA-256 over the sessions' digests.
+        pictures: number of pictures.
+        size: their bytes.
+        thumbnails: a few pictures by path, as small JPEGs.
+    """
+
+    shape: Shape | None
+    report: Report
+    sessions: list[ManifestSession]
+    content_digest: str
+    pictures: int
+    size: int
+    thumbnails: dict[str, bytes] = field(repr=False)
+
+
+def validate(
+    folder: Folder,
+    inventory: Inventory,
+    pool: DecodingPool,
+    registry: SeedRegistry,
+    *,
+    owner: Owner | None = None,
+    readers: int = 4,
+    progress: Progress | None = None,
+) -> Validation:
+    """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
+
+    Everything wrong is found in one pass; nothing is written but the inventory.
+
+    Args:
+        folder: the upload.
+        inventory: an empty one; afterwards it holds the upload's files, pictures and findings.
+        pool: decodes the pictures.
+        registry: the registered seeds.
+        owner: whose container the upload lies in, if it lies in one.
+        readers: pictures read at a time.
+        progress: told after every picture.
+
+    Raises:
+        FileChangedError: a file changed or vanished meanwhile; nothing can be said of such an upload yet.
+    """
+    shape = take_inventory(folder, inventory)
+    project, sessions = read_sessions(folder, inventory, shape)
+    context = Context(inventory, shape, project, sessions, registry, owner)
+    for rule in FOLDER_RULES.values():
+        _note(inventory, rule(context))
+    thumbnails = _read_pictures(folder, context, pool, readers, progress)
+    described = describe_sessions(inventory, sessions, registry, owner)
+    pictures, size = inventory.picture_totals()
+    return Validation(
+        shape=shape,
+        report=Report.of(inventory),
+        sessions=described,
+        content_digest=content_digest(described),
+        pictures=pictures,
+        size=size,
+        thumbnails=thumbnails,
+    )
+
+
+def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        inventory.add_finding(finding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A picture after reading: its hashes, its own YAML file, what decoding told."""
+
+    sha256: str
+    md5: str
+    metadata: MetadataFile | None
+    seen: Properties | Fault
+
+
+def _read_pictures(
+    folder: Folder, context: Context, pool: DecodingPool, readers: int, progress: Progress | None
+) -> dict[str, bytes]:
+    thumbnails: dict[str, bytes] = {}
+    inventory = context.inventory
+    total = sum(session.pictures for session in context.sessions)
+    step = max(1, -(-total // THUMBNAILS))
+    done = 0
+
+    def read(file: StagedFile, metadata: StagedFile | None, *, thumbnail: bool) -> _Read:
+        content = folder.read(file)
+        inspection = pool.inspect(content, picture_format(file.path) or "", thumbnail=thumbnail)
+        sha256 = hashlib.sha256(content).hexdigest()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        del content
+        own = read_metadata(folder.read(metadata), metadata.path, PictureMetadata) if metadata else None
+        return _Read(sha256, md5, own, inspection.result())
+
+    def submit(executor: ThreadPoolExecutor, number: int, entry: InventoryFile) -> "Future[_Read]":
+        return executor.submit(read, entry.file, inventory.metadata_file(entry.stem), thumbnail=number % step == 0)
+
+    # Threads wait for the network and for the decoders alike, so there are enough of them for both.
+    with ThreadPoolExecutor(readers + pool.settings.workers, thread_name_prefix="read") as executor:
+        try:
+            for session in context.sessions:
+                entries = (entry for entry in _pictures_of(inventory, session) if entry.file.size)
+                tasks = ((entry, submit(executor, number, entry)) for number, entry in enumerate(entries, done))
+                for entry, future in _ahead(tasks, 2 * (readers + pool.settings.workers)):
+                    result = future.result()
+                    _judge(context, session, entry, result)
+                    if isinstance(result.seen, Properties) and result.seen.thumbnail:
+                        thumbnails[entry.file.path] = result.seen.thumbnail
+                    done += 1
+                    if progress:
+                        progress(done, total)
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+    return thumbnails
+
+
+def _pictures_of(inventory: Inventory, session: Session) -> Iterator[InventoryFile]:
+    return inventory.files(FileKind.PICTURE, session.path)
+
+
+_Task = tuple[InventoryFile, "Future[_Read]"]
+
+
+def _ahead(tasks: Iterator[_Task], window: int) -> Iterator[_Task]:
+    """The tasks in order, keeping at most `window` of them started."""
+    started: deque[_Task] = deque()
+    for task in tasks:
+        started.append(task)
+        if len(started) >= window:
+            yield started.popleft()
+    yield from started
+
+
+def _judge(context: Context, session: Session, entry: InventoryFile, read: _Read) -> None:
+    """Note what is wrong with a picture and its YAML file; note the picture itself if it decodes."""
+    inventory = context.inventory
+    own: dict[str, Value] = {}
+    if read.metadata:
+        own = read.metadata.values
+        _note(inventory, read.metadata.findings)
+    values = inherit(session.values, own)
+    if any(name.startswith("seedData.") for name in own):
+        _note(inventory, seed_findings(values, context.registry))
+    if isinstance(read.seen, Fault):
+        fault = read.seen
+        inventory.add_finding(
+            Finding(code=fault.code, path=entry.file.path, expected=fault.expected, found=fault.found)
+        )
+        return
+    seed = seed_of(values, context.registry)
+    inventory.add_picture(
+        PictureRecord(
+            path=entry.file.path,
+            session=session.path,
+            version=entry.file.version,
+            size=entry.file.size,
+            sha256=read.sha256,
+            md5=read.md5,
+            picture_format=read.seen.picture_format,
+            width=read.seen.width,
+            height=read.seen.height,
+            mode=read.seen.mode,
+            resolution=read.seen.resolution,
+            values=values,
+            seed_id=seed.id if seed else None,
+        )
+    )

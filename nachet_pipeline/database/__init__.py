@@ -1,0 +1,1 @@
+"""PostgreSQL: the tables by their migrations, and the statements on them."""

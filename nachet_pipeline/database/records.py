@@ -1,0 +1,190 @@
+"""The JSON that is stored with a picture set and with a picture."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nachet_pipeline.contract.inventory import PictureRecord
+from nachet_pipeline.contract.manifest import ManifestSession, picture_name
+from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.registry.seeds import Seed
+
+MODEL_VERSION = "1"
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClientDataRecord(_Stored):
+    """Who took the pictures."""
+
+    client_email: str | None
+    client_expertise: str | None
+
+
+class SetImageDataRecord(_Stored):
+    """How many pictures the set holds."""
+
+    number_of_images: int
+
+
+class SeedDataRecord(_Stored):
+    """What the set shows."""
+
+    seed_id: UUID
+    seed_family: str
+    seed_genus: str
+    seed_species: str
+
+
+class AuditTrailRecord(_Stored):
+    """Where the set comes from."""
+
+    upload: UUID
+    folder: str
+    session: str
+    manifest: str
+    rule_set_version: str
+
+
+class PictureSetRecord(_Stored):
+    """`picture_set.picture_set`."""
+
+    model_version: str = MODEL_VERSION
+    client_data: ClientDataRecord
+    image_data: SetImageDataRecord
+    seed_data: SeedDataRecord
+    audit_trail: AuditTrailRecord
+    terms: dict[str, Any] = Field(description="Darwin Core terms, for programs that know no more than those")
+
+
+class UserDataRecord(_Stored):
+    """How the picture was taken, as its user says."""
+
+    description: str | None
+    number_of_seeds: int
+    zoom: float
+
+
+class MetadataRecord(_Stored):
+    """Where each value comes from: file and line within the upload."""
+
+    sources: dict[str, str]
+
+
+class ImageDataRecord(_Stored):
+    """What the file itself tells."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    resolution: tuple[float, float] | None = Field(description="pixels per inch, horizontal and vertical")
+    source: str = Field(description="the file's path within the upload")
+
+
+class QualityCheckRecord(_Stored):
+    """What was checked before the picture was stored."""
+
+    image_checksum: str = Field(description="SHA-256 of the file's bytes, in hexadecimal")
+    upload_check: bool
+    valid_data: bool
+    error_type: str | None
+    quality_score: float | None
+
+
+class StoredPictureRecord(_Stored):
+    """`pictures.picture`."""
+
+    model_version: str = MODEL_VERSION
+    user_data: UserDataRecord
+    metadata: MetadataRecord
+    image_data: ImageDataRecord
+    quality_check: QualityCheckRecord
+    terms: dict[str, Any] = Field(description="Darwin Core, Audubon Core and Exif terms")
+
+
+def _value(values: dict[str, Value], name: str) -> Any:
+    found = values.get(name)
+    return found.value if found else None
+
+
+def _seed_terms(seed: Seed) -> dict[str, Any]:
+    return {
+        "dwc:scientificName": seed.scientific_name,
+        "dwc:family": seed.family,
+        "dwc:genus": seed.genus,
+        "dwc:specificEpithet": seed.specific_epithet,
+    }
+
+
+def picture_set_record(
+    session: ManifestSession, *, upload: UUID, folder: str, manifest: str, rule_set_version: str, owner_email: str
+) -> PictureSetRecord:
+    """What is stored with a session's picture set.
+
+    Raises:
+        ValueError: the session names no registered seed; only importable manifests can be stored.
+    """
+    if session.seed is None:
+        raise ValueError(f"session {session.path!r} names no registered seed")
+    email = _value(session.values, "clientData.clientEmail") or owner_email
+    return PictureSetRecord(
+        client_data=ClientDataRecord(
+            client_email=email, client_expertise=_value(session.values, "clientData.clientExpertise")
+        ),
+        image_data=SetImageDataRecord(number_of_images=session.pictures),
+        seed_data=SeedDataRecord(
+            seed_id=session.seed.id,
+            seed_family=session.seed.family,
+            seed_genus=session.seed.genus,
+            seed_species=session.seed.specific_epithet,
+        ),
+        audit_trail=AuditTrailRecord(
+            upload=upload,
+            folder=folder,
+            session=session.path,
+            manifest=manifest,
+            rule_set_version=rule_set_version,
+        ),
+        terms={**_seed_terms(session.seed), "dwc:identifiedBy": email},
+    )
+
+
+def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
+    """What is stored with a picture."""
+    return StoredPictureRecord(
+        user_data=UserDataRecord(
+            description=_value(picture.values, "userData.description"),
+            number_of_seeds=_value(picture.values, "userData.numberOfSeeds"),
+            zoom=_value(picture.values, "userData.zoom"),
+        ),
+        metadata=MetadataRecord(
+            sources={name: f"{value.source}:{value.line}" for name, value in sorted(picture.values.items())}
+        ),
+        image_data=ImageDataRecord(
+            format=picture.picture_format,
+            width=picture.width,
+            height=picture.height,
+            mode=picture.mode,
+            resolution=picture.resolution,
+            source=picture.path,
+        ),
+        quality_check=QualityCheckRecord(
+            image_checksum=picture.sha256,
+            upload_check=True,
+            valid_data=True,
+            error_type=None,
+            quality_score=None,
+        ),
+        terms={
+            **_seed_terms(seed),
+            "dcterms:title": picture_name(picture),
+            "ac:hashFunction": "SHA-256",
+            "ac:hashValue": picture.sha256,
+            "exif:PixelXDimension": picture.width,
+            "exif:PixelYDimension": picture.height,
+        },
+    )

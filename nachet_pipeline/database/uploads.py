@@ -1,0 +1,242 @@
+"""Uploads and where they stand."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.storage.naming import partition_key, upload_container, upload_id, user_container
+
+MAX_ATTEMPTS = 3
+"""An upload whose runs failed this often in a row is left until its folder changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A staged folder that the system has seen.
+
+    Attributes:
+        id: identifier.
+        owner: whose container it lies in.
+        folder: its name there.
+        state: where it stands.
+        staged_digest: digest of the listing that was last acted upon.
+        batch: the run request that it was last part of.
+        run_id: the run that worked on it last.
+        attempts: runs in a row that failed on it.
+        queued_at: when a run was last asked for.
+        receipt: its last receipt.
+    """
+
+    id: UUID
+    owner: Owner
+    folder: str
+    state: State
+    staged_digest: str | None
+    batch: str | None
+    run_id: str | None
+    attempts: int
+    queued_at: datetime | None
+    receipt: Receipt | None
+
+    @property
+    def partition(self) -> str:
+        """Its partition in Dagster."""
+        return partition_key(self.id, self.folder)
+
+    @property
+    def staging_container(self) -> str:
+        """The container it is staged in."""
+        return upload_container(self.owner.id)
+
+    @property
+    def final_container(self) -> str:
+        """The container its pictures go to."""
+        return user_container(self.owner.id)
+
+
+_COLUMNS = (
+    "upload.id, owner_id, lower(users.email) as email, folder, state, staged_digest, batch, run_id, attempts,"
+    " queued_at, receipt"
+)
+_FROM = "from upload join users on users.id = upload.owner_id"
+
+
+def _upload(row: dict[str, object]) -> Upload:
+    receipt = row["receipt"]
+    return Upload(
+        id=cast(UUID, row["id"]),
+        owner=Owner(cast(UUID, row["owner_id"]), str(row["email"])),
+        folder=str(row["folder"]),
+        state=State(str(row["state"])),
+        staged_digest=cast("str | None", row["staged_digest"]),
+        batch=cast("str | None", row["batch"]),
+        run_id=cast("str | None", row["run_id"]),
+        attempts=cast(int, row["attempts"]),
+        queued_at=cast("datetime | None", row["queued_at"]),
+        receipt=Receipt.model_validate(receipt) if receipt else None,
+    )
+
+
+def find_upload(connection: Connection, upload: UUID) -> Upload | None:
+    """The upload with an identifier."""
+    row = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = %s", (upload,)).fetchone()
+    return _upload(row) if row else None
+
+
+def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
+    """The uploads that a run was working on and did not finish."""
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where run_id = %s and state = 'importing' order by upload.id", (run_id,)
+    )
+    return [_upload(row) for row in rows]
+
+
+def uploads_of_batch(connection: Connection, batch: str) -> list[Upload]:
+    """The uploads of a run request that nothing has begun with."""
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where batch = %s and state = 'queued' order by upload.id", (batch,)
+    )
+    return [_upload(row) for row in rows]
+
+
+def pending_folders(connection: Connection, owner: UUID, folders: Sequence[str]) -> dict[str, Upload | None]:
+    """Those of a user's folders that may be waiting for a run: never seen, staged, or failed and worth another try.
+
+    A folder that was never seen has no upload yet. Folders that a run has, or that are done with, are left out.
+    """
+    rows = connection.execute(
+        f"select staged.folder as staged_folder, {_COLUMNS} from unnest(%s::text[]) as staged (folder)"
+        " left join upload on upload.owner_id = %s and upload.folder = staged.folder"
+        " left join users on users.id = upload.owner_id"
+        " where upload.id is null or upload.state = 'staged' or (upload.state = 'failed'"
+        " and upload.attempts < %s and upload.updated_at < now() - interval '1 minute' * power(2, upload.attempts))"
+        " order by upload.checked_at nulls first",
+        (list(folders), owner, MAX_ATTEMPTS),
+    )
+    return {str(row["staged_folder"]): _upload(row) if row["id"] else None for row in rows}
+
+
+def settled_uploads(connection: Connection, owner: UUID, *, limit: int) -> list[Upload]:
+    """A user's uploads that are done with, the refused ones first, those looked at longest ago first."""
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where owner_id = %s and state in ('imported', 'refused', 'failed')"
+        " and (state <> 'failed' or attempts >= %s)"
+        " order by state = 'imported', checked_at limit %s",
+        (owner, MAX_ATTEMPTS, limit),
+    )
+    return [_upload(row) for row in rows]
+
+
+def uploads_with_receipt(connection: Connection, owner: UUID, folders: Sequence[str]) -> list[Upload]:
+    """Those of a user's folders that the database has a receipt for."""
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where owner_id = %s and folder = any(%s) and receipt is not null"
+        " and state in ('imported', 'refused', 'failed')",
+        (owner, list(folders)),
+    )
+    return [_upload(row) for row in rows]
+
+
+def waiting_batches(connection: Connection, *, minutes: int) -> list[str]:
+    """The run requests that some upload has waited for longer than this."""
+    rows = connection.execute(
+        "select distinct batch from upload where state = 'queued' and queued_at < now() - interval '1 minute' * %s",
+        (minutes,),
+    )
+    return [str(row["batch"]) for row in rows]
+
+
+def abandoned_uploads(connection: Connection) -> list[Upload]:
+    """The uploads that a run began with and nobody works on any more.
+
+    A run holds a lock on its upload for as long as its process lives, so this is certain and not a matter of time.
+    """
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where state = 'importing' and upload.updated_at < now() - interval '1 minute'"
+        " and not exists (select from pg_locks where locktype = 'advisory' and granted"
+        " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))"
+    )
+    return [_upload(row) for row in rows]
+
+
+def see_upload(connection: Connection, owner: Owner, folder: str) -> Upload:
+    """Note that a folder is staged, or find what is known of it."""
+    identifier = upload_id(owner.id, folder)
+    connection.execute(
+        "insert into upload (id, owner_id, folder, state) values (%s, %s, %s, 'staged') on conflict (id) do nothing",
+        (identifier, owner.id, folder),
+    )
+    upload = find_upload(connection, identifier)
+    if upload is None:
+        raise LookupError(f"the upload {identifier} was not found right after being noted")
+    return upload
+
+
+def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
+    """Note that folders were looked at and nothing was due."""
+    connection.execute("update upload set checked_at = now() where id = any(%s)", (list(uploads),))
+
+
+def mark_queued(connection: Connection, upload: UUID, batch: str, staged_digest: str) -> None:
+    """Note that a run is asked for."""
+    connection.execute(
+        "update upload set state = 'queued', batch = %s, staged_digest = %s, queued_at = now(), updated_at = now(),"
+        " checked_at = now() where id = %s",
+        (batch, staged_digest, upload),
+    )
+
+
+def requeue_batch(connection: Connection, batch: str) -> None:
+    """Let the uploads of a run request that never became a run be asked for again."""
+    connection.execute(
+        "update upload set state = 'staged', batch = null, updated_at = now() where state = 'queued' and batch = %s",
+        (batch,),
+    )
+
+
+def mark_importing(connection: Connection, upload: UUID, run_id: str) -> None:
+    """Note that a run begins."""
+    connection.execute(
+        "update upload set state = 'importing', run_id = %s, updated_at = now() where id = %s", (run_id, upload)
+    )
+
+
+def close_upload(connection: Connection, receipt: Receipt) -> None:
+    """Note how a run ended, with its receipt."""
+    connection.execute(
+        "update upload set state = %s, receipt = %s, content_digest = %s, updated_at = now(), checked_at = now(),"
+        " attempts = case when %s = 'failed' then attempts + 1 else 0 end where id = %s",
+        (
+            receipt.state,
+            Jsonb(receipt.model_dump(mode="json")),
+            receipt.content_digest,
+            receipt.state,
+            receipt.upload,
+        ),
+    )
+
+
+@contextmanager
+def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
+    """Hold an upload against other runs, for as long as the connection lives at most.
+
+    Waits for a run that has it: two runs of one upload end as one after the other, and the second finds all done.
+    """
+    key = "select {}(hashtextextended(%s, 0))"
+    connection.execute(key.format("pg_advisory_lock"), (str(upload),))
+    connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.execute(key.format("pg_advisory_unlock"), (str(upload),))
+            connection.commit()

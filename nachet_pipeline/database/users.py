@@ -1,0 +1,73 @@
+"""Registered users and their containers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID, uuid5
+
+from nachet_pipeline.contract.metadata import normalise_email
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.storage.naming import NAMESPACE, upload_container, user_container, user_id
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A registered user.
+
+    Attributes:
+        id: identifier, part of the names of both containers.
+        email: normalised e-mail address.
+    """
+
+    id: UUID
+    email: str
+
+    @property
+    def upload_container(self) -> str:
+        """Where the user stages folders."""
+        return upload_container(self.id)
+
+    @property
+    def user_container(self) -> str:
+        """Where the user's imported pictures are."""
+        return user_container(self.id)
+
+
+def container_id(name: str) -> UUID:
+    """Identifier of a container's row."""
+    return uuid5(NAMESPACE, f"container\x1f{name}")
+
+
+def add_user(connection: Connection, email: str) -> User:
+    """Register a user, or find the one who is registered already.
+
+    Raises:
+        ValueError: this is no e-mail address.
+    """
+    normal = normalise_email(email)
+    connection.execute(
+        "insert into users (id, email) values (%s, %s) on conflict do nothing", (user_id(normal), normal)
+    )
+    user = find_user(connection, normal)
+    if user is None:
+        raise LookupError(f"the user {normal} was not found right after being registered")
+    for name in (user.user_container, user.upload_container):
+        connection.execute(
+            "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
+            (container_id(name), user.id, name),
+        )
+    return user
+
+
+def find_user(connection: Connection, email: str) -> User | None:
+    """The user with an e-mail address, in whatever case it is written."""
+    row = connection.execute(
+        "select id, lower(email) as email from users where lower(email) = lower(%s)", (email.strip(),)
+    ).fetchone()
+    return User(cast(UUID, row["id"]), str(row["email"])) if row else None
+
+
+def all_users(connection: Connection) -> Iterator[User]:
+    """All users, by e-mail address."""
+    for row in connection.execute("select id, lower(email) as email from users order by lower(email)"):
+        yield User(cast(UUID, row["id"]), str(row["email"]))

@@ -1,0 +1,46 @@
+"""The one place where everything is put together."""
+
+from dagster import Definitions, EnvVar
+
+from nachet_pipeline.assets.imported_upload import import_upload
+from nachet_pipeline.assets.registered_seeds import registered_seeds
+from nachet_pipeline.assets.staged_upload import staged_upload
+from nachet_pipeline.assets.training_set import training_set
+from nachet_pipeline.jobs import build_training_set, import_uploads, load_seeds
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.schedules import nightly_training_set
+from nachet_pipeline.sensors import failed_imports_sensor, staged_folders_sensor
+from nachet_pipeline.settings import Settings, SettingsError
+
+
+def definitions(settings: Settings) -> Definitions:
+    """Everything that Dagster knows of this project.
+
+    Secrets are not part of it: resources name the environment variable that holds them.
+
+    Raises:
+        SettingsError: the services are not named.
+    """
+    if settings.embedded:
+        raise SettingsError(
+            "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start with `nachet up`, which"
+            " brings services of its own"
+        )
+    return Definitions(
+        assets=[registered_seeds, staged_upload, import_upload, training_set],
+        jobs=[import_uploads, load_seeds, build_training_set],
+        sensors=[staged_folders_sensor(settings.importing), failed_imports_sensor()],
+        schedules=[nightly_training_set],
+        resources={
+            "database": DatabaseResource(url=EnvVar("NACHET_DATABASE_URL")),
+            "blob_storage": BlobStorageResource(
+                account_url=EnvVar("NACHET_BLOB_ACCOUNT_URL"),
+                key=EnvVar("NACHET_BLOB_KEY") if settings.blob_key else None,
+            ),
+            "import_settings": settings.importing,
+        },
+    )
+
+
+defs = definitions(Settings.from_environment())

@@ -1,0 +1,28 @@
+"""The jobs."""
+
+from dagster import AssetSelection, define_asset_job, in_process_executor
+
+from nachet_pipeline.assets.partitions import uploads
+
+import_uploads = define_asset_job(
+    "import_uploads",
+    selection=AssetSelection.assets("validated_manifest", "stored_pictures", "picture_metadata"),
+    description="Import staged uploads: validate, store, record. One run takes many uploads, each has its verdict.",
+    partitions_def=uploads,
+    # One step: a process of its own for it would cost seconds and win nothing.
+    executor_def=in_process_executor,
+)
+
+load_seeds = define_asset_job(
+    "load_seeds",
+    selection=AssetSelection.assets("registered_seeds"),
+    description="Bring the species registry of the database up to the package's reviewed file.",
+    executor_def=in_process_executor,
+)
+
+build_training_set = define_asset_job(
+    "build_training_set",
+    selection=AssetSelection.assets("training_set"),
+    description="Publish the manifest of all imported pictures, with a split that keeps sessions whole.",
+    executor_def=in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""Pictures: decoding them safely, and what they look like at a glance."""

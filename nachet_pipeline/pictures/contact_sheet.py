@@ -1,0 +1,35 @@
+"""A contact sheet: a few pictures of an upload at a glance."""
+
+import base64
+import io
+from collections.abc import Collection
+
+from PIL import Image
+
+from nachet_pipeline.pictures.inspection import THUMBNAIL_SIDE
+
+_COLUMNS = 4
+_GAP = 6
+
+
+def contact_sheet(thumbnails: Collection[bytes]) -> bytes | None:
+    """One JPEG with all thumbnails in rows of four, None if there are none."""
+    if not thumbnails:
+        return None
+    cell = THUMBNAIL_SIDE + _GAP
+    columns = min(_COLUMNS, len(thumbnails))
+    rows = -(-len(thumbnails) // columns)
+    sheet = Image.new("RGB", (columns * cell + _GAP, rows * cell + _GAP), "white")
+    for number, content in enumerate(thumbnails):
+        with Image.open(io.BytesIO(content)) as small:
+            left = _GAP + number % columns * cell + (THUMBNAIL_SIDE - small.width) // 2
+            top = _GAP + number // columns * cell + (THUMBNAIL_SIDE - small.height) // 2
+            sheet.paste(small, (left, top))
+    stream = io.BytesIO()
+    sheet.save(stream, "JPEG", quality=70)
+    return stream.getvalue()
+
+
+def as_markdown(picture: bytes, title: str) -> str:
+    """A JPEG as Markdown that carries it within."""
+    return f"![{title}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})"

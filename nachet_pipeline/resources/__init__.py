@@ -1,0 +1,1 @@
+"""Dagster's resources: configuration of, and connections to, PostgreSQL and Blob storage."""

@@ -1,0 +1,144 @@
+"""Every setting of the project, read from the environment once and checked at start."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+PREFIX = "NACHET_"
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message is one line that names it."""
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme != "postgresql":
+        raise ValueError("expected postgresql://[user[:password]@]host[:port]/database")
+    if not parts.path.strip("/"):
+        raise ValueError("expected a database name, postgresql://host/DATABASE")
+    return value
+
+
+def _account_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected https://ACCOUNT.blob.core.windows.net, or the address of an emulator")
+    if parts.query or parts.fragment:
+        raise ValueError("expected an account URL without a query; keys go into NACHET_BLOB_KEY")
+    return value.rstrip("/")
+
+
+def _secret_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for place, key in enumerate(value, start=1):
+        if not _FERNET_KEY.fullmatch(key.get_secret_value()):
+            raise ValueError(f"key {place} is not a Fernet key (44 characters of URL-safe base64)")
+    return value
+
+
+class ImportSettings(BaseModel):
+    """How folders are watched and imported; every field is `NACHET_<FIELD>` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sensor_interval_seconds: int = Field(30, ge=5, le=3600, description="seconds between two looks at staging")
+    settle_seconds: int = Field(
+        15,
+        ge=0,
+        le=3600,
+        description="a folder whose declared pictures are all there waits this long unchanged",
+    )
+    quiet_seconds: int = Field(
+        900, ge=1, le=7 * 86400, description="a folder unchanged for this long is taken as it is"
+    )
+    batch_size: int = Field(200, ge=1, le=250, description="uploads in one run, at most")
+    transfer_concurrency: int = Field(4, ge=1, le=64, description="pictures read or stored at a time")
+    decode_workers: int = Field(
+        default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),
+        ge=1,
+        le=64,
+        description="processes that decode pictures",
+    )
+    decode_seconds: int = Field(10, ge=1, le=600, description="a picture that takes longer to decode is refused")
+    decode_memory_mib: int = Field(2048, ge=512, le=65536, description="address space of a decoding process, in MiB")
+    max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
+    max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
+    max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")
+
+
+class Settings(BaseModel):
+    """Where everything is. Secrets never show in a repr, a log or an error.
+
+    Attributes:
+        database_url: PostgreSQL, as `postgresql://…`; absent: the embedded services are meant.
+        blob_account_url: the storage account, or an emulator's address.
+        blob_key: the account's key; absent: DefaultAzureCredential (managed identity, `az login`, …).
+        secret_keys: Fernet keys for secrets at rest; the first encrypts, all decrypt.
+        home: folder of everything that is kept on this machine.
+        importing: how folders are watched and imported.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
+    blob_account_url: Annotated[str, AfterValidator(_account_url)] | None = None
+    blob_key: SecretStr | None = None
+    secret_keys: Annotated[tuple[SecretStr, ...], AfterValidator(_secret_keys)] = ()
+    home: Path = Path(".nachet")
+    importing: ImportSettings = Field(default_factory=ImportSettings)
+
+    @model_validator(mode="after")
+    def _services_come_together(self) -> Self:
+        if (self.database_url is None) != (self.blob_account_url is None):
+            missing = "NACHET_DATABASE_URL" if self.database_url is None else "NACHET_BLOB_ACCOUNT_URL"
+            raise ValueError(f"{missing}: is not set while its companion is; set both, or neither")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the services of this machine are meant, because none is named."""
+        return self.database_url is None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: variables to read; those of the process if not given. An empty value counts as absent.
+
+        Raises:
+            SettingsError: a setting is unknown or wrong; the message names it and never shows a secret.
+        """
+        found = {
+            name[len(PREFIX) :].lower(): value
+            for name, value in (os.environ if environment is None else environment).items()
+            if name.startswith(PREFIX) and value.strip()
+        }
+        values: dict[str, Any] = {}
+        importing: dict[str, Any] = {}
+        for name, value in found.items():
+            if name in ImportSettings.model_fields:
+                importing[name] = value
+            elif name == "secret_keys":
+                values[name] = tuple(key.strip() for key in value.split(",") if key.strip())
+            elif name in cls.model_fields and name != "importing":
+                values[name] = value.strip()
+            else:
+                known = sorted({*cls.model_fields, *ImportSettings.model_fields} - {"importing"})
+                names = ", ".join(f"{PREFIX}{field.upper()}" for field in known)
+                raise SettingsError(f"{PREFIX}{name.upper()}: there is no such setting; the settings are {names}")
+        values["importing"] = importing
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = [part for part in first["loc"] if part != "importing"]
+            message = first["msg"].removeprefix("Value error, ")
+            name = f"{PREFIX}{str(where[0]).upper()}: " if where else ""
+            raise SettingsError(f"{name}{message}") from None

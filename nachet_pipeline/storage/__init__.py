@@ -1,0 +1,1 @@
+"""Blob storage: its layout of names, and moving pictures into it."""

@@ -1,0 +1,108 @@
+"""Every name and identifier, derived so that a repeated step meets its own rows and blobs."""
+
+import re
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("8d5fa5bb-90b4-5a3c-9f86-0d6fbb3f0a4e")
+"""Of all UUIDv5 identifiers of this project; changing it would orphan everything stored."""
+
+SUFFIXES = {"TIFF": ".tiff", "PNG": ".png", "JPEG": ".jpg"}
+"""From a picture's format to the suffix it is stored under."""
+
+_PARTITION = re.compile(r"[^0-9A-Za-z._-]+")
+
+
+def _identifier(kind: str, *parts: str) -> UUID:
+    # A unit separator cannot occur in a validated name, so two lists of parts never read alike.
+    return uuid5(NAMESPACE, "\x1f".join((kind, *parts)))
+
+
+def user_id(email: str) -> UUID:
+    """Identifier of the user with this normalised e-mail address."""
+    return _identifier("user", email)
+
+
+def seed_id(scientific_name: str) -> UUID:
+    """Identifier of a seed."""
+    return _identifier("seed", " ".join(scientific_name.split()).casefold())
+
+
+def upload_id(owner: UUID, folder: str) -> UUID:
+    """Identifier of the upload that a user staged under this folder's name."""
+    return _identifier("upload", str(owner), folder)
+
+
+def picture_set_id(owner: UUID, content_digest: str) -> UUID:
+    """Identifier of a session's picture set: the same pictures with the same metadata are the same set."""
+    return _identifier("picture_set", str(owner), content_digest)
+
+
+def picture_id(picture_set: UUID, path: str, sha256: str) -> UUID:
+    """Identifier of a picture.
+
+    Args:
+        picture_set: the set it belongs to.
+        path: its name within its session.
+        sha256: of its bytes, in hexadecimal.
+    """
+    return _identifier("picture", str(picture_set), path, sha256)
+
+
+def picture_seed_id(picture: UUID, seed: UUID) -> UUID:
+    """Identifier of the link between a picture and a seed it shows."""
+    return _identifier("picture_seed", str(picture), str(seed))
+
+
+def user_container(user: UUID) -> str:
+    """Container of a user's imported pictures; only the pipeline writes there."""
+    return f"user-{user}"
+
+
+def upload_container(user: UUID) -> str:
+    """Container in which a user stages folders."""
+    return f"upload-{user}"
+
+
+def training_container(name: str) -> str:
+    """Container of the versions of a training set."""
+    return f"training-{name}"
+
+
+def picture_blob(picture_set: UUID, picture: UUID, picture_format: str) -> str:
+    """Blob of an imported picture in its user's container."""
+    return f"{picture_set}/{picture}{SUFFIXES[picture_format]}"
+
+
+def descriptor_blob(picture_set: UUID) -> str:
+    """Blob that describes a picture set, beside its pictures."""
+    return f"{picture_set}/{picture_set}.json"
+
+
+def manifest_blob(picture_set: UUID, sha256: str) -> str:
+    """Blob that lists a picture set's files with their metadata and its origin, one JSON object a line.
+
+    Its own checksum is part of its name: a corrected index.yaml makes another manifest, beside the first.
+    """
+    return f"{picture_set}/{picture_set}.{sha256[:16]}.manifest.jsonl"
+
+
+RECEIPT_SUFFIX = ".receipt.json"
+
+
+def receipt_blob(folder: str) -> str:
+    """Blob of an upload's receipt, beside the staged folder."""
+    return f"{folder}{RECEIPT_SUFFIX}"
+
+
+def partition_key(upload: UUID, folder: str) -> str:
+    """Dagster's partition of an upload: the folder's name for people, the identifier for programs."""
+    return f"{_PARTITION.sub('-', folder)[:60].strip('-') or 'folder'}~{upload}"
+
+
+def upload_of_partition(key: str) -> UUID:
+    """The upload of a partition.
+
+    Raises:
+        ValueError: the key is not one of ours.
+    """
+    return UUID(key.rpartition("~")[2])

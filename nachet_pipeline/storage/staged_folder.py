@@ -1,0 +1,35 @@
+"""A folder that a user staged in Blob storage."""
+
+from collections.abc import Iterator
+
+from nachet_pipeline.contract.folder import FileChangedError, StagedFile
+from nachet_pipeline.storage.blobs import BlobStorage
+
+
+class StagedFolder:
+    """An upload's folder in its user's upload container; reading pins the version that was listed."""
+
+    def __init__(self, blobs: BlobStorage, container: str, folder: str) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._folder = folder
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self._folder
+
+    def files(self) -> Iterator[StagedFile]:
+        """All blobs of the folder, sorted by name."""
+        return self._blobs.files(self._container, self._folder)
+
+    def read(self, file: StagedFile) -> bytes:
+        """The bytes of a blob, exactly as it was listed.
+
+        Raises:
+            FileChangedError: it changed or vanished since.
+        """
+        try:
+            return self._blobs.read(self._container, f"{self._folder}/{file.path}", file.version)
+        except FileChangedError as error:
+            raise FileChangedError(file.path) from error
