@@ -71,7 +71,7 @@ class Arrival:
         return f"{self.upload.id}:{self.look.digest}:{self.upload.attempts}:{self.upload.run_id or ''}"
 
 
-def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime) -> Look:
+def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None = None) -> Look:
     """Look at a staged folder without reading more than its indexes.
 
     It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
@@ -80,7 +80,7 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime) -> Lo
     with Inventory() as inventory:
         shape = take_inventory(folder, inventory)
         files, size = inventory.total()
-        complete, reason = _completeness(folder, inventory, shape, settings, now)
+        complete, reason = _completeness(folder, inventory, shape, settings, now or datetime.now(UTC))
         return Look(inventory.digest(), files, size, complete, reason)
 
 

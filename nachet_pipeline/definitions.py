@@ -2,7 +2,7 @@
 
 from dagster import Definitions, EnvVar
 
-from nachet_pipeline.assets.imported_upload import import_upload
+from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
 from nachet_pipeline.assets.registered_seeds import registered_seeds
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
@@ -14,10 +14,14 @@ from nachet_pipeline.sensors import failed_imports_sensor, staged_folders_sensor
 from nachet_pipeline.settings import Settings, SettingsError
 
 
-def definitions(settings: Settings) -> Definitions:
+def definitions(settings: Settings, progress: ImportProgress | None = None) -> Definitions:
     """Everything that Dagster knows of this project.
 
     Secrets are not part of it: resources name the environment variable that holds them.
+
+    Args:
+        settings: checked settings.
+        progress: whom to tell about long imports, besides the log.
 
     Raises:
         SettingsError: the services are not named.
@@ -39,6 +43,7 @@ def definitions(settings: Settings) -> Definitions:
                 key=EnvVar("NACHET_BLOB_KEY") if settings.blob_key else None,
             ),
             "import_settings": settings.importing,
+            "import_progress": progress or ImportProgress(),
         },
     )
 

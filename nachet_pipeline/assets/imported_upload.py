@@ -6,6 +6,7 @@ step yields its events for each upload, so that a refused one shows as failed an
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from dagster import (
     AssetCheckEvaluation,
@@ -37,6 +38,17 @@ Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
 _PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
 _SECONDS_BETWEEN_LOGS = 10
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """A resource: whom to tell about the pictures of a long import, besides the log.
+
+    Attributes:
+        tell: told the step, how many pictures are done, and how many there are.
+    """
+
+    tell: Progress | None = None
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
@@ -84,6 +96,7 @@ def import_upload(
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     import_settings: ResourceParam[ImportSettings],
+    import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run, whatever becomes of the others."""
     partitions = list(context.partition_keys)
@@ -98,7 +111,7 @@ def import_upload(
         importer = Importer(db, blobs, pool, registry, import_settings, context.run_id)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)
-            importer.progress = _progress(context, partition)
+            importer.progress = _progress(context, partition, import_progress.tell)
             try:
                 outcome = importer.import_upload(upload_of_partition(partition))
             except Exception as error:  # an error of ours in one upload must not take its neighbours with it
@@ -118,11 +131,13 @@ def import_upload(
         )
 
 
-def _progress(context: AssetExecutionContext, partition: str) -> Progress:
+def _progress(context: AssetExecutionContext, partition: str, listener: Progress | None) -> Progress:
     last = time.monotonic()
 
     def tell(step: str, done: int, total: int) -> None:
         nonlocal last
+        if listener:
+            listener(step, done, total)
         if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
             last = time.monotonic()
             context.log.info("%s: %s, %d of %d pictures", partition, step, done, total)

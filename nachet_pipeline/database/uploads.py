@@ -240,3 +240,15 @@ def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
             connection.rollback()
             connection.execute(key.format("pg_advisory_unlock"), (str(upload),))
             connection.commit()
+
+
+def search_uploads(connection: Connection, text: str | None, *, limit: int = 20) -> list[Upload]:
+    """Uploads whose identifier, partition or folder is this text; without a text, those that changed last."""
+    where, arguments = "true", []
+    if text:
+        where = "upload.id::text = %s or folder = %s"
+        arguments = [text.rpartition("~")[2], text]
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where {where} order by upload.updated_at desc limit %s", (*arguments, limit)
+    )
+    return [_upload(row) for row in rows]

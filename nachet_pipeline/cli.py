@@ -1,0 +1,470 @@
+"""The command `nachet`: the same functions that Dagster calls, for a terminal.
+
+Nothing heavy is imported until a command needs it, so that help answers at once.
+"""
+
+# ruff: noqa: PLC0415 (imports inside commands are the point of this module)
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nachet_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from nachet_pipeline.contract.receipt import Receipt
+    from nachet_pipeline.contract.report import Language
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.database.uploads import Upload
+    from nachet_pipeline.database.users import User
+    from nachet_pipeline.storage.blobs import BlobStorage
+
+REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Import folders of seed photographs: staged folder → validated manifest → Blob storage → PostgreSQL →"
+    " training set.\n\nWithout NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL, services of this machine are used;"
+    " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
+    " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer.",
+)
+user_app = typer.Typer(no_args_is_help=True, help="Users and their containers.")
+db_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
+app.add_typer(user_app, name="user")
+app.add_typer(db_app, name="db")
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+
+
+class PictureSuffix(StrEnum):
+    """Formats of sample pictures."""
+
+    TIFF = "tiff"
+    PNG = "png"
+    JPEG = "jpeg"
+
+
+class Lang(StrEnum):
+    """Languages of a report."""
+
+    EN = "en"
+    FR = "fr"
+
+
+FolderArgument = Annotated[
+    Path, typer.Argument(exists=True, file_okay=False, readable=True, help="The project or session folder.")
+]
+UserOption = Annotated[str, typer.Option("--user", help="E-mail address of the registered user whose upload it is.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="Name of the staged folder, if not the folder's own name.")
+]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option("--replace", help="The folder is a correction: let its pictures replace those that are staged."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    settings: Settings
+    database: "Database"
+    blobs: "BlobStorage"
+
+
+@contextmanager
+def _opened() -> Iterator[_Opened]:
+    """The services that the settings name, or those of this machine, made ready."""
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.local.services import Services, with_services
+    from nachet_pipeline.storage.blobs import BlobStorage
+
+    given = Settings.from_environment()
+    with ExitStack() as stack:
+        settings = stack.enter_context(with_services(given))
+        if settings.database_url is None or settings.blob_account_url is None:
+            raise SettingsError("NACHET_DATABASE_URL: is not set")
+        if given.embedded:
+            from nachet_pipeline.local.prepare import prepare
+
+            key = settings.blob_key.get_secret_value() if settings.blob_key else ""
+            prepare(Services(settings.database_url.get_secret_value(), settings.blob_account_url, key))
+        database = stack.enter_context(Database(settings.database_url))
+        blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
+        yield _Opened(settings, database, blobs)
+
+
+def _write(text: str) -> None:
+    typer.echo(text)
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write the project folder; it must be new or empty.")],
+    sessions: Annotated[int, typer.Option(min=1, max=1000, help="Session folders, each of another species.")] = 1,
+    pictures: Annotated[int, typer.Option(min=1, max=1_000_000, help="Pictures in each session.")] = 4,
+    picture_format: Annotated[PictureSuffix, typer.Option("--format", help="Format of the pictures.")] = (
+        PictureSuffix.TIFF
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="The same number writes the same files.")] = 0,
+    email: Annotated[str, typer.Option(help="The uploader that index.yaml names.")] = "sample.user@example.org",
+) -> None:
+    """Write a project folder of generated seed pictures with their YAML, to try things with."""
+    from nachet_pipeline.local.sample import write_sample
+
+    try:
+        write_sample(
+            folder,
+            sessions=sessions,
+            pictures=pictures,
+            picture_format=picture_format.value,
+            seed=seed,
+            email=email,
+        )
+    except (FileExistsError, NotADirectoryError) as error:
+        raise typer.BadParameter(str(error)) from None
+    _write(str(folder))
+
+
+@user_app.command("add")
+def user_add(
+    email: Annotated[str, typer.Argument(help="The user's e-mail address.")], *, as_json: JsonOption = False
+) -> None:
+    """Register a user, with a container to stage folders in; a registered user stays as they are.
+
+    Prints the user's id and upload container.
+    """
+    from nachet_pipeline.onboarding import register_user
+
+    with _opened() as opened:
+        try:
+            user = register_user(opened.database, opened.blobs, email)
+        except ValueError as error:
+            raise typer.BadParameter(f"{email}: {error}") from None
+    if as_json:
+        _write(json.dumps({"id": str(user.id), "email": user.email, "upload_container": user.upload_container}))
+    else:
+        _write(f"{user.id}\n{user.upload_container}")
+
+
+@app.command()
+def validate(
+    folder: FolderArgument,
+    output: Annotated[Format, typer.Option("--format", help="Text for people, JSON Lines for programs.")] = Format.TEXT,
+    language: Annotated[Lang, typer.Option("--lang", help="Language of the text.")] = Lang.EN,
+) -> None:
+    """Check a folder against the contract, without any service.
+
+    Every finding has a stable code, and says where it is, what was expected and what was found. Seeds are looked up
+    in the package's registry; whether the uploader is registered is checked on import.
+    """
+    from nachet_pipeline.contract.folder import LocalFolder
+    from nachet_pipeline.contract.inventory import Inventory
+    from nachet_pipeline.contract.report import as_json_lines, as_text
+    from nachet_pipeline.contract.validation import validate as validate_folder
+    from nachet_pipeline.importing import decoding_settings
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+
+    settings = Settings.from_environment().importing
+    with DecodingPool(decoding_settings(settings)) as pool, Inventory() as inventory, _bar("Validating") as bar:
+        result = validate_folder(
+            LocalFolder(folder),
+            inventory,
+            pool,
+            SeedRegistry.of(packaged_seeds()),
+            readers=settings.transfer_concurrency,
+            progress=bar,
+        )
+    lang: Language = "fr" if language is Lang.FR else "en"
+    lines = as_json_lines(result.report) if output is Format.JSONL else as_text(result.report, lang)
+    for line in lines:
+        _write(line)
+    if not result.report.importable:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def stage(
+    folder: FolderArgument,
+    user: UserOption,
+    name: NameOption = None,
+    *,
+    replace: ReplaceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a folder into a user's upload container; a running pipeline then imports it by itself.
+
+    A second call sends only what is missing. Prints the upload's id, for `nachet status`.
+    """
+    with _opened() as opened:
+        upload = _stage(opened, _registered(opened, user), folder, name or folder.resolve().name, replace=replace)
+        from nachet_pipeline.storage.staging import mark_complete
+
+        mark_complete(opened.blobs, upload.staging_container, upload.folder)
+    _write(json.dumps({"upload": str(upload.id), "partition": upload.partition}) if as_json else str(upload.id))
+
+
+@app.command("import")
+def import_(
+    folder: FolderArgument,
+    user: UserOption,
+    name: NameOption = None,
+    *,
+    replace: ReplaceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Stage a folder and import it now, in this process; prints the receipt.
+
+    The run is recorded in the same Dagster instance as all others, so the UI shows it.
+    """
+    from nachet_pipeline.arrivals import Arrival, look_at, queue
+    from nachet_pipeline.database.uploads import find_upload
+    from nachet_pipeline.instance import dagster_home
+    from nachet_pipeline.storage.staged_folder import StagedFolder
+    from nachet_pipeline.storage.staging import mark_complete
+
+    with _opened() as opened:
+        upload = _stage(opened, _registered(opened, user), folder, name or folder.resolve().name, replace=replace)
+        staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
+        # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
+        queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
+        mark_complete(opened.blobs, upload.staging_container, upload.folder)
+        _name_services(opened.settings, dagster_home(opened.settings.home))
+        from nachet_pipeline.running import run_import
+
+        with _bar("Importing") as bar:
+            run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
+        with opened.database.connection() as connection:
+            done = find_upload(connection, upload.id)
+    if done is None or done.receipt is None:
+        raise typer.Exit(UNAVAILABLE)
+    _show(done.receipt, as_json=as_json)
+    if done.receipt.state != "imported":
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def status(
+    upload: Annotated[
+        str | None, typer.Argument(help="The upload's id, partition or folder; without one, the latest are listed.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where an upload stands: its receipt, with every finding."""
+    from nachet_pipeline.database.uploads import search_uploads
+
+    with _opened() as opened, opened.database.connection() as connection:
+        found = search_uploads(connection, upload)
+    if upload and not found:
+        _note(f"nachet: there is no upload {upload}; `nachet status` lists the latest")
+        raise typer.Exit(REFUSED)
+    if upload and len(found) == 1:
+        one = found[0]
+        if one.receipt and one.receipt.state == one.state:
+            _show(one.receipt, as_json=as_json)
+            return
+    if as_json:
+        listed = [
+            {"upload": str(one.id), "owner": one.owner.email, "folder": one.folder, "state": one.state} for one in found
+        ]
+        _write(json.dumps(listed[0] if upload and len(listed) == 1 else listed))
+        return
+    for one in found:
+        _write(f"{one.id}  {one.state:<9}  {one.owner.email}  {one.folder}")
+
+
+@app.command()
+def up(
+    *,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay here until Ctrl-C instead of going to the background.")
+    ] = False,
+) -> None:
+    """Start this machine's PostgreSQL, Azurite, Dagster UI and daemon, or find them running."""
+    from nachet_pipeline.instance import project_folder
+    from nachet_pipeline.local.supervisor import up as start
+
+    running = start(Settings.from_environment().home, project=project_folder(), foreground=foreground)
+    if not foreground:
+        _write(running.url)
+
+
+@app.command()
+def down() -> None:
+    """Stop what `nachet up` started; everything is kept for the next time."""
+    from nachet_pipeline.local.supervisor import down as stop
+
+    _note("stopped" if stop(Settings.from_environment().home) else "nothing was running")
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database's tables, and the species registry in it, up to this version of the package."""
+    from nachet_pipeline.database.connection import Database, migrate
+    from nachet_pipeline.database.seeds import load_seeds
+    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.registry.seeds import packaged_seeds
+
+    with with_services(Settings.from_environment()) as settings:
+        if settings.database_url is None:
+            raise SettingsError("NACHET_DATABASE_URL: is not set")
+        migrate(settings.database_url)
+        with Database(settings.database_url) as database, database.connection() as connection:
+            changed = load_seeds(connection, packaged_seeds())
+    _note(f"the tables are up to date; {changed} seeds new or changed")
+
+
+def _registered(opened: _Opened, email: str) -> "User":
+    """The user of an e-mail address; a refusal, as a finding, if there is none."""
+    from nachet_pipeline.contract.findings import Finding
+    from nachet_pipeline.contract.report import Report, as_text
+    from nachet_pipeline.database.users import find_user
+
+    with opened.database.connection() as connection:
+        user = find_user(connection, email)
+    if user is None:
+        finding = Finding(
+            code="unregistered-uploader", field="--user", expected="a registered user", found=email.strip()[:254]
+        )
+        for line in as_text(Report.of_findings([finding])):
+            _write(line)
+        raise typer.Exit(REFUSED)
+    return user
+
+
+def _stage(opened: _Opened, user: "User", folder: Path, name: str, *, replace: bool) -> "Upload":
+    from nachet_pipeline.contract.folder import LocalFolder
+    from nachet_pipeline.contract.sessions import Owner
+    from nachet_pipeline.database.uploads import see_upload
+    from nachet_pipeline.storage.staging import stage_folder
+
+    with opened.database.connection() as connection:
+        upload = see_upload(connection, Owner(user.id, user.email), name)
+    with _bar("Staging", of_bytes=True) as bar:
+        staged = stage_folder(
+            opened.blobs,
+            LocalFolder(folder),
+            user.upload_container,
+            name,
+            replace=replace,
+            concurrency=opened.settings.importing.transfer_concurrency,
+            progress=bar,
+        )
+    removed = f", {staged.removed} removed" if staged.removed else ""
+    _note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
+    return upload
+
+
+def _name_services(settings: Settings, home: Path) -> None:
+    """Put into the environment what Dagster's configuration reads from there."""
+    if settings.database_url and settings.blob_account_url:
+        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
+        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
+    if settings.blob_key:
+        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
+    os.environ["DAGSTER_HOME"] = str(home.resolve())
+
+
+def _show(receipt: "Receipt", *, as_json: bool) -> None:
+    from nachet_pipeline.contract.report import as_text
+
+    if as_json:
+        _write(receipt.model_dump_json(exclude_none=True))
+        return
+    _write(f"{receipt.state.upper()} {receipt.folder} ({receipt.upload})")
+    _write(f"  owner      {receipt.owner}")
+    _write(f"  pictures   {receipt.pictures} ({receipt.size:,} bytes)")
+    for item in receipt.picture_sets:
+        _write(f"  stored     {receipt.container}/{item.id}: {item.pictures} of {item.seed}")
+    if receipt.failure:
+        _write(f"  failure    {receipt.failure}")
+    if receipt.report:
+        for line in as_text(receipt.report):
+            _write(line)
+
+
+class _Bar:
+    """Told what is done and what there is in all; shows it."""
+
+    def __init__(self, title: str, *, of_bytes: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            amount,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._task = self.progress.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def _bar(title: str, *, of_bytes: bool = False) -> Iterator[_Bar]:
+    bar = _Bar(title, of_bytes=of_bytes)
+    with bar.progress:
+        yield bar
+
+
+def main() -> None:
+    """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
+    try:
+        app()
+    except SettingsError as error:
+        _note(f"nachet: {error}")
+        sys.exit(USAGE)
+    except Exception as error:
+        code = _code_of(error)
+        if code is None:
+            raise
+        _note(f"nachet: {error}")
+        sys.exit(code)
+
+
+def _code_of(error: Exception) -> int | None:
+    """The exit code of an error that a person can put right, None if it is a defect of ours."""
+    from nachet_pipeline.contract.folder import FileChangedError
+    from nachet_pipeline.database.connection import DatabaseError
+    from nachet_pipeline.instance import ProjectNotFoundError
+    from nachet_pipeline.local.errors import LocalServiceError
+    from nachet_pipeline.storage.blobs import StorageError
+    from nachet_pipeline.storage.staging import StagingError
+
+    if isinstance(error, StagingError | FileChangedError):
+        return REFUSED
+    if isinstance(error, ProjectNotFoundError):
+        return USAGE
+    return UNAVAILABLE if isinstance(error, DatabaseError | StorageError | LocalServiceError) else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`make demo`: everything started on this machine, a sample upload staged, and the sensor left to import it."""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
+from nachet_pipeline.instance import ProjectNotFoundError, project_folder
+from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.processes import sigterm_as_exit
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import running
+from nachet_pipeline.local.supervisor import up
+from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.staging import StagingError, mark_complete, stage_folder
+
+EMAIL = "sample.user@example.org"
+FOLDER = "sample-upload"
+_IMPORT_SECONDS = 300
+_POLL_SECONDS = 1.0
+_SETTLED = {State.IMPORTED, State.REFUSED, State.FAILED}
+
+
+class DemoError(Exception):
+    """The demo did not come to its end; the message says why."""
+
+
+def run(home: Path, console: Console) -> tuple[str, Receipt]:
+    """Start everything, stage the sample upload if it is not there, and wait until the sensor has imported it.
+
+    Returns:
+        The address of the UI, and the upload's receipt.
+
+    Raises:
+        LocalServiceError: something of this machine does not start.
+        DemoError: the upload was not imported in time.
+    """
+    pipeline = up(home, project=project_folder())
+    services = running(home)
+    if services is None:
+        raise DemoError("the services ended right after they started; see the log of the supervisor")
+    with (
+        sigterm_as_exit(),
+        console.status("staging a sample upload") as status,
+        Database(SecretStr(services.database_url)) as database,
+        BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
+    ):
+        upload = _stage(home, database, blobs)
+        status.update("waiting for the sensor to import it")
+        return pipeline.url, _wait(database, upload)
+
+
+def _stage(home: Path, database: Database, blobs: BlobStorage) -> Upload:
+    folder = home / FOLDER
+    if not (folder / "index.yaml").exists():
+        write_sample(folder, sessions=2, pictures=4, email=EMAIL)
+    user = register_user(database, blobs, EMAIL)
+    with database.connection() as connection:
+        upload = see_upload(connection, Owner(user.id, user.email), FOLDER)
+    staged = stage_folder(blobs, LocalFolder(folder), user.upload_container, FOLDER)
+    if staged.sent or upload.state is State.STAGED:
+        mark_complete(blobs, user.upload_container, FOLDER)
+    return upload
+
+
+def _wait(database: Database, upload: Upload) -> Receipt:
+    deadline = time.monotonic() + _IMPORT_SECONDS
+    while time.monotonic() < deadline:
+        with database.connection() as connection:
+            now = find_upload(connection, upload.id)
+        if now and now.receipt and now.state in _SETTLED:
+            return now.receipt
+        time.sleep(_POLL_SECONDS)
+    raise DemoError(f"the sensor did not import the upload within {_IMPORT_SECONDS} s; see the UI or the log")
+
+
+def _home() -> Path:
+    settings = Settings.from_environment()
+    if not settings.embedded:
+        raise SettingsError("NACHET_DATABASE_URL: is set; the demo brings services of its own, so unset it")
+    return settings.home.resolve()
+
+
+def main() -> int:
+    """Run the demo, and say what it did."""
+    logging.basicConfig(level=logging.WARNING)
+    console = Console(stderr=True)
+    out = Console(highlight=False, soft_wrap=True)
+    try:
+        url, receipt = run(_home(), console)
+    except KeyboardInterrupt:
+        console.print("interrupted; `make demo` goes on, `make down` stops")
+        return 130
+    except (
+        DemoError,
+        SettingsError,
+        LocalServiceError,
+        ProjectNotFoundError,
+        StagingError,
+        StorageError,
+        DatabaseError,
+    ) as error:
+        console.print(f"[red]demo:[/red] {error}")
+        return 1
+    nachet = os.path.relpath(Path(sys.executable).parent / "nachet")
+    out.print(f"The sensor imported the sample upload: {receipt.state}, {receipt.pictures} pictures.")
+    for item in receipt.picture_sets:
+        out.print(f"  {item.session}: {item.pictures} pictures of {item.seed}")
+    out.print(f"Look at it:  {url}/asset-groups")
+    out.print(f"Its receipt: {nachet} status {FOLDER}")
+    out.print("Stop:        make down")
+    return 0 if receipt.state is State.IMPORTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
