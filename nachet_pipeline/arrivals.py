@@ -169,7 +169,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
     Returns:
         The key of the request: the same uploads with the same content have the same.
     """
-    batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()
+    batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
     with database.connection() as connection:
         for arrival in arrivals:
             mark_queued(connection, arrival.upload.id, batch, arrival.look.digest)

@@ -10,7 +10,7 @@ from nachet_pipeline.jobs import build_training_set, import_uploads, load_seeds
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.schedules import nightly_training_set
-from nachet_pipeline.sensors import failed_imports_sensor, staged_folders_sensor
+from nachet_pipeline.sensors import failed_imports_sensor, registry_automation, staged_folders_sensor
 from nachet_pipeline.settings import Settings, SettingsError
 
 
@@ -34,7 +34,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
     return Definitions(
         assets=[registered_seeds, staged_upload, import_upload, training_set],
         jobs=[import_uploads, load_seeds, build_training_set],
-        sensors=[staged_folders_sensor(settings.importing), failed_imports_sensor()],
+        sensors=[staged_folders_sensor(settings.importing), failed_imports_sensor(), registry_automation],
         schedules=[nightly_training_set],
         resources={
             "database": DatabaseResource(url=EnvVar("NACHET_DATABASE_URL")),

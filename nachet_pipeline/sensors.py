@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from dagster import (
     AssetMaterialization,
+    AssetSelection,
+    AutomationConditionSensorDefinition,
     DagsterRunStatus,
     DefaultSensorStatus,
     MetadataValue,
@@ -79,7 +81,7 @@ def _request(arrivals: list[Arrival], batch: str) -> RunRequest:
     first, last = arrivals[0].upload.partition, arrivals[-1].upload.partition
     return RunRequest(
         run_key=batch,
-        tags={_RANGE_START: first, _RANGE_END: last, BATCH_TAG: batch[:63], "nachet/uploads": str(len(arrivals))},
+        tags={_RANGE_START: first, _RANGE_END: last, BATCH_TAG: batch, "nachet/uploads": str(len(arrivals))},
     )
 
 
@@ -107,7 +109,7 @@ def _ask_again(context: SensorEvaluationContext, database: Database) -> None:
     """Uploads whose run request never became a run, because a tick ended between the two, are asked for again."""
     with database.connection() as connection:
         for batch in waiting_batches(connection, minutes=_MINUTES_TO_BECOME_A_RUN):
-            records = context.instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch[:63]}), limit=1)
+            records = context.instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch}), limit=1)
             if not records or records[0].dagster_run.status in _ENDED:
                 context.log.warning("the run request %s came to nothing; its uploads are asked for again", batch)
                 requeue_batch(connection, batch)
@@ -139,3 +141,12 @@ def _owed(database: Database, run_id: str, batch: str | None) -> Iterator[Upload
         yield from uploads_of_run(connection, run_id)
         if batch:
             yield from uploads_of_batch(connection, batch)
+
+
+registry_automation = AutomationConditionSensorDefinition(
+    "registry_automation",
+    target=AssetSelection.assets("registered_seeds"),
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Loads the species registry when the database has none, or the package another version.",
+)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -17,8 +17,16 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message is one line that names it."""
 
 
+def _split(url: str, expected: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Python's own message may repeat the address with the password in it.
+        raise ValueError(expected) from None
+
+
 def _database_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
+    parts = _split(value.get_secret_value(), "expected postgresql://[user[:password]@]host[:port]/database")
     if parts.scheme != "postgresql":
         raise ValueError("expected postgresql://[user[:password]@]host[:port]/database")
     if not parts.path.strip("/"):
@@ -27,11 +35,12 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _account_url(value: str) -> str:
-    parts = urlsplit(value)
+    expected = "expected https://ACCOUNT.blob.core.windows.net, or the address of an emulator"
+    parts = _split(value, expected)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("expected https://ACCOUNT.blob.core.windows.net, or the address of an emulator")
-    if parts.query or parts.fragment:
-        raise ValueError("expected an account URL without a query; keys go into NACHET_BLOB_KEY")
+        raise ValueError(expected)
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("expected an account URL without user or query; keys go into NACHET_BLOB_KEY")
     return value.rstrip("/")
 
 

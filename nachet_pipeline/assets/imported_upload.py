@@ -22,7 +22,7 @@ from dagster import (
     multi_asset,
 )
 
-from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.assets.partitions import show_as_failed, uploads
 from nachet_pipeline.assets.report_metadata import manifest_metadata, partition_page, upload_metadata
 from nachet_pipeline.checks.folder_contract import IMPORTED_CHECK, check_specs, contract_evaluations, evaluated
 from nachet_pipeline.contract.receipt import State
@@ -147,10 +147,16 @@ def _progress(context: AssetExecutionContext, partition: str, listener: Progress
 
 def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutcome) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
+    # First, or the UI would call the manifest out of sync with the upload it was made of.
+    yield AssetMaterialization(
+        _STAGED, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
+    )
     if validation:
         metadata = manifest_metadata(validation)
         metadata["seconds"] = round(outcome.seconds.get("validate", 0), 3)
         yield AssetMaterialization(_MANIFEST, partition=partition, metadata=metadata)
+        if not validation.report.importable:
+            show_as_failed(context, _MANIFEST, partition)
         yield from contract_evaluations(partition, validation.report, evaluated(context.instance, partition))
     if outcome.stored and outcome.rows:
         seconds = outcome.seconds.get("store", 0)
@@ -189,9 +195,6 @@ def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutco
                 "seconds": round(outcome.seconds.get("record", 0), 3),
             },
         )
-    yield AssetMaterialization(
-        _STAGED, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
-    )
     errors = ", ".join(f"{code} ({count})" for code, count in (receipt.report.codes if receipt.report else {}).items())
     yield _imported_check(
         partition, passed=receipt.state is State.IMPORTED, reason=receipt.failure or f"{receipt.state}: {errors}"

@@ -8,13 +8,12 @@ from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord,
 
 from nachet_pipeline.contract.findings import Finding, Severity
 from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.report import explanation_of
 from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
-_SCHEMA = TableSchema(
-    columns=[TableColumn(name) for name in ("severity", "code", "where", "field", "expected", "found", "suggestion")]
-)
+_SCHEMA = TableSchema(columns=[TableColumn(name) for name in ("severity", "code", "where", "what", "remedy")])
 
 
 def findings_table(findings: Sequence[Finding]) -> TableMetadataValue:
@@ -25,11 +24,9 @@ def findings_table(findings: Sequence[Finding]) -> TableMetadataValue:
                 {
                     "severity": finding.severity.value,
                     "code": finding.code,
-                    "where": finding.place,
-                    "field": finding.field or "",
-                    "expected": finding.expected or finding.kind.message["en"],
-                    "found": finding.found or "",
-                    "suggestion": finding.suggestion or finding.kind.remedy["en"],
+                    "where": f"{finding.place} {finding.field or ''}".strip(),
+                    "what": explanation_of(finding) or finding.kind.message["en"],
+                    "remedy": finding.kind.remedy["en"],
                 }
             )
             for finding in findings[:_ROWS]

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from nachet_pipeline.contract.names import printable
 
 RULE_SET_VERSION = "1"
 """Raised whenever a rule's verdict on some folder can change."""
@@ -354,8 +357,12 @@ class UndeclaredFindingError(LookupError):
     """A rule used a code that the catalogue does not have: a programming error."""
 
 
+# An uploader's text must not steer the terminal, the log or the database that a finding ends in.
+_Line = Annotated[str, AfterValidator(printable)]
+
+
 class Finding(BaseModel):
-    """One thing found in an upload.
+    """One thing found in an upload; every text of it is one printable line.
 
     Raises:
         UndeclaredFindingError: the code is not in the catalogue.
@@ -376,13 +383,13 @@ class Finding(BaseModel):
 
     code: str
     severity: Severity = Field(default_factory=lambda given: CATALOGUE[given["code"]].severity)
-    path: str = ""
-    field: str | None = None
+    path: _Line = ""
+    field: _Line | None = None
     line: int | None = None
     column: int | None = None
-    expected: str | None = None
-    found: str | None = None
-    suggestion: str | None = None
+    expected: _Line | None = None
+    found: _Line | None = None
+    suggestion: _Line | None = None
 
     @field_validator("code")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.findings import Finding, Severity
 from nachet_pipeline.contract.yaml_reader import Position, YamlDocument, YamlError, read_yaml
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -142,11 +142,18 @@ class MetadataFile:
         path: the file, relative to the upload.
         values: what it gives, by field.
         findings: what is wrong with it.
+        readable: whether it is YAML that the contract allows; if not, it gives no value.
     """
 
     path: str
     values: dict[str, Value] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    readable: bool = True
+
+    def is_wrong(self, name: str) -> bool:
+        """Whether an error keeps a field, its section or a field of it from being read."""
+        fields = [f"{found.field}." for found in self.findings if found.field and found.severity is Severity.ERROR]
+        return not self.readable or any(f"{name}.".startswith(one) or one.startswith(f"{name}.") for one in fields)
 
 
 def _plain(key: str) -> str:
@@ -286,5 +293,5 @@ def read_metadata(
             expected=error.expected,
             found=error.found,
         )
-        return MetadataFile(path, findings=[finding])
+        return MetadataFile(path, findings=[finding], readable=False)
     return _Reader(path, document, model, f"{kind}-content").read()

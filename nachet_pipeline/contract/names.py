@@ -7,6 +7,20 @@ _LITTER = {".ds_store", "thumbs.db", "desktop.ini", "__macosx"}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 # Control, format, surrogate, private use and unassigned characters: Unicode general categories.
 _REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn"}
+# Those, and the separators of lines and paragraphs.
+_UNPRINTABLE_CATEGORIES = {*_REFUSED_CATEGORIES, "Zl", "Zp"}
+
+
+def printable(text: str) -> str:
+    """A text as one line that any output can carry: what steers a terminal, or is no UTF-8, is shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNPRINTABLE_CATEGORIES
+        else character
+        for character in text
+    )
 
 
 def is_litter(path: str) -> bool:

@@ -100,14 +100,22 @@ def as_text(report: Report, language: Language = "en") -> Iterator[str]:
 
 def line_of(finding: Finding) -> str:
     """One line about a finding: where, which field, what was expected, found and probably meant."""
-    parts = [finding.place + (f" {finding.field}" if finding.field else "")]
+    where = finding.place + (f" {finding.field}" if finding.field else "")
+    explanation = explanation_of(finding)
+    return f"{where}: {explanation}" if explanation else where
+
+
+def explanation_of(finding: Finding) -> str:
+    """What was expected, found and probably meant; empty if the code alone says it."""
+    parts = []
     if finding.expected:
         parts.append(f"expected {finding.expected}")
     if finding.found:
         parts.append(f"found {finding.found}")
+    explanation = ", ".join(parts)
     if finding.suggestion:
-        parts.append(f"did you mean {finding.suggestion}?")
-    return ", ".join(parts[:3]) + ("; " + parts[3] if len(parts) > 3 else "")  # noqa: PLR2004 (the parts above)
+        explanation += f"{'; ' if explanation else ''}did you mean {finding.suggestion}?"
+    return explanation
 
 
 def as_json_lines(report: Report) -> Iterator[str]:

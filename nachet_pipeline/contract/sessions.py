@@ -130,7 +130,8 @@ def seed_names(values: dict[str, Value]) -> list[SeedName]:
     if species and (genus or " " in str(species.value).strip()):
         epithet = str(species.value)
         # Some write the full name as the species, with or without the genus beside it.
-        full = epithet if " " in epithet.strip() or genus is None else f"{genus.value} {epithet}"
+        is_full = genus is None or epithet.casefold().startswith(f"{genus.value} ".casefold())
+        full = epithet if is_full or genus is None else f"{genus.value} {epithet}"
         names.append(SeedName("seedData.seedSpecies", full, species))
     return names
 

@@ -8,7 +8,7 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.metadata import INDEX_NAME
-from nachet_pipeline.contract.names import fold, is_litter, why_unsafe
+from nachet_pipeline.contract.names import fold, is_litter, printable, why_unsafe
 
 PICTURES_FOLDER = "pictures"
 COMPLETE_MARKER = "_COMPLETE"
@@ -80,11 +80,6 @@ def kind_of(path: str, shape: Shape | None) -> FileKind:
         return FileKind.PICTURE
     yaml = PurePosixPath(path).suffix.lower() in _YAML_SUFFIXES
     return FileKind.PICTURE_METADATA if yaml else FileKind.UNEXPECTED
-
-
-def printable(path: str) -> str:
-    """A path as text that any output can carry; bytes that are no UTF-8 are shown as escapes."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA}

@@ -10,9 +10,10 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
-from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, Value, inherit, read_metadata
+from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit, read_metadata
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
+from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seeds import seed_findings
 from nachet_pipeline.contract.sessions import Context, Owner, Session, read_sessions, seed_of
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
@@ -171,13 +172,14 @@ def _ahead(tasks: Iterator[_Task], window: int) -> Iterator[_Task]:
 def _judge(context: Context, session: Session, entry: InventoryFile, read: _Read) -> None:
     """Note what is wrong with a picture and its YAML file; note the picture itself if it decodes."""
     inventory = context.inventory
-    own: dict[str, Value] = {}
+    values = session.values
     if read.metadata:
-        own = read.metadata.values
+        values = inherit(values, read.metadata.values)
         _note(inventory, read.metadata.findings)
-    values = inherit(session.values, own)
-    if any(name.startswith("seedData.") for name in own):
+    if read.metadata and any(name.startswith("seedData.") for name in read.metadata.values):
         _note(inventory, seed_findings(values, context.registry))
+        if not read.metadata.is_wrong("seedData"):
+            _note(inventory, missing_seed(values, read.metadata.path))
     if isinstance(read.seen, Fault):
         fault = read.seen
         inventory.add_finding(

@@ -5,12 +5,15 @@ anchors, aliases, tags, second documents and duplicate keys are refused where th
 that `no`, `1_000` or `12:30` mean what the uploader wrote; the models decide what a value is.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+# Written as escapes; a database cannot store the first of them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
 MAX_EVENTS = 20_000
@@ -97,12 +100,12 @@ def _events(text: str) -> Iterator[Any]:
         problem = (error.problem or "a syntax error").removeprefix("found ")
         raise YamlError("syntax", position, "YAML", problem) from None
     except yaml.YAMLError as error:
-        # The reader's errors (a control character, say) carry an offset instead of a mark.
+        # The reader's errors (a control character, say) carry an offset in bytes instead of a mark.
         offset = getattr(error, "position", None)
         position = None
-        if isinstance(offset, int) and 0 <= offset <= len(text):
-            before = text[:offset]
-            position = Position(before.count("\n") + 1, offset - before.rfind("\n"))
+        if isinstance(offset, int):
+            before = text.encode()[:offset].decode(errors="ignore")
+            position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise YamlError("syntax", position, "YAML", getattr(error, "reason", None) or "a syntax error") from None
 
 
@@ -128,6 +131,9 @@ class _Builder:
                 raise YamlError("forbidden", _position(event), "plain values", f"{what} ({event.anchor})")
             if getattr(event, "tag", None) is not None:
                 raise YamlError("forbidden", _position(event), "plain values", f"the tag {event.tag}")
+            control = _CONTROL.search(getattr(event, "value", None) or "")
+            if control:
+                raise YamlError("forbidden", _position(event), "text", f"the character U+{ord(control[0]):04X}")
             self._take(event)
         return self.document
 

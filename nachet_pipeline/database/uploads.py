@@ -63,8 +63,8 @@ class Upload:
 
 
 _COLUMNS = (
-    "upload.id, owner_id, lower(users.email) as email, folder, state, staged_digest, batch, run_id, attempts,"
-    " queued_at, receipt"
+    "upload.id, upload.owner_id, lower(users.email) as email, upload.folder, upload.state, upload.staged_digest,"
+    " upload.batch, upload.run_id, upload.attempts, upload.queued_at, upload.receipt"
 )
 _FROM = "from upload join users on users.id = upload.owner_id"
 

@@ -1,5 +1,6 @@
 """Registered seeds, and finding the one that an uploader meant."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -35,10 +36,18 @@ class Seed(BaseModel):
         return seed_id(self.scientific_name)
 
 
+def _packaged_text() -> str:
+    return (files("nachet_pipeline.registry") / "seeds.yaml").read_text(encoding="utf-8")
+
+
 def packaged_seeds() -> list[Seed]:
     """The reviewed registry that the package carries, in its order."""
-    text = (files("nachet_pipeline.registry") / "seeds.yaml").read_text(encoding="utf-8")
-    return TypeAdapter(list[Seed]).validate_python(yaml.safe_load(text))
+    return TypeAdapter(list[Seed]).validate_python(yaml.safe_load(_packaged_text()))
+
+
+def registry_version() -> str:
+    """Version of the packaged registry: changes whenever the file does."""
+    return hashlib.sha256(_packaged_text().encode()).hexdigest()[:16]
 
 
 def _plain(name: str) -> str:

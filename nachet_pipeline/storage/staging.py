@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.folder import Folder, StagedFile
-from nachet_pipeline.contract.names import is_litter, why_unsafe
-from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker, printable
+from nachet_pipeline.contract.names import is_litter, printable, why_unsafe
+from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
 from nachet_pipeline.storage.blobs import BlobStorage
 
 _CORRECTABLE = {".yaml", ".yml"}

@@ -1,12 +1,13 @@
 """Every folder of the contract has its index, and together the indexes say all that is needed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.metadata import INDEX_NAME, Value
-from nachet_pipeline.contract.sessions import Context, Session, seed_names
+from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile, Value
+from nachet_pipeline.contract.sessions import Context, seed_names
 from nachet_pipeline.contract.structure import Shape
 
+_EMAIL = "clientData.clientEmail"
 _NEEDED = {
     "imageData.numberOfImages": "the number of pictures in the session",
     "userData.numberOfSeeds": "the number of seeds in each picture",
@@ -21,33 +22,34 @@ def index_present(context: Context) -> Iterator[Finding]:
     if context.shape is Shape.PROJECT:
         if context.project is None:
             yield Finding(code="missing-index", path=INDEX_NAME, expected="the project's index.yaml")
-        elif not context.project.findings and "clientData.clientEmail" not in context.project.values:
-            yield _missing(context.project.path, "clientData.clientEmail", "the uploader's e-mail address")
+        elif _EMAIL not in context.project.values and not context.project.is_wrong(_EMAIL):
+            yield _missing(context.project.path, _EMAIL, "the uploader's e-mail address")
     for session in context.sessions:
         if session.index is None:
             path = f"{session.path}/{INDEX_NAME}".lstrip("/")
             yield Finding(code="missing-index", path=path, expected="the session's index.yaml")
             continue
-        unreadable = any(finding.code == "index-syntax" for finding in session.index.findings)
-        if not unreadable:
-            yield from _missing_values(session, session.index.path)
+        yield from _missing_values(session.values, session.index, context.project)
 
 
-def _missing_values(session: Session, path: str) -> Iterator[Finding]:
-    # A value that is there but wrong is reported as such; to call it missing too would be noise.
-    wrong = {finding.field for finding in session.index.findings} if session.index else set()
+def _missing_values(values: dict[str, Value], index: MetadataFile, project: MetadataFile | None) -> Iterator[Finding]:
+    def is_wrong(name: str) -> bool:
+        # A value that is there but wrong is reported as such; to call it missing too would be noise.
+        return index.is_wrong(name) or (project is not None and project.is_wrong(name))
+
     for name, meaning in _NEEDED.items():
-        if name not in session.values and name not in wrong:
-            yield _missing(path, name, meaning)
-    wrong_seed = any(name and name.startswith("seedData") for name in wrong)
-    if not seed_names(session.values) and not wrong_seed:
-        given = _given(session.values, "seedData.")
-        yield _missing(path, "seedData", "the seed, by seedGenus and seedSpecies, seedName or seedID", given)
+        if name not in values and not is_wrong(name):
+            yield _missing(index.path, name, meaning)
+    if not is_wrong("seedData"):
+        yield from missing_seed(values, index.path)
 
 
-def _given(values: Mapping[str, Value], prefix: str) -> str | None:
-    names = [name.removeprefix(prefix) for name in values if name.startswith(prefix)]
-    return f"only {', '.join(names)}" if names else None
+def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
+    """What is missing if these values, as a file gives or completes them, do not name a seed."""
+    if not seed_names(values):
+        given = [name.removeprefix("seedData.") for name in values if name.startswith("seedData.")]
+        meaning = "the seed, by seedGenus and seedSpecies, seedName or seedID"
+        yield _missing(path, "seedData", meaning, f"only {', '.join(given)}" if given else None)
 
 
 def _missing(path: str, name: str, meaning: str, found: str | None = None) -> Finding:

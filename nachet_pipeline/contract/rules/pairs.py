@@ -12,13 +12,14 @@ _NAMES_COMPARED = 1_000
 
 
 def picture_pairs(context: Context) -> Iterator[Finding]:
-    """YAML files without a picture, and pictures that would share a YAML file."""
+    """YAML files without a picture, several for one picture, and pictures that would share a YAML file."""
     inventory = context.inventory
     orphans = inventory.stems(FileKind.PICTURE_METADATA, without=FileKind.PICTURE)
     for stem, paths in orphans:
         session = paths[0].rpartition("/")[0]
-        names = [entry.stem for entry in islice(inventory.files(FileKind.PICTURE, session), _NAMES_COMPARED)]
-        near = get_close_matches(stem, names, n=1, cutoff=0.8)
+        pictures = islice(inventory.files(FileKind.PICTURE, session), _NAMES_COMPARED)
+        names = [entry.stem.rpartition("/")[2] for entry in pictures]
+        near = get_close_matches(stem.rpartition("/")[2], names, n=1, cutoff=0.8)
         for path in paths:
             suggestion = f"{near[0]}.yaml" if near else None
             yield Finding(
@@ -26,6 +27,11 @@ def picture_pairs(context: Context) -> Iterator[Finding]:
                 path=path,
                 expected=f"a picture named {stem.rpartition('/')[2]}",
                 suggestion=suggestion,
+            )
+    for _, paths in inventory.stems(FileKind.PICTURE_METADATA):
+        for path in paths[1:]:
+            yield Finding(
+                code="unexpected-file", path=path, expected="one YAML file for a picture", found=f"{paths[0]} too"
             )
     for _, paths in inventory.stems(FileKind.PICTURE):
         for path in paths[1:]:

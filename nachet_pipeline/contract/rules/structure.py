@@ -14,19 +14,18 @@ _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileK
 def folder_structure(context: Context) -> Iterator[Finding]:
     """Empty folders and sessions, unknown shapes, files without a place, empty and ignored files."""
     inventory = context.inventory
-    number, _ = inventory.total()
-    if number == 0:
-        yield Finding(code="empty-upload", expected=f"{INDEX_NAME} and pictures", found="no file")
-        return
     unexpected = FileKind.UNEXPECTED
     if context.shape is None:
         tops = sorted({entry.file.path.partition("/")[0] for entry in inventory.files(unexpected)})[:5]
+        if not tops:
+            yield Finding(code="empty-upload", expected=f"{INDEX_NAME} and pictures", found="no file")
+            return
         inside = tops[0] if len(tops) == 1 else None
         yield Finding(
             code="wrong-structure",
             expected=f"{INDEX_NAME} with {PICTURES_FOLDER}/<session>/, or {INDEX_NAME} beside pictures",
             found=", ".join(tops),
-            suggestion=f"upload the content of {inside}/ instead of the folder around it" if inside else None,
+            suggestion=f"the content of {inside}/, without the folder around it" if inside else None,
         )
         return
     suffixes = ", ".join(PICTURE_FORMATS)

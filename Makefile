@@ -1,0 +1,52 @@
+# Everything here needs Python 3.11 or newer and nothing else; `make` alone lists the targets.
+
+PYTHON ?= python3
+UV ?= uv
+BIN := .venv/bin
+# Written last: a .venv without it was left half made, and is made again.
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo down test format lock clean .venv
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY)  ## start the pipeline on this machine, with sample uploads
+	$(BIN)/python -m nachet_pipeline.local.demo
+
+down:  ## stop what `make demo` started
+	@if [ -x $(BIN)/nachet ]; then $(BIN)/nachet down; else echo "nothing is installed here, so nothing runs"; fi
+
+test: $(READY)  ## check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(READY)  ## repair what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: down  ## stop everything, then forget all data and the installation
+	rm -rf .nachet .venv
+
+.venv: $(READY)  ## install the project and all it needs, as locked
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is missing or older than 3.11: name another one, make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# setuptools is what builds the project; locked too, so that nothing unpinned is fetched.
+lock:  ## choose versions anew (needs uv)
+	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --all-extras --universal --upgrade --quiet \
+		--generate-hashes --no-strip-extras --no-emit-index-url --custom-compile-command 'make lock' \
+		--output-file requirements.lock

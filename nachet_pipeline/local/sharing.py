@@ -1,0 +1,142 @@
+"""How the users of a home share its services.
+
+Every user holds a shared lock on `run/users.lock`; the system drops it when a user ends, however that
+happens. Starting and stopping is done under `run/services.lock`. Whoever leaves and finds nobody else stops
+the services. So a user that was killed leaves no count behind that is wrong for ever, and the next user
+attaches to what it left running.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from nachet_pipeline.local import azurite, postgres
+from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.files import FileLock, held
+from nachet_pipeline.local.processes import sigterm_as_exit
+from nachet_pipeline.local.services import Services
+
+
+class Lease:
+    """A use of a home's services, from `acquire` to `release`.
+
+    Attributes:
+        home: the home.
+        services: where they are.
+    """
+
+    def __init__(self, home: Path, found: Services, users: FileLock) -> None:
+        self.home = home
+        self.services = found
+        self._users = users
+
+    def release(self) -> None:
+        """End the use; the last one stops the services."""
+        _leave(self.home, self._users)
+
+
+def acquire(home: Path, *, tools: Path | None = None, progress: Callable[[str], None] | None = None) -> Lease:
+    """Start the services of a home or attach to them; to be ended with `Lease.release`.
+
+    Args:
+        home: folder of everything that is kept on this machine.
+        tools: folder under which Azurite is installed once; the home if not given.
+        progress: told what is being done, a few words at a time.
+
+    Raises:
+        LocalServiceError: a service does not start.
+    """
+    home = home.resolve()
+    tell = progress or (lambda _: None)
+    try:
+        with ExitStack() as undo:
+            users = FileLock(_users_file(home))
+            undo.callback(_leave, home, users)
+            with held(_services_file(home)):
+                users.share()
+                database_folder, blob_folder = _folders(home)
+                tell("starting PostgreSQL")
+                database = postgres.start(database_folder)
+                tell("installing Azurite")
+                installation = azurite.install(tools or home)
+                tell("starting Azurite")
+                blobs = azurite.start(blob_folder, installation)
+            undo.pop_all()
+            return Lease(home, _joined(database, blobs), users)
+    except OSError as error:
+        raise LocalServiceError(f"the services of {home} cannot be used: {error}") from error
+
+
+def stop_services(home: Path) -> bool:
+    """Stop the services of a home whoever uses them.
+
+    Returns:
+        Whether one was running.
+
+    Raises:
+        LocalServiceError: a service had to be killed.
+    """
+    if not home.exists():
+        return False
+    with held(_services_file(home)):
+        return _stop_both(home)
+
+
+def running_services(home: Path) -> Services | None:
+    """The services of a home if both run now, else None."""
+    database_folder, blob_folder = _folders(home)
+    database = postgres.running(database_folder)
+    blobs = azurite.running(blob_folder)
+    return _joined(database, blobs) if database is not None and blobs is not None else None
+
+
+def missing_services(home: Path) -> list[str]:
+    """The names of the services of a home that do not run now."""
+    database_folder, blob_folder = _folders(home)
+    found = {"PostgreSQL": postgres.running(database_folder), "Azurite": azurite.running(blob_folder)}
+    return [name for name, server in found.items() if server is None]
+
+
+@contextmanager
+def shared_services(home: Path, *, tools: Path | None = None) -> Iterator[Services]:
+    """See `nachet_pipeline.local.services.services`."""
+    with sigterm_as_exit():
+        lease = acquire(home, tools=tools)
+        try:
+            yield lease.services
+        finally:
+            lease.release()
+
+
+def _leave(home: Path, users: FileLock) -> None:
+    with held(_services_file(home)):
+        try:
+            if users.try_take():
+                _stop_both(home)
+        finally:
+            users.close()
+
+
+def _stop_both(home: Path) -> bool:
+    database_folder, blob_folder = _folders(home)
+    try:
+        blobs = azurite.stop(blob_folder)
+    finally:
+        database = postgres.stop(database_folder)
+    return blobs or database
+
+
+def _joined(database: postgres.Server, blobs: azurite.Server) -> Services:
+    return Services(database_url=database.url, blob_account_url=blobs.url, blob_key=azurite.KEY)
+
+
+def _folders(home: Path) -> tuple[Path, Path]:
+    return home.resolve() / "postgres", home.resolve() / "blobs"
+
+
+def _users_file(home: Path) -> Path:
+    return home / "run" / "users.lock"
+
+
+def _services_file(home: Path) -> Path:
+    return home / "run" / "services.lock"

@@ -1,0 +1,93 @@
+"""What a supervisor says about itself, in `run/state.json` of its home."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nachet_pipeline.local.files import write_private
+from nachet_pipeline.local.processes import ProcessIdentity
+
+
+class Phase(StrEnum):
+    """How far a supervisor is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A pipeline that runs on this machine.
+
+    Attributes:
+        url: address of its web page.
+        pid: number of its supervisor.
+        log: what it and Dagster wrote.
+    """
+
+    url: str
+    pid: int
+    log: Path
+
+
+class State(BaseModel):
+    """A supervisor and its children.
+
+    Attributes:
+        supervisor: the supervisor's process.
+        log: what it and Dagster wrote.
+        phase: how far it is.
+        doing: what it does in that phase, in a few words.
+        project: folder of dagster.yaml and workspace.yaml.
+        dagster: the process that all of Dagster's processes descend from, once there is one.
+        dagster_port: where its web server listens.
+        database_port: where PostgreSQL listens.
+        blob_port: where Azurite listens.
+        failure: why it gave up.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    supervisor: ProcessIdentity
+    log: Path
+    phase: Phase = Phase.STARTING
+    doing: str = "starting"
+    project: Path
+    dagster: ProcessIdentity | None = None
+    dagster_port: int | None = None
+    database_port: int | None = None
+    blob_port: int | None = None
+    url: str | None = None
+    failure: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor still runs."""
+        return self.supervisor.find() is not None
+
+
+def state_file(home: Path) -> Path:
+    """The file that holds the state."""
+    return home / "run" / "state.json"
+
+
+def read_state(home: Path) -> State | None:
+    """The state that was last written, by a supervisor that may have ended since; None if there is none."""
+    try:
+        text = state_file(home).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        return State.model_validate_json(text)
+    except ValidationError:
+        # Of another version of this program: it says nothing that could be used.
+        return None
+
+
+def write_state(home: Path, state: State) -> None:
+    """Replace the state in one step."""
+    write_private(state_file(home), state.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,374 @@
+"""One process that keeps PostgreSQL, Azurite and Dagster running together on this machine.
+
+`up` starts it in the background, `down` ends it. What it says about itself is in `run/state.json` of the
+home, what it and Dagster write in `run/supervisor.log`. It restarts nothing: when a child dies it stops the
+others and says why.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from nachet_pipeline.local import dashboard, processes
+from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.files import FileLock, write_private
+from nachet_pipeline.local.ports import LOOPBACK, free_port, remembered_port
+from nachet_pipeline.local.processes import ProcessIdentity
+from nachet_pipeline.local.services import Services
+from nachet_pipeline.local.sharing import acquire, missing_services, stop_services
+from nachet_pipeline.local.state import Phase, Running, State, read_state, state_file, write_state
+
+PREPARE = "nachet_pipeline.local.prepare:prepare"
+START_SECONDS = 600.0
+
+_USUAL_PORT = 3000
+_STOP_SECONDS = 240.0
+_WATCH_SECONDS = 1.0
+_POLL_SECONDS = 0.1
+_logger = logging.getLogger(__name__)
+
+
+def up(
+    home: Path,
+    *,
+    project: Path,
+    foreground: bool = False,
+    tools: Path | None = None,
+    prepare: str = PREPARE,
+    command: Sequence[str] | None = None,
+    seconds: float = START_SECONDS,
+) -> Running:
+    """Start the pipeline with its services, or find it running already.
+
+    Interrupted before it is ready, it takes down what it started.
+
+    Args:
+        home: folder of everything that is kept on this machine.
+        project: folder of dagster.yaml and workspace.yaml.
+        foreground: supervise in this process until SIGINT or SIGTERM comes, instead of in the background.
+        tools: folder under which Azurite is installed once; the home if not given.
+        prepare: `module:function`, called with the services before Dagster starts.
+        command: what runs Dagster, `{port}` in it standing for the port; `dagster dev` if not given.
+        seconds: how long it may take to be ready.
+
+    Raises:
+        LocalServiceError: it did not become ready; the message says why and names the log.
+    """
+    home, project = home.resolve(), project.resolve()
+    line = _dagster_dev(project) if command is None else tuple(command)
+    task = _Task(home, project, None if tools is None else tools.resolve(), prepare, line, seconds)
+    console = Console(stderr=True)
+    if foreground:
+        return _supervise_here(task, console)
+    with processes.sigterm_as_exit(), console.status("starting") as status:
+
+        def tell(doing: str) -> None:
+            status.update(doing)
+            if not console.is_terminal:
+                console.print(doing)
+
+        return _up_in_background(task, tell)
+
+
+def down(home: Path) -> bool:
+    """Stop the pipeline and its services, and wait until all of it is gone.
+
+    Also stops what a supervisor left that was killed, and the services if somebody still uses them. Where a
+    supervisor gave up by itself, the reason is written to the standard error.
+
+    Returns:
+        Whether anything was running.
+
+    Raises:
+        LocalServiceError: something could not be stopped; the message names the log.
+    """
+    home = home.resolve()
+    if not home.exists():
+        return False
+    state = read_state(home)
+    was_running = state is not None and state.alive
+    if state is not None:
+        _end_supervisor(state.supervisor, state.log)
+    lock = FileLock(_lock_file(home))
+    try:
+        if not lock.try_take():
+            raise LocalServiceError(f"another process is starting the pipeline of {home} now; try again")
+        _tell_failure(read_state(home))
+        was_running = dashboard.stop(home) or was_running
+        was_running = stop_services(home) or was_running
+        state_file(home).unlink(missing_ok=True)
+    finally:
+        lock.close()
+    return was_running
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a supervisor is to do; the fields are the arguments of `up`."""
+
+    home: Path
+    project: Path
+    tools: Path | None
+    prepare: str
+    command: tuple[str, ...]
+    seconds: float
+
+    @property
+    def log(self) -> Path:
+        return self.home / "run" / "supervisor.log"
+
+    def command_line(self) -> list[str]:
+        """The command line of a supervisor that does this."""
+        return [
+            sys.executable,
+            "-m",
+            "nachet_pipeline.local.supervisor",
+            f"--home={self.home}",
+            f"--project={self.project}",
+            *([f"--tools={self.tools}"] if self.tools is not None else []),
+            f"--prepare={self.prepare}",
+            f"--seconds={self.seconds}",
+            "--",
+            *self.command,
+        ]
+
+
+class _StopRequested(BaseException):
+    """SIGINT or SIGTERM came."""
+
+
+class _Supervisor:
+    """Starts everything in order, watches it, and stops it in reverse."""
+
+    def __init__(self, task: _Task, tell: Callable[[str], None]) -> None:
+        self._task = task
+        self._tell = tell
+        self._stopping = False
+        itself = ProcessIdentity.of(os.getpid())
+        if itself is None:  # cannot be: it is us
+            raise ProcessLookupError(os.getpid())
+        self._state = State(supervisor=itself, log=task.log, project=task.project)
+
+    def run(self) -> Running | None:
+        """Supervise until SIGINT or SIGTERM comes.
+
+        Returns:
+            What ran, or None if it was stopped before it was ready.
+
+        Raises:
+            LocalServiceError: something did not start or died, or another supervisor is at work.
+        """
+        lock = FileLock(_lock_file(self._task.home))
+        try:
+            if not lock.try_take():
+                raise LocalServiceError("another supervisor of this home is at work")
+            # Set before any child starts: one that inherits an ignored SIGINT could not be asked to end.
+            former = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                return self._run()
+            finally:
+                for number, handler in former.items():
+                    signal.signal(number, handler)
+        finally:
+            lock.close()
+
+    def _run(self) -> Running | None:
+        running = None
+        try:
+            self._change(doing="looking for leftovers")
+            dashboard.stop(self._task.home)
+            with self._services() as services:
+                running = self._start(services)
+                self._watch()
+        except _StopRequested:
+            state_file(self._task.home).unlink(missing_ok=True)
+        finally:
+            error = sys.exception()
+            if error is not None:
+                self._change(phase=Phase.FAILED, doing="stopped", failure=_reason(error))
+        return running
+
+    @contextmanager
+    def _services(self) -> Iterator[Services]:
+        task = self._task
+        with ExitStack() as stack:
+            stack.callback(stop_services, task.home)
+            lease = acquire(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
+            stack.callback(lease.release)
+            stack.callback(self._stop_dagster)
+            self._change(database_port=lease.services.database_port, blob_port=lease.services.blob_port)
+            yield lease.services
+
+    def _start(self, services: Services) -> Running:
+        task = self._task
+        self._change(doing="preparing the database and the storage")
+        _function(task.prepare)(services)
+        port_file = task.home / "run" / "dagster.port"
+        port = free_port(remembered_port(port_file) or _USUAL_PORT)
+        self._change(doing="starting Dagster")
+        dagster = dashboard.start(
+            task.command,
+            project=task.project,
+            port=port,
+            environment=dashboard.environment(task.home, task.project, services),
+        )
+        self._change(dagster=dagster, dagster_port=port)
+        dashboard.wait_ready(dagster, port, task.seconds)
+        write_private(port_file, f"{port}\n")
+        url = f"http://{LOOPBACK}:{port}"
+        self._change(phase=Phase.READY, doing=f"ready at {url}", url=url)
+        return Running(url=url, pid=self._state.supervisor.pid, log=task.log)
+
+    def _watch(self) -> None:
+        while True:
+            ended = missing_services(self._task.home)
+            if self._state.dagster is None or self._state.dagster.find() is None:
+                ended.append("Dagster")
+            if ended:
+                raise LocalServiceError(f"{' and '.join(ended)} ended unexpectedly")
+            time.sleep(_WATCH_SECONDS)
+
+    def _stop_dagster(self) -> None:
+        # From here on a signal changes nothing: everything is being stopped.
+        self._stopping = True
+        self._change(phase=Phase.STOPPING, doing="stopping")
+        dashboard.stop(self._task.home, self._state.dagster)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping:
+            self._stopping = True
+            raise _StopRequested
+
+    def _change(self, **changes: object) -> None:
+        before = self._state.doing
+        self._state = self._state.model_copy(update=changes)
+        write_state(self._task.home, self._state)
+        if self._state.doing != before:
+            self._tell(self._state.doing)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The background process that `up` starts; its exit code."""
+    parser = argparse.ArgumentParser(prog="nachet_pipeline.local.supervisor", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--tools", type=Path)
+    parser.add_argument("--prepare", required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("command", nargs="+")
+    given = parser.parse_args(arguments)
+    task = _Task(given.home, given.project, given.tools, given.prepare, tuple(given.command), given.seconds)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        _Supervisor(task, _logger.info).run()
+    except LocalServiceError as error:
+        _logger.error("%s", error)  # noqa: TRY400 (one line says it)
+        return 1
+    return 0
+
+
+def _supervise_here(task: _Task, console: Console) -> Running:
+    state = read_state(task.home)
+    if state is not None and state.alive:
+        raise LocalServiceError(f"the pipeline runs already, in process {state.supervisor.pid}; stop it first")
+    running = _Supervisor(task, console.print).run()
+    if running is None:
+        raise LocalServiceError("stopped before it was ready")
+    return running
+
+
+def _up_in_background(task: _Task, tell: Callable[[str], None]) -> Running:
+    state = read_state(task.home)
+    if state is not None and state.alive and state.phase is Phase.STOPPING:
+        tell("waiting for the former run to stop")
+        processes.wait_gone(state.supervisor, _STOP_SECONDS)
+    if state is not None and state.alive:
+        return _wait_ready(task, state.supervisor, tell)
+    _tell_failure(state)
+    supervisor = _spawn(task)
+    ready = False
+    try:
+        running = _wait_ready(task, supervisor, tell)
+        ready = True
+    finally:
+        if not ready:
+            _end_supervisor(supervisor, task.log)
+    return running
+
+
+def _spawn(task: _Task) -> ProcessIdentity:
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    if task.log.exists():
+        task.log.replace(task.log.with_name("supervisor.previous.log"))
+    return processes.spawn(task.command_line(), log=task.log, environment=os.environ, cwd=Path.cwd())
+
+
+def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], None]) -> Running:
+    deadline = time.monotonic() + task.seconds
+    told = ""
+    while True:
+        # Looked at before the state is read: what a supervisor that has ended wrote last is there then.
+        ended = supervisor.find() is None
+        state = read_state(task.home)
+        if state is not None and ended and state.supervisor != supervisor and state.alive:
+            supervisor = state.supervisor  # two were started at once, and this is the one at work
+        elif state is not None and state.supervisor == supervisor:
+            if state.failure is not None:
+                raise LocalServiceError(f"{state.failure}; see {state.log}")
+            if state.phase is Phase.READY and state.url is not None and not ended:
+                return Running(url=state.url, pid=supervisor.pid, log=state.log)
+            if state.doing != told:
+                told = state.doing
+                tell(told)
+        elif ended:
+            raise LocalServiceError(f"it ended before it was ready; see {task.log}")
+        if time.monotonic() > deadline:
+            raise LocalServiceError(f"it was not ready after {task.seconds:.0f} s ({told}); see {task.log}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _end_supervisor(supervisor: ProcessIdentity, log: Path) -> None:
+    processes.send(supervisor, signal.SIGTERM)
+    if not processes.wait_gone(supervisor, _STOP_SECONDS):
+        raise LocalServiceError(f"process {supervisor.pid} does not stop; see {log}")
+
+
+def _tell_failure(state: State | None) -> None:
+    if state is not None and state.failure is not None:
+        Console(stderr=True).print(f"it had stopped by itself: {state.failure}; see {state.log}", soft_wrap=True)
+
+
+def _function(name: str) -> Callable[[Services], object]:
+    module, _, attribute = name.partition(":")
+    found: Callable[[Services], object] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, LocalServiceError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _dagster_dev(project: Path) -> tuple[str, ...]:
+    workspace = str(project / "workspace.yaml")
+    return (sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", LOOPBACK, "-p", "{port}")
+
+
+def _lock_file(home: Path) -> Path:
+    return home / "run" / "supervisor.lock"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

