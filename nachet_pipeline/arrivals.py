@@ -5,13 +5,15 @@ tick lists the top of each user's container, then only folders that are new, unf
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import FileKind, Inventory
-from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, take_inventory
 from nachet_pipeline.database.connection import Database
@@ -28,15 +30,17 @@ from nachet_pipeline.database.uploads import (
 from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.importing import fail_upload, write_receipt
 from nachet_pipeline.settings import ImportSettings
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
+
+log = logging.getLogger(__name__)
 
 LOOKS_PER_TICK = 1_000
 """Folders whose files are listed in one tick, at most: the next tick goes on."""
 
 SECOND_LOOKS_PER_USER = 20
-"""Folders that are done with, and looked at again in one tick in case they were corrected."""
+"""Refused folders, and as many imported ones, that are looked at again in one tick in case they were corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,13 @@ class Arrival:
 
     @property
     def key(self) -> str:
-        """Names this content of this upload at this attempt: a run that was asked for once is not asked for twice."""
-        return f"{self.upload.id}:{self.look.digest}:{self.upload.attempts}:{self.upload.run_id or ''}"
+        """Names this content of this upload at this attempt: a run that was asked for once is not asked for twice.
+
+        The last request is part of it: Dagster would take one that is made again, because its run came to nothing,
+        for the same.
+        """
+        upload = self.upload
+        return f"{upload.id}:{self.look.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
 
 
 def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None = None) -> Look:
@@ -113,7 +122,7 @@ def _completeness(
 def due_uploads(
     database: Database, blobs: BlobStorage, settings: ImportSettings, now: datetime | None = None
 ) -> Iterator[Arrival]:
-    """The folders that are due for a run, user by user.
+    """The folders that are due for a run.
 
     On the way, receipts that are missing beside their folders are written again.
 
@@ -122,37 +131,59 @@ def due_uploads(
         DatabaseError: the database does not answer.
     """
     moment = now or datetime.now(UTC)
-    looks = 0
     with database.connection() as connection:
         users = list(all_users(connection))
-    for user in users:
-        owner = Owner(user.id, user.email)
+    unchanged = []
+    candidates = _in_turn(_candidates(database, blobs, user) for user in users)
+    for candidate in islice(candidates, LOOKS_PER_TICK):
+        user, folder = candidate.user, candidate.folder
+        look = look_at(StagedFolder(blobs, user.upload_container, folder), settings, moment)
+        with database.connection() as connection:
+            upload = candidate.known or see_upload(connection, Owner(user.id, user.email), folder)
+        if look.complete and not (candidate.done_with and look.digest == upload.staged_digest):
+            yield Arrival(upload, look)
+        else:
+            unchanged.append(upload.id)
+    with database.connection() as connection:
+        mark_checked(connection, unchanged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A folder worth a look; one that is done with is due only if it changed."""
+
+    user: User
+    folder: str
+    known: Upload | None
+    done_with: bool
+
+
+def _candidates(database: Database, blobs: BlobStorage, user: User) -> Iterator[_Candidate]:
+    try:
         top = blobs.top_level(user.upload_container)
-        beside = {blob.name for blob in top.blobs}
-        _restore_receipts(database, blobs, user, [name for name in top.folders if receipt_blob(name) not in beside])
-        with database.connection() as connection:
-            pending = pending_folders(connection, user.id, top.folders)
-            staged = set(top.folders)
-            again = [
-                upload
-                for upload in settled_uploads(connection, user.id, limit=SECOND_LOOKS_PER_USER)
-                if upload.folder in staged
-            ]
-        unchanged = []
-        for name, known in (*pending.items(), *((upload.folder, upload) for upload in again)):
-            if looks >= LOOKS_PER_TICK:
-                break
-            looks += 1
-            look = look_at(StagedFolder(blobs, user.upload_container, name), settings, moment)
-            with database.connection() as connection:
-                upload = known or see_upload(connection, owner, name)
-            settled = upload.state in {State.IMPORTED, State.REFUSED} or (name not in pending)
-            if look.complete and not (settled and look.digest == upload.staged_digest):
-                yield Arrival(upload, look)
-            else:
-                unchanged.append(upload.id)
-        with database.connection() as connection:
-            mark_checked(connection, unchanged)
+    except StorageError as error:
+        if blobs.container_exists(user.upload_container):
+            raise
+        # One user's trouble must not keep the others waiting.
+        log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
+        return
+    beside = {blob.name for blob in top.blobs}
+    _restore_receipts(database, blobs, user, [name for name in top.folders if receipt_blob(name) not in beside])
+    with database.connection() as connection:
+        pending = pending_folders(connection, user.id, top.folders)
+        again = settled_uploads(connection, user.id, top.folders, limit=SECOND_LOOKS_PER_USER)
+    yield from (_Candidate(user, name, known, done_with=False) for name, known in pending.items())
+    yield from (_Candidate(user, upload.folder, upload, done_with=True) for upload in again)
+
+
+def _in_turn(queues: Iterable[Iterator[_Candidate]]) -> Iterator[_Candidate]:
+    """One of each queue, then the next of each: a user with thousands of folders keeps nobody else waiting."""
+    waiting = deque(queues)
+    while waiting:
+        queue = waiting.popleft()
+        for item in islice(queue, 1):
+            yield item
+            waiting.append(queue)
 
 
 def _restore_receipts(database: Database, blobs: BlobStorage, user: User, folders: Sequence[str]) -> None:

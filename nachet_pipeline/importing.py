@@ -191,7 +191,10 @@ class Importer:
         if session.picture_set_id is None:
             raise ValueError(f"session {session.path!r} has no owner, so it cannot be described")
         content = record.model_dump_json(indent=2).encode()
-        _put_json(self.blobs, upload.final_container, descriptor_blob(session.picture_set_id), content)
+        blob = descriptor_blob(session.picture_set_id)
+        new = _put_json(self.blobs, upload.final_container, blob, content, overwrite=False)
+        if not new and self.blobs.read(upload.final_container, blob) != content:
+            _put_json(self.blobs, upload.final_container, blob, content)
 
     def _tell(self, step: str) -> Callable[[int, int], None] | None:
         progress = self.progress
@@ -279,6 +282,6 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
     return receipt
 
 
-def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes) -> None:
+def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
     md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    blobs.upload(container, blob, content, md5=md5, content_type="application/json", overwrite=True)
+    return blobs.upload(container, blob, content, md5=md5, content_type="application/json", overwrite=overwrite)

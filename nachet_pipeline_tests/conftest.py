@@ -9,8 +9,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from nachet_pipeline.database.connection import Database, migrate
+from nachet_pipeline.database.seeds import load_seeds
+from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline_tests.uploads import Workbench
+
+pytest_plugins = ["nachet_pipeline_tests.deployment"]
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -52,3 +64,48 @@ def database_url(services: Services) -> Iterator[str]:
 @pytest.fixture
 def blob_account(services: Services) -> BlobAccount:
     return BlobAccount(services.blob_account_url, services.blob_key, prefix=f"t{uuid.uuid4().hex[:12]}-")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(services: Services) -> Iterator[str]:
+    """Name of a migrated database with the registered seeds, which others are copied from."""
+    name = f"migrated_{uuid.uuid4().hex}"
+    url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    migrate(url)
+    with Database(url) as database, database.connection() as connection:
+        load_seeds(connection, packaged_seeds())
+    yield name
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def decoding_pool() -> Iterator[DecodingPool]:
+    with DecodingPool(DecodingSettings(workers=2, seconds=60)) as pool:
+        pool.inspect(sample_picture(width=16, height=16, picture_format="png"), "PNG").result()
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def blobs(services: Services) -> Iterator[BlobStorage]:
+    with BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as storage:
+        yield storage
+
+
+@pytest.fixture
+def workbench(
+    services: Services, migrated_database: str, decoding_pool: DecodingPool, blobs: BlobStorage, tmp_path: Path
+) -> Iterator[Workbench]:
+    """A database of the test's own with a user of its own."""
+    name = f"test_{uuid.uuid4().hex}"
+    url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_database}"')
+    with Database(url, connections=6) as database:
+        user = register_user(database, blobs, f"{uuid.uuid4().hex}@example.org")
+        settings = ImportSettings(decode_workers=2)
+        yield Workbench(database, blobs, decoding_pool, user, tmp_path, url, SecretStr(services.blob_key), settings)
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

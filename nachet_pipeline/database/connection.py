@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from threading import Lock
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic import SecretStr
@@ -20,8 +22,23 @@ class DatabaseError(Exception):
 
 
 def _place(url: SecretStr) -> str:
-    parts = urlsplit(url.get_secret_value())
-    return f"{parts.hostname or 'local socket'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    """Where a database is, for messages.
+
+    Raises:
+        DatabaseError: the address cannot be read; what libpq would say of it quotes parts of the password.
+    """
+    try:
+        parts = urlsplit(url.get_secret_value())
+        place = f"{parts.hostname or 'local socket'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        conninfo_to_dict(url.get_secret_value())
+    except (ValueError, psycopg.Error):
+        parts = None
+    if parts is None or parts.netloc.count("@") > 1:
+        raise DatabaseError(
+            "PostgreSQL: its address cannot be read; expected postgresql://user:password@host:port/database with"
+            " %, /, @, #, ? and : in user and password written as %25, %2F, %40, %23, %3F and %3A"
+        )
+    return place
 
 
 class Database:
@@ -38,6 +55,7 @@ class Database:
         self._url = url
         self._connections = connections
         self._pool: ConnectionPool[Connection] | None = None
+        self._lock = Lock()
 
     def __enter__(self) -> "Database":
         return self
@@ -75,7 +93,9 @@ class Database:
             DatabaseError: the database cannot be reached, or a statement failed.
         """
         try:
-            with self._open().connection() as connection:
+            with self._lock:
+                pool = self._open()
+            with pool.connection() as connection:
                 yield connection
         except (psycopg.Error, PoolTimeout) as error:
             lines = str(error).strip().splitlines()
@@ -95,6 +115,7 @@ def migrate(url: SecretStr, revision: str = "head") -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
+    place = _place(url)
     config = Config()
     config.set_main_option("script_location", str(files("nachet_pipeline.database") / "migrations"))
     address = sqlalchemy.make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
@@ -107,6 +128,6 @@ def migrate(url: SecretStr, revision: str = "head") -> None:
             command.upgrade(config, revision)
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise DatabaseError(f"PostgreSQL at {_place(url)}: {reason}") from error
+        raise DatabaseError(f"PostgreSQL at {place}: {reason}") from error
     finally:
         engine.dispose()

@@ -124,13 +124,18 @@ def pending_folders(connection: Connection, owner: UUID, folders: Sequence[str])
     return {str(row["staged_folder"]): _upload(row) if row["id"] else None for row in rows}
 
 
-def settled_uploads(connection: Connection, owner: UUID, *, limit: int) -> list[Upload]:
-    """A user's uploads that are done with, the refused ones first, those looked at longest ago first."""
+def settled_uploads(connection: Connection, owner: UUID, folders: Sequence[str], *, limit: int) -> list[Upload]:
+    """Those of a user's folders that are done with, those looked at longest ago first.
+
+    Refused ones come first, and `limit` of them and of the imported ones at most, so that neither crowd out the other.
+    """
     rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where owner_id = %s and state in ('imported', 'refused', 'failed')"
-        " and (state <> 'failed' or attempts >= %s)"
-        " order by state = 'imported', checked_at limit %s",
-        (owner, MAX_ATTEMPTS, limit),
+        f"select * from (select {_COLUMNS}, checked_at,"
+        " row_number() over (partition by state = 'imported' order by checked_at, upload.id) as place"
+        f" {_FROM} where owner_id = %s and folder = any(%s) and state in ('imported', 'refused', 'failed')"
+        " and (state <> 'failed' or attempts >= %s)) as settled"
+        " where place <= %s order by state = 'imported', checked_at",
+        (owner, list(folders), MAX_ATTEMPTS, limit),
     )
     return [_upload(row) for row in rows]
 
@@ -162,6 +167,7 @@ def abandoned_uploads(connection: Connection) -> list[Upload]:
     rows = connection.execute(
         f"select {_COLUMNS} {_FROM} where state = 'importing' and upload.updated_at < now() - interval '1 minute'"
         " and not exists (select from pg_locks where locktype = 'advisory' and granted"
+        " and database = (select oid from pg_database where datname = current_database())"
         " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))"
     )
     return [_upload(row) for row in rows]

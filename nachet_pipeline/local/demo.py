@@ -36,8 +36,13 @@ class DemoError(Exception):
     """The demo did not come to its end; the message says why."""
 
 
-def run(home: Path, console: Console) -> tuple[str, Receipt]:
+def run(home: Path, console: Console, *, tools: Path | None = None) -> tuple[str, Receipt]:
     """Start everything, stage the sample upload if it is not there, and wait until the sensor has imported it.
+
+    Args:
+        home: folder of everything that is kept on this machine.
+        console: where progress is shown.
+        tools: folder under which Azurite is installed once; the home if not given.
 
     Returns:
         The address of the UI, and the upload's receipt.
@@ -46,7 +51,7 @@ def run(home: Path, console: Console) -> tuple[str, Receipt]:
         LocalServiceError: something of this machine does not start.
         DemoError: the upload was not imported in time.
     """
-    pipeline = up(home, project=project_folder())
+    pipeline = up(home, project=project_folder(), tools=tools)
     services = running(home)
     if services is None:
         raise DemoError("the services ended right after they started; see the log of the supervisor")

@@ -26,13 +26,14 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import (
     BlobClient,
+    BlobPrefix,
     BlobServiceClient,
     ContainerSasPermissions,
     ContentSettings,
     ExponentialRetry,
     generate_container_sas,
 )
-from obstore.exceptions import BaseError, NotFoundError, PreconditionError
+from obstore.exceptions import BaseError, InvalidPathError, NotFoundError, PreconditionError
 from obstore.store import AzureStore
 from pydantic import SecretStr
 
@@ -176,6 +177,11 @@ class BlobStorage:
             except ResourceExistsError:
                 return
 
+    def container_exists(self, container: str) -> bool:
+        """Whether there is a container of this name."""
+        with self._speaking(f"looking for container {container}"):
+            return bool(self._service.get_container_client(container).exists())
+
     def containers(self, prefix: str) -> list[str]:
         """Names of the containers that start with a prefix."""
         with self._speaking("listing containers"):
@@ -190,22 +196,42 @@ class BlobStorage:
             StorageError: the container does not exist, or the service does not answer.
         """
         with self._speaking(f"listing {container}"):
-            listed = obstore.list_with_delimiter(self._store(container))
+            try:
+                listed = obstore.list_with_delimiter(self._store(container))
+            except InvalidPathError:
+                return self._top_level_of_any_names(container)
         folders = [str(prefix).strip("/") for prefix in listed["common_prefixes"]]
         blobs = [
             StagedBlob(str(found["path"]), _quoted(found["e_tag"]), found["last_modified"])
             for found in listed["objects"]
         ]
-        return TopLevel(folders, blobs)
+        return TopLevel([folder for folder in folders if folder], blobs)
+
+    def _top_level_of_any_names(self, container: str) -> TopLevel:
+        """Like `top_level`, by the SDK: obstore has no form for names with control characters or empty parts."""
+        top = TopLevel([], [])
+        for found in self._service.get_container_client(container).walk_blobs(delimiter="/"):
+            if isinstance(found, BlobPrefix):
+                top.folders.extend(name for name in [str(found.name).strip("/")] if name)
+            else:
+                top.blobs.append(StagedBlob(str(found.name), _quoted(found.etag), found.last_modified))
+        return top
 
     def files(self, container: str, folder: str) -> Iterator[StagedFile]:
         """The blobs of a folder, with paths relative to it."""
         prefix = f"{folder}/"
+        last = ""
         with self._speaking(f"listing {container}/{folder}"):
-            for batch in obstore.list(self._store(container), prefix=folder):
-                for found in batch:
-                    path = str(found["path"]).removeprefix(prefix)
-                    yield StagedFile(path, found["size"], _quoted(found["e_tag"]), found["last_modified"])
+            try:
+                for batch in obstore.list(self._store(container), prefix=folder):
+                    for found in batch:
+                        last = str(found["path"]).removeprefix(prefix)
+                        yield StagedFile(last, found["size"], _quoted(found["e_tag"]), found["last_modified"])
+            except (InvalidPathError, ValueError):  # a name that obstore has no form for: the SDK lists the rest
+                for blob in self._service.get_container_client(container).list_blobs(name_starts_with=prefix):
+                    path = str(blob.name).removeprefix(prefix)
+                    if path > last:
+                        yield StagedFile(path, int(blob.size), _quoted(blob.etag), blob.last_modified)
 
     def read(self, container: str, blob: str, version: str | None = None) -> bytes:
         """The bytes of a blob, of one version if it is given.
@@ -217,8 +243,17 @@ class BlobStorage:
             try:
                 options: Any = {"if_match": version} if version else None
                 return bytes(obstore.get(self._store(container), blob, options=options).bytes())
+            except ValueError:  # a name that obstore has no form for
+                return self._read_any_name(container, blob, version)
             except (NotFoundError, PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
+
+    def _read_any_name(self, container: str, blob: str, version: str | None) -> bytes:
+        pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
+        try:
+            return bytes(self._blob(container, blob).download_blob(**pinned).readall())
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            raise FileChangedError(blob) from error
 
     def md5s(self, container: str, folder: str) -> Iterator[tuple[str, int, bytes | None]]:
         """Path within a folder, size and MD5 (where the uploader gave one) of each of its blobs."""

@@ -24,5 +24,5 @@ def declared_counts(context: Context) -> Iterator[Finding]:
             column=declared.column,
             expected=f"{declared.value} pictures in {session.path or 'the session'}",
             found=f"{session.pictures} pictures",
-            suggestion=f"a {_FIELD} of its own in {session.index.path}" if inherited and session.index else None,
+            suggestion=f"an {_FIELD} of its own in {session.index.path}" if inherited and session.index else None,
         )

@@ -1,0 +1,65 @@
+"""Validating folders, with one pool of decoders for all tests."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.manifest import manifest_lines
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.contract.validation import validate
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+
+from .folders import Files, Outcome, Validate, write
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[DecodingPool]:
+    with DecodingPool(DecodingSettings(workers=1, seconds=60)) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def registry() -> SeedRegistry:
+    return SeedRegistry.of(packaged_seeds())
+
+
+@pytest.fixture
+def validated(tmp_path: Path, pool: DecodingPool, registry: SeedRegistry) -> Validate:
+    """Write the files of an upload and validate them."""
+    number = count(1)
+
+    def run(
+        files: Files,
+        *,
+        owner: Owner | None = None,
+        arrange: Callable[[Path], None] | None = None,
+        decoding: DecodingSettings | None = None,
+    ) -> Outcome:
+        root = write(tmp_path / f"upload{next(number)}", files)
+        if arrange:
+            arrange(root)
+        with Inventory(tmp_path) as inventory:
+            if decoding:
+                with DecodingPool(decoding) as own:
+                    validation = validate(LocalFolder(root), inventory, own, registry, owner=owner)
+            else:
+                validation = validate(LocalFolder(root), inventory, pool, registry, owner=owner)
+            manifests = {one.path: list(manifest_lines(one, inventory)) for one in validation.sessions}
+        return Outcome(validation, manifests)
+
+    return run

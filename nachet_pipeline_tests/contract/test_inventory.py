@@ -1,0 +1,113 @@
+"""What is kept of an upload on disk while it is looked at."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.folder import StagedFile
+from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
+from nachet_pipeline.contract.metadata import Value
+
+FILE = StagedFile("a.tiff", 3, "v1", datetime(2024, 5, 1, tzinfo=UTC))
+
+
+def _inventory(*files: StagedFile, kind: FileKind = FileKind.PICTURE) -> Inventory:
+    inventory = Inventory()
+    for file in files:
+        inventory.add_file(file, file.path)
+        inventory.classify(file.path, kind, "", file.path)
+    return inventory
+
+
+def _digest(*files: StagedFile, kind: FileKind = FileKind.PICTURE) -> str:
+    with _inventory(*files, kind=kind) as inventory:
+        return inventory.digest()
+
+
+@pytest.mark.parametrize("other", [{"path": "b.tiff"}, {"size": 4}, {"version": "v2"}])
+def test_a_folders_digest_changes_with_every_name_size_and_version(other: dict[str, object]) -> None:
+    assert _digest(FILE) == _digest(FILE)
+    assert _digest(FILE) != _digest(replace(FILE, **other))  # type: ignore[arg-type]
+    assert _digest(FILE) != _digest(FILE, replace(FILE, path="z.tiff"))
+
+
+@pytest.mark.parametrize("kind", [FileKind.IGNORED, FileKind.MARKER])
+def test_litter_and_the_marker_leave_a_folders_digest_as_it_was(kind: FileKind) -> None:
+    with _inventory(FILE) as inventory:
+        before = inventory.digest()
+        inventory.add_file(replace(FILE, path="other"), "other")
+        inventory.classify("other", kind, None, "other")
+        assert inventory.digest() == before
+
+
+def test_more_files_than_fit_a_page_are_listed_once_each_in_order() -> None:
+    files = [replace(FILE, path=f"{number:05}.tiff") for number in range(2_500)]
+
+    with _inventory(*reversed(files)) as inventory:
+        assert list(inventory.paths()) == [file.path for file in files]
+        assert [entry.file for entry in inventory.files(FileKind.PICTURE)] == files
+        assert inventory.count(FileKind.PICTURE, "") == 2_500
+        assert inventory.total() == (2_500, 7_500)
+
+
+def test_the_newest_file_says_when_a_folder_last_changed() -> None:
+    later = datetime(2024, 5, 2, tzinfo=UTC)
+
+    with _inventory(FILE, replace(FILE, path="b", modified=later)) as inventory:
+        assert inventory.newest() == later
+    with Inventory() as empty:
+        assert empty.newest() is None
+
+
+@pytest.mark.parametrize("resolution", [(300.0, 299.5), None])
+@pytest.mark.parametrize("seed", [UUID(int=7), None])
+def test_a_picture_is_given_back_as_it_was_noted(resolution: tuple[float, float] | None, seed: UUID | None) -> None:
+    record = PictureRecord(
+        path="pictures/é/1.tiff",
+        session="pictures/é",
+        version="v",
+        size=5,
+        sha256="00",
+        md5="11",
+        picture_format="TIFF",
+        width=2,
+        height=3,
+        mode="I;16",
+        resolution=resolution,
+        values={"userData.zoom": Value(30.0, "index.yaml", 7, 3), "userData.description": Value("ß", "1.yaml")},
+        seed_id=seed,
+    )
+
+    with Inventory() as inventory:
+        inventory.add_picture(record)
+        assert list(inventory.pictures()) == list(inventory.pictures("pictures/é")) == [record]
+        assert list(inventory.pictures("pictures/e")) == []
+        assert inventory.picture_totals() == (1, 5)
+
+
+def test_findings_come_errors_first_and_can_be_limited() -> None:
+    findings = [
+        Finding(code="ignored-file", path="a"),
+        Finding(code="unknown-key", path="a"),
+        Finding(code="empty-file", path="b"),
+        Finding(code="empty-file", path="a"),
+    ]
+
+    with Inventory() as inventory:
+        for finding in findings:
+            inventory.add_finding(finding)
+        assert list(inventory.findings()) == [findings[3], findings[2], findings[1], findings[0]]
+        assert list(inventory.findings(limit=1)) == [findings[3]]
+        assert inventory.finding_counts() == {"empty-file": 2, "ignored-file": 1, "unknown-key": 1}
+
+
+def test_nothing_is_left_on_disk_afterwards(tmp_path: Path) -> None:
+    with Inventory(tmp_path) as inventory:
+        inventory.add_file(FILE, "a.tiff")
+        assert any(tmp_path.iterdir())
+
+    assert not any(tmp_path.iterdir())

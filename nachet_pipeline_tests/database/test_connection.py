@@ -1,0 +1,114 @@
+import logging
+import socket
+import threading
+import traceback
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from nachet_pipeline.database.connection import Database, DatabaseError, migrate
+from nachet_pipeline_tests.uploads import Workbench
+
+PASSWORD = "Kq7-sehr-geheim"
+
+
+def attempt(url: str) -> str:
+    with pytest.raises(DatabaseError) as caught, Database(SecretStr(url)) as database, database.connection():
+        pass
+    # Not the message alone: a traceback in a log shows the errors behind it as well.
+    return "".join(traceback.format_exception(caught.value))
+
+
+def test_a_database_that_is_down_is_one_line_that_names_it() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        url = SecretStr(f"postgresql://nachet:{PASSWORD}@127.0.0.1:{port}/nachet")
+        with pytest.raises(DatabaseError) as opening, Database(url) as database, database.connection():
+            pass
+        with pytest.raises(DatabaseError) as migrating:
+            migrate(url)
+    for caught in (opening, migrating):
+        message = str(caught.value)
+        assert message.startswith(f"PostgreSQL at 127.0.0.1:{port}/nachet: ")
+        assert "\n" not in message
+        assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_wrong_password_is_not_shown(workbench: Workbench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    place = workbench.database_url.get_secret_value().rpartition("@")[2]
+    shown = attempt(f"postgresql://nachet:{PASSWORD}@{place}")
+    assert f"PostgreSQL at {place}" in shown
+    assert "authentication failed" in shown
+    assert PASSWORD not in shown + caplog.text
+
+
+@pytest.mark.parametrize("password", ["Kq7%geheim", "Kq7/geheim", "Kq7#geheim", "geheim@Kq7", "Kq7?geheim"])
+def test_a_password_with_special_characters_that_are_not_encoded_is_not_shown(password: str) -> None:
+    url = f"postgresql://nachet:{password}@127.0.0.1:5432/nachet"
+    shown = attempt(url)
+    with pytest.raises(DatabaseError) as migrating:
+        migrate(SecretStr(url))
+    for text in (shown, "".join(traceback.format_exception(migrating.value))):
+        assert "percent" in text or "%25" in text
+        assert "Kq7" not in text.replace(url, "")
+        assert "geheim" not in text
+
+
+def test_a_database_that_does_not_exist_is_named(workbench: Workbench) -> None:
+    base = workbench.database_url.get_secret_value().rpartition("/")[0]
+    assert 'database "nowhere" does not exist' in attempt(f"{base}/nowhere")
+
+
+def test_a_database_without_tables_says_which_command_makes_them(database_url: str) -> None:
+    with (
+        Database(SecretStr(database_url)) as database,
+        pytest.raises(DatabaseError, match="run `nachet db upgrade`"),
+        database.connection() as connection,
+    ):
+        connection.execute("select * from users")
+
+
+def test_a_failed_statement_leaves_nothing_of_its_transaction(workbench: Workbench) -> None:
+    with pytest.raises(DatabaseError), workbench.database.connection() as connection:
+        connection.execute("delete from users")
+        connection.execute("select nonsense")
+    assert [row["email"] for row in workbench.query("select email from users")] == [workbench.user.email]
+
+
+def test_threads_that_ask_at_once_share_the_connections_and_leave_none_open(workbench: Workbench) -> None:
+    threads_count = 8
+    barrier = threading.Barrier(threads_count)
+    place = workbench.database_url.get_secret_value()
+    seen: list[int] = []
+
+    def ask(database: Database) -> None:
+        barrier.wait()
+        with database.connection() as connection:
+            row = connection.execute(
+                "select count(*) as n from pg_stat_activity where datname = current_database()"
+                " and application_name = 'nachet'"
+            ).fetchone()
+            assert row is not None
+            seen.append(int(str(row["n"])))
+
+    workbench.database.__exit__()  # its own connections would be counted
+    with Database(SecretStr(place), connections=2) as database:
+        threads = [threading.Thread(target=ask, args=(database,)) for _ in range(threads_count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(seen) == threads_count
+    assert max(seen) <= 2
+    with psycopg.connect(place) as connection:
+        left = connection.execute("select from pg_stat_activity where application_name = 'nachet'").fetchall()
+    assert left == []
+
+
+def test_a_repr_of_a_database_shows_no_password(workbench: Workbench) -> None:
+    password = workbench.database_url.get_secret_value().partition("@")[0].rpartition(":")[2]
+    assert password
+    assert password not in repr(workbench.database) + str(vars(workbench.database))

@@ -1,0 +1,177 @@
+"""A deployment for tests: services, a migrated database, a Dagster instance on it, and a registered user."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+from pydantic import SecretStr
+
+from nachet_pipeline.arrivals import Arrival, look_at, queue
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
+from nachet_pipeline.database.users import User
+from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.local.prepare import prepare
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import Services
+from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.settings import ImportSettings, Settings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.staged_folder import StagedFolder
+from nachet_pipeline.storage.staging import mark_complete, stage_folder
+
+PROJECT = Path(__file__).resolve().parent.parent
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dataclass
+class Deployment:
+    """Everything a user of the pipeline touches, on real services."""
+
+    services: Services
+    settings: Settings
+    database: Database
+    blobs: BlobStorage
+    instance: DagsterInstance
+    definitions: Definitions
+    user: User
+    scratch: Path
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.user.id, self.user.email)
+
+    def sample(self, name: str, *, pictures: int = 2, sessions: int = 1, seed: int = 0) -> Path:
+        """A small sample folder of the user's."""
+        return write_sample(
+            self.scratch / name,
+            pictures=pictures,
+            sessions=sessions,
+            seed=seed,
+            email=self.user.email,
+            width=96,
+            height=64,
+        )
+
+    def stage(self, folder: Path, *, replace: bool = False) -> Upload:
+        """Stage a folder as `nachet stage` does."""
+        container = self.user.upload_container
+        stage_folder(self.blobs, LocalFolder(folder), container, folder.name, replace=replace)
+        mark_complete(self.blobs, container, folder.name)
+        with self.database.connection() as connection:
+            return see_upload(connection, self.owner, folder.name)
+
+    def run_import(self, *uploads: Upload) -> ExecuteInProcessResult:
+        """Run the import job over uploads as the sensor would: one run for all of them."""
+        arrivals = [
+            Arrival(upload, look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), self.importing))
+            for upload in uploads
+        ]
+        queue(self.database, arrivals)
+        keys = [upload.partition for upload in uploads]
+        self.instance.add_dynamic_partitions("upload", keys)
+        return self.definitions.resolve_job_def("import_uploads").execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            tags=dict(zip(_RANGE, (keys[0], keys[-1]), strict=True)),
+        )
+
+    @property
+    def importing(self) -> ImportSettings:
+        return self.settings.importing
+
+    @property
+    def resources(self) -> dict[str, object]:
+        """What the definitions' resources stand for, for contexts that tests build."""
+        return {
+            "database": DatabaseResource(url=self.services.database_url),
+            "blob_storage": BlobStorageResource(account_url=self.services.blob_account_url, key=self.services.blob_key),
+            "import_settings": self.importing,
+        }
+
+    def now(self, upload: Upload) -> Upload:
+        """The upload as the database knows it now."""
+        with self.database.connection() as connection:
+            found = find_upload(connection, upload.id)
+        assert found is not None
+        return found
+
+    def count(self, table: str) -> int:
+        """Rows of this user's in one of the picture tables."""
+        queries = {
+            "picture_set": "select count(*) as n from picture_set where owner_id = %s",
+            "pictures": "select count(*) as n from pictures join picture_set s on s.id = picture_set_id"
+            " where owner_id = %s",
+            "picture_seed": "select count(*) as n from picture_seed join pictures p on p.id = picture_id"
+            " join picture_set s on s.id = p.picture_set_id where owner_id = %s",
+        }
+        with self.database.connection() as connection:
+            row = connection.execute(queries[table], (self.user.id,)).fetchone()
+        return row["n"]
+
+    def stored(self) -> list[str]:
+        """Blobs of the user's final container."""
+        container = self.user.user_container
+        return sorted(
+            f"{folder}/{file.path}"
+            for folder in self.blobs.top_level(container).folders
+            for file in self.blobs.files(container, folder)
+        )
+
+
+@pytest.fixture(scope="session")
+def deployed(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Services, Path]]:
+    """A migrated database with the registry, and the folder of a Dagster instance."""
+    name = f"deployment_{uuid.uuid4().hex}"
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    own = Services(services.database_url.rpartition("/")[0] + f"/{name}", services.blob_account_url, services.blob_key)
+    prepare(own)
+    yield own, dagster_home(tmp_path_factory.mktemp("instance"), PROJECT)
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def environment(deployed: tuple[Services, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of the deployment, set in this process and returned for others."""
+    services, home = deployed
+    values = {
+        "NACHET_DATABASE_URL": services.database_url,
+        "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
+        "NACHET_BLOB_KEY": services.blob_key,
+        "NACHET_HOME": str(home.parent),
+        "DAGSTER_HOME": str(home),
+    }
+    for variable, value in values.items():
+        monkeypatch.setenv(variable, value)
+    return values
+
+
+@pytest.fixture
+def deployment(deployed: tuple[Services, Path], environment: dict[str, str], tmp_path: Path) -> Iterator[Deployment]:
+    """The deployment, with a user of the test's own."""
+    from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
+
+    services, _ = deployed
+    settings = Settings.from_environment(environment_of(environment))
+    with (
+        Database(SecretStr(services.database_url)) as database,
+        BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
+        DagsterInstance.get() as instance,
+    ):
+        user = register_user(database, blobs, f"{uuid.uuid4().hex[:12]}@example.org")
+        yield Deployment(services, settings, database, blobs, instance, definitions(settings), user, tmp_path)
+
+
+def environment_of(values: dict[str, str]) -> dict[str, str]:
+    """Only the project's own settings."""
+    return {name: value for name, value in values.items() if name.startswith("NACHET_")}

@@ -1,0 +1,120 @@
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nachet_pipeline.contract.names import why_unsafe
+from nachet_pipeline.storage import naming
+from nachet_pipeline.storage.naming import partition_key, picture_blob, upload_of_partition
+
+settings.register_profile("repeatable-naming", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable-naming")
+
+A, B = UUID(int=1), UUID(int=2)
+NAMES = st.text(min_size=1, max_size=40).filter(lambda name: why_unsafe(name) is None)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+
+
+def test_identifiers_stay_what_they_were_when_data_was_stored_under_them() -> None:
+    assert {
+        "user": str(naming.user_id("ada@example.org")),
+        "seed": str(naming.seed_id("Brassica napus")),
+        "upload": str(naming.upload_id(A, "seeds")),
+        "set": str(naming.picture_set_id(A, "00")),
+        "picture": str(naming.picture_id(A, "1.tiff", "00")),
+        "picture_seed": str(naming.picture_seed_id(A, B)),
+    } == {}
+
+
+IDENTIFIERS: list[tuple[Callable[..., UUID], tuple[st.SearchStrategy[object], ...]]] = [
+    (naming.user_id, (st.emails(),)),
+    (naming.upload_id, (st.uuids(), NAMES)),
+    (naming.picture_set_id, (st.uuids(), DIGESTS)),
+    (naming.picture_id, (st.uuids(), NAMES, DIGESTS)),
+    (naming.picture_seed_id, (st.uuids(), st.uuids())),
+]
+
+
+@pytest.mark.parametrize(("identify", "parts"), IDENTIFIERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_same_thing_has_one_identifier_and_no_other_thing_has_it(
+    identify: Callable[..., UUID], parts: tuple[st.SearchStrategy[object], ...]
+) -> None:
+    @given(st.tuples(*parts), st.tuples(*parts))
+    def holds(one: tuple[object, ...], other: tuple[object, ...]) -> None:
+        assert identify(*one) == identify(*one)
+        assert (identify(*one) == identify(*other)) == (one == other)
+
+    holds()
+
+
+def test_things_of_different_kinds_never_share_an_identifier() -> None:
+    assert len({naming.upload_id(A, str(B)), naming.picture_set_id(A, str(B)), naming.picture_seed_id(A, B)}) == 3
+
+
+@given(st.tuples(NAMES, DIGESTS), st.tuples(NAMES, DIGESTS))
+def test_where_one_part_ends_and_the_next_begins_matters(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert naming.picture_id(A, one[0] + one[1][:8], one[1][8:]) != naming.picture_id(A, *one)
+    assert (naming.picture_id(A, *one) == naming.picture_id(A, *other)) == (one == other)
+
+
+@pytest.mark.parametrize("spelling", ["Brassica napus", "brassica NAPUS", "  Brassica \t napus\n"])
+def test_a_seed_has_one_identifier_however_its_name_is_spelt(spelling: str) -> None:
+    assert naming.seed_id(spelling) == naming.seed_id("Brassica napus") != naming.seed_id("Brassica juncea")
+
+
+@given(st.uuids(), st.text(max_size=300))
+def test_a_partition_leads_back_to_its_upload_whatever_the_folders_name(upload: UUID, folder: str) -> None:
+    key = partition_key(upload, folder)
+
+    assert upload_of_partition(key) == upload
+    assert key.isascii()
+    assert key.isprintable()
+    assert len(key) <= 60 + 1 + 36
+    assert key.split("~")[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "shown"),
+    [("wheat 2024", "wheat-2024"), ("Été/1", "t-1"), ("日本", "folder"), ("--", "folder"), ("a" * 99, "a" * 60)],
+)
+def test_a_partition_shows_the_folders_name_to_people(folder: str, shown: str) -> None:
+    assert partition_key(A, folder) == f"{shown}~{A}"
+
+
+@pytest.mark.parametrize("key", ["", "wheat", "wheat~", "wheat~1", f"{A}~wheat"])
+def test_a_key_that_is_not_ours_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="UUID"):
+        upload_of_partition(key)
+
+
+@given(st.uuids(), st.uuids(), st.sampled_from(["TIFF", "PNG", "JPEG"]), DIGESTS)
+def test_everything_of_a_picture_set_lies_in_its_folder(
+    picture_set: UUID, picture: UUID, picture_format: str, digest: str
+) -> None:
+    blobs = [
+        picture_blob(picture_set, picture, picture_format),
+        naming.descriptor_blob(picture_set),
+        naming.manifest_blob(picture_set, digest),
+    ]
+
+    assert all(blob.startswith(f"{picture_set}/") for blob in blobs)
+    assert len(set(blobs)) == 3
+    assert blobs[0].endswith({"TIFF": ".tiff", "PNG": ".png", "JPEG": ".jpg"}[picture_format])
+
+
+@given(st.uuids())
+def test_every_container_has_a_name_that_azure_allows(user: UUID) -> None:
+    names = [naming.user_container(user), naming.upload_container(user), naming.training_container("cirsium-2024")]
+
+    for name in names:
+        assert 3 <= len(name) <= 63
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert "--" not in name
+    assert len(set(names)) == 3
+
+
+@given(NAMES)
+def test_a_receipt_lies_beside_its_folder_and_not_in_it(folder: str) -> None:
+    assert naming.receipt_blob(folder) == f"{folder}.receipt.json"

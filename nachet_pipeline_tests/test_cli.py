@@ -1,0 +1,170 @@
+"""The command `nachet` on real services, as its users type it."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from nachet_pipeline_tests.deployment import PROJECT, Deployment
+
+REAL = Path(os.environ.get("NACHET_REAL_PICTURES") or PROJECT.parent / "shared" / "data" / "real")
+
+
+@pytest.fixture
+def nachet(environment: dict[str, str], tmp_path: Path):
+    """Runs the command in a process of its own."""
+
+    def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nachet_pipeline.cli", *map(str, arguments)],
+            env={**os.environ, **environment, **more},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_new_user_gets_an_id_and_an_upload_container(nachet) -> None:
+    email = f"{uuid.uuid4().hex[:8]}@Example.org"
+
+    first, again = nachet("user", "add", email), nachet("user", "add", email.upper())
+
+    identifier, container = first.stdout.split()
+    assert container == f"upload-{identifier}"
+    assert again.stdout == first.stdout
+
+
+def test_a_word_that_is_no_address_is_a_usage_error(nachet) -> None:
+    result = nachet("user", "add", "somebody")
+
+    assert result.returncode == 2
+    assert "somebody" in result.stderr
+    assert "name@example.org" in result.stderr
+
+
+def test_the_two_real_photographs_are_imported_byte_for_byte(nachet, deployment: Deployment, tmp_path: Path) -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"the real pictures are not at {REAL}; name their folder in NACHET_REAL_PICTURES")
+    folder = tmp_path / "real"
+    for name, species, suffix, seeds in (("two", "napus", ".tiff", 2), ("one", "juncea", ".png", 1)):
+        session = folder / "pictures" / name
+        session.mkdir(parents=True)
+        (source,) = REAL.glob(f"*{suffix}")
+        (session / f"1{suffix}").write_bytes(source.read_bytes())
+        (session / "index.yaml").write_text(
+            "imageData: {numberOfImages: 1}\n"
+            f"seedData: {{seedFamily: Brassicaceae, seedGenus: Brassica, seedSpecies: {species}}}\n"
+            f"userData: {{description: a real photograph, numberOfSeeds: {seeds}, zoom: 30}}\n"
+        )
+    (folder / "index.yaml").write_text(f"clientData: {{clientEmail: {deployment.user.email}, clientExpertise: botany}}")
+
+    result = nachet("import", folder, "--user", deployment.user.email, "--json")
+
+    assert result.returncode == 0, result.stderr
+    receipt = json.loads(result.stdout)
+    assert receipt["state"] == "imported"
+    with deployment.database.connection() as connection:
+        rows = connection.execute(
+            "select p.blob, p.nb_object, p.width, p.height, seeds.name from pictures p"
+            " join picture_set s on s.id = p.picture_set_id join picture_seed l on l.picture_id = p.id"
+            " join seeds on seeds.id = l.seed_id where s.owner_id = %s order by p.format",
+            (deployment.user.id,),
+        ).fetchall()
+    assert [(row["nb_object"], row["width"], row["height"], row["name"]) for row in rows] == [
+        (1, 638, 559, "Brassica juncea"),
+        (2, 1920, 1080, "Brassica napus"),
+    ]
+    stored = {deployment.blobs.read(deployment.user.user_container, row["blob"]) for row in rows}
+    assert stored == {path.read_bytes() for path in REAL.iterdir() if path.suffix in {".png", ".tiff"}}
+
+
+def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deployment) -> None:
+    folder = deployment.sample("misspelt")
+    index = folder / "pictures" / "session1" / "index.yaml"
+    index.write_text(index.read_text().replace("napus", "napuss"))
+
+    result = nachet("import", folder, "--user", deployment.user.email)
+
+    assert result.returncode == 1
+    assert "unregistered-seed" in result.stdout
+    assert "did you mean Brassica napus?" in result.stdout
+    assert deployment.stored() == []
+
+
+def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) -> None:
+    folder = deployment.sample("asked")
+    staged = nachet("stage", folder, "--user", deployment.user.email)
+    upload = staged.stdout.strip()
+
+    before = json.loads(nachet("status", upload, "--json").stdout)
+    imported = json.loads(nachet("import", folder, "--user", deployment.user.email, "--json").stdout)
+    after = json.loads(nachet("status", upload, "--json").stdout)
+
+    assert (before["upload"], before["state"]) == (upload, "staged")
+    assert after == imported
+    assert nachet("status", "no-such-upload").returncode == 1
+
+
+def test_an_unknown_user_is_a_finding_and_nothing_is_staged(nachet, deployment: Deployment) -> None:
+    result = nachet("import", deployment.sample("nobody"), "--user", "nobody@example.org")
+
+    assert result.returncode == 1
+    assert "unregistered-uploader" in result.stdout
+
+
+def test_staging_a_second_time_sends_nothing(nachet, deployment: Deployment) -> None:
+    folder = deployment.sample("resumed")
+
+    first = nachet("stage", folder, "--user", deployment.user.email)
+    second = nachet("stage", folder, "--user", deployment.user.email)
+
+    assert "5 files sent, 0 there already" in first.stderr
+    assert "0 files sent, 5 there already" in second.stderr
+    assert first.stdout == second.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("NACHET_DATABASE_URL", "postgresql://nobody:secret-word@127.0.0.1:9/nachet", "PostgreSQL at 127.0.0.1:9"),
+        ("NACHET_BLOB_ACCOUNT_URL", "http://127.0.0.1:9/devstoreaccount1", "Blob storage at 127.0.0.1:9"),
+    ],
+)
+def test_a_service_that_is_down_is_one_line_naming_it(nachet, setting: str, value: str, named: str) -> None:
+    result = nachet("user", "add", "someone@example.org", **{setting: value})
+
+    assert result.returncode == 3
+    (line,) = result.stderr.strip().splitlines()
+    assert named in line
+    assert "secret-word" not in result.stderr
+
+
+def test_a_wrong_setting_is_one_line_naming_it(nachet) -> None:
+    result = nachet("status", NACHET_DATABASE_URL="mysql://root:secret-word@host/db")
+
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "NACHET_DATABASE_URL" in line
+    assert "secret-word" not in result.stderr
+
+
+def test_the_database_is_upgraded_by_command(nachet, database_url: str) -> None:
+    result = nachet("db", "upgrade", NACHET_DATABASE_URL=database_url)
+
+    assert result.returncode == 0, result.stderr
+    assert "15 seeds" in result.stderr
+    assert nachet("status", NACHET_DATABASE_URL=database_url).returncode == 0
+
+
+def test_every_command_has_help_worth_reading(nachet) -> None:
+    for command in ("sample", "user add", "validate", "stage", "import", "status", "up", "down", "db upgrade"):
+        result = nachet(*command.split(), "--help")
+        assert result.returncode == 0, command
+        assert len(result.stdout) > 200, command

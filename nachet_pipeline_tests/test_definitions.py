@@ -1,0 +1,86 @@
+"""What Dagster is given: no asset, check, job, sensor or schedule disappears unnoticed."""
+
+import subprocess
+import sys
+
+import pytest
+from dagster import AssetKey
+
+from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline_tests.deployment import PROJECT, Deployment
+
+ASSETS = {
+    "registered_seeds": set(),
+    "staged_upload": set(),
+    "validated_manifest": {"staged_upload", "registered_seeds"},
+    "stored_pictures": {"validated_manifest"},
+    "picture_metadata": {"stored_pictures"},
+    "training_set": {"picture_metadata"},
+}
+CHECKS = {
+    "validated_manifest:file_count",
+    "validated_manifest:folder_structure",
+    "validated_manifest:index_content",
+    "validated_manifest:index_present",
+    "validated_manifest:malicious_content",
+    "validated_manifest:picture_content",
+    "validated_manifest:picture_metadata_content",
+    "validated_manifest:picture_pairs",
+    "validated_manifest:seed_registered",
+    "validated_manifest:uploader_registered",
+    "picture_metadata:imported",
+}
+
+
+def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None:
+    definitions = deployment.definitions
+    graph = definitions.resolve_asset_graph()
+    repository = definitions.get_repository_def()
+
+    assets = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+
+    assert assets == ASSETS
+    assert {key.to_user_string() for key in graph.asset_check_keys} == CHECKS
+    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
+        "import_uploads",
+        "load_seeds",
+        "build_training_set",
+    }
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        "staged_folders",
+        "failed_imports",
+        "registry_automation",
+    }
+    assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "nightly_training_set": "0 2 * * *"
+    }
+
+
+def test_every_asset_says_what_it_is_and_whose(deployment: Deployment) -> None:
+    graph = deployment.definitions.resolve_asset_graph()
+    for name in ASSETS:
+        node = graph.get(AssetKey(name))
+        assert node.description, name
+        assert node.owners, name
+        assert node.kinds, name
+
+
+def test_the_definitions_validate(environment: dict[str, str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_definitions_without_services_name_the_setting_that_is_missing(environment: dict[str, str]) -> None:
+    from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
+
+    with pytest.raises(SettingsError, match="NACHET_DATABASE_URL"):
+        definitions(Settings())

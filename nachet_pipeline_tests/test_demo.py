@@ -1,0 +1,140 @@
+"""`make demo` as a new user runs it: a real UI, daemon and sensor; and a run that is killed under them."""
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
+from nachet_pipeline.database.users import User, find_user
+from nachet_pipeline.local import demo
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import running
+from nachet_pipeline.local.supervisor import down
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.staging import mark_complete, stage_folder
+
+_SECONDS = 240
+
+
+@dataclass
+class Demo:
+    home: Path
+    url: str
+    receipt: Receipt
+    database: Database
+    blobs: BlobStorage
+    user: User
+
+    def stage(self, folder: Path) -> Upload:
+        container = self.user.upload_container
+        stage_folder(self.blobs, LocalFolder(folder), container, folder.name)
+        with self.database.connection() as connection:
+            upload = see_upload(connection, Owner(self.user.id, self.user.email), folder.name)
+        mark_complete(self.blobs, container, folder.name)
+        return upload
+
+    def now(self, upload: Upload) -> Upload:
+        with self.database.connection() as connection:
+            found = find_upload(connection, upload.id)
+        assert found is not None
+        return found
+
+    def wait(self, what: Callable[[], bool], reason: str) -> None:
+        deadline = time.monotonic() + _SECONDS
+        while not what():
+            if time.monotonic() > deadline:
+                log = (self.home / "run" / "supervisor.log").read_text(errors="replace")
+                pytest.fail(f"{reason} did not happen within {_SECONDS} s:\n{log[-3000:]}")
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def running_demo(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    home = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NACHET_SENSOR_INTERVAL_SECONDS", "5")
+        try:
+            url, receipt = demo.run(home, Console(quiet=True), tools=tools)
+            services = running(home)
+            assert services is not None
+            with (
+                Database(SecretStr(services.database_url)) as database,
+                BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
+            ):
+                with database.connection() as connection:
+                    user = find_user(connection, demo.EMAIL)
+                assert user is not None
+                yield Demo(home, url, receipt, database, blobs, user)
+        finally:
+            down(home)
+
+
+def test_the_demo_imports_its_sample_by_the_sensor(running_demo: Demo) -> None:
+    receipt = running_demo.receipt
+
+    assert receipt.state == "imported"
+    assert receipt.pictures == 8
+    assert [item.seed for item in receipt.picture_sets] == ["Brassica napus", "Brassica juncea"]
+    for item in receipt.picture_sets:
+        names = {file.path for file in running_demo.blobs.files(running_demo.user.user_container, str(item.id))}
+        assert len([name for name in names if name.endswith(".tiff")]) == item.pictures
+
+
+def test_the_demo_shows_its_web_page(running_demo: Demo) -> None:
+    address = urlsplit(running_demo.url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection.request("GET", "/asset-groups")
+    assert connection.getresponse().status == 200
+
+
+def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, tools: Path) -> None:
+    url, receipt = demo.run(running_demo.home, Console(quiet=True), tools=tools)
+
+    assert url == running_demo.url
+    assert receipt == running_demo.receipt
+
+
+def test_an_import_whose_run_is_killed_gets_its_receipt_and_is_completed(running_demo: Demo, tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "killed", pictures=150, email=demo.EMAIL, width=640, height=480)
+    upload = running_demo.stage(folder)
+    running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
+    run_id = running_demo.now(upload).run_id
+    assert run_id is not None
+    killed = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(run_id in part for part in process.info["cmdline"] or [])
+    ]
+
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    assert killed, "no process of the run was found"
+    seen: set[str] = set()
+
+    def is_imported() -> bool:
+        now = running_demo.now(upload)
+        seen.add(now.state)
+        return now.state == "imported"
+
+    running_demo.wait(is_imported, "the completion of the killed import")
+    assert running_demo.now(upload).run_id != run_id
+    receipt = running_demo.now(upload).receipt
+    assert receipt is not None
+    assert receipt.pictures == 150
