@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -98,9 +99,11 @@ def test_the_demo_imports_its_sample_by_the_sensor(running_demo: Demo) -> None:
 
 def test_the_demo_shows_its_web_page(running_demo: Demo) -> None:
     address = urlsplit(running_demo.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
-    connection.request("GET", "/asset-groups")
-    assert connection.getresponse().status == 200
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)) as connection:
+        connection.request("GET", "/asset-groups")
+        with connection.getresponse() as answer:
+            assert answer.status == 200
+            assert b"<!DOCTYPE html>" in answer.read(200)
 
 
 def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, tools: Path) -> None:
@@ -110,30 +113,32 @@ def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, t
     assert receipt == running_demo.receipt
 
 
-def test_an_import_whose_run_is_killed_gets_its_receipt_and_is_completed(running_demo: Demo, tmp_path: Path) -> None:
+def _process_of(running_demo: Demo, run_id: str) -> int:
+    """The process that works on a run, which Dagster notes in the run's events."""
+    with running_demo.database.connection() as connection:
+        row = connection.execute(
+            r"select substring(event from 'Started process for run \(pid: (\d+)\)') as pid from event_logs"
+            " where run_id = %s and event like '%%Started process for run%%'",
+            (run_id,),
+        ).fetchone()
+    assert row is not None
+    return int(str(row["pid"]))
+
+
+def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Demo, tmp_path: Path) -> None:
     folder = write_sample(tmp_path / "killed", pictures=150, email=demo.EMAIL, width=640, height=480)
     upload = running_demo.stage(folder)
     running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
     run_id = running_demo.now(upload).run_id
     assert run_id is not None
-    killed = [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if any(run_id in part for part in process.info["cmdline"] or [])
-    ]
+    worker = psutil.Process(_process_of(running_demo, run_id))
+    decoders = worker.children(recursive=True)
 
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
 
-    assert killed, "no process of the run was found"
-    seen: set[str] = set()
-
-    def is_imported() -> bool:
-        now = running_demo.now(upload)
-        seen.add(now.state)
-        return now.state == "imported"
-
-    running_demo.wait(is_imported, "the completion of the killed import")
+    psutil.wait_procs([worker, *decoders], timeout=_SECONDS)
+    assert not [process for process in decoders if process.is_running()]
+    running_demo.wait(lambda: running_demo.now(upload).state == "imported", "the completion of the killed import")
     assert running_demo.now(upload).run_id != run_id
     receipt = running_demo.now(upload).receipt
     assert receipt is not None

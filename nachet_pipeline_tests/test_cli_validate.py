@@ -1,0 +1,189 @@
+"""The commands and exits of `nachet` that need no service, as a person in a terminal meets them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nachet_pipeline.contract.findings import CATALOGUE
+
+Nachet = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def nachet(tmp_path: Path) -> Nachet:
+    """Run the command in an empty folder, without the settings of whoever runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NACHET_")}
+
+    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nachet_pipeline.cli", *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+            cwd=tmp_path,
+            env={**environment, "NACHET_DECODE_WORKERS": "1", "COLUMNS": "200", "PYTHONUTF8": "1", **settings},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `nachet sample` wrote."""
+    folder = tmp_path_factory.mktemp("samples") / "good"
+    command = [sys.executable, "-m", "nachet_pipeline.cli", "sample", str(folder), "--sessions", "2", "--pictures", "1"]
+    written = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert written.stdout == f"{folder}\n"
+    return folder
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "index.yaml").write_text("seedData: {seedName: Brassica nappus}\nimageData: {numberOfImages: 1}\n")
+    (folder / "1.tiff").write_text("not a picture")
+    return folder
+
+
+def test_what_sample_writes_validate_finds_importable(good: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(good))
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Importable.\n", "")
+    assert sorted(str(file.relative_to(good)) for file in good.rglob("*.*")) == [
+        "index.yaml",
+        "pictures/session1/1.tiff",
+        "pictures/session1/1.yaml",
+        "pictures/session1/index.yaml",
+        "pictures/session2/1.tiff",
+        "pictures/session2/1.yaml",
+        "pictures/session2/index.yaml",
+    ]
+
+
+@pytest.mark.parametrize("picture_format", ["tiff", "png", "jpeg"])
+def test_sample_writes_every_format_and_the_uploader_asked_for(
+    picture_format: str, nachet: Nachet, tmp_path: Path
+) -> None:
+    done = nachet("sample", "new", "--pictures", "1", "--format", picture_format, "--email", "ada@example.org")
+
+    assert (done.returncode, done.stdout) == (0, "new\n")
+    assert (tmp_path / f"new/pictures/session1/1.{picture_format}").is_file()
+    assert "clientEmail: ada@example.org" in (tmp_path / "new/index.yaml").read_text()
+
+
+def test_a_refused_folder_exits_with_1_and_says_every_reason(bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad))
+
+    assert done.returncode == 1
+    assert done.stderr == ""
+    titles = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert sorted(titles) == ["missing-key", "picture-format", "unregistered-seed"]
+    assert "did you mean Brassica napus?" in done.stdout
+    assert done.stdout.splitlines()[-1] == "Not importable: 4 error."
+
+
+def test_a_refusal_can_be_read_in_french(bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad), "--lang", "fr")
+
+    assert done.returncode == 1
+    assert "ERROR unregistered-seed (1): L'espèce n'est pas enregistrée." in done.stdout.splitlines()
+    assert CATALOGUE["picture-format"].remedy["fr"] in done.stdout
+
+
+def test_a_refusal_can_be_read_by_programs(bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad), "--format", "jsonl")
+
+    assert done.returncode == 1
+    *findings, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {finding["code"] for finding in findings} == {"missing-key", "picture-format", "unregistered-seed"}
+    seed = next(finding for finding in findings if finding["code"] == "unregistered-seed")
+    assert (seed["path"], seed["line"], seed["found"]) == ("index.yaml", 1, "Brassica nappus")
+    assert (summary["record"], summary["importable"]) == ("summary", False)
+
+
+def test_a_setting_changes_what_is_refused(good: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(good), NACHET_MAX_SIDE_PIXELS="100")
+
+    assert done.returncode == 1
+    assert "picture-too-large (2)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["validate", "nowhere"], "does not exist"),
+        (["validate", "file"], "is a file"),
+        (["validate"], "Missing argument"),
+        (["validate", ".", "--lang", "de"], "'de'"),
+        (["sample", "full"], "is not empty"),
+        (["sample", "file"], "File exists"),
+        (["sample", "new", "--pictures", "0"], "greater than or equal to 1"),
+        (["sample", "new", "--format", "gif"], "'gif'"),
+        (["frobnicate"], "No such command"),
+        (["stage", "full"], "Missing option '--user'"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(
+    arguments: list[str], says: str, nachet: Nachet, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+
+    done = nachet(*arguments)
+
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "full"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"NACHET_DECODE_SECONDS": "soon"}, "nachet: NACHET_DECODE_SECONDS: "),
+        ({"NACHET_TYPO": "1"}, "nachet: NACHET_TYPO: there is no such setting"),
+        ({"NACHET_DATABASE_URL": "mysql://u:s3cret@h/d"}, "nachet: NACHET_DATABASE_URL: expected postgresql://"),
+    ],
+)
+def test_a_wrong_setting_exits_with_2_and_one_line_without_its_secret(
+    settings: dict[str, str], says: str, good: Path, nachet: Nachet
+) -> None:
+    done = nachet("validate", str(good), **settings)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(says)
+    assert len(done.stderr.splitlines()) == 1
+    assert "s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["user", "add", "ada@example.org"], ["db", "upgrade"]])
+def test_a_service_that_does_not_answer_exits_with_3_and_one_line_without_its_password(
+    arguments: list[str], nachet: Nachet
+) -> None:
+    done = nachet(
+        *arguments,
+        NACHET_DATABASE_URL="postgresql://ada:s3cret@127.0.0.1:1/nachet",
+        NACHET_BLOB_ACCOUNT_URL="http://127.0.0.1:1/account",
+        NACHET_BLOB_KEY="czNjcmV0",
+    )
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("nachet: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert "s3cret" not in done.stderr
+
+
+def test_help_names_the_commands_and_the_exit_codes(nachet: Nachet) -> None:
+    done = nachet("--help")
+
+    assert done.returncode == 0
+    for word in ("sample", "validate", "stage", "import", "status", "Exit codes"):
+        assert word in done.stdout

@@ -1,0 +1,175 @@
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nachet_pipeline.settings import ImportSettings, Settings, SettingsError
+
+SECRET = "s3cret-Passw0rd"
+KEY = "A" * 42 + "8="
+GOOD = {
+    "NACHET_DATABASE_URL": f"postgresql://ada:{SECRET}@db.example.org:5432/nachet",
+    "NACHET_BLOB_ACCOUNT_URL": "https://account.blob.core.windows.net/",
+    "NACHET_BLOB_KEY": SECRET,
+    "NACHET_SECRET_KEYS": f"{KEY}, {KEY}",
+    "NACHET_HOME": "/var/lib/nachet",
+    "NACHET_DECODE_SECONDS": "20",
+}
+
+
+def _error(environment: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(environment)
+    return str(caught.value)
+
+
+def test_without_settings_the_services_of_this_machine_are_meant() -> None:
+    found = Settings.from_environment({})
+
+    assert found.embedded
+    assert found.home == Path(".nachet")
+    assert found.importing.max_picture_mib == 200
+    assert found.importing.decode_workers >= 1
+
+
+def test_every_setting_is_read_from_the_environment() -> None:
+    found = Settings.from_environment(GOOD)
+
+    assert found.database_url is not None
+    assert found.blob_key is not None
+    assert found.database_url.get_secret_value() == GOOD["NACHET_DATABASE_URL"]
+    assert found.blob_account_url == "https://account.blob.core.windows.net"
+    assert found.blob_key.get_secret_value() == SECRET
+    assert [key.get_secret_value() for key in found.secret_keys] == [KEY, KEY]
+    assert found.home == Path("/var/lib/nachet")
+    assert found.importing.decode_seconds == 20
+    assert not found.embedded
+
+
+@pytest.mark.parametrize("name", ImportSettings.model_fields)
+def test_every_limit_of_an_import_is_a_setting(name: str) -> None:
+    value = 1024 if name == "decode_memory_mib" else 33
+
+    found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
+
+    assert getattr(found.importing, name) == value
+    assert ImportSettings.model_fields[name].description
+
+
+def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() -> None:
+    found = Settings.from_environment(
+        {"NACHET_DATABASE_URL": " ", "NACHET_BATCH_SIZE": "", "PATH": "/bin", "NACHE": "1"}
+    )
+
+    assert found == Settings.from_environment({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("NACHET_DATABASE_URL", "mysql://db/nachet", "postgresql://"),
+        ("NACHET_DATABASE_URL", "postgresql+psycopg://db/nachet", "postgresql://"),
+        ("NACHET_DATABASE_URL", "postgresql://db", "DATABASE"),
+        ("NACHET_DATABASE_URL", "postgresql://[::1/nachet", "postgresql://"),
+        ("NACHET_BLOB_ACCOUNT_URL", "account", "https://ACCOUNT"),
+        ("NACHET_BLOB_ACCOUNT_URL", "https://", "https://ACCOUNT"),
+        ("NACHET_BLOB_ACCOUNT_URL", "https://[::1", "https://ACCOUNT"),
+        ("NACHET_BLOB_ACCOUNT_URL", "https://a.example.org?sv=1", "NACHET_BLOB_KEY"),
+        ("NACHET_SECRET_KEYS", "short", "key 1 is not a Fernet key"),
+        ("NACHET_SECRET_KEYS", f"{KEY},short", "key 2 is not a Fernet key"),
+        ("NACHET_BATCH_SIZE", "many", "integer"),
+        ("NACHET_BATCH_SIZE", "0", "greater than or equal to 1"),
+        ("NACHET_BATCH_SIZE", "251", "less than or equal to 250"),
+        ("NACHET_BATCH_SIZE", "2.5", "integer"),
+        ("NACHET_DECODE_SECONDS", "601", "less than or equal to 600"),
+        ("NACHET_DECODE_MEMORY_MIB", "511", "greater than or equal to 512"),
+        ("NACHET_MAX_PICTURE_MIB", "257", "less than or equal to 256"),
+        ("NACHET_MAX_SIDE_PIXELS", "-1", "greater than or equal to 16"),
+        ("NACHET_SENSOR_INTERVAL_SECONDS", "4", "greater than or equal to 5"),
+        ("NACHET_DATABASE", "x", "there is no such setting; the settings are NACHET_BATCH_SIZE, "),
+        ("NACHET_IMPORTING", "x", "there is no such setting"),
+        ("NACHET_", "x", "there is no such setting"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line_that_names_it(name: str, value: str, says: str) -> None:
+    message = _error({name: value})
+
+    assert message.startswith(f"{name}: ")
+    assert says in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL"),
+        ("NACHET_BLOB_ACCOUNT_URL", "NACHET_DATABASE_URL"),
+    ],
+)
+def test_one_service_without_the_other_is_told_by_the_name_of_the_missing_one(given: str, missing: str) -> None:
+    message = _error({given: GOOD[given]})
+
+    assert message == f"{missing}: is not set while its companion is; set both, or neither"
+
+
+def test_settings_never_show_a_secret() -> None:
+    found = Settings.from_environment(GOOD)
+
+    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.model_dump())):
+        assert SECRET not in shown
+        assert KEY not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NACHET_DATABASE_URL", f"mysql://ada:{SECRET}@db/nachet"),
+        ("NACHET_DATABASE_URL", f"postgresql://ada:{SECRET}@db"),
+        ("NACHET_DATABASE_URL", f"postgresql://ada:{SECRET}\u2100@db/nachet"),
+        ("NACHET_DATABASE_URL", f"postgresql://ada:{SECRET}@[db/nachet"),
+        ("NACHET_DATABASE_URL", SECRET),
+        ("NACHET_BLOB_ACCOUNT_URL", f"https://account:{SECRET}@a.example.org"),
+        ("NACHET_BLOB_ACCOUNT_URL", f"https://{SECRET}\u2100@a.example.org"),
+        ("NACHET_BLOB_ACCOUNT_URL", f"https://a.example.org/?sig={SECRET}"),
+        ("NACHET_BLOB_ACCOUNT_URL", SECRET),
+        ("NACHET_SECRET_KEYS", SECRET),
+        ("NACHET_SECRET_KEYS", f"{KEY},{SECRET}"),
+        ("NACHET_BATCH_SIZE", SECRET),
+    ],
+)
+def test_what_is_said_of_a_wrong_setting_never_shows_a_secret(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({**GOOD, name: value})
+
+    assert name in str(caught.value)
+    for part in (str(caught.value), repr(caught.value.args)):
+        assert SECRET not in part
+        assert KEY not in part
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(
+    st.sampled_from(sorted(GOOD)),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.sampled_from(["", "postgresql://", "https://"]),
+)
+def test_no_value_makes_reading_the_settings_fail_otherwise_than_it_says(name: str, value: str, prefix: str) -> None:
+    try:
+        found = Settings.from_environment({**GOOD, name: prefix + value})
+    except SettingsError as error:
+        assert "NACHET_" in str(error)  # noqa: PT017 (either way is a pass)
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+    else:
+        assert SECRET not in repr(found)
+
+
+def test_settings_cannot_be_changed_and_travel_between_processes() -> None:
+    found = Settings.from_environment(GOOD)
+
+    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 (our own bytes)
+    with pytest.raises(ValueError, match="frozen"):
+        found.home = Path("/tmp")  # noqa: S108
