@@ -141,8 +141,8 @@ def sample(
             seed=seed,
             email=email,
         )
-    except (FileExistsError, NotADirectoryError) as error:
-        raise typer.BadParameter(str(error)) from None
+    except (FileExistsError, NotADirectoryError):
+        raise typer.BadParameter(f"{folder} is not a new or empty folder") from None
     _write(str(folder))
 
 

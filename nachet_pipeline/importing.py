@@ -16,7 +16,14 @@ from nachet_pipeline.contract.validation import Validation, validate
 from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import PictureSetRecord, picture_set_record
-from nachet_pipeline.database.uploads import Upload, close_upload, find_upload, mark_importing, upload_lock
+from nachet_pipeline.database.uploads import (
+    Upload,
+    close_upload,
+    find_upload,
+    mark_importing,
+    upload_lock,
+    upload_of_partition,
+)
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.pictures.inspection import Limits
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -92,6 +99,19 @@ class Importer:
     settings: ImportSettings
     run_id: str
     progress: Progress | None = None
+
+    def import_partition(self, key: str) -> ImportOutcome:
+        """Import the upload of a Dagster partition; see `import_upload`.
+
+        Raises:
+            UnknownUploadError: there is no such upload.
+            ValueError: the key is not that of an upload.
+        """
+        with self.database.connection() as connection:
+            upload = upload_of_partition(connection, key)
+        if upload is None:
+            raise UnknownUploadError(f"there is no upload of the partition {key}")
+        return self.import_upload(upload.id)
 
     def import_upload(self, upload_id: UUID) -> ImportOutcome:
         """Import an upload, or say why not.

@@ -11,7 +11,7 @@ import pytest
 
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 
-REAL = Path(os.environ.get("NACHET_REAL_PICTURES") or PROJECT.parent / "shared" / "data" / "real")
+REAL = Path(os.environ.get("REAL_PICTURES") or PROJECT.parent / "shared" / "data" / "real")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_word_that_is_no_address_is_a_usage_error(nachet) -> None:
 
 def test_the_two_real_photographs_are_imported_byte_for_byte(nachet, deployment: Deployment, tmp_path: Path) -> None:
     if not REAL.is_dir():
-        pytest.skip(f"the real pictures are not at {REAL}; name their folder in NACHET_REAL_PICTURES")
+        pytest.skip(f"the real pictures are not at {REAL}; name their folder in REAL_PICTURES")
     folder = tmp_path / "real"
     for name, species, suffix, seeds in (("two", "napus", ".tiff", 2), ("one", "juncea", ".png", 1)):
         session = folder / "pictures" / name

@@ -45,8 +45,8 @@ def _requests(result: SensorResult | SkipReason, deployment: Deployment) -> list
     own = set()
     with deployment.database.connection() as connection:
         for row in connection.execute("select id from upload where owner_id = %s", (deployment.user.id,)):
-            own.add(str(row["id"]))
-    return [r for r in result.run_requests or [] if r.tags[START][-36:] in own or r.tags[END][-36:] in own]
+            own.add(row["id"].hex[:12])
+    return [r for r in result.run_requests or [] if r.tags[START][-12:] in own or r.tags[END][-12:] in own]
 
 
 def test_a_complete_folder_is_asked_for_once(deployment: Deployment, tick) -> None:

@@ -77,6 +77,7 @@ def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() ->
         ("NACHET_BLOB_ACCOUNT_URL", "https://", "https://ACCOUNT"),
         ("NACHET_BLOB_ACCOUNT_URL", "https://[::1", "https://ACCOUNT"),
         ("NACHET_BLOB_ACCOUNT_URL", "https://a.example.org?sv=1", "NACHET_BLOB_KEY"),
+        ("NACHET_BLOB_ACCOUNT_URL", "https://a.example.org/#key", "NACHET_BLOB_KEY"),
         ("NACHET_SECRET_KEYS", "short", "key 1 is not a Fernet key"),
         ("NACHET_SECRET_KEYS", f"{KEY},short", "key 2 is not a Fernet key"),
         ("NACHET_BATCH_SIZE", "many", "integer"),

@@ -163,6 +163,16 @@ class Workbench:
         content = self.blobs.read(upload.staging_container, receipt_blob(upload.folder))
         return Receipt.model_validate(json.loads(content))
 
+    def forget(self, upload: Upload) -> None:
+        """Let an upload never have been imported."""
+        with self.database.connection() as connection:
+            for table in ("picture_seed", "pictures", "picture_set"):
+                connection.execute(f"delete from {table}")
+            connection.execute("delete from upload where id = %s", (upload.id,))
+            see_upload(connection, upload.owner, upload.folder)
+        for blob in self.versions(self.user.user_container):
+            self.blobs.delete(self.user.user_container, blob)
+
     def backdate(self, upload: UUID, minutes: int) -> None:
         """Let an upload have changed so long ago."""
         with self.database.connection() as connection:

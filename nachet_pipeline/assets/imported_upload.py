@@ -32,7 +32,6 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
-from nachet_pipeline.storage.naming import upload_of_partition
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
@@ -113,7 +112,7 @@ def import_upload(
             context.log.info("%d of %d: %s", number, len(partitions), partition)
             importer.progress = _progress(context, partition, import_progress.tell)
             try:
-                outcome = importer.import_upload(upload_of_partition(partition))
+                outcome = importer.import_partition(partition)
             except Exception as error:  # an error of ours in one upload must not take its neighbours with it
                 context.log.exception("%s failed unexpectedly", partition)
                 not_imported.append(partition)

@@ -44,8 +44,10 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
     """What the UI shows of a manifest."""
     report = validation.report
     species = sorted({session.seed.scientific_name for session in validation.sessions if session.seed})
+    # What a refusal is about comes first; everything else may be below the fold.
     metadata: dict[str, Any] = {
         "importable": MetadataValue.bool(report.importable),
+        **({"findings": findings_table(report.findings)} if report.findings else {}),
         "pictures": validation.pictures,
         "bytes": validation.size,
         "sessions": len(validation.sessions),
@@ -54,8 +56,6 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         "warnings": report.counts[Severity.WARNING],
         "content_digest": MetadataValue.text(validation.content_digest),
     }
-    if report.findings:
-        metadata["findings"] = findings_table(report.findings)
     sheet = contact_sheet(list(validation.thumbnails.values()))
     if sheet:
         metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, "pictures of the upload"))
@@ -64,8 +64,10 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
 
 def upload_metadata(receipt: Receipt) -> dict[str, Any]:
     """What the UI shows of an upload after its import."""
-    metadata: dict[str, Any] = {
+    return {
         "state": MetadataValue.text(receipt.state.value),
+        **({"failure": MetadataValue.text(receipt.failure)} if receipt.failure else {}),
+        **({"findings": findings_table(receipt.report.findings)} if receipt.report and receipt.report.findings else {}),
         "owner": MetadataValue.text(receipt.owner),
         "folder": MetadataValue.text(receipt.folder),
         "upload": MetadataValue.text(str(receipt.upload)),
@@ -75,8 +77,3 @@ def upload_metadata(receipt: Receipt) -> dict[str, Any]:
             f"[manifest and checks]({partition_page('validated_manifest', receipt.partition)})"
         ),
     }
-    if receipt.failure:
-        metadata["failure"] = MetadataValue.text(receipt.failure)
-    if receipt.report and receipt.report.findings:
-        metadata["findings"] = findings_table(receipt.report.findings)
-    return metadata

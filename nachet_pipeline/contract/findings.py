@@ -46,7 +46,7 @@ CHECKS: Mapping[Check, str] = MappingProxyType(
         Check.PICTURE_PAIRS: "Every picture's YAML file stands beside the picture it describes.",
         Check.PICTURE_METADATA: "Every picture's YAML file is readable; its values have the right type and range.",
         Check.PICTURE_CONTENT: "Every picture decodes completely, in the format that its name says, within the limits.",
-        Check.MALICIOUS_CONTENT: "No file carries foreign data, forbidden YAML constructs or an unsafe name.",
+        Check.MALICIOUS_CONTENT: "No data follows a JPEG or PNG; no forbidden YAML construct, no unsafe name.",
         Check.SEED_REGISTERED: "Every session shows a registered seed.",
         Check.UPLOADER_REGISTERED: "The uploader is registered and owns the container the folder lies in.",
     }

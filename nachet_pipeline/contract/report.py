@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -76,46 +75,68 @@ class Report(BaseModel):
         return [finding for finding in self.findings if finding.kind.check is check]
 
 
+_WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "expected": "expected",
+        "found": "found",
+        "suggestion": "did you mean {}?",
+        "more": "… {} more",
+        "importable": "Importable",
+        "refused": "Not importable",
+    },
+    "fr": {
+        "expected": "attendu :",
+        "found": "trouvé :",
+        "suggestion": "vouliez-vous dire {} ?",
+        "more": "… {} de plus",
+        "importable": "Importable",
+        "refused": "Non importable",
+    },
+}
+
+
 def as_text(report: Report, language: Language = "en") -> Iterator[str]:
     """The report's lines for people: grouped by code, the worst first, each with its remedy."""
-    for code, group in groupby(
-        sorted(
-            report.findings,
-            key=lambda f: (list(Severity).index(f.severity), list(CHECKS).index(f.kind.check), f.code),
-        ),
-        key=lambda f: f.code,
-    ):
+    words = _WORDS[language]
+    severities, checks = list(Severity), list(CHECKS)
+
+    def worst_first(code: str) -> tuple[int, int, str]:
         kind = CATALOGUE[code]
-        listed = list(group)
+        return severities.index(kind.severity), checks.index(kind.check), code
+
+    for code in sorted(report.codes, key=worst_first):
+        kind = CATALOGUE[code]
+        listed = [finding for finding in report.findings if finding.code == code][:_SHOWN_PER_CODE]
         yield f"{kind.severity.upper()} {code} ({report.codes[code]}): {kind.message[language]}"
-        yield from (f"  {line_of(finding)}" for finding in listed[:_SHOWN_PER_CODE])
-        more = report.codes[code] - min(len(listed), _SHOWN_PER_CODE)
-        if more:
-            yield f"  … {more} more"
+        yield from (f"  {line_of(finding, language)}" for finding in listed)
+        if more := report.codes[code] - len(listed):
+            yield f"  {words['more'].format(more)}"
         if kind.severity is not Severity.INFO:
             yield f"  → {kind.remedy[language]}"
     counts = ", ".join(f"{count} {severity}" for severity, count in report.counts.items() if count)
-    yield ("Importable" if report.importable else "Not importable") + (f": {counts}." if counts else ".")
+    verdict = words["importable" if report.importable else "refused"]
+    yield f"{verdict}: {counts}." if counts else f"{verdict}."
 
 
-def line_of(finding: Finding) -> str:
+def line_of(finding: Finding, language: Language = "en") -> str:
     """One line about a finding: where, which field, what was expected, found and probably meant."""
     where = finding.place + (f" {finding.field}" if finding.field else "")
-    explanation = explanation_of(finding)
+    explanation = explanation_of(finding, language)
     return f"{where}: {explanation}" if explanation else where
 
 
-def explanation_of(finding: Finding) -> str:
+def explanation_of(finding: Finding, language: Language = "en") -> str:
     """What was expected, found and probably meant; empty if the code alone says it."""
+    words = _WORDS[language]
     parts = []
     if finding.expected:
-        parts.append(f"expected {finding.expected}")
+        parts.append(f"{words['expected']} {finding.expected}")
     if finding.found:
-        parts.append(f"found {finding.found}")
-    explanation = ", ".join(parts)
-    if finding.suggestion:
-        explanation += f"{'; ' if explanation else ''}did you mean {finding.suggestion}?"
-    return explanation
+        parts.append(f"{words['found']} {finding.found}")
+    if not finding.suggestion:
+        return ", ".join(parts)
+    suggestion = words["suggestion"].format(finding.suggestion)
+    return f"{', '.join(parts)}; {suggestion}" if parts else suggestion
 
 
 def as_json_lines(report: Report) -> Iterator[str]:

@@ -12,7 +12,13 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.storage.naming import partition_key, upload_container, upload_id, user_container
+from nachet_pipeline.storage.naming import (
+    partition_key,
+    upload_container,
+    upload_id,
+    uploads_of_partition,
+    user_container,
+)
 
 MAX_ATTEMPTS = 3
 """An upload whose runs failed this often in a row is left until its folder changes."""
@@ -89,6 +95,16 @@ def find_upload(connection: Connection, upload: UUID) -> Upload | None:
     """The upload with an identifier."""
     row = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = %s", (upload,)).fetchone()
     return _upload(row) if row else None
+
+
+def upload_of_partition(connection: Connection, key: str) -> Upload | None:
+    """The upload of a Dagster partition.
+
+    Raises:
+        ValueError: the key is not one of ours.
+    """
+    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id between %s and %s", uploads_of_partition(key))
+    return next((upload for upload in map(_upload, rows) if upload.partition == key), None)
 
 
 def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
@@ -250,11 +266,16 @@ def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
 
 def search_uploads(connection: Connection, text: str | None, *, limit: int = 20) -> list[Upload]:
     """Uploads whose identifier, partition or folder is this text; without a text, those that changed last."""
-    where, arguments = "true", []
-    if text:
-        where = "upload.id::text = %s or folder = %s"
-        arguments = [text.rpartition("~")[2], text]
+    if text and "~" in text:
+        try:
+            found = upload_of_partition(connection, text)
+        except ValueError:
+            found = None
+        if found:
+            return [found]
+    where = "upload.id::text = %s or folder = %s" if text else "true"
     rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where {where} order by upload.updated_at desc limit %s", (*arguments, limit)
+        f"select {_COLUMNS} {_FROM} where {where} order by upload.updated_at desc limit %s",
+        (text, text, limit) if text else (limit,),
     )
     return [_upload(row) for row in rows]

@@ -10,6 +10,8 @@ SUFFIXES = {"TIFF": ".tiff", "PNG": ".png", "JPEG": ".jpg"}
 """From a picture's format to the suffix it is stored under."""
 
 _PARTITION = re.compile(r"[^0-9A-Za-z._-]+")
+_PARTITION_DIGITS = 12
+_PARTITION_ID = re.compile(rf"[0-9a-f]{{{_PARTITION_DIGITS}}}")
 
 
 def _identifier(kind: str, *parts: str) -> UUID:
@@ -95,14 +97,21 @@ def receipt_blob(folder: str) -> str:
 
 
 def partition_key(upload: UUID, folder: str) -> str:
-    """Dagster's partition of an upload: the folder's name for people, the identifier for programs."""
-    return f"{_PARTITION.sub('-', folder)[:60].strip('-') or 'folder'}~{upload}"
+    """Dagster's partition of an upload: the folder's name for people, the start of the identifier for programs.
+
+    48 bits tell apart the uploads of one folder name; the whole identifier would leave the name no room in the UI.
+    """
+    return f"{_PARTITION.sub('-', folder)[:60].strip('-') or 'folder'}~{upload.hex[:_PARTITION_DIGITS]}"
 
 
-def upload_of_partition(key: str) -> UUID:
-    """The upload of a partition.
+def uploads_of_partition(key: str) -> tuple[UUID, UUID]:
+    """The first and the last identifier that an upload of this partition can have.
 
     Raises:
         ValueError: the key is not one of ours.
     """
-    return UUID(key.rpartition("~")[2])
+    start = key.rpartition("~")[2]
+    if not _PARTITION_ID.fullmatch(start):
+        raise ValueError(f"{key!r} is not the partition of an upload")
+    rest = 32 - _PARTITION_DIGITS
+    return UUID(start + "0" * rest), UUID(start + "f" * rest)

@@ -14,8 +14,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
-
-from .folders import Files, Outcome, Validate, write
+from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, write
 
 settings.register_profile(
     "repeatable",

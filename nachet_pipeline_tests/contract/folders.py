@@ -130,4 +130,3 @@ class Outcome:
 
 
 Validate = Callable[..., Outcome]
-

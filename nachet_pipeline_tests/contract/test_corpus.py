@@ -12,8 +12,7 @@ from PIL import Image
 from nachet_pipeline.contract.findings import CATALOGUE
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
-
-from .folders import (
+from nachet_pipeline_tests.contract.folders import (
     Files,
     Validate,
     changed,

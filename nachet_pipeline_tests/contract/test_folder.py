@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from nachet_pipeline.contract.folder import FileChangedError, LocalFolder
-
-from .folders import write
+from nachet_pipeline_tests.contract.folders import write
 
 
 def test_a_folder_lists_its_files_in_the_same_order_each_time(tmp_path: Path) -> None:
@@ -56,6 +55,6 @@ def test_a_file_that_is_no_longer_what_was_listed_is_not_read(change: object, tm
     assert callable(change)
     change(root / "a")
 
-    with pytest.raises(FileChangedError, match="^a changed or vanished") as caught:
+    with pytest.raises(FileChangedError, match=r"^a changed or vanished") as caught:
         folder.read(file)
     assert caught.value.path == "a"

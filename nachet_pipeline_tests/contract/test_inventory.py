@@ -35,6 +35,13 @@ def test_a_folders_digest_changes_with_every_name_size_and_version(other: dict[s
     assert _digest(FILE) != _digest(FILE, replace(FILE, path="z.tiff"))
 
 
+def test_a_folders_digest_does_not_depend_on_the_order_of_its_listing() -> None:
+    other = replace(FILE, path="b.tiff", size=1)
+
+    assert _digest(FILE, other) == _digest(other, FILE)
+    assert _digest(FILE, other) != _digest(replace(FILE, size=1), replace(other, size=3))
+
+
 @pytest.mark.parametrize("kind", [FileKind.IGNORED, FileKind.MARKER])
 def test_litter_and_the_marker_leave_a_folders_digest_as_it_was(kind: FileKind) -> None:
     with _inventory(FILE) as inventory:

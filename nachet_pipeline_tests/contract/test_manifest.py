@@ -6,8 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from nachet_pipeline.contract.sessions import Owner
-
-from .folders import Files, Outcome, Validate, changed, picture, project, session
+from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, changed, picture, project, session
 
 ADA, EVE = Owner(UUID(int=1), "ada@example.org"), Owner(UUID(int=2), "eve@example.org")
 SESSION, INDEX = "pictures/session1", "pictures/session1/index.yaml"

@@ -13,8 +13,7 @@ from nachet_pipeline.contract.metadata import (
     normalise_email,
     read_metadata,
 )
-
-from .folders import PROJECT_INDEX, SESSION_INDEX
+from nachet_pipeline_tests.contract.folders import PROJECT_INDEX, SESSION_INDEX
 
 
 def _session(text: str) -> MetadataFile:
@@ -156,7 +155,9 @@ def test_two_spellings_of_one_key_are_the_same_key_given_twice(text: str) -> Non
 
 
 def test_a_pictures_file_may_not_say_who_took_it_or_how_many_there_are() -> None:
-    file = read_metadata(b"clientData: {clientEmail: a@b.org}\nimageData: {numberOfImages: 2}\n", "1.yaml", PictureMetadata)
+    file = read_metadata(
+        b"clientData: {clientEmail: a@b.org}\nimageData: {numberOfImages: 2}\n", "1.yaml", PictureMetadata
+    )
 
     assert {finding.field for finding in file.findings} == {"clientData", "imageData"}
     assert {finding.code for finding in file.findings} == {"unknown-key"}
@@ -174,7 +175,17 @@ def test_a_file_that_cannot_be_read_gives_one_finding_and_no_value() -> None:
 
 
 _CONTENT = st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
-_KEYS = ["userData", "user_data", "seedData", "clientData", "imageData", "zoom", "numberOfSeeds", "seedID", "clientEmail"]
+_KEYS = [
+    "userData",
+    "user_data",
+    "seedData",
+    "clientData",
+    "imageData",
+    "zoom",
+    "numberOfSeeds",
+    "seedID",
+    "clientEmail",
+]
 _SCALARS = ["6", "30x", "[1, 2]", "{a: b}", "''", "~", "no", "a@b.org", "1e400", "é", "\u0661", '"\\0"', "x" * 300]
 _LINES = st.lists(
     st.tuples(st.sampled_from(["", "  "]), st.sampled_from(_KEYS), st.sampled_from(["", *_SCALARS])), max_size=8
@@ -238,7 +249,8 @@ def test_an_email_address_has_one_form_whatever_its_case(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "ada", "@example.org", "ada@", "a da@example.org", "a@b@c", "<a@b>", "a..b@c.org", "a@-b", "a\\@b.org"]
+    "written",
+    ["", "ada", "@example.org", "ada@", "a da@example.org", "a@b@c", "<a@b>", "a..b@c.org", "a@-b", "a\\@b.org"],
 )
 def test_what_is_no_email_address_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="expected an e-mail address"):

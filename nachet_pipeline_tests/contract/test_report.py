@@ -5,8 +5,7 @@ import pytest
 from nachet_pipeline.contract.findings import RULE_SET_VERSION, Check, Finding, Severity
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.report import FINDINGS_KEPT, Report, as_json_lines, as_text, line_of
-
-from .folders import Validate, changed, project
+from nachet_pipeline_tests.contract.folders import Validate, changed, project
 
 INDEX = "pictures/session1/index.yaml"
 

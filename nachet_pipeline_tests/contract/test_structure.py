@@ -7,8 +7,7 @@ import pytest
 
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.structure import Shape, kind_of, picture_format, shape_of
-
-from .folders import Files, Validate, changed, picture, project, session, without
+from nachet_pipeline_tests.contract.folders import Files, Validate, changed, picture, project, session, without
 
 
 def test_a_project_and_a_session_alone_are_both_importable(validated: Validate) -> None:

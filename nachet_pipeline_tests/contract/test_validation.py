@@ -15,11 +15,20 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import THUMBNAILS, validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
-
-from .folders import LONE_SESSION_INDEX, Files, Outcome, Validate, changed, picture, project, session, write
+from nachet_pipeline_tests.contract.folders import (
+    LONE_SESSION_INDEX,
+    Files,
+    Outcome,
+    Validate,
+    changed,
+    picture,
+    project,
+    session,
+    write,
+)
 
 REAL_PICTURES = Path(
-    os.environ.get("NACHET_REAL_PICTURES") or Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
+    os.environ.get("REAL_PICTURES") or Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 )
 INDEX, METADATA = "pictures/session1/index.yaml", "pictures/session1/1.yaml"
 SEED = b"  seedFamily: Brassicaceae\n  seedGenus: Brassica\n  seedSpecies: napus\n"
@@ -286,13 +295,13 @@ def test_a_picture_that_changes_while_it_is_validated_ends_the_validation(
 ) -> None:
     folder = _Exchanged(write(tmp_path / "upload", session()))
 
-    with Inventory() as inventory, pytest.raises(FileChangedError, match="1.tiff changed or vanished"):
+    with Inventory() as inventory, pytest.raises(FileChangedError, match=r"1\.tiff changed or vanished"):
         validate(folder, inventory, pool, registry)
 
 
 def test_two_real_photographs_are_importable(validated: Validate) -> None:
     if not REAL_PICTURES.is_dir():
-        pytest.skip(f"no real pictures: {REAL_PICTURES} is not there, and NACHET_REAL_PICTURES names no other folder")
+        pytest.skip(f"no real pictures: {REAL_PICTURES} is not there, and REAL_PICTURES names no other folder")
     pictures = sorted(file for file in REAL_PICTURES.iterdir() if file.suffix in {".tiff", ".png"})
     files = {file.name: file.read_bytes() for file in pictures}
     index = LONE_SESSION_INDEX.replace(b"Images: 2", b"Images: %d" % len(files))

@@ -39,7 +39,8 @@ def test_a_file_without_a_key_is_an_empty_mapping(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xef\xbb\xbfa:\n  b: 1\n", b"a:\r\n  b: 1\r\n", b"a:\r  b: 1\r", b"a:\n  b: 1", b"---\na:\n  b: 1\n...\n"]
+    "content",
+    [b"\xef\xbb\xbfa:\n  b: 1\n", b"a:\r\n  b: 1\r\n", b"a:\r  b: 1\r", b"a:\n  b: 1", b"---\na:\n  b: 1\n...\n"],
 )
 def test_marks_and_line_ends_of_any_editor_read_alike(content: bytes) -> None:
     assert read_yaml(content).values == {"a": {"b": "1"}}
@@ -117,7 +118,9 @@ def test_a_file_of_more_than_a_mebibyte_is_refused_before_it_is_read() -> None:
 
 def test_the_bombs_that_end_other_readers_are_refused() -> None:
     nested = b"a: " + b"[" * 50_000
-    merges = b"a0: &a0 {x: 1}\n" + b"".join(b"a%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1) for n in range(1, 30))
+    merges = b"a0: &a0 {x: 1}\n" + b"".join(
+        b"a%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1) for n in range(1, 30)
+    )
     base_60 = b"a: " + b"1:" * 100_000 + b"1"
 
     assert _error(nested).problem == "forbidden"
@@ -156,7 +159,9 @@ def _either_reads_or_says_why(content: bytes) -> None:
         assert {(key,) for key in document.values} <= set(document.positions)
 
 
-_TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters="\ufeff\u2028\u2029"), max_size=20)
+_TEXT = st.text(
+    st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters="\ufeff\u2028\u2029"), max_size=20
+)
 _KEYS = _TEXT.filter(bool)
 
 

@@ -1,6 +1,7 @@
 import logging
 import socket
 import threading
+import time
 import traceback
 
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
+from nachet_pipeline.database.users import add_user
 from nachet_pipeline_tests.uploads import Workbench
 
 PASSWORD = "Kq7-sehr-geheim"
@@ -52,8 +54,8 @@ def test_a_password_with_special_characters_that_are_not_encoded_is_not_shown(pa
     with pytest.raises(DatabaseError) as migrating:
         migrate(SecretStr(url))
     for text in (shown, "".join(traceback.format_exception(migrating.value))):
-        assert "percent" in text or "%25" in text
-        assert "Kq7" not in text.replace(url, "")
+        assert "its address cannot be read" in text
+        assert "Kq7" not in text
         assert "geheim" not in text
 
 
@@ -72,9 +74,13 @@ def test_a_database_without_tables_says_which_command_makes_them(database_url: s
 
 
 def test_a_failed_statement_leaves_nothing_of_its_transaction(workbench: Workbench) -> None:
-    with pytest.raises(DatabaseError), workbench.database.connection() as connection:
-        connection.execute("delete from users")
-        connection.execute("select nonsense")
+    def register_and_fail() -> None:
+        with workbench.database.connection() as connection:
+            add_user(connection, "bo@example.org")
+            connection.execute("select nonsense")
+
+    with pytest.raises(DatabaseError, match="nonsense"):
+        register_and_fail()
     assert [row["email"] for row in workbench.query("select email from users")] == [workbench.user.email]
 
 
@@ -103,8 +109,11 @@ def test_threads_that_ask_at_once_share_the_connections_and_leave_none_open(work
             thread.join()
     assert len(seen) == threads_count
     assert max(seen) <= 2
-    with psycopg.connect(place) as connection:
-        left = connection.execute("select from pg_stat_activity where application_name = 'nachet'").fetchall()
+    query = "select pid from pg_stat_activity where datname = current_database() and application_name = 'nachet'"
+    with psycopg.connect(place, autocommit=True) as connection:
+        deadline = time.monotonic() + 20  # a server process ends a moment after its connection
+        while (left := connection.execute(query).fetchall()) and time.monotonic() < deadline:
+            time.sleep(0.05)
     assert left == []
 
 

@@ -6,11 +6,11 @@ import time
 
 import psutil
 import pytest
-from nachet_pipeline_tests.contract.folders import picture, picture_of_many_pixels, progressive_jpeg_of_many_scans
 from PIL import Image
 
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.pictures.inspection import Fault, Limits, Properties
+from nachet_pipeline_tests.contract.folders import picture, picture_of_many_pixels, progressive_jpeg_of_many_scans
 
 
 def _decodes(pool: DecodingPool) -> bool:

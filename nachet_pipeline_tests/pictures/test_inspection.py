@@ -78,7 +78,9 @@ def test_the_resolution_is_told_in_pixels_per_inch(name: str) -> None:
 def test_a_picture_cut_off_anywhere_is_found(name: str) -> None:
     content = GOOD[name][1]
 
-    unnoticed = [length for length in range(1, len(content)) if isinstance(_inspect(name, content[:length]), Properties)]
+    unnoticed = [
+        length for length in range(1, len(content)) if isinstance(_inspect(name, content[:length]), Properties)
+    ]
 
     assert unnoticed == []
 

@@ -78,7 +78,9 @@ def test_a_seed_is_written_in_the_terms_of_darwin_core() -> None:
     assert Seed.model_validate(seed.model_dump()) == seed
 
 
-@pytest.mark.parametrize("wrong", [{"family": " "}, {"genus": "x" * 201}, {"colour": "brown"}, {"specificEpithet": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"family": " "}, {"genus": "x" * 201}, {"colour": "brown"}, {"specificEpithet": None}]
+)
 def test_a_seed_with_a_wrong_term_is_not_registered(wrong: dict[str, object]) -> None:
     good = {"scientificName": "A b", "family": "F", "genus": "A", "specificEpithet": "b"}
     assert Seed.model_validate(good).genus == "A"

@@ -1,0 +1,89 @@
+"""The README is true: its example is importable, its settings and commands are the real ones."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nachet_pipeline.cli import app
+from nachet_pipeline.contract.findings import CHECKS
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.report import as_text
+from nachet_pipeline.contract.validation import validate
+from nachet_pipeline.local.sample import sample_picture
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
+from nachet_pipeline_tests.deployment import PROJECT
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def _example(folder: Path) -> Path:
+    """The example of the folder contract, as the README shows it, with generated pictures."""
+    for name, content in re.findall(r"`canola-2026/([^`]+\.yaml)`\n```yaml\n(.*?)```", README, re.DOTALL):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    session = folder / "pictures" / "napus-day1"
+    for number in (1, 2):
+        (session / f"{number}.tiff").write_bytes(sample_picture(number, width=64, height=48))
+    return folder
+
+
+def _report(folder: Path) -> list[str]:
+    with DecodingPool(DecodingSettings(workers=1)) as pool, Inventory() as inventory:
+        result = validate(LocalFolder(folder), inventory, pool, SeedRegistry.of(packaged_seeds()))
+        return list(as_text(result.report))
+
+
+def test_the_example_of_the_folder_contract_is_importable(tmp_path: Path) -> None:
+    assert _report(_example(tmp_path / "canola-2026")) == ["Importable."]
+
+
+def test_the_example_of_a_report_is_what_the_command_says(tmp_path: Path) -> None:
+    folder = _example(tmp_path / "canola-2026")
+    index = folder / "pictures" / "napus-day1" / "index.yaml"
+    index.write_text(index.read_text().replace("napus", "nappus"))
+    shown = README.partition("$ nachet validate canola-2026\n")[2].partition("```")[0]
+
+    assert _report(folder) == shown.strip().splitlines()
+
+
+@pytest.mark.parametrize("name", [*Settings.model_fields, *ImportSettings.model_fields])
+def test_every_setting_is_documented_with_its_default(name: str) -> None:
+    if name == "importing":
+        assert all(field in ImportSettings.model_fields for field in ImportSettings().model_dump())
+        return
+    row = re.search(rf"^\| `{PREFIX}{name.upper()}` \| ([^|]+) \|", README, re.MULTILINE)
+    assert row, name
+    field = ImportSettings.model_fields.get(name)
+    if field is not None and field.default_factory is None:
+        assert row[1] == str(field.default)
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    documented = set(re.findall(rf"^\| `{PREFIX}(\w+)` \|", README, re.MULTILINE))
+    assert documented == {name.upper() for name in (*Settings.model_fields, *ImportSettings.model_fields)} - {
+        "IMPORTING"
+    }
+
+
+def test_every_command_is_documented() -> None:
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert commands == {"sample", "validate", "stage", "import", "status", "up", "down"}
+    for name in (*commands, "user add", "db upgrade"):
+        assert f"`nachet {name}" in README, name
+
+
+def test_the_number_of_checks_is_right() -> None:
+    words = {9: "nine", 10: "ten", 11: "eleven", 12: "twelve"}
+    assert f"Each of the {words[len(CHECKS)]} checks" in README
+
+
+def test_every_picture_of_the_readme_is_there_and_small() -> None:
+    pictures = re.findall(r"\]\((docs/images/[^)]+)\)", README)
+    assert pictures
+    for name in pictures:
+        assert 1_000 < (PROJECT / name).stat().st_size < 200_000, name
