@@ -46,7 +46,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 class Stuck(BlobStorage):
     def copy(self, *arguments, **settings):
         super().copy(*arguments, **settings)
-        print("storing", flush=True)
+        os.write(1, b"storing\n")
         time.sleep(600)
 
 if __name__ == "__main__":
@@ -422,11 +422,13 @@ def importing_process(workbench: Workbench, tmp_path: Path) -> Iterator[tuple[Up
         text=True,
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "storing\n"
-        yield upload, process
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "storing\n"
+            yield upload, process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_an_import_whose_process_is_killed_is_noticed_told_and_completed(

@@ -100,7 +100,7 @@ def test_real_pictures_are_stored_byte_for_byte_and_described(workbench: Workben
         assert (row["nb_object"], row["picture"]["user_data"]["zoom"]) == (2, 30)
         assert row["picture"]["quality_check"]["image_checksum"] == row["sha256"]
         assert row["picture"]["metadata"]["sources"]["userData.zoom"].startswith("index.yaml:")
-    assert species_of_pictures(workbench) == dict.fromkeys(contents, ["Brassica napus"])
+    assert species_of_pictures(workbench) == {name: ["Brassica napus"] for name in contents}
     assert (outcome.receipt.pictures, outcome.receipt.size) == (2, sum(map(len, contents.values())))
 
 

@@ -50,8 +50,10 @@ def test_the_text_in_french_says_the_same_codes_and_places() -> None:
 
 
 def _head(line: str) -> str:
-    """What both languages share of a line: a place whole, a title up to its text, the arrow of a remedy."""
-    return line[:3] if line.startswith("  →") else line.partition("): ")[0]
+    """What both languages share of a line: a place, a title up to its text, the arrow of a remedy, the counts."""
+    if line.startswith("  "):
+        return line[:3] if line.startswith("  →") else line.partition(": ")[0]
+    return line.partition("): ")[0] if "): " in line else line.partition(": ")[2]
 
 
 def test_a_report_without_findings_is_one_line() -> None:
