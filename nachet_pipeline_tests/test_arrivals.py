@@ -32,7 +32,7 @@ from nachet_pipeline_tests.uploads import Workbench, edit
 
 SETTLED = timedelta(seconds=60)
 QUIET = timedelta(hours=1)
-_KILLED = """
+_KILLED = r"""
 import os, sys, time
 from uuid import UUID
 from pydantic import SecretStr
@@ -249,9 +249,8 @@ def test_requeueing_a_batch_leaves_what_a_run_has_begun_with(workbench: Workbenc
 
 def test_folders_of_several_users_are_due_together_and_keep_their_owners(workbench: Workbench) -> None:
     other = workbench.another_user(f"{uuid4().hex}@example.org")
-    for bench, name in ((workbench, "same"), (workbench, "mine"), (other, "same")):
-        folder = replace(bench, place=bench.place / str(bench.user.id)).sample(name)
-        bench.stage(folder)
+    for seed, (bench, name) in enumerate(((workbench, "same"), (workbench, "mine"), (other, "same"))):
+        bench.stage(replace(bench, place=bench.place / str(bench.user.id)).sample(name, seed=seed))
     due = workbench.due()
     assert sorted((arrival.upload.owner.email, arrival.upload.folder) for arrival in due) == sorted(
         [(workbench.user.email, "same"), (workbench.user.email, "mine"), (other.user.email, "same")]

@@ -3,7 +3,10 @@ import json
 import logging
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -154,6 +157,17 @@ def test_two_users_may_stage_folders_of_the_same_name_and_content(workbench: Wor
         assert sha256s(bench.stored_pictures()) == sha256s({"1.png": small_picture(1)})
     owners = {row["owner_id"] for row in workbench.query("select owner_id from picture_set")}
     assert owners == {workbench.user.id, other.user.id}
+
+
+def test_the_same_session_staged_under_two_names_is_stored_once(workbench: Workbench) -> None:
+    pictures = {"1.png": small_picture(1), "2.png": small_picture(2)}
+    sets = []
+    for name in ("first", "second"):
+        outcome = imported(workbench.run(workbench.stage(write_session(workbench.place / name, pictures))))
+        sets.append(outcome.receipt.picture_sets[0].id)
+    assert sets[0] == sets[1]
+    assert sha256s(workbench.stored_pictures()) == sha256s(pictures)
+    assert len(workbench.query("select id from pictures")) == 2
 
 
 def test_an_upload_that_nobody_staged_is_unknown(workbench: Workbench) -> None:
@@ -380,21 +394,31 @@ def test_another_blob_under_a_pictures_name_is_an_error_and_is_not_overwritten(w
 
 def test_two_runs_of_one_upload_at_the_same_time_end_as_one(workbench: Workbench) -> None:
     upload = workbench.stage(workbench.sample(sessions=2, pictures=3))
-    barrier = threading.Barrier(2)
-    outcomes: list[ImportOutcome] = []
+    storing, going_on = threading.Event(), threading.Event()
 
-    def run() -> None:
-        importer = workbench.importer(run_id=threading.current_thread().name)
-        barrier.wait()
-        outcomes.append(importer.import_upload(upload.id))
+    class GatedStorage(BlobStorage):
+        """The real storage, which stops before its first copy until it may go on."""
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [outcome.receipt.state for outcome in outcomes] == [State.IMPORTED, State.IMPORTED]
-    assert sorted(outcome.stored.new for outcome in outcomes if outcome.stored) == [0, 6]
+        def copy(self, *arguments: Any, **settings: Any) -> bool:
+            storing.set()
+            assert going_on.wait(60)
+            return super().copy(*arguments, **settings)
+
+    with (
+        GatedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as gated,
+        ThreadPoolExecutor(2) as executor,
+    ):
+        first = executor.submit(workbench.run, upload, blobs=gated, run_id="run-1")
+        assert storing.wait(60)
+        second = executor.submit(workbench.run, upload, run_id="run-2")
+        query = "select pid from pg_locks join pg_database on oid = database where not granted and datname = %s"
+        name = workbench.database_url.get_secret_value().rpartition("/")[2]
+        while not (waiting := workbench.query(query, name)) and not second.done():
+            time.sleep(0.02)
+        going_on.set()
+        outcomes = [imported(run.result()) for run in (first, second)]
+    assert len(waiting) == 1
+    assert [outcome.stored.new for outcome in outcomes if outcome.stored] == [6, 0]
     together = state_of(workbench)
     workbench.forget(upload)
     imported(workbench.run(upload))

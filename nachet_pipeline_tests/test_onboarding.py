@@ -8,9 +8,8 @@ from nachet_pipeline_tests.uploads import Workbench
 
 
 def containers(workbench: Workbench) -> list[str]:
-    return [
-        name for prefix in ("user-", "upload-") for name in workbench.blobs.containers(f"{prefix}{workbench.user.id}")
-    ]
+    names = (f"{prefix}{workbench.user.id}" for prefix in ("user-", "upload-"))
+    return [name for name in names if workbench.blobs.container_exists(name)]
 
 
 def test_a_new_user_gets_a_row_and_two_containers(workbench: Workbench) -> None:

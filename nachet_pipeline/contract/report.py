@@ -57,11 +57,6 @@ class Report(BaseModel):
         """Whether nothing found keeps the upload from being imported."""
         return self.counts[Severity.ERROR] == 0
 
-    @property
-    def truncated(self) -> int:
-        """How many findings are counted but not listed."""
-        return sum(self.codes.values()) - len(self.findings)
-
     def errors_of(self, check: Check) -> dict[str, int]:
         """The error-level codes that fail a check, with their counts; empty if it passes."""
         return {

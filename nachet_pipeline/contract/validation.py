@@ -1,7 +1,6 @@
 """Validating an upload from listing to verdict: the step that the UI calls `validated_manifest`."""
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seeds import seed_findings
 from nachet_pipeline.contract.sessions import Context, Owner, Session, read_sessions, seed_of
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Fault, Properties
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -138,7 +138,7 @@ def _read_pictures(
             for session in context.sessions:
                 entries = (entry for entry in _pictures_of(inventory, session) if entry.file.size)
                 tasks = ((entry, submit(executor, number, entry)) for number, entry in enumerate(entries, done))
-                for entry, future in _ahead(tasks, 2 * (readers + pool.settings.workers)):
+                for entry, future in ahead(tasks, 2 * (readers + pool.settings.workers)):
                     result = future.result()
                     _judge(context, session, entry, result)
                     if isinstance(result.seen, Properties) and result.seen.thumbnail:
@@ -154,19 +154,6 @@ def _read_pictures(
 
 def _pictures_of(inventory: Inventory, session: Session) -> Iterator[InventoryFile]:
     return inventory.files(FileKind.PICTURE, session.path)
-
-
-_Task = tuple[InventoryFile, "Future[_Read]"]
-
-
-def _ahead(tasks: Iterator[_Task], window: int) -> Iterator[_Task]:
-    """The tasks in order, keeping at most `window` of them started."""
-    started: deque[_Task] = deque()
-    for task in tasks:
-        started.append(task)
-        if len(started) >= window:
-            yield started.popleft()
-    yield from started
 
 
 def _judge(context: Context, session: Session, entry: InventoryFile, read: _Read) -> None:

@@ -182,11 +182,6 @@ class BlobStorage:
         with self._speaking(f"looking for container {container}"):
             return bool(self._service.get_container_client(container).exists())
 
-    def containers(self, prefix: str) -> list[str]:
-        """Names of the containers that start with a prefix."""
-        with self._speaking("listing containers"):
-            return [str(found.name) for found in self._service.list_containers(name_starts_with=prefix)]
-
     # Reading
 
     def top_level(self, container: str) -> TopLevel:

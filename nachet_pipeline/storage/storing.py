@@ -2,13 +2,13 @@
 
 import hashlib
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, manifest_lines, picture_name
+from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import manifest_blob, picture_blob, picture_id
 
@@ -81,25 +81,15 @@ def store_pictures(
     with ThreadPoolExecutor(concurrency, thread_name_prefix="store") as executor:
         try:
             tasks = (executor.submit(store, picture) for picture in inventory.pictures(session.path))
-            for created in _ahead(tasks, 2 * concurrency):
+            for task in ahead(tasks, 2 * concurrency):
                 pictures += 1
-                new += created
+                new += task.result()
                 if progress:
                     progress(pictures)
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
     return Stored(pictures, session.size, new)
-
-
-def _ahead(tasks: "Iterator[Future[bool]]", window: int) -> Iterator[bool]:
-    started: deque[Future[bool]] = deque()
-    for task in tasks:
-        started.append(task)
-        if len(started) >= window:
-            yield started.popleft().result()
-    while started:
-        yield started.popleft().result()
 
 
 def _verify(blobs: BlobStorage, container: str, blob: str, picture: PictureRecord) -> None:

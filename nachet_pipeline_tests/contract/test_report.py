@@ -129,7 +129,6 @@ def test_a_report_of_thousands_lists_some_and_counts_all() -> None:
     assert len(report.findings) == FINDINGS_KEPT
     assert report.codes == {"empty-file": FINDINGS_KEPT + 500, "ignored-file": 1}
     assert report.counts == {Severity.ERROR: FINDINGS_KEPT + 500, Severity.WARNING: 0, Severity.INFO: 1}
-    assert report.truncated == 501
     text = list(as_text(report))
     assert text[0].startswith(f"ERROR empty-file ({FINDINGS_KEPT + 500})")
     assert text[1] == "  00000.tiff"
