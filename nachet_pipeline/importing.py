@@ -128,17 +128,31 @@ class Importer:
         if upload is None:
             raise UnknownUploadError(f"there is no upload {upload_id}")
         started = datetime.now(UTC)
+        outcome: ImportOutcome | None = None
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
-                outcome = self._import(upload, started)
-        except (StorageError, DatabaseError, FileChangedError, OSError) as error:
-            log.warning("upload %s failed: %s", upload.partition, error)
-            receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
-            with self.database.connection() as connection:
-                close_upload(connection, receipt)
-            outcome = ImportOutcome(upload, receipt)
+                outcome = self._attempt(upload, started)
+        except DatabaseError as error:
+            if outcome is None:
+                outcome = self._failed(upload, started, error)
+            else:
+                # All is written; the connection that held the lock was lost, and the lock with it.
+                log.warning("the lock of %s was lost: %s", upload.partition, error)
         write_receipt(self.blobs, outcome.upload, outcome.receipt)
         return outcome
+
+    def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
+        try:
+            return self._import(upload, started)
+        except (StorageError, DatabaseError, FileChangedError, OSError) as error:
+            return self._failed(upload, started, error)
+
+    def _failed(self, upload: Upload, started: datetime, error: Exception) -> ImportOutcome:
+        log.warning("upload %s failed: %s", upload.partition, error)
+        receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
+        with self.database.connection() as connection:
+            close_upload(connection, receipt)
+        return ImportOutcome(upload, receipt)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
         with self.database.connection() as connection:

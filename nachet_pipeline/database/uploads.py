@@ -208,11 +208,12 @@ def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
 
 
 def mark_queued(connection: Connection, upload: UUID, batch: str, staged_digest: str) -> None:
-    """Note that a run is asked for."""
+    """Note that a run is asked for; a folder that changed has all its attempts before it again."""
     connection.execute(
-        "update upload set state = 'queued', batch = %s, staged_digest = %s, queued_at = now(), updated_at = now(),"
-        " checked_at = now() where id = %s",
-        (batch, staged_digest, upload),
+        "update upload set state = 'queued', batch = %s, queued_at = now(), updated_at = now(), checked_at = now(),"
+        " attempts = case when staged_digest is distinct from %s then 0 else attempts end, staged_digest = %s"
+        " where id = %s",
+        (batch, staged_digest, staged_digest, upload),
     )
 
 

@@ -5,6 +5,7 @@ import resource
 import warnings
 from concurrent import futures
 from dataclasses import dataclass, field
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +48,7 @@ class DecodingPool:
     def __init__(self, settings: DecodingSettings) -> None:
         self.settings = settings
         self._pool: ProcessPool | None = None
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -61,21 +63,25 @@ class DecodingPool:
 
     def inspect(self, content: bytes, picture_format: str, *, thumbnail: bool = False) -> "Inspection":
         """Start looking at a picture in a worker; see `inspect_picture`."""
-        if self._pool is None:
-            self._pool = ProcessPool(
-                max_workers=self.settings.workers,
-                max_tasks=_PICTURES_PER_WORKER,
-                initializer=_start_worker,
-                initargs=(self.settings.memory_bytes,),
-                context=multiprocessing.get_context("spawn"),
-            )
-        future = self._pool.schedule(
+        future = self._started().schedule(
             inspect_picture,
             args=(content, picture_format, self.settings.limits),
             kwargs={"thumbnail": thumbnail},
             timeout=self.settings.seconds,
         )
         return Inspection(future, self.settings.seconds)
+
+    def _started(self) -> ProcessPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPool(
+                    max_workers=self.settings.workers,
+                    max_tasks=_PICTURES_PER_WORKER,
+                    initializer=_start_worker,
+                    initargs=(self.settings.memory_bytes,),
+                    context=multiprocessing.get_context("spawn"),
+                )
+            return self._pool
 
 
 class Inspection:

@@ -54,7 +54,6 @@ CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 _SAS_LIFETIME = timedelta(hours=2)
-_COPY_LIMIT = 256 * 1024 * 1024  # Copy Blob From URL takes no larger source
 
 
 class StorageError(Exception):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -115,3 +116,12 @@ def test_a_pool_that_was_never_asked_starts_no_process() -> None:
 
     with DecodingPool(DecodingSettings()):
         assert _workers() == before
+
+
+def test_pictures_that_arrive_at_once_share_one_pool() -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with DecodingPool(DecodingSettings(workers=2)) as pool, ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: pool.inspect(b"", "PNG").result(), range(16)))
+        started = {child.pid for child in psutil.Process().children(recursive=True)} - before
+    # Python's own resource tracker may be among them; a second pool would bring two more.
+    assert 2 <= len(started) <= 3
