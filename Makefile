@@ -48,5 +48,5 @@ $(READY): requirements.lock pyproject.toml
 # setuptools is what builds the project; locked too, so that nothing unpinned is fetched.
 lock:  ## choose versions anew (needs uv)
 	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --all-extras --universal --upgrade --quiet \
-		--generate-hashes --no-strip-extras --no-emit-index-url --custom-compile-command 'make lock' \
+		--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
 		--output-file requirements.lock

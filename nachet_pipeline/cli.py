@@ -257,7 +257,8 @@ def import_(
             run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
-    if done is None or done.receipt is None:
+    if done is None or done.receipt is None or done.state != done.receipt.state:
+        _note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _show(done.receipt, as_json=as_json)
     if done.receipt.state != "imported":

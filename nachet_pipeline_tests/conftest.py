@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, migrate
 from nachet_pipeline.database.seeds import load_seeds
-from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
@@ -22,7 +22,16 @@ from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.uploads import Workbench
 
-pytest_plugins = ["nachet_pipeline_tests.deployment"]
+pytest_plugins = ["nachet_pipeline_tests.deployment", "nachet_pipeline_tests.real_pictures"]
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("repeatable")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -82,10 +91,10 @@ def migrated_database(services: Services) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def decoding_pool() -> Iterator[DecodingPool]:
-    with DecodingPool(DecodingSettings(workers=2, seconds=60)) as pool:
-        pool.inspect(sample_picture(width=16, height=16, picture_format="png"), "PNG").result()
-        yield pool
+def pool() -> Iterator[DecodingPool]:
+    """One pool of decoders for all tests."""
+    with DecodingPool(DecodingSettings(workers=2, seconds=60)) as shared:
+        yield shared
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +105,7 @@ def blobs(services: Services) -> Iterator[BlobStorage]:
 
 @pytest.fixture
 def workbench(
-    services: Services, migrated_database: str, decoding_pool: DecodingPool, blobs: BlobStorage, tmp_path: Path
+    services: Services, migrated_database: str, pool: DecodingPool, blobs: BlobStorage, tmp_path: Path
 ) -> Iterator[Workbench]:
     """A database of the test's own with a user of its own."""
     name = f"test_{uuid.uuid4().hex}"
@@ -105,7 +114,8 @@ def workbench(
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_database}"')
     with Database(url, connections=6) as database:
         user = register_user(database, blobs, f"{uuid.uuid4().hex}@example.org")
-        settings = ImportSettings(decode_workers=2)
-        yield Workbench(database, blobs, decoding_pool, user, tmp_path, url, SecretStr(services.blob_key), settings)
+        yield Workbench(
+            database, blobs, pool, user, tmp_path, url, SecretStr(services.blob_key), ImportSettings(decode_workers=2)
+        )
     with psycopg.connect(services.database_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

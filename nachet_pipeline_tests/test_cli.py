@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline_tests.deployment import PROJECT, Deployment
-
-REAL = Path(os.environ.get("REAL_PICTURES") or PROJECT.parent / "shared" / "data" / "real")
+from nachet_pipeline_tests.deployment import Deployment
+from nachet_pipeline_tests.real_pictures import write_project
 
 
 @pytest.fixture
@@ -49,21 +48,10 @@ def test_a_word_that_is_no_address_is_a_usage_error(nachet) -> None:
     assert "name@example.org" in result.stderr
 
 
-def test_the_two_real_photographs_are_imported_byte_for_byte(nachet, deployment: Deployment, tmp_path: Path) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"the real pictures are not at {REAL}; name their folder in REAL_PICTURES")
-    folder = tmp_path / "real"
-    for name, species, suffix, seeds in (("two", "napus", ".tiff", 2), ("one", "juncea", ".png", 1)):
-        session = folder / "pictures" / name
-        session.mkdir(parents=True)
-        (source,) = REAL.glob(f"*{suffix}")
-        (session / f"1{suffix}").write_bytes(source.read_bytes())
-        (session / "index.yaml").write_text(
-            "imageData: {numberOfImages: 1}\n"
-            f"seedData: {{seedFamily: Brassicaceae, seedGenus: Brassica, seedSpecies: {species}}}\n"
-            f"userData: {{description: a real photograph, numberOfSeeds: {seeds}, zoom: 30}}\n"
-        )
-    (folder / "index.yaml").write_text(f"clientData: {{clientEmail: {deployment.user.email}, clientExpertise: botany}}")
+def test_the_two_real_photographs_are_imported_byte_for_byte(
+    nachet, deployment: Deployment, real_pictures: list[Path], tmp_path: Path
+) -> None:
+    folder = write_project(tmp_path / "real", real_pictures, deployment.user.email)
 
     result = nachet("import", folder, "--user", deployment.user.email, "--json")
 
@@ -82,7 +70,7 @@ def test_the_two_real_photographs_are_imported_byte_for_byte(nachet, deployment:
         (2, 1920, 1080, "Brassica napus"),
     ]
     stored = {deployment.blobs.read(deployment.user.user_container, row["blob"]) for row in rows}
-    assert stored == {path.read_bytes() for path in REAL.iterdir() if path.suffix in {".png", ".tiff"}}
+    assert stored == {picture.read_bytes() for picture in real_pictures}
 
 
 def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deployment) -> None:

@@ -27,6 +27,7 @@ from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
+from nachet_pipeline_tests.real_pictures import write_project
 
 _SECONDS = 240
 
@@ -111,6 +112,24 @@ def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, t
 
     assert url == running_demo.url
     assert receipt == running_demo.receipt
+
+
+def test_the_sensor_imports_the_two_real_photographs_byte_for_byte(
+    running_demo: Demo, real_pictures: list[Path], tmp_path: Path
+) -> None:
+    upload = running_demo.stage(write_project(tmp_path / "real", real_pictures, demo.EMAIL))
+
+    running_demo.wait(lambda: running_demo.now(upload).state in {"imported", "refused", "failed"}, "the import")
+
+    receipt = running_demo.now(upload).receipt
+    assert receipt is not None
+    assert {item.seed: item.pictures for item in receipt.picture_sets} == {"Brassica juncea": 1, "Brassica napus": 1}
+    with running_demo.database.connection() as connection:
+        rows = connection.execute(
+            "select blob from pictures join picture_set s on s.id = picture_set_id where s.upload_id = %s", (upload.id,)
+        ).fetchall()
+    stored = {running_demo.blobs.read(running_demo.user.user_container, str(row["blob"])) for row in rows}
+    assert stored == {picture.read_bytes() for picture in real_pictures}
 
 
 def _process_of(running_demo: Demo, run_id: str) -> int:

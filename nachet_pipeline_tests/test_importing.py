@@ -1,7 +1,6 @@
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,18 +24,7 @@ from nachet_pipeline.storage.staging import mark_complete, stage_folder
 from nachet_pipeline.training.manifest import build_training_set
 from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit, md5
 
-REAL_PICTURES = ("cfia-two-seeds-1920x1080-lzw.tiff", "cfia-one-seed-638x559.png")
 SEEDS = {"seedGenus": "Brassica", "seedSpecies": "napus"}
-
-
-@pytest.fixture
-def real_pictures() -> list[Path]:
-    repository = Path(__file__).resolve().parent.parent
-    folder = Path(os.environ.get("REAL_PICTURES") or repository.parent / "shared" / "data" / "real")
-    pictures = [folder / name for name in REAL_PICTURES]
-    if not all(picture.is_file() for picture in pictures):
-        pytest.skip(f"the real pictures are not in {folder}; REAL_PICTURES names another folder")
-    return pictures
 
 
 def write_session(folder: Path, pictures: dict[str, bytes], **user_data: object) -> Path:

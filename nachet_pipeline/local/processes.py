@@ -122,8 +122,11 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def wait_gone(identity: ProcessIdentity, seconds: float) -> bool:
-    """Wait until a process has ended; False if it still runs after so many seconds."""
-    return wait_until(lambda: identity.find() is None, seconds)
+    """Wait until a process has ended; False if it does not within so many seconds."""
+    gone = wait_until(lambda: identity.find() is None, seconds)
+    if gone and (child := _children.pop(identity.pid, None)):
+        child.poll()  # ours to reap
+    return gone
 
 
 def end(identity: ProcessIdentity, number: signal.Signals, seconds: float) -> bool:

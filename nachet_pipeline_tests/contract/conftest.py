@@ -1,11 +1,10 @@
-"""Validating folders, with one pool of decoders for all tests."""
+"""Validating folders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
@@ -15,21 +14,6 @@ from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, write
-
-settings.register_profile(
-    "repeatable",
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("repeatable")
-
-
-@pytest.fixture(scope="session")
-def pool() -> Iterator[DecodingPool]:
-    with DecodingPool(DecodingSettings(workers=1, seconds=60)) as shared:
-        yield shared
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What uploaders mean by what they write: seeds, counts, what is inherited, and what is told when it is wrong."""
 
 import io
-import os
 from pathlib import Path
 from uuid import UUID
 
@@ -27,9 +26,6 @@ from nachet_pipeline_tests.contract.folders import (
     write,
 )
 
-REAL_PICTURES = Path(
-    os.environ.get("REAL_PICTURES") or Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
-)
 INDEX, METADATA = "pictures/session1/index.yaml", "pictures/session1/1.yaml"
 SEED = b"  seedFamily: Brassicaceae\n  seedGenus: Brassica\n  seedSpecies: napus\n"
 
@@ -299,15 +295,12 @@ def test_a_picture_that_changes_while_it_is_validated_ends_the_validation(
         validate(folder, inventory, pool, registry)
 
 
-def test_two_real_photographs_are_importable(validated: Validate) -> None:
-    if not REAL_PICTURES.is_dir():
-        pytest.skip(f"no real pictures: {REAL_PICTURES} is not there, and REAL_PICTURES names no other folder")
-    pictures = sorted(file for file in REAL_PICTURES.iterdir() if file.suffix in {".tiff", ".png"})
-    files = {file.name: file.read_bytes() for file in pictures}
+def test_two_real_photographs_are_importable(validated: Validate, real_pictures: list[Path]) -> None:
+    files = {file.name: file.read_bytes() for file in real_pictures}
     index = LONE_SESSION_INDEX.replace(b"Images: 2", b"Images: %d" % len(files))
 
     outcome = validated({"index.yaml": index, **files})
 
     assert outcome.report.findings == []
-    assert outcome.validation.pictures == len(pictures) > 0
+    assert outcome.validation.pictures == len(real_pictures) > 0
     assert outcome.validation.size == sum(map(len, files.values()))
