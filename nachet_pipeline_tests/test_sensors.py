@@ -15,7 +15,7 @@ from dagster import (
 )
 from dagster._core.events import JobFailureData
 
-from nachet_pipeline.database.uploads import mark_importing, mark_queued
+from nachet_pipeline.database.uploads import mark_importing, mark_queued, search_uploads
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -38,15 +38,23 @@ def tick(deployment: Deployment):
     return evaluate
 
 
+def _asked(request: RunRequest, deployment: Deployment) -> set[str]:
+    """The partitions that a run request takes."""
+    keys = deployment.instance.get_dynamic_partitions("upload")
+    return set(keys[keys.index(request.tags[START]) : keys.index(request.tags[END]) + 1])
+
+
 def _requests(result: SensorResult | SkipReason, deployment: Deployment) -> list[RunRequest]:
-    """The run requests that concern this test's user; other tests' folders lie in the same account."""
+    """The run requests that take an upload of this test's user; other tests' folders lie in the same account."""
     if isinstance(result, SkipReason):
         return []
-    own = set()
     with deployment.database.connection() as connection:
-        for row in connection.execute("select id from upload where owner_id = %s", (deployment.user.id,)):
-            own.add(row["id"].hex[:12])
-    return [r for r in result.run_requests or [] if r.tags[START][-12:] in own or r.tags[END][-12:] in own]
+        own = {
+            upload.partition
+            for upload in search_uploads(connection, None, limit=1000)
+            if upload.owner == deployment.owner
+        }
+    return [request for request in result.run_requests or [] if own & _asked(request, deployment)]
 
 
 def test_a_complete_folder_is_asked_for_once(deployment: Deployment, tick) -> None:
@@ -66,9 +74,7 @@ def test_folders_that_arrive_together_share_one_run(deployment: Deployment, tick
     requests = _requests(tick(), deployment)
 
     assert len(requests) == 1
-    keys = deployment.instance.get_dynamic_partitions("upload")
-    asked = keys[keys.index(requests[0].tags[START]) : keys.index(requests[0].tags[END]) + 1]
-    assert {upload.partition for upload in uploads} <= set(asked)
+    assert {upload.partition for upload in uploads} <= _asked(requests[0], deployment)
 
 
 def test_what_the_sensor_saw_is_on_the_page_of_the_upload(deployment: Deployment, tick) -> None:
@@ -147,7 +153,7 @@ def test_a_request_that_never_became_a_run_is_made_again(deployment: Deployment,
     second = _requests(tick(), deployment)
 
     assert len(first) == len(second) == 1
-    assert upload.partition in (second[0].tags[START], second[0].tags[END])
+    assert upload.partition in _asked(second[0], deployment)
 
 
 def test_a_folder_without_marker_waits_until_it_is_complete(deployment: Deployment, tick) -> None:
