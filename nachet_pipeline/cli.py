@@ -92,7 +92,7 @@ class _Opened:
 def _opened() -> Iterator[_Opened]:
     """The services that the settings name, or those of this machine, made ready."""
     from nachet_pipeline.database.connection import Database
-    from nachet_pipeline.local.services import Services, with_services
+    from nachet_pipeline.local.services import with_services
     from nachet_pipeline.storage.blobs import BlobStorage
 
     given = Settings.from_environment()
@@ -101,10 +101,9 @@ def _opened() -> Iterator[_Opened]:
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         if given.embedded:
-            from nachet_pipeline.local.prepare import prepare
+            from nachet_pipeline.database.upgrade import upgrade
 
-            key = settings.blob_key.get_secret_value() if settings.blob_key else ""
-            prepare(Services(settings.database_url.get_secret_value(), settings.blob_account_url, key))
+            upgrade(settings.database_url)
         database = stack.enter_context(Database(settings.database_url))
         blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
         yield _Opened(settings, database, blobs)
@@ -323,17 +322,13 @@ def down() -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database's tables, and the species registry in it, up to this version of the package."""
-    from nachet_pipeline.database.connection import Database, migrate
-    from nachet_pipeline.database.seeds import load_seeds
+    from nachet_pipeline.database.upgrade import upgrade
     from nachet_pipeline.local.services import with_services
-    from nachet_pipeline.registry.seeds import packaged_seeds
 
     with with_services(Settings.from_environment()) as settings:
         if settings.database_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
-        migrate(settings.database_url)
-        with Database(settings.database_url) as database, database.connection() as connection:
-            changed = load_seeds(connection, packaged_seeds())
+        changed = upgrade(settings.database_url)
     _note(f"the tables are up to date; {changed} seeds new or changed")
 
 

@@ -1,6 +1,5 @@
 """Importing one staged upload from validation to receipt: what the import job does for each of its partitions."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class Importer:
             upload = upload_of_partition(connection, key)
         if upload is None:
             raise UnknownUploadError(f"there is no upload of the partition {key}")
-        return self.import_upload(upload.id)
+        return self._import_alone(upload)
 
     def import_upload(self, upload_id: UUID) -> ImportOutcome:
         """Import an upload, or say why not.
@@ -127,6 +126,10 @@ class Importer:
             upload = find_upload(connection, upload_id)
         if upload is None:
             raise UnknownUploadError(f"there is no upload {upload_id}")
+        return self._import_alone(upload)
+
+    def _import_alone(self, upload: Upload) -> ImportOutcome:
+        """Import an upload while no other run does."""
         started = datetime.now(UTC)
         outcome: ImportOutcome | None = None
         try:
@@ -317,5 +320,4 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
 
 
 def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    return blobs.upload(container, blob, content, md5=md5, content_type="application/json", overwrite=overwrite)
+    return blobs.upload(container, blob, content, content_type="application/json", overwrite=overwrite)

@@ -23,7 +23,7 @@ from dagster import (
 
 from nachet_pipeline.arrivals import Arrival, due_uploads, fail_abandoned, queue
 from nachet_pipeline.assets.partitions import uploads
-from nachet_pipeline.assets.report_metadata import partition_page
+from nachet_pipeline.assets.report_metadata import manifest_link
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
@@ -59,8 +59,11 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _ask_again(context, db)
             arrivals = list(due_uploads(db, blobs, import_settings))
-            new = [a for a in arrivals if not context.instance.has_dynamic_partition("upload", a.upload.partition)]
-            seen_before = [a for a in arrivals if a not in new]
+            new: list[Arrival] = []
+            seen_before: list[Arrival] = []
+            for arrival in arrivals:
+                known = context.instance.has_dynamic_partition("upload", arrival.upload.partition)
+                (seen_before if known else new).append(arrival)
             # Only keys that are added together are neighbours in Dagster's order, and a run takes a range of keys;
             # an upload that was there before gets a run of its own.
             size = import_settings.batch_size
@@ -98,9 +101,7 @@ def _seen(arrival: Arrival) -> AssetMaterialization:
             "upload": MetadataValue.text(str(upload.id)),
             "files": look.files,
             "bytes": look.size,
-            "manifest": MetadataValue.md(
-                f"[manifest and checks]({partition_page('validated_manifest', upload.partition)})"
-            ),
+            "manifest": manifest_link(upload.partition, "manifest and checks"),
         },
     )
 

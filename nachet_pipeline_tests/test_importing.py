@@ -22,7 +22,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 from nachet_pipeline.training.manifest import build_training_set
-from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit, md5
+from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit
 
 SEEDS = {"seedGenus": "Brassica", "seedSpecies": "napus"}
 
@@ -369,9 +369,7 @@ def test_another_blob_under_a_pictures_name_is_an_error_and_is_not_overwritten(w
     blob = min(workbench.stored_pictures())
     workbench.forget(upload)
     foreign = b"put here by somebody else"
-    workbench.blobs.upload(
-        workbench.user.user_container, blob, foreign, md5=md5(foreign), content_type="image/png", overwrite=True
-    )
+    workbench.blobs.upload(workbench.user.user_container, blob, foreign, content_type="image/png", overwrite=True)
     outcome = workbench.run(upload)
     assert outcome.receipt.state is State.FAILED
     assert outcome.receipt.failure is not None

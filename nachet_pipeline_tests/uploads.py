@@ -93,9 +93,7 @@ class Workbench:
 
     def put(self, blob: str, content: bytes) -> None:
         """Write a blob into the user's upload container, as any program of the user's could."""
-        self.blobs.upload(
-            self.user.upload_container, blob, content, md5=md5(content), content_type="image/png", overwrite=True
-        )
+        self.blobs.upload(self.user.upload_container, blob, content, content_type="image/png", overwrite=True)
 
     def importer(self, **changes: Any) -> Importer:
         with self.database.connection() as connection:
@@ -208,7 +206,7 @@ class MeddledStorage(BlobStorage):
 
     def _meddle(self, container: str, blob: str, moment: str) -> None:
         if blob == self.blob and moment == self.before and self._once.acquire(blocking=False):
-            self.upload(container, blob, self.content, md5=md5(self.content), content_type="image/png", overwrite=True)
+            self.upload(container, blob, self.content, content_type="image/png", overwrite=True)
 
     def read(self, container: str, blob: str, version: str | None = None) -> bytes:
         self._meddle(container, blob, "read")

@@ -23,7 +23,7 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
-from nachet_pipeline.assets.report_metadata import manifest_metadata, partition_page, upload_metadata
+from nachet_pipeline.assets.report_metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
 from nachet_pipeline.checks.folder_contract import IMPORTED_CHECK, check_specs, contract_evaluations, evaluated
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.seeds import registered_seeds
@@ -122,7 +122,7 @@ def import_upload(
                 not_imported.append(partition)
             yield from _events(context, partition, outcome)
     if not_imported:
-        links = "\n".join(f"- [{key}]({partition_page('validated_manifest', key)})" for key in not_imported[:100])
+        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
         raise Failure(
             f"{len(not_imported)} of {len(partitions)} uploads were not imported",
             metadata={"not_imported": MetadataValue.md(links)},
@@ -208,5 +208,5 @@ def _imported_check(partition: str, *, passed: bool, reason: str) -> AssetCheckE
         partition=partition,
         blocking=True,
         description=None if passed else reason,
-        metadata={"report": MetadataValue.md(f"[report]({partition_page('validated_manifest', partition)})")},
+        metadata={"report": manifest_link(partition, "report")},
     )

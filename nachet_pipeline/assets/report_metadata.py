@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
+from dagster import MarkdownMetadataValue, MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
 
 from nachet_pipeline.contract.findings import Finding, Severity
 from nachet_pipeline.contract.receipt import Receipt
@@ -35,9 +35,14 @@ def findings_table(findings: Sequence[Finding]) -> TableMetadataValue:
     )
 
 
-def partition_page(asset: str, partition: str) -> str:
-    """Address, within the UI, of what an asset says of one upload."""
-    return f"/assets/{asset}?view=partitions&partition={quote(partition, safe='')}"
+def manifest_page(partition: str) -> str:
+    """Address, within the UI, of the manifest and report of one upload."""
+    return f"/assets/validated_manifest?view=partitions&partition={quote(partition, safe='')}"
+
+
+def manifest_link(partition: str, text: str) -> MarkdownMetadataValue:
+    """A link to that page."""
+    return MetadataValue.md(f"[{text}]({manifest_page(partition)})")
 
 
 def manifest_metadata(validation: Validation) -> dict[str, Any]:
@@ -73,7 +78,5 @@ def upload_metadata(receipt: Receipt) -> dict[str, Any]:
         "upload": MetadataValue.text(str(receipt.upload)),
         "pictures": receipt.pictures,
         "bytes": receipt.size,
-        "manifest": MetadataValue.md(
-            f"[manifest and checks]({partition_page('validated_manifest', receipt.partition)})"
-        ),
+        "manifest": manifest_link(receipt.partition, "manifest and checks"),
     }

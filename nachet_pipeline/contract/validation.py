@@ -118,7 +118,6 @@ def _read_pictures(
     inventory = context.inventory
     total = sum(session.pictures for session in context.sessions)
     step = max(1, -(-total // THUMBNAILS))
-    done = 0
 
     def read(file: StagedFile, metadata: StagedFile | None, *, thumbnail: bool) -> _Read:
         content = folder.read(file)
@@ -135,25 +134,28 @@ def _read_pictures(
     # Threads wait for the network and for the decoders alike, so there are enough of them for both.
     with ThreadPoolExecutor(readers + pool.settings.workers, thread_name_prefix="read") as executor:
         try:
-            for session in context.sessions:
-                entries = (entry for entry in _pictures_of(inventory, session) if entry.file.size)
-                tasks = ((entry, submit(executor, number, entry)) for number, entry in enumerate(entries, done))
-                for entry, future in ahead(tasks, 2 * (readers + pool.settings.workers)):
-                    result = future.result()
-                    _judge(context, session, entry, result)
-                    if isinstance(result.seen, Properties) and result.seen.thumbnail:
-                        thumbnails[entry.file.path] = result.seen.thumbnail
-                    done += 1
-                    if progress:
-                        progress(done, total)
+            pictures = enumerate(_pictures(context))
+            tasks = ((session, entry, submit(executor, number, entry)) for number, (session, entry) in pictures)
+            window = 2 * (readers + pool.settings.workers)
+            for done, (session, entry, future) in enumerate(ahead(tasks, window), start=1):
+                result = future.result()
+                _judge(context, session, entry, result)
+                if isinstance(result.seen, Properties) and result.seen.thumbnail:
+                    thumbnails[entry.file.path] = result.seen.thumbnail
+                if progress:
+                    progress(done, total)
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
     return thumbnails
 
 
-def _pictures_of(inventory: Inventory, session: Session) -> Iterator[InventoryFile]:
-    return inventory.files(FileKind.PICTURE, session.path)
+def _pictures(context: Context) -> Iterator[tuple[Session, InventoryFile]]:
+    """The pictures that have content, session by session."""
+    for session in context.sessions:
+        for entry in context.inventory.files(FileKind.PICTURE, session.path):
+            if entry.file.size:
+                yield session, entry
 
 
 def _judge(context: Context, session: Session, entry: InventoryFile, read: _Read) -> None:

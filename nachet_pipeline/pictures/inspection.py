@@ -99,8 +99,6 @@ def _decode(image: Image.Image, expected_format: str, limits: Limits, *, thumbna
     if width * height > limits.pixels or max(width, height) > limits.side:
         expected = f"at most {limits.pixels} pixels, {limits.side} on a side"
         return Fault("picture-too-large", expected, f"{width} × {height} pixels")  # noqa: RUF001
-    if expected_format == "PNG" and getattr(image, "is_animated", False):
-        return Fault("several-pages", "one picture", "an animation")
     mode = image.mode
     image.load()
     resolution = image.info.get("dpi")

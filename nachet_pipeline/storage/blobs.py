@@ -6,6 +6,7 @@ server's side, with the conditions that make a write safe to repeat.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,17 @@ def _quoted(etag: str | None) -> str:
     """An ETag as conditions want it; listings give it without its quotes."""
     bare = (etag or "").strip('"')
     return f'"{bare}"'
+
+
+def _md5(content: bytes | IO[bytes]) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.md5(content, usedforsecurity=False).digest()
+    content.seek(0)
+    digest = hashlib.md5(usedforsecurity=False)
+    while part := content.read(1024 * 1024):
+        digest.update(part)
+    content.seek(0)
+    return digest.digest()
 
 
 class BlobStorage:
@@ -268,16 +280,22 @@ class BlobStorage:
         blob: str,
         content: bytes | IO[bytes],
         *,
-        md5: bytes,
         content_type: str,
         overwrite: bool = False,
     ) -> bool:
         """Write a blob; the service verifies the checksum of what arrives and keeps it.
 
+        Args:
+            container: the container.
+            blob: the blob's name.
+            content: its bytes, or a file that is read from its start.
+            content_type: its media type.
+            overwrite: whether it may replace a blob of that name.
+
         Returns:
             False if the blob existed and was not to be overwritten.
         """
-        settings = ContentSettings(content_type=content_type, content_md5=bytearray(md5))
+        settings = ContentSettings(content_type=content_type, content_md5=bytearray(_md5(content)))
         with self._speaking(f"writing {container}/{blob}"):
             try:
                 self._blob(container, blob).upload_blob(

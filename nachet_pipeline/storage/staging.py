@@ -92,8 +92,7 @@ def stage_folder(
     def send(file: StagedFile) -> int:
         content = folder.read(file)
         kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
-        md5 = hashlib.md5(content, usedforsecurity=False).digest()
-        blobs.upload(container, f"{name}/{file.path}", content, md5=md5, content_type=kind, overwrite=True)
+        blobs.upload(container, f"{name}/{file.path}", content, content_type=kind, overwrite=True)
         return file.size
 
     with ThreadPoolExecutor(concurrency, thread_name_prefix="stage") as executor:
@@ -110,9 +109,7 @@ def stage_folder(
 
 def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
     """Say that a staged folder is complete, so that it is imported without waiting."""
-    content = b"complete\n"
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    blobs.upload(container, f"{name}/{COMPLETE_MARKER}", content, md5=md5, content_type="text/plain", overwrite=True)
+    blobs.upload(container, f"{name}/{COMPLETE_MARKER}", b"complete\n", content_type="text/plain", overwrite=True)
 
 
 def _plan(blobs: BlobStorage, folder: Folder, container: str, name: str, *, replace: bool) -> _Plan:

@@ -113,14 +113,12 @@ def store_manifest(blobs: BlobStorage, inventory: Inventory, session: ManifestSe
     """
     if session.picture_set_id is None:
         raise ValueError(f"session {session.path!r} has no owner, so it cannot be stored")
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    sha256 = hashlib.sha256()
     with tempfile.TemporaryFile() as stream:
         for line in manifest_lines(session, inventory):
             content = f"{line}\n".encode()
             stream.write(content)
             sha256.update(content)
-            md5.update(content)
-        stream.seek(0)
         blob = manifest_blob(session.picture_set_id, sha256.hexdigest())
-        blobs.upload(final, blob, stream, md5=md5.digest(), content_type="application/jsonl")
+        blobs.upload(final, blob, stream, content_type="application/jsonl")
     return blob

@@ -92,20 +92,9 @@ def build_training_set(database: Database, blobs: BlobStorage) -> TrainingSet:
             digest, classes = _write(connection, blobs.account_url, stream)
         pictures = sum(sum(splits.values()) for splits in classes.values())
         blob = f"{digest}.parquet"
-        stream.seek(0)
-        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).digest()
-        stream.seek(0)
-        blobs.upload(container, blob, stream, md5=md5, content_type="application/vnd.apache.parquet")
+        blobs.upload(container, blob, stream, content_type="application/vnd.apache.parquet")
     latest = json.dumps({"digest": digest, "manifest": blob, "pictures": pictures, "classes": classes}, indent=2)
-    content = latest.encode()
-    blobs.upload(
-        container,
-        "latest.json",
-        content,
-        md5=hashlib.md5(content, usedforsecurity=False).digest(),
-        content_type="application/json",
-        overwrite=True,
-    )
+    blobs.upload(container, "latest.json", latest.encode(), content_type="application/json", overwrite=True)
     with database.connection() as connection:
         cursor = connection.execute(
             "insert into training_set (id, name, digest, container, blob, pictures) values (%s, %s, %s, %s, %s, %s)"

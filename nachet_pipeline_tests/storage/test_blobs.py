@@ -37,7 +37,7 @@ def target(container: str) -> str:
 
 
 def put(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
-    return blobs.upload(container, blob, content, md5=md5(content), content_type="image/tiff", overwrite=overwrite)
+    return blobs.upload(container, blob, content, content_type="image/tiff", overwrite=overwrite)
 
 
 def version_of(blobs: BlobStorage, container: str, blob: str) -> str:
