@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test format lock clean .venv
+.PHONY: help demo down test format docs lock clean .venv
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ test: $(READY)  ## check style and types, run the tests
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## regenerate docs/findings.md
+	$(BIN)/python -m nachet_pipeline.contract.findings_page > docs/findings.md
 
 clean: down  ## stop everything, then forget all data and the installation
 	rm -rf .nachet .venv

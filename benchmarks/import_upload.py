@@ -31,7 +31,8 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import find_upload, see_upload
-from nachet_pipeline.importing import Importer, decoding_settings
+from nachet_pipeline.importing import Importer
+from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services, services
@@ -66,7 +67,8 @@ def _given(folder: Path, number: int) -> Iterator[tuple[str, bytes]]:
         yield f"{count:06}{path.suffix}", path.read_bytes()
 
 
-def _write_folder(folder: Path, number: int, given: Path | None) -> None:
+def write_folder(folder: Path, number: int, given: Path | None) -> None:
+    """Make a folder of pictures: given ones over and over, or generated JPEGs."""
     folder.mkdir()
     if given:
         for name, content in _given(given, number):
@@ -163,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         home = Path(scratch) / "home"
         local = Path(scratch) / "folder"
-        _write_folder(local, arguments.pictures, arguments.given)
+        write_folder(local, arguments.pictures, arguments.given)
         tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
         with services(home, tools=tools) as service:
             prepare(service)

@@ -21,10 +21,11 @@ from nachet_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from nachet_pipeline.contract.receipt import Receipt
-    from nachet_pipeline.contract.report import Language
+    from nachet_pipeline.contract.report import Report
     from nachet_pipeline.database.connection import Database
     from nachet_pipeline.database.uploads import Upload
     from nachet_pipeline.database.users import User
+    from nachet_pipeline.phrases import Language
     from nachet_pipeline.storage.blobs import BlobStorage
 
 REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
@@ -50,6 +51,7 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSONL = "jsonl"
+    HTML = "html"
 
 
 class PictureSuffix(StrEnum):
@@ -66,6 +68,11 @@ class Lang(StrEnum):
     EN = "en"
     FR = "fr"
 
+    @property
+    def language(self) -> "Language":
+        """The same, for the report."""
+        return "fr" if self is Lang.FR else "en"
+
 
 FolderArgument = Annotated[
     Path, typer.Argument(exists=True, file_okay=False, readable=True, help="The project or session folder.")
@@ -78,6 +85,13 @@ ReplaceOption = Annotated[
     bool,
     typer.Option("--replace", help="The folder is a correction: let its pictures replace those that are staged."),
 ]
+AcceptValidOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-valid", help="Import the sessions without errors although others are refused, which stay staged."
+    ),
+]
+LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the report.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
@@ -169,38 +183,56 @@ def user_add(
 @app.command()
 def validate(
     folder: FolderArgument,
-    output: Annotated[Format, typer.Option("--format", help="Text for people, JSON Lines for programs.")] = Format.TEXT,
-    language: Annotated[Lang, typer.Option("--lang", help="Language of the text.")] = Lang.EN,
+    output: Annotated[
+        Format, typer.Option("--format", help="Text for people, a page for browsers, JSON Lines for programs.")
+    ] = Format.TEXT,
+    language: LangOption = Lang.EN,
 ) -> None:
     """Check a folder against the contract, without any service.
 
     Every finding has a stable code, and says where it is, what was expected and what was found. Seeds are looked up
-    in the package's registry; whether the uploader is registered is checked on import.
+    in the package's registry; whether the uploader is registered is checked on import. JSON Lines hold every finding,
+    in both languages; text and page (`--format html > report.html`) name the first of many that are alike.
     """
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.inventory import Inventory
     from nachet_pipeline.contract.report import as_json_lines, as_text
+    from nachet_pipeline.contract.report_page import as_page
     from nachet_pipeline.contract.validation import validate as validate_folder
-    from nachet_pipeline.importing import decoding_settings
+    from nachet_pipeline.limits import contract_limits, decoding_settings
     from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 
     settings = Settings.from_environment().importing
-    with DecodingPool(decoding_settings(settings)) as pool, Inventory() as inventory, _bar("Validating") as bar:
-        result = validate_folder(
-            LocalFolder(folder),
-            inventory,
-            pool,
-            SeedRegistry.of(packaged_seeds()),
-            readers=settings.transfer_concurrency,
-            progress=bar,
-        )
-    lang: Language = "fr" if language is Lang.FR else "en"
-    lines = as_json_lines(result.report) if output is Format.JSONL else as_text(result.report, lang)
-    for line in lines:
-        _write(line)
-    if not result.report.importable:
+    with Inventory(rule_set=settings.rule_set()) as inventory:
+        with DecodingPool(decoding_settings(settings)) as pool, _bar("Validating") as bar:
+            report = validate_folder(
+                LocalFolder(folder),
+                inventory,
+                pool,
+                SeedRegistry.of(packaged_seeds()),
+                limits=contract_limits(settings),
+                readers=settings.transfer_concurrency,
+                progress=bar,
+                early=_tell_early,
+            ).report
+        if output is Format.HTML:
+            name, thumbnails = folder.resolve().name, dict(inventory.thumbnails())
+            _write(as_page(report, title=name, language=language.language, thumbnails=thumbnails).rstrip())
+        else:
+            as_lines = as_json_lines(inventory.findings(), report) if output is Format.JSONL else None
+            for line in as_lines or as_text(report, language.language):
+                _write(line)
+    if not report.importable:
         raise typer.Exit(REFUSED)
+
+
+def _tell_early(report: "Report") -> None:
+    """Say at once what names and indexes alone are refused for: reading many pictures takes its time."""
+    errors = ", ".join(
+        f"{code} ({count})" for code, count in report.codes.items() if report.severity_of(code) == "error"
+    )
+    _note(f"nachet: not importable: {errors}; reading the pictures for the full report")
 
 
 @app.command()
@@ -210,6 +242,7 @@ def stage(
     name: NameOption = None,
     *,
     replace: ReplaceOption = False,
+    accept_valid: AcceptValidOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a folder into a user's upload container; a running pipeline then imports it by itself.
@@ -217,7 +250,14 @@ def stage(
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
     """
     with _opened() as opened:
-        upload = _stage(opened, _registered(opened, user), folder, name or folder.resolve().name, replace=replace)
+        upload = _stage(
+            opened,
+            _registered(opened, user),
+            folder,
+            name or folder.resolve().name,
+            replace=replace,
+            accept_valid=accept_valid,
+        )
         from nachet_pipeline.storage.staging import mark_complete
 
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
@@ -231,10 +271,12 @@ def import_(
     name: NameOption = None,
     *,
     replace: ReplaceOption = False,
+    accept_valid: AcceptValidOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Stage a folder and import it now, in this process; prints the receipt.
 
+    Exit code 0 means that all of it is imported, 1 that it was refused, or with --accept-valid a part of it.
     The run is recorded in the same Dagster instance as all others, so the UI shows it.
     """
     from nachet_pipeline.arrivals import Arrival, look_at, queue
@@ -244,7 +286,14 @@ def import_(
     from nachet_pipeline.storage.staging import mark_complete
 
     with _opened() as opened:
-        upload = _stage(opened, _registered(opened, user), folder, name or folder.resolve().name, replace=replace)
+        upload = _stage(
+            opened,
+            _registered(opened, user),
+            folder,
+            name or folder.resolve().name,
+            replace=replace,
+            accept_valid=accept_valid,
+        )
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
         # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
         queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
@@ -270,9 +319,10 @@ def status(
         str | None, typer.Argument(help="The upload's id, partition or folder; without one, the latest are listed.")
     ] = None,
     *,
+    language: LangOption = Lang.EN,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where an upload stands: its receipt, with every finding."""
+    """Show where an upload stands: its receipt, with what was found."""
     from nachet_pipeline.database.uploads import search_uploads
 
     with _opened() as opened, opened.database.connection() as connection:
@@ -283,7 +333,7 @@ def status(
     if upload and len(found) == 1:
         one = found[0]
         if one.receipt and one.receipt.state == one.state:
-            _show(one.receipt, as_json=as_json)
+            _show(one.receipt, as_json=as_json, language=language.language)
             return
     if as_json:
         listed = [
@@ -337,12 +387,16 @@ def _registered(opened: _Opened, email: str) -> "User":
     from nachet_pipeline.contract.findings import Finding
     from nachet_pipeline.contract.report import Report, as_text
     from nachet_pipeline.database.users import find_user
+    from nachet_pipeline.phrases import Phrase, verbatim
 
     with opened.database.connection() as connection:
         user = find_user(connection, email)
     if user is None:
         finding = Finding(
-            code="unregistered-uploader", field="--user", expected="a registered user", found=email.strip()[:254]
+            code="unregistered-uploader",
+            field="--user",
+            expected=Phrase("a registered user", "une personne enregistrée"),
+            found=verbatim(email.strip()[:254]),
         )
         for line in as_text(Report.of_findings([finding])):
             _write(line)
@@ -350,14 +404,15 @@ def _registered(opened: _Opened, email: str) -> "User":
     return user
 
 
-def _stage(opened: _Opened, user: "User", folder: Path, name: str, *, replace: bool) -> "Upload":
+def _stage(opened: _Opened, user: "User", folder: Path, name: str, *, replace: bool, accept_valid: bool) -> "Upload":
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.sessions import Owner
-    from nachet_pipeline.database.uploads import see_upload
+    from nachet_pipeline.database.uploads import accept_valid_sessions, see_upload
     from nachet_pipeline.storage.staging import stage_folder
 
     with opened.database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), name)
+        accept_valid_sessions(connection, upload.id, wanted=accept_valid)
     with _bar("Staging", of_bytes=True) as bar:
         staged = stage_folder(
             opened.blobs,
@@ -383,21 +438,30 @@ def _name_services(settings: Settings, home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(home.resolve())
 
 
-def _show(receipt: "Receipt", *, as_json: bool) -> None:
+def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> None:
     from nachet_pipeline.contract.report import as_text
+    from nachet_pipeline.phrases import Phrase
 
     if as_json:
         _write(receipt.model_dump_json(exclude_none=True))
         return
     _write(f"{receipt.state.upper()} {receipt.folder} ({receipt.upload})")
-    _write(f"  owner      {receipt.owner}")
-    _write(f"  pictures   {receipt.pictures} ({receipt.size:,} bytes)")
+    size = Phrase(f"{receipt.size:,} bytes", f"{receipt.size:,} octets".replace(",", " "))
+    rows = [
+        (Phrase("owner", "propriétaire"), receipt.owner),
+        (Phrase("pictures", "images"), f"{receipt.pictures} ({size.in_language(language)})"),
+    ]
     for item in receipt.picture_sets:
-        _write(f"  stored     {receipt.container}/{item.id}: {item.pictures} of {item.seed}")
+        stored = Phrase(f"{item.pictures} of {item.seed}", f"{item.pictures} de {item.seed}").in_language(language)
+        rows.append((Phrase("stored", "stockées"), f"{receipt.container}/{item.id}: {stored}"))
+    rows.extend((Phrase("refused", "refusées"), session.session) for session in receipt.refused_sessions)
     if receipt.failure:
-        _write(f"  failure    {receipt.failure}")
+        rows.append((Phrase("failure", "échec"), receipt.failure))
+    width = max(10, *(len(label.in_language(language)) for label, _value in rows))
+    for label, value in rows:
+        _write(f"  {label.in_language(language):<{width}} {value}")
     if receipt.report:
-        for line in as_text(receipt.report):
+        for line in as_text(receipt.report, language, partly=bool(receipt.refused_sessions)):
             _write(line)
 
 

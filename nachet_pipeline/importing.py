@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from nachet_pipeline.contract.findings import RULE_SET_VERSION
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import ManifestSession
-from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, State
+from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
+from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.validation import Validation, validate
 from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
@@ -20,15 +21,16 @@ from nachet_pipeline.database.uploads import (
     close_upload,
     find_upload,
     mark_importing,
+    note_receipt,
     upload_lock,
     upload_of_partition,
 )
-from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.pictures.inspection import Limits
+from nachet_pipeline.limits import contract_limits
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob
+from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob, report_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
 from nachet_pipeline.storage.storing import Stored, store_manifest, store_pictures
 
@@ -36,20 +38,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Told the step (`validating`, `storing`), how many pictures are done, and how many there are."""
-
-
-def decoding_settings(settings: ImportSettings) -> DecodingSettings:
-    """How the settings say pictures are decoded."""
-    return DecodingSettings(
-        workers=settings.decode_workers,
-        seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_memory_mib * 1024**2,
-        limits=Limits(
-            file_bytes=settings.max_picture_mib * 1024**2,
-            pixels=settings.max_megapixels * 1_000_000,
-            side=settings.max_side_pixels,
-        ),
-    )
 
 
 class UnknownUploadError(LookupError):
@@ -161,25 +149,30 @@ class Importer:
         with self.database.connection() as connection:
             mark_importing(connection, upload.id, self.run_id)
         clock = _Clock()
-        with Inventory() as inventory:
+        with Inventory(rule_set=self.settings.rule_set()) as inventory:
             validation = validate(
                 StagedFolder(self.blobs, upload.staging_container, upload.folder),
                 inventory,
                 self.pool,
                 self.registry,
                 owner=upload.owner,
+                limits=contract_limits(self.settings),
                 readers=self.settings.transfer_concurrency,
                 progress=self._tell("validating"),
+                early=lambda report: self._tell_early(upload, started, report),
             )
             clock.lap("validate")
-            if not validation.report.importable:
-                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation)
+            accepted = validation.accepted(accept_valid=upload.accept_valid)
+            page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
+            if not accepted:
+                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
                 with self.database.connection() as connection:
                     close_upload(connection, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
-            stored, sets = self._store(upload, validation, inventory)
+            stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
-            receipt = _receipt(upload, State.IMPORTED, self.run_id, started, validation, sets)
+            state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
+            receipt = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
             with self.database.connection() as connection:
                 rows = record_picture_sets(
                     connection,
@@ -194,11 +187,44 @@ class Importer:
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
-    def _store(self, upload: Upload, validation: Validation, inventory: Inventory) -> tuple[Stored, list[RecordedSet]]:
+    def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
+        """Let the uploader read what refuses the upload while its pictures are still being looked at."""
+        receipt = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
+            update={"report": report, "finished_at": None}
+        )
+        with self.database.connection() as connection:
+            note_receipt(connection, receipt)
+        write_receipt(self.blobs, upload, receipt)
+
+    def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
+        """Write the report for people beside the staged folder; a report without a finding needs none.
+
+        Returns:
+            Its blob, None if there is none: it repeats the receipt, so that storage's trouble with it changes nothing.
+        """
+        blob = report_blob(upload.folder)
+        try:
+            if not report.groups:
+                if upload.receipt and upload.receipt.report_page:
+                    self.blobs.delete(upload.staging_container, blob)
+                return None
+            page = as_page(report, title=upload.folder, thumbnails=dict(inventory.thumbnails()), partly=partly)
+            self.blobs.upload(
+                upload.staging_container, blob, page.encode(), content_type="text/html; charset=utf-8", overwrite=True
+            )
+        except StorageError as error:
+            log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
+            return None
+        return blob
+
+    def _store(
+        self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
+    ) -> tuple[Stored, list[RecordedSet]]:
         pictures = size = new = 0
         sets = []
         tell = self._tell("storing")
-        for session in validation.sessions:
+        total = sum(session.pictures for session in sessions)
+        for session in sessions:
             stored = store_pictures(
                 self.blobs,
                 inventory,
@@ -207,7 +233,7 @@ class Importer:
                 folder=upload.folder,
                 final=upload.final_container,
                 concurrency=2 * self.settings.transfer_concurrency,
-                progress=_from(tell, pictures, validation.pictures),
+                progress=_from(tell, pictures, total),
             )
             manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)
             record = picture_set_record(
@@ -215,7 +241,7 @@ class Importer:
                 upload=upload.id,
                 folder=upload.folder,
                 manifest=manifest,
-                rule_set_version=RULE_SET_VERSION,
+                rule_set_version=inventory.rule_set.version,
                 owner_email=upload.owner.email,
             )
             self._describe(upload, session, record)
@@ -263,8 +289,13 @@ def _receipt(
     started: datetime,
     validation: Validation | None = None,
     sets: list[RecordedSet] | None = None,
+    *,
+    page: str | None = None,
     failure: str | None = None,
 ) -> Receipt:
+    received = [_received(item) for item in sets or []]
+    imported = {item.session for item in received}
+    left = [one for one in validation.sessions if one.path not in imported] if validation and received else []
     return Receipt(
         upload=upload.id,
         partition=upload.partition,
@@ -275,11 +306,13 @@ def _receipt(
         started_at=started,
         finished_at=datetime.now(UTC),
         content_digest=validation.content_digest if validation else None,
-        pictures=validation.pictures if validation else 0,
-        size=validation.size if validation else 0,
-        container=upload.final_container if state is State.IMPORTED else None,
-        picture_sets=[_received(item) for item in sets or []],
+        pictures=sum(item.pictures for item in received) or (validation.pictures if validation else 0),
+        size=sum(item.size for item in received) or (validation.size if validation else 0),
+        container=upload.final_container if received else None,
+        picture_sets=received,
+        refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
         report=validation.report if validation else None,
+        report_page=page,
         failure=failure,
     )
 

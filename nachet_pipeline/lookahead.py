@@ -1,7 +1,9 @@
-"""Keeping a bounded number of tasks under way while their results are taken in order."""
+"""Keeping a bounded number of tasks, and of their bytes, under way while their results are taken in order."""
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,3 +23,26 @@ def ahead(tasks: Iterator[T], window: int) -> Iterator[T]:
         if len(started) >= window:
             yield started.popleft()
     yield from started
+
+
+class Room:
+    """Bytes that tasks may hold at a time, whatever their number; a task that needs more than all waits for all."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
+        self._changed = Condition()
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Hold some of it, waiting until it is free."""
+        taken = min(amount, self.size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= taken)
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                self._changed.notify_all()

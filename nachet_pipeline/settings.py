@@ -4,10 +4,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    from nachet_pipeline.contract.rule_set import RuleSet
 
 PREFIX = "NACHET_"
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
@@ -51,6 +54,18 @@ def _secret_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _rule_set(file: Path | None) -> "RuleSet":
+    # Imported when it is needed: the rules bring a YAML parser, which most commands can do without.
+    from nachet_pipeline.contract.rule_set import RuleSet  # noqa: PLC0415
+
+    return RuleSet.read(file) if file else RuleSet()
+
+
+def _severities(file: Path) -> Path:
+    _rule_set(file)  # a wrong file is told at start, not in the middle of an import
+    return file.resolve()
+
+
 class ImportSettings(BaseModel):
     """How folders are watched and imported; every field is `NACHET_<FIELD>` in the environment."""
 
@@ -76,9 +91,33 @@ class ImportSettings(BaseModel):
     )
     decode_seconds: int = Field(10, ge=1, le=600, description="a picture that takes longer to decode is refused")
     decode_memory_mib: int = Field(2048, ge=512, le=65536, description="address space of a decoding process, in MiB")
+    decode_pictures: int = Field(500, ge=1, le=1_000_000, description="pictures after which a process is replaced")
+    pictures_in_memory_mib: int = Field(
+        1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
+    )
+    severities_file: Annotated[Path, AfterValidator(_severities)] | None = Field(
+        None, description="YAML file of findings that weigh something else than the catalogue says"
+    )
     max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
     max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
     max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")
+    max_jpeg_scans: int = Field(32, ge=1, le=10_000, description="scans of a JPEG")
+    max_png_chunks: int = Field(20_000, ge=3, le=10_000_000, description="chunks of a PNG")
+    max_tiff_directories: int = Field(64, ge=1, le=10_000, description="directories of a TIFF")
+    max_tiff_tags: int = Field(512, ge=16, le=65_535, description="tags of a directory of a TIFF")
+    max_tiff_strips: int = Field(200_000, ge=1, le=100_000_000, description="strips or tiles of a TIFF")
+    max_tiff_overlap_kib: int = Field(4, ge=0, le=1024, description="bytes of a TIFF that two parts share, in KiB")
+    max_tiff_gap_kib: int = Field(64, ge=0, le=262_144, description="bytes of a TIFF that no part claims, in KiB")
+    max_metadata_mib: int = Field(4, ge=1, le=256, description="one metadata value of a picture, in MiB")
+    max_yaml_kib: int = Field(1024, ge=1, le=65_536, description="largest YAML file, in KiB")
+    max_yaml_depth: int = Field(20, ge=2, le=1000, description="nesting of a YAML file")
+    max_yaml_events: int = Field(20_000, ge=100, le=10_000_000, description="keys, values and brackets of a YAML file")
+    max_checksums_mib: int = Field(64, ge=1, le=1024, description="largest SHA256SUMS file, in MiB")
+    max_name_bytes: int = Field(200, ge=16, le=1024, description="longest name of a file or folder, in bytes")
+
+    def rule_set(self) -> "RuleSet":
+        """The rules, with the weights of `severities_file`."""
+        return _rule_set(self.severities_file)
 
 
 class Settings(BaseModel):
@@ -133,7 +172,7 @@ class Settings(BaseModel):
         importing: dict[str, Any] = {}
         for name, value in found.items():
             if name in ImportSettings.model_fields:
-                importing[name] = value
+                importing[name] = value.strip()
             elif name == "secret_keys":
                 values[name] = tuple(key.strip() for key in value.split(",") if key.strip())
             elif name in cls.model_fields and name != "importing":

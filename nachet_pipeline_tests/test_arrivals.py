@@ -38,7 +38,8 @@ from uuid import UUID
 from pydantic import SecretStr
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.importing import Importer, decoding_settings
+from nachet_pipeline.importing import Importer
+from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage

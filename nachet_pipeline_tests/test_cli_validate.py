@@ -2,14 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from nachet_pipeline.contract.findings import CATALOGUE
+from nachet_pipeline.cli import _show
+from nachet_pipeline.contract.catalogue import CATALOGUE
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.report import Report, as_text
 
 Nachet = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -82,30 +88,128 @@ def test_a_refused_folder_exits_with_1_and_says_every_reason(bad: Path, nachet: 
     done = nachet("validate", str(bad))
 
     assert done.returncode == 1
-    assert done.stderr == ""
     titles = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ERROR")]
     assert sorted(titles) == ["missing-key", "picture-format", "unregistered-seed"]
     assert "did you mean Brassica napus?" in done.stdout
-    assert done.stdout.splitlines()[-1] == "Not importable: 4 error."
+    assert done.stdout.splitlines()[-1] == "Not importable: 4 errors."
+
+
+def test_what_names_and_indexes_alone_refuse_is_said_at_once(bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad))
+
+    assert done.stderr.splitlines() == [
+        "nachet: not importable: missing-key (2), unregistered-seed (1); reading the pictures for the full report"
+    ]
 
 
 def test_a_refusal_can_be_read_in_french(bad: Path, nachet: Nachet) -> None:
     done = nachet("validate", str(bad), "--lang", "fr")
 
     assert done.returncode == 1
-    assert "ERROR unregistered-seed (1): L'espèce n'est pas enregistrée." in done.stdout.splitlines()
-    assert CATALOGUE["picture-format"].remedy["fr"] in done.stdout
+    assert "ERREUR unregistered-seed (1) : L'espèce n'est pas enregistrée." in done.stdout.splitlines()
+    assert CATALOGUE["picture-format"].remedy.fr in done.stdout
+    assert done.stdout.splitlines()[-1] == "Non importable : 4 erreurs."
 
 
-def test_a_refusal_can_be_read_by_programs(bad: Path, nachet: Nachet) -> None:
-    done = nachet("validate", str(bad), "--format", "jsonl")
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_refusal_can_be_read_by_programs_in_both_languages_at_once(language: str, bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad), "--format", "jsonl", "--lang", language)
 
     assert done.returncode == 1
     *findings, summary = [json.loads(line) for line in done.stdout.splitlines()]
     assert {finding["code"] for finding in findings} == {"missing-key", "picture-format", "unregistered-seed"}
     seed = next(finding for finding in findings if finding["code"] == "unregistered-seed")
-    assert (seed["path"], seed["line"], seed["found"]) == ("index.yaml", 1, "Brassica nappus")
+    assert (seed["path"], seed["line"], seed["found"]["fr"]) == ("index.yaml", 1, "Brassica nappus")
+    assert seed["message"] == {"en": "The species is not registered.", "fr": "L'espèce n'est pas enregistrée."}
     assert (summary["record"], summary["importable"]) == ("summary", False)
+
+
+def test_the_text_is_a_view_of_the_record(bad: Path, nachet: Nachet) -> None:
+    record = nachet("validate", str(bad), "--format", "jsonl").stdout.splitlines()
+
+    assert list(as_text(Report.from_json_lines(record))) == nachet("validate", str(bad)).stdout.splitlines()
+
+
+def test_the_record_has_every_one_of_many_findings(nachet: Nachet, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number}.tiff").touch()
+
+    record = nachet("validate", str(folder), "--format", "jsonl").stdout.splitlines()
+
+    empty = [line["path"] for line in map(json.loads, record) if line.get("code") == "empty-file"]
+    assert sorted(empty) == sorted(f"{number}.tiff" for number in range(150))
+
+
+@pytest.mark.parametrize(("language", "verdict"), [("en", "Not accepted"), ("fr", "Non accepté")])
+def test_a_refusal_can_be_read_in_a_browser(language: str, verdict: str, bad: Path, nachet: Nachet) -> None:
+    done = nachet("validate", str(bad), "--format", "html", "--lang", language)
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(f'<!doctype html>\n<html lang="{language}">')
+    assert done.stdout.endswith("</html>\n")
+    assert f"{verdict.lower()}</title>" in done.stdout
+    assert "<h1><bdi>bad</bdi></h1>" in done.stdout
+    for code in ("missing-key", "picture-format", "unregistered-seed"):
+        assert f'<article id="{code}">' in done.stdout
+
+
+def test_the_page_shows_the_pictures_concerned(nachet: Nachet, tmp_path: Path) -> None:
+    nachet("sample", "photos", "--pictures", "2", "--format", "jpeg")
+    picture = tmp_path / "photos/pictures/session1/2.jpeg"
+    picture.write_bytes(picture.read_bytes() + b"a film that the phone took" * 100)
+
+    page = nachet("validate", "photos", "--format", "html").stdout
+
+    article = page.partition('<article id="trailing-data">')[2].partition("</article>")[0]
+    assert article.count('<img src="data:image/jpeg;base64,/9j/') == 1
+    assert "pictures/session1/2.jpeg</bdi></figcaption>" in article.replace("<wbr>", "")
+    assert page.count("<img") == 1
+
+
+def test_a_deployment_can_weigh_findings_differently(good: Path, nachet: Nachet, tmp_path: Path) -> None:
+    folder = tmp_path / "strict"
+    shutil.copytree(good, folder)
+    (folder / ".notes").write_text("mine")
+    severities = tmp_path / "severities.yaml"
+    severities.write_text("hidden-file: error\n")
+
+    lenient = nachet("validate", str(folder))
+    strict = nachet("validate", str(folder), NACHET_SEVERITIES_FILE=str(severities))
+
+    assert (lenient.returncode, lenient.stdout.splitlines()[-1]) == (0, "Importable: 1 warning.")
+    assert (strict.returncode, strict.stdout.splitlines()[-1]) == (1, "Not importable: 1 error.")
+    assert strict.stdout.startswith("ERROR hidden-file (1)")
+
+
+def test_a_receipt_can_be_read_in_french(capsys: pytest.CaptureFixture[str]) -> None:
+    receipt = Receipt(
+        upload=UUID(int=7),
+        partition="canola~7",
+        owner="ada@example.org",
+        folder="canola",
+        state=State.REFUSED,
+        pictures=2,
+        size=1065272,
+        report=Report.of_findings([Finding(code="empty-file", path="1.tiff")]),
+    )
+
+    _show(receipt, as_json=False, language="fr")
+    french = capsys.readouterr().out.splitlines()
+    _show(receipt, as_json=False)
+    english = capsys.readouterr().out.splitlines()
+
+    assert french[1:4] == [
+        "  propriétaire ada@example.org",
+        "  images       2 (1 065 272 octets)",
+        "ERREUR empty-file (1) : Le fichier est vide.",
+    ]
+    assert english[1:4] == [
+        "  owner      ada@example.org",
+        "  pictures   2 (1,065,272 bytes)",
+        "ERROR empty-file (1): The file is empty.",
+    ]
 
 
 def test_a_setting_changes_what_is_refused(good: Path, nachet: Nachet) -> None:
@@ -122,6 +226,8 @@ def test_a_setting_changes_what_is_refused(good: Path, nachet: Nachet) -> None:
         (["validate", "file"], "is a file"),
         (["validate"], "Missing argument"),
         (["validate", ".", "--lang", "de"], "'de'"),
+        (["validate", ".", "--format", "pdf"], "'pdf'"),
+        (["status", "--lang", "de"], "'de'"),
         (["sample", "full"], "new or empty folder"),
         (["sample", "file"], "new or empty folder"),
         (["sample", "new", "--pictures", "0"], "greater than or equal to 1"),
@@ -149,6 +255,7 @@ def test_wrong_usage_exits_with_2_and_says_what_is_wrong(
     ("settings", "says"),
     [
         ({"NACHET_DECODE_SECONDS": "soon"}, "nachet: NACHET_DECODE_SECONDS: "),
+        ({"NACHET_SEVERITIES_FILE": "nowhere.yaml"}, "nachet: NACHET_SEVERITIES_FILE: nowhere.yaml cannot be read"),
         ({"NACHET_TYPO": "1"}, "nachet: NACHET_TYPO: there is no such setting"),
         ({"NACHET_DATABASE_URL": "mysql://u:s3cret@h/d"}, "nachet: NACHET_DATABASE_URL: expected postgresql://"),
     ],

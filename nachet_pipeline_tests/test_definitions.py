@@ -18,6 +18,8 @@ ASSETS = {
     "training_set": {"picture_metadata"},
 }
 CHECKS = {
+    "validated_manifest:checksums",
+    "validated_manifest:personal_data",
     "validated_manifest:file_count",
     "validated_manifest:folder_structure",
     "validated_manifest:index_content",

@@ -18,8 +18,9 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.importing import ImportOutcome, UnknownUploadError
 from nachet_pipeline.local.sample import SPECIES, sample_picture
+from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import receipt_blob
+from nachet_pipeline.storage.naming import receipt_blob, report_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 from nachet_pipeline.training.manifest import build_training_set
 from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit
@@ -251,6 +252,7 @@ def test_a_refused_upload_stores_nothing_and_says_why_beside_the_folder(workbenc
     assert_nothing_is_imported(workbench)
     beside = workbench.contents(upload.staging_container)
     receipt = Receipt.model_validate_json(beside.pop(receipt_blob("project")))
+    assert b"picture-format" in beside.pop(report_blob("project"))
     assert beside == staged
     assert receipt == outcome.receipt == workbench.now(upload).receipt
     assert receipt.report is not None
@@ -288,7 +290,7 @@ def test_an_unregistered_species_is_refused_and_never_created(workbench: Workben
     assert outcome.receipt.state is State.REFUSED
     assert outcome.receipt.report is not None
     (finding,) = outcome.receipt.report.findings
-    assert (finding.code, finding.suggestion) == ("unregistered-seed", "Brassica napus")
+    assert (finding.code, finding.suggestion) == ("unregistered-seed", verbatim("Brassica napus"))
     assert_nothing_is_imported(workbench)
     assert workbench.rows()["seeds"] == seeds
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nachet_pipeline.cli import app
-from nachet_pipeline.contract.findings import CHECKS
+from nachet_pipeline.contract.catalogue import CHECKS
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.report import as_text
@@ -60,7 +60,7 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     assert row, name
     field = ImportSettings.model_fields.get(name)
     if field is not None and field.default_factory is None:
-        assert row[1] == str(field.default)
+        assert row[1] == ("none" if field.default is None else str(field.default))
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:

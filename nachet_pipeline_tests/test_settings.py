@@ -49,13 +49,27 @@ def test_every_setting_is_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("name", ImportSettings.model_fields)
-def test_every_limit_of_an_import_is_a_setting(name: str) -> None:
-    value = 1024 if name == "decode_memory_mib" else 33
+def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> None:
+    values: dict[str, object] = {"decode_memory_mib": 1024, "max_yaml_events": 100}
+    if name == "severities_file":
+        values[name] = tmp_path / "severities.yaml"
+        (tmp_path / "severities.yaml").write_text("surplus-picture: warning\n")
+    value = values.get(name, 33)
 
     found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
 
     assert getattr(found.importing, name) == value
     assert ImportSettings.model_fields[name].description
+
+
+def test_a_file_of_severities_that_cannot_be_used_is_an_error_at_start(tmp_path: Path) -> None:
+    file = tmp_path / "severities.yaml"
+    for content, says in [("no-such-code: error\n", "no-such-code"), ("picture-damaged: info\n", "stays an error")]:
+        file.write_text(content)
+        message = _error({"NACHET_SEVERITIES_FILE": str(file)})
+        assert message.startswith("NACHET_SEVERITIES_FILE: ")
+        assert says in message
+    assert "cannot be read" in _error({"NACHET_SEVERITIES_FILE": str(tmp_path / "absent.yaml")})
 
 
 def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import yaml
 from pydantic import SecretStr
 
-from nachet_pipeline.arrivals import Arrival, due_uploads
+from nachet_pipeline.arrivals import Arrival, due_uploads, queue
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.contract.sessions import Owner
@@ -104,6 +104,12 @@ class Workbench:
     def run(self, upload: Upload, **changes: Any) -> ImportOutcome:
         """Import an upload; what the importer works with can be exchanged."""
         return self.importer(**changes).import_upload(upload.id)
+
+    def import_as_the_sensor_does(self, upload: Upload) -> ImportOutcome:
+        """Import an upload that is due, after noting what it looked like."""
+        (arrival,) = [arrival for arrival in self.due() if arrival.upload.id == upload.id]
+        queue(self.database, [arrival])
+        return self.run(self.now(upload))
 
     def due(self, *, after: timedelta = timedelta(0), settings: ImportSettings | None = None) -> list[Arrival]:
         """What is due so long after now."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dagster import (
     AssetCheckEvaluation,
+    AssetCheckSeverity,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
@@ -25,9 +26,11 @@ from dagster import (
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
 from nachet_pipeline.checks.folder_contract import IMPORTED_CHECK, check_specs, contract_evaluations, evaluated
-from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.importing import Importer, ImportOutcome, Progress, decoding_settings
+from nachet_pipeline.importing import Importer, ImportOutcome, Progress
+from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
@@ -37,6 +40,7 @@ Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
 _PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
 _SECONDS_BETWEEN_LOGS = 10
+_SESSIONS_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def import_upload(
     if not_imported:
         links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
         raise Failure(
-            f"{len(not_imported)} of {len(partitions)} uploads were not imported",
+            f"{len(not_imported)} of {len(partitions)} uploads were not imported, or not as a whole",
             metadata={"not_imported": MetadataValue.md(links)},
             allow_retries=False,
         )
@@ -194,19 +198,35 @@ def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutco
                 "seconds": round(outcome.seconds.get("record", 0), 3),
             },
         )
-    errors = ", ".join(f"{code} ({count})" for code, count in (receipt.report.codes if receipt.report else {}).items())
+    partly = receipt.state is State.PARTLY_IMPORTED
     yield _imported_check(
-        partition, passed=receipt.state is State.IMPORTED, reason=receipt.failure or f"{receipt.state}: {errors}"
+        partition,
+        passed=receipt.state is State.IMPORTED,
+        reason=_reason(receipt),
+        severity=AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR,
     )
 
 
-def _imported_check(partition: str, *, passed: bool, reason: str) -> AssetCheckEvaluation:
+def _reason(receipt: Receipt) -> str:
+    if receipt.failure:
+        return receipt.failure
+    report = receipt.report
+    codes = (code for code in report.codes if report.severity_of(code) is Severity.ERROR) if report else ()
+    errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
+    refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
+    return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
+
+
+def _imported_check(
+    partition: str, *, passed: bool, reason: str, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
+) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
         asset_key=_METADATA,
         check_name=IMPORTED_CHECK,
         passed=passed,
         partition=partition,
         blocking=True,
+        severity=severity,
         description=None if passed else reason,
         metadata={"report": manifest_link(partition, "report")},
     )

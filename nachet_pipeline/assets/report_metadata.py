@@ -6,33 +6,40 @@ from urllib.parse import quote
 
 from dagster import MarkdownMetadataValue, MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
 
-from nachet_pipeline.contract.findings import Finding, Severity
+from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.contract.receipt import Receipt
-from nachet_pipeline.contract.report import explanation_of
+from nachet_pipeline.contract.report import Group, explanation_of
 from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
-_SCHEMA = TableSchema(columns=[TableColumn(name) for name in ("severity", "code", "where", "what", "remedy")])
+_SCHEMA = TableSchema(columns=[TableColumn(name) for name in ("severity", "code", "count", "where", "what", "remedy")])
 
 
-def findings_table(findings: Sequence[Finding]) -> TableMetadataValue:
-    """Findings as a table, errors first, a hundred at most."""
+def findings_table(groups: Sequence[Group]) -> TableMetadataValue:
+    """Findings as a table, those that differ in their place only in one row; a hundred rows at most."""
     return MetadataValue.table(
         [
             TableRecord(
                 {
-                    "severity": finding.severity.value,
-                    "code": finding.code,
-                    "where": f"{finding.place} {finding.field or ''}".strip(),
-                    "what": explanation_of(finding) or finding.kind.message["en"],
-                    "remedy": finding.kind.remedy["en"],
+                    "severity": group.severity.value,
+                    "code": group.code,
+                    "count": group.count,
+                    "where": _where(group),
+                    "what": explanation_of(group) or CATALOGUE[group.code].message.en,
+                    "remedy": CATALOGUE[group.code].remedy.en,
                 }
             )
-            for finding in findings[:_ROWS]
+            for group in groups[:_ROWS]
         ],
         schema=_SCHEMA,
     )
+
+
+def _where(group: Group) -> str:
+    """Its first place and how many others there are."""
+    where = f"{group.places[0]} {group.field or ''}".strip()
+    return f"{where}, and {group.count - 1} more" if group.count > 1 else where
 
 
 def manifest_page(partition: str) -> str:
@@ -52,7 +59,7 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
     # What a refusal is about comes first; everything else may be below the fold.
     metadata: dict[str, Any] = {
         "importable": MetadataValue.bool(report.importable),
-        **({"findings": findings_table(report.findings)} if report.findings else {}),
+        **({"findings": findings_table(report.groups)} if report.groups else {}),
         "pictures": validation.pictures,
         "bytes": validation.size,
         "sessions": len(validation.sessions),
@@ -72,7 +79,7 @@ def upload_metadata(receipt: Receipt) -> dict[str, Any]:
     return {
         "state": MetadataValue.text(receipt.state.value),
         **({"failure": MetadataValue.text(receipt.failure)} if receipt.failure else {}),
-        **({"findings": findings_table(receipt.report.findings)} if receipt.report and receipt.report.findings else {}),
+        **({"findings": findings_table(receipt.report.groups)} if receipt.report and receipt.report.groups else {}),
         "owner": MetadataValue.text(receipt.owner),
         "folder": MetadataValue.text(receipt.folder),
         "upload": MetadataValue.text(str(receipt.upload)),

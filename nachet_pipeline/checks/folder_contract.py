@@ -22,7 +22,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 
 from nachet_pipeline.assets.partitions import uploads
 from nachet_pipeline.assets.report_metadata import findings_table
-from nachet_pipeline.contract.findings import CHECKS, Check
+from nachet_pipeline.contract.catalogue import CHECKS, Check
 from nachet_pipeline.contract.report import Report
 
 IMPORTED_CHECK = "imported"
@@ -73,7 +73,7 @@ def contract_evaluations(
     """The verdict of every check on one upload."""
     for check in Check:
         errors = report.errors_of(check)
-        findings = report.findings_of(check)
+        groups = report.groups_of(check)
         yield AssetCheckEvaluation(
             asset_key=_MANIFEST,
             check_name=check.value,
@@ -84,7 +84,7 @@ def contract_evaluations(
             description=", ".join(f"{code} ({count})" for code, count in errors.items()) or None,
             metadata={
                 "errors": sum(errors.values()),
-                **({"findings": findings_table(findings)} if findings else {}),
+                **({"findings": findings_table(groups)} if groups else {}),
                 "rule_set_version": MetadataValue.text(report.rule_set_version),
             },
             target_materialization_data=target,

@@ -17,9 +17,12 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from nachet_pipeline.contract.findings import Finding, Severity
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.names import fold
+from nachet_pipeline.contract.rule_set import RuleSet
 
 
 class FileKind(StrEnum):
@@ -29,8 +32,10 @@ class FileKind(StrEnum):
     SESSION_INDEX = "session index"
     PICTURE = "picture"
     PICTURE_METADATA = "picture metadata"
+    CHECKSUMS = "checksums"
     MARKER = "marker"
     IGNORED = "ignored"
+    HIDDEN = "hidden"
     UNEXPECTED = "unexpected"
 
 
@@ -49,6 +54,28 @@ class InventoryFile:
     kind: FileKind
     session: str | None
     stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a line of a SHA256SUMS says.
+
+    Attributes:
+        path: the file it speaks of, relative to the upload, in NFC.
+        sha256: that file's checksum, in hexadecimal, lower case.
+        source: the SHA256SUMS, relative to the upload.
+        line: 1-based line in it.
+    """
+
+    path: str
+    sha256: str
+    source: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """Where it is said, as `SHA256SUMS:3`."""
+        return f"{self.source}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +115,40 @@ class PictureRecord:
 
 _SCHEMA = """
 create table file (
-    path text primary key, size integer, version text, modified text, regular integer,
-    kind text, session text, stem text, folded text
+    path text primary key, size integer, version text, modified text,
+    kind text, session text, stem text, folded text, sha256 text
 ) without rowid;
 create index file_kind on file (kind, session, path);
 create index file_stem on file (stem);
 create index file_folded on file (folded);
 create table picture (path text primary key, session text, size integer, record text) without rowid;
 create index picture_session on picture (session, path);
-create table finding (number integer primary key, code text, severity text, path text, record text);
+create table finding (
+    number integer primary key, code text, severity text, path text, line integer, alike text, record text
+);
+create index finding_alike on finding (alike, path, line);
+create table thumbnail (path text primary key, jpeg blob) without rowid;
+create table checksum (
+    folded text primary key, path text, sha256 text, source text, line integer
+) without rowid;
 """
+
+_WITH_CONTENT = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
+_GROUPS_OF_EVERY_CODE = 20
+_WORST_FIRST = "case severity when 'error' then 0 when 'warning' then 1 else 2 end"
 
 
 class Inventory:
     """Files, pictures and findings of one upload; a context manager that removes its file at the end."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None) -> None:
         """Open an empty inventory.
 
         Args:
             folder: where its temporary file lies; the system's temporary folder if not given.
+            rule_set: says how much each finding weighs; as the catalogue says if not given.
         """
+        self.rule_set = rule_set or RuleSet()
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
         self._db = sqlite3.connect(Path(self._directory.name) / "inventory.sqlite", isolation_level=None)
         # The file is scratch: it is never read after a crash, so nothing waits for the disk.
@@ -130,15 +170,19 @@ class Inventory:
     # Files
 
     def add_file(self, file: StagedFile, folded: str) -> None:
-        """Note a listed file; what it is to the contract is said later."""
+        """Note a listed regular file; what it is to the contract is said later."""
         self._db.execute(
-            "insert into file (path, size, version, modified, regular, folded) values (?, ?, ?, ?, ?, ?)",
-            (file.path, file.size, file.version, file.modified.isoformat(), file.regular, folded),
+            "insert into file (path, size, version, modified, folded) values (?, ?, ?, ?, ?)",
+            (file.path, file.size, file.version, file.modified.isoformat(), folded),
         )
 
     def classify(self, path: str, kind: FileKind, session: str | None, stem: str) -> None:
         """Say what a file is to the contract."""
         self._db.execute("update file set kind = ?, session = ?, stem = ? where path = ?", (kind, session, stem, path))
+
+    def note_sha256(self, path: str, sha256: str) -> None:
+        """Note the SHA-256 of a file that was read, in hexadecimal."""
+        self._db.execute("update file set sha256 = ? where path = ?", (sha256, path))
 
     def paths(self) -> Iterator[str]:
         """All paths, sorted. Files may be classified on the way."""
@@ -152,13 +196,13 @@ class Inventory:
     def files(self, kind: FileKind, session: str | None = None) -> Iterator[InventoryFile]:
         """The files of a kind, of one session or of all, sorted by path."""
         query = (
-            "select path, size, version, modified, regular, kind, session, stem from file where kind = ?"
+            "select path, size, version, modified, kind, session, stem from file where kind = ?"
             + (" and session = ?" if session is not None else "")
             + " order by session, path"
         )
         for row in self._db.execute(query, (kind,) if session is None else (kind, session)):
-            file = StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]), bool(row[4]))
-            yield InventoryFile(file, FileKind(row[5]), row[6], row[7])
+            file = StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]))
+            yield InventoryFile(file, FileKind(row[4]), row[5], row[6])
 
     def count(self, kind: FileKind, session: str) -> int:
         """How many files of a kind a session has."""
@@ -172,9 +216,9 @@ class Inventory:
 
     def metadata_file(self, stem: str) -> StagedFile | None:
         """The YAML file that describes the picture of this stem."""
-        query = "select path, size, version, modified, regular from file where stem = ? and kind = ? order by path"
+        query = "select path, size, version, modified from file where stem = ? and kind = ? order by path"
         row = self._db.execute(query, (stem, FileKind.PICTURE_METADATA)).fetchone()
-        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]), bool(row[4])) if row else None
+        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
 
     def collisions(self) -> Iterator[tuple[str, str]]:
         """Pairs of paths that some file systems take for one: the first of each group with each other."""
@@ -197,15 +241,15 @@ class Inventory:
 
     def total(self) -> tuple[int, int]:
         """Number and bytes of all files that are not ignored."""
-        query = "select count(*), coalesce(sum(size), 0) from file where kind is not ?"
-        number, size = self._db.execute(query, (FileKind.IGNORED,)).fetchone()
+        query = "select count(*), coalesce(sum(size), 0) from file where coalesce(kind, '') not in (?, ?)"
+        number, size = self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN)).fetchone()
         return number, size
 
     def digest(self) -> str:
         """SHA-256 over names, sizes and versions: changes when anything in the folder does that counts."""
         digest = hashlib.sha256()
-        query = "select path, size, version from file where kind not in (?, ?) order by path"
-        for row in self._db.execute(query, (FileKind.IGNORED, FileKind.MARKER)):
+        query = "select path, size, version from file where kind not in (?, ?, ?) order by path"
+        for row in self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN, FileKind.MARKER)):
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 
@@ -213,6 +257,61 @@ class Inventory:
         """When the folder last changed, None if it holds nothing."""
         newest = self._db.execute("select max(modified) from file").fetchone()[0]
         return datetime.fromisoformat(newest) if newest else None
+
+    # Checksums
+
+    def add_checksum(self, checksum: Checksum) -> Checksum | None:
+        """Note what a sender says of a file.
+
+        Returns:
+            What was said of the same file before and still counts, None if nothing was.
+        """
+        key = fold(checksum.path)
+        added = self._db.execute(
+            "insert or ignore into checksum values (?, ?, ?, ?, ?)",
+            (key, checksum.path, checksum.sha256, checksum.source, checksum.line),
+        )
+        if added.rowcount:
+            return None
+        query = "select path, sha256, source, line from checksum where folded = ?"
+        return Checksum(*self._db.execute(query, (key,)).fetchone())
+
+    def checksum_mismatches(self) -> Iterator[tuple[str, str, Checksum]]:
+        """Files that were read and are not what their checksum says: path, its SHA-256, and what was said."""
+        query = (
+            "select file.path, file.sha256, checksum.path, checksum.sha256, source, line"
+            " from file join checksum using (folded) where file.sha256 <> checksum.sha256 order by file.path"
+        )
+        for path, sha256, *given in self._db.execute(query):
+            yield path, sha256, Checksum(*given)
+
+    def checksums_without_file(self) -> Iterator[Checksum]:
+        """Checksums of files that are not there, by place."""
+        query = (
+            "select path, sha256, source, line from checksum where folded not in (select folded from file)"
+            " order by source, line"
+        )
+        return (Checksum(*row) for row in self._db.execute(query))
+
+    def files_without_checksum(self) -> Iterator[str]:
+        """Pictures and YAML files without a checksum, in folders where others have one."""
+        query = (
+            "select path from file where kind in (?, ?, ?, ?) and folded not in (select folded from checksum)"
+            " and coalesce(session, '') in (select coalesce(session, '') from file join checksum using (folded)"
+            " where kind in (?, ?, ?, ?)) order by path"
+        )
+        return (row[0] for row in self._db.execute(query, (*_WITH_CONTENT, *_WITH_CONTENT)))
+
+    def path_with_sha256(self, sha256: str) -> str | None:
+        """A file that was read and has this SHA-256, None if there is none."""
+        row = self._db.execute("select min(path) from file where sha256 = ?", (sha256,)).fetchone()
+        return row[0] if row else None
+
+    def paths_in(self, folder: str, limit: int) -> list[str]:
+        """The first paths below a folder, sorted."""
+        start, end = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")  # 0 follows / in every encoding
+        query = "select path from file where path > ? and path < ? order by path limit ?"
+        return [row[0] for row in self._db.execute(query, (start, end, limit))]
 
     # Pictures
 
@@ -242,20 +341,61 @@ class Inventory:
         number, size = self._db.execute(query, () if session is None else (session,)).fetchone()
         return number, size
 
+    # Thumbnails
+
+    def add_thumbnail(self, path: str, jpeg: bytes) -> None:
+        """Keep a small view of a picture."""
+        self._db.execute("insert or replace into thumbnail values (?, ?)", (path, jpeg))
+
+    def thumbnails(self) -> Iterator[tuple[str, bytes]]:
+        """The small views that were kept, by path."""
+        yield from self._db.execute("select path, jpeg from thumbnail order by path")
+
     # Findings
 
     def add_finding(self, finding: Finding) -> None:
-        """Note a finding."""
+        """Note a finding, which weighs what the rule set says."""
+        severity = self.rule_set.severity_of(finding.code)
+        if severity is not finding.severity:
+            finding = finding.model_copy(update={"severity": severity})
+        # What two findings must share to be shown as one, in several places.
+        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion"})
         self._db.execute(
-            "insert into finding (code, severity, path, record) values (?, ?, ?, ?)",
-            (finding.code, finding.severity, finding.path, finding.model_dump_json()),
+            "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
+            (finding.code, finding.severity, finding.path, finding.line, alike, finding.model_dump_json()),
         )
 
-    def findings(self, *, limit: int | None = None) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Finding]:
         """All findings, errors first, then by path."""
-        order = "case severity when 'error' then 0 when 'warning' then 1 else 2 end, path, code, number"
-        rows = self._db.execute(f"select record from finding order by {order} limit ?", (limit or -1,))
+        rows = self._db.execute(f"select record from finding order by {_WORST_FIRST}, path, line, code, number")
         return (Finding.model_validate_json(row[0]) for row in rows)
+
+    def alike_findings(self, *, groups: int, places: int) -> Iterator[tuple[int, list[Finding]]]:
+        """Findings that differ in their place only, together: how many there are, and the first of them.
+
+        Args:
+            groups: how many groups, at most, errors first.
+            places: how many findings of each, at most.
+        """
+        # The first groups of every code come before the rest of any: one kind of trouble must not crowd out another.
+        query = (
+            "with grouped as (select alike, code, severity, count(*) as number, min(path) as first from finding"
+            " group by alike),"
+            " ranked as (select *, row_number() over (partition by code order by first, alike) as place from grouped)"
+            f" select alike, number from ranked order by place > {_GROUPS_OF_EVERY_CODE}, {_WORST_FIRST}, code, first,"
+            " alike limit ?"
+        )
+        for alike, count in self._db.execute(query, (groups,)).fetchall():
+            rows = self._db.execute(
+                "select record from finding where alike = ? order by path, line, number limit ?", (alike, places)
+            )
+            yield count, [Finding.model_validate_json(row[0]) for row in rows]
+
+    def places_of_errors(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each path with an error once, and the sessions that the error says it concerns."""
+        query = "select distinct path, json_extract(record, '$.sessions') from finding where severity = 'error'"
+        for path, sessions in self._db.execute(query):
+            yield path, tuple(json.loads(sessions))
 
     def finding_counts(self) -> dict[str, int]:
         """How many findings there are of each code."""

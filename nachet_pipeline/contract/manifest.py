@@ -9,14 +9,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from nachet_pipeline.contract.findings import RULE_SET_VERSION
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.sessions import Owner, Session, seed_of
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.storage.naming import picture_id, picture_set_id
 
-MANIFEST_VERSION = "1"
+MANIFEST_VERSION = "2"
 
 
 class ManifestSession(BaseModel):
@@ -99,7 +98,8 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
     head = {
         "record": "picture_set",
         "manifest_version": MANIFEST_VERSION,
-        "rule_set_version": RULE_SET_VERSION,
+        "rule_set_version": inventory.rule_set.version,
+        "severities": dict(inventory.rule_set.severities),
         **session.model_dump(mode="json", exclude={"values"}),
         "values": {name: _origin(value) for name, value in sorted(session.values.items())},
     }

@@ -1,5 +1,6 @@
 """What users write in index.yaml and <picture>.yaml: the models, and reading a file into values with their origin."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +10,25 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from nachet_pipeline.contract.findings import Finding, Severity
-from nachet_pipeline.contract.yaml_reader import Position, YamlDocument, YamlError, read_yaml
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.yaml_reader import (
+    Position,
+    YamlDocument,
+    YamlError,
+    YamlLimits,
+    read_yaml,
+    too_many_bytes,
+)
+from nachet_pipeline.phrases import Phrase, verbatim
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
+# Three digits after a comma may be thousands in English: such a number says nothing for certain.
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")
+_YES, _NO = {"true", "yes", "on", "oui", "vrai", "1"}, {"false", "no", "off", "non", "faux", "0"}
+_SHOWN = 80
+_UNKNOWN_KEYS_TOLD = 50
 INDEX_NAME = "index.yaml"
 
 
@@ -28,12 +44,39 @@ def normalise_email(value: str) -> str:
     return email.casefold()
 
 
-def _without_times_sign(value: Any) -> Any:
-    """People write a zoom of 30 as `30x` too."""
-    return re.sub(r"\s*[xX×]$", "", value.strip()) if isinstance(value, str) else value  # noqa: RUF001
+def _zoom(value: Any) -> Any:
+    """People write a zoom of 30 as `30x` too, and one of 3.5 with a decimal comma."""
+    if not isinstance(value, str):
+        return value
+    # Without an expression that repeats a space: a megabyte of spaces would take it hours.
+    number = value.strip()
+    if number.startswith(_TIMES_SIGNS):
+        number = number[1:].lstrip()
+    elif number.endswith(_TIMES_SIGNS):
+        number = number[:-1].rstrip()
+    comma = _DECIMAL_COMMA.fullmatch(number)
+    return f"{comma[1]}.{comma[2]}" if comma else number
 
 
+def _yes_or_no(value: Any) -> Any:
+    """People say yes in both languages."""
+    word = value.strip().casefold() if isinstance(value, str) else value
+    return True if word in _YES else False if word in _NO else value
+
+
+def _text(at_most: int, at_least: int = 1) -> Phrase:
+    if at_least:
+        return Phrase(f"text of {at_least} to {at_most} characters", f"un texte de {at_least} à {at_most} caractères")
+    return Phrase(f"text of at most {at_most} characters", f"un texte d'au plus {at_most} caractères")
+
+
+def _whole_number(at_most: int) -> Phrase:
+    return Phrase(f"a whole number from 1 to {at_most}", f"un nombre entier de 1 à {at_most}")
+
+
+# What a field asks for stands beside its type, as a phrase that pydantic passes over.
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+_OptionalText = Annotated[Text | None, _text(200)]
 
 
 class _Section(BaseModel):
@@ -49,40 +92,52 @@ class _Section(BaseModel):
 class ClientData(_Section):
     """`clientData`: who took the pictures."""
 
-    client_email: Annotated[str, AfterValidator(normalise_email)] | None = Field(
-        None, max_length=254, description="an e-mail address"
+    client_email: Annotated[
+        Annotated[str, AfterValidator(normalise_email)] | None,
+        Phrase("an e-mail address (name@example.org)", "une adresse courriel (nom@exemple.org)"),
+    ] = Field(None, max_length=254)
+    client_expertise: _OptionalText = None
+
+
+class UploadData(_Section):
+    """`uploadData`: how the uploader wants the upload to be treated."""
+
+    accept_valid: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Phrase("yes or no", "oui ou non")] = (
+        None
     )
-    client_expertise: Text | None = Field(None, description="text of 1 to 200 characters")
 
 
 class ImageData(_Section):
     """`imageData`: how many pictures a session holds."""
 
-    number_of_images: int | None = Field(None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
+    number_of_images: Annotated[int | None, _whole_number(1_000_000)] = Field(None, ge=1, le=1_000_000)
 
 
 class SeedData(_Section):
     """`seedData`: what a session shows; by id, by genus and species, or by full name."""
 
-    seed_id: Text | None = Field(None, alias="seedID", description="the id of a registered seed")
-    seed_name: Text | None = Field(None, description="text of 1 to 200 characters")
-    seed_family: Text | None = Field(None, description="text of 1 to 200 characters")
-    seed_genus: Text | None = Field(None, description="text of 1 to 200 characters")
-    seed_species: Text | None = Field(None, description="text of 1 to 200 characters")
+    seed_id: Annotated[Text | None, Phrase("the id of a registered seed", "l'id d'une semence enregistrée")] = Field(
+        None, alias="seedID"
+    )
+    seed_name: _OptionalText = None
+    seed_family: _OptionalText = None
+    seed_genus: _OptionalText = None
+    seed_species: _OptionalText = None
 
 
 class UserData(_Section):
     """`userData`: how the pictures were taken."""
 
-    description: str | None = Field(None, max_length=5_000, description="text of at most 5000 characters")
-    number_of_seeds: int | None = Field(None, ge=1, le=10_000, description="a whole number from 1 to 10000")
-    zoom: Annotated[float, BeforeValidator(_without_times_sign)] | None = Field(
-        None, gt=0, le=10_000, allow_inf_nan=False, description="a number above 0, at most 10000"
-    )
+    description: Annotated[str | None, _text(5_000, at_least=0)] = Field(None, max_length=5_000)
+    number_of_seeds: Annotated[int | None, _whole_number(10_000)] = Field(None, ge=1, le=10_000)
+    zoom: Annotated[
+        Annotated[float, BeforeValidator(_zoom)] | None,
+        Phrase("a number above 0, at most 10000 (30 or 3.5)", "un nombre supérieur à 0, au plus 10000 (30 ou 3,5)"),
+    ] = Field(None, gt=0, le=10_000, allow_inf_nan=False)
 
 
-class ProjectIndex(_Section):
-    """A project's index.yaml: the uploader, and defaults for all sessions."""
+class SessionIndex(_Section):
+    """A session's index.yaml: what its pictures show; what it leaves out is inherited from the project."""
 
     client_data: ClientData = Field(default_factory=ClientData)
     image_data: ImageData = Field(default_factory=ImageData)
@@ -90,8 +145,10 @@ class ProjectIndex(_Section):
     user_data: UserData = Field(default_factory=UserData)
 
 
-class SessionIndex(ProjectIndex):
-    """A session's index.yaml: what its pictures show; what it leaves out is inherited from the project."""
+class ProjectIndex(SessionIndex):
+    """A project's index.yaml: the uploader, the uploader's wishes, and defaults for all sessions."""
+
+    upload_data: UploadData = Field(default_factory=UploadData)
 
 
 class PictureMetadata(_Section):
@@ -99,6 +156,10 @@ class PictureMetadata(_Section):
 
     seed_data: SeedData = Field(default_factory=SeedData)
     user_data: UserData = Field(default_factory=UserData)
+
+
+Model = type[ProjectIndex | SessionIndex | PictureMetadata]
+"""Which of the three kinds of file it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +204,14 @@ class MetadataFile:
         values: what it gives, by field.
         findings: what is wrong with it.
         readable: whether it is YAML that the contract allows; if not, it gives no value.
+        sha256: of its bytes, in hexadecimal; None if it was not read.
     """
 
     path: str
     values: dict[str, Value] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     readable: bool = True
+    sha256: str | None = None
 
     def is_wrong(self, name: str) -> bool:
         """Whether an error keeps a field, its section or a field of it from being read."""
@@ -166,10 +229,16 @@ def _fields(model: type[BaseModel]) -> dict[str, str]:
     return {_plain(alias): alias for alias in aliases}
 
 
-def _suggest(key: str, known: Iterable[str]) -> str | None:
+def _expected(model: type[BaseModel], alias: str) -> Phrase:
+    """What a field of a model asks for."""
+    info = next(info for name, info in model.model_fields.items() if (info.alias or name) == alias)
+    return next((note for note in info.metadata if isinstance(note, Phrase)), verbatim(alias))
+
+
+def _suggest(key: str, known: Iterable[str]) -> Phrase | None:
     names = {_plain(name.rsplit(".", 1)[-1]): name for name in known}
-    near = get_close_matches(_plain(key), names, n=1, cutoff=0.7)
-    return names[near[0]] if near else None
+    near = get_close_matches(_plain(key[:_SHOWN]), names, n=1, cutoff=0.7)
+    return verbatim(names[near[0]]) if near else None
 
 
 def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
@@ -180,39 +249,51 @@ def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     return sections
 
 
+def _where_allowed(section: str, model: type[BaseModel]) -> Phrase | None:
+    """Which file may have a section that this one may not have; None if none may."""
+    if section in _section_models(SessionIndex):
+        return Phrase(f"{section} in an index.yaml only", f"{section} dans un index.yaml seulement")
+    if section in _section_models(ProjectIndex) and model is not ProjectIndex:
+        return Phrase(f"{section} in a project's index.yaml only", f"{section} dans l'index.yaml d'un projet seulement")
+    return None
+
+
 class _Reader:
     def __init__(self, path: str, document: YamlDocument, model: type[BaseModel], content_code: str) -> None:
         self.file = MetadataFile(path)
         self.document = document
+        self.model = model
         self.sections = _section_models(model)
         self.content_code = content_code
+        self.unknown: list[Finding] = []
         self.all_fields = [
             f"{section}.{alias}" for section, kind in self.sections.items() for alias in _fields(kind).values()
         ]
 
     def read(self) -> MetadataFile:
         names = {_plain(section): section for section in self.sections}
-        for key, section, value in self._known_keys(self.document.values, (), names, self.all_fields):
+        for key, section, value in self._known_keys(self.document.values, (), names):
             if value is None:
                 continue
             if not isinstance(value, dict):
-                self._wrong((key,), section, "keys and values under it", value)
+                expected = Phrase("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
+                self._wrong((key,), section, expected, value)
                 continue
             self._read_section(key, section, value)
+        self.file.findings += self._unknown_findings()
         return self.file
 
     def _read_section(self, section_key: str, section: str, written: dict[str, Any]) -> None:
         model = self.sections[section]
         texts: dict[str, Any] = {}
         keys: dict[str, str] = {}
-        for key, alias, value in self._known_keys(written, (section_key,), _fields(model), self.all_fields):
+        for key, alias, value in self._known_keys(written, (section_key,), _fields(model)):
             if value is None:
                 continue
             if not isinstance(value, str):
-                self._wrong((section_key, key), f"{section}.{alias}", "one value", value)
+                self._wrong((section_key, key), f"{section}.{alias}", Phrase("one value", "une seule valeur"), value)
                 continue
             texts[alias], keys[alias] = value, key
-        descriptions = {info.alias or name: info.description for name, info in model.model_fields.items()}
         wrong: set[str] = set()
         try:
             parsed = model.model_validate(texts)
@@ -220,56 +301,86 @@ class _Reader:
             wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
             parsed = model.model_validate({alias: text for alias, text in texts.items() if alias not in wrong})
         for alias in sorted(wrong):
-            self._wrong((section_key, keys[alias]), f"{section}.{alias}", descriptions[alias] or alias, texts[alias])
+            self._wrong((section_key, keys[alias]), f"{section}.{alias}", _expected(model, alias), texts[alias])
         for alias, value in parsed.model_dump(by_alias=True, exclude_none=True).items():
             position = self._position((section_key, keys[alias]))
             self.file.values[f"{section}.{alias}"] = Value(value, self.file.path, position.line, position.column)
 
     def _known_keys(
-        self, written: dict[str, Any], above: tuple[str, ...], names: Mapping[str, str], known: list[str]
+        self, written: dict[str, Any], above: tuple[str, ...], names: Mapping[str, str]
     ) -> Iterable[tuple[str, str, Any]]:
         seen: dict[str, str] = {}
         for key, value in written.items():
             place = (*above, key)
             canonical = names.get(_plain(key))
             if canonical is None:
-                near = _suggest(key, [*names.values(), *known])
-                self._add("unknown-key", place, ".".join(place), ", ".join(names.values()), key, near)
+                self._unknown(place, names)
             elif canonical in seen:
-                self._add("duplicate-key", place, ".".join(place), "each key once", f"{seen[canonical]} and {key}")
+                once = Phrase("each key once", "chaque clé une seule fois")
+                first, again = seen[canonical], key[:_SHOWN]
+                both = Phrase(f"{first} and {again}", f"{first} et {again}")
+                self.file.findings.append(self._finding("duplicate-key", place, ".".join(place), once, both))
             else:
                 seen[canonical] = key
                 yield key, canonical, value
 
-    def _wrong(self, place: tuple[str, ...], name: str, expected: str, value: Any) -> None:
-        nested = "keys and values" if isinstance(value, dict) else "a list"
-        found = f"{value[:80]!r}" if isinstance(value, str) else nested
-        self._add(self.content_code, place, name, expected, found)
+    def _unknown(self, place: tuple[str, ...], names: Mapping[str, str]) -> None:
+        key = place[-1]
+        allowed, near = None, None
+        if len(self.unknown) < _UNKNOWN_KEYS_TOLD:  # a suggestion costs too much for ten thousand keys
+            section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
+            allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
+            near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
+        expected = allowed or verbatim(", ".join(names.values()))
+        found = verbatim(key[:_SHOWN]) if key else Phrase("an empty key", "une clé vide")
+        name = ".".join(filter(None, place))[:200] or None
+        self.unknown.append(self._finding("unknown-key", place, name, expected, found, near))
+
+    def _unknown_findings(self) -> list[Finding]:
+        told, more = self.unknown[:_UNKNOWN_KEYS_TOLD], len(self.unknown) - _UNKNOWN_KEYS_TOLD
+        if more > 0:
+            rest = Phrase(f"{more} more unknown keys", f"{more} autres clés inconnues")
+            told.append(self.unknown[_UNKNOWN_KEYS_TOLD].model_copy(update={"found": rest, "suggestion": None}))
+        return told
+
+    def _wrong(self, place: tuple[str, ...], name: str, expected: Phrase, value: Any) -> None:
+        if isinstance(value, str):
+            found = verbatim(f"{value[:_SHOWN]!r}")
+        elif isinstance(value, dict):
+            found = Phrase("keys and values", "des clés et des valeurs")
+        else:
+            found = Phrase("a list", "une liste")
+        self.file.findings.append(self._finding(self.content_code, place, name, expected, found))
 
     def _position(self, place: tuple[str, ...]) -> Position:
         return self.document.positions[place]
 
-    def _add(
-        self, code: str, place: tuple[str, ...], name: str, expected: str, found: str, near: str | None = None
-    ) -> None:
+    def _finding(
+        self,
+        code: str,
+        place: tuple[str, ...],
+        name: str | None,
+        expected: Phrase,
+        found: Phrase,
+        suggestion: Phrase | None = None,
+    ) -> Finding:
         position = self._position(place)
-        self.file.findings.append(
-            Finding(
-                code=code,
-                path=self.file.path,
-                field=name,
-                line=position.line,
-                column=position.column,
-                expected=expected,
-                found=found,
-                suggestion=near,
-            )
+        return Finding(
+            code=code,
+            path=self.file.path,
+            field=name,
+            line=position.line,
+            column=position.column,
+            expected=expected,
+            found=found,
+            suggestion=suggestion,
         )
 
 
-def read_metadata(
-    content: bytes, path: str, model: type[ProjectIndex | SessionIndex | PictureMetadata]
-) -> MetadataFile:
+_DEFAULT_LIMITS = YamlLimits()
+
+
+def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = _DEFAULT_LIMITS) -> MetadataFile:
     """Read one of an upload's YAML files.
 
     Never raises for what an uploader wrote: whatever is wrong becomes a finding, and what is right is kept.
@@ -278,20 +389,48 @@ def read_metadata(
         content: the file's bytes.
         path: the file, relative to the upload.
         model: which of the three kinds of file it is.
+        limits: how large it may be.
     """
     kind = "picture-metadata" if model is PictureMetadata else "index"
+    problems: list[YamlError] = []
     try:
-        document = read_yaml(content)
+        document = read_yaml(content, limits, problems)
     except YamlError as error:
-        codes = {"syntax": f"{kind}-syntax", "duplicate": "duplicate-key", "forbidden": "forbidden-yaml"}
-        position = error.position
-        finding = Finding(
-            code=codes[error.problem],
-            path=path,
-            line=position.line if position else None,
-            column=position.column if position else None,
-            expected=error.expected,
-            found=error.found,
-        )
-        return MetadataFile(path, findings=[finding], readable=False)
-    return _Reader(path, document, model, f"{kind}-content").read()
+        file = MetadataFile(path, readable=False)
+        problems.append(error)
+    else:
+        file = _Reader(path, document, model, f"{kind}-content").read()
+    file.findings[:0] = [_problem(error, path, kind, model) for error in problems]
+    file.sha256 = hashlib.sha256(content).hexdigest()
+    return file
+
+
+def too_large(size: int, path: str, model: Model, limits: YamlLimits) -> MetadataFile:
+    """What is said of a file that is too large to be read."""
+    kind = "picture-metadata" if model is PictureMetadata else "index"
+    return MetadataFile(path, findings=[_problem(too_many_bytes(size, limits), path, kind, model)], readable=False)
+
+
+def _problem(error: YamlError, path: str, kind: str, model: Model) -> Finding:
+    codes = {"syntax": f"{kind}-syntax", "duplicate": "duplicate-key", "forbidden": "forbidden-yaml"}
+    return Finding(
+        code=codes[error.problem],
+        path=path,
+        field=_canonical(error.path, model),
+        line=error.position.line if error.position else None,
+        column=error.position.column if error.position else None,
+        expected=error.expected,
+        found=error.found,
+        suggestion=error.suggestion,
+    )
+
+
+def _canonical(place: tuple[str | int, ...], model: Model) -> str | None:
+    """A place in the file as the field it gives, in the contract's own spelling where it has one."""
+    sections = _section_models(model)
+    parts = [str(part)[:_SHOWN] for part in place]
+    if parts:
+        parts[0] = {_plain(name): name for name in sections}.get(_plain(parts[0]), parts[0])
+    if parts[1:] and parts[0] in sections:
+        parts[1] = _fields(sections[parts[0]]).get(_plain(parts[1]), parts[1])
+    return ".".join(filter(None, parts))[:200] or None

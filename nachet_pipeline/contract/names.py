@@ -1,14 +1,31 @@
 """Which names a staged file may have, and which files every operating system leaves behind."""
 
+import re
 import unicodedata
+from fnmatch import translate
+
+from nachet_pipeline.phrases import Phrase
 
 MAX_NAME_BYTES = 200
-_LITTER = {".ds_store", "thumbs.db", "desktop.ini", "__macosx"}
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-# Control, format, surrogate, private use and unassigned characters: Unicode general categories.
-_REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn"}
-# Those, and the separators of lines and paragraphs.
-_UNPRINTABLE_CATEGORIES = {*_REFUSED_CATEGORIES, "Zl", "Zp"}
+_LITTER = (
+    # macOS
+    *(".ds_store", "._*", "__macosx", "icon\r", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems"),
+    *(".documentrevisions-v100", ".apdisk", ".appledouble", ".appledb", ".appledesktop", ".localized"),
+    *(".volumeicon.icns", "network trash folder", "temporary items"),
+    # Windows
+    *("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin"),
+    *("system volume information", "*:zone.identifier"),
+    # Linux, and storage boxes of the network
+    *(".directory", ".trash-*", ".nfs*", "lost+found", "@eadir", "@tmp", "#recycle"),
+    # Editors and office programs: locks and copies of a file that is open or was changed
+    *("~$*", ".~lock.*#", ".[#]*", "[#]*[#]", "*~", ".*.sw[nop]"),
+)
+_LITTER_PATTERN = re.compile("|".join(translate(pattern) for pattern in _LITTER))
+_PORTS = (f"{port}{n}" for port in ("com", "lpt") for n in (*range(1, 10), "¹", "²", "³"))
+_RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS}
+# Control, format, surrogate, private use and unassigned characters, separators of lines and of paragraphs.
+_REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_NO_NAMES = {"", ".", ".."}
 
 
 def printable(text: str) -> str:
@@ -17,15 +34,22 @@ def printable(text: str) -> str:
         return text
     return "".join(
         character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _UNPRINTABLE_CATEGORIES
+        if unicodedata.category(character) in _REFUSED_CATEGORIES
         else character
         for character in text
     )
 
 
 def is_litter(path: str) -> bool:
-    """Whether an operating system left the file behind (`.DS_Store`, `._1.tiff`, `Thumbs.db`, …)."""
-    return any(part.casefold() in _LITTER or part.startswith("._") for part in path.split("/"))
+    """Whether a system or a program left the file behind (`.DS_Store`, `._1.tiff`, `Thumbs.db`, `~$notes.docx`, …)."""
+    parts = path.split("/")
+    return _NO_NAMES.isdisjoint(parts) and any(_LITTER_PATTERN.fullmatch(part.casefold()) for part in parts)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether the name of the file, or of a folder around it, starts with a dot."""
+    hidden = path.startswith(".") or "/." in path
+    return hidden and _NO_NAMES.isdisjoint(path.split("/"))
 
 
 def fold(path: str) -> str:
@@ -33,18 +57,59 @@ def fold(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def why_unsafe(path: str) -> str | None:
-    """What makes a path, relative to its upload and with `/` between its parts, unsafe; None if nothing does."""
+def usual(path: str) -> str:
+    """A path as every system writes it: accents in one character, no outer space, no dot at the end of a name."""
+    parts = unicodedata.normalize("NFC", path).split("/")
+    return "/".join(part.strip().rstrip(". ") or part for part in parts)
+
+
+def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Phrase | None:
+    """What makes a path, relative to its upload and with `/` between its parts, unsafe; None if nothing does.
+
+    Args:
+        path: the path.
+        max_bytes: how long each part of it may be, in UTF-8.
+    """
     for part in path.split("/"):
-        if part in {"", ".", ".."}:
-            return "an empty part, . or .."
-        if len(part.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-            return f"a name of more than {MAX_NAME_BYTES} bytes"
+        if part in _NO_NAMES:
+            return Phrase("an empty part, . or ..", "une partie vide, . ou ..")
+        if len(part.encode("utf-8", "surrogatepass")) > max_bytes:
+            return Phrase(f"a name of more than {max_bytes} bytes", f"un nom de plus de {max_bytes} octets")
         if "\\" in part:
-            return "a backslash"
-        for character in part:
+            return Phrase("a backslash", "une barre oblique inverse")
+        # What is printable has no refused category; the reverse does not hold for spaces.
+        for character in "" if part.isprintable() else part:
             if unicodedata.category(character) in _REFUSED_CATEGORIES:
-                return f"the character U+{ord(character):04X}"
+                return _character(character)
         if part.split(".", 1)[0].rstrip(" ").casefold() in _RESERVED:
-            return f"{part}, a name reserved by Windows"
+            return Phrase(f"{part}, a name reserved by Windows", f"{part}, un nom réservé par Windows")
     return None
+
+
+def unusual_part(path: str) -> tuple[str, Phrase] | None:
+    """What some systems write or show differently in a safe path.
+
+    Returns:
+        The path up to and with the first such name, and what is unusual about it; None if nothing is.
+    """
+    parts = path.split("/")
+    for number, part in enumerate(parts, start=1):
+        if why := _why_unusual(part):
+            return "/".join(parts[:number]), why
+    return None
+
+
+def _why_unusual(part: str) -> Phrase | None:
+    if part != part.strip():
+        return Phrase("a space at the beginning or end of a name", "un espace au début ou à la fin d'un nom")
+    if part.endswith("."):
+        return Phrase("a dot at the end of a name", "un point à la fin d'un nom")
+    if not unicodedata.is_normalized("NFC", part):
+        return Phrase("accents written as characters of their own", "des accents écrits comme caractères séparés")
+    return None
+
+
+def _character(character: str) -> Phrase:
+    code = f"U+{ord(character):04X}"
+    name = unicodedata.name(character, "")
+    return Phrase(f"the character {code} {name}".rstrip(), f"le caractère {code} {name}".rstrip())

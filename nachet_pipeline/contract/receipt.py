@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.report import Report
 
-RECEIPT_VERSION = "1"
+RECEIPT_VERSION = "2"
 
 
 class State(StrEnum):
@@ -22,6 +22,8 @@ class State(StrEnum):
     """A run works on it."""
     IMPORTED = "imported"
     """Its pictures are stored."""
+    PARTLY_IMPORTED = "partly_imported"
+    """The pictures of its sessions without errors are stored, as its user wanted; the others stay staged."""
     REFUSED = "refused"
     """It broke the contract; the report says where. It stays staged until it is corrected."""
     FAILED = "failed"
@@ -50,6 +52,20 @@ class ReceivedPictureSet(BaseModel):
     manifest: str
 
 
+class RefusedSession(BaseModel):
+    """A session of which nothing was imported.
+
+    Attributes:
+        session: its path within the upload.
+        pictures: number of its pictures that could be read.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session: str
+    pictures: int
+
+
 class Receipt(BaseModel):
     """The state of an upload and how it came to it.
 
@@ -63,11 +79,13 @@ class Receipt(BaseModel):
         started_at: when that run began with it.
         finished_at: when that run was done with it.
         content_digest: SHA-256 of what was validated.
-        pictures: number of pictures.
+        pictures: number of pictures; of an imported upload, those that are stored.
         size: their bytes.
         container: where the pictures are, once they are imported.
         picture_sets: what the upload became.
-        report: the findings; None if validation did not come to an end.
+        refused_sessions: what of it was not imported, if the rest was.
+        report: the findings; None if validation has not come to an end, or did not.
+        report_page: blob beside the staged folder with the same report for people, as a web page.
         failure: why it failed, if it did.
     """
 
@@ -87,5 +105,7 @@ class Receipt(BaseModel):
     size: int = 0
     container: str | None = None
     picture_sets: list[ReceivedPictureSet] = []
+    refused_sessions: list[RefusedSession] = []
     report: Report | None = None
+    report_page: str | None = None
     failure: str | None = None

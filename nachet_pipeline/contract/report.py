@@ -1,19 +1,117 @@
-"""The findings of a validation, and the two ways to read them: text for people, JSON Lines for programs."""
+"""The report of a validation, and two of its three views: JSON Lines, which are the record, and text for people.
+
+The third, a page for browsers, is made by `report_page.py`. All three can be made of the record alone.
+"""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from nachet_pipeline.contract.findings import CATALOGUE, CHECKS, RULE_SET_VERSION, Check, Finding, Severity
+from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, Severity
+from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.phrases import Language, Phrase, verbatim
 
-FINDINGS_KEPT = 1_000
-"""A receipt carries this many findings at most, errors first; the counts are always complete."""
+GROUPS_KEPT = 500
+"""A report carries this many groups of findings at most, errors first; its counts are always complete."""
 
-_SHOWN_PER_CODE = 20
-Language = Literal["en", "fr"]
+PLACES_KEPT = 20
+"""A group names this many places at most; its count is always complete."""
+
+
+_SEVERITIES = list(Severity)
+_RECORDED = tuple(Finding.model_fields)
+
+
+class Place(BaseModel):
+    """Where something was found.
+
+    Attributes:
+        path: the file, relative to the upload; empty for the upload as a whole.
+        line: 1-based line in the file.
+        column: 1-based column in the line.
+        sessions: sessions concerned, where the path alone does not tell.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+    sessions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """`path:line:column`, which editors and terminals can open."""
+        return ":".join(str(part) for part in (self.path or ".", self.line, self.column) if part is not None)
+
+
+class Group(BaseModel):
+    """Findings that differ in their place only.
+
+    Attributes:
+        code: a key of the catalogue.
+        severity: how much they weigh.
+        rule: the rule that found them, which is also the check in the UI.
+        field: the key concerned.
+        expected: what the contract asks for.
+        found: what is there.
+        suggestion: what was probably meant.
+        count: how many there are.
+        places: where, `PLACES_KEPT` of them at most.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    severity: Severity
+    rule: str
+    field: str | None = None
+    expected: Phrase | None = None
+    found: Phrase | None = None
+    suggestion: Phrase | None = None
+    count: int
+    places: tuple[Place, ...]
+
+    @classmethod
+    def of(cls, count: int, alike: Sequence[Finding]) -> Self:
+        """A group of findings that are alike; at least one."""
+        first = alike[0]
+        return cls(
+            code=first.code,
+            severity=first.severity,
+            rule=first.rule,
+            field=first.field,
+            expected=first.expected,
+            found=first.found,
+            suggestion=first.suggestion,
+            count=count,
+            places=tuple(
+                Place(path=one.path, line=one.line, column=one.column, sessions=one.sessions) for one in alike
+            ),
+        )
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """The findings whose places are named."""
+        return (
+            Finding(
+                code=self.code,
+                severity=self.severity,
+                path=place.path,
+                sessions=place.sessions,
+                field=self.field,
+                line=place.line,
+                column=place.column,
+                expected=self.expected,
+                found=self.found,
+                suggestion=self.suggestion,
+            )
+            for place in self.places
+        )
 
 
 class Report(BaseModel):
@@ -21,131 +119,277 @@ class Report(BaseModel):
 
     Attributes:
         rule_set_version: version of the rules that judged.
+        severities: codes that weighed something else than the catalogue says, with what they weighed.
         counts: findings by severity.
         codes: findings by code.
-        findings: the findings, errors first, at most `FINDINGS_KEPT`.
+        groups: the findings, errors first, then in the catalogue's order; at most `GROUPS_KEPT` groups.
     """
 
     model_config = ConfigDict(frozen=True)
 
     rule_set_version: str = RULE_SET_VERSION
+    severities: dict[str, Severity] = {}
     counts: dict[Severity, int]
     codes: dict[str, int]
-    findings: list[Finding]
+    groups: tuple[Group, ...]
 
     @classmethod
     def of(cls, inventory: Inventory) -> Self:
         """The report on an inventory's findings."""
+        groups = inventory.alike_findings(groups=GROUPS_KEPT, places=PLACES_KEPT)
         return cls(
+            rule_set_version=inventory.rule_set.version,
+            severities=dict(inventory.rule_set.severities),
             counts=inventory.severity_counts(),
             codes=inventory.finding_counts(),
-            findings=list(inventory.findings(limit=FINDINGS_KEPT)),
+            groups=tuple(sorted((Group.of(count, alike) for count, alike in groups), key=_worst_first)),
         )
 
     @classmethod
     def of_findings(cls, findings: Iterable[Finding]) -> Self:
         """A report of a few findings that need no inventory."""
-        listed = list(findings)
-        return cls(
-            counts={severity: sum(f.severity is severity for f in listed) for severity in Severity},
-            codes={code: sum(f.code == code for f in listed) for code in sorted({f.code for f in listed})},
-            findings=listed,
-        )
+        with Inventory() as inventory:
+            for finding in findings:
+                inventory.add_finding(finding)
+            return cls.of(inventory)
+
+    @classmethod
+    def from_json_lines(cls, lines: Iterable[str]) -> Self:
+        """The report that a record was written of: the same, whatever order its findings were found in.
+
+        Raises:
+            ValueError: a line is not of such a record, or the record does not end with its summary.
+        """
+        # Filled as the lines come, before the inventory asks how much a finding weighs.
+        severities: dict[str, Severity] = {}
+        summary: dict[str, Any] | None = None
+        with Inventory(rule_set=RuleSet(severities)) as inventory:
+            for line in lines:
+                record = json.loads(line)
+                if summary is not None or record["record"] not in {"finding", "summary"}:
+                    raise ValueError("expected findings, then one summary")
+                if record["record"] == "summary":
+                    summary = record
+                    continue
+                finding = Finding.model_validate({name: record[name] for name in _RECORDED if name in record})
+                severities[finding.code] = finding.severity
+                inventory.add_finding(finding)
+            if summary is None:
+                raise ValueError("the record has no summary: it is not complete")
+            report = cls.of(inventory)
+        judged = {"rule_set_version": summary["rule_set_version"], "severities": summary["severities"]}
+        return cls.model_validate({**report.model_dump(), **judged})
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings whose places are named, errors first."""
+        return [finding for group in self.groups for finding in group.findings]
 
     @property
     def importable(self) -> bool:
         """Whether nothing found keeps the upload from being imported."""
         return self.counts[Severity.ERROR] == 0
 
+    def severity_of(self, code: str) -> Severity:
+        """How much findings of a code weighed."""
+        return self.severities.get(code, CATALOGUE[code].severity)
+
     def errors_of(self, check: Check) -> dict[str, int]:
         """The error-level codes that fail a check, with their counts; empty if it passes."""
         return {
             code: count
             for code, count in self.codes.items()
-            if CATALOGUE[code].check is check and CATALOGUE[code].severity is Severity.ERROR
+            if CATALOGUE[code].check is check and self.severity_of(code) is Severity.ERROR
         }
 
-    def findings_of(self, check: Check) -> list[Finding]:
-        """The listed findings that belong to a check."""
-        return [finding for finding in self.findings if finding.kind.check is check]
+    def groups_of(self, check: Check) -> list[Group]:
+        """The groups of findings that belong to a check."""
+        return [group for group in self.groups if group.rule == check.value]
+
+    @property
+    def by_code(self) -> list[tuple[str, list[Group]]]:
+        """Every code found, the worst first, with the groups that are kept of it: perhaps none, if there are many."""
+        order = list(CATALOGUE)
+        codes = sorted(self.codes, key=lambda code: (_SEVERITIES.index(self.severity_of(code)), order.index(code)))
+        return [(code, [group for group in self.groups if group.code == code]) for code in codes]
 
 
-_WORDS: dict[Language, dict[str, str]] = {
-    "en": {
-        "expected": "expected",
-        "found": "found",
-        "suggestion": "did you mean {}?",
-        "more": "… {} more",
-        "importable": "Importable",
-        "refused": "Not importable",
-    },
-    "fr": {
-        "expected": "attendu :",
-        "found": "trouvé :",
-        "suggestion": "vouliez-vous dire {} ?",
-        "more": "… {} de plus",
-        "importable": "Importable",
-        "refused": "Non importable",
-    },
-}
+def _worst_first(group: Group) -> tuple[int, int, tuple[tuple[str, int, int], ...], str]:
+    places = tuple((place.path, place.line or 0, place.column or 0) for place in group.places)
+    alike = group.model_dump_json(include={"field", "expected", "found", "suggestion"})
+    return _SEVERITIES.index(group.severity), list(CATALOGUE).index(group.code), places, alike
 
 
-def as_text(report: Report, language: Language = "en") -> Iterator[str]:
-    """The report's lines for people: grouped by code, the worst first, each with its remedy."""
-    words = _WORDS[language]
-    severities, checks = list(Severity), list(CHECKS)
+# The record
 
-    def worst_first(code: str) -> tuple[int, int, str]:
-        kind = CATALOGUE[code]
-        return severities.index(kind.severity), checks.index(kind.check), code
-
-    for code in sorted(report.codes, key=worst_first):
-        kind = CATALOGUE[code]
-        listed = [finding for finding in report.findings if finding.code == code][:_SHOWN_PER_CODE]
-        yield f"{kind.severity.upper()} {code} ({report.codes[code]}): {kind.message[language]}"
-        yield from (f"  {line_of(finding, language)}" for finding in listed)
-        if more := report.codes[code] - len(listed):
-            yield f"  {words['more'].format(more)}"
-        if kind.severity is not Severity.INFO:
-            yield f"  → {kind.remedy[language]}"
-    counts = ", ".join(f"{count} {severity}" for severity, count in report.counts.items() if count)
-    verdict = words["importable" if report.importable else "refused"]
-    yield f"{verdict}: {counts}." if counts else f"{verdict}."
+_TEXTS = ("expected", "found", "suggestion")
 
 
-def line_of(finding: Finding, language: Language = "en") -> str:
-    """One line about a finding: where, which field, what was expected, found and probably meant."""
-    where = finding.place + (f" {finding.field}" if finding.field else "")
-    explanation = explanation_of(finding, language)
-    return f"{where}: {explanation}" if explanation else where
+def as_json_lines(findings: Iterable[Finding], report: Report) -> Iterator[str]:
+    """The record of a validation: every finding as a JSON object on a line of its own, then a summary.
 
-
-def explanation_of(finding: Finding, language: Language = "en") -> str:
-    """What was expected, found and probably meant; empty if the code alone says it."""
-    words = _WORDS[language]
-    parts = []
-    if finding.expected:
-        parts.append(f"{words['expected']} {finding.expected}")
-    if finding.found:
-        parts.append(f"{words['found']} {finding.found}")
-    if not finding.suggestion:
-        return ", ".join(parts)
-    suggestion = words["suggestion"].format(finding.suggestion)
-    return f"{', '.join(parts)}; {suggestion}" if parts else suggestion
-
-
-def as_json_lines(report: Report) -> Iterator[str]:
-    """The report as JSON objects, one a line: every finding, then a summary."""
-    for finding in report.findings:
-        record = {"record": "finding", **finding.model_dump(mode="json", exclude_none=True)}
-        record["message"] = finding.kind.message["en"]
-        record["check"] = finding.kind.check
-        yield json.dumps(record, ensure_ascii=False)
+    Args:
+        findings: all of them, not only those that the report keeps; they are written as they come.
+        report: what was made of them.
+    """
+    for finding in findings:
+        yield json.dumps(_record_of(finding, report.rule_set_version), ensure_ascii=False)
     summary = {
         "record": "summary",
         "importable": report.importable,
         "counts": report.counts,
         "codes": report.codes,
+        "severities": report.severities,
         "rule_set_version": report.rule_set_version,
     }
     yield json.dumps(summary, ensure_ascii=False)
+
+
+def _record_of(finding: Finding, rule_set_version: str) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "record": "finding",
+        "code": finding.code,
+        "severity": finding.severity,
+        "rule": finding.rule,
+        "rule_set_version": rule_set_version,
+        "path": finding.path,
+        "sessions": finding.sessions or None,
+        "field": finding.field,
+        "line": finding.line,
+        "column": finding.column,
+        **{name: _both(getattr(finding, name)) for name in _TEXTS},
+        "message": _both(finding.kind.message),
+        "remedy": _both(finding.kind.remedy),
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _both(phrase: Phrase | None) -> dict[str, str] | None:
+    return {"en": phrase.en, "fr": phrase.fr} if phrase else None
+
+
+# The text
+
+GROUPS_SHOWN = 20
+"""The text shows this many groups of a code at most; the record has them all."""
+
+PLACES_SHOWN = 10
+"""The text shows this many places of a group at most."""
+
+SESSIONS_SHOWN = 5
+"""This many of the sessions that inherit a value are named; the others are counted."""
+
+SEVERITY_NAMES: Mapping[Severity, tuple[Phrase, Phrase]] = MappingProxyType(
+    {
+        Severity.ERROR: (Phrase("error", "erreur"), Phrase("errors", "erreurs")),
+        Severity.WARNING: (Phrase("warning", "avertissement"), Phrase("warnings", "avertissements")),
+        Severity.INFO: (Phrase("info", "info"), Phrase("infos", "infos")),
+    }
+)
+"""What one finding of a severity is called, and what several are."""
+
+_TITLE = Phrase("{} {} ({}): {}", "{} {} ({}) : {}")
+# The texts of a French explanation have colons of their own.
+_EXPLAINED = Phrase("{}: {}", "{} — {}")
+_EXPECTED = Phrase("expected {}", "attendu : {}")
+_FOUND = Phrase("found {}", "trouvé : {}")
+# In French, what was expected may itself be a list with commas after a colon.
+_BETWEEN = Phrase(", ", "; ")
+_SUGGESTION = Phrase("did you mean {}?", "vouliez-vous dire {} ?")
+_INHERITED = Phrase("inherited by {}", "hérité par {}")
+_MORE = Phrase("… {} more", "… {} de plus")
+_OTHERS = Phrase("{} and {} more", "{} et {} de plus")
+_IMPORTABLE = Phrase("Importable", "Importable")
+_REFUSED = Phrase("Not importable", "Non importable")
+_PARTLY = Phrase("Importable in part", "Importable en partie")
+_VERDICT = Phrase("{}: {}.", "{} : {}.")
+
+
+def as_text(report: Report, language: Language = "en", *, partly: bool = False) -> Iterator[str]:
+    """The report's lines for people: grouped by code, the worst first, each with its remedy; the verdict last.
+
+    Args:
+        report: what was found.
+        language: of all texts.
+        partly: whether the sessions without errors are imported although others are refused.
+    """
+    for code, groups in report.by_code:
+        kind, severity = CATALOGUE[code], report.severity_of(code)
+        name = SEVERITY_NAMES[severity][0].in_language(language).upper()
+        yield _TITLE.in_language(language).format(name, code, report.codes[code], kind.message.in_language(language))
+        for group in groups[:GROUPS_SHOWN]:
+            yield from (f"  {line}" for line in _lines_of(group, language))
+        if more := report.codes[code] - sum(group.count for group in groups[:GROUPS_SHOWN]):
+            yield f"  {_MORE.in_language(language).format(more)}"
+        yield f"  → {kind.remedy.in_language(language)}"
+        yield ""
+    refused = _PARTLY if partly else _REFUSED
+    verdict = (_IMPORTABLE if report.importable else refused).in_language(language)
+    counts = counts_of(report).in_language(language)
+    yield _VERDICT.in_language(language).format(verdict, counts) if counts else f"{verdict}."
+
+
+def counts_of(report: Report) -> Phrase:
+    """How many findings of each severity there are; empty if there is none."""
+
+    def counted(language: Language) -> str:
+        return ", ".join(
+            f"{count} {SEVERITY_NAMES[severity][count > 1].in_language(language)}"
+            for severity, count in report.counts.items()
+            if count
+        )
+
+    return Phrase(counted("en"), counted("fr"))
+
+
+def explanation_of(group: Group, language: Language = "en") -> str:
+    """What was expected, found and probably meant; empty if the code alone says it."""
+    parts = [
+        words.in_language(language).format(text.in_language(language))
+        for words, text in ((_EXPECTED, group.expected), (_FOUND, group.found))
+        if text
+    ]
+    known = _BETWEEN.in_language(language).join(parts)
+    if not group.suggestion:
+        return known
+    suggestion = _SUGGESTION.in_language(language).format(group.suggestion.in_language(language))
+    return f"{known}; {suggestion}" if known else suggestion
+
+
+def inheritance_of(place: Place) -> Phrase | None:
+    """Which sessions inherit a value, if it is said; some of them by name."""
+    if not place.sessions:
+        return None
+    named = ", ".join(session.rpartition("/")[2] or "." for session in place.sessions[:SESSIONS_SHOWN])
+    more = len(place.sessions) - SESSIONS_SHOWN
+    names = Phrase(_OTHERS.en.format(named, more), _OTHERS.fr.format(named, more)) if more > 0 else verbatim(named)
+    return Phrase(_INHERITED.en.format(names.en), _INHERITED.fr.format(names.fr))
+
+
+def _lines_of(group: Group, language: Language) -> Iterator[str]:
+    """One line if it is in one place; else what was found, and below it where."""
+    explanation = explanation_of(group, language)
+    if group.count == 1:
+        (place,) = group.places
+        where = f"{place} {group.field}" if group.field else str(place)
+        yield _explained(where, explanation, language) + _heirs(place, language)
+        return
+    indent = ""
+    if what := _explained(group.field, explanation, language):
+        yield what
+        indent = "  "
+    for place in group.places[:PLACES_SHOWN]:
+        yield f"{indent}{place}{_heirs(place, language)}"
+    if more := group.count - len(group.places[:PLACES_SHOWN]):
+        yield indent + _MORE.in_language(language).format(more)
+
+
+def _explained(where: str | None, explanation: str, language: Language) -> str:
+    if where and explanation:
+        return _EXPLAINED.in_language(language).format(where, explanation)
+    return where or explanation
+
+
+def _heirs(place: Place, language: Language) -> str:
+    heirs = inheritance_of(place)
+    return f" ({heirs.in_language(language)})" if heirs else ""

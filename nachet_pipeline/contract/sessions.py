@@ -3,18 +3,25 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from nachet_pipeline.contract.folder import Folder
+from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import (
+    INDEX_NAME,
     MetadataFile,
+    Model,
     ProjectIndex,
     SessionIndex,
     Value,
     inherit,
     read_metadata,
+    too_large,
 )
 from nachet_pipeline.contract.structure import Shape
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+
+_WISHES = "uploadData."
+_DEFAULT_LIMITS = ContractLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,15 @@ class Session:
         """The name of its folder; empty if the upload is the session."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def index_path(self) -> str:
+        """Path of its index.yaml, there or not."""
+        return self.index.path if self.index else f"{self.path}/{INDEX_NAME}".lstrip("/")
+
+    def inherits(self, value: Value) -> bool:
+        """Whether one of its values was written in another file than its own index."""
+        return value.source != self.index_path
+
     def number(self, name: str) -> int | None:
         """A field's whole number, None if it is not given."""
         value = self.values.get(name)
@@ -78,10 +94,23 @@ class Context:
     owner: Owner | None = None
 
 
+def read_metadata_file(
+    folder: Folder, file: StagedFile, model: Model, limits: ContractLimits = _DEFAULT_LIMITS
+) -> MetadataFile:
+    """Read one of an upload's YAML files from its folder; one that is too large is told so without being read.
+
+    Raises:
+        FileChangedError: it is no longer what was listed.
+    """
+    if file.size > limits.yaml.bytes:
+        return too_large(file.size, file.path, model, limits.yaml)
+    return read_metadata(folder.read(file), file.path, model, limits.yaml)
+
+
 def read_sessions(
-    folder: Folder, inventory: Inventory, shape: Shape | None
+    folder: Folder, inventory: Inventory, shape: Shape | None, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> tuple[MetadataFile | None, list[Session]]:
-    """Read a folder's indexes.
+    """Read a folder's indexes; their checksums are noted in the inventory.
 
     Returns:
         The project's index, None if there is none, and the sessions.
@@ -91,17 +120,31 @@ def read_sessions(
     """
     if shape is None:
         return None, []
-    project = None
-    for entry in inventory.files(FileKind.PROJECT_INDEX):
-        project = read_metadata(folder.read(entry.file), entry.file.path, ProjectIndex)
+
+    def index(kind: FileKind, session: str | None, model: Model) -> MetadataFile | None:
+        entry = next(inventory.files(kind, session), None)
+        if entry is None:
+            return None
+        read = read_metadata_file(folder, entry.file, model, limits)
+        if read.sha256:
+            inventory.note_sha256(read.path, read.sha256)
+        return read
+
+    project = index(FileKind.PROJECT_INDEX, None, ProjectIndex)
+    # What the uploader wishes for the upload is no property of its pictures.
+    given = {name: value for name, value in project.values.items() if not name.startswith(_WISHES)} if project else {}
     sessions = []
     for path in inventory.sessions():
-        index = None
-        for entry in inventory.files(FileKind.SESSION_INDEX, path):
-            index = read_metadata(folder.read(entry.file), entry.file.path, SessionIndex)
-        values = inherit(project.values if project else {}, index.values if index else {})
-        sessions.append(Session(path, index, values, inventory.count(FileKind.PICTURE, path)))
+        own = index(FileKind.SESSION_INDEX, path, SessionIndex)
+        values = inherit(given, own.values if own else {})
+        sessions.append(Session(path, own, values, inventory.count(FileKind.PICTURE, path)))
     return project, sessions
+
+
+def accepts_valid(project: MetadataFile | None) -> bool:
+    """Whether a project's index asks for its sessions without errors to be imported although others are refused."""
+    wish = project.values.get(f"{_WISHES}acceptValid") if project else None
+    return wish is not None and wish.value is True
 
 
 @dataclass(frozen=True, slots=True)

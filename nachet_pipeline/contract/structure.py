@@ -2,20 +2,38 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import Folder
+from nachet_pipeline.contract.folder import EntryKind, Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import INDEX_NAME
-from nachet_pipeline.contract.names import fold, is_litter, printable, why_unsafe
+from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
+from nachet_pipeline.phrases import Phrase, verbatim
 
 PICTURES_FOLDER = "pictures"
 COMPLETE_MARKER = "_COMPLETE"
 PICTURE_FORMATS = {".tiff": "TIFF", ".tif": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """From a picture's suffix, in lower case, to its format."""
+CHECKSUMS_NAME = "SHA256SUMS"
 _YAML_SUFFIXES = {".yaml", ".yml"}
 _INDEX_NAMES = {INDEX_NAME, "index.yml"}
+_CHECKSUMS_NAMES = {"sha256sums", "sha256sums.txt", "sha256sum", "sha256sum.txt"}
+_DEFAULT_LIMITS = ContractLimits()
+
+_SPECIAL = {
+    EntryKind.SYMBOLIC_LINK: Phrase("a symbolic link", "un lien symbolique"),
+    EntryKind.HARD_LINK: Phrase(
+        "a hard link: a file with a second name elsewhere", "un lien physique : un fichier avec un second nom ailleurs"
+    ),
+    EntryKind.PIPE: Phrase("a named pipe", "un tube nommé"),
+    EntryKind.SOCKET: Phrase("a socket", "un socket"),
+    EntryKind.DEVICE: Phrase("a device", "un périphérique"),
+    EntryKind.DEEP_FOLDER: Phrase(
+        "a folder in too many others to be looked into", "un dossier dans trop d'autres pour être examiné"
+    ),
+}
 
 
 class Shape(StrEnum):
@@ -27,7 +45,7 @@ class Shape(StrEnum):
 
 def picture_format(path: str) -> str | None:
     """The format that a picture's name says, None if the name is not a picture's."""
-    return PICTURE_FORMATS.get(PurePosixPath(path).suffix.lower())
+    return PICTURE_FORMATS.get(splitext(path)[1].lower())
 
 
 def is_index(path: str) -> bool:
@@ -40,17 +58,38 @@ def is_marker(path: str) -> bool:
     return path == COMPLETE_MARKER
 
 
+def is_ignored(path: str) -> bool:
+    """Whether a file plays no part in its upload: litter, hidden, or the marker of a complete one."""
+    return is_marker(path) or is_litter(path) or is_hidden(path)
+
+
 def shape_of(paths: Iterable[str]) -> Shape | None:
-    """The shape of a folder with these paths, None if it has neither."""
-    session = False
+    """The shape of a folder with these paths, None if it has neither.
+
+    A folder whose pictures lie elsewhere than a shape would have them has none: each of them would be unexpected.
+    """
+    root_index = root_picture = project = in_session = misplaced = False
     for path in paths:
-        if is_litter(path) or is_marker(path):
+        if is_ignored(path):
             continue
-        folder, _, rest = path.partition("/")
-        if rest and folder.casefold() == PICTURES_FOLDER:
-            return Shape.PROJECT
-        session = session or (not rest and (picture_format(path) is not None or is_index(path)))
-    return Shape.SESSION if session else None
+        is_picture = picture_format(path) is not None
+        folder = path.rpartition("/")[0]
+        if not folder:
+            root_index, root_picture = root_index or is_index(path), root_picture or is_picture
+        elif session_of(path, Shape.PROJECT) is not None and (is_picture or is_index(path)):
+            in_session = True
+        else:
+            misplaced = misplaced or is_picture
+        project = project or (bool(folder) and folder.split("/", 1)[0].casefold() == PICTURES_FOLDER)
+    if in_session:
+        return Shape.PROJECT
+    if root_picture:
+        return Shape.SESSION
+    if misplaced:
+        return None
+    if project:
+        return Shape.PROJECT
+    return Shape.SESSION if root_index else None
 
 
 def session_of(path: str, shape: Shape) -> str | None:
@@ -67,40 +106,51 @@ def kind_of(path: str, shape: Shape | None) -> FileKind:
     """What a file is to the contract, by its path alone."""
     if is_litter(path):
         return FileKind.IGNORED
+    if is_hidden(path):
+        return FileKind.HIDDEN
     if is_marker(path):
         return FileKind.MARKER
     if shape is None:
         return FileKind.UNEXPECTED
-    if session_of(path, shape) is None:
-        root_index = "/" not in path and is_index(path) and shape is Shape.PROJECT
-        return FileKind.PROJECT_INDEX if root_index else FileKind.UNEXPECTED
+    in_session, at_root = session_of(path, shape) is not None, "/" not in path
+    if (in_session or at_root) and path.rsplit("/", 1)[-1].casefold() in _CHECKSUMS_NAMES:
+        return FileKind.CHECKSUMS
+    if not in_session:
+        return FileKind.PROJECT_INDEX if at_root and is_index(path) else FileKind.UNEXPECTED
     if is_index(path):
         return FileKind.SESSION_INDEX
     if picture_format(path):
         return FileKind.PICTURE
-    yaml = PurePosixPath(path).suffix.lower() in _YAML_SUFFIXES
+    yaml = splitext(path)[1].lower() in _YAML_SUFFIXES
     return FileKind.PICTURE_METADATA if yaml else FileKind.UNEXPECTED
 
 
 _IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA}
 
 
-def take_inventory(folder: Folder, inventory: Inventory) -> Shape | None:
+def take_inventory(folder: Folder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS) -> Shape | None:
     """List a folder into an inventory and classify every file.
 
     Findings about single names are noted at once; a file with an unsafe name is left out of everything that follows.
 
     Returns:
         The folder's shape, None if it has neither.
+
+    Raises:
+        FileChangedError: the folder changed while it was listed.
     """
+    last_unusual = None
     for file in folder.files():
-        problem = why_unsafe(file.path)
-        if problem:
-            inventory.add_finding(Finding(code="unsafe-name", path=printable(file.path), found=problem))
-        elif not file.regular:
-            inventory.add_finding(Finding(code="special-file", path=file.path))
-        else:
-            inventory.add_file(file, fold(file.path))
+        refused = _refused(file, limits)
+        if refused:
+            inventory.add_finding(refused)
+            continue
+        inventory.add_file(file, fold(file.path))
+        unusual = None if is_ignored(file.path) else unusual_part(file.path)
+        if unusual and unusual[0] != last_unusual:  # a folder's name is told once, not for every file in it
+            last_unusual, why = unusual
+            right = verbatim(usual(last_unusual))
+            inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=right))
     shape = shape_of(inventory.paths())
     indexed: set[tuple[FileKind, str | None]] = set()
     for path in inventory.paths():
@@ -112,3 +162,18 @@ def take_inventory(folder: Folder, inventory: Inventory) -> Shape | None:
             indexed.add((kind, session))
         inventory.classify(path, kind, session, path.rpartition(".")[0])
     return shape
+
+
+def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:
+    """What keeps an entry out of everything that follows; None if nothing does."""
+    unsafe = why_unsafe(file.path, limits.name_bytes)
+    if (unsafe or not file.regular) and is_litter(file.path):  # it is never opened, whatever it is
+        return Finding(code="ignored-file", path=file.path)
+    if (unsafe or not file.regular) and is_hidden(file.path):
+        return Finding(code="hidden-file", path=file.path)
+    if unsafe:
+        return Finding(code="unsafe-name", path=file.path, found=unsafe)
+    if not file.regular:
+        expected = Phrase("a file with content of its own", "un fichier avec son propre contenu")
+        return Finding(code="special-file", path=file.path, expected=expected, found=_SPECIAL[file.kind])
+    return None

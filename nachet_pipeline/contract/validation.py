@@ -5,24 +5,40 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.checksums import checksums, note_checksums
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
-from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit, read_metadata
+from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seeds import seed_findings
-from nachet_pipeline.contract.sessions import Context, Owner, Session, read_sessions, seed_of
+from nachet_pipeline.contract.sessions import (
+    Context,
+    Owner,
+    Session,
+    accepts_valid,
+    read_metadata_file,
+    read_sessions,
+    seed_of,
+)
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
-from nachet_pipeline.lookahead import ahead
+from nachet_pipeline.lookahead import Room, ahead
+from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.pictures.inspection import Fault, Properties
+from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.remarks import Remark
 from nachet_pipeline.registry.seeds import SeedRegistry
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
+
+THUMBNAILS_OF_CONCERN = 60
+"""Pictures with a finding that a report can show."""
 
 Progress = Callable[[int, int], None]
 """Told how many of an upload's pictures are done, and how many there are."""
@@ -36,6 +52,8 @@ class Validation:
         shape: the folder's shape, None if it has neither.
         report: the verdict; if it has no error, the inventory is a manifest that can be imported.
         sessions: what the manifest says of each session, sorted by path.
+        refused: paths of the sessions that have an error; all of them, if an error concerns the whole upload.
+        accept_valid: whether the uploader's index asks that the other sessions are imported.
         content_digest: SHA-256 over the sessions' digests.
         pictures: number of pictures.
         size: their bytes.
@@ -45,10 +63,24 @@ class Validation:
     shape: Shape | None
     report: Report
     sessions: list[ManifestSession]
+    refused: frozenset[str]
+    accept_valid: bool
     content_digest: str
     pictures: int
     size: int
     thumbnails: dict[str, bytes] = field(repr=False)
+
+    def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
+        """The sessions that are to be imported: all or none, unless the uploader wants those without an error.
+
+        Args:
+            accept_valid: the uploader wants it, whatever the index says.
+        """
+        if self.report.importable:
+            return self.sessions
+        if accept_valid or self.accept_valid:
+            return [session for session in self.sessions if session.path not in self.refused]
+        return []
 
 
 def validate(
@@ -58,8 +90,10 @@ def validate(
     registry: SeedRegistry,
     *,
     owner: Owner | None = None,
+    limits: ContractLimits | None = None,
     readers: int = 4,
     progress: Progress | None = None,
+    early: Callable[[Report], None] | None = None,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -71,24 +105,33 @@ def validate(
         pool: decodes the pictures.
         registry: the registered seeds.
         owner: whose container the upload lies in, if it lies in one.
+        limits: how much is read and held.
         readers: pictures read at a time.
         progress: told after every picture.
+        early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile; nothing can be said of such an upload yet.
     """
-    shape = take_inventory(folder, inventory)
-    project, sessions = read_sessions(folder, inventory, shape)
+    limits = limits or ContractLimits()
+    shape = take_inventory(folder, inventory, limits)
+    note_checksums(folder, inventory, limits)
+    project, sessions = read_sessions(folder, inventory, shape, limits)
     context = Context(inventory, shape, project, sessions, registry, owner)
     for rule in FOLDER_RULES.values():
         _note(inventory, rule(context))
-    thumbnails = _read_pictures(folder, context, pool, readers, progress)
+    if early and inventory.severity_counts()[Severity.ERROR]:
+        early(Report.of(inventory))
+    thumbnails = _Pictures(folder, context, pool, limits, progress).read(readers)
+    _note(inventory, checksums(inventory))
     described = describe_sessions(inventory, sessions, registry, owner)
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,
         report=Report.of(inventory),
         sessions=described,
+        refused=_refused(inventory, shape, {session.path for session in described}),
+        accept_valid=accepts_valid(project),
         content_digest=content_digest(described),
         pictures=pictures,
         size=size,
@@ -101,95 +144,157 @@ def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:
         inventory.add_finding(finding)
 
 
+def _refused(inventory: Inventory, shape: Shape | None, sessions: set[str]) -> frozenset[str]:
+    """The sessions that an error concerns: those it names, else the one its file lies in, else all."""
+    refused: set[str] = set()
+    for path, named in inventory.places_of_errors():
+        concerned = set(named) or {_session_around(path, shape)}
+        if not concerned <= sessions:
+            return frozenset(sessions)
+        refused |= concerned
+    return frozenset(refused)
+
+
+def _session_around(path: str, shape: Shape | None) -> str:
+    if shape is not Shape.PROJECT:
+        return ""
+    return "/".join(path.split("/")[:2])  # pictures/<session>
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A picture after reading: its hashes, its own YAML file, what decoding told."""
+    """A picture after reading: its hashes, its own YAML file, what was seen of it."""
 
     sha256: str
     md5: str
     metadata: MetadataFile | None
-    seen: Properties | Fault
+    seen: Inspected
 
 
-def _read_pictures(
-    folder: Folder, context: Context, pool: DecodingPool, readers: int, progress: Progress | None
-) -> dict[str, bytes]:
-    thumbnails: dict[str, bytes] = {}
-    inventory = context.inventory
-    total = sum(session.pictures for session in context.sessions)
-    step = max(1, -(-total // THUMBNAILS))
+class _Pictures:
+    """Reads and judges an upload's pictures, a bounded number and a bounded number of bytes at a time."""
 
-    def read(file: StagedFile, metadata: StagedFile | None, *, thumbnail: bool) -> _Read:
-        content = folder.read(file)
-        inspection = pool.inspect(content, picture_format(file.path) or "", thumbnail=thumbnail)
-        sha256 = hashlib.sha256(content).hexdigest()
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        del content
-        own = read_metadata(folder.read(metadata), metadata.path, PictureMetadata) if metadata else None
-        return _Read(sha256, md5, own, inspection.result())
+    def __init__(
+        self,
+        folder: Folder,
+        context: Context,
+        pool: DecodingPool,
+        limits: ContractLimits,
+        progress: Progress | None,
+    ) -> None:
+        self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
+        self.inventory = context.inventory
+        self.room = Room(limits.memory_bytes)
+        self.shown = 0
 
-    def submit(executor: ThreadPoolExecutor, number: int, entry: InventoryFile) -> "Future[_Read]":
-        return executor.submit(read, entry.file, inventory.metadata_file(entry.stem), thumbnail=number % step == 0)
+    def read(self, readers: int) -> dict[str, bytes]:
+        """Read all of them.
 
-    # Threads wait for the network and for the decoders alike, so there are enough of them for both.
-    with ThreadPoolExecutor(readers + pool.settings.workers, thread_name_prefix="read") as executor:
-        try:
-            pictures = enumerate(_pictures(context))
-            tasks = ((session, entry, submit(executor, number, entry)) for number, (session, entry) in pictures)
-            window = 2 * (readers + pool.settings.workers)
-            for done, (session, entry, future) in enumerate(ahead(tasks, window), start=1):
-                result = future.result()
-                _judge(context, session, entry, result)
-                if isinstance(result.seen, Properties) and result.seen.thumbnail:
-                    thumbnails[entry.file.path] = result.seen.thumbnail
-                if progress:
-                    progress(done, total)
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
-    return thumbnails
+        Returns:
+            A few small views, spread evenly.
+        """
+        thumbnails: dict[str, bytes] = {}
+        total = sum(session.pictures for session in self.context.sessions)
+        step = max(1, -(-total // THUMBNAILS))
+        workers = self.pool.settings.workers
+        # Threads wait for the network and for the decoders alike, so there are enough of them for both.
+        with ThreadPoolExecutor(readers + workers, thread_name_prefix="read") as executor:
+            try:
+                tasks = (
+                    (session, entry, number % step == 0, self._submit(executor, entry, sample=number % step == 0))
+                    for number, (session, entry) in enumerate(self._all())
+                )
+                for done, (session, entry, sample, future) in enumerate(ahead(tasks, 2 * (readers + workers)), start=1):
+                    result = future.result()
+                    if result:
+                        concerned = self._judge(session, entry, result)
+                        if result.seen.thumbnail and sample:
+                            thumbnails[entry.file.path] = result.seen.thumbnail
+                        if result.seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
+                            self.shown += 1
+                            self.inventory.add_thumbnail(entry.file.path, result.seen.thumbnail)
+                    if self.progress:
+                        self.progress(done, total)
+            except BaseException:
+                executor.shutdown(wait=True, cancel_futures=True)
+                raise
+        return thumbnails
 
-
-def _pictures(context: Context) -> Iterator[tuple[Session, InventoryFile]]:
-    """The pictures that have content, session by session."""
-    for session in context.sessions:
-        for entry in context.inventory.files(FileKind.PICTURE, session.path):
-            if entry.file.size:
+    def _all(self) -> Iterator[tuple[Session, InventoryFile]]:
+        """Session by session."""
+        for session in self.context.sessions:
+            for entry in self.inventory.files(FileKind.PICTURE, session.path):
                 yield session, entry
 
+    def _submit(self, executor: ThreadPoolExecutor, entry: InventoryFile, *, sample: bool) -> "Future[_Read | None]":
+        metadata = self.inventory.metadata_file(entry.stem)
+        return executor.submit(self._read_one, entry.file, metadata, sample=sample)
 
-def _judge(context: Context, session: Session, entry: InventoryFile, read: _Read) -> None:
-    """Note what is wrong with a picture and its YAML file; note the picture itself if it decodes."""
-    inventory = context.inventory
-    values = session.values
-    if read.metadata:
-        values = inherit(values, read.metadata.values)
-        _note(inventory, read.metadata.findings)
-    if read.metadata and any(name.startswith("seedData.") for name in read.metadata.values):
-        _note(inventory, seed_findings(values, context.registry))
-        if not read.metadata.is_wrong("seedData"):
-            _note(inventory, missing_seed(values, read.metadata.path))
-    if isinstance(read.seen, Fault):
-        fault = read.seen
-        inventory.add_finding(
-            Finding(code=fault.code, path=entry.file.path, expected=fault.expected, found=fault.found)
+    def _read_one(self, file: StagedFile, metadata: StagedFile | None, *, sample: bool) -> _Read | None:
+        """What is to be known of a picture; None of an empty file, which a rule has told already."""
+        if not file.size:
+            return None
+        own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
+        most = self.pool.settings.limits.file_bytes
+        if file.size > most:  # told without reading it
+            remark = Remark(
+                "picture-too-large",
+                expected=Phrase(f"at most {most} bytes", f"au plus {most} octets"),
+                found=Phrase(f"{file.size} bytes", f"{file.size} octets"),
+            )
+            return _Read("", "", own, Inspected(None, (remark,), None))
+        wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
+        if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
+            wanted = Thumbnail.ALWAYS
+        with self.room.taken(file.size):
+            content = self.folder.read(file)
+            inspection = self.pool.inspect(content, picture_format(file.path) or "", thumbnail=wanted)
+            sha256 = hashlib.sha256(content).hexdigest()
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            del content
+            return _Read(sha256, md5, own, inspection.result())
+
+    def _judge(self, session: Session, entry: InventoryFile, read: _Read) -> bool:
+        """Note what is wrong with a picture and its YAML file; note the picture itself if it can be imported.
+
+        Returns:
+            Whether there was anything to say.
+        """
+        inventory, values, path = self.inventory, session.values, entry.file.path
+        findings: list[Finding] = []
+        if read.metadata:
+            values = inherit(values, read.metadata.values)
+            findings.extend(read.metadata.findings)
+            if any(name.startswith("seedData.") for name in read.metadata.values):
+                findings.extend(seed_findings(values, self.context.registry))
+                if not read.metadata.is_wrong("seedData"):
+                    findings.extend(missing_seed(values, read.metadata.path))
+            if read.metadata.sha256:
+                inventory.note_sha256(read.metadata.path, read.metadata.sha256)
+        findings.extend(
+            Finding(code=remark.code, path=path, field=remark.field, expected=remark.expected, found=remark.found)
+            for remark in read.seen.remarks
         )
-        return
-    seed = seed_of(values, context.registry)
-    inventory.add_picture(
-        PictureRecord(
-            path=entry.file.path,
-            session=session.path,
-            version=entry.file.version,
-            size=entry.file.size,
-            sha256=read.sha256,
-            md5=read.md5,
-            picture_format=read.seen.picture_format,
-            width=read.seen.width,
-            height=read.seen.height,
-            mode=read.seen.mode,
-            resolution=read.seen.resolution,
-            values=values,
-            seed_id=seed.id if seed else None,
-        )
-    )
+        _note(inventory, findings)
+        if read.sha256:
+            inventory.note_sha256(path, read.sha256)
+        if properties := read.seen.properties:
+            seed = seed_of(values, self.context.registry)
+            inventory.add_picture(
+                PictureRecord(
+                    path=path,
+                    session=session.path,
+                    version=entry.file.version,
+                    size=entry.file.size,
+                    sha256=read.sha256,
+                    md5=read.md5,
+                    picture_format=properties.picture_format,
+                    width=properties.width,
+                    height=properties.height,
+                    mode=properties.mode,
+                    resolution=properties.resolution,
+                    values=values,
+                    seed_id=seed.id if seed else None,
+                )
+            )
+        return bool(findings)

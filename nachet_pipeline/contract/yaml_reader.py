@@ -1,10 +1,11 @@
 """Reading an uploader's YAML without trusting it.
 
 Only the event stream of the parser is used, never a loader: nesting is counted before anything is built, and
-anchors, aliases, tags, second documents and duplicate keys are refused where they stand. Every scalar stays text, so
+anchors, aliases, tags, second documents and duplicate keys are found where they stand. Every scalar stays text, so
 that `no`, `1_000` or `12:30` mean what the uploader wrote; the models decide what a value is.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,15 +13,40 @@ from typing import Any
 
 import yaml
 
-# Written as escapes; a database cannot store the first of them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 20
-MAX_EVENTS = 20_000
+from nachet_pipeline.contract.yaml_problems import explain
+from nachet_pipeline.phrases import Phrase
+
+# Written as escapes: what is here is neither stored by a database nor shown by a terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_REPLACEMENT = "\ufffd"
+_LINE_END = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_OTHER_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_MAX_PROBLEMS = 50
+_SHOWN = 80
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class YamlLimits:
+    """How large a YAML file may be.
+
+    Attributes:
+        bytes: of the file.
+        depth: levels of nesting.
+        events: keys, values, and beginnings and ends of mappings and lists.
+    """
+
+    bytes: int = 1024 * 1024
+    depth: int = 20
+    events: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +58,34 @@ class Position:
 
 
 class YamlError(ValueError):
-    """A text that cannot be read as the contract's YAML.
+    """Something in a text that is not the contract's YAML.
 
     Attributes:
         problem: `syntax`, `duplicate` or `forbidden`.
         position: where, if known.
         expected: what the contract asks for.
         found: what is there.
+        suggestion: what was probably meant, if that can be guessed.
+        path: the keys that lead to the place, as written; empty if they are not known.
     """
 
-    def __init__(self, problem: str, position: Position | None, expected: str, found: str) -> None:
-        super().__init__(f"expected {expected}, found {found}")
+    def __init__(
+        self,
+        problem: str,
+        position: Position | None,
+        expected: Phrase,
+        found: Phrase,
+        *,
+        suggestion: Phrase | None = None,
+        path: Path = (),
+    ) -> None:
+        super().__init__(f"expected {expected.en}, found {found.en}")
         self.problem = problem
         self.position = position
         self.expected = expected
         self.found = found
+        self.suggestion = suggestion
+        self.path = path
 
 
 @dataclass(slots=True)
@@ -62,51 +101,131 @@ class YamlDocument:
     positions: dict[Path, Position] = field(default_factory=dict)
 
 
-def read_yaml(content: bytes) -> YamlDocument:
+_DEFAULT_LIMITS = YamlLimits()
+_PLAIN_VALUES = Phrase("plain keys and values", "de simples clés et valeurs")
+_KEYS_AND_VALUES = Phrase("keys and values (zoom: 30)", "des clés et des valeurs (zoom: 30)")
+_TEXT_WITHOUT_CONTROLS = Phrase("text without control characters", "du texte sans caractère de commande")
+_UTF8 = Phrase("UTF-8 text", "du texte en UTF-8")
+_SAVE_AS_UTF8 = Phrase(
+    "in the editor, save the file again with the encoding UTF-8",
+    "dans l'éditeur, enregistrez de nouveau le fichier avec l'encodage UTF-8",
+)
+
+
+def read_yaml(
+    content: bytes, limits: YamlLimits = _DEFAULT_LIMITS, problems: list[YamlError] | None = None
+) -> YamlDocument:
     """Read one YAML mapping.
 
     Args:
         content: the file's bytes: UTF-8, with or without a byte order mark, with any line ends.
+        limits: how large it may be.
+        problems: takes what is wrong but does not keep the rest from being read: duplicate keys (the first value is
+            kept), anchors, tags and control characters. If it is not given, they are raised too.
 
     Raises:
-        YamlError: it is not UTF-8, not YAML, not one mapping, or uses a forbidden construct.
+        YamlError: it is not UTF-8, not YAML, not one mapping, too large, or cannot be understood without following
+            aliases.
     """
-    if len(content) > MAX_BYTES:
-        raise YamlError("forbidden", None, f"at most {MAX_BYTES} bytes", f"{len(content)} bytes")
+    if len(content) > limits.bytes:
+        raise too_many_bytes(len(content), limits)
+    found: list[YamlError] = [] if problems is None else problems
+    document = _Builder(limits, found).build(_without_controls(_decoded(content), found))
+    if problems is None and found:
+        raise found[0]
+    return document
+
+
+def too_many_bytes(size: int, limits: YamlLimits) -> YamlError:
+    """What is wrong with a file of this many bytes."""
+    return YamlError(
+        "forbidden",
+        None,
+        Phrase(f"at most {limits.bytes} bytes", f"au plus {limits.bytes} octets"),
+        Phrase(f"{size} bytes", f"{size} octets"),
+    )
+
+
+def _decoded(content: bytes) -> str:
+    for mark, name in _OTHER_ENCODINGS:
+        if content.startswith(mark):
+            raise _not_utf8(Position(1, 1), Phrase(f"text in {name}", f"du texte en {name}"))
+    if len(content) > 1 and 0 in content[:2] and content[0] != content[1]:
+        # Every second byte of English UTF-16 is zero.
+        raise _not_utf8(Position(1, 1), Phrase("text in UTF-16", "du texte en UTF-16"))
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        column = error.start - content.rfind(b"\n", 0, error.start)
-        raise YamlError(
-            "syntax", Position(line, column), "UTF-8 text", f"the byte 0x{content[error.start]:02x}"
-        ) from None
-    return _Builder().build(text)
+        before = content[: error.start].decode("utf-8-sig", errors="replace")
+        byte = content[error.start]
+        meant = bytes([byte]).decode("cp1252", errors="ignore")
+        code = f"0x{byte:02x}" + (f" ({meant} in Windows-1252)" if meant.isalpha() else "")
+        code_fr = code.replace(" in ", " en ")
+        raise _not_utf8(_end_of(before), Phrase(f"the byte {code}", f"l'octet {code_fr}")) from None
+
+
+def _not_utf8(position: Position, found: Phrase) -> YamlError:
+    return YamlError("syntax", position, _UTF8, found, suggestion=_SAVE_AS_UTF8)
+
+
+def _end_of(text: str, start: Position = Position(1, 1)) -> Position:
+    """The place right after a text that starts at a place."""
+    ends = list(_LINE_END.finditer(text))
+    if not ends:
+        return Position(start.line, start.column + len(text))
+    return Position(start.line + len(ends), len(text) - ends[-1].end() + 1)
+
+
+def _without_controls(text: str, problems: list[YamlError]) -> str:
+    """The text with control characters replaced, each of which is noted: the parser would stop at the first."""
+    place, done = Position(1, 1), 0
+    for control in _CONTROL.finditer(text):
+        if len(problems) >= _MAX_PROBLEMS:
+            break
+        place, done = _end_of(text[done : control.start()], place), control.start()
+        problems.append(_control(control[0], place))
+    return _CONTROL.sub(_REPLACEMENT, text)
+
+
+def _control(character: str, position: Position, path: Path = ()) -> YamlError:
+    code = f"U+{ord(character):04X}"
+    found = Phrase(f"the character {code}", f"le caractère {code}")
+    return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, path=path)
 
 
 def _position(event: Any) -> Position:
     return Position(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _events(text: str) -> Iterator[Any]:
+def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
     try:
         for number, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
-            if number > MAX_EVENTS:
-                raise YamlError("forbidden", _position(event), f"at most {MAX_EVENTS} values", "more")
+            if number > limits.events:
+                expected = Phrase(f"at most {limits.events} values", f"au plus {limits.events} valeurs")
+                raise YamlError("forbidden", _position(event), expected, Phrase("more", "davantage"))
             yield event
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
-        problem = (error.problem or "a syntax error").removeprefix("found ")
-        raise YamlError("syntax", position, "YAML", problem) from None
+        problem = explain(error.problem or "", _line(text, position))
+        raise YamlError(
+            "syntax", position, Phrase("YAML", "du YAML"), problem.found, suggestion=problem.suggestion
+        ) from None
     except yaml.YAMLError as error:
-        # The reader's errors (a control character, say) carry an offset in bytes instead of a mark.
-        offset = getattr(error, "position", None)
-        position = None
-        if isinstance(offset, int):
-            before = text.encode()[:offset].decode(errors="ignore")
-            position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise YamlError("syntax", position, "YAML", getattr(error, "reason", None) or "a syntax error") from None
+        problem = explain(getattr(error, "reason", None) or "", "")
+        raise YamlError("syntax", None, Phrase("YAML", "du YAML"), problem.found) from None
+
+
+def _line(text: str, position: Position | None) -> str:
+    """The line of a place up to and with its character, as far as it tells what is wrong."""
+    if position is None:
+        return ""
+    start = 0
+    for number, end in enumerate(_LINE_END.finditer(text), start=1):
+        if number == position.line:
+            break
+        start = end.end()
+    return text[start : start + min(position.column, 1_000)]
 
 
 @dataclass(slots=True)
@@ -114,34 +233,69 @@ class _Level:
     path: Path
     container: dict[str, Any] | list[Any]
     key: str | None = None
+    again: bool = False
 
 
 class _Builder:
     """Turns events into a document, one level of nesting after another, without recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: YamlLimits, problems: list[YamlError]) -> None:
         self.document = YamlDocument()
+        self.limits = limits
+        self.problems = problems
         self.levels: list[_Level] = []
         self.documents = 0
 
     def build(self, text: str) -> YamlDocument:
-        for event in _events(text):
-            if getattr(event, "anchor", None) is not None:
-                what = "an alias" if isinstance(event, yaml.AliasEvent) else "an anchor"
-                raise YamlError("forbidden", _position(event), "plain values", f"{what} ({event.anchor})")
-            if getattr(event, "tag", None) is not None:
-                raise YamlError("forbidden", _position(event), "plain values", f"the tag {event.tag}")
-            control = _CONTROL.search(getattr(event, "value", None) or "")
-            if control:
-                raise YamlError("forbidden", _position(event), "text", f"the character U+{ord(control[0]):04X}")
+        for event in _events(text, self.limits):
+            self._look_at(event)
             self._take(event)
         return self.document
+
+    def _here(self) -> Path:
+        level = self.levels[-1] if self.levels else None
+        if level is None:
+            return ()
+        return level.path if level.key is None else (*level.path, level.key)
+
+    def _note(self, event: Any, found: Phrase) -> None:
+        if len(self.problems) < _MAX_PROBLEMS:
+            self.problems.append(YamlError("forbidden", _position(event), _PLAIN_VALUES, found, path=self._here()))
+
+    def _look_at(self, event: Any) -> None:
+        """Note what is forbidden of a value but does not hide what it says; an alias does."""
+        anchor: str | None = getattr(event, "anchor", None)
+        tag: str | None = getattr(event, "tag", None)
+        if isinstance(event, yaml.AliasEvent) and anchor is not None:
+            name = f"*{anchor[:_SHOWN]}"
+            found = Phrase(f"an alias ({name})", f"un alias ({name})")
+            raise YamlError(
+                "forbidden",
+                _position(event),
+                _PLAIN_VALUES,
+                found,
+                suggestion=Phrase(
+                    "the value itself, or in quotes if the text starts with *",
+                    "la valeur elle-même, ou entre guillemets droits si le texte commence par *",
+                ),
+                path=self._here(),
+            )
+        if anchor is not None:
+            self._note(event, Phrase(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
+        if tag is not None:
+            self._note(event, Phrase(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
+        control = _CONTROL.search(getattr(event, "value", None) or "")
+        if control:
+            if len(self.problems) < _MAX_PROBLEMS:
+                self.problems.append(_control(control[0], _position(event), self._here()))
+            event.value = _CONTROL.sub(_REPLACEMENT, event.value)
 
     def _take(self, event: Any) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                raise YamlError("forbidden", _position(event), "one document", "a second document")
+                one, two = Phrase("one document", "un seul document"), Phrase("a second one", "un deuxième")
+                raise YamlError("forbidden", _position(event), one, two, suggestion=Phrase("no ---", "pas de ---"))
         elif isinstance(event, yaml.MappingStartEvent):
             self._open({}, event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -152,11 +306,13 @@ class _Builder:
             self._scalar(event)
 
     def _open(self, container: dict[str, Any] | list[Any], event: Any) -> None:
-        if len(self.levels) >= MAX_DEPTH:
-            raise YamlError("forbidden", _position(event), f"at most {MAX_DEPTH} levels", "deeper nesting")
+        if len(self.levels) >= self.limits.depth:
+            expected = Phrase(f"at most {self.limits.depth} levels", f"au plus {self.limits.depth} niveaux")
+            found = Phrase("deeper nesting", "une imbrication plus profonde")
+            raise YamlError("forbidden", _position(event), expected, found)
         if not self.levels:
             if not isinstance(container, dict):
-                raise YamlError("syntax", _position(event), "keys and values", "a list")
+                raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, Phrase("a list", "une liste"))
             self.document.values = container
             self.levels.append(_Level((), container))
             return
@@ -166,28 +322,42 @@ class _Builder:
         if not self.levels:
             if event.value == "" and event.implicit[0]:
                 return  # an empty document
-            raise YamlError("syntax", _position(event), "keys and values", f"the text {event.value[:40]!r}")
+            text = event.value[:40]
+            found = Phrase(f"the text {text!r}", f"le texte {text!r}")
+            raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, found)
         level = self.levels[-1]
         if isinstance(level.container, dict) and level.key is None:
-            if event.value in level.container:
-                raise YamlError("duplicate", _position(event), "each key once", f"{event.value[:80]} again")
-            level.key = event.value
-            self.document.positions[(*level.path, event.value)] = _position(event)
+            self._key(level, event)
             return
         plain = event.style is None or event.style == ""
         empty = plain and event.value in {"", "~", "null", "Null", "NULL"}
         self._place(None if empty else event.value, event)
+
+    def _key(self, level: _Level, event: Any) -> None:
+        path = (*level.path, event.value)
+        level.again = event.value in level.container
+        level.key = event.value
+        if level.again and len(self.problems) < _MAX_PROBLEMS:
+            first = self.document.positions[path]
+            key = event.value[:_SHOWN] or "''"
+            found = Phrase(f"{key}, as in line {first.line}", f"{key}, comme à la ligne {first.line}")
+            once = Phrase("each key once", "chaque clé une seule fois")
+            self.problems.append(YamlError("duplicate", _position(event), once, found, path=path))
+        self.document.positions.setdefault(path, _position(event))
 
     def _place(self, value: Any, event: Any) -> Path:
         level = self.levels[-1]
         if isinstance(level.container, list):
             path: Path = (*level.path, len(level.container))
             level.container.append(value)
-            self.document.positions[path] = _position(event)
+            self.document.positions.setdefault(path, _position(event))
             return path
         if level.key is None:
-            raise YamlError("forbidden", _position(event), "text as a key", "a mapping or list as a key")
+            expected = Phrase("text as a key", "du texte comme clé")
+            found = Phrase("a group of keys or a list as a key", "un groupe de clés ou une liste comme clé")
+            raise YamlError("forbidden", _position(event), expected, found)
         path = (*level.path, level.key)
-        level.container[level.key] = value
+        if not level.again:
+            level.container[level.key] = value
         level.key = None
         return path

@@ -37,6 +37,7 @@ class Upload:
         batch: the run request that it was last part of.
         run_id: the run that worked on it last.
         attempts: runs in a row that failed on it.
+        accept_valid: whether its sessions without errors are imported although others are refused.
         queued_at: when a run was last asked for.
         receipt: its last receipt.
     """
@@ -49,6 +50,7 @@ class Upload:
     batch: str | None
     run_id: str | None
     attempts: int
+    accept_valid: bool
     queued_at: datetime | None
     receipt: Receipt | None
 
@@ -70,7 +72,7 @@ class Upload:
 
 _COLUMNS = (
     "upload.id, upload.owner_id, lower(users.email) as email, upload.folder, upload.state, upload.staged_digest,"
-    " upload.batch, upload.run_id, upload.attempts, upload.queued_at, upload.receipt"
+    " upload.batch, upload.run_id, upload.attempts, upload.accept_valid, upload.queued_at, upload.receipt"
 )
 _FROM = "from upload join users on users.id = upload.owner_id"
 
@@ -86,6 +88,7 @@ def _upload(row: dict[str, object]) -> Upload:
         batch=cast("str | None", row["batch"]),
         run_id=cast("str | None", row["run_id"]),
         attempts=cast(int, row["attempts"]),
+        accept_valid=bool(row["accept_valid"]),
         queued_at=cast("datetime | None", row["queued_at"]),
         receipt=Receipt.model_validate(receipt) if receipt else None,
     )
@@ -143,12 +146,14 @@ def pending_folders(connection: Connection, owner: UUID, folders: Sequence[str])
 def settled_uploads(connection: Connection, owner: UUID, folders: Sequence[str], *, limit: int) -> list[Upload]:
     """Those of a user's folders that are done with, those looked at longest ago first.
 
-    Refused ones come first, and `limit` of them and of the imported ones at most, so that neither crowd out the other.
+    Refused ones come first, those refused in part among them, and `limit` of them and of the imported ones at most, so
+    that neither crowd out the other.
     """
     rows = connection.execute(
         f"select * from (select {_COLUMNS}, checked_at,"
         " row_number() over (partition by state = 'imported' order by checked_at, upload.id) as place"
-        f" {_FROM} where owner_id = %s and folder = any(%s) and state in ('imported', 'refused', 'failed')"
+        f" {_FROM} where owner_id = %s and folder = any(%s)"
+        " and state in ('imported', 'partly_imported', 'refused', 'failed')"
         " and (state <> 'failed' or attempts >= %s)) as settled"
         " where place <= %s order by state = 'imported', checked_at",
         (owner, list(folders), MAX_ATTEMPTS, limit),
@@ -160,7 +165,7 @@ def uploads_with_receipt(connection: Connection, owner: UUID, folders: Sequence[
     """Those of a user's folders that the database has a receipt for."""
     rows = connection.execute(
         f"select {_COLUMNS} {_FROM} where owner_id = %s and folder = any(%s) and receipt is not null"
-        " and state in ('imported', 'refused', 'failed')",
+        " and state in ('imported', 'partly_imported', 'refused', 'failed')",
         (owner, list(folders)),
     )
     return [_upload(row) for row in rows]
@@ -202,6 +207,17 @@ def see_upload(connection: Connection, owner: Owner, folder: str) -> Upload:
     return upload
 
 
+def accept_valid_sessions(connection: Connection, upload: UUID, *, wanted: bool) -> None:
+    """Note whether an upload's sessions without errors are to be imported although others are refused.
+
+    A wish that changes is a reason to look at the folder again, even if nothing else did.
+    """
+    connection.execute(
+        "update upload set accept_valid = %s, staged_digest = null where id = %s and accept_valid <> %s",
+        (wanted, upload, wanted),
+    )
+
+
 def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
     """Note that folders were looked at and nothing was due."""
     connection.execute("update upload set checked_at = now() where id = any(%s)", (list(uploads),))
@@ -229,6 +245,13 @@ def mark_importing(connection: Connection, upload: UUID, run_id: str) -> None:
     """Note that a run begins."""
     connection.execute(
         "update upload set state = 'importing', run_id = %s, updated_at = now() where id = %s", (run_id, upload)
+    )
+
+
+def note_receipt(connection: Connection, receipt: Receipt) -> None:
+    """Note what is known of an upload while a run still works on it."""
+    connection.execute(
+        "update upload set receipt = %s where id = %s", (Jsonb(receipt.model_dump(mode="json")), receipt.upload)
     )
 
 

@@ -29,7 +29,7 @@ EMAIL = "sample.user@example.org"
 FOLDER = "sample-upload"
 _IMPORT_SECONDS = 300
 _POLL_SECONDS = 1.0
-_SETTLED = {State.IMPORTED, State.REFUSED, State.FAILED}
+_SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
 
 
 class DemoError(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from PIL import Image
 
-from nachet_pipeline.pictures.inspection import THUMBNAIL_SIDE
+from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 
 _COLUMNS = 4
 _GAP = 6

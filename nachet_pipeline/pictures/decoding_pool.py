@@ -1,8 +1,8 @@
 """Worker processes that decode pictures and may be killed: a crafted file ends its worker, never the import."""
 
 import multiprocessing
+import os
 import resource
-import warnings
 from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from pebble import ProcessExpired, ProcessPool
-from PIL import Image
 
-from nachet_pipeline.pictures.inspection import Fault, Limits, Properties, inspect_picture
-
-_PICTURES_PER_WORKER = 500
+from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures.decoding import quieten_decoders
+from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.remarks import Remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +26,25 @@ class DecodingSettings:
         workers: number of processes.
         seconds: a picture that takes longer is refused and its worker replaced.
         memory_bytes: address space of a worker.
-        limits: the largest picture that is decoded.
+        pictures: a worker is replaced after so many.
+        limits: what no picture may exceed.
     """
 
     workers: int = 2
     seconds: int = 10
     memory_bytes: int = 2 * 1024**3
-    limits: Limits = field(default_factory=Limits)
+    pictures: int = 500
+    limits: PictureLimits = field(default_factory=PictureLimits)
 
 
 def _start_worker(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The limits are ours and checked before decoding; Pillow's own would refuse at another size.
-    Image.MAX_IMAGE_PIXELS = None
-    warnings.simplefilter("ignore")  # what a decoder mutters about a file is nobody's business but the verdict's
+    # A library's threads would each take their share of the address space.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TIFFFILE_NUM_THREADS="1")
+    # What a decoder mutters about a file is nobody's business but the verdict's; libtiff writes to the terminal.
+    quieten_decoders()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class DecodingPool:
@@ -61,7 +66,7 @@ class DecodingPool:
             self._pool.join()
             self._pool = None
 
-    def inspect(self, content: bytes, picture_format: str, *, thumbnail: bool = False) -> "Inspection":
+    def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> "Inspection":
         """Start looking at a picture in a worker; see `inspect_picture`."""
         future = self._started().schedule(
             inspect_picture,
@@ -76,7 +81,7 @@ class DecodingPool:
             if self._pool is None:
                 self._pool = ProcessPool(
                     max_workers=self.settings.workers,
-                    max_tasks=_PICTURES_PER_WORKER,
+                    max_tasks=self.settings.pictures,
                     initializer=_start_worker,
                     initargs=(self.settings.memory_bytes,),
                     context=multiprocessing.get_context("spawn"),
@@ -87,17 +92,26 @@ class DecodingPool:
 class Inspection:
     """A picture being looked at."""
 
-    def __init__(self, future: "futures.Future[Properties | Fault]", seconds: int) -> None:
+    def __init__(self, future: "futures.Future[Inspected]", seconds: int) -> None:
         self._future = future
         self._seconds = seconds
 
-    def result(self) -> Properties | Fault:
+    def result(self) -> Inspected:
         """Wait for the verdict; a worker that died or was killed is one too."""
         try:
             return self._future.result()
         except futures.TimeoutError:
-            return Fault("picture-too-slow", f"at most {self._seconds} s", "more")
+            limit = Phrase(f"at most {self._seconds} s", f"au plus {self._seconds} s")
+            return _refused("picture-too-slow", limit, Phrase("more", "davantage"))
         except ProcessExpired as error:
-            return Fault("picture-crashes-decoder", "a picture that decodes", f"exit code {error.exitcode}")
+            code = Phrase(
+                f"a decoder that ended with code {error.exitcode}", f"un décodeur arrêté avec le code {error.exitcode}"
+            )
+            return _refused("picture-crashes-decoder", Phrase("a picture that decodes", "une image décodable"), code)
         except MemoryError:
-            return Fault("picture-crashes-decoder", "a picture that fits in memory", "no memory left")
+            fits = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
+            return _refused("picture-crashes-decoder", fits, Phrase("no memory left", "plus de mémoire disponible"))
+
+
+def _refused(code: str, expected: Phrase, found: Phrase) -> Inspected:
+    return Inspected(None, (Remark(code, None, expected, found),))

@@ -1,45 +1,30 @@
-"""Looking at one picture: is it what its name says, is it whole, how large is it. One decode answers all."""
+"""Looking at one picture: is it what its name says, is it whole, what else does it carry. One decode answers all."""
 
-import io
-import re
-import struct
-import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 
-from PIL import Image
+from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.pictures.decoding import (
+    Decoded,
+    UndecodableError,
+    decode_jpeg,
+    decode_png,
+    decode_tiff,
+    decode_what_is_left,
+    what_failed,
+)
+from nachet_pipeline.pictures.jpeg import walk_jpeg
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.metadata import Metadata
+from nachet_pipeline.pictures.png import walk_png
+from nachet_pipeline.pictures.remarks import Remark, Remarks
+from nachet_pipeline.pictures.signatures import PICTURE_STARTS, describe, opens_as_zip
+from nachet_pipeline.pictures.thumbnails import thumbnail_of
+from nachet_pipeline.pictures.tiff import walk_tiff
 
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAGIC = {
-    "JPEG": (b"\xff\xd8\xff",),
-    "PNG": (_PNG_SIGNATURE,),
-    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
-}
-THUMBNAIL_SIDE = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The largest picture that is decoded.
-
-    Attributes:
-        file_bytes: size of the file.
-        pixels: width times height.
-        side: the longer of the two, in pixels.
-    """
-
-    file_bytes: int = 200 * 1024 * 1024
-    pixels: int = 100_000_000
-    side: int = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a picture is refused: a code of the catalogue, what was expected and found."""
-
-    code: str
-    expected: str | None = None
-    found: str | None = None
+_NEVER_SHOWN = {"picture-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +35,8 @@ class Properties:
         picture_format: `TIFF`, `PNG` or `JPEG`.
         width: in pixels.
         height: in pixels.
-        mode: Pillow's name of the pixel format.
+        mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
         resolution: horizontal and vertical, in pixels per inch, where the file tells.
-        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels, if one was asked for.
     """
 
     picture_format: str
@@ -60,12 +44,34 @@ class Properties:
     height: int
     mode: str
     resolution: tuple[float, float] | None
-    thumbnail: bytes | None = None
+
+
+class Thumbnail(StrEnum):
+    """When to make a thumbnail."""
+
+    NEVER = "never"
+    IF_REMARKABLE = "if remarkable"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an inspection found.
+
+    Attributes:
+        properties: None exactly if a remark says that the picture cannot be imported.
+        remarks: all there is to say of it.
+        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels, if one was asked for and could be made.
+    """
+
+    properties: Properties | None
+    remarks: tuple[Remark, ...] = ()
+    thumbnail: bytes | None = field(default=None, repr=False)
 
 
 def inspect_picture(
-    content: bytes, expected_format: str, limits: Limits, *, thumbnail: bool = False
-) -> Properties | Fault:
+    content: bytes, expected_format: str, limits: PictureLimits, *, thumbnail: Thumbnail = Thumbnail.NEVER
+) -> Inspected:
     """Walk a picture's structure, then decode all of it.
 
     Meant for a process that may be killed: a crafted file can still hang a decoder.
@@ -73,143 +79,102 @@ def inspect_picture(
     Args:
         content: the file's bytes.
         expected_format: what its name says: `TIFF`, `PNG` or `JPEG`.
-        limits: the largest picture that is decoded.
-        thumbnail: whether to make one.
+        limits: what no picture may exceed.
+        thumbnail: when to make one; of a damaged picture it shows what is left.
     """
-    if len(content) > limits.file_bytes:
-        return Fault("picture-too-large", f"at most {limits.file_bytes} bytes", f"{len(content)} bytes")
-    if not content.startswith(_MAGIC[expected_format]):
-        return Fault("picture-format", expected_format, _what_it_is(content))
-    fault = _WALKS[expected_format](content)
-    if fault:
-        return fault
-    try:
-        with Image.open(io.BytesIO(content), formats=[expected_format]) as image:
-            return _decode(image, expected_format, limits, thumbnail=thumbnail)
-    except MemoryError:
-        return Fault("picture-crashes-decoder", "a picture that fits in memory", "no memory left")
-    except Exception as error:  # noqa: BLE001 (decoders raise OSError, ValueError, SyntaxError, struct.error, …)
-        return Fault("picture-damaged", "a complete picture", _one_line(error))
+    look = _Look(content, expected_format, limits)
+    look.take()
+    properties = None
+    if look.decoded is not None and not look.remarks.fatal():
+        decoded = look.decoded
+        properties = Properties(expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution)
+    small = None
+    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.remarks)):
+        small = look.thumbnail()
+    return Inspected(properties, tuple(look.remarks), small)
 
 
-def _decode(image: Image.Image, expected_format: str, limits: Limits, *, thumbnail: bool) -> Properties | Fault:
-    if image.format != expected_format:  # a multi-picture JPEG opens as MPO
-        return Fault("several-pages", "one picture", f"a file of the kind {image.format}")
-    width, height = image.size
-    if width * height > limits.pixels or max(width, height) > limits.side:
-        expected = f"at most {limits.pixels} pixels, {limits.side} on a side"
-        return Fault("picture-too-large", expected, f"{width} × {height} pixels")  # noqa: RUF001
-    mode = image.mode
-    image.load()
-    resolution = image.info.get("dpi")
-    return Properties(
-        picture_format=expected_format,
-        width=width,
-        height=height,
-        mode=mode,
-        resolution=(float(resolution[0]), float(resolution[1])) if resolution else None,
-        thumbnail=_thumbnail(image) if thumbnail else None,
-    )
+_WHOLE = Phrase("a complete picture", "une image complète")
 
 
-def _thumbnail(image: Image.Image) -> bytes:
-    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
-        low, high = image.getextrema()
-        scale = 255 / max(float(high) - float(low), 1.0)  # type: ignore[arg-type]
-        image = image.convert("F").point(lambda value: (value - float(low)) * scale)  # type: ignore[arg-type]
-        image = image.convert("L")
-    small = image.reduce(max(1, min(image.size) // (2 * THUMBNAIL_SIDE)))
-    if small.mode in {"RGBA", "LA", "PA", "P"}:
-        small = small.convert("RGBA")
-        ground = Image.new("RGBA", small.size, "white")
-        small = Image.alpha_composite(ground, small)
-    small = small.convert("RGB")
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=70)
-    return stream.getvalue()
+class _Look:
+    """A look at one picture.
 
+    Attributes:
+        remarks: what there is to say of it.
+        decoded: what decoding told, None if there was no decoding it.
+    """
 
-def _one_line(error: Exception) -> str:
-    text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>", "the file", str(error))
-    return " ".join(text.split())[:200] or type(error).__name__
+    def __init__(self, content: bytes, expected_format: str, limits: PictureLimits) -> None:
+        self._content = content
+        self._format = expected_format
+        self._limits = limits
+        self._left: bytes | None = None
+        self.remarks = Remarks()
+        self.decoded: Decoded | None = None
 
+    def take(self) -> None:
+        """Find out all there is to say."""
+        try:
+            if self._is_expected():
+                decode = self._walk()
+                self._note_zip()
+                if decode is not None and not self.remarks.fatal():
+                    self.decoded = decode()
+        except UndecodableError as error:
+            self.remarks.add("picture-damaged", expected=_WHOLE, found=error.found)
+        except MemoryError:
+            expected = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
+            found = Phrase("no memory left", "plus de mémoire disponible")
+            self.remarks.add("picture-crashes-decoder", expected=expected, found=found)
+        except ImportError:  # a decoder that is not installed is no fault of the picture
+            raise
+        except Exception as error:  # noqa: BLE001 (decoders raise OSError, ValueError, SyntaxError, struct.error, …)
+            self.remarks.add("picture-damaged", expected=_WHOLE, found=what_failed(error))
 
-def _what_it_is(content: bytes) -> str:
-    for name, magics in _MAGIC.items():
-        if content.startswith(magics):
-            return name
-    known = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"MZ": "a program", b"\x7fELF": "a program"}
-    known |= {
-        b"GIF8": "a GIF",
-        b"BM": "a BMP",
-        b"RIFF": "a RIFF file",
-        b"#!": "a script",
-        b"<": "HTML or XML",
-    }
-    for magic, name in known.items():
-        if content.startswith(magic):
-            return name
-    text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in content[:512])  # noqa: PLR2004 (printable ASCII)
-    return "text" if text else f"bytes that start with {content[:4].hex(' ')}"
+    def _is_expected(self) -> bool:
+        size, most = len(self._content), self._limits.file_bytes
+        if size > most:
+            expected = Phrase(f"at most {most} bytes", f"au plus {most} octets")
+            self.remarks.add("picture-too-large", expected=expected, found=Phrase(f"{size} bytes", f"{size} octets"))
+        elif not self._content.startswith(PICTURE_STARTS[self._format]):
+            self.remarks.add("picture-format", expected=verbatim(self._format), found=describe(self._content))
+        return not self.remarks.fatal()
 
+    def _walk(self) -> Callable[[], Decoded] | None:
+        """Walk the structure; gives what decodes the picture, if it can be decoded."""
+        content, limits = self._content, self._limits
+        metadata = Metadata(self.remarks, limits)
+        match self._format:
+            case "JPEG":
+                jpeg = walk_jpeg(content, limits, self.remarks, metadata)
+                self._left = jpeg.essence if jpeg else None
+                return partial(decode_jpeg, jpeg) if jpeg else None
+            case "PNG":
+                self._left = content
+                png = walk_png(content, limits, self.remarks, metadata)
+                return partial(decode_png, png) if png else None
+            case _:
+                self._left = content
+                tiff = walk_tiff(content, limits, self.remarks, metadata)
+                return partial(decode_tiff, content, tiff, limits) if tiff else None
 
-def _walk_jpeg(content: bytes) -> Fault | None:
-    """Follow the markers (ITU-T T.81, annex B) to the end of the image; nothing may follow it."""
-    position = 2
-    while marker := _JPEG_MARKER.search(content, position):
-        code = marker[1][0]
-        position = marker.end()
-        if code == 0xD9:  # noqa: PLR2004 (EOI)
-            return _trailing(content, position)
-        if code == 0x01:  # TEM stands alone
-            continue
-        if position + 2 > len(content):
-            break
-        # After the header of a scan its entropy-coded data follows, in which only real markers match the pattern.
-        position += int.from_bytes(content[position : position + 2], "big")
-    return Fault("picture-damaged", "the end marker of a JPEG", "the end of the file")
+    def _note_zip(self) -> None:
+        """A ZIP that the walk did not come across, between compressed pixels perhaps, is told by its directory."""
+        told = {"trailing-data", "hidden-data", "suspicious-metadata"} & {remark.code for remark in self.remarks}
+        if not told and opens_as_zip(self._content):
+            expected = Phrase("a picture and nothing else", "une image et rien d'autre")
+            found = Phrase("a file that also opens as a ZIP archive", "un fichier qui s'ouvre aussi comme archive ZIP")
+            self.remarks.add("hidden-data", expected=expected, found=found)
 
-
-def _walk_png(content: bytes) -> Fault | None:
-    """Follow the chunks (PNG, third edition, 5.3), each with its CRC, to IEND; nothing may follow it."""
-    position = len(_PNG_SIGNATURE)
-    while position + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, position)
-        kind = content[position + 4 : position + 8]
-        end = position + 12 + length
-        if end > len(content):
-            break
-        (crc,) = struct.unpack_from(">I", content, end - 4)
-        if zlib.crc32(memoryview(content)[position + 4 : end - 4]) != crc:
-            return Fault("picture-damaged", "a chunk as its checksum says", f"a damaged chunk {kind!r}")
-        if kind == b"IEND":
-            return _trailing(content, end)
-        if kind == b"acTL":
-            return Fault("several-pages", "one picture", "an animation")
-        position = end
-    return Fault("picture-damaged", "the end chunk of a PNG", "the end of the file")
-
-
-def _walk_tiff(content: bytes) -> Fault | None:
-    """Read the first directory (TIFF 6.0, section 2; BigTIFF): it lies in the file, and no page follows it."""
-    order = "<" if content[:2] == b"II" else ">"
-    big = content[2:4] in {b"+\x00", b"\x00+"}
-    offset_format, count_format, entry, header = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 4)
-    try:
-        (offset,) = struct.unpack_from(f"{order}{offset_format}", content, header)
-        (count,) = struct.unpack_from(f"{order}{count_format}", content, offset)
-        after = offset + struct.calcsize(count_format) + count * entry
-        (following,) = struct.unpack_from(f"{order}{offset_format}", content, after)
-    except (struct.error, OverflowError):
-        return Fault("picture-damaged", "a directory of tags inside the file", "the end of the file")
-    return Fault("several-pages", "one picture", "several pages") if following else None
-
-
-def _trailing(content: bytes, end: int) -> Fault | None:
-    if end == len(content):
-        return None
-    return Fault("trailing-data", "the end of the file", f"{len(content) - end} more bytes")
-
-
-_WALKS = {"JPEG": _walk_jpeg, "PNG": _walk_png, "TIFF": _walk_tiff}
+    def thumbnail(self) -> bytes | None:
+        """A picture to show; that there is none is no reason to refuse anything."""
+        if self._left is None or any(remark.code in _NEVER_SHOWN for remark in self.remarks):
+            return None
+        try:
+            if self.decoded is not None:
+                return thumbnail_of(self.decoded.image())
+            image = decode_what_is_left(self._left, self._format, self._limits)
+            return thumbnail_of(image) if image else None
+        except Exception:  # noqa: BLE001 (as above)
+            return None

@@ -96,6 +96,11 @@ def receipt_blob(folder: str) -> str:
     return f"{folder}{RECEIPT_SUFFIX}"
 
 
+def report_blob(folder: str) -> str:
+    """Blob of an upload's report as a web page, beside the staged folder."""
+    return f"{folder}.report.html"
+
+
 def partition_key(upload: UUID, folder: str) -> str:
     """Dagster's partition of an upload: the folder's name for people, the start of the identifier for programs.
 

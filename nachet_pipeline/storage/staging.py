@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.folder import Folder, StagedFile
-from nachet_pipeline.contract.names import is_litter, printable, why_unsafe
+from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_unsafe
 from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
 from nachet_pipeline.storage.blobs import BlobStorage
 
@@ -79,7 +79,7 @@ def stage_folder(
         StorageError: storage does not answer.
     """
     if problem := why_unsafe(name):
-        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem}")
+        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
     plan = _plan(blobs, folder, container, name, replace=replace)
     if plan.send or plan.remove:
         blobs.delete(container, f"{name}/{COMPLETE_MARKER}")
@@ -121,7 +121,9 @@ def _plan(blobs: BlobStorage, folder: Folder, container: str, name: str, *, repl
         if is_litter(file.path) or is_marker(file.path):
             continue
         if (problem := why_unsafe(file.path)) or not file.regular:
-            reason = problem or "a link or special file"
+            if is_hidden(file.path):  # validation passes it over too
+                continue
+            reason = problem.en if problem else "a link or special file"
             raise StagingError(f"{printable(file.path)}: cannot be staged: {reason}")
         size += file.size
         there = staged.pop(file.path, None)

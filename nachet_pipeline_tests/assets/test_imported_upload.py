@@ -6,7 +6,7 @@ from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKe
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from nachet_pipeline.assets.partitions import uploads
-from nachet_pipeline.contract.findings import Check
+from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline_tests.deployment import Deployment
 
 IMPORT_ASSETS = ("validated_manifest", "stored_pictures", "picture_metadata")

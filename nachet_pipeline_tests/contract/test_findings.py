@@ -1,22 +1,41 @@
+import re
+
 import pytest
 
-from nachet_pipeline.contract.findings import CATALOGUE, CHECKS, Check, Finding, Severity, UndeclaredFindingError
+from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, Check, Severity
+from nachet_pipeline.contract.findings import Finding, UndeclaredFindingError
+from nachet_pipeline.phrases import Phrase, verbatim
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_entry_of_the_catalogue_says_what_is_wrong_and_what_to_do_in_both_languages(code: str) -> None:
     kind = CATALOGUE[code]
 
-    for texts in (kind.message, kind.remedy):
-        assert set(texts) == {"en", "fr"}
-        assert all(text.strip() == text and text.endswith(".") for text in texts.values())
-        assert texts["en"] != texts["fr"]
+    for phrase in (kind.message, kind.remedy):
+        assert all(text.strip() == text and text.endswith(".") and "  " not in text for text in (phrase.en, phrase.fr))
+        assert phrase.en != phrase.fr
 
 
-def test_every_check_has_a_description_and_a_code_that_fails_it() -> None:
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_the_french_of_the_catalogue_is_set_as_in_canada(code: str) -> None:
+    kind = CATALOGUE[code]
+
+    for text in (kind.message.fr, kind.remedy.fr):
+        assert not re.search(r"\w:(?!\S)| [;!]|\u2019|\u201c", text), text
+
+
+@pytest.mark.parametrize("code", [code for code, kind in CATALOGUE.items() if kind.fixed])
+def test_only_an_error_can_be_fixed(code: str) -> None:
+    assert CATALOGUE[code].severity is Severity.ERROR
+
+
+def test_every_check_has_a_description_and_codes_of_its_own() -> None:
     assert set(CHECKS) == set(Check)
     assert all(CHECKS.values())
-    assert {kind.check for kind in CATALOGUE.values() if kind.severity is Severity.ERROR} == set(Check)
+    failing = {kind.check for kind in CATALOGUE.values() if kind.severity is Severity.ERROR}
+    # What is personal is the uploader's to weigh, unless a deployment says otherwise.
+    assert failing == set(Check) - {Check.PERSONAL_DATA}
+    assert {kind.check for kind in CATALOGUE.values()} == set(Check)
 
 
 def test_a_code_that_the_catalogue_does_not_have_is_a_programming_error() -> None:
@@ -51,13 +70,23 @@ def test_the_place_of_a_finding_is_what_an_editor_understands() -> None:
 )
 def test_what_an_uploader_wrote_cannot_steer_the_terminal_it_is_shown_on(written: str, shown: str) -> None:
     finding = Finding(
-        code="unregistered-seed", path=written, field=written, expected=written, found=written, suggestion=written
+        code="unregistered-seed",
+        path=written,
+        sessions=(written,),
+        field=written,
+        expected=Phrase(written, "x"),
+        found=Phrase("x", written),
+        suggestion=verbatim(written),
     )
 
-    assert {finding.path, finding.field, finding.expected, finding.found, finding.suggestion} == {shown}
+    assert {finding.path, finding.field, *finding.sessions} == {shown}
+    assert (finding.expected, finding.found) == (Phrase(shown, "x"), Phrase("x", shown))
+    assert finding.suggestion == verbatim(shown)
 
 
 def test_a_finding_reads_back_from_json_as_it_was() -> None:
-    finding = Finding(code="index-content", path="index.yaml", field="userData.zoom", line=4, column=3, found="'x\\n'")
+    finding = Finding(
+        code="index-content", path="index.yaml", field="userData.zoom", line=4, column=3, found=Phrase("a", "à")
+    )
 
     assert Finding.model_validate_json(finding.model_dump_json()) == finding

@@ -7,10 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.phrases import verbatim
 
 FILE = StagedFile("a.tiff", 3, "v1", datetime(2024, 5, 1, tzinfo=UTC))
 
@@ -96,7 +99,7 @@ def test_a_picture_is_given_back_as_it_was_noted(resolution: tuple[float, float]
         assert inventory.picture_totals() == (1, 5)
 
 
-def test_findings_come_errors_first_and_can_be_limited() -> None:
+def test_findings_come_errors_first() -> None:
     findings = [
         Finding(code="ignored-file", path="a"),
         Finding(code="unknown-key", path="a"),
@@ -108,8 +111,41 @@ def test_findings_come_errors_first_and_can_be_limited() -> None:
         for finding in findings:
             inventory.add_finding(finding)
         assert list(inventory.findings()) == [findings[3], findings[2], findings[1], findings[0]]
-        assert list(inventory.findings(limit=1)) == [findings[3]]
         assert inventory.finding_counts() == {"empty-file": 2, "ignored-file": 1, "unknown-key": 1}
+
+
+def test_findings_that_differ_in_their_place_only_are_one_group_with_its_number() -> None:
+    with Inventory() as inventory:
+        for number in range(50):
+            inventory.add_finding(Finding(code="empty-file", path=f"{number:02}.png"))
+        inventory.add_finding(Finding(code="empty-file", path="0.png", found=verbatim("another")))
+        groups = list(inventory.alike_findings(groups=10, places=3))
+
+    assert [(count, [one.path for one in alike]) for count, alike in groups] == [
+        (1, ["0.png"]),
+        (50, ["00.png", "01.png", "02.png"]),
+    ]
+
+
+def test_one_kind_of_trouble_does_not_crowd_out_another() -> None:
+    with Inventory() as inventory:
+        for number in range(500):
+            size = verbatim(f"{number} bytes")
+            inventory.add_finding(Finding(code="trailing-data", path=f"{number:03}.png", found=size))
+        inventory.add_finding(Finding(code="unknown-key", path="index.yaml"))
+        groups = [alike[0].code for _, alike in inventory.alike_findings(groups=30, places=1)]
+
+    assert (len(groups), groups.count("unknown-key")) == (30, 1)
+
+
+def test_a_finding_weighs_what_the_rule_set_says() -> None:
+    with Inventory(rule_set=RuleSet({"unknown-key": Severity.ERROR})) as inventory:
+        inventory.add_finding(Finding(code="unknown-key", path="index.yaml"))
+        (finding,) = inventory.findings()
+        counts = inventory.severity_counts()
+
+    assert finding.severity is Severity.ERROR
+    assert counts == {Severity.ERROR: 1, Severity.WARNING: 0, Severity.INFO: 0}
 
 
 def test_nothing_is_left_on_disk_afterwards(tmp_path: Path) -> None:

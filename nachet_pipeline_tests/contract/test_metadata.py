@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,15 +7,18 @@ from hypothesis import strategies as st
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import (
     MetadataFile,
+    Model,
     PictureMetadata,
     ProjectIndex,
     SessionIndex,
     Value,
-    inherit,
     normalise_email,
     read_metadata,
+    too_large,
 )
-from nachet_pipeline_tests.contract.folders import PROJECT_INDEX, SESSION_INDEX
+from nachet_pipeline.contract.yaml_reader import YamlLimits
+from nachet_pipeline.phrases import verbatim
+from nachet_pipeline_tests.contract.folders import PROJECT_INDEX
 
 
 def _session(text: str) -> MetadataFile:
@@ -58,10 +63,34 @@ def test_a_value_is_read_as_the_contract_understands_it_with_its_place() -> None
         "userData: {numberOfSeeds: 6, zoom: 30 X}",
         "userData: {numberOfSeeds: 6, zoom: 30×}",  # noqa: RUF001 (people write it)
         "userData: {numberOfSeeds: 6, zoom: 30.0, description: }",
+        "userData: {numberOfSeeds: 6, zoom: x30}",
+        "userData:\n  numberOfSeeds: 6\n  zoom: 30,0",
     ],
 )
 def test_every_spelling_that_people_use_means_the_same(text: str) -> None:
     assert _plain(_session(text)) == {"userData.numberOfSeeds": 6, "userData.zoom": 30.0}
+
+
+@pytest.mark.parametrize(
+    ("written", "zoom"),
+    [("3,5", 3.5), ("3,5x", 3.5), ("0,0625", 0.0625), ("12,25 ×", 12.25), ("1e2", 100.0)],  # noqa: RUF001
+)
+def test_a_zoom_may_have_a_decimal_comma(written: str, zoom: float) -> None:
+    assert _plain(_session(f"userData:\n  zoom: {written}")) == {"userData.zoom": zoom}
+
+
+def test_digits_may_be_parted_by_underscores() -> None:
+    assert _plain(_session("imageData: {numberOfImages: 1_000}\nuserData: {zoom: 1_000}")) == {
+        "imageData.numberOfImages": 1_000,
+        "userData.zoom": 1_000.0,
+    }
+
+
+@pytest.mark.parametrize("written", ["1,000", "1,2,3", "3,", "1,000x"])
+def test_a_comma_that_may_mean_thousands_is_asked_about(written: str) -> None:
+    finding = _only(_session(f"userData:\n  zoom: {written}"))
+
+    assert (finding.code, finding.found) == ("index-content", verbatim(repr(written)))
 
 
 @pytest.mark.parametrize("spelling", ["seedID", "seedId", "seed_id", "SeedID", "seed ID"])
@@ -103,8 +132,9 @@ def test_a_value_of_the_wrong_type_or_range_is_refused_at_its_line(text: str, fi
 
     assert (finding.code, finding.field, finding.line) == ("index-content", field, line)
     assert finding.expected
+    assert finding.expected.en != finding.expected.fr
     assert finding.found
-    assert len(finding.found) <= 100
+    assert len(finding.found.en) <= 100
     assert file.values == {}
     assert file.is_wrong(field)
 
@@ -138,13 +168,15 @@ def test_what_is_right_in_a_file_is_kept_beside_what_is_wrong() -> None:
         ("userData: {seedGenus: Bromus}", "seedData.seedGenus"),
         ("usrData: {zoom: 3}", "userData"),
         ("zoom: 3", "userData.zoom"),
+        ("numberOfImages: 3", "imageData.numberOfImages"),
+        ("clientData: {zoom: 3}", "userData.zoom"),
         ("weather: fine", None),
     ],
 )
 def test_an_unknown_key_is_told_with_the_key_that_was_probably_meant(text: str, suggestion: str | None) -> None:
     finding = _only(_session(text))
 
-    assert (finding.code, finding.suggestion) == ("unknown-key", suggestion)
+    assert (finding.code, finding.suggestion) == ("unknown-key", verbatim(suggestion) if suggestion else None)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +186,19 @@ def test_two_spellings_of_one_key_are_the_same_key_given_twice(text: str) -> Non
     assert "duplicate-key" in {finding.code for finding in _session(text).findings}
 
 
+def test_what_was_wrong_in_a_file_that_could_be_read_hides_nothing_else() -> None:
+    file = _session("user_data:\n  zoom: &z 30\n  numberOfSeeds: six\n  zoom: 31\nweather: fine\n")
+
+    assert [(found.code, found.field, found.line) for found in file.findings] == [
+        ("forbidden-yaml", "userData.zoom", 2),
+        ("duplicate-key", "userData.zoom", 4),
+        ("index-content", "userData.numberOfSeeds", 3),
+        ("unknown-key", "weather", 5),
+    ]
+    assert {name: value.value for name, value in file.values.items()} == {"userData.zoom": 30.0}
+    assert file.readable
+
+
 def test_a_pictures_file_may_not_say_who_took_it_or_how_many_there_are() -> None:
     file = read_metadata(
         b"clientData: {clientEmail: a@b.org}\nimageData: {numberOfImages: 2}\n", "1.yaml", PictureMetadata
@@ -161,17 +206,109 @@ def test_a_pictures_file_may_not_say_who_took_it_or_how_many_there_are() -> None
 
     assert {finding.field for finding in file.findings} == {"clientData", "imageData"}
     assert {finding.code for finding in file.findings} == {"unknown-key"}
+    assert file.findings[0].expected is not None
+    assert file.findings[0].expected.en == "clientData in an index.yaml only"
+
+
+@pytest.mark.parametrize("word", ["true", "True", "yes", "Oui", "vrai", "on", "1"])
+@pytest.mark.parametrize("key", ["acceptValid", "accept_valid", "Accept valid"])
+def test_a_project_says_in_either_language_that_its_valid_sessions_are_to_be_accepted(word: str, key: str) -> None:
+    file = read_metadata(f"uploadData: {{{key}: {word}}}".encode(), "index.yaml", ProjectIndex)
+
+    assert _plain(file) == {"uploadData.acceptValid": True}
+
+
+@pytest.mark.parametrize("word", ["false", "no", "Non", "faux", "off", "0"])
+def test_a_project_may_say_that_all_or_nothing_is_to_be_accepted(word: str) -> None:
+    file = read_metadata(f"uploadData: {{acceptValid: {word}}}".encode(), "index.yaml", ProjectIndex)
+
+    assert _plain(file) == {"uploadData.acceptValid": False}
+
+
+def test_a_wish_that_is_neither_yes_nor_no_is_refused() -> None:
+    finding = _only(read_metadata(b"uploadData: {acceptValid: perhaps}", "index.yaml", ProjectIndex))
+
+    assert (finding.code, finding.field) == ("index-content", "uploadData.acceptValid")
+    assert finding.expected is not None
+    assert (finding.expected.en, finding.expected.fr) == ("yes or no", "oui ou non")
+
+
+@pytest.mark.parametrize("model", [SessionIndex, PictureMetadata])
+def test_a_session_or_picture_that_states_the_uploads_wish_is_told_where_it_belongs(model: Model) -> None:
+    finding = _only(read_metadata(b"upload_data: {acceptValid: yes}", "pictures/s/index.yaml", model))
+
+    assert finding.code == "unknown-key"
+    assert finding.expected is not None
+    assert finding.expected.en == "uploadData in a project's index.yaml only"
+    assert finding.expected.fr == "uploadData dans l'index.yaml d'un projet seulement"
+
+
+def test_ten_thousand_unknown_keys_are_told_as_fifty_and_their_number() -> None:
+    file = read_metadata("".join(f"k{n}: 1\n" for n in range(9_000)).encode(), "index.yaml", SessionIndex)
+
+    assert len(file.findings) == 51
+    assert file.findings[-1].found is not None
+    assert file.findings[-1].found.en == "8950 more unknown keys"
+
+
+@pytest.mark.parametrize(
+    "field", ["zoom", "numberOfSeeds", "clientEmail", "description", "seedSpecies", "seedID", "acceptValid"]
+)
+@pytest.mark.parametrize("middle", [" ", ".", "a.", "x", "9", "@"])
+def test_no_value_of_a_megabyte_keeps_the_reader_busy(field: str, middle: str) -> None:
+    # With an expression that goes back over what it read, this test would take hours.
+    sections = ["userData", "clientData", "seedData", "uploadData"]
+    written = "".join(f"{section}:\n  {field}: '1{middle * (200_000 // len(middle))}2'\n" for section in sections)
+
+    file = read_metadata(written.encode(), "index.yaml", ProjectIndex)
+
+    assert f"index-content {field}" in {f"{found.code} {str(found.field).split('.')[1]}" for found in file.findings}
+    assert file.values == {}
+
+
+@pytest.mark.parametrize(("text", "field"), [("'': 1", None), ("seedData: {'': 1}", "seedData"), ("? \n: 1", None)])
+def test_a_value_without_a_key_is_told_in_words(text: str, field: str | None) -> None:
+    finding = _only(_session(text))
+
+    assert (finding.code, finding.field) == ("unknown-key", field)
+    assert finding.found is not None
+    assert (finding.found.en, finding.found.fr) == ("an empty key", "une clé vide")
+
+
+def test_a_key_as_long_as_a_file_is_told_in_short() -> None:
+    finding = _only(_session(f'? "{"z" * 500_000}"\n: 1\n'))
+
+    assert len(finding.model_dump_json()) < 2_000
 
 
 def test_a_file_that_cannot_be_read_gives_one_finding_and_no_value() -> None:
-    for content, model, code in [
+    cases: list[tuple[bytes, Model, str]] = [
         (b"a: [", SessionIndex, "index-syntax"),
         (b"a: [", PictureMetadata, "picture-metadata-syntax"),
-        (b"a: &x 1", PictureMetadata, "forbidden-yaml"),
-    ]:
+        (b"a: *x", PictureMetadata, "forbidden-yaml"),
+    ]
+    for content, model, code in cases:
         file = read_metadata(content, "f.yaml", model)
         assert _only(file).code == code
         assert (file.readable, file.values) == (False, {})
+        assert file.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_of_another_encoding_is_told_what_to_do_about_it() -> None:
+    finding = _only(read_metadata("userData: {}".encode("utf-16"), "index.yaml", SessionIndex))
+
+    assert finding.suggestion is not None
+    assert "UTF-8" in finding.suggestion.en
+
+
+def test_a_file_that_is_too_large_is_told_so_without_being_read() -> None:
+    file = too_large(2_000, "1.yaml", PictureMetadata, YamlLimits(bytes=1_000))
+
+    assert (_only(file).code, file.readable, file.sha256) == ("forbidden-yaml", False, None)
+    assert (
+        _only(file).expected
+        == _only(read_metadata(b"#" * 2_000, "1.yaml", PictureMetadata, YamlLimits(1_000))).expected
+    )
 
 
 _CONTENT = st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -193,54 +330,12 @@ _LINES = st.lists(
 
 
 @given(_CONTENT | _LINES, st.sampled_from([ProjectIndex, SessionIndex, PictureMetadata]))
-def test_nothing_an_uploader_can_write_makes_reading_fail(
-    content: bytes, model: type[ProjectIndex | SessionIndex | PictureMetadata]
-) -> None:
+def test_nothing_an_uploader_can_write_makes_reading_fail(content: bytes, model: Model) -> None:
     file = read_metadata(content, "some.yaml", model)
 
     assert all(finding.path == "some.yaml" for finding in file.findings)
     assert all(value.source == "some.yaml" and value.line for value in file.values.values())
     assert file.readable or not file.values
-
-
-_FIELDS = ["userData.zoom", "userData.description", "seedData.seedGenus", "seedData.seedSpecies", "seedData.seedID"]
-
-
-def _level(source: str) -> st.SearchStrategy[dict[str, Value]]:
-    values = st.integers(1, 9).map(lambda number: Value(number, source, number, 1))
-    return st.dictionaries(st.sampled_from(_FIELDS), values)
-
-
-@given(_level("index.yaml"), _level("pictures/s/index.yaml"), _level("pictures/s/1.yaml"))
-def test_the_nearest_file_wins_and_a_seed_is_named_by_one_file_alone(
-    project: dict[str, Value], session: dict[str, Value], picture: dict[str, Value]
-) -> None:
-    levels = [project, session, picture]
-    before = [dict(level) for level in levels]
-
-    merged = inherit(*levels)
-
-    for name in _FIELDS:
-        nearest = next((level[name] for level in reversed(levels) if name in level), None)
-        if not name.startswith("seedData."):
-            assert merged.get(name) == nearest
-    seeds = [{n: v for n, v in level.items() if n.startswith("seedData.")} for level in levels]
-    nearest_seed: dict[str, Value] = next((seed for seed in reversed(seeds) if seed), {})
-    assert {n: v for n, v in merged.items() if n.startswith("seedData.")} == nearest_seed
-    assert levels == before
-
-
-def test_a_sessions_species_is_not_completed_with_the_projects_genus() -> None:
-    project = read_metadata(b"seedData: {seedGenus: Bromus, seedSpecies: secalinus}", "index.yaml", ProjectIndex)
-    session = read_metadata(SESSION_INDEX, "pictures/s/index.yaml", SessionIndex)
-    picture = read_metadata(b"seedData: {seedName: Solanum nigrum}", "pictures/s/1.yaml", PictureMetadata)
-
-    merged = inherit(project.values, session.values, picture.values)
-
-    assert {name: value.value for name, value in merged.items() if name.startswith("seedData.")} == {
-        "seedData.seedName": "Solanum nigrum"
-    }
-    assert merged["imageData.numberOfImages"] == Value(2, "pictures/s/index.yaml", 2, 3)
 
 
 @pytest.mark.parametrize("written", [" Ada@Example.ORG ", "ada@example.org", "ADA@EXAMPLE.ORG\n"])
@@ -264,3 +359,20 @@ def test_normalising_an_email_address_again_changes_nothing(text: str) -> None:
     except ValueError:
         return
     assert normalise_email(email) == email
+
+
+@pytest.mark.parametrize(
+    ("zoom", "codes"),
+    [
+        ("1," + "9" * 900_000, []),
+        ("9" * 900_000 + ",", ["index-content"]),
+        (" " * 900_000 + "x", ["index-content"]),
+        ("1,5" * 300_000, ["index-content"]),
+    ],
+    ids=["digits", "large", "spaces", "commas"],
+)
+def test_a_megabyte_of_zoom_is_read_like_any_other_value(zoom: str, codes: list[str]) -> None:
+    # Time is not asserted: an expression that goes over it again and again would take hours.
+    found = read_metadata(f'userData: {{zoom: "{zoom}"}}'.encode(), "index.yaml", SessionIndex)
+
+    assert [finding.code for finding in found.findings] == codes

@@ -5,13 +5,19 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nachet_pipeline.contract.yaml_reader import MAX_BYTES, Position, YamlError, read_yaml
+from nachet_pipeline.contract.yaml_problems import explain
+from nachet_pipeline.contract.yaml_reader import Position, YamlDocument, YamlError, YamlLimits, read_yaml
 
 
-def _error(content: bytes) -> YamlError:
+def _error(content: bytes, limits: YamlLimits | None = None) -> YamlError:
     with pytest.raises(YamlError) as caught:
-        read_yaml(content)
+        read_yaml(content, limits or YamlLimits(), [])
     return caught.value
+
+
+def _collected(content: bytes) -> tuple[YamlDocument, list[YamlError]]:
+    problems: list[YamlError] = []
+    return read_yaml(content, YamlLimits(), problems), problems
 
 
 def test_every_value_stays_the_text_that_was_written() -> None:
@@ -67,11 +73,12 @@ def test_every_key_and_item_knows_its_line_and_column() -> None:
         (b"a: 1\n\tb: 2\n", 2, 1),
         (b"- a\n", 1, 1),
         (b"just text", 1, 1),
+        (b"zoom:30", 1, 1),
         (b"''", 1, 1),
         (b"a: 1\nb: \xff", 2, 4),
-        (b"a: 1\nb: \x01", 2, 4),
-        ("été: 1\nb: é\x01".encode(), 2, 5),
+        (b"a: 1\rb: \xff", 2, 4),
         (b'a: "\\ud800"', 1, 7),
+        (b"\x80", 1, 1),
     ],
 )
 def test_what_is_not_the_yaml_of_keys_and_values_is_refused_where_it_goes_wrong(
@@ -80,40 +87,118 @@ def test_what_is_not_the_yaml_of_keys_and_values_is_refused_where_it_goes_wrong(
     error = _error(content)
 
     assert (error.problem, error.position) == ("syntax", Position(line, column))
-    assert error.expected
-    assert error.found
+    assert error.expected.en != error.expected.fr
+    assert error.found.fr
 
 
 @pytest.mark.parametrize(
     ("content", "line", "found"),
     [
-        (b"a: &x 1", 1, "an anchor (x)"),
-        (b"a: 1\nb: *x", 2, "an alias (x)"),
-        (b"<<: *x", 1, "an alias (x)"),
-        (b"a: !!python/object/apply:os.system [ls]", 1, "the tag tag:yaml.org,2002:python/object/apply:os.system"),
-        (b"a: !local 1", 1, "the tag !local"),
-        (b"a: 1\n---\nb: 2", 2, "a second document"),
-        (b"{a: 1}: 2", 1, "a mapping or list as a key"),
-        (b"? [a]\n: 2", 1, "a mapping or list as a key"),
+        (b"a: 1\nb: *x", 2, "an alias (*x)"),
+        (b"<<: *x", 1, "an alias (*x)"),
+        (b"a: 1\n---\nb: 2", 2, "a second one"),
+        (b"{a: 1}: 2", 1, "a group of keys or a list as a key"),
+        (b"? [a]\n: 2", 1, "a group of keys or a list as a key"),
         (b"a: 1\n" + b"b: " + b"[" * 20, 2, "deeper nesting"),
         (b"a: [" + b"x," * 20_000 + b"]", 1, "more"),
-        (b'a: "one\\0two"', 1, "the character U+0000"),
-        (b'"\\e[2J": 1', 1, "the character U+001B"),
     ],
 )
-def test_a_construct_that_the_contract_forbids_is_refused_by_its_name(content: bytes, line: int, found: str) -> None:
+def test_what_hides_the_meaning_of_a_file_ends_its_reading(content: bytes, line: int, found: str) -> None:
     error = _error(content)
 
-    assert (error.problem, error.found) == ("forbidden", found)
+    assert (error.problem, error.found.en) == ("forbidden", found)
     assert error.position is not None
     assert error.position.line == line
 
 
+@pytest.mark.parametrize(
+    ("content", "place", "found", "read"),
+    [
+        (b"a: &x 1", Position(1, 4), "an anchor (&x)", {"a": "1", "z": "9"}),
+        (b"a: !local 1", Position(1, 4), "the tag !local", {"a": "1", "z": "9"}),
+        (
+            b"a: !!python/object/apply:os.system [ls]",
+            Position(1, 4),
+            "the tag tag:yaml.org,2002:python/object/apply:os.system",
+            {"a": ["ls"], "z": "9"},
+        ),
+        (b'a: "one\\0two"', Position(1, 4), "the character U+0000", {"a": "one\ufffdtwo", "z": "9"}),
+        (b'"\\e[2J": 1', Position(1, 1), "the character U+001B", {"\ufffd[2J": "1", "z": "9"}),
+        ("été: é\0".encode(), Position(1, 7), "the character U+0000", {"été": "é\ufffd", "z": "9"}),
+        (b"b: 1\rc: \x0c", Position(2, 4), "the character U+000C", {"b": "1", "c": "\ufffd", "z": "9"}),
+        ("a: \x81".encode(), Position(1, 4), "the character U+0081", {"a": "\ufffd", "z": "9"}),
+        ("a: \uffff".encode(), Position(1, 4), "the character U+FFFF", {"a": "\ufffd", "z": "9"}),
+    ],
+)
+def test_what_is_forbidden_but_plain_is_told_in_its_place_and_the_rest_is_read(
+    content: bytes, place: Position, found: str, read: dict[str, Any]
+) -> None:
+    document, problems = _collected(content + b"\nz: 9\n")
+
+    assert [(error.problem, error.position, error.found.en) for error in problems] == [("forbidden", place, found)]
+    assert document.values == read
+
+
+def test_everything_wrong_with_a_file_is_told_in_one_pass() -> None:
+    document, problems = _collected(b"a: 1\na: 2\nb: &x !t 3\nc:\n  d: 4\n  d: 5\n")
+
+    assert [(error.problem, error.position, error.path) for error in problems] == [
+        ("duplicate", Position(2, 1), ("a",)),
+        ("forbidden", Position(3, 4), ("b",)),
+        ("forbidden", Position(3, 4), ("b",)),
+        ("duplicate", Position(6, 3), ("c", "d")),
+    ]
+    assert document.values == {"a": "1", "b": "3", "c": {"d": "4"}}
+
+
+def test_what_was_wrong_before_the_end_of_reading_is_kept() -> None:
+    problems: list[YamlError] = []
+    with pytest.raises(YamlError) as caught:
+        read_yaml(b"a: 1\na: 2\nb: [", YamlLimits(), problems)
+
+    assert [error.problem for error in problems] == ["duplicate"]
+    assert caught.value.problem == "syntax"
+
+
+@pytest.mark.parametrize("content", [b"a: 1\na: 2", b"a: &x 1", b"a: \0", b"a: !x 1"])
+def test_a_program_that_does_not_take_what_is_wrong_is_refused_the_whole(content: bytes) -> None:
+    with pytest.raises(YamlError, match=r"^expected .+, found "):
+        read_yaml(content)
+
+
+def test_of_a_file_full_of_faults_the_first_are_told() -> None:
+    _, problems = _collected(b'a: "' + b"\x01" * 5_000 + b'"')
+
+    assert 10 <= len(problems) <= 100
+
+
+def test_the_first_value_of_a_key_is_kept_whole_when_it_is_given_again() -> None:
+    document, problems = _collected(b"a:\n  b: 1\nc: 3\na: [4, {b: 5}]\nd: 6\n")
+
+    assert document.values == {"a": {"b": "1"}, "c": "3", "d": "6"}
+    assert document.positions[("a",)] == Position(1, 1)
+    assert document.positions[("a", "b")] == Position(2, 3)
+    assert problems[0].found.en == "a, as in line 1"
+
+
+def test_the_same_key_in_two_sections_is_no_duplicate() -> None:
+    assert read_yaml(b"a:\n  b: 1\nc:\n  b: 2\n").values == {"a": {"b": "1"}, "c": {"b": "2"}}
+
+
+def test_the_limits_are_those_that_are_given() -> None:
+    limits = YamlLimits(bytes=30, depth=2, events=12)
+
+    assert read_yaml(b"a: [1, 2]\n", limits).values == {"a": ["1", "2"]}
+    assert _error(b"a: [[1]]\n", limits).found.en == "deeper nesting"
+    assert _error(b"{a: 1, b: 2, c: 3, d: 4}", limits).expected.en == "at most 12 values"
+    assert _error(b"#" * 31, limits).found.en == "31 bytes"
+
+
 def test_a_file_of_more_than_a_mebibyte_is_refused_before_it_is_read() -> None:
-    error = _error(b"#" * (MAX_BYTES + 1))
+    error = _error(b"#" * (1024**2 + 1))
 
     assert (error.problem, error.position) == ("forbidden", None)
-    assert read_yaml(b"#" * MAX_BYTES).values == {}
+    assert read_yaml(b"#" * 1024**2).values == {}
 
 
 def test_the_bombs_that_end_other_readers_are_refused() -> None:
@@ -121,18 +206,61 @@ def test_the_bombs_that_end_other_readers_are_refused() -> None:
     merges = b"a0: &a0 {x: 1}\n" + b"".join(
         b"a%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1) for n in range(1, 30)
     )
+    laughs = b"a0: &a0 [ha]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b"*a%d, " % (n - 1) * 9) for n in range(1, 9))
     base_60 = b"a: " + b"1:" * 100_000 + b"1"
+    huge = b"a: " + b"x" * 1_000_000
 
-    assert _error(nested).problem == "forbidden"
-    assert _error(merges).problem == "forbidden"
+    for bomb in (nested, merges, laughs):
+        assert _error(bomb).problem == "forbidden"
     assert read_yaml(base_60).values["a"] == "1:" * 100_000 + "1"
+    assert len(read_yaml(huge).values["a"]) == 1_000_000
 
 
-def test_a_key_given_twice_is_refused_at_its_second_place() -> None:
-    error = _error(b"a:\n  b: 1\n  b: 2\n")
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_another_encoding_is_named_with_what_to_do(encoding: str) -> None:
+    error = _error("userData:\n  zoom: 30\n".encode(encoding))
 
-    assert (error.problem, error.position) == ("duplicate", Position(3, 3))
-    assert read_yaml(b"a:\n  b: 1\nc:\n  b: 2\n").values == {"a": {"b": "1"}, "c": {"b": "2"}}
+    assert error.problem == "syntax"
+    assert error.found.en == f"text in {encoding.upper()[:6]}"
+    assert error.suggestion is not None
+    assert "UTF-8" in error.suggestion.fr
+
+
+def test_an_accent_of_windows_is_named_as_the_letter_that_was_meant() -> None:
+    error = _error("userData:\n  description: blé d'été".encode("cp1252"))
+
+    assert error.position == Position(2, 18)
+    assert error.found.en == "the byte 0xe9 (é in Windows-1252)"
+    assert error.found.fr == "l'octet 0xe9 (é en Windows-1252)"
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "suggestion"),
+    [
+        (b"userData:\n\tzoom: 30\n", "a tab as indentation", "spaces in place of each tab"),
+        (b"userData:\n  zoom: 30\n\tnumberOfSeeds: 3\n", "a tab as indentation", "spaces in place of each tab"),
+        (b"description: taken at 12: again", "a colon where no value can begin", "quotes around the value"),
+        (b"a: 1\n  b: 2\n", "a colon where no value can begin", "indentation"),
+        (b"userData:\n  zoom: 30\n numberOfSeeds: 3\n", "a line that does not fit those above it", "spaces"),
+        (b"a: 1\nzoom\n", "a line without a colon", "a colon and a space"),
+        (b"description: 'it", "the end of the file inside a quoted value", "the same quote"),
+        (b"description: @ 30 h", "a character that no value can start with", "quotes"),
+        (b"a: [1, 2\nb: 3\n", "a list in brackets that does not end", "bracket"),
+        (b'path: "C:\\seeds"', "a backslash before an ordinary character", "single quotes"),
+    ],
+)
+def test_a_slip_that_people_make_is_explained_in_their_words(content: bytes, found: str, suggestion: str) -> None:
+    error = _error(content)
+
+    assert error.found.en == found
+    assert error.found.fr != found
+    assert error.suggestion is not None
+    assert suggestion in error.suggestion.en
+    assert error.suggestion.fr != error.suggestion.en
+
+
+def test_what_the_parser_says_is_kept_where_nobody_explained_it() -> None:
+    assert explain("found a new kind of trouble", "a: 1").found.en == "found a new kind of trouble"
 
 
 @given(st.binary(max_size=300))
@@ -140,23 +268,34 @@ def test_a_key_given_twice_is_refused_at_its_second_place() -> None:
 @example(b"%YAML 9.9\n---\na: 1")
 @example(b"a: !<!%FF> 1")
 @example(b"? \n: \n? ")
+@example(b"a: 1\na: {b: [c, {d: e}]}\n")
 def test_no_bytes_make_the_reader_fail_otherwise_than_it_says(content: bytes) -> None:
     _either_reads_or_says_why(content)
 
 
-@given(st.text(alphabet="ab:-[]{}#&*!|>'\"%@?,\\ \n\t\r0~é\ufeff\u2028", max_size=60))
+@given(st.text(alphabet="ab:-[]{}#&*!|>'\"%@?,\\ \n\t\r0~é\ufeff\u2028\0", max_size=60))
 def test_no_text_of_yaml_signs_makes_the_reader_fail_otherwise_than_it_says(text: str) -> None:
     _either_reads_or_says_why(text.encode())
 
 
+def _places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, one in inner for place in ((*path, key), *_places(one, (*path, key)))]
+
+
 def _either_reads_or_says_why(content: bytes) -> None:
+    problems: list[YamlError] = []
     try:
-        document = read_yaml(content)
+        document = read_yaml(content, YamlLimits(), problems)
     except YamlError as error:
-        assert error.problem in {"syntax", "duplicate", "forbidden"}  # noqa: PT017 (either way is a pass)
-        assert error.position is None or (error.position.line >= 1 and error.position.column >= 1)  # noqa: PT017
+        problems.append(error)
     else:
-        assert {(key,) for key in document.values} <= set(document.positions)
+        assert set(_places(document.values)) <= set(document.positions)
+    for problem in problems:
+        assert problem.problem in {"syntax", "duplicate", "forbidden"}
+        assert problem.position is None or (problem.position.line >= 1 and problem.position.column >= 1)
+        assert problem.found.en
+        assert problem.found.fr
 
 
 _TEXT = st.text(
@@ -174,3 +313,32 @@ def test_what_yaml_writes_is_read_back(values: dict[str, Any]) -> None:
     written = yaml.safe_dump(values, default_style='"', allow_unicode=True).encode()
 
     assert read_yaml(written).values == values
+
+
+_WORDS = st.text("abcdefgé", min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(_WORDS, _WORDS), max_size=8), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_a_mapping_is_read_with_the_place_of_each_key_and_every_key_given_again(
+    lines: list[tuple[str, str]], end: str, mark: bool
+) -> None:
+    text = "s:" + end + "".join(f"  {key}: {value}{end}" for key, value in lines)
+
+    document, problems = _collected(text.encode("utf-8-sig" if mark else "utf-8"))
+
+    first = {key: (value, number) for number, (key, value) in reversed(list(enumerate(lines, start=2)))}
+    again = [number for number, (key, _) in enumerate(lines, start=2) if first[key][1] != number]
+    assert document.values == {"s": {key: value for key, (value, _) in first.items()} or None}
+    assert {path[1]: place for path, place in document.positions.items() if len(path) > 1} == {
+        key: Position(number, 3) for key, (_, number) in first.items()
+    }
+    assert [(error.problem, error.position) for error in problems] == [("duplicate", Position(n, 3)) for n in again]
+
+
+@given(st.recursive(_TEXT, _nested, max_leaves=8))
+def test_a_list_or_text_alone_is_no_file_of_keys(value: Any) -> None:
+    if isinstance(value, dict):
+        return
+    written = yaml.safe_dump(value, default_style='"', allow_unicode=True).encode()
+
+    assert _error(written).problem == "syntax"

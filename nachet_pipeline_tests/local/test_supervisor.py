@@ -20,9 +20,11 @@ from nachet_pipeline.local.supervisor import down, up
 
 _STAND_IN = Path(__file__).with_name("stand_in.py")
 _UP = """
+import signal
 import sys
 from pathlib import Path
 from nachet_pipeline.local.supervisor import up
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would this
 home, tools, *command = sys.argv[1:]
 up(Path(home), project=Path(home), tools=Path(tools), prepare="builtins:repr", command=command, foreground=%s)
 """

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
-from nachet_pipeline.pictures.inspection import THUMBNAIL_SIDE
+from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 
 CELL = THUMBNAIL_SIDE + 6
 

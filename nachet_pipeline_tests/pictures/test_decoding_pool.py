@@ -2,61 +2,98 @@
 
 import contextlib
 import io
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import psutil
 import pytest
 from PIL import Image
 
+from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.pictures.inspection import Fault, Limits, Properties
-from nachet_pipeline_tests.contract.folders import picture, picture_of_many_pixels, progressive_jpeg_of_many_scans
+from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.remarks import Remark
+from nachet_pipeline_tests.contract.folders import picture
+from nachet_pipeline_tests.pictures.files import saved
+
+NO_LIMIT_TO_SCANS = PictureLimits(jpeg_scans=1_000_000)
+
+
+@cache
+def _hanging_jpeg() -> bytes:
+    """A picture of a few megabytes that keeps a decoder busy for minutes, were its scans not counted."""
+    content = saved(Image.new("L", (3_000, 3_000), 90), "JPEG", progressive=True)
+    start = content.rfind(b"\xff\xda")
+    return content[:-2] + content[start:-2] * 10_000 + content[-2:]
+
+
+@cache
+def _picture_of_many_pixels(picture_format: str) -> bytes:
+    """A small file of 81 megapixels, which take 324 MB once they are decoded."""
+    options = {"compression": "packbits"} if picture_format == "TIFF" else {}
+    stream = io.BytesIO()
+    Image.new("RGB", (9_000, 9_000)).save(stream, picture_format, **options)
+    return stream.getvalue()
 
 
 def _decodes(pool: DecodingPool) -> bool:
-    return isinstance(pool.inspect(picture(), "TIFF").result(), Properties)
+    return pool.inspect(picture(), "TIFF").result().properties is not None
 
 
 def test_pictures_are_described_in_the_order_they_are_asked_for(pool: DecodingPool) -> None:
     asked = [
         pool.inspect(picture(1, "png"), "PNG"),
-        pool.inspect(picture(2, "jpeg"), "JPEG", thumbnail=True),
+        pool.inspect(picture(2, "jpeg"), "JPEG", thumbnail=Thumbnail.ALWAYS),
         pool.inspect(b"text", "TIFF"),
     ]
 
     png, jpeg, text = [one.result() for one in asked]
 
-    assert isinstance(png, Properties)
-    assert isinstance(jpeg, Properties)
-    assert (png.picture_format, png.width, png.height, png.thumbnail) == ("PNG", 64, 48, None)
-    assert (jpeg.picture_format, jpeg.thumbnail is not None) == ("JPEG", True)
-    assert text == Fault("picture-format", "TIFF", "text")
+    assert png.properties is not None
+    assert jpeg.properties is not None
+    assert (png.properties.picture_format, png.properties.width, png.thumbnail) == ("PNG", 64, None)
+    assert (jpeg.properties.picture_format, jpeg.thumbnail is not None) == ("JPEG", True)
+    assert text == Inspected(
+        None, (Remark("picture-format", None, Phrase("TIFF", "TIFF"), Phrase("text", "du texte")),)
+    )
 
 
 def test_what_a_decoder_warns_of_is_no_verdict(pool: DecodingPool) -> None:
-    stream = io.BytesIO()
-    Image.new("P", (4, 4)).save(stream, "PNG", transparency=b"\0" * 10)
+    content = saved(Image.new("P", (4, 4)), "PNG", transparency=b"\0" * 10)
 
-    assert isinstance(pool.inspect(stream.getvalue(), "PNG", thumbnail=True).result(), Properties)
+    assert pool.inspect(content, "PNG", thumbnail=Thumbnail.ALWAYS).result().properties is not None
+
+
+def test_a_picture_of_many_scans_is_refused_without_decoding_it() -> None:
+    with DecodingPool(DecodingSettings(workers=1, seconds=60)) as pool:
+        found = pool.inspect(_hanging_jpeg(), "JPEG").result()
+
+    assert [remark.code for remark in found.remarks] == ["picture-too-complex"]
 
 
 def test_a_picture_that_hangs_its_decoder_is_refused_and_the_next_one_decoded() -> None:
-    with DecodingPool(DecodingSettings(workers=1, seconds=2)) as pool:
-        found = pool.inspect(progressive_jpeg_of_many_scans(), "JPEG").result()
+    with DecodingPool(DecodingSettings(workers=1, seconds=2, limits=NO_LIMIT_TO_SCANS)) as pool:
+        found = pool.inspect(_hanging_jpeg(), "JPEG").result()
 
-        assert found == Fault("picture-too-slow", "at most 2 s", "more")
+        limit = Phrase("at most 2 s", "au plus 2 s")
+        assert found == Inspected(None, (Remark("picture-too-slow", None, limit, Phrase("more", "davantage")),))
         assert _decodes(pool)
 
 
 @pytest.mark.parametrize("picture_format", ["PNG", "TIFF"])
 def test_a_picture_that_exhausts_its_decoders_memory_is_refused_and_the_next_one_decoded(picture_format: str) -> None:
-    content = picture_of_many_pixels(picture_format)
+    content = _picture_of_many_pixels(picture_format)
 
     with DecodingPool(DecodingSettings(workers=1, seconds=60, memory_bytes=300 * 1024**2)) as pool:
         found = pool.inspect(content, picture_format).result()
 
-        assert found == Fault("picture-crashes-decoder", "a picture that fits in memory", "no memory left")
+        expected = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
+        memory = Phrase("no memory left", "plus de mémoire disponible")
+        assert found == Inspected(None, (Remark("picture-crashes-decoder", None, expected, memory),))
         assert _decodes(pool)
 
 
@@ -74,7 +111,7 @@ def _at_work(before: set[psutil.Process]) -> psutil.Process:
     """Wait for a new decoder, and for it to be busy with more than its start."""
     for _ in range(3_000):
         for process in _workers() - before:
-            if process.cpu_times().user > 1:
+            if process.cpu_times().user > 1.5:
                 return process
         time.sleep(0.02)
     raise AssertionError("no worker decodes")
@@ -82,31 +119,31 @@ def _at_work(before: set[psutil.Process]) -> psutil.Process:
 
 def test_a_picture_that_ends_its_decoder_is_refused_and_the_next_one_decoded() -> None:
     before = _workers()
-    with DecodingPool(DecodingSettings(workers=1, seconds=600)) as pool:
-        inspection = pool.inspect(progressive_jpeg_of_many_scans(), "JPEG")
+    with DecodingPool(DecodingSettings(workers=1, seconds=600, limits=NO_LIMIT_TO_SCANS)) as pool:
+        inspection = pool.inspect(_hanging_jpeg(), "JPEG")
         _at_work(before).kill()
 
         found = inspection.result()
 
-        assert isinstance(found, Fault)
-        assert (found.code, found.expected) == ("picture-crashes-decoder", "a picture that decodes")
+        assert found.properties is None
+        assert [remark.code for remark in found.remarks] == ["picture-crashes-decoder"]
+        assert found.remarks[0].expected == Phrase("a picture that decodes", "une image décodable")
         assert _decodes(pool)
 
 
 def test_a_pool_applies_the_limits_it_was_given() -> None:
-    with DecodingPool(DecodingSettings(workers=1, seconds=60, limits=Limits(side=50))) as pool:
+    with DecodingPool(DecodingSettings(workers=1, seconds=60, limits=PictureLimits(side=50))) as pool:
         found = pool.inspect(picture(), "TIFF").result()
 
-    assert isinstance(found, Fault)
-    assert found.code == "picture-too-large"
+    assert [remark.code for remark in found.remarks] == ["picture-too-large"]
 
 
 def test_a_pool_leaves_no_process_behind_even_when_a_picture_hangs() -> None:
     before = _workers()
 
-    with DecodingPool(DecodingSettings(workers=1, seconds=600)) as pool:
+    with DecodingPool(DecodingSettings(workers=1, seconds=600, limits=NO_LIMIT_TO_SCANS)) as pool:
         assert _decodes(pool)
-        pool.inspect(progressive_jpeg_of_many_scans(), "JPEG")
+        pool.inspect(_hanging_jpeg(), "JPEG")
 
     assert _workers() == before
 
@@ -125,3 +162,24 @@ def test_pictures_that_arrive_at_once_share_one_pool() -> None:
         started = {child.pid for child in psutil.Process().children(recursive=True)} - before
     # Python's own resource tracker may be among them; a second pool would bring two more.
     assert 2 <= len(started) <= 3
+
+
+def test_a_worker_keeps_what_a_decoder_mutters_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = saved(Image.effect_noise((64, 64), 60), "TIFF", compression="tiff_lzw")
+    damaged = whole[:2_000] + bytes(200) + whole[2_200:]
+
+    with DecodingPool(DecodingSettings(workers=1, seconds=60)) as pool:
+        assert pool.inspect(damaged, "TIFF").result().properties is None
+
+    assert capfd.readouterr().err == ""
+
+
+def test_decoders_are_imported_by_workers_and_not_by_the_process_that_asks_them() -> None:
+    code = (
+        "import sys, nachet_pipeline.pictures.decoding_pool as _;"
+        "print([name for name in ('numpy', 'tifffile', 'imagecodecs', 'simplejpeg') if name in sys.modules])"
+    )
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.sessions import Context
+from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.sessions import Context, Session
+from nachet_pipeline.phrases import Phrase
 
 _FIELD = "imageData.numberOfImages"
 
@@ -12,17 +14,28 @@ def declared_counts(context: Context) -> Iterator[Finding]:
     """Missing and surplus pictures, against `numberOfImages`."""
     for session in context.sessions:
         declared = session.values.get(_FIELD)
-        if declared is None or declared.value == session.pictures:
-            continue
-        fewer = session.pictures < declared.value
-        inherited = session.index is not None and declared.source != session.index.path
-        yield Finding(
-            code="missing-picture" if fewer else "surplus-picture",
-            path=declared.source,
-            field=_FIELD,
-            line=declared.line,
-            column=declared.column,
-            expected=f"{declared.value} pictures in {session.path or 'the session'}",
-            found=f"{session.pictures} pictures",
-            suggestion=f"an {_FIELD} of its own in {session.index.path}" if inherited and session.index else None,
-        )
+        if declared is not None and declared.value != session.pictures:
+            yield _differs(session, declared)
+
+
+def _differs(session: Session, declared: Value) -> Finding:
+    inherited = session.inherits(declared)
+    where = Phrase(session.path, session.path) if session.path else Phrase("the session", "la session")
+    own = Phrase(f"an {_FIELD} of its own in {session.index_path}", f"un {_FIELD} propre dans {session.index_path}")
+    return Finding(
+        code="missing-picture" if session.pictures < declared.value else "surplus-picture",
+        path=declared.source,
+        sessions=(session.path,) if inherited else (),
+        field=_FIELD,
+        line=declared.line,
+        column=declared.column,
+        expected=Phrase(
+            f"{_pictures(declared.value).en} in {where.en}", f"{_pictures(declared.value).fr} dans {where.fr}"
+        ),
+        found=_pictures(session.pictures),
+        suggestion=own if inherited else None,
+    )
+
+
+def _pictures(number: int) -> Phrase:
+    return Phrase(f"{number} picture{'' if number == 1 else 's'}", f"{number} image{'s' if number > 1 else ''}")

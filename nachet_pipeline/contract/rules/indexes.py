@@ -6,13 +6,19 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile, Value
 from nachet_pipeline.contract.sessions import Context, seed_names
 from nachet_pipeline.contract.structure import Shape
+from nachet_pipeline.phrases import Phrase
 
 _EMAIL = "clientData.clientEmail"
+_UPLOADER = Phrase("the uploader's e-mail address", "l'adresse courriel de la personne qui téléverse")
 _NEEDED = {
-    "imageData.numberOfImages": "the number of pictures in the session",
-    "userData.numberOfSeeds": "the number of seeds in each picture",
-    "userData.zoom": "the zoom the pictures were taken at",
+    "imageData.numberOfImages": Phrase("the number of pictures in the session", "le nombre d'images de la session"),
+    "userData.numberOfSeeds": Phrase("the number of seeds in each picture", "le nombre de semences par image"),
+    "userData.zoom": Phrase("the zoom the pictures were taken at", "le zoom auquel les images ont été prises"),
 }
+_SEED = Phrase(
+    "the seed, by seedGenus and seedSpecies, seedName or seedID",
+    "la semence, par seedGenus et seedSpecies, seedName ou seedID",
+)
 
 
 def index_present(context: Context) -> Iterator[Finding]:
@@ -21,13 +27,14 @@ def index_present(context: Context) -> Iterator[Finding]:
         return
     if context.shape is Shape.PROJECT:
         if context.project is None:
-            yield Finding(code="missing-index", path=INDEX_NAME, expected="the project's index.yaml")
+            expected = Phrase("the project's index.yaml", "l'index.yaml du projet")
+            yield Finding(code="missing-index", path=INDEX_NAME, expected=expected)
         elif _EMAIL not in context.project.values and not context.project.is_wrong(_EMAIL):
-            yield _missing(context.project.path, _EMAIL, "the uploader's e-mail address")
+            yield _missing(context.project.path, _EMAIL, _UPLOADER)
     for session in context.sessions:
         if session.index is None:
-            path = f"{session.path}/{INDEX_NAME}".lstrip("/")
-            yield Finding(code="missing-index", path=path, expected="the session's index.yaml")
+            expected = Phrase("the session's index.yaml", "l'index.yaml de la session")
+            yield Finding(code="missing-index", path=session.index_path, expected=expected)
             continue
         yield from _missing_values(session.values, session.index, context.project)
 
@@ -47,12 +54,11 @@ def _missing_values(values: dict[str, Value], index: MetadataFile, project: Meta
 def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
     """What is missing if these values, as a file gives or completes them, do not name a seed."""
     if not seed_names(values):
-        given = [name.removeprefix("seedData.") for name in values if name.startswith("seedData.")]
-        meaning = "the seed, by seedGenus and seedSpecies, seedName or seedID"
-        yield _missing(path, "seedData", meaning, f"only {', '.join(given)}" if given else None)
+        given = ", ".join(name.removeprefix("seedData.") for name in values if name.startswith("seedData."))
+        yield _missing(path, "seedData", _SEED, Phrase(f"only {given}", f"seulement {given}") if given else None)
 
 
-def _missing(path: str, name: str, meaning: str, found: str | None = None) -> Finding:
+def _missing(path: str, name: str, meaning: Phrase, found: Phrase | None = None) -> Finding:
     return Finding(code="missing-key", path=path, field=name, expected=meaning, found=found)
 
 

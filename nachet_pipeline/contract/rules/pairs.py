@@ -7,6 +7,7 @@ from itertools import islice
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.sessions import Context
+from nachet_pipeline.phrases import Phrase, verbatim
 
 _NAMES_COMPARED = 1_000
 
@@ -14,25 +15,34 @@ _NAMES_COMPARED = 1_000
 def picture_pairs(context: Context) -> Iterator[Finding]:
     """YAML files without a picture, several for one picture, and pictures that would share a YAML file."""
     inventory = context.inventory
-    orphans = inventory.stems(FileKind.PICTURE_METADATA, without=FileKind.PICTURE)
-    for stem, paths in orphans:
-        session = paths[0].rpartition("/")[0]
-        pictures = islice(inventory.files(FileKind.PICTURE, session), _NAMES_COMPARED)
-        names = [entry.stem.rpartition("/")[2] for entry in pictures]
-        near = get_close_matches(stem.rpartition("/")[2], names, n=1, cutoff=0.8)
+    one = Phrase("one YAML file for a picture", "un seul fichier YAML par image")
+    own = Phrase("a name of its own before the suffix", "un nom propre avant le suffixe")
+    yield from _without_picture(context)
+    for _, paths in inventory.stems(FileKind.PICTURE_METADATA):
+        for path in paths[1:]:
+            yield Finding(code="unexpected-file", path=path, expected=one, found=_too(paths[0]))
+    for _, paths in inventory.stems(FileKind.PICTURE):
+        for path in paths[1:]:
+            yield Finding(code="ambiguous-picture", path=path, expected=own, found=_too(paths[0]))
+
+
+def _without_picture(context: Context) -> Iterator[Finding]:
+    session, names = None, list[str]()
+    for stem, paths in context.inventory.stems(FileKind.PICTURE_METADATA, without=FileKind.PICTURE):
+        folder, _, name = stem.rpartition("/")
+        if folder != session:
+            session = folder
+            pictures = islice(context.inventory.files(FileKind.PICTURE, session), _NAMES_COMPARED)
+            names = [entry.stem.rpartition("/")[2] for entry in pictures]
+        near = get_close_matches(name, names, n=1, cutoff=0.8)
         for path in paths:
-            suggestion = f"{near[0]}.yaml" if near else None
             yield Finding(
                 code="metadata-without-picture",
                 path=path,
-                expected=f"a picture named {stem.rpartition('/')[2]}",
-                suggestion=suggestion,
+                expected=Phrase(f"a picture named {name}", f"une image nommée {name}"),
+                suggestion=verbatim(f"{near[0]}.yaml") if near else None,
             )
-    for _, paths in inventory.stems(FileKind.PICTURE_METADATA):
-        for path in paths[1:]:
-            yield Finding(
-                code="unexpected-file", path=path, expected="one YAML file for a picture", found=f"{paths[0]} too"
-            )
-    for _, paths in inventory.stems(FileKind.PICTURE):
-        for path in paths[1:]:
-            yield Finding(code="ambiguous-picture", path=path, found=f"{paths[0]} too")
+
+
+def _too(path: str) -> Phrase:
+    return Phrase(f"{path} too", f"{path} aussi")

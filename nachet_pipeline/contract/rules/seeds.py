@@ -1,22 +1,26 @@
 """Every session shows a registered seed."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value
-from nachet_pipeline.contract.sessions import Context, recognise_seeds
-from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.contract.sessions import Context, SeedName, recognise_seeds
+from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+
+_FAMILY = "seedData.seedFamily"
 
 
 def registered_seed(context: Context) -> Iterator[Finding]:
     """Seeds that are not registered, or named in ways that contradict each other."""
-    # Sessions that inherit the same wrong name are told once, at the place where it is written.
-    seen: set[Finding] = set()
-    for finding in chain.from_iterable(seed_findings(session.values, context.registry) for session in context.sessions):
-        if finding not in seen:
-            seen.add(finding)
-            yield finding
+    # What several sessions inherit is told once, at the place where it is written, with the sessions it concerns.
+    heirs: dict[Finding, list[str]] = {}
+    for session in context.sessions:
+        for finding in seed_findings(session.values, context.registry):
+            inherited = session.index is None or finding.path != session.index.path
+            heirs.setdefault(finding, []).extend([session.path] if inherited else [])
+    for finding, sessions in heirs.items():
+        yield finding.model_copy(update={"sessions": tuple(sessions)})
 
 
 def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[Finding]:
@@ -24,25 +28,49 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
     recognised = recognise_seeds(values, registry)
     for name, seed in recognised:
         if seed is None:
-            yield Finding(
-                code="unregistered-seed",
-                path=name.value.source,
-                field=name.field,
-                line=name.value.line,
-                column=name.value.column,
-                expected="a registered seed",
-                found=name.text[:100],
-                suggestion=registry.nearest(name.text),
+            nearest = registry.nearest(name.text)
+            yield _about(
+                name.value,
+                "unregistered-seed",
+                name.field,
+                Phrase("a registered seed", "une semence enregistrée"),
+                verbatim(name.text[:100]),
+                verbatim(nearest) if nearest else None,
             )
-    seeds = {seed.scientific_name: name for name, seed in recognised if seed}
+    seeds = {seed.scientific_name: (name, seed) for name, seed in recognised if seed}
     if len(seeds) > 1:
-        name = list(seeds.values())[-1]
-        yield Finding(
-            code="contradictory-seed",
-            path=name.value.source,
-            field=name.field,
-            line=name.value.line,
-            column=name.value.column,
-            expected="one species",
-            found=" and ".join(sorted(seeds)),
-        )
+        yield _contradiction(seeds)
+    for _, seed in seeds.values() if len(seeds) == 1 else ():
+        family = values.get(_FAMILY)
+        if family and str(family.value).casefold() != seed.family.casefold():
+            expected = Phrase(
+                f"{seed.family}, for {seed.scientific_name}", f"{seed.family}, pour {seed.scientific_name}"
+            )
+            yield _about(family, "other-family", _FAMILY, expected, verbatim(str(family.value)), verbatim(seed.family))
+
+
+def _contradiction(seeds: dict[str, tuple[SeedName, Seed]]) -> Finding:
+    name, _ = list(seeds.values())[-1]
+    species = sorted(seeds)
+    return _about(
+        name.value,
+        "contradictory-seed",
+        name.field,
+        Phrase("one species", "une seule espèce"),
+        Phrase(" and ".join(species), " et ".join(species)),
+    )
+
+
+def _about(
+    value: Value, code: str, field: str, expected: Phrase, found: Phrase, suggestion: Phrase | None = None
+) -> Finding:
+    return Finding(
+        code=code,
+        path=value.source,
+        field=field,
+        line=value.line,
+        column=value.column,
+        expected=expected,
+        found=found,
+        suggestion=suggestion,
+    )

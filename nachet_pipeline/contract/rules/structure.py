@@ -1,51 +1,126 @@
 """The folder has one of the two shapes and holds nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from posixpath import splitext
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.metadata import INDEX_NAME
+from nachet_pipeline.contract.names import fold
+from nachet_pipeline.contract.rules.layout import Layout
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER
+from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
+from nachet_pipeline.phrases import Phrase
 
 _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
+_LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
+_OTHER_PICTURES = {
+    *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".raw", ".dng", ".cr2", ".cr3"),
+    *(".nef", ".arw", ".orf", ".rw2", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".pdf", ".zip"),
+}
+_NOTHING = Phrase("none", "aucune")
+_SESSION_FOLDER = f"{PICTURES_FOLDER}/<session>/"
+_SUFFIXES = ", ".join(PICTURE_FORMATS)
+_PLACES = Phrase(
+    f"{INDEX_NAME}, pictures ({_SUFFIXES}) and their YAML files, directly in a session's folder",
+    f"{INDEX_NAME}, images ({_SUFFIXES}) et leurs fichiers YAML, directement dans le dossier d'une session",
+)
 
 
 def folder_structure(context: Context) -> Iterator[Finding]:
     """Empty folders and sessions, unknown shapes, files without a place, empty and ignored files."""
     inventory = context.inventory
-    unexpected = FileKind.UNEXPECTED
+    for kind, code in _LEFT_OUT.items():
+        for entry in inventory.files(kind):
+            yield Finding(code=code, path=entry.file.path)
     if context.shape is None:
-        tops = sorted({entry.file.path.partition("/")[0] for entry in inventory.files(unexpected)})[:5]
-        if not tops:
-            yield Finding(code="empty-upload", expected=f"{INDEX_NAME} and pictures", found="no file")
-            return
-        inside = tops[0] if len(tops) == 1 else None
-        yield Finding(
-            code="wrong-structure",
-            expected=f"{INDEX_NAME} with {PICTURES_FOLDER}/<session>/, or {INDEX_NAME} beside pictures",
-            found=", ".join(tops),
-            suggestion=f"the content of {inside}/, without the folder around it" if inside else None,
-        )
+        yield _shapeless(context)
         return
-    suffixes = ", ".join(PICTURE_FORMATS)
-    for entry in inventory.files(unexpected):
-        where = f"{INDEX_NAME}, pictures ({suffixes}) and their YAML files, directly in a session's folder"
-        yield Finding(code="unexpected-file", path=entry.file.path, expected=where)
+    sessions = {session.path for session in context.sessions}
+    for entry in inventory.files(FileKind.UNEXPECTED):
+        yield _unexpected(entry.file.path, context.shape, sessions)
     for kind in _READ:
         for entry in inventory.files(kind):
             if entry.file.size == 0:
-                yield Finding(code="empty-file", path=entry.file.path, expected="a file with content", found="0 bytes")
-    for entry in inventory.files(FileKind.IGNORED):
-        yield Finding(code="ignored-file", path=entry.file.path)
+                content = Phrase("a file with content", "un fichier avec un contenu")
+                yield Finding(
+                    code="empty-file", path=entry.file.path, expected=content, found=Phrase("0 bytes", "0 octet")
+                )
     if not context.sessions:
-        yield Finding(code="empty-session", path=PICTURES_FOLDER, expected="at least one session", found="none")
+        expected = Phrase("at least one session", "au moins une session")
+        yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
     for session in context.sessions:
         if not session.pictures:
-            yield Finding(code="empty-session", path=session.path, expected="at least one picture", found="none")
+            expected = Phrase("at least one picture", "au moins une image")
+            yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
+
+
+def _shapeless(context: Context) -> Finding:
+    layout = Layout.of(context.inventory.paths())
+    if not layout.tops:
+        expected = Phrase(f"{INDEX_NAME} and pictures", f"{INDEX_NAME} et des images")
+        return Finding(code="empty-upload", expected=expected, found=Phrase("no file", "aucun fichier"))
+    expected = Phrase(
+        f"{INDEX_NAME} with {_SESSION_FOLDER}, or {INDEX_NAME} beside pictures",
+        f"{INDEX_NAME} avec {_SESSION_FOLDER}, ou {INDEX_NAME} à côté d'images",
+    )
+    return Finding(code="wrong-structure", expected=expected, found=layout.found, suggestion=layout.suggestion())
+
+
+def _unexpected(path: str, shape: Shape, sessions: Set[str]) -> Finding:
+    folder = path.rpartition("/")[0]
+    if is_index(path) and (not folder or folder in sessions):
+        one = Phrase(f"one {INDEX_NAME} in a folder", f"un seul {INDEX_NAME} par dossier")
+        return Finding(code="unexpected-file", path=path, expected=one)
+    return Finding(code="unexpected-file", path=path, expected=_PLACES, suggestion=_place(path, shape, sessions))
+
+
+def _place(path: str, shape: Shape, sessions: Set[str]) -> Phrase | None:
+    """Where a file probably belongs, told alike for all files of a folder; None if that cannot be guessed."""
+    here, _, name = path.rpartition("/")
+    suffix = splitext(name)[1].lower()
+    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor's doing, whose suffix Windows does not show
+        return Phrase(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
+    if suffix in _OTHER_PICTURES:
+        return Phrase("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
+    if suffix not in PICTURE_FORMATS and suffix not in {".yaml", ".yml"}:
+        return None
+    parts = here.split("/") if here else []
+    if shape is Shape.SESSION:
+        target = INDEX_NAME
+        return Phrase(
+            f"move the content of {here}/ up beside {target}", f"déplacez le contenu de {here}/ à côté de l'{target}"
+        )
+    if here.casefold() in {"", PICTURES_FOLDER}:
+        return Phrase(
+            f"move it into the folder of a session: {_SESSION_FOLDER}",
+            f"déplacez-le dans le dossier d'une session : {_SESSION_FOLDER}",
+        )
+    session = "/".join(parts[:2])
+    if session in sessions:
+        return Phrase(f"move the content of {here}/ to {session}/", f"déplacez le contenu de {here}/ vers {session}/")
+    return Phrase(f"move {here}/ into {PICTURES_FOLDER}/", f"déplacez {here}/ dans {PICTURES_FOLDER}/")
 
 
 def safe_names(context: Context) -> Iterator[Finding]:
     """Names that a file system which ignores case or accents' encoding takes for one."""
+    sessions = {session.path for session in context.sessions}
+    own = Phrase("names of their own", "des noms distincts")
+    told: set[tuple[str, ...]] = set()
     for first, other in context.inventory.collisions():
-        yield Finding(code="name-collision", path=other, expected="names of their own", found=f"{first} too")
+        # In two folders whose names collide, both sessions are concerned.
+        folders = tuple(sorted({first.rpartition("/")[0], other.rpartition("/")[0]}))
+        both = folders if len(folders) > 1 and sessions.issuperset(folders) else ()
+        told.add(both)
+        yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=_too(first))
+    folded: dict[str, str] = {}
+    for session in sorted(sessions):
+        first = folded.setdefault(fold(session), session)
+        if first != session and tuple(sorted((first, session))) not in told:
+            yield Finding(
+                code="name-collision", path=session, sessions=(first, session), expected=own, found=_too(first)
+            )
+
+
+def _too(path: str) -> Phrase:
+    return Phrase(f"{path} too", f"{path} aussi")

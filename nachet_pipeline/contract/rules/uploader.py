@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.sessions import Context
+from nachet_pipeline.phrases import verbatim
 
 _FIELD = "clientData.clientEmail"
 
@@ -22,6 +23,6 @@ def registered_uploader(context: Context) -> Iterator[Finding]:
                 field=_FIELD,
                 line=named.line,
                 column=named.column,
-                expected=context.owner.email,
-                found=str(named.value),
+                expected=verbatim(context.owner.email),
+                found=verbatim(str(named.value)),
             )

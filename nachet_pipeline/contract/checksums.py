@@ -1,0 +1,200 @@
+"""What a sender's SHA256SUMS says of an upload's files, and whether it is so.
+
+The formats are those of `sha256sum` and of BSD's `sha256`, as these programs and their relatives on Windows write them.
+"""
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator
+from difflib import get_close_matches
+from io import BytesIO
+from posixpath import normpath
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.folder import Folder
+from nachet_pipeline.contract.inventory import Checksum, FileKind, Inventory
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.structure import is_ignored
+from nachet_pipeline.phrases import Phrase, verbatim
+
+_GNU = re.compile(r"(?P<escaped>\\?)(?P<sha256>[0-9a-fA-F]{64})(?: [ *]|[ \t]+\*?)(?P<name>.+)", re.DOTALL)
+_BSD = re.compile(r"(?P<escaped>\\?)SHA256 ?\((?P<name>.+)\) ?= ?(?P<sha256>[0-9a-fA-F]{64})[ \t]*", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "\\": "\\"}
+_OTHER_HASH = re.compile(r"\\?([0-9a-fA-F]{32,128})[ \t]|(MD5|SHA1|SHA224|SHA384|SHA512|BLAKE2b) ?\(")
+_HASHES = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+_BAD_LINES = 100
+_LONGEST_NAME = 4_096
+_SHOWN = 80
+_SUGGESTIONS = 20
+_NAMES_COMPARED = 1_000
+_A_LINE = Phrase("64 hexadecimal digits, two spaces and a name", "64 chiffres hexadécimaux, deux espaces et un nom")
+_A_NAME = Phrase("a name relative to the folder of the file", "un nom relatif au dossier du fichier")
+
+
+class _BadLineError(ValueError):
+    def __init__(self, expected: Phrase, found: Phrase, column: int = 1) -> None:
+        super().__init__(expected.en)
+        self.expected, self.found, self.column = expected, found, column
+
+
+def read_checksums(content: bytes, path: str) -> Iterator[Checksum | Finding]:
+    """Read a file of checksums line by line.
+
+    Args:
+        content: the file's bytes.
+        path: the file, relative to the upload; the names in it are relative to its folder.
+
+    Yields:
+        What each line says, or what is wrong with it; after a hundred wrong lines the rest is not read. Lines about
+        the file itself, and about files that play no part in an upload, say nothing.
+    """
+    if content.startswith(_WIDE):
+        found = Phrase("text in UTF-16", "du texte en UTF-16")
+        yield Finding(code="checksum-syntax", path=path, line=1, expected=Phrase("UTF-8", "UTF-8"), found=found)
+        return
+    bad = 0
+    for line, raw in enumerate(_lines(content), start=1):
+        text = raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
+        if not text.strip() or text.startswith(b"#"):
+            continue
+        try:
+            name, sha256 = _parse(text, path)
+        except _BadLineError as error:
+            yield Finding(
+                code="checksum-syntax",
+                path=path,
+                line=line,
+                column=error.column,
+                expected=error.expected,
+                found=error.found,
+            )
+            bad += 1
+            if bad == _BAD_LINES:
+                return
+            continue
+        if name.casefold() != path.casefold() and not is_ignored(name):
+            yield Checksum(name, sha256, path, line)
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    if b"\n" not in content and b"\r" in content:
+        yield from content.split(b"\r")
+        return
+    for line in BytesIO(content):
+        yield line.rstrip(b"\r\n")
+
+
+def _parse(line: bytes, source: str) -> tuple[str, str]:
+    """The file that a line speaks of, relative to the upload, and its checksum in lower case."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        found = f"0x{line[error.start]:02x}"
+        column = len(line[: error.start].decode()) + 1
+        raise _BadLineError(Phrase("UTF-8", "UTF-8"), Phrase(f"the byte {found}", f"l'octet {found}"), column) from None
+    match = _GNU.fullmatch(text) or _BSD.fullmatch(text)
+    if match is None:
+        raise _BadLineError(_A_LINE, _what_it_is(text))
+    name = match["name"]
+    if len(name) > _LONGEST_NAME:
+        raise _BadLineError(
+            _A_LINE, Phrase("a longer name than any file's", "un nom plus long que tout nom de fichier")
+        )
+    if match["escaped"]:
+        name = _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[0]), name)
+    else:
+        name = name.replace("\\", "/")
+    folder = source.rpartition("/")[0]
+    whole = unicodedata.normalize("NFC", normpath(f"{folder}/{name}" if folder else name))
+    if name.startswith("/") or re.match(r"[A-Za-z]:/", name) or whole == ".." or whole.startswith("../"):
+        raise _BadLineError(_A_NAME, verbatim(name[:_SHOWN]), text.find(match["name"]) + 1)
+    return whole, match["sha256"].lower()
+
+
+def _what_it_is(text: str) -> Phrase:
+    other = _OTHER_HASH.match(text)
+    kind = other and (other[2] or _HASHES.get(len(other[1])))
+    if kind:
+        return Phrase(f"a checksum by {kind}", f"une somme de contrôle {kind}")
+    return verbatim(text[:_SHOWN])
+
+
+def note_checksums(folder: Folder, inventory: Inventory, limits: ContractLimits) -> None:
+    """Note the checksums that the sender gave, and what is wrong with the files that give them.
+
+    Raises:
+        FileChangedError: one of these files changed since the inventory was taken.
+    """
+    for entry in list(inventory.files(FileKind.CHECKSUMS)):
+        file = entry.file
+        if file.size > limits.checksums_bytes:
+            most = limits.checksums_bytes
+            expected = Phrase(f"at most {most} bytes", f"au plus {most} octets")
+            found = Phrase(f"{file.size} bytes", f"{file.size} octets")
+            inventory.add_finding(Finding(code="checksum-syntax", path=file.path, expected=expected, found=found))
+            continue
+        for given in read_checksums(folder.read(file), file.path):
+            if isinstance(given, Finding):
+                inventory.add_finding(given)
+            elif (first := inventory.add_checksum(given)) and first.sha256 != given.sha256:
+                inventory.add_finding(_contradiction(first, given))
+
+
+def _contradiction(first: Checksum, second: Checksum) -> Finding:
+    return Finding(
+        code="checksum-syntax",
+        path=second.source,
+        line=second.line,
+        column=1,
+        expected=Phrase(f"one checksum for {second.path}", f"une seule somme de contrôle pour {second.path}"),
+        found=Phrase(f"another one than in {first.place}", f"une autre que dans {first.place}"),
+    )
+
+
+def checksums(inventory: Inventory) -> Iterator[Finding]:
+    """Files that are not what their checksums say, checksums without a file, and files without a checksum.
+
+    It needs the checksum of every file that was read (`Inventory.note_sha256`).
+    """
+    for path, sha256, given in inventory.checksum_mismatches():
+        yield Finding(
+            code="checksum-mismatch",
+            path=path,
+            expected=verbatim(f"{given.sha256} ({given.place})"),
+            found=verbatim(sha256),
+        )
+    yield from _without_file(inventory)
+    for path in inventory.files_without_checksum():
+        yield Finding(code="file-without-checksum", path=path)
+
+
+def _without_file(inventory: Inventory) -> Iterator[Finding]:
+    sessions = set(inventory.sessions())
+    for number, given in enumerate(inventory.checksums_without_file()):
+        folder = given.path.rpartition("/")[0]
+        # A file of the whole upload may speak of one session only.
+        elsewhere = folder in sessions and folder != given.source.rpartition("/")[0]
+        yield Finding(
+            code="checksum-without-file",
+            path=given.source,
+            sessions=(folder,) if elsewhere else (),
+            line=given.line,
+            column=1,
+            found=verbatim(given.path[:200]),
+            suggestion=_meant(given, inventory) if number < _SUGGESTIONS else None,
+        )
+
+
+def _meant(given: Checksum, inventory: Inventory) -> Phrase | None:
+    """The file that a checksum probably means: the one it fits, else the one in the same folder most like its name."""
+    fitting = inventory.path_with_sha256(given.sha256)
+    if fitting:
+        return verbatim(fitting)
+    folder, _, name = given.path.rpartition("/")
+    names = [path.rpartition("/")[2] for path in inventory.paths_in(folder, _NAMES_COMPARED)]
+    near = get_close_matches(name[:200], names, n=1, cutoff=0.8)
+    return verbatim(f"{folder}/{near[0]}".lstrip("/")) if near else None

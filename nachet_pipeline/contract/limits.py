@@ -1,0 +1,23 @@
+"""The limits of the folder contract, beside those of pictures."""
+
+from dataclasses import dataclass, field
+
+from nachet_pipeline.contract.names import MAX_NAME_BYTES
+from nachet_pipeline.contract.yaml_reader import YamlLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ContractLimits:
+    """How much a validation reads and holds.
+
+    Attributes:
+        yaml: the largest and deepest YAML file.
+        name_bytes: longest name of a file or folder, in bytes of UTF-8.
+        checksums_bytes: largest SHA256SUMS file.
+        memory_bytes: bytes of pictures held at a time; one that is larger waits until it is alone.
+    """
+
+    yaml: YamlLimits = field(default_factory=YamlLimits)
+    name_bytes: int = MAX_NAME_BYTES
+    checksums_bytes: int = 64 * 1024**2
+    memory_bytes: int = 1024**3

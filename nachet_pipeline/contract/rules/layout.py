@@ -1,0 +1,157 @@
+"""What to move where in a folder that has neither of the contract's shapes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from posixpath import commonpath
+
+from nachet_pipeline.contract.metadata import INDEX_NAME
+from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format, shape_of
+from nachet_pipeline.phrases import Phrase, verbatim
+
+_FOLDERS_LOOKED_AT = 10_000
+_NAMES_SHOWN = 5
+
+
+@dataclass(slots=True)
+class _Content:
+    """What lies directly in a folder."""
+
+    pictures: int = 0
+    index: bool = False
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where the files of an upload lie.
+
+    Attributes:
+        tops: names of what lies in the upload itself.
+        folders: from the path of each folder with files, as far as there are not too many, to what lies in it.
+    """
+
+    tops: set[str] = field(default_factory=set)
+    folders: dict[str, _Content] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, paths: Iterable[str]) -> "Layout":
+        """The layout of an upload with these paths."""
+        layout = cls()
+        for path in paths:
+            folder = path.rpartition("/")[0]
+            if is_ignored(path) or (len(layout.folders) >= _FOLDERS_LOOKED_AT and folder not in layout.folders):
+                continue
+            if len(layout.tops) < _FOLDERS_LOOKED_AT:
+                layout.tops.add(path.partition("/")[0])
+            content = layout.folders.setdefault(folder, _Content())
+            content.pictures += picture_format(path) is not None
+            content.index = content.index or is_index(path)
+        return layout
+
+    @property
+    def found(self) -> Phrase:
+        """The first names that lie in the upload itself."""
+        return verbatim(_names(sorted(self.tops)))
+
+    def suggestion(self) -> Phrase | None:
+        """What to move where, if the layout is one that people often use."""
+        around = self._around()
+        inside = {_below(path, around): content for path, content in self.folders.items()}
+        move = None if shape_of(_examples(inside)) else _move(inside)
+        if not around:
+            return move
+        if shape_of(_examples(inside)) is None and move is None:
+            return None
+        peel = Phrase(
+            f"upload the content of {around}/ without the folder around it",
+            f"téléversez le contenu de {around}/ sans le dossier autour",
+        )
+        return Phrase(f"{peel.en}; in it, {move.en}", f"{peel.fr} ; dans ce contenu, {move.fr}") if move else peel
+
+    def _around(self) -> str:
+        """The folder that holds everything and is no part of a shape; empty if there is none."""
+        # A file that belongs to nothing does not matter: people leave notes beside the folder they mean.
+        held = [path for path, content in self.folders.items() if content.pictures or content.index]
+        common = commonpath(held) if held else ""
+        prefix: list[str] = []
+        for part in common.split("/") if common else []:
+            around = "/".join(prefix)
+            if shape_of(_examples({_below(path, around): content for path, content in self.folders.items()})):
+                break
+            if part.casefold() == PICTURES_FOLDER:
+                break
+            prefix.append(part)
+        return "/".join(prefix)
+
+
+def _below(path: str, folder: str) -> str:
+    return path[len(folder) :].lstrip("/") if folder else path
+
+
+def _examples(folders: Mapping[str, _Content]) -> Iterator[str]:
+    """Paths that stand for all those of the folders."""
+    for folder, content in folders.items():
+        prefix = f"{folder}/" if folder else ""
+        if content.pictures:
+            yield f"{prefix}1.tiff"
+        if content.index:
+            yield f"{prefix}{INDEX_NAME}"
+
+
+def _move(folders: Mapping[str, _Content]) -> Phrase | None:
+    """What to move where below the outermost folder."""
+    paths = sorted(folder for folder, content in folders.items() if content.pictures)
+    split = [path.split("/") for path in paths]
+    if not paths:
+        return None
+    tops = sorted({parts[0] for parts in split})
+    depths = {len(parts) for parts in split}
+    if all(top.casefold() == PICTURES_FOLDER for top in tops):
+        return _out_of_pictures(folders, paths) if depths == {1} else _up_to_sessions(paths)
+    if depths == {1}:
+        return _to_sessions(folders, tops)
+    if depths == {2} and len(tops) == 1:
+        return Phrase(f"rename {tops[0]}/ to {PICTURES_FOLDER}/", f"renommez {tops[0]}/ en {PICTURES_FOLDER}/")
+    return None
+
+
+def _out_of_pictures(folders: Mapping[str, _Content], paths: Sequence[str]) -> Phrase:
+    """The pictures lie in pictures/ itself, without the folder of a session."""
+    number = sum(folders[path].pictures for path in paths)
+    target = f"{PICTURES_FOLDER}/session1/"
+    en, fr = f"move the pictures ({number}) of {paths[0]}/", f"déplacez les images ({number}) de {paths[0]}/"
+    if any(folders[path].index for path in paths):
+        return Phrase(f"{en} with their {INDEX_NAME} into {target}", f"{fr} avec leur {INDEX_NAME} vers {target}")
+    return Phrase(
+        f"{en} up beside {INDEX_NAME} for a single session, else into {target} with an {INDEX_NAME} of its own",
+        f"{fr} à côté de l'{INDEX_NAME} pour une seule session, sinon vers {target} avec son propre {INDEX_NAME}",
+    )
+
+
+def _up_to_sessions(paths: Sequence[str]) -> Phrase | None:
+    """The sessions lie deeper in pictures/ than they should."""
+    deep = [path for path in paths if "/" in path]
+    parents = sorted({path.rpartition("/")[0] for path in deep})
+    if len(deep) < len(paths):
+        return None
+    return Phrase(
+        f"move the folders in {_names([f'{parent}/' for parent in parents])} directly into {PICTURES_FOLDER}/",
+        f"déplacez les dossiers de {_names([f'{parent}/' for parent in parents])} directement dans {PICTURES_FOLDER}/",
+    )
+
+
+def _to_sessions(folders: Mapping[str, _Content], tops: Sequence[str]) -> Phrase:
+    """The pictures lie in folders beside the index."""
+    names = _names([f"{top}/" for top in tops])
+    if len(tops) == 1 and not folders[tops[0]].index:
+        return Phrase(
+            f"move the content of {names} up beside {INDEX_NAME}",
+            f"déplacez le contenu de {names} à côté de l'{INDEX_NAME}",
+        )
+    return Phrase(
+        f"move {names} into a new folder {PICTURES_FOLDER}/",
+        f"déplacez {names} dans un nouveau dossier {PICTURES_FOLDER}/",
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")

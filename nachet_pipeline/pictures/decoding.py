@@ -1,0 +1,250 @@
+"""Decoding a picture whose structure is known: for each format the decoder that finds most damage."""
+
+# ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
+
+import io
+import logging
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures.jpeg import JpegPicture
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.png import PngPicture
+from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
+from nachet_pipeline.pictures.tiff import TiffPicture
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What else tifffile could decode has never been a photograph of a seed, and every decoder is one more to attack:
+# none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
+_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001}
+_WEBP = 50001
+_BYTE_BITS = 8
+# Of several complaints libjpeg tells the last, and headers come first: there is no damage in what follows them.
+_CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
+_X_RESOLUTION, _RESOLUTION_UNIT = 282, 296
+_SWAPPING_ORIENTATIONS = range(5, 9)
+_COLOURS = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
+_GREYS = {("u", 16): "I;16", ("i", 16): "I", ("u", 32): "I", ("i", 32): "I", ("f", 32): "F"}
+_COLOUR_SAMPLES = {"L": 1, "P": 1, "CMYK": 4}
+
+
+class UndecodableError(Exception):
+    """A picture that no decoder reads; says what was found instead.
+
+    Attributes:
+        found: what was found.
+    """
+
+    def __init__(self, found: Phrase) -> None:
+        super().__init__(found.en)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture that was decoded completely.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
+        resolution: horizontal and vertical, in pixels per inch, where the file tells.
+        image: gives the picture for showing, perhaps at a smaller scale.
+    """
+
+    width: int
+    height: int
+    mode: str
+    resolution: tuple[float, float] | None
+    image: Callable[[], Image.Image]
+
+
+def quieten_decoders() -> None:
+    """Make the decoders of this process say nothing and leave all limits to ours; for a worker, before it decodes."""
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.simplefilter("ignore")
+    for name in ("PIL", "tifffile"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+# What decoders say without telling an uploader anything, and what it means.
+_MEANINGS = (
+    (re.compile("truncated|Premature end"), Phrase("the end of the data", "la fin des données")),
+    (
+        re.compile("decoder error|broken data stream|unrecognized data stream|Corrupt JPEG data|Invalid JPEG|Bogus"),
+        Phrase("damaged pixel data", "des données de pixels endommagées"),
+    ),
+    (
+        re.compile("cannot identify"),
+        Phrase("something that no decoder recognises", "quelque chose qu'aucun décodeur ne reconnaît"),
+    ),
+)
+
+
+def what_failed(error: Exception) -> Phrase:
+    """A decoder's words, explained where they are known, without what changes from run to run."""
+    text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>", "the file", str(error))
+    words = " ".join(text.split())[:200] or type(error).__name__
+    for pattern, meaning in _MEANINGS:
+        if pattern.search(words):
+            return Phrase(f"{meaning.en} ({words})", f"{meaning.fr} ({words})")
+    return Phrase(f"damage; the decoder says: {words}", f"un dommage ; le décodeur dit : {words}")
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    dpi = image.info.get("dpi")
+    return (float(dpi[0]), float(dpi[1])) if dpi else None
+
+
+def decode_jpeg(picture: JpegPicture) -> Decoded:
+    """Decode a JPEG at an eighth of its size, which reads all of its data.
+
+    Raises:
+        UndecodableError: it has more than eight bits a sample.
+        Exception: whatever the decoder raises.
+    """
+    if picture.precision != _BYTE_BITS:
+        bits = picture.precision
+        raise UndecodableError(Phrase(f"{bits} bits per sample", f"{bits} bits par échantillon"))
+    content = picture.essence
+    with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        mode = image.mode
+        resolution = _resolution(image)
+        if picture.arithmetic or not _decodes_strictly(content):
+            image.load()
+    return Decoded(picture.width, picture.height, mode, resolution, lambda: _small_jpeg(content))
+
+
+def _decodes_strictly(content: bytes) -> bool:
+    """Whether a strict decoder decodes a JPEG; False if all it minds are headers as careless programs write them."""
+    from simplejpeg import decode_jpeg as decode  # type: ignore[import-untyped]
+
+    try:
+        decode(content, colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
+    except ValueError as error:
+        if _CARELESS_HEADERS.search(str(error)):
+            return False
+        raise
+    return True
+
+
+def _small_jpeg(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content), formats=["JPEG"])
+    image.draft(None, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    return image
+
+
+def decode_png(picture: PngPicture) -> Decoded:
+    """Decode a PNG.
+
+    Raises:
+        Exception: whatever the decoder raises.
+    """
+    image = Image.open(io.BytesIO(picture.essence), formats=["PNG"])
+    mode = image.mode
+    image.load()
+    return Decoded(*image.size, mode, _resolution(image), lambda: image)
+
+
+def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> Decoded:
+    """Decode a TIFF, with Pillow or with what knows more kinds of pixels.
+
+    Raises:
+        UndecodableError: its tags say different things.
+        Exception: whatever the decoder raises.
+    """
+    if picture.compression == _WEBP:  # Pillow opens it, and then may be built without
+        return _decode_with_tifffile(content, picture)
+    try:
+        image = Image.open(io.BytesIO(content), formats=["TIFF"])
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 (Pillow raises many kinds for what it does not know)
+        return _decode_with_tifffile(content, picture)
+    mode, size = image.mode, image.size
+    if sorted(size) != sorted((picture.width, picture.height)) or not limits.admits(*size):
+        raise UndecodableError(_contradiction(picture, size))
+    if not picture.verified:
+        image.load()
+    # Without the tag Pillow makes one up.
+    resolution = _resolution(image) if _X_RESOLUTION in image.tag_v2 else None  # type: ignore[attr-defined]
+    return Decoded(*size, mode, resolution, lambda: image)
+
+
+def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Phrase:
+    said, also = f"{picture.width} × {picture.height}", f"{size[0]} × {size[1]}"  # noqa: RUF001
+    return Phrase(f"two sizes, {said} and {also} pixels", f"deux tailles, {said} et {also} pixels")
+
+
+def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
+    if picture.compression not in _COMPRESSIONS:
+        code = picture.compression
+        raise UndecodableError(Phrase(f"the compression number {code}", f"la compression numéro {code}"))
+    from tifffile import TiffFile
+
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages.first
+        if sorted((page.imagewidth, page.imagelength)) != sorted((picture.width, picture.height)):
+            raise UndecodableError(_contradiction(picture, (page.imagewidth, page.imagelength)))
+        array = page.asarray(maxworkers=1)
+        axes, kind = page.axes, array.dtype.kind
+        has_unit = _X_RESOLUTION in page.tags and page.tags.valueof(_RESOLUTION_UNIT, 2) != 1
+        dpi = page.get_resolution("INCH") if has_unit else None
+    width, height = picture.width, picture.height
+    if picture.orientation in _SWAPPING_ORIENTATIONS:
+        width, height = height, width
+    mode = _mode(picture, kind)
+    resolution = (float(dpi[0]), float(dpi[1])) if dpi and all(dpi) else None
+    return Decoded(width, height, mode, resolution, lambda: _shown(array, axes))
+
+
+def _mode(picture: TiffPicture, kind: str) -> str:
+    """Pillow's name for the pixels, or one like it where Pillow has none; `kind` is NumPy's letter for their type."""
+    colours = _COLOURS.get(picture.photometric, "L")
+    extra = picture.samples - _COLOUR_SAMPLES.get(colours, 3)
+    if colours == "L" and extra == 0 and (kind, picture.bits) in _GREYS:
+        return _GREYS[kind, picture.bits]
+    name = colours + {0: "", 1: "A"}.get(extra, f"+{extra}")
+    if kind == "f":
+        return f"{name};{picture.bits}F"
+    return name if picture.bits == _BYTE_BITS else f"{name};{picture.bits}"
+
+
+def _shown(array: "np.ndarray[Any, Any]", axes: str) -> Image.Image:
+    """An array as an 8-bit picture: its first one or three samples, from the darkest to the brightest."""
+    import numpy as np
+
+    axes = axes[-array.ndim :]
+    if "S" in axes:
+        array = np.moveaxis(array, axes.index("S"), -1)
+        array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]  # noqa: PLR2004 (red, green, blue)
+    step = max(1, min(array.shape[:2]) // (2 * THUMBNAIL_SIDE))
+    small = np.nan_to_num(array[::step, ::step].astype("float64"), posinf=0, neginf=0)
+    low, high = float(small.min()), float(small.max())
+    stretched = (small - low) * (255 / (high - low)) if high > low else small * 0
+    return Image.fromarray(stretched.astype("uint8"))
+
+
+def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimits) -> Image.Image | None:
+    """As much of a damaged picture as can be shown, None if nothing can."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        image = Image.open(io.BytesIO(content), formats=[picture_format])
+        if not limits.admits(*image.size):
+            return None
+        image.draft(None, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+        image.load()
+    except Exception:  # noqa: BLE001 (it is damaged, and everything was said of that already)
+        return None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+    return image

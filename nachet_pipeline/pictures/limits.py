@@ -1,0 +1,50 @@
+"""How much of a picture is too much."""
+
+from dataclasses import dataclass
+
+from nachet_pipeline.phrases import Phrase
+
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What no picture may exceed; all of it is known before anything is decoded.
+
+    Attributes:
+        file_bytes: size of the file.
+        pixels: width times height.
+        side: the longer of the two, in pixels.
+        jpeg_scans: passes over the picture in a JPEG.
+        png_chunks: chunks of a PNG.
+        tiff_directories: directories of a TIFF, those for Exif, GPS and thumbnails included.
+        tiff_tags: tags in one directory.
+        tiff_strips: strips or tiles of one directory.
+        metadata_bytes: size of one metadata value, inflated and put together from its parts.
+        overlap_bytes: bytes that two parts of a TIFF may share, or that a strip may be too long by.
+        gap_bytes: unused bytes in all, above which they are hidden data and not carelessness.
+    """
+
+    file_bytes: int = 200 * _MEBIBYTE
+    pixels: int = 100_000_000
+    side: int = 30_000
+    jpeg_scans: int = 32
+    png_chunks: int = 20_000
+    tiff_directories: int = 64
+    tiff_tags: int = 512
+    tiff_strips: int = 200_000
+    metadata_bytes: int = 4 * _MEBIBYTE
+    overlap_bytes: int = 4_096
+    gap_bytes: int = 65_536
+
+    def admits(self, width: int, height: int) -> bool:
+        """Whether a picture of that many pixels may be decoded."""
+        return width * height <= self.pixels and max(width, height) <= self.side
+
+    @property
+    def size(self) -> Phrase:
+        """What `admits` admits, in words."""
+        return Phrase(
+            f"at most {self.pixels} pixels, {self.side} on a side",
+            f"au plus {self.pixels} pixels, {self.side} de côté",
+        )

@@ -1,0 +1,408 @@
+"""The report as a page for browsers, read with a parser as a browser would."""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Severity
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.report import PLACES_KEPT, Report
+from nachet_pipeline.contract.report_page import PICTURES_OF_A_CODE, PICTURES_SHOWN, as_page
+from nachet_pipeline.phrases import Language, Phrase, verbatim
+
+LANGUAGES: tuple[Language, ...] = ("en", "fr")
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg/onload=alert(1)>",
+    "</style><script>alert(1)</script>",
+    "</title><body onload=alert(1)>",
+    "<!-- --><iframe src='//evil.example'>",
+    "&lt;script&gt;",
+    "javascript:alert(1)",
+]
+_VOID = {"meta", "input", "img"}
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    parents: list["Element"]
+    texts: list[tuple[str, list["Element"]]] = field(default_factory=list)
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its text as a reader sees it in one of the languages."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[Element] = []
+        self.comments: list[str] = []
+        self._open: list[Element] = []
+        self._texts: list[tuple[str, list[Element]]] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"not closed: {self._open[-1].tag}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr":  # where a name may be broken: nothing that is read
+            assert attrs == []
+            return
+        element = Element(tag, dict(attrs), list(self._open))
+        self.elements.append(element)
+        if tag not in _VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self._texts.append((data, list(self._open)))
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+    def all(self, tag: str) -> list[Element]:
+        return [element for element in self.elements if element.tag == tag]
+
+    def text(self, language: Language, *, inside: str = "body") -> str:
+        """What is read inside an element, named by its tag or its id."""
+        other = "in-fr" if language == "en" else "in-en"
+        return "".join(
+            text
+            for text, parents in self._texts
+            if any(inside in {element.tag, element.attributes.get("id")} for element in parents)
+            and not any(element.attributes.get("class") == other for element in parents)
+        )
+
+
+def _page(*findings: Finding, language: Language = "en", title: str = "canola-2026", **options: object) -> Page:
+    return Page(as_page(Report.of_findings(findings), title=title, language=language, **options))  # type: ignore[arg-type]
+
+
+def _jpeg(number: int) -> bytes:
+    return b"\xff\xd8" + str(number).encode()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_every_code_is_explained_under_its_anchor_in_both_languages(code: str, language: Language) -> None:
+    kind = CATALOGUE[code]
+    finding = Finding(
+        code=code,
+        path="index.yaml",
+        line=7,
+        column=3,
+        field="userData.zoom",
+        expected=Phrase("a number", "un nombre"),
+        found=Phrase("a word", "un mot"),
+        suggestion=verbatim("30x"),
+    )
+
+    page = _page(finding, language="en" if language == "fr" else "fr")
+
+    text = page.text(language, inside=code)
+    for said in (kind.message, kind.remedy, finding.expected, finding.found, finding.suggestion):
+        assert said is not None
+        assert said.in_language(language) in text
+    assert kind.message.in_language("fr" if language == "en" else "en") not in text
+    for said_as_it_is in ("index.yaml:7:3", "userData.zoom", code):
+        assert said_as_it_is in text
+    (link,) = page.all("a")
+    assert link.attributes == {"href": f"#{code}"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "partly", "english", "french"),
+    [
+        ([], False, "Accepted Nothing was found that needs attention.", "Accepté Rien à signaler."),
+        (["hidden-file"], False, "Accepted Found: 1 warning.", "Accepté Constaté : 1 avertissement."),
+        (
+            ["hidden-file", "empty-file", "empty-session"],
+            False,
+            "Not accepted Found: 2 errors, 1 warning.",
+            "Non accepté Constaté : 2 erreurs, 1 avertissement.",
+        ),
+        (["empty-session"], True, "Partly accepted Found: 1 error.", "Accepté en partie Constaté : 1 erreur."),
+    ],
+)
+def test_the_page_begins_with_the_verdict_in_plain_words(
+    codes: list[str], partly: bool, english: str, french: str
+) -> None:
+    page = _page(*(Finding(code=code, path="x") for code in codes), partly=partly)
+
+    for language, verdict in zip(LANGUAGES, (english, french), strict=True):
+        words = page.text(language, inside="main").split()
+        assert "".join(words).startswith(verdict.replace(" ", ""))
+        assert "canola-2026" in page.text(language, inside="h1")
+
+
+def test_the_reader_is_told_what_happens_next() -> None:
+    refused, warned, fine = (
+        _page(Finding(code="empty-session")),
+        _page(Finding(code="hidden-file")),
+        _page(),
+    )
+
+    assert "Correct what is marked as an error, then send the folder again." in refused.text("en")
+    assert "Corrigez ce qui est marqué comme erreur, puis envoyez de nouveau le dossier." in refused.text("fr")
+    assert "what is listed below does not prevent it" in warned.text("en")
+    assert "This folder can be imported as it is." in fine.text("en")
+    assert "Ce dossier peut être importé tel quel." in fine.text("fr")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_opens_in_the_language_asked_for_and_offers_both(language: Language) -> None:
+    page = _page(Finding(code="empty-session"), language=language)
+
+    assert page.all("html")[0].attributes == {"lang": language}
+    switches = {element.attributes["id"]: "checked" in element.attributes for element in page.all("input")}
+    assert switches == {"language-en": language == "en", "language-fr": language == "fr"}
+    labels = {element.attributes["for"]: element.attributes["lang"] for element in page.all("label")}
+    assert labels == {"language-en": "en", "language-fr": "fr"}
+    assert page.text(language, inside="title") in {"canola-2026: not accepted", "canola-2026\u00a0: non accepté"}
+
+
+def test_each_text_says_which_language_it_is_in() -> None:
+    page = _page(Finding(code="unknown-key", field="zoom", found=Phrase("a", "b")), Finding(code="empty-session"))
+
+    spans = [element.attributes for element in page.all("span") if "lang" in element.attributes]
+    assert len(spans) > 20
+    assert all(attributes["class"] == f"in-{attributes['lang']}" for attributes in spans)
+    assert len(spans) == 2 * sum(attributes["lang"] == "fr" for attributes in spans)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_loads_and_runs_nothing(language: Language) -> None:
+    page = _page(
+        Finding(code="picture-damaged", path="1.tiff"),
+        language=language,
+        thumbnails={"1.tiff": _jpeg(1)},
+    )
+
+    (policy,) = [one.attributes["content"] for one in page.all("meta") if "http-equiv" in one.attributes]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    assert not {"script", "link", "iframe", "object", "form", "base"} & {element.tag for element in page.elements}
+    for element in page.elements:
+        for name, value in element.attributes.items():
+            assert not name.startswith("on")
+            assert name not in {"src", "href"} or re.match(r"data:image/jpeg;base64,|#[a-z-]+$", value or "")
+    style = page.text(language, inside="style")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("written", HOSTILE)
+def test_what_an_uploader_wrote_is_text_and_never_markup(written: str, language: Language) -> None:
+    plain, hostile = (
+        _page(
+            Finding(
+                code="unknown-key",
+                path=text,
+                line=1,
+                sessions=("pictures/" + text.replace("/", "|"),),
+                field=text,
+                expected=Phrase(f"not {text}", f"pas {text}"),
+                found=verbatim(text),
+                suggestion=verbatim(text),
+            ),
+            language=language,
+            title=text,
+            thumbnails={text: _jpeg(1)},
+        )
+        for text in ("plain", written)
+    )
+
+    assert [(one.tag, one.attributes) for one in hostile.elements] == [
+        (one.tag, one.attributes) for one in plain.elements
+    ]
+    assert hostile.comments == []
+    assert plain.text(language).replace("plain", "*") == (
+        hostile.text(language).replace(written, "*").replace(written.replace("/", "|"), "*")
+    )
+    assert hostile.text(language, inside="h1") == written
+
+
+def test_a_name_cannot_turn_the_direction_of_the_text_around_it() -> None:
+    name = "annex\u202egnp.exe"
+    page = as_page(Report.of_findings([Finding(code="unexpected-file", path=name)]), title=name)
+
+    assert "\u202e" not in page
+    assert page.count("annex\\u202egnp.exe") == 3  # the title, the heading, the place
+
+
+def test_a_name_in_another_script_is_kept_apart_from_what_surrounds_it() -> None:
+    name = "מבחן של זרעים.docx"
+
+    page = as_page(Report.of_findings([Finding(code="unexpected-file", path=name, line=3)]), title="canola")
+
+    assert f"<bdi>{name}:3</bdi>" in page
+
+
+def test_a_long_path_breaks_between_its_parts() -> None:
+    finding = Finding(code="index-content", path="pictures/s<1>/index.yaml", line=3, field="seedData.seedGenus")
+
+    page = as_page(Report.of_findings([finding]), title="canola")
+
+    assert "<code><bdi>pictures/<wbr>s&lt;1&gt;/<wbr>index.yaml:3</bdi></code>" in page
+    assert "<code><bdi>seedData.<wbr>seedGenus</bdi></code>" in page
+
+
+def test_findings_are_grouped_by_severity_the_worst_first() -> None:
+    page = _page(
+        Finding(code="ignored-file", path=".DS_Store"),
+        Finding(code="hidden-file", path=".x"),
+        Finding(code="empty-file", path="2.tiff"),
+        Finding(code="empty-session", path="pictures/s"),
+    )
+
+    order = ["empty-session", "empty-file", "hidden-file", "ignored-file"]
+    assert [element.attributes["id"] for element in page.all("article")] == order
+    assert [element.attributes["href"] for element in page.all("a")] == [f"#{code}" for code in order]
+    severities = [one.attributes["class"] for one in page.all("section") if one.attributes["class"] != "summary"]
+    assert severities == ["verdict refused", "findings error", "findings warning", "findings info"]
+
+
+def test_headings_descend_without_gaps_and_every_table_has_heads() -> None:
+    page = _page(
+        Finding(code="empty-file", path="1.tiff"),
+        Finding(code="hidden-file", path=".x"),
+        thumbnails={"1.tiff": _jpeg(1)},
+    )
+
+    levels = [int(element.tag[1]) for element in page.elements if re.fullmatch(r"h\d", element.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    heads = [element for element in page.all("th") if element.attributes.get("scope") == "col"]
+    tables = page.all("table")
+    assert len(tables) == 3
+    assert all(any(table in head.parents for head in heads) for table in tables)
+
+
+def test_a_column_that_no_finding_of_a_code_needs_is_left_out() -> None:
+    page = _page(Finding(code="empty-file", path="1.tiff"), Finding(code="hidden-file", path=".x", found=verbatim("y")))
+
+    assert "Found" not in page.text("en", inside="empty-file")
+    assert "Found" in page.text("en", inside="hidden-file")
+
+
+def test_many_findings_alike_name_some_places_and_count_the_others() -> None:
+    page = _page(*(Finding(code="empty-file", path=f"{number:03}.tiff") for number in range(PLACES_KEPT + 7)))
+
+    text = page.text("en", inside="empty-file")
+    assert "000.tiff" in text
+    assert f"{PLACES_KEPT:03}.tiff" not in text
+    assert "… and 7 more" in text
+    assert "… et 7 de plus" in page.text("fr", inside="empty-file")
+
+
+def test_a_finding_on_the_whole_folder_says_so() -> None:
+    page = _page(Finding(code="empty-upload"))
+
+    assert "the whole folder" in page.text("en", inside="empty-upload")
+    assert "tout le dossier" in page.text("fr", inside="empty-upload")
+
+
+def test_sessions_that_inherit_a_value_stand_beside_its_place() -> None:
+    page = _page(Finding(code="index-content", path="index.yaml", sessions=("pictures/day1", "pictures/day2")))
+
+    assert "index.yaml inherited by day1, day2" in page.text("en", inside="index-content")
+    assert "index.yaml hérité par day1, day2" in page.text("fr", inside="index-content")
+
+
+def test_the_pictures_concerned_are_shown_with_their_names() -> None:
+    findings = [Finding(code="picture-damaged", path=f"{number}.tiff") for number in range(3)]
+    page = _page(*findings, thumbnails={"0.tiff": _jpeg(0), "2.tiff": _jpeg(2), "other.tiff": _jpeg(9)})
+
+    sources = [element.attributes["src"] or "" for element in page.all("img")]
+    assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [_jpeg(0), _jpeg(2)]
+    assert len(page.all("figcaption")) == 2
+    assert "Pictures concerned" in page.text("en", inside="picture-damaged")
+    assert "other.tiff" not in page.text("en")
+
+
+def test_a_finding_in_the_yaml_file_of_a_picture_shows_the_picture() -> None:
+    findings = [Finding(code="unknown-key", path=path) for path in ("a/1.yaml", "a/1.tiff", "a/index.yaml", "b/1.yaml")]
+    page = _page(*findings, thumbnails={"a/1.tiff": _jpeg(1)})
+
+    assert len(page.all("img")) == 1
+    assert "a/1.tiff" in page.text("en", inside="figcaption")
+
+
+def test_without_thumbnails_there_is_no_gallery() -> None:
+    page = _page(Finding(code="picture-damaged", path="1.tiff"))
+
+    assert page.all("img") == []
+    assert "Pictures concerned" not in page.text("en")
+
+
+def test_a_page_shows_a_few_pictures_of_each_code_and_not_too_many_in_all() -> None:
+    codes = ["picture-damaged", "picture-format", "trailing-data", "several-pages", "hidden-data", "unused-bytes"]
+    findings = [
+        Finding(code=code, path=f"{code}/{number:02}.tiff", found=verbatim(str(number % 3)))
+        for code in codes
+        for number in range(30)
+    ]
+    page = _page(*findings, thumbnails={finding.path: _jpeg(1) for finding in findings})
+
+    shown = [[parent.attributes.get("id") for parent in image.parents] for image in page.all("img")]
+    assert len(shown) == PICTURES_SHOWN
+    assert sum("picture-damaged" in ids for ids in shown) == PICTURES_OF_A_CODE
+
+
+def test_the_page_names_the_rules_that_judged_and_adapts_to_phones_paper_and_dark_screens() -> None:
+    page = _page()
+
+    assert f"Rule set version {RULE_SET_VERSION}" in page.text("en", inside="footer")
+    assert f"Version {RULE_SET_VERSION} des règles" in page.text("fr", inside="footer")
+    style = page.text("en", inside="style")
+    for query in ("(prefers-color-scheme: dark)", "print", "(max-width:"):
+        assert f"@media {query}" in style
+    assert {"charset": "utf-8"} in [element.attributes for element in page.all("meta")]
+    assert "width=device-width" in str([element.attributes for element in page.all("meta")])
+
+
+def _luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_every_text_stands_out_from_its_ground(scheme: int) -> None:
+    style = _page().text("en", inside="style")
+    blocks = re.findall(r":root \{([^}]*--page[^}]*)\}", style)
+    colours = [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+)", block)) for block in blocks]
+    colour = {**colours[0], **colours[scheme]}
+
+    pairs = [("text", "page"), ("text", "card"), ("quiet", "page"), ("quiet", "card"), ("quiet", "code")]
+    pairs += [("link", "card"), ("text", "code"), ("page", "text"), ("text", "error-tint"), ("text", "good-tint")]
+    pairs += [(name, f"{name}-tint") for name in ("error", "warning", "info", "good")]
+    assert {pair: _contrast(colour[pair[0]], colour[pair[1]]) for pair in pairs} == {
+        pair: pytest.approx(21, abs=21 - 4.5) for pair in pairs
+    }
+
+
+def test_every_severity_has_a_heading_in_both_languages() -> None:
+    codes = {kind.severity: code for code, kind in CATALOGUE.items()}
+    page = _page(*(Finding(code=codes[severity], path="x") for severity in Severity))
+
+    for heading in ("Errors: to be corrected", "Warnings: worth a look", "For your information"):
+        assert heading in page.text("en")
+    for heading in ("Erreurs\u00a0: à corriger", "Avertissements\u00a0: à vérifier", "À titre d'information"):
+        assert heading in page.text("fr")
