@@ -379,7 +379,7 @@ def db_upgrade() -> None:
         if settings.database_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         changed = upgrade(settings.database_url)
-    _note(f"the tables are up to date; {changed} seeds new or changed")
+    _note(f"the tables are up to date; {changed} seeds changed")
 
 
 def _registered(opened: _Opened, email: str) -> "User":
@@ -514,12 +514,13 @@ def _code_of(error: Exception) -> int | None:
     """The exit code of an error that a person can put right, None if it is a defect of ours."""
     from nachet_pipeline.contract.folder import FileChangedError
     from nachet_pipeline.database.connection import DatabaseError
+    from nachet_pipeline.database.seeds import RegistryConflictError
     from nachet_pipeline.instance import ProjectNotFoundError
     from nachet_pipeline.local.errors import LocalServiceError
     from nachet_pipeline.storage.blobs import StorageError
     from nachet_pipeline.storage.staging import StagingError
 
-    if isinstance(error, StagingError | FileChangedError):
+    if isinstance(error, StagingError | FileChangedError | RegistryConflictError):
         return REFUSED
     if isinstance(error, ProjectNotFoundError):
         return USAGE

@@ -29,7 +29,17 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 
-TABLES = ("users", "seeds", "container", "upload", "picture_set", "pictures", "picture_seed", "training_set")
+TABLES = (
+    "users",
+    "seeds",
+    "container",
+    "upload",
+    "picture_set",
+    "pictures",
+    "picture_seed",
+    "training_set",
+    "audit_trail",
+)
 # Of the table upload: when something was last looked at or done, and by whom.
 _PASSING = ("updated_at", "checked_at", "queued_at", "run_id", "batch")
 

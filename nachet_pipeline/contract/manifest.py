@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.sessions import Owner, Session, seed_of
-from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.registry.seeds import REGISTRY_ONLY, Seed, SeedRegistry
 from nachet_pipeline.storage.naming import picture_id, picture_set_id
 
 MANIFEST_VERSION = "2"
@@ -100,7 +100,7 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
         "manifest_version": MANIFEST_VERSION,
         "rule_set_version": inventory.rule_set.version,
         "severities": dict(inventory.rule_set.severities),
-        **session.model_dump(mode="json", exclude={"values"}),
+        **session.model_dump(mode="json", exclude={"values": True, "seed": set(REGISTRY_ONLY)}),
         "values": {name: _origin(value) for name, value in sorted(session.values.items())},
     }
     yield json.dumps(head, ensure_ascii=False)

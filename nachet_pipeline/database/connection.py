@@ -100,7 +100,7 @@ class Database:
         except (psycopg.Error, PoolTimeout) as error:
             lines = str(error).strip().splitlines()
             reason = lines[0] if lines else type(error).__name__
-            if isinstance(error, psycopg.errors.UndefinedTable):
+            if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
                 reason += "; run `nachet db upgrade`"
             raise DatabaseError(f"PostgreSQL at {self.place}: {reason}") from error
 

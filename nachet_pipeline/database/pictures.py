@@ -1,6 +1,6 @@
 """Picture sets, pictures and their seeds: the step that the UI calls `picture_metadata`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,9 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
-from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.database.records import PictureSetRecord, picture_record
+from nachet_pipeline.database.seeds import surviving_seeds
 from nachet_pipeline.database.users import container_id
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.storage.naming import picture_blob, picture_id, picture_seed_id
@@ -55,7 +56,12 @@ def record_picture_sets(
         upload: the upload they come from.
         owner: the user they belong to.
         container: where the pictures are stored.
+
+    Raises:
+        DatabaseError: a seed was retired since the upload was validated.
     """
+    # First of all: the registry may have changed since the upload was validated, and must not change any more.
+    survivors = surviving_seeds(connection)
     sets_changed = 0
     for item in sets:
         cursor = connection.execute(
@@ -81,7 +87,7 @@ def record_picture_sets(
             for row in _picture_rows(sets, inventory, registry):
                 copy.write_row(row)
         with cursor.copy("copy incoming_seed (id, picture_id, seed_id) from stdin") as copy:
-            for picture, seed in _seed_rows(sets, inventory):
+            for picture, seed in _seed_rows(sets, inventory, survivors):
                 copy.write_row((picture_seed_id(picture, seed), picture, seed))
     pictures = connection.execute(
         f"insert into pictures ({_PICTURE_COLUMNS}) select {_PICTURE_COLUMNS} from incoming"
@@ -119,9 +125,15 @@ def _picture_rows(sets: list[RecordedSet], inventory: Inventory, registry: SeedR
         )
 
 
-def _seed_rows(sets: list[RecordedSet], inventory: Inventory) -> Iterator[tuple[UUID, UUID]]:
+def _seed_rows(
+    sets: list[RecordedSet], inventory: Inventory, survivors: Mapping[UUID, UUID]
+) -> Iterator[tuple[UUID, UUID]]:
     for picture, picture_set, seed_id in _identified(sets, inventory):
-        yield picture_id(picture_set, picture_name(picture), picture.sha256), seed_id
+        if seed_id not in survivors:
+            raise DatabaseError(
+                f"{picture.path} names the seed {seed_id}, which was retired from the registry meanwhile"
+            )
+        yield picture_id(picture_set, picture_name(picture), picture.sha256), survivors[seed_id]
 
 
 def _identified(sets: list[RecordedSet], inventory: Inventory) -> Iterator[tuple[PictureRecord, UUID, UUID]]:

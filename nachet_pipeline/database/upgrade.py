@@ -11,11 +11,12 @@ def upgrade(url: SecretStr) -> int:
     """Upgrade a database; one that is up to date stays as it is.
 
     Returns:
-        How many seeds were new or changed.
+        How many seeds were added, changed, merged or retired.
 
     Raises:
         DatabaseError: the database does not answer, or refuses.
+        RegistryConflictError: pictures refer to a seed that the registry has no more; no seed was changed.
     """
     migrate(url)
     with Database(url) as database, database.connection() as connection:
-        return load_seeds(connection, packaged_seeds())
+        return load_seeds(connection, packaged_seeds()).total

@@ -2,38 +2,127 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher, get_close_matches
 from importlib.resources import files
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.storage.naming import seed_id
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+_Names = tuple[_Name, ...]
+_Line = tuple[str | int, ...]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Usage = Literal["accepted", "synonym", "misspelling", "vernacular"]
+"""How a name stands to the seed that it finds."""
+
+# Of a vernacular name: entry, vernacularNames, language, place. An alias can make YAML endless.
+_DEPTH = 4
+_SIMILAR = 0.6
+# Vernacular names are short and alike; a guess from them must be nearly the name itself.
+_SIMILAR_VERNACULAR = 0.85
+
+
+class RegistryError(ValueError):
+    """The registry contradicts itself; the message names every entry concerned, and its line where it is known."""
+
+
+class VernacularNames(BaseModel):
+    """Common names by language, the usual one first.
+
+    Attributes:
+        en: in English, as used in Canada.
+        fr: in French, as used in Canada.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: _Names = ()
+    fr: _Names = ()
 
 
 class Seed(BaseModel):
-    """A taxon that pictures can show, in Darwin Core's terms (https://dwc.tdwg.org/terms/#taxon)."""
+    """A taxon that pictures can show, in Darwin Core's terms (https://dwc.tdwg.org/terms/#taxon).
+
+    Attributes:
+        scientific_name: the accepted name, without authorship.
+        scientific_name_authorship: who published it; None if that is not known.
+        family: its family.
+        genus: its genus, first word of the name.
+        specific_epithet: second word of the name.
+        taxon_rank: of the name.
+        vernacular_names: common names.
+        synonyms: other scientific names of it.
+        misspellings: names that were written by mistake and mean it.
+        gbif_id: key of the name in the GBIF backbone taxonomy; None if nobody checked it.
+        eppo_code: code in the EPPO Global Database; None if nobody checked it.
+        registered_as: the name that its identifier follows from, where that is no longer its scientific name.
+        merged_from: the names that entries merged into this one were first registered under.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True
     )
 
     scientific_name: _Name
+    scientific_name_authorship: _Name | None = None
     family: _Name
     genus: _Name
     specific_epithet: _Name
-    taxon_rank: str = "species"
+    taxon_rank: Literal["species", "subspecies", "variety"] = "species"
+    vernacular_names: VernacularNames = VernacularNames()
+    synonyms: _Names = ()
+    misspellings: _Names = ()
+    gbif_id: Annotated[int, Field(strict=True, gt=0)] | None = Field(default=None, alias="gbifID")
+    eppo_code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{5}$")] | None = None
+    registered_as: _Name | None = None
+    merged_from: _Names = ()
+
+    @model_validator(mode="after")
+    def _name_has_its_parts(self) -> Self:
+        binomial = f"{self.genus} {self.specific_epithet}"
+        below = self.taxon_rank != "species" and self.scientific_name.startswith(f"{binomial} ")
+        if self.scientific_name != binomial and not below:
+            raise ValueError(f"the {self.taxon_rank} {self.scientific_name!r} is not named {binomial!r}")
+        return self
+
+    @property
+    def first_name(self) -> str:
+        """The name it was first registered under."""
+        return self.registered_as or self.scientific_name
 
     @property
     def id(self) -> UUID:
-        """Its identifier, which follows from its name."""
-        return seed_id(self.scientific_name)
+        """Its identifier, which follows from its first name and so outlives a new one."""
+        return seed_id(self.first_name)
+
+    @property
+    def full_name(self) -> str:
+        """Its scientific name with the authorship."""
+        return " ".join(filter(None, (self.scientific_name, self.scientific_name_authorship)))
+
+
+REGISTRY_ONLY = frozenset(
+    {
+        "scientific_name_authorship",
+        "vernacular_names",
+        "synonyms",
+        "misspellings",
+        "gbif_id",
+        "eppo_code",
+        "registered_as",
+        "merged_from",
+    }
+)
+"""Fields of a seed that a statement about pictures leaves out: a new synonym must not make another statement."""
 
 
 def _packaged_text() -> str:
@@ -41,8 +130,12 @@ def _packaged_text() -> str:
 
 
 def packaged_seeds() -> list[Seed]:
-    """The reviewed registry that the package carries, in its order."""
-    return TypeAdapter(list[Seed]).validate_python(yaml.safe_load(_packaged_text()))
+    """The reviewed registry that the package carries, in its order.
+
+    Raises:
+        RegistryError: the file is wrong.
+    """
+    return read_seeds(_packaged_text())
 
 
 def registry_version() -> str:
@@ -50,39 +143,215 @@ def registry_version() -> str:
     return hashlib.sha256(_packaged_text().encode()).hexdigest()[:16]
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"\s+", " ", name).strip().casefold()
+def read_seeds(text: str, source: str = "seeds.yaml") -> list[Seed]:
+    """Read a registry file.
+
+    Args:
+        text: YAML, a list of seeds.
+        source: the file's name, for messages.
+
+    Raises:
+        RegistryError: it is not YAML, or a seed is wrong, or two contradict each other; everything wrong is named.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[_Line, int] = {}
+        problems = list(_read_lines(node, (), lines)) if node else []
+        content = loader.construct_document(node) if node else []
+    except yaml.YAMLError as error:
+        raise RegistryError(f"{source}: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+    try:
+        seeds = TypeAdapter(list[Seed]).validate_python(content)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            place = wrong["loc"]
+            # A term that is missing has no line of its own: the entry's is told.
+            line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
+            term = ".".join(str(part) for part in place[1:])
+            problems.append(f"line {line}: {term + ': ' if term else ''}{wrong['msg']}")
+    else:
+        problems += _contradictions(seeds, [lines[number,] for number in range(len(seeds))])
+        # Loaded, an empty one would retire every species.
+        problems += [] if seeds else ["line 1: no seed is registered"]
+    if problems:
+        raise RegistryError(f"{source}: {'; '.join(problems)}")
+    return seeds
+
+
+def check_seeds(seeds: Sequence[Seed]) -> None:
+    """Refuse seeds that contradict each other.
+
+    Raises:
+        RegistryError: two of them have one name, one identifier or one code.
+    """
+    if problems := list(_contradictions(seeds, [None] * len(seeds))):
+        raise RegistryError("; ".join(problems))
+
+
+def _read_lines(node: Any, path: _Line, lines: dict[_Line, int]) -> Iterator[str]:
+    """Note the line of every value; yield what a YAML loader would pass over in silence."""
+    lines.setdefault(path, node.start_mark.line + 1)
+    if len(path) > _DEPTH:
+        return
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            place = (*path, str(key.value))
+            if place in lines:
+                yield f"line {key.start_mark.line + 1}: {key.value} is stated twice (first on line {lines[place]})"
+            lines.setdefault(place, key.start_mark.line + 1)
+            yield from _read_lines(value, place, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _read_lines(value, (*path, number), lines)
+
+
+def _claims(seed: Seed) -> Iterator[tuple[str, str, str]]:
+    """What a seed claims for itself alone: the kind of claim, the form that is compared, the form that is shown."""
+    yield "name", plain(seed.scientific_name), f"the name {seed.scientific_name!r}"
+    for name in seed.synonyms:
+        yield "name", plain(name), f"the synonym {name!r}"
+    for name in seed.misspellings:
+        yield "name", plain(name), f"the misspelling {name!r}"
+    # Identifiers follow from these; one that two seeds had would mix up their pictures.
+    yield "id", str(seed.id), f"the first name {seed.first_name!r}"
+    for name in seed.merged_from:
+        yield "id", str(seed_id(name)), f"the merged seed {name!r}"
+    if seed.gbif_id is not None:
+        yield "gbif", str(seed.gbif_id), f"the gbifID {seed.gbif_id}"
+    if seed.eppo_code is not None:
+        yield "eppo", seed.eppo_code, f"the eppoCode {seed.eppo_code}"
+
+
+def _contradictions(seeds: Sequence[Seed], lines: Sequence[int | None]) -> Iterator[str]:
+    def place(number: int) -> str:
+        line = lines[number]
+        return f"{seeds[number].scientific_name}{f' (line {line})' if line else ''}"
+
+    owners: dict[tuple[str, str], int] = {}
+    for number, seed in enumerate(seeds):
+        for kind, compared, shown in _claims(seed):
+            if (first := owners.setdefault((kind, compared), number)) != number:
+                yield f"{place(number)}: {shown} is taken by {place(first)}"
+        for names in (
+            (seed.scientific_name, *seed.synonyms, *seed.misspellings),
+            (seed.first_name, *seed.merged_from),
+            seed.vernacular_names.en,
+            seed.vernacular_names.fr,
+        ):
+            seen = [plain(name) for name in names]
+            for name in {name for name in seen if seen.count(name) > 1}:
+                yield f"{place(number)}: {name!r} is stated twice"
+    # One vernacular name may mean several species, but none may be the scientific name of another.
+    for number, seed in enumerate(seeds):
+        for name in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
+            if (first := owners.get(("name", plain(name)), number)) != number:
+                yield f"{place(number)}: the vernacular name {name!r} is taken by {place(first)}"
+
+
+def plain(name: str) -> str:
+    """The form in which names are compared: neither case nor extra space nor the encoding of accents matter."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", name)).strip().casefold().replace("\u2019", "'")
+
+
+class KnownName(NamedTuple):
+    """A name that finds a seed.
+
+    Attributes:
+        seed: the seed it finds.
+        usage: how it stands to it.
+    """
+
+    seed: Seed
+    usage: Usage
 
 
 class SeedRegistry(BaseModel):
-    """Looks up seeds by id and by name, whatever the case."""
+    """Looks up seeds by id and by name, whatever the case.
+
+    Attributes:
+        by_id: the seeds, by their own identifiers.
+        names: every name that finds a seed, in the form in which names are compared.
+        merged: from the identifiers of seeds that were merged to those of the seeds they are part of now.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     by_id: dict[UUID, Seed] = Field(default_factory=dict)
-    by_name: dict[str, Seed] = Field(default_factory=dict)
+    names: dict[str, KnownName] = Field(default_factory=dict)
+    merged: dict[UUID, UUID] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, seeds: Iterable[Seed]) -> Self:
-        """A registry of these seeds."""
+    def of(cls, seeds: Iterable[Seed], merged: Mapping[UUID, UUID] | None = None) -> Self:
+        """A registry of these seeds.
+
+        Args:
+            seeds: the seeds.
+            merged: identifiers of merged seeds, beyond those that the seeds state themselves.
+        """
         known = list(seeds)
-        return cls(
-            by_id={seed.id: seed for seed in known},
-            by_name={_plain(seed.scientific_name): seed for seed in known},
-        )
+        names: dict[str, KnownName] = {}
+        for name, found in _names(known):
+            names.setdefault(plain(name), found)
+        stated = {seed_id(name): seed.id for seed in known for name in seed.merged_from}
+        return cls(by_id={seed.id: seed for seed in known}, names=names, merged={**stated, **(merged or {})})
 
     def with_id(self, text: str) -> Seed | None:
-        """The seed of an id as users write it, None if there is none."""
+        """The seed of an id as users write it, None if there is none; a merged seed's id finds what it is part of."""
         try:
-            return self.by_id.get(UUID(text))
+            identifier = UUID(text)
         except ValueError:
             return None
+        return self.by_id.get(identifier) or self.by_id.get(self.merged.get(identifier, identifier))
 
     def named(self, name: str) -> Seed | None:
-        """The seed of a full name, None if there is none."""
-        return self.by_name.get(_plain(name))
+        """The seed of a full scientific name, a synonym, a known misspelling or a vernacular name.
+
+        Returns:
+            None if there is none, or if a vernacular name means several.
+        """
+        known = self.names.get(plain(name))
+        return known.seed if known else None
+
+    def usage(self, name: str) -> Usage | None:
+        """How a name stands to the seed that it finds, None if it finds none.
+
+        A name that a seed had earlier, or that a seed merged into it had, is a synonym.
+        """
+        known = self.names.get(plain(name))
+        return known.usage if known else None
 
     def nearest(self, name: str) -> str | None:
-        """The registered name that is most like a name, None if none is like it."""
-        near = get_close_matches(_plain(name), self.by_name, n=1, cutoff=0.6)
-        return self.by_name[near[0]].scientific_name if near else None
+        """The accepted name of the seed that has the name most like this one, None if none is like it."""
+        wanted = plain(name)[:200]
+        best = (0.0, "")
+        for vernacular, cutoff in ((False, _SIMILAR), (True, _SIMILAR_VERNACULAR)):
+            names = [known for known, (_, usage) in self.names.items() if (usage == "vernacular") is vernacular]
+            for near in get_close_matches(wanted, names, n=1, cutoff=cutoff):
+                best = max(best, (SequenceMatcher(a=near, b=wanted).ratio(), near))
+        return self.names[best[1]].seed.scientific_name if best[1] else None
+
+
+def _names(seeds: Sequence[Seed]) -> Iterator[tuple[str, KnownName]]:
+    """Every name with the seed that it finds, those first that count most."""
+    for seed in seeds:
+        yield seed.scientific_name, KnownName(seed, "accepted")
+    for seed in seeds:
+        for name in seed.synonyms:
+            yield name, KnownName(seed, "synonym")
+    for seed in seeds:
+        for name in seed.misspellings:
+            yield name, KnownName(seed, "misspelling")
+    # After the others: an earlier name of one species can have become the accepted name of another.
+    for seed in seeds:
+        for name in (seed.first_name, *seed.merged_from):
+            yield name, KnownName(seed, "synonym")
+    vernacular: defaultdict[str, dict[UUID, Seed]] = defaultdict(dict)
+    for seed in seeds:
+        for name in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
+            vernacular[plain(name)][seed.id] = seed
+    for name, meant in vernacular.items():
+        if len(meant) == 1:
+            yield name, KnownName(next(iter(meant.values())), "vernacular")

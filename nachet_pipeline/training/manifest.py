@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         ("owner_id", pa.string()),
         ("split", pa.string()),
         ("scientific_name", pa.string()),
+        ("taxon_id", pa.string()),
         ("seed_id", pa.string()),
         ("number_of_seeds", pa.int32()),
         ("zoom", pa.float64()),
@@ -40,7 +41,11 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
     ]
 )
-"""Columns of the manifest; `url` is where the picture's bytes are, `sha256` what they must be."""
+"""Columns of the manifest.
+
+`url` is where the picture's bytes are, `sha256` what they must be. `taxon_id` is the label that stays when a seed is
+renamed, and that of the surviving seed when it is merged; `scientific_name` is that seed's name today. `seed_id` is
+what the picture's row says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +128,15 @@ def _write(connection: Connection, account_url: str, stream: IO[bytes]) -> tuple
 
 def _batches(connection: Connection, account_url: str) -> Iterator[list[dict[str, Any]]]:
     query = (
-        "select p.id, p.picture_set_id, s.owner_id, seeds.name as scientific_name, l.seed_id,"
+        "select distinct on (p.id, taxon.id) p.id, p.picture_set_id, s.owner_id,"
+        " taxon.name as scientific_name, taxon.id as taxon_id, l.seed_id,"
         " p.nb_object, (p.picture -> 'user_data' ->> 'zoom')::float8 as zoom, c.name as container, p.blob,"
         " encode(p.sha256, 'hex') as sha256, p.size, p.format, p.width, p.height"
         " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-        " join picture_seed l on l.picture_id = p.id join seeds on seeds.id = l.seed_id"
-        " order by p.id, l.seed_id"
+        # A seed can be merged while pictures of it still wait to be linked to the other.
+        " join picture_seed l on l.picture_id = p.id join seeds linked on linked.id = l.seed_id"
+        " join seeds taxon on taxon.id = coalesce(linked.merged_into, linked.id)"
+        " order by p.id, taxon.id, linked.merged_into is not null, l.seed_id"
     )
     with connection.cursor(name="training_set") as cursor:
         cursor.itersize = _ROWS_PER_GROUP
@@ -144,6 +152,7 @@ def _row(row: dict[str, Any], account_url: str) -> dict[str, Any]:
         "owner_id": str(row["owner_id"]),
         "split": split_of(row["picture_set_id"]),
         "scientific_name": row["scientific_name"],
+        "taxon_id": str(row["taxon_id"]),
         "seed_id": str(row["seed_id"]),
         "number_of_seeds": row["nb_object"],
         "zoom": row["zoom"],

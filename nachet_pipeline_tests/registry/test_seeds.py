@@ -1,31 +1,140 @@
+import unicodedata
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nachet_pipeline.registry.seeds import Seed, SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import (
+    RegistryError,
+    Seed,
+    SeedRegistry,
+    check_seeds,
+    packaged_seeds,
+    read_seeds,
+)
 from nachet_pipeline.storage.naming import seed_id
+from nachet_pipeline_tests.registries import changed, merged, renamed, seed
+
+PACKAGED = SeedRegistry.of(packaged_seeds())
 
 
 @pytest.fixture(scope="module")
 def registry() -> SeedRegistry:
-    return SeedRegistry.of(packaged_seeds())
+    return PACKAGED
 
 
-@pytest.mark.parametrize("seed", packaged_seeds(), ids=lambda seed: seed.scientific_name)
-def test_every_packaged_seed_is_found_by_its_names_and_its_id(seed: Seed, registry: SeedRegistry) -> None:
-    assert seed.scientific_name == f"{seed.genus} {seed.specific_epithet}"
-    assert seed.id == seed_id(seed.scientific_name)
-    assert registry.with_id(str(seed.id)) == seed
-    for name in (seed.scientific_name, seed.scientific_name.upper(), f"  {seed.genus}\t {seed.specific_epithet} "):
-        assert registry.named(name) == seed
-        assert registry.nearest(name) == seed.scientific_name
+@pytest.mark.parametrize("one", packaged_seeds(), ids=lambda one: one.scientific_name)
+def test_every_packaged_seed_is_found_by_its_names_and_its_id(one: Seed, registry: SeedRegistry) -> None:
+    assert one.scientific_name == f"{one.genus} {one.specific_epithet}"
+    assert one.id == seed_id(one.scientific_name)
+    assert registry.with_id(str(one.id)) == one
+    for name in (one.scientific_name, one.scientific_name.upper(), f"  {one.genus}\t {one.specific_epithet} "):
+        assert registry.named(name) == one
+        assert registry.nearest(name) == one.scientific_name
+        assert registry.usage(name) == "accepted"
+
+
+@pytest.mark.parametrize("one", packaged_seeds(), ids=lambda one: one.scientific_name)
+def test_every_packaged_seed_is_described_in_both_languages_and_has_its_gbif_key(one: Seed) -> None:
+    assert one.scientific_name_authorship
+    assert one.vernacular_names.en
+    assert one.vernacular_names.fr
+    assert one.gbif_id
+    assert one.full_name == f"{one.scientific_name} {one.scientific_name_authorship}"
+
+
+def test_the_identifiers_of_the_packaged_seeds_are_those_that_pictures_are_linked_to() -> None:
+    # Another identifier would orphan every picture of its species: whoever renames one states registeredAs.
+    known = {
+        "Brassica napus": "06a95f93-158b-55ce-8986-2f26a9d04c5e",
+        "Brassica juncea": "fdb473df-dcab-585d-ab3b-423ffa044b9e",
+        "Cirsium arvense": "f788f0ce-d134-5a15-90c8-b55dbeca1430",
+        "Cirsium vulgare": "b6a8e9a5-2aba-5320-8836-8aae0f167833",
+        "Carduus nutans": "181febba-1201-58b5-b05d-2888e9751a85",
+        "Bromus secalinus": "86918e60-65ad-5383-a0b7-3acd3cae7ad2",
+        "Bromus hordeaceus": "3a72027c-dedd-54ba-9284-d727807955ad",
+        "Bromus japonicus": "65fe9839-158d-5d5d-80b8-903a3aa70884",
+        "Lolium temulentum": "2c117bd5-69e2-5852-8f2e-ef82aa8d48c6",
+        "Solanum carolinense": "1ff357e6-3c1e-539a-9e81-3ca5b1f9667c",
+        "Solanum nigrum": "fd5ebc79-c9e0-56c7-924f-8d3fbcb7f1aa",
+        "Solanum rostratum": "ec51cea1-8963-5847-96c6-e68ce810d2c3",
+        "Ambrosia artemisiifolia": "8b67cdb0-79a6-548a-a443-1d6bd4ccadd7",
+        "Ambrosia trifida": "e7c546ce-57f1-59ca-a790-bedcb05c8126",
+        "Ambrosia psilostachya": "51589d79-c5f2-53ea-9f24-c5f43038381a",
+    }
+    assert {one.scientific_name: str(one.id) for one in packaged_seeds()} == known
 
 
 def test_no_two_packaged_seeds_have_one_name_or_one_id(registry: SeedRegistry) -> None:
     seeds = packaged_seeds()
+    check_seeds(seeds)
+    accepted = [name for name, known in registry.names.items() if known.usage == "accepted"]
+    assert len(seeds) == len(registry.by_id) == len(accepted) == 15
 
-    assert len(seeds) == len(registry.by_id) == len(registry.by_name) == 15
+
+# Finding a seed
+
+
+@given(
+    name=st.sampled_from(sorted(PACKAGED.names)),
+    space=st.text(" \t\u00a0\n", max_size=3),
+    upper=st.lists(st.booleans(), min_size=1, max_size=40),
+    form=st.sampled_from(["NFC", "NFD"]),
+)
+def test_case_and_space_and_the_encoding_of_accents_never_matter(
+    name: str, space: str, upper: list[bool], form: str
+) -> None:
+    letters = (letter.upper() if upper[place % len(upper)] else letter for place, letter in enumerate(name))
+    written = space + "".join(letters).replace(" ", f" {space}") + space
+    written = unicodedata.normalize("NFD", written) if form == "NFD" else written
+    assert PACKAGED.named(written) == PACKAGED.named(name)
+    assert PACKAGED.usage(written) == PACKAGED.usage(name)
+    assert PACKAGED.nearest(written) == PACKAGED.named(name).scientific_name
+
+
+@given(st.text(max_size=60))
+def test_any_text_finds_a_registered_seed_or_none(text: str) -> None:
+    found = PACKAGED.named(text)
+    assert (found is None) == (PACKAGED.usage(text) is None)
+    assert found is None or found in PACKAGED.by_id.values()
+    nearest = PACKAGED.nearest(text)
+    assert nearest is None or PACKAGED.usage(nearest) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "accepted"),
+    [
+        ("brassica JUNCEA", "accepted", "Brassica juncea"),
+        ("Sinapis juncea", "synonym", "Brassica juncea"),
+        ("Brassica junsea", "misspelling", "Brassica juncea"),
+        ("Brown  mustard", "vernacular", "Brassica juncea"),
+        ("Moutarde brune", "vernacular", "Brassica juncea"),
+        ("ambroisie à feuilles d\u2019armoise", "vernacular", "Ambrosia artemisiifolia"),
+        ("Brassica rapa", None, None),
+    ],
+)
+def test_a_name_is_found_and_told_for_what_it_is(
+    name: str, usage: str | None, accepted: str | None, registry: SeedRegistry
+) -> None:
+    found = registry.named(name)
+    assert registry.usage(name) == usage
+    assert (found.scientific_name if found else None) == accepted
+
+
+def test_a_vernacular_name_finds_a_seed_only_if_it_means_one() -> None:
+    one, other = (seed(name, vernacularNames={"en": ["ragweed", own]}) for name, own in (("A b", "x"), ("C d", "y")))
+    both = SeedRegistry.of([one, other])
+    assert both.named("ragweed") is both.usage("ragweed") is None
+    assert both.named("x") == one
+    assert SeedRegistry.of([one]).named("ragweed") == one
+
+
+def test_one_vernacular_name_may_be_the_same_in_both_languages(registry: SeedRegistry) -> None:
+    found = registry.named("canola")
+    assert found is not None
+    assert found.vernacular_names.en[0] == found.vernacular_names.fr[0] == "canola"
 
 
 @pytest.mark.parametrize("text", ["", "14", "Brassica napus", "00000000-0000-0000-0000-000000000000", "urn:x", "\0"])
@@ -36,6 +145,7 @@ def test_what_is_no_registered_id_finds_no_seed(text: str, registry: SeedRegistr
 @pytest.mark.parametrize("name", ["", "Brassica", "napus", "Brassica nappus", "Brassica napus L."])
 def test_only_a_full_name_finds_a_seed(name: str, registry: SeedRegistry) -> None:
     assert registry.named(name) is None
+    assert registry.usage(name) is None
 
 
 @pytest.mark.parametrize(
@@ -46,6 +156,9 @@ def test_only_a_full_name_finds_a_seed(name: str, registry: SeedRegistry) -> Non
         ("Brassica napus L.", "Brassica napus"),
         ("SOLANUM NIGRA", "Solanum nigrum"),
         ("Ambrosia artemisifolia", "Ambrosia artemisiifolia"),
+        ("Serratula arvense", "Cirsium arvense"),
+        ("comon ragweed", "Ambrosia artemisiifolia"),
+        ("wheat", None),
         ("Triticum aestivum x", None),
         ("", None),
         ("?" * 5_000, None),
@@ -61,29 +174,193 @@ def test_a_registry_of_nothing_finds_nothing() -> None:
     empty = SeedRegistry.of([])
 
     assert empty.named("Brassica napus") is None
+    assert empty.usage("Brassica napus") is None
     assert empty.nearest("Brassica napus") is None
     assert empty.with_id(str(UUID(int=1))) is None
 
 
-def test_a_seed_is_written_in_the_terms_of_darwin_core() -> None:
-    seed = Seed(scientific_name="Bromus secalinus", family="Poaceae", genus="Bromus", specific_epithet="secalinus")
+# Renaming and merging
 
-    assert seed.model_dump() == {
+
+def test_a_renamed_seed_keeps_its_identifier_and_is_found_by_both_names() -> None:
+    before = next(one for one in packaged_seeds() if one.scientific_name == "Bromus japonicus")
+    registry = SeedRegistry.of(renamed(packaged_seeds(), "Bromus japonicus", "Bromus patulus"))
+    after = registry.with_id(str(before.id))
+    assert after is not None
+    assert after.scientific_name == "Bromus patulus"
+    assert registry.named("Bromus patulus") == registry.named("Bromus japonicus") == after
+    assert (registry.usage("Bromus patulus"), registry.usage("Bromus japonicus")) == ("accepted", "synonym")
+
+
+@given(st.lists(st.sampled_from(["Aa bb", "Cc dd", "Ee ff"]), min_size=1, max_size=6))
+def test_however_often_a_seed_is_renamed_its_identifier_stays(names: list[str]) -> None:
+    seeds = [seed("Gg hh")]
+    for name in names:
+        seeds = renamed(seeds, seeds[0].scientific_name, name)
+    assert seeds[0].id == seed_id("Gg hh")
+    assert seeds[0].scientific_name == names[-1]
+
+
+def test_the_earlier_name_of_one_species_may_become_the_name_of_another() -> None:
+    moved = seed("Aa cc", registeredAs="Aa bb")
+    other = seed("Aa bb", registeredAs="Aa bb of 2027")
+    check_seeds([moved, other])
+    registry = SeedRegistry.of([moved, other])
+    assert registry.named("Aa bb") == other
+    assert registry.usage("Aa bb") == "accepted"
+    assert registry.with_id(str(seed_id("Aa bb"))) == moved
+
+
+def test_a_merged_seed_is_found_by_its_identifier_and_its_name_as_the_one_it_is_part_of() -> None:
+    seeds = merged(packaged_seeds(), "Brassica juncea", "Brassica napus")
+    registry = SeedRegistry.of(seeds)
+    survivor = registry.named("Brassica napus")
+    assert registry.with_id(str(seed_id("Brassica juncea"))) == registry.named("Brassica juncea") == survivor
+    assert registry.usage("Brassica juncea") == "synonym"
+    assert len(registry.by_id) == 14
+
+
+# The file
+
+GOOD = """\
+- scientificName: Aa bb
+  family: Aaceae
+  genus: Aa
+  specificEpithet: bb
+  synonyms: [Aa old]
+  misspellings: [Aa bbb]
+  vernacularNames: {en: [common bee]}
+  gbifID: 1
+  eppoCode: AAABB
+  mergedFrom: [Aa gone]
+- scientificName: Cc dd
+  family: Cceae
+  genus: Cc
+  specificEpithet: dd
+"""
+
+
+def test_a_good_file_is_read() -> None:
+    one, other = read_seeds(GOOD)
+    assert (one.scientific_name, one.synonyms, one.gbif_id) == ("Aa bb", ("Aa old",), 1)
+    assert other == seed("Cc dd", family="Cceae")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("synonyms: [aa  BB]", "Cc dd (line 11): the synonym 'aa  BB' is taken by Aa bb (line 1)"),
+        ("synonyms: [Aa old]", "the synonym 'Aa old' is taken by Aa bb (line 1)"),
+        ("misspellings: [Aa old]", "the misspelling 'Aa old' is taken by Aa bb (line 1)"),
+        ("synonyms: [Aa bbb]", "the synonym 'Aa bbb' is taken by Aa bb (line 1)"),
+        ("gbifID: 1", "the gbifID 1 is taken by Aa bb (line 1)"),
+        ("eppoCode: AAABB", "the eppoCode AAABB is taken by Aa bb (line 1)"),
+        ("registeredAs: Aa bb", "the first name 'Aa bb' is taken by Aa bb (line 1)"),
+        ("registeredAs: Aa gone", "the first name 'Aa gone' is taken by Aa bb (line 1)"),
+        ("mergedFrom: [Aa bb]", "the merged seed 'Aa bb' is taken by Aa bb (line 1)"),
+        ("mergedFrom: [Aa gone]", "the merged seed 'Aa gone' is taken by Aa bb (line 1)"),
+        ("mergedFrom: [Cc dd]", "'cc dd' is stated twice"),
+        ("synonyms: [Cc dd]", "'cc dd' is stated twice"),
+        ("synonyms: [Ee, ee]", "'ee' is stated twice"),
+        ("vernacularNames: {fr: [bb, BB]}", "'bb' is stated twice"),
+        ("vernacularNames: {fr: [aa old]}", "the vernacular name 'aa old' is taken by Aa bb (line 1)"),
+        ("vernacularNames: {de: [Biene]}", "line 15: vernacularNames.de: Extra inputs are not permitted"),
+        ("genus: Cc", "line 15: genus is stated twice (first on line 13)"),
+        ("gbifID: '2'", "line 15: gbifID: Input should be a valid integer"),
+        ("gbifID: yes", "line 15: gbifID: Input should be a valid integer"),
+        ("gbifID: -2", "line 15: gbifID: Input should be greater than 0"),
+        ("eppoCode: aaabb", "line 15: eppoCode: String should match pattern"),
+        ("taxonRank: kind", "line 15: taxonRank: Input should be 'species', 'subspecies' or 'variety'"),
+        ("synonyms: ['  ']", "line 15: synonyms.0: String should have at least 1 character"),
+        ("colour: brown", "line 15: colour: Extra inputs are not permitted"),
+        ("synonyms: [", "seeds.yaml: while parsing"),
+    ],
+)
+def test_a_contradiction_is_told_with_the_entries_and_the_line(wrong: str, told: str) -> None:
+    with pytest.raises(RegistryError) as refused:
+        read_seeds(f"{GOOD}  {wrong}\n")
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["vernacularNames: {en: [common bee]}", "vernacularNames: {en: [bee], fr: [bee]}", "registeredAs: Aa old"]
+)
+def test_what_contradicts_nothing_is_read(name: str) -> None:
+    assert len(read_seeds(f"{GOOD}  {name}\n")) == 2
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(RegistryError) as refused:
+        read_seeds(f"{GOOD}  gbifID: 1\n  eppoCode: AAABB\n")
+    assert "gbifID" in str(refused.value)
+    assert "eppoCode" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "seeds: 1", "- 1", "- {scientificName: Aa bb}", "&a [*a]"])
+def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
+    with pytest.raises(RegistryError):
+        read_seeds(text)
+
+
+def test_a_missing_term_is_told_with_the_line_of_its_entry() -> None:
+    with pytest.raises(RegistryError, match="line 11: family: Field required"):
+        read_seeds(GOOD.replace("  family: Cceae\n", ""))
+
+
+# One seed
+
+
+def test_a_seed_is_written_in_the_terms_of_darwin_core() -> None:
+    one = Seed(scientific_name="Bromus secalinus", family="Poaceae", genus="Bromus", specific_epithet="secalinus")
+
+    assert one.model_dump(mode="json") == {
         "scientificName": "Bromus secalinus",
+        "scientificNameAuthorship": None,
         "family": "Poaceae",
         "genus": "Bromus",
         "specificEpithet": "secalinus",
         "taxonRank": "species",
+        "vernacularNames": {"en": [], "fr": []},
+        "synonyms": [],
+        "misspellings": [],
+        "gbifID": None,
+        "eppoCode": None,
+        "registeredAs": None,
+        "mergedFrom": [],
     }
-    assert Seed.model_validate(seed.model_dump()) == seed
+
+
+@pytest.mark.parametrize("one", packaged_seeds(), ids=lambda one: one.scientific_name)
+def test_a_seed_is_read_as_it_was_written(one: Seed) -> None:
+    assert Seed.model_validate(one.model_dump(mode="json")) == one
+
+
+def test_a_seed_of_the_first_version_is_still_read() -> None:
+    first = {"scientificName": "Aa bb", "family": "F", "genus": "Aa", "specificEpithet": "bb", "taxonRank": "species"}
+    assert Seed.model_validate(first).id == seed_id("Aa bb")
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"family": " "}, {"genus": "x" * 201}, {"colour": "brown"}, {"specificEpithet": None}]
+    "wrong",
+    [
+        {"family": " "},
+        {"genus": "x" * 201},
+        {"colour": "brown"},
+        {"specificEpithet": None},
+        {"scientificName": "A c"},
+        {"scientificName": "A b var. c"},
+        {"scientificName": "A c subsp. d", "taxonRank": "subspecies"},
+    ],
 )
 def test_a_seed_with_a_wrong_term_is_not_registered(wrong: dict[str, object]) -> None:
     good = {"scientificName": "A b", "family": "F", "genus": "A", "specificEpithet": "b"}
     assert Seed.model_validate(good).genus == "A"
+    assert Seed.model_validate({**good, "scientificName": "A b subsp. c", "taxonRank": "subspecies"}).genus == "A"
 
     with pytest.raises(ValidationError):
         Seed.model_validate({**good, **wrong})
+
+
+def test_changing_what_is_said_of_a_seed_keeps_its_identifier() -> None:
+    seeds = changed(packaged_seeds(), "Brassica napus", synonyms=["Brassica x"], gbifID=7, family="Cruciferae")
+    assert [one.id for one in seeds] == [one.id for one in packaged_seeds()]

@@ -7,8 +7,10 @@ from uuid import UUID, uuid5
 import pyarrow.parquet as pq
 
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.storage.naming import NAMESPACE
+from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.storage.naming import NAMESPACE, picture_seed_id, seed_id
 from nachet_pipeline.training.manifest import SCHEMA, TrainingSet, build_training_set, split_of
+from nachet_pipeline_tests.registries import load, merged, renamed
 from nachet_pipeline_tests.uploads import Workbench, edit
 
 
@@ -34,7 +36,8 @@ def test_every_row_agrees_with_the_database_and_with_the_bytes_it_points_at(work
     rows = manifest(workbench, published)
     known = workbench.query(
         "select p.id::text as picture_id, p.picture_set_id::text, s.owner_id::text, seeds.name as scientific_name,"
-        " seeds.id::text as seed_id, nb_object as number_of_seeds, 30.0::float8 as zoom, c.name as container, blob,"
+        " seeds.id::text as taxon_id, seeds.id::text as seed_id, nb_object as number_of_seeds,"
+        " 30.0::float8 as zoom, c.name as container, blob,"
         " encode(sha256, 'hex') as sha256, size, format, width, height from pictures p"
         " join picture_set s on s.id = picture_set_id join container c on c.id = container_id"
         " join picture_seed l on l.picture_id = p.id join seeds on seeds.id = l.seed_id order by p.id"
@@ -86,6 +89,53 @@ def test_a_corrected_species_makes_another_version(workbench: Workbench) -> None
     second = build(workbench)
     assert second.digest != first.digest
     assert {row["scientific_name"] for row in manifest(workbench, second)} == {"Brassica juncea"}
+
+
+def labels(workbench: Workbench, published: TrainingSet) -> dict[str, tuple[str, str]]:
+    """The taxon's identifier and name of every picture."""
+    rows = manifest(workbench, published)
+    assert len({row["picture_id"] for row in rows}) == len(rows)
+    return {row["picture_id"]: (row["taxon_id"], row["scientific_name"]) for row in rows}
+
+
+def test_labels_stay_when_a_species_is_renamed(workbench: Workbench) -> None:
+    import_sample(workbench, sessions=2, pictures=2)
+    first = labels(workbench, build(workbench))
+    load(workbench, renamed(packaged_seeds(), "Brassica juncea", "Brassica besseriana"))
+    second = labels(workbench, build(workbench))
+    assert {picture: taxon for picture, (taxon, _) in second.items()} == {
+        picture: taxon for picture, (taxon, _) in first.items()
+    }
+    assert {name for _, name in first.values()} == {"Brassica napus", "Brassica juncea"}
+    assert {name for _, name in second.values()} == {"Brassica napus", "Brassica besseriana"}
+
+
+def test_labels_of_a_merged_species_become_those_of_the_surviving_one(workbench: Workbench) -> None:
+    import_sample(workbench, sessions=2, pictures=2)
+    first = labels(workbench, build(workbench))
+    load(workbench, merged(packaged_seeds(), "Brassica juncea", "Brassica napus"))
+    second = labels(workbench, build(workbench))
+    survivor = (str(seed_id("Brassica napus")), "Brassica napus")
+    assert second == dict.fromkeys(first, survivor)
+    assert {picture for picture, label in first.items() if label != survivor}
+
+
+def test_a_picture_that_still_waits_to_be_linked_to_the_surviving_species_has_its_label_once(
+    workbench: Workbench,
+) -> None:
+    import_sample(workbench, pictures=2)
+    load(workbench, merged(packaged_seeds(), "Brassica juncea", "Brassica napus"))
+    waiting, both = [row["id"] for row in workbench.query("select id from pictures order by id")]
+    late = seed_id("Brassica juncea")
+    workbench.query("update picture_seed set seed_id = %s where picture_id = %s", late, waiting)
+    workbench.query(
+        "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s)",
+        picture_seed_id(both, late),
+        both,
+        late,
+    )
+    survivor = (str(seed_id("Brassica napus")), "Brassica napus")
+    assert labels(workbench, build(workbench)) == {str(waiting): survivor, str(both): survivor}
 
 
 def test_pictures_of_one_session_are_never_on_two_sides(workbench: Workbench) -> None:
