@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -44,6 +46,8 @@ user_app = typer.Typer(no_args_is_help=True, help="Users and their containers.")
 db_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
+duplicates_app = typer.Typer(help="Stored pictures that are the same or look alike, and what was decided about them.")
+app.add_typer(duplicates_app, name="duplicates")
 
 
 class Format(StrEnum):
@@ -60,6 +64,13 @@ class PictureSuffix(StrEnum):
     TIFF = "tiff"
     PNG = "png"
     JPEG = "jpeg"
+
+
+class PairIs(StrEnum):
+    """What two pictures are to each other."""
+
+    DUPLICATE = "duplicate"
+    DIFFERENT = "different"
 
 
 class Lang(StrEnum):
@@ -313,6 +324,80 @@ def import_(
         raise typer.Exit(REFUSED)
 
 
+@app.command("mass-import")
+def mass_import(
+    container: Annotated[str, typer.Argument(help="A container of the storage account, full of pictures.")],
+    owner: Annotated[str, typer.Option(help="E-mail address of the registered user whom the pictures belong to.")],
+    seed: Annotated[str | None, typer.Option(help="The species, where the mapping does not say it.")] = None,
+    zoom: Annotated[str | None, typer.Option(help="The zoom, where the mapping does not say it.")] = None,
+    seeds_per_picture: Annotated[
+        str | None, typer.Option(help="Seeds in each picture, where the mapping does not say it.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--map", exists=True, dir_okay=False, help="CSV or YAML file that says what the folders show."),
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="The one folder to look into, with all below.")] = "",
+    *,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Copy the pictures into the owner's container; else they stay in place.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    language: LangOption = Lang.EN,
+    as_json: JsonOption = False,
+) -> None:
+    """Give rows to pictures that lie in a container already: each folder becomes one picture set.
+
+    Each picture is read, checked and hashed; no byte is moved or rewritten. What was not taken is listed with its
+    reason. Interrupted, the same command goes on where it was. Exit code 0 means that nothing was refused.
+    """
+    from rich.console import Console
+
+    from nachet_pipeline.contract.report import as_text
+    from nachet_pipeline.database.seeds import registered_seeds
+    from nachet_pipeline.limits import decoding_settings
+    from nachet_pipeline.mass_import.errors import MappingError
+    from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
+    from nachet_pipeline.mass_import.mapping import FolderMapping
+    from nachet_pipeline.mass_import.telling import as_record, show
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+
+    options = {"species": seed, "zoom": zoom, "seeds": seeds_per_picture}
+    try:
+        text = mapping.read_text(encoding="utf-8-sig") if mapping else None
+    except UnicodeDecodeError:
+        raise MappingError(f"{mapping}: expected UTF-8 text") from None
+    request = MassImportRequest(
+        container, owner, FolderMapping.of(text, str(mapping or ""), options), prefix, adopt=adopt, dry_run=dry_run
+    )
+    with _opened() as opened:
+        _registered(opened, owner, option="--owner")
+        with opened.database.connection() as connection:
+            registry = registered_seeds(connection)
+        settings = opened.settings.importing
+        with DecodingPool(decoding_settings(settings)) as pool, _bar("Importing") as bar:
+            outcome = MassImporter(
+                opened.database,
+                opened.blobs,
+                pool,
+                registry,
+                settings,
+                progress=bar,
+                waiting=lambda: _note(f"nachet: another mass import of {container} is under way; waiting for its end"),
+            ).run(request)
+    if as_json:
+        _write(json.dumps(as_record(outcome), ensure_ascii=False))
+    else:
+        show(outcome, Console(soft_wrap=not sys.stdout.isatty()))
+        if outcome.report.groups:
+            for line in as_text(outcome.report, language.language, partly=bool(outcome.taken)):
+                _write(line)
+        if outcome.report_blob and outcome.report.groups:
+            _note(f"everything found is listed in {outcome.report_blob}, in the owner's upload container")
+    if not outcome.report.importable:
+        raise typer.Exit(REFUSED)
+
+
 @app.command()
 def status(
     upload: Annotated[
@@ -343,6 +428,103 @@ def status(
         return
     for one in found:
         _write(f"{one.id}  {one.state:<9}  {one.owner.email}  {one.folder}")
+
+
+@app.command()
+def reprocess(
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only pictures imported on or after this day, UTC.")
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of stale pictures those, stale or not, of which this check or finding was said last, such"
+            " as `picture-too-slow` or `personal_data`."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Pictures at most; all of them, if not given.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is stale and why; change nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge and enrich stored pictures anew, where the rules or the enrichment's code changed since.
+
+    Reads every picture that is concerned from storage. None is ever removed: those that would be refused today are
+    reported and stay. Interrupted, the same command goes on where it was; the nightly schedule does the same.
+    """
+    from nachet_pipeline.limits import decoding_settings
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.reprocessing.reprocessor import Reprocessor, Wanted
+    from nachet_pipeline.reprocessing.telling import plan_record, plan_text, result_record, result_text
+    from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, codes_of
+
+    try:
+        codes_of(rule) if rule is not None else None
+    except UnknownRuleError as error:
+        raise typer.BadParameter(str(error)) from None
+    wanted = Wanted(since=since.replace(tzinfo=UTC) if since else None, rule=rule, pictures=limit)
+    with _opened() as opened:
+        settings = opened.settings.importing
+        with DecodingPool(decoding_settings(settings)) as pool, _bar("Reprocessing") as bar:
+            reprocessor = Reprocessor(opened.database, opened.blobs, pool, settings, progress=bar)
+            if dry_run:
+                planned = reprocessor.plan(wanted)
+                lines = [json.dumps(plan_record(planned))] if as_json else list(plan_text(planned))
+            else:
+                result = reprocessor.reprocess(wanted)
+                lines = [json.dumps(result_record(result))] if as_json else list(result_text(result))
+    for line in lines:
+        _write(line)
+
+
+@duplicates_app.callback(invoke_without_command=True)
+def duplicates(
+    context: typer.Context,
+    user: Annotated[str | None, typer.Option("--user", help="Only pairs in which a picture of this user's is.")] = None,
+    near: Annotated[bool, typer.Option("--near", help="Pictures that look alike too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List pairs of stored pictures that are the same; those decided to be different are left out."""
+    if context.invoked_subcommand:
+        return
+    from nachet_pipeline.database.duplicates import duplicate_pairs
+
+    with _opened() as opened:
+        if user:
+            _registered(opened, user)
+        with opened.database.connection() as connection:
+            for pair in duplicate_pairs(connection, user=user, near=near):
+                if as_json:
+                    fields = {name: getattr(pair, name) for name in pair.__dataclass_fields__}
+                    _write(json.dumps({**fields, "first": str(pair.first), "second": str(pair.second)}))
+                    continue
+                relation = f"{pair.relation} ({pair.distance} bits)" if pair.distance else pair.relation.value
+                decision = f", decided: {pair.decision}" if pair.decision else ""
+                owners = f"{pair.first_owner}, {pair.second_owner}"
+                _write(f"{pair.first}  {pair.second}  {relation}  {owners}{decision}")
+
+
+@duplicates_app.command("decide")
+def duplicates_decide(
+    first: Annotated[UUID, typer.Argument(help="Identifier of a picture.")],
+    second: Annotated[UUID, typer.Argument(help="Identifier of the other.")],
+    decision: Annotated[PairIs, typer.Option("--as", help="What the two are.")],
+    by: Annotated[str, typer.Option("--by", help="Who says so, for the audit trail.")],
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+) -> None:
+    """Store what an operator says of a pair; one that is said to be different is never reported again."""
+    from nachet_pipeline.database.duplicates import Decision, UnknownPictureError, decide
+
+    if first == second:
+        raise typer.BadParameter("two pictures are needed, and these are one")
+    if not by.strip():
+        raise typer.BadParameter("somebody must have decided it", param_hint="--by")
+    with _opened() as opened, opened.database.connection() as connection:
+        try:
+            new = decide(connection, first, second, Decision(decision.value), by=by, note=note)
+        except UnknownPictureError as error:
+            raise typer.BadParameter(str(error)) from None
+    _write(f"{first} and {second}: {decision.value}{'' if new else ', as before'}")
 
 
 @app.command()
@@ -382,7 +564,7 @@ def db_upgrade() -> None:
     _note(f"the tables are up to date; {changed} seeds changed")
 
 
-def _registered(opened: _Opened, email: str) -> "User":
+def _registered(opened: _Opened, email: str, option: str = "--user") -> "User":
     """The user of an e-mail address; a refusal, as a finding, if there is none."""
     from nachet_pipeline.contract.findings import Finding
     from nachet_pipeline.contract.report import Report, as_text
@@ -394,7 +576,7 @@ def _registered(opened: _Opened, email: str) -> "User":
     if user is None:
         finding = Finding(
             code="unregistered-uploader",
-            field="--user",
+            field=option,
             expected=Phrase("a registered user", "une personne enregistrée"),
             found=verbatim(email.strip()[:254]),
         )
@@ -514,15 +696,20 @@ def _code_of(error: Exception) -> int | None:
     """The exit code of an error that a person can put right, None if it is a defect of ours."""
     from nachet_pipeline.contract.folder import FileChangedError
     from nachet_pipeline.database.connection import DatabaseError
+    from nachet_pipeline.database.mass_imports import ContainerTakenError
+    from nachet_pipeline.database.reprocessing import ReprocessingBusyError
     from nachet_pipeline.database.seeds import RegistryConflictError
     from nachet_pipeline.instance import ProjectNotFoundError
     from nachet_pipeline.local.errors import LocalServiceError
+    from nachet_pipeline.mass_import.errors import MappingError, MassImportError
     from nachet_pipeline.storage.blobs import StorageError
     from nachet_pipeline.storage.staging import StagingError
 
-    if isinstance(error, StagingError | FileChangedError | RegistryConflictError):
+    if isinstance(error, StagingError | FileChangedError | RegistryConflictError | ReprocessingBusyError):
         return REFUSED
-    if isinstance(error, ProjectNotFoundError):
+    if isinstance(error, ContainerTakenError):
+        return REFUSED
+    if isinstance(error, ProjectNotFoundError | MappingError | MassImportError):
         return USAGE
     return UNAVAILABLE if isinstance(error, DatabaseError | StorageError | LocalServiceError) else None
 

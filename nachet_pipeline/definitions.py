@@ -3,14 +3,21 @@
 from dagster import Definitions, EnvVar
 
 from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
+from nachet_pipeline.assets.mass_imported_container import mass_imported_container
 from nachet_pipeline.assets.registered_seeds import registered_seeds
+from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
-from nachet_pipeline.jobs import build_training_set, import_uploads, load_seeds
+from nachet_pipeline.jobs import build_training_set, import_uploads, load_seeds, mass_import, reprocess_pictures
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.schedules import nightly_training_set
-from nachet_pipeline.sensors import failed_imports_sensor, registry_automation, staged_folders_sensor
+from nachet_pipeline.schedules import nightly_reprocessing, nightly_training_set
+from nachet_pipeline.sensors import (
+    failed_imports_sensor,
+    listed_containers_sensor,
+    registry_automation,
+    staged_folders_sensor,
+)
 from nachet_pipeline.settings import Settings, SettingsError
 
 
@@ -32,10 +39,22 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             " brings services of its own"
         )
     return Definitions(
-        assets=[registered_seeds, staged_upload, import_upload, training_set],
-        jobs=[import_uploads, load_seeds, build_training_set],
-        sensors=[staged_folders_sensor(settings.importing), failed_imports_sensor(), registry_automation],
-        schedules=[nightly_training_set],
+        assets=[
+            registered_seeds,
+            staged_upload,
+            import_upload,
+            mass_imported_container,
+            reprocessed_pictures,
+            training_set,
+        ],
+        jobs=[import_uploads, mass_import, load_seeds, build_training_set, reprocess_pictures],
+        sensors=[
+            staged_folders_sensor(settings.importing),
+            failed_imports_sensor(),
+            listed_containers_sensor(),
+            registry_automation,
+        ],
+        schedules=[nightly_reprocessing, nightly_training_set],
         resources={
             "database": DatabaseResource(url=EnvVar("NACHET_DATABASE_URL")),
             "blob_storage": BlobStorageResource(

@@ -1,11 +1,12 @@
 """Importing one staged upload from validation to receipt: what the import job does for each of its partitions."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from nachet_pipeline.contract.duplicates import Candidate, Match
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import ManifestSession
@@ -14,6 +15,7 @@ from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.validation import Validation, validate
 from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.duplicates import find_duplicates
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import PictureSetRecord, picture_set_record
 from nachet_pipeline.database.uploads import (
@@ -159,6 +161,7 @@ class Importer:
                 limits=contract_limits(self.settings),
                 readers=self.settings.transfer_concurrency,
                 progress=self._tell("validating"),
+                known=self._stored_already,
                 early=lambda report: self._tell_early(upload, started, report),
             )
             clock.lap("validate")
@@ -186,6 +189,10 @@ class Importer:
                 close_upload(connection, receipt)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
+
+    def _stored_already(self, candidates: Sequence[Candidate]) -> Mapping[str, Match]:
+        with self.database.connection() as connection:
+            return find_duplicates(connection, candidates)
 
     def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
         """Let the uploader read what refuses the upload while its pictures are still being looked at."""

@@ -2,6 +2,7 @@
 
 from dagster import AssetSelection, define_asset_job, in_process_executor
 
+from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import uploads
 
 import_uploads = define_asset_job(
@@ -13,10 +14,25 @@ import_uploads = define_asset_job(
     executor_def=in_process_executor,
 )
 
+mass_import = define_asset_job(
+    "mass_import",
+    selection=AssetSelection.assets("mass_imported_container"),
+    description="Give rows to the pictures that lie in a container already; add its name as a partition first.",
+    partitions_def=containers,
+    executor_def=in_process_executor,
+)
+
 load_seeds = define_asset_job(
     "load_seeds",
     selection=AssetSelection.assets("registered_seeds"),
     description="Bring the species registry of the database up to the package's reviewed file.",
+    executor_def=in_process_executor,
+)
+
+reprocess_pictures = define_asset_job(
+    "reprocess_pictures",
+    selection=AssetSelection.assets("reprocessed_pictures"),
+    description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
     executor_def=in_process_executor,
 )
 

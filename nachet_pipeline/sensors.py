@@ -22,12 +22,14 @@ from dagster import (
 )
 
 from nachet_pipeline.arrivals import Arrival, due_uploads, fail_abandoned, queue
+from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
-from nachet_pipeline.jobs import import_uploads
+from nachet_pipeline.jobs import import_uploads, mass_import
+from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
@@ -35,6 +37,7 @@ from nachet_pipeline.settings import ImportSettings
 BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _MINUTES_TO_BECOME_A_RUN = 5
+_SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 
@@ -142,6 +145,57 @@ def _owed(database: Database, run_id: str, batch: str | None) -> Iterator[Upload
         yield from uploads_of_run(connection, run_id)
         if batch:
             yield from uploads_of_batch(connection, batch)
+
+
+def listed_containers_sensor() -> SensorDefinition:
+    """The sensor on the reviewed list of containers."""
+
+    @sensor(
+        name="listed_containers",
+        job=mass_import,
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_THE_LIST,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Mass-imports the containers of the reviewed list, each once for what its entry says.",
+    )
+    def listed_containers(
+        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+    ) -> SensorResult | SkipReason:
+        file = import_settings.mass_import_list
+        if file is None:
+            return SkipReason("NACHET_MASS_IMPORT_LIST names no list.")
+        listed = read_list(file)
+        if not listed:
+            return SkipReason(f"{file} lists no container.")
+        known = set(context.instance.get_dynamic_partitions("container"))
+        new = sorted({one.container for one in listed} - known)
+        return SensorResult(
+            # Dagster makes no second run of a key: an entry that does not change is imported once.
+            run_requests=[
+                RunRequest(
+                    run_key=f"{one.container}:{one.digest}",
+                    partition_key=one.container,
+                    run_config={"ops": {"import_container": {"config": _mass_import_config(one)}}},
+                )
+                for one in listed
+            ],
+            dynamic_partitions_requests=[containers.build_add_request(new)] if new else [],
+        )
+
+    return listed_containers
+
+
+def _mass_import_config(listed: ListedContainer) -> dict[str, object]:
+    config = {
+        "owner": listed.owner,
+        "seed": listed.seed,
+        "zoom": listed.zoom,
+        "seeds_per_picture": listed.seeds_per_picture,
+        "mapping": listed.mapping,
+        "mapping_name": listed.mapping_name,
+        "prefix": listed.prefix,
+        "adopt": listed.adopt,
+    }
+    return {name: value for name, value in config.items() if value is not None}
 
 
 registry_automation = AutomationConditionSensorDefinition(

@@ -98,6 +98,13 @@ class ImportSettings(BaseModel):
     severities_file: Annotated[Path, AfterValidator(_severities)] | None = Field(
         None, description="YAML file of findings that weigh something else than the catalogue says"
     )
+    reprocess_per_night: int = Field(
+        20_000, ge=1, le=100_000_000, description="stored pictures that one run of reprocessing looks at, at most"
+    )
+    reprocess_seconds: int = Field(10_800, ge=1, le=18_000, description="reprocessing begins no picture after so long")
+    mass_import_list: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="YAML file of the reviewed containers that a sensor mass-imports"
+    )
     max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
     max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
     max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")

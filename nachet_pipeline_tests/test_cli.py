@@ -156,3 +156,28 @@ def test_every_command_has_help_worth_reading(nachet) -> None:
         result = nachet(*command.split(), "--help")
         assert result.returncode == 0, command
         assert len(result.stdout) > 200, command
+
+
+def test_duplicates_are_listed_and_no_more_after_they_were_decided_to_be_different(
+    nachet, deployment: Deployment
+) -> None:
+    email = deployment.user.email
+    for name in ("one", "two"):
+        # The same pictures in folders of other names: what a session is called is not part of it.
+        folder = deployment.sample(name)
+        (folder / "pictures" / "session1").rename(folder / "pictures" / name)
+        assert nachet("import", folder, "--user", email).returncode == 0
+
+    listed = [json.loads(line) for line in nachet("duplicates", "--user", email, "--json").stdout.splitlines()]
+    assert listed
+    assert {(pair["relation"], pair["first_owner"], pair["decision"]) for pair in listed} == {
+        ("same file", email, None)
+    }
+    for pair in listed:
+        decided = nachet("duplicates", "decide", pair["second"], pair["first"], "--as", "different", "--by", email)
+        assert decided.returncode == 0, decided.stderr
+
+    assert nachet("duplicates", "--near", "--user", email).stdout == ""
+    assert (
+        nachet("duplicates", "decide", uuid.uuid4(), uuid.uuid4(), "--as", "duplicate", "--by", email).returncode == 2
+    )

@@ -12,13 +12,16 @@ from nachet_pipeline_tests.deployment import PROJECT, Deployment
 ASSETS = {
     "registered_seeds": set(),
     "staged_upload": set(),
+    "mass_imported_container": {"registered_seeds"},
     "validated_manifest": {"staged_upload", "registered_seeds"},
     "stored_pictures": {"validated_manifest"},
     "picture_metadata": {"stored_pictures"},
+    "reprocessed_pictures": {"picture_metadata"},
     "training_set": {"picture_metadata"},
 }
 CHECKS = {
     "validated_manifest:checksums",
+    "validated_manifest:duplicates",
     "validated_manifest:personal_data",
     "validated_manifest:file_count",
     "validated_manifest:folder_structure",
@@ -31,6 +34,10 @@ CHECKS = {
     "validated_manifest:seed_registered",
     "validated_manifest:uploader_registered",
     "picture_metadata:imported",
+    "mass_imported_container:mass_import_complete",
+    "reprocessed_pictures:nothing_stale",
+    "reprocessed_pictures:stored_blobs_intact",
+    "reprocessed_pictures:verdicts_unchanged",
 }
 
 
@@ -48,16 +55,20 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
     assert {key.to_user_string() for key in graph.asset_check_keys} == CHECKS
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
         "import_uploads",
+        "mass_import",
         "load_seeds",
+        "reprocess_pictures",
         "build_training_set",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "staged_folders",
         "failed_imports",
+        "listed_containers",
         "registry_automation",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
-        "nightly_training_set": "0 2 * * *"
+        "nightly_reprocessing": "0 3 * * *",
+        "nightly_training_set": "0 2 * * *",
     }
 
 

@@ -51,6 +51,8 @@ def test_every_setting_is_read_from_the_environment() -> None:
 @pytest.mark.parametrize("name", ImportSettings.model_fields)
 def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> None:
     values: dict[str, object] = {"decode_memory_mib": 1024, "max_yaml_events": 100}
+    if name == "mass_import_list":
+        values[name] = tmp_path / "containers.yaml"
     if name == "severities_file":
         values[name] = tmp_path / "severities.yaml"
         (tmp_path / "severities.yaml").write_text("surplus-picture: warning\n")

@@ -66,12 +66,23 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         "species": MetadataValue.text(", ".join(species) or "none recognised"),
         "errors": report.counts[Severity.ERROR],
         "warnings": report.counts[Severity.WARNING],
+        "duplicates": sum(report.codes.get(code, 0) for code in ("duplicate-picture", "near-duplicate-picture")),
+        **_measured("quality", validation.quality),
+        **_measured("sharpness", validation.sharpness),
         "content_digest": MetadataValue.text(validation.content_digest),
     }
     sheet = contact_sheet(list(validation.thumbnails.values()))
     if sheet:
         metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, "pictures of the upload"))
     return metadata
+
+
+def _measured(name: str, figures: tuple[float, float, float] | None) -> dict[str, float]:
+    """The least, the median and the greatest of a measure."""
+    return {
+        f"{name}_{which}": round(value, 3)
+        for which, value in zip(("min", "median", "max"), figures or (), strict=False)
+    }
 
 
 def upload_metadata(receipt: Receipt) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Check(StrEnum):
     MALICIOUS_CONTENT = "malicious_content"
     PERSONAL_DATA = "personal_data"
     CHECKSUMS = "checksums"
+    DUPLICATES = "duplicates"
     SEED_REGISTERED = "seed_registered"
     UPLOADER_REGISTERED = "uploader_registered"
 
@@ -49,6 +50,7 @@ CHECKS: Mapping[Check, str] = MappingProxyType(
             "No data beside or behind a picture, nothing executable in it; no forbidden YAML construct, no unsafe name."
         ),
         Check.PERSONAL_DATA: "No picture tells where it was taken, or whose the camera is.",
+        Check.DUPLICATES: "No picture is there already, in the upload or among all stored pictures.",
         Check.CHECKSUMS: "Every file is what its sender's SHA256SUMS says, where there is one.",
         Check.SEED_REGISTERED: "Every session shows a registered seed.",
         Check.UPLOADER_REGISTERED: "The uploader is registered and owns the container the folder lies in.",
@@ -282,6 +284,95 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             ),
             Phrase("Correct the value at the line given.", "Corrigez la valeur à la ligne indiquée."),
             fixed=True,
+        ),
+        "undescribed-folder": Kind(
+            Check.INDEX_CONTENT,
+            Severity.ERROR,
+            Phrase(
+                "Nothing says what the pictures of a folder show, or how they were taken.",
+                "Rien n'indique ce que montrent les images d'un dossier ni comment elles ont été prises.",
+            ),
+            Phrase(
+                "Add a line for the folder to the mapping file, or give the value for all folders as an option.",
+                "Ajoutez une ligne pour le dossier au fichier de correspondance ou donnez la valeur en option pour "
+                "tous les dossiers.",
+            ),
+            fixed=True,
+        ),
+        "mapping-content": Kind(
+            Check.INDEX_CONTENT,
+            Severity.ERROR,
+            Phrase(
+                "A value taken from the folder's path has the wrong type or is out of range.",
+                "Une valeur tirée du chemin du dossier n'est pas du bon type ou dépasse les bornes permises.",
+            ),
+            Phrase(
+                "Correct the pattern in the mapping file, or add a line for the folder above it.",
+                "Corrigez le motif dans le fichier de correspondance ou ajoutez une ligne pour le dossier au-dessus.",
+            ),
+            fixed=True,
+        ),
+        "not-a-picture": Kind(
+            Check.FOLDER_STRUCTURE,
+            Severity.WARNING,
+            Phrase(
+                "A mass import takes pictures only; the file stays where it is and has no row.",
+                "L'importation en masse ne prend que des images; le fichier reste en place, sans être enregistré.",
+            ),
+            Phrase(
+                "Nothing needs to be done; if it is a picture, export it as TIFF, PNG or JPEG.",
+                "Aucune action requise; s'il s'agit d'une image, exportez-la en TIFF, PNG ou JPEG.",
+            ),
+        ),
+        "changed-meanwhile": Kind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Phrase(
+                "A file was changed or deleted while its folder was read.",
+                "Un fichier a été modifié ou supprimé pendant la lecture de son dossier.",
+            ),
+            Phrase(
+                "Run the mass import again once nobody writes to the folder.",
+                "Relancez l'importation en masse quand plus personne n'écrit dans le dossier.",
+            ),
+            fixed=True,
+        ),
+        "picture-replaced": Kind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Phrase(
+                "Another picture was written over one that had been imported where it lies.",
+                "Une autre image a été écrite par-dessus une image importée sur place.",
+            ),
+            Phrase(
+                "Put the first picture back, and store the other one under a name of its own.",
+                "Remettez la première image en place et enregistrez l'autre sous un autre nom.",
+            ),
+            fixed=True,
+        ),
+        "duplicate-picture": Kind(
+            Check.DUPLICATES,
+            Severity.WARNING,
+            Phrase(
+                "The picture is there already: the same file, or the same pixels in another file.",
+                "L'image existe déjà : le même fichier, ou les mêmes pixels dans un autre fichier.",
+            ),
+            Phrase(
+                "Leave it out, unless it is meant to be there twice; it is imported all the same.",
+                "Retirez-la, à moins qu'elle ne doive figurer deux fois; elle est importée malgré tout.",
+            ),
+        ),
+        "near-duplicate-picture": Kind(
+            Check.DUPLICATES,
+            Severity.INFO,
+            Phrase(
+                "The picture looks like one that is there already, perhaps resized or saved anew.",
+                "L'image ressemble à une image qui existe déjà, peut-être redimensionnée ou réenregistrée.",
+            ),
+            Phrase(
+                "Compare the two; nothing needs to be done if they are different photographs.",
+                "Comparez les deux; aucune action requise s'il s'agit de photographies différentes.",
+            ),
         ),
         "picture-format": Kind(
             Check.PICTURE_CONTENT,

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -23,6 +23,8 @@ from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.pictures.enrichment import Enrichment
+from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
 
 
 class FileKind(StrEnum):
@@ -96,6 +98,7 @@ class PictureRecord:
         resolution: horizontal and vertical, pixels per inch, where the file tells.
         values: its metadata, inherited and own, by field.
         seed_id: the registered seed it shows, None if that is not known.
+        enrichment: what else it tells about itself; None if that was not asked for.
     """
 
     path: str
@@ -111,6 +114,7 @@ class PictureRecord:
     resolution: tuple[float, float] | None
     values: dict[str, Value]
     seed_id: UUID | None
+    enrichment: Enrichment | None = None
 
 
 _SCHEMA = """
@@ -121,8 +125,14 @@ create table file (
 create index file_kind on file (kind, session, path);
 create index file_stem on file (stem);
 create index file_folded on file (folded);
-create table picture (path text primary key, session text, size integer, record text) without rowid;
+create table picture (
+    path text primary key, session text, size integer, record text, sha256 text, pixel_sha256 text, looks text,
+    quality real, sharpness real
+) without rowid;
 create index picture_session on picture (session, path);
+create index picture_sha256 on picture (sha256, path);
+create index picture_pixels on picture (pixel_sha256, path);
+create table band (band integer, path text, primary key (band, path)) without rowid;
 create table finding (
     number integer primary key, code text, severity text, path text, line integer, alike text, record text
 );
@@ -135,6 +145,7 @@ create table checksum (
 
 _WITH_CONTENT = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _GROUPS_OF_EVERY_CODE = 20
+_MOST_ALIKE = 200
 _WORST_FIRST = "case severity when 'error' then 0 when 'warning' then 1 else 2 end"
 
 
@@ -322,10 +333,26 @@ class Inventory:
             name: [value.value, value.source, value.line, value.column] for name, value in picture.values.items()
         }
         fields["seed_id"] = str(picture.seed_id) if picture.seed_id else None
+        fields["enrichment"] = picture.enrichment.model_dump(mode="json") if picture.enrichment else None
+        enrichment = picture.enrichment
+        looks = enrichment.perceptual_hash if enrichment else None
         self._db.execute(
-            "insert into picture values (?, ?, ?, ?)",
-            (picture.path, picture.session, picture.size, json.dumps(fields)),
+            "insert into picture values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                picture.path,
+                picture.session,
+                picture.size,
+                json.dumps(fields),
+                picture.sha256,
+                enrichment.pixel_sha256 if enrichment else None,
+                looks,
+                enrichment.quality_score if enrichment else None,
+                enrichment.sharpness if enrichment else None,
+            ),
         )
+        if looks:
+            bands = hash_bands(bytes.fromhex(looks))
+            self._db.executemany("insert into band values (?, ?)", [(band, picture.path) for band in bands])
 
     def pictures(self, session: str | None = None) -> Iterator[PictureRecord]:
         """The pictures of one session, or of all, sorted by session and path."""
@@ -340,6 +367,53 @@ class Inventory:
             query += " where session = ?"
         number, size = self._db.execute(query, () if session is None else (session,)).fetchone()
         return number, size
+
+    def same_as(self, path: str, bits: int) -> tuple[str, str] | None:
+        """The picture of this upload, before one in the order of paths, that is closest to it.
+
+        Args:
+            path: the one picture.
+            bits: pictures look alike whose perceptual hashes differ in no more.
+
+        Returns:
+            `same file`, `same pixels` or `near`, and the other's path; None if there is none.
+        """
+        query = "select sha256, pixel_sha256, looks from picture where path = ?"
+        sha256, pixel_sha256, looks = self._db.execute(query, (path,)).fetchone()
+        for relation, column, value in (("same file", "sha256", sha256), ("same pixels", "pixel_sha256", pixel_sha256)):
+            row = self._db.execute(
+                f"select min(path) from picture where {column} = ? and path < ?", (value, path)
+            ).fetchone()
+            if row[0] is not None:
+                return relation, row[0]
+        if not looks:
+            return None
+        bands = hash_bands(bytes.fromhex(looks))
+        # Of very many that look alike the first are as good as any.
+        rows = self._db.execute(
+            "select distinct picture.path, looks from band join picture using (path)"
+            f" where band in ({', '.join('?' * len(bands))}) and band.path < ? limit {_MOST_ALIKE}",
+            (*bands, path),
+        )
+        own = bytes.fromhex(looks)
+        distances = [(distance(own, bytes.fromhex(other)), found) for found, other in rows]
+        nearest = min(distances, default=None)
+        return ("near", nearest[1]) if nearest and nearest[0] <= bits else None
+
+    def measured(self, column: Literal["quality", "sharpness"]) -> tuple[float, float, float] | None:
+        """The least, the median and the greatest quality score or sharpness; None if no picture has one."""
+        number, low, high = self._db.execute(
+            f"select count({column}), min({column}), max({column}) from picture"
+        ).fetchone()
+        if not number:
+            return None
+        middle = f"select {column} from picture where {column} is not null order by {column} limit 1 offset ?"
+        return low, self._db.execute(middle, ((number - 1) // 2,)).fetchone()[0], high
+
+    def leave_out_refused_pictures(self) -> int:
+        """Forget the pictures that have an error of their own, and say how many there were."""
+        query = "delete from picture where path in (select path from finding where severity = 'error')"
+        return self._db.execute(query).rowcount
 
     # Thumbnails
 
@@ -411,4 +485,5 @@ def _picture(fields: dict[str, Any]) -> PictureRecord:
     fields["values"] = {name: Value(*value) for name, value in fields["values"].items()}
     fields["seed_id"] = UUID(fields["seed_id"]) if fields["seed_id"] else None
     fields["resolution"] = tuple(fields["resolution"]) if fields["resolution"] else None
+    fields["enrichment"] = Enrichment.model_validate(fields["enrichment"]) if fields["enrichment"] else None
     return PictureRecord(**fields)

@@ -1,5 +1,6 @@
 """The rule set: its version, and how much each finding weighs in this deployment."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -30,6 +31,22 @@ class RuleSet:
     def severity_of(self, code: str) -> Severity:
         """How much a finding of this code weighs here."""
         return self.severities.get(code, CATALOGUE[code].severity)
+
+    @property
+    def stamp(self) -> str:
+        """The version, and a digest of the weights where they differ from the catalogue's.
+
+        Two rule sets of one stamp give every picture the same verdict, as far as rules decide it.
+
+        >>> RuleSet(version="7").stamp
+        '7'
+        >>> RuleSet({"location-in-picture": Severity.ERROR}, version="7").stamp
+        '7+f6f373ce'
+        """
+        if not self.severities:
+            return self.version
+        weights = "\n".join(f"{code}={weight.value}" for code, weight in sorted(self.severities.items()))
+        return f"{self.version}+{hashlib.sha256(weights.encode()).hexdigest()[:8]}"
 
     @classmethod
     def read(cls, file: Path) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.checksums import checksums, note_checksums
+from nachet_pipeline.contract.duplicates import Known, duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
@@ -57,6 +58,8 @@ class Validation:
         content_digest: SHA-256 over the sessions' digests.
         pictures: number of pictures.
         size: their bytes.
+        quality: the least, the median and the greatest quality score; None if nothing was measured.
+        sharpness: likewise.
         thumbnails: a few pictures by path, as small JPEGs.
     """
 
@@ -68,6 +71,8 @@ class Validation:
     content_digest: str
     pictures: int
     size: int
+    quality: tuple[float, float, float] | None
+    sharpness: tuple[float, float, float] | None
     thumbnails: dict[str, bytes] = field(repr=False)
 
     def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
@@ -94,6 +99,7 @@ def validate(
     readers: int = 4,
     progress: Progress | None = None,
     early: Callable[[Report], None] | None = None,
+    known: Known | None = None,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -108,6 +114,7 @@ def validate(
         limits: how much is read and held.
         readers: pictures read at a time.
         progress: told after every picture.
+        known: knows which pictures are stored already; None where nothing is stored.
         early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
@@ -122,9 +129,10 @@ def validate(
         _note(inventory, rule(context))
     if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
-    thumbnails = _Pictures(folder, context, pool, limits, progress).read(readers)
+    thumbnails = read_pictures(folder, context, pool, limits=limits, readers=readers, progress=progress)
     _note(inventory, checksums(inventory))
     described = describe_sessions(inventory, sessions, registry, owner)
+    _note(inventory, duplicates(inventory, described, known))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,
@@ -135,8 +143,38 @@ def validate(
         content_digest=content_digest(described),
         pictures=pictures,
         size=size,
+        quality=inventory.measured("quality"),
+        sharpness=inventory.measured("sharpness"),
         thumbnails=thumbnails,
     )
+
+
+def read_pictures(
+    folder: Folder,
+    context: Context,
+    pool: DecodingPool,
+    *,
+    limits: ContractLimits,
+    readers: int = 4,
+    progress: Progress | None = None,
+) -> dict[str, bytes]:
+    """Read, hash and decode the pictures of a context's sessions; its inventory takes them, and what is wrong of them.
+
+    Args:
+        folder: what the pictures are read from.
+        context: says which pictures there are, and what their sessions say of them.
+        pool: decodes the pictures.
+        limits: how much is held.
+        readers: pictures read at a time.
+        progress: told after every picture.
+
+    Returns:
+        A few small views, spread evenly.
+
+    Raises:
+        FileChangedError: a picture changed or vanished meanwhile.
+    """
+    return _Pictures(folder, context, pool, limits, progress).read(readers)
 
 
 def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:
@@ -295,6 +333,7 @@ class _Pictures:
                     resolution=properties.resolution,
                     values=values,
                     seed_id=seed.id if seed else None,
+                    enrichment=properties.enrichment,
                 )
             )
         return bool(findings)

@@ -13,10 +13,25 @@ from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.database.records import PictureSetRecord, picture_record
 from nachet_pipeline.database.seeds import surviving_seeds
 from nachet_pipeline.database.users import container_id
+from nachet_pipeline.pictures.enrichment import Enrichment
+from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.storage.naming import picture_blob, picture_id, picture_seed_id
 
-_PICTURE_COLUMNS = "id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width, height"
+_FIXED_COLUMNS = "id, picture_set_id, name, blob, sha256, size, format, width, height"
+# What importing the same picture again may change.
+_ENRICHMENT_COLUMNS = (
+    "enrichment_version",
+    "pixel_sha256",
+    "perceptual_hash",
+    "hash_bands",
+    "quality_score",
+    "sharpness",
+    "captured_at",
+)
+_OPEN_COLUMNS = ", ".join(("picture", "nb_object", "rule_set_version", *_ENRICHMENT_COLUMNS))
+_PICTURE_COLUMNS = f"{_FIXED_COLUMNS}, {_OPEN_COLUMNS}"
+_OPEN_VALUES = ", ".join(f"{{table}}.{name}" for name in _OPEN_COLUMNS.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +57,11 @@ def record_picture_sets(
     inventory: Inventory,
     registry: SeedRegistry,
     *,
-    upload: UUID,
+    upload: UUID | None = None,
+    mass_import: UUID | None = None,
     owner: UUID,
     container: str,
+    in_place: bool = False,
 ) -> RowsWritten:
     """Write an upload's rows, or bring those of an earlier import up to date; the caller's transaction decides.
 
@@ -53,9 +70,11 @@ def record_picture_sets(
         sets: the picture sets of the upload.
         inventory: holds the pictures.
         registry: the registered seeds.
-        upload: the upload they come from.
+        upload: the upload they come from, None if they come from a mass import.
+        mass_import: the mass import they come from, None if they come from an upload.
         owner: the user they belong to.
         container: where the pictures are stored.
+        in_place: whether their blobs are where they were found, under the pictures' paths.
 
     Raises:
         DatabaseError: a seed was retired since the upload was validated.
@@ -65,10 +84,11 @@ def record_picture_sets(
     sets_changed = 0
     for item in sets:
         cursor = connection.execute(
-            "insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id, digest)"
-            " values (%s, %s, %s, %s, %s, %s, %s)"
-            " on conflict (id) do update set picture_set = excluded.picture_set"
-            " where picture_set.picture_set is distinct from excluded.picture_set",
+            "insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id, mass_import_id, digest)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (id) do update set picture_set = excluded.picture_set, digest = excluded.digest"
+            " where (picture_set.picture_set, picture_set.digest)"
+            " is distinct from (excluded.picture_set, excluded.digest)",
             (
                 item.session.picture_set_id,
                 Jsonb(item.record.model_dump(mode="json")),
@@ -76,6 +96,7 @@ def record_picture_sets(
                 item.session.name or item.record.audit_trail.folder,
                 container_id(container),
                 upload,
+                mass_import,
                 item.session.digest,
             ),
         )
@@ -84,15 +105,17 @@ def record_picture_sets(
     connection.execute("create temp table incoming_seed (like picture_seed including defaults) on commit drop")
     with connection.cursor() as cursor:
         with cursor.copy(f"copy incoming ({_PICTURE_COLUMNS}) from stdin") as copy:
-            for row in _picture_rows(sets, inventory, registry):
+            for row in _picture_rows(sets, inventory, registry, in_place=in_place):
                 copy.write_row(row)
         with cursor.copy("copy incoming_seed (id, picture_id, seed_id) from stdin") as copy:
             for picture, seed in _seed_rows(sets, inventory, survivors):
                 copy.write_row((picture_seed_id(picture, seed), picture, seed))
     pictures = connection.execute(
-        f"insert into pictures ({_PICTURE_COLUMNS}) select {_PICTURE_COLUMNS} from incoming"
-        " on conflict (id) do update set picture = excluded.picture, nb_object = excluded.nb_object"
-        " where (pictures.picture, pictures.nb_object) is distinct from (excluded.picture, excluded.nb_object)"
+        # In order, as reprocessing takes them: the two then wait for each other, and never in a circle.
+        f"insert into pictures ({_PICTURE_COLUMNS}) select {_PICTURE_COLUMNS} from incoming order by id"
+        f" on conflict (id) do update set ({_OPEN_COLUMNS}) = ({_OPEN_VALUES.format(table='excluded')})"
+        f" where ({_OPEN_VALUES.format(table='pictures')})"
+        f" is distinct from ({_OPEN_VALUES.format(table='excluded')})"
     ).rowcount
     # A corrected species replaces the link to the wrong one.
     removed = connection.execute(
@@ -106,23 +129,43 @@ def record_picture_sets(
     return RowsWritten(sets_changed, pictures, removed + added)
 
 
-def _picture_rows(sets: list[RecordedSet], inventory: Inventory, registry: SeedRegistry) -> Iterator[tuple[Any, ...]]:
+def _picture_rows(
+    sets: list[RecordedSet], inventory: Inventory, registry: SeedRegistry, *, in_place: bool
+) -> Iterator[tuple[Any, ...]]:
     for picture, picture_set, seed_id in _identified(sets, inventory):
         identifier = picture_id(picture_set, picture_name(picture), picture.sha256)
         record = picture_record(picture, registry.by_id[seed_id])
         yield (
             identifier,
-            Jsonb(record.model_dump(mode="json")),
             picture_set,
-            record.user_data.number_of_seeds,
             picture_name(picture),
-            picture_blob(picture_set, identifier, picture.picture_format),
+            picture.path if in_place else picture_blob(picture_set, identifier, picture.picture_format),
             bytes.fromhex(picture.sha256),
             picture.size,
             picture.picture_format,
             picture.width,
             picture.height,
+            Jsonb(record.model_dump(mode="json")),
+            record.user_data.number_of_seeds,
+            inventory.rule_set.stamp,
+            *enrichment_columns(picture.enrichment).values(),
         )
+
+
+def enrichment_columns(enrichment: Enrichment | None) -> dict[str, Any]:
+    """What is stored of an enrichment beside the JSON, by column; all None of a picture that was not measured."""
+    if enrichment is None:
+        return dict.fromkeys(_ENRICHMENT_COLUMNS)
+    looks = bytes.fromhex(enrichment.perceptual_hash) if enrichment.perceptual_hash else None
+    return {
+        "enrichment_version": enrichment.code_version,
+        "pixel_sha256": bytes.fromhex(enrichment.pixel_sha256),
+        "perceptual_hash": looks,
+        "hash_bands": hash_bands(looks) if looks else None,
+        "quality_score": enrichment.quality_score,
+        "sharpness": enrichment.sharpness,
+        "captured_at": enrichment.captured.instant if enrichment.captured else None,
+    }
 
 
 def _seed_rows(

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from nachet_pipeline.contract.inventory import PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
 from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.registry.seeds import Seed
 
-MODEL_VERSION = "1"
+MODEL_VERSION = "2"
 
 
 class _Stored(BaseModel):
@@ -40,9 +41,11 @@ class SeedDataRecord(_Stored):
 
 
 class AuditTrailRecord(_Stored):
-    """Where the set comes from."""
+    """Where the set comes from: an upload, or a mass import, whose `folder` is the container."""
 
-    upload: UUID
+    upload: UUID | None
+    mass_import: UUID | None = None
+    split: str | None = Field(None, description="the side that an earlier training had the pictures on")
     folder: str
     session: str
     manifest: str
@@ -103,12 +106,17 @@ class StoredPictureRecord(_Stored):
     metadata: MetadataRecord
     image_data: ImageDataRecord
     quality_check: QualityCheckRecord
-    terms: dict[str, Any] = Field(description="Darwin Core, Audubon Core and Exif terms")
+    enrichment: Enrichment | None = None
+    terms: dict[str, Any] = Field(description="Darwin Core, Audubon Core, Exif and OME terms")
 
 
 def _value(values: dict[str, Value], name: str) -> Any:
     found = values.get(name)
     return found.value if found else None
+
+
+def _place(value: Value) -> str:
+    return value.source if value.line is None else f"{value.source}:{value.line}"
 
 
 def _seed_terms(seed: Seed) -> dict[str, Any]:
@@ -121,7 +129,15 @@ def _seed_terms(seed: Seed) -> dict[str, Any]:
 
 
 def picture_set_record(
-    session: ManifestSession, *, upload: UUID, folder: str, manifest: str, rule_set_version: str, owner_email: str
+    session: ManifestSession,
+    *,
+    upload: UUID | None = None,
+    mass_import: UUID | None = None,
+    split: str | None = None,
+    folder: str,
+    manifest: str,
+    rule_set_version: str,
+    owner_email: str,
 ) -> PictureSetRecord:
     """What is stored with a session's picture set.
 
@@ -144,6 +160,8 @@ def picture_set_record(
         ),
         audit_trail=AuditTrailRecord(
             upload=upload,
+            mass_import=mass_import,
+            split=split,
             folder=folder,
             session=session.path,
             manifest=manifest,
@@ -161,9 +179,7 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
             number_of_seeds=_value(picture.values, "userData.numberOfSeeds"),
             zoom=_value(picture.values, "userData.zoom"),
         ),
-        metadata=MetadataRecord(
-            sources={name: f"{value.source}:{value.line}" for name, value in sorted(picture.values.items())}
-        ),
+        metadata=MetadataRecord(sources={name: _place(value) for name, value in sorted(picture.values.items())}),
         image_data=ImageDataRecord(
             format=picture.picture_format,
             width=picture.width,
@@ -177,8 +193,9 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
             upload_check=True,
             valid_data=True,
             error_type=None,
-            quality_score=None,
+            quality_score=picture.enrichment.quality_score if picture.enrichment else None,
         ),
+        enrichment=picture.enrichment,
         terms={
             **_seed_terms(seed),
             "dcterms:title": picture_name(picture),
@@ -186,5 +203,36 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
             "ac:hashValue": picture.sha256,
             "exif:PixelXDimension": picture.width,
             "exif:PixelYDimension": picture.height,
+            **(enrichment_terms(picture.enrichment) if picture.enrichment else {}),
         },
     )
+
+
+_RESOLUTION_UNITS = {"inch": 2, "centimetre": 3}
+_CENTIMETRES = 100
+
+
+def enrichment_terms(enrichment: Enrichment) -> dict[str, Any]:
+    """What a picture tells about itself, as Exif, Audubon Core and OME call it; what it does not tell is left out."""
+    terms: dict[str, Any] = {"exif:BitsPerSample": enrichment.bit_depth}
+    if resolution := enrichment.resolution:
+        by = _CENTIMETRES if resolution.unit == "metre" else 1  # Exif knows no metre
+        terms["exif:XResolution"], terms["exif:YResolution"] = resolution.x / by, resolution.y / by
+        terms["exif:ResolutionUnit"] = _RESOLUTION_UNITS.get(resolution.unit, 3)
+    if size := enrichment.pixel_size:
+        terms["ome:PhysicalSizeX"], terms["ome:PhysicalSizeY"] = size.x, size.y
+        terms["ome:PhysicalSizeXUnit"] = terms["ome:PhysicalSizeYUnit"] = "µm"
+    if captured := enrichment.captured:
+        terms[f"exif:{captured.source}" if captured.source != "AcquisitionDate" else "ome:AcquisitionDate"] = (
+            captured.at.isoformat()
+        )
+    if device := enrichment.device:
+        named = " ".join(part for part in (device.make, device.model) if part)
+        stated = {
+            "ac:captureDevice": named,
+            "exif:Make": device.make,
+            "exif:Model": device.model,
+            "exif:Software": device.software,
+        }
+        terms |= {name: value for name, value in stated.items() if value}
+    return terms

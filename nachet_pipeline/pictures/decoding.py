@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 
 from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures import pixels
 from nachet_pipeline.pictures.jpeg import JpegPicture
 from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.pixels import Pixels
 from nachet_pipeline.pictures.png import PngPicture
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.pictures.tiff import TiffPicture
@@ -26,6 +28,26 @@ if TYPE_CHECKING:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
 _COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001}
 _WEBP = 50001
+_COMPRESSION_NAMES = {
+    1: "none",
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    5: "LZW",
+    6: "JPEG",
+    7: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+}
+# What the strict decoder gives the colours of, by the number of components.
+_MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
 # Of several complaints libjpeg tells the last, and headers come first: there is no damage in what follows them.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
@@ -58,6 +80,9 @@ class Decoded:
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
         resolution: horizontal and vertical, in pixels per inch, where the file tells.
         image: gives the picture for showing, perhaps at a smaller scale.
+        bit_depth: bits of a sample.
+        compression: what it is compressed with.
+        pixels: gives what is measured of it.
     """
 
     width: int
@@ -65,6 +90,9 @@ class Decoded:
     mode: str
     resolution: tuple[float, float] | None
     image: Callable[[], Image.Image]
+    bit_depth: int
+    compression: str
+    pixels: Callable[[], Pixels]
 
 
 def quieten_decoders() -> None:
@@ -104,8 +132,12 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
     return (float(dpi[0]), float(dpi[1])) if dpi else None
 
 
-def decode_jpeg(picture: JpegPicture) -> Decoded:
-    """Decode a JPEG at an eighth of its size, which reads all of its data.
+def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
+    """Decode a JPEG at a fraction of its size, which reads all of its data.
+
+    Args:
+        picture: what the walk made of it.
+        measured: whether its pixels will be asked for; else an eighth of its size and brightness alone are enough.
 
     Raises:
         UndecodableError: it has more than eight bits a sample.
@@ -118,22 +150,43 @@ def decode_jpeg(picture: JpegPicture) -> Decoded:
     with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
         mode = image.mode
         resolution = _resolution(image)
-        if picture.arithmetic or not _decodes_strictly(content):
+        array = None if picture.arithmetic else _decode_strictly(picture, measured=measured)
+        if array is None:
             image.load()
-    return Decoded(picture.width, picture.height, mode, resolution, lambda: _small_jpeg(content))
+
+    def measurable() -> Pixels:
+        if array is not None and picture.components in _MEASURED_COLOURS:
+            return pixels.of_jpeg(array, picture.pixel_digest)
+        if array is None:
+            return pixels.of_jpeg_image(image, picture.width, picture.pixel_digest)
+        small = Image.open(io.BytesIO(content), formats=["JPEG"])
+        by = pixels.factor(*small.size)
+        small.draft(None, (max(1, small.width // by), max(1, small.height // by)))
+        return pixels.of_jpeg_image(small, picture.width, picture.pixel_digest)
+
+    return Decoded(
+        picture.width, picture.height, mode, resolution, lambda: _small_jpeg(content), _BYTE_BITS, "JPEG", measurable
+    )
 
 
-def _decodes_strictly(content: bytes) -> bool:
-    """Whether a strict decoder decodes a JPEG; False if all it minds are headers as careless programs write them."""
+def _decode_strictly(picture: JpegPicture, *, measured: bool) -> "np.ndarray[Any, Any] | None":
+    """What a strict decoder makes of a JPEG; None if all it minds are headers as careless programs write them."""
     from simplejpeg import decode_jpeg as decode  # type: ignore[import-untyped]
 
+    colours = _MEASURED_COLOURS.get(picture.components) if measured else None
+    by = pixels.factor(picture.width, picture.height) if colours else 8
     try:
-        decode(content, colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
+        return decode(  # type: ignore[no-any-return]
+            picture.essence,
+            colorspace=colours or "GRAY",
+            min_height=-(-picture.height // by),
+            min_width=-(-picture.width // by),
+            strict=True,
+        )
     except ValueError as error:
         if _CARELESS_HEADERS.search(str(error)):
-            return False
+            return None
         raise
-    return True
 
 
 def _small_jpeg(content: bytes) -> Image.Image:
@@ -151,7 +204,15 @@ def decode_png(picture: PngPicture) -> Decoded:
     image = Image.open(io.BytesIO(picture.essence), formats=["PNG"])
     mode = image.mode
     image.load()
-    return Decoded(*image.size, mode, _resolution(image), lambda: image)
+    return Decoded(
+        *image.size,
+        mode,
+        _resolution(image),
+        lambda: image,
+        picture.bits,
+        "deflate",
+        lambda: pixels.of_image(image),
+    )
 
 
 def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> Decoded:
@@ -176,7 +237,20 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         image.load()
     # Without the tag Pillow makes one up.
     resolution = _resolution(image) if _X_RESOLUTION in image.tag_v2 else None  # type: ignore[attr-defined]
-    return Decoded(*size, mode, resolution, lambda: image)
+    samples = picture.samples_read
+    return Decoded(
+        *size,
+        mode,
+        resolution,
+        lambda: image,
+        picture.bits,
+        _compression(picture),
+        lambda: pixels.of_samples(mode, size, samples) if samples is not None else pixels.of_image(image),
+    )
+
+
+def _compression(picture: TiffPicture) -> str:
+    return _COMPRESSION_NAMES.get(picture.compression, f"number {picture.compression}")
 
 
 def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Phrase:
@@ -203,7 +277,16 @@ def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
         width, height = height, width
     mode = _mode(picture, kind)
     resolution = (float(dpi[0]), float(dpi[1])) if dpi and all(dpi) else None
-    return Decoded(width, height, mode, resolution, lambda: _shown(array, axes))
+    return Decoded(
+        width,
+        height,
+        mode,
+        resolution,
+        lambda: _shown(array, axes),
+        picture.bits,
+        _compression(picture),
+        lambda: pixels.of_array(_samples_last(array, axes), mode),
+    )
 
 
 def _mode(picture: TiffPicture, kind: str) -> str:
@@ -220,17 +303,19 @@ def _mode(picture: TiffPicture, kind: str) -> str:
 
 def _shown(array: "np.ndarray[Any, Any]", axes: str) -> Image.Image:
     """An array as an 8-bit picture: its first one or three samples, from the darkest to the brightest."""
+    array = _samples_last(array, axes)
+    if array.ndim == 3:  # noqa: PLR2004 (with samples)
+        array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]  # noqa: PLR2004 (red, green, blue)
+    step = max(1, min(array.shape[:2]) // (2 * THUMBNAIL_SIDE))
+    return pixels.stretched(array[::step, ::step])
+
+
+def _samples_last(array: "np.ndarray[Any, Any]", axes: str) -> "np.ndarray[Any, Any]":
+    """An array of rows, columns and, if there are several, samples; `axes` are tifffile's letters."""
     import numpy as np
 
     axes = axes[-array.ndim :]
-    if "S" in axes:
-        array = np.moveaxis(array, axes.index("S"), -1)
-        array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]  # noqa: PLR2004 (red, green, blue)
-    step = max(1, min(array.shape[:2]) // (2 * THUMBNAIL_SIDE))
-    small = np.nan_to_num(array[::step, ::step].astype("float64"), posinf=0, neginf=0)
-    low, high = float(small.min()), float(small.max())
-    stretched = (small - low) * (255 / (high - low)) if high > low else small * 0
-    return Image.fromarray(stretched.astype("uint8"))
+    return np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array
 
 
 def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimits) -> Image.Image | None:

@@ -28,6 +28,7 @@ class DecodingSettings:
         memory_bytes: address space of a worker.
         pictures: a worker is replaced after so many.
         limits: what no picture may exceed.
+        enriched: whether pictures are measured too.
     """
 
     workers: int = 2
@@ -35,6 +36,7 @@ class DecodingSettings:
     memory_bytes: int = 2 * 1024**3
     pictures: int = 500
     limits: PictureLimits = field(default_factory=PictureLimits)
+    enriched: bool = True
 
 
 def _start_worker(memory_bytes: int) -> None:
@@ -71,7 +73,7 @@ class DecodingPool:
         future = self._started().schedule(
             inspect_picture,
             args=(content, picture_format, self.settings.limits),
-            kwargs={"thumbnail": thumbnail},
+            kwargs={"thumbnail": thumbnail, "enriched": self.settings.enriched},
             timeout=self.settings.seconds,
         )
         return Inspection(future, self.settings.seconds)

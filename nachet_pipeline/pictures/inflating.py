@@ -69,7 +69,7 @@ def _judge_in_pieces(stream: bytes, expected: int) -> Stream:
     return Stream.FOLLOWED if len(unused) > TOLERATED_BYTES and any(unused) else Stream.EXACT
 
 
-def judge_lzw(stream: bytes, least: int, most: int, room: bytearray) -> Stream:
+def judge_lzw(stream: bytes, least: int, most: int, room: memoryview) -> Stream:
     """Decode TIFF's LZW, which has no checksum: damage shows in the number of bytes, if it shows.
 
     Args:
@@ -94,6 +94,20 @@ def judge_lzw(stream: bytes, least: int, most: int, room: bytearray) -> Stream:
         return Stream.SHORT
     surplus = size - (least if size < most else most)
     return Stream.ODD if surplus <= TOLERATED_BYTES else Stream.LONG
+
+
+def undo_differences(samples: memoryview, shape: tuple[int, int, int]) -> None:
+    """Turn differences from pixel to pixel (TIFF's predictor 2) into pixels, in place.
+
+    Args:
+        samples: bytes.
+        shape: rows, columns and samples of a pixel.
+    """
+    import numpy as np  # noqa: PLC0415 (needed in workers alone)
+    from imagecodecs import delta_decode  # noqa: PLC0415 (as above)
+
+    array = np.frombuffer(samples, dtype="uint8").reshape(shape)
+    array[:] = delta_decode(array, axis=1)
 
 
 def inflate(stream: bytes, most: int) -> bytes:

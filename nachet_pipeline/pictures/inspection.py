@@ -15,8 +15,10 @@ from nachet_pipeline.pictures.decoding import (
     decode_what_is_left,
     what_failed,
 )
+from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.jpeg import walk_jpeg
 from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.measuring import Stored, enrich
 from nachet_pipeline.pictures.metadata import Metadata
 from nachet_pipeline.pictures.png import walk_png
 from nachet_pipeline.pictures.remarks import Remark, Remarks
@@ -37,6 +39,7 @@ class Properties:
         height: in pixels.
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
         resolution: horizontal and vertical, in pixels per inch, where the file tells.
+        enrichment: what else it tells about itself; None if that was not asked for.
     """
 
     picture_format: str
@@ -44,6 +47,7 @@ class Properties:
     height: int
     mode: str
     resolution: tuple[float, float] | None
+    enrichment: Enrichment | None = None
 
 
 class Thumbnail(StrEnum):
@@ -70,7 +74,12 @@ class Inspected:
 
 
 def inspect_picture(
-    content: bytes, expected_format: str, limits: PictureLimits, *, thumbnail: Thumbnail = Thumbnail.NEVER
+    content: bytes,
+    expected_format: str,
+    limits: PictureLimits,
+    *,
+    thumbnail: Thumbnail = Thumbnail.NEVER,
+    enriched: bool = False,
 ) -> Inspected:
     """Walk a picture's structure, then decode all of it.
 
@@ -81,13 +90,16 @@ def inspect_picture(
         expected_format: what its name says: `TIFF`, `PNG` or `JPEG`.
         limits: what no picture may exceed.
         thumbnail: when to make one; of a damaged picture it shows what is left.
+        enriched: whether to measure it too.
     """
-    look = _Look(content, expected_format, limits)
+    look = _Look(content, expected_format, limits, measured=enriched)
     look.take()
     properties = None
     if look.decoded is not None and not look.remarks.fatal():
         decoded = look.decoded
-        properties = Properties(expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution)
+        properties = Properties(
+            expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, look.enrichment()
+        )
     small = None
     if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.remarks)):
         small = look.thumbnail()
@@ -105,12 +117,14 @@ class _Look:
         decoded: what decoding told, None if there was no decoding it.
     """
 
-    def __init__(self, content: bytes, expected_format: str, limits: PictureLimits) -> None:
+    def __init__(self, content: bytes, expected_format: str, limits: PictureLimits, *, measured: bool) -> None:
         self._content = content
         self._format = expected_format
         self._limits = limits
+        self._measured = measured
         self._left: bytes | None = None
         self.remarks = Remarks()
+        self._metadata = Metadata(self.remarks, limits)
         self.decoded: Decoded | None = None
 
     def take(self) -> None:
@@ -143,20 +157,19 @@ class _Look:
 
     def _walk(self) -> Callable[[], Decoded] | None:
         """Walk the structure; gives what decodes the picture, if it can be decoded."""
-        content, limits = self._content, self._limits
-        metadata = Metadata(self.remarks, limits)
+        content, limits, metadata = self._content, self._limits, self._metadata
         match self._format:
             case "JPEG":
                 jpeg = walk_jpeg(content, limits, self.remarks, metadata)
                 self._left = jpeg.essence if jpeg else None
-                return partial(decode_jpeg, jpeg) if jpeg else None
+                return partial(decode_jpeg, jpeg, measured=self._measured) if jpeg else None
             case "PNG":
                 self._left = content
                 png = walk_png(content, limits, self.remarks, metadata)
                 return partial(decode_png, png) if png else None
             case _:
                 self._left = content
-                tiff = walk_tiff(content, limits, self.remarks, metadata)
+                tiff = walk_tiff(content, limits, self.remarks, metadata, measured=self._measured)
                 return partial(decode_tiff, content, tiff, limits) if tiff else None
 
     def _note_zip(self) -> None:
@@ -166,6 +179,19 @@ class _Look:
             expected = Phrase("a picture and nothing else", "une image et rien d'autre")
             found = Phrase("a file that also opens as a ZIP archive", "un fichier qui s'ouvre aussi comme archive ZIP")
             self.remarks.add("hidden-data", expected=expected, found=found)
+
+    def enrichment(self) -> Enrichment | None:
+        """What the picture tells about itself; that it cannot be measured is no reason to refuse it."""
+        decoded = self.decoded
+        if decoded is None or not self._measured:
+            return None
+        stored = Stored(decoded.width, decoded.height, decoded.mode, decoded.bit_depth, decoded.compression)
+        try:
+            return enrich(decoded.pixels(), stored, self._metadata.declared)
+        except ImportError:
+            raise
+        except Exception:  # noqa: BLE001 (as above; memory may end here too, after the picture was decoded)
+            return None
 
     def thumbnail(self) -> bytes | None:
         """A picture to show; that there is none is no reason to refuse anything."""

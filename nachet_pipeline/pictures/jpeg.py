@@ -1,7 +1,9 @@
 """The structure of a JPEG: its markers, from the start of the image to its end (ITU-T T.81, annex B)."""
 
+import hashlib
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.endings import END_OF_FILE, note_tail
@@ -17,6 +19,9 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 # Tables that decoding needs, scans and what belongs to them; everything else is about the picture, or hides something.
 _CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _MOST_SEGMENTS = 10_000
+_APP0, _ADOBE = 0xE0, 0xEE
+_JFIF_BYTES = 12
+_JFIF_UNITS: dict[int, Literal["inch", "centimetre"]] = {1: "inch", 2: "centimetre"}
 _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -38,6 +43,7 @@ class JpegPicture:
         precision: bits of a sample.
         components: 1 for grey, 3 for colour, 4 for CMYK.
         arithmetic: whether it is coded arithmetically.
+        pixel_digest: SHA-256 over the segments that make the pixels; everything that only speaks of them is left out.
     """
 
     end: int
@@ -47,6 +53,7 @@ class JpegPicture:
     precision: int
     components: int
     arithmetic: bool
+    pixel_digest: bytes
 
 
 def walk_jpeg(content: bytes, limits: PictureLimits, remarks: Remarks, metadata: Metadata) -> JpegPicture | None:
@@ -58,6 +65,8 @@ def walk_jpeg(content: bytes, limits: PictureLimits, remarks: Remarks, metadata:
     walk = _Walk(content, limits, remarks)
     picture = walk.follow()
     _look_at(walk.segments, metadata)
+    if walk.density:
+        metadata.declared.density("JFIF", *walk.density)
     if picture is None or remarks.fatal():
         return picture
     if walk.multi_picture and content.startswith(b"\xff\xd8\xff", picture.end):
@@ -83,6 +92,8 @@ class _Walk:
         self._essence: list[bytes] = [content[:2]]
         self.segments: list[tuple[int, bytes]] = []
         self.multi_picture = False
+        self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
+        self._pixels = hashlib.sha256()
 
     def follow(self) -> JpegPicture | None:
         content = self._content
@@ -94,7 +105,7 @@ class _Walk:
             if marker.start() > position and not coded:
                 self._between_segments(content[position : marker.start()])
             elif coded:
-                self._essence.append(content[position : marker.start()])
+                self._coded(content[position : marker.start()])
             position = marker.end()
             if code == _EOI:
                 return self._picture(position)
@@ -122,7 +133,7 @@ class _Walk:
         )
         if not self._scans or self._frame is None:
             return None
-        self._essence.append(content[position:])
+        self._coded(content[position:])
         return self._picture(len(content))
 
     def _segment(self, code: int, start: int, end: int) -> bool:
@@ -141,10 +152,21 @@ class _Walk:
             payload = self._content[start:end]
             self.segments.append((code, payload))
             self.multi_picture |= code == 0xE2 and payload.startswith(b"MPF\0")  # noqa: PLR2004 (APP2)
-            if not self._is_essential(code, payload):
-                return True
-        self._essence.append(self._content[start - 4 : end])
+            if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
+                unit = _JFIF_UNITS.get(payload[7])
+                x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
+                self.density = (x, y, unit) if unit else None
+            if self._is_essential(code, payload):
+                self._essence.append(self._content[start - 4 : end])
+            if code == _ADOBE:  # says what the numbers of the pixels mean
+                self._pixels.update(self._content[start - 4 : end])
+            return True
+        self._coded(self._content[start - 4 : end])
         return True
+
+    def _coded(self, data: bytes) -> None:
+        self._essence.append(data)
+        self._pixels.update(data)
 
     @staticmethod
     def _is_essential(code: int, payload: bytes) -> bool:
@@ -164,6 +186,7 @@ class _Walk:
             width=int.from_bytes(header[3:5], "big"),
             components=header[5],
             arithmetic=code >= 0xC9,  # noqa: PLR2004 (SOF9 and later)
+            pixel_digest=self._pixels.digest(),
         )
         if not self._limits.admits(picture.width, picture.height):
             found = Phrase(f"{picture.width} × {picture.height} pixels", f"{picture.width} × {picture.height} pixels")  # noqa: RUF001

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from PIL import ExifTags
 
 from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures.declared import Declared
 from nachet_pipeline.pictures.directories import (
     ASCII,
     Directory,
@@ -55,11 +56,16 @@ def tag_name(code: int) -> str:
 
 
 class Metadata:
-    """Looks at the metadata values of one picture as a walk meets them, and notes what there is to say."""
+    """Looks at the metadata values of one picture as a walk meets them, and notes what there is to say.
+
+    Attributes:
+        declared: what they say of the picture.
+    """
 
     def __init__(self, remarks: Remarks, limits: PictureLimits) -> None:
         self._remarks = remarks
         self._limits = limits
+        self.declared = Declared()
         self._suspicious = 0
         self._to_read: int | None = None
         self._in_resources = False
@@ -162,6 +168,10 @@ class Metadata:
             ):
                 self._location("GPSInfo")
         for tag in directory.tags.values():
+            if role == EXIF:
+                self.declared.exif_tag(reader, tag)
+            elif role == 0:
+                self.declared.main_tag(reader, tag, exif_block=self._to_read is not None)
             if reader.holds(tag) and (role in {GPS, INTEROP} or tag.code not in _PLACES):
                 self._tag(reader, role, tag)
 

@@ -19,6 +19,7 @@ _DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 
 # Adam7: where each pass starts and how far its pixels lie apart, horizontally and vertically.
 _PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"}
+_PHYS_BYTES = 21
 _MOST_INFLATED_VALUES = 8
 """Values of the greatest size that are inflated: a file may be thousands of small bombs."""
 
@@ -30,11 +31,13 @@ class PngPicture:
     Attributes:
         width: in pixels.
         height: in pixels.
+        bits: of a sample.
         essence: a PNG of the chunks that the pixels need, and no other.
     """
 
     width: int
     height: int
+    bits: int
     essence: bytes
 
 
@@ -63,7 +66,7 @@ def walk_png(content: bytes, limits: PictureLimits, remarks: Remarks, metadata: 
     if remarks.fatal():
         return None
     essence = [_SIGNATURE, *(content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED)]
-    return PngPicture(width, height, b"".join(essence))
+    return PngPicture(width, height, content[24], b"".join(essence))  # IHDR comes first
 
 
 def _follow(content: bytes, limits: PictureLimits, remarks: Remarks) -> list[_Chunk]:
@@ -158,6 +161,10 @@ def _judge_pixels(stream: bytes, raw_bytes: int, remarks: Remarks) -> None:
 def _look_at(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
     budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
     for chunk in chunks:
+        if chunk.kind == b"pHYs" and chunk.end - chunk.start == _PHYS_BYTES:
+            x, y, unit = struct.unpack(">IIB", content[chunk.data])
+            if unit == 1:
+                metadata.declared.density("pHYs", x, y, "metre")
         if chunk.kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs"}:
             continue
         kind = chunk.kind.decode("ascii")

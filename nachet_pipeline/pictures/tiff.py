@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from threading import local
 
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.directories import Directory, DirectoryReader, StructureError, Tag, TooManyTagsError
 from nachet_pipeline.pictures.endings import END_OF_FILE
 from nachet_pipeline.pictures.extents import Extents
-from nachet_pipeline.pictures.inflating import TOLERATED_BYTES, Stream, judge_lzw, judge_stream
+from nachet_pipeline.pictures.inflating import TOLERATED_BYTES, Stream, judge_lzw, judge_stream, undo_differences
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.metadata import EXIF, GPS, INTEROP, Metadata, tag_name
 from nachet_pipeline.pictures.remarks import Remarks
@@ -19,11 +20,13 @@ _REDUCED_OR_MASK = 0b101
 _OLD_REDUCED = 2
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
+_BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
 _JPEG_START, _JPEG_SIZE = 513, 514
 _MOST_BITS = 64
 _PREDICTOR, _DIFFERENCES = 317, 2
 _IMAGEJ_FRAMES = re.compile(rb"ImageJ=.{0,200}?\nimages=(\d{1,9})\n", re.DOTALL)
 _SHARED_METADATA = 1024 * 1024
+_MOST_KEPT = 64 * 1024 * 1024
 MAIN, PAGE, SUB = "main", "page", "sub"
 
 
@@ -59,6 +62,8 @@ class TiffPicture:
         segments: its strips or tiles.
         verified: whether all of them were decompressed and hold what they should, so that nothing is left that could
             fail; they are not decompressed twice.
+        samples_read: the pixels as decompressed, of 8-bit samples in rows, until the next picture is; None of what is
+            stored in another way, or if they were not asked for.
     """
 
     width: int
@@ -70,16 +75,27 @@ class TiffPicture:
     orientation: int
     segments: tuple[Segment, ...]
     verified: bool = False
+    samples_read: memoryview | None = field(default=None, repr=False)
 
 
-def walk_tiff(content: bytes, limits: PictureLimits, remarks: Remarks, metadata: Metadata) -> TiffPicture | None:
-    """Follow all directories, and look at what is not the image; None if there is no decoding it."""
+def walk_tiff(
+    content: bytes, limits: PictureLimits, remarks: Remarks, metadata: Metadata, *, measured: bool = False
+) -> TiffPicture | None:
+    """Follow all directories, and look at what is not the image; None if there is no decoding it.
+
+    Args:
+        content: the file's bytes.
+        limits: what no picture may exceed.
+        remarks: takes what there is to say.
+        metadata: looks at the values.
+        measured: whether the pixels will be asked for; then they are kept where they are decompressed anyway.
+    """
     try:
         reader = DirectoryReader(content)
     except StructureError:
         _outside(remarks, None)
         return None
-    return _Walk(reader, limits, remarks, metadata).follow()
+    return _Walk(reader, limits, remarks, metadata, measured=measured).follow()
 
 
 def _outside(remarks: Remarks, field: str | None) -> None:
@@ -91,14 +107,36 @@ def _outside(remarks: Remarks, field: str | None) -> None:
     )
 
 
+class _Room(local):
+    """Memory that strips are decompressed into; used again, for making it takes as long as decompressing."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def of(self, size: int) -> memoryview:
+        """So many bytes, which hold anything, until it is asked again."""
+        if size > _MOST_KEPT:
+            return memoryview(bytearray(size))
+        if len(self._kept) < size:
+            self._kept = bytearray(size)
+        return memoryview(self._kept)[:size]
+
+
+_ROOM = _Room()
+
+
 class _Walk:
     """A way through the directories of one file."""
 
-    def __init__(self, reader: DirectoryReader, limits: PictureLimits, remarks: Remarks, metadata: Metadata) -> None:
+    def __init__(
+        self, reader: DirectoryReader, limits: PictureLimits, remarks: Remarks, metadata: Metadata, *, measured: bool
+    ) -> None:
         self._reader = reader
         self._limits = limits
         self._remarks = remarks
         self._metadata = metadata
+        self._measured = measured
+        self._read: memoryview | None = None
         self._extents = Extents()
         self._value_bytes = 0
         self._directories: list[tuple[str | int, Directory]] = []
@@ -123,7 +161,7 @@ class _Walk:
         if remarks.fatal():
             return None
         verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
-        picture = replace(picture, verified=verified)
+        picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
         self._extents.note(self._reader.content, self._limits, remarks)
         self._note_frames(main, picture)
         return None if remarks.fatal() else picture
@@ -335,11 +373,45 @@ class _Walk:
         elif picture.compression in _DEFLATE:
             return self._judge_streams(picture, self._judge_deflate)
         elif picture.compression == _LZW and not self._is_old_lzw(picture):
-            room = bytearray(max(segment.most for segment in picture.segments) + 2 * TOLERATED_BYTES)
-            return self._judge_streams(
-                picture, lambda stream, segment: judge_lzw(stream, segment.least, segment.most, room)
-            )
+            return self._judge_lzw(picture)
         return False
+
+    def _judge_lzw(self, picture: TiffPicture) -> bool:
+        most = max(segment.most for segment in picture.segments)
+        surplus = 2 * TOLERATED_BYTES
+        kept = self._measured and self._is_plain(picture)
+        room = _ROOM.of(most * (len(picture.segments) if kept else 1) + surplus)
+        places = iter(range(0, len(room), most))
+
+        def judge(stream: bytes, segment: Segment) -> Stream:
+            # What a strip holds too much of is overwritten by the next.
+            start = next(places) if kept else 0
+            return judge_lzw(stream, segment.least, segment.most, room[start : start + most + surplus])
+
+        complete = self._judge_streams(picture, judge)
+        self._read = room if kept and complete else None
+        return complete
+
+    @staticmethod
+    def _is_plain(picture: TiffPicture) -> bool:
+        """Whether its strips, one after the other, are its pixels as Pillow would give them."""
+        row = picture.width * picture.samples
+        return (
+            (picture.photometric, picture.samples) in {(_BLACK_IS_ZERO, 1), (_RGB, 3)}
+            and picture.bits == _BYTE_BITS
+            and picture.orientation == 1
+            and all(segment.most % row == 0 for segment in picture.segments)
+            and sum(segment.least for segment in picture.segments) == row * picture.height
+        )
+
+    def _samples(self, main: Directory, picture: TiffPicture) -> memoryview | None:
+        """The pixels, if they were kept when they were decompressed."""
+        if self._read is None or _TILE_OFFSETS in main.tags or self._number(main, 284, 1) == _SEPARATE:
+            return None
+        samples = self._read[: picture.width * picture.samples * picture.height]
+        if self._number(main, _PREDICTOR, 1) == _DIFFERENCES:
+            undo_differences(samples, (picture.height, picture.width, picture.samples))
+        return samples
 
     def _is_predicted_simply(self, main: Directory, picture: TiffPicture) -> bool:
         """Whether pixels are stored as they are, or as differences of whole bytes: what any decoder knows."""

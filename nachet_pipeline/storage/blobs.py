@@ -224,12 +224,12 @@ class BlobStorage:
         return top
 
     def files(self, container: str, folder: str) -> Iterator[StagedFile]:
-        """The blobs of a folder, with paths relative to it."""
-        prefix = f"{folder}/"
+        """The blobs of a folder, with paths relative to it; of the whole container, if the folder is empty."""
+        prefix = f"{folder}/" if folder else ""
         last = ""
         with self._speaking(f"listing {container}/{folder}"):
             try:
-                for batch in obstore.list(self._store(container), prefix=folder):
+                for batch in obstore.list(self._store(container), prefix=folder or None):
                     for found in batch:
                         last = str(found["path"]).removeprefix(prefix)
                         yield StagedFile(last, found["size"], _quoted(found["e_tag"]), found["last_modified"])
@@ -239,25 +239,31 @@ class BlobStorage:
                     if path > last:
                         yield StagedFile(path, int(blob.size), _quoted(blob.etag), blob.last_modified)
 
-    def read(self, container: str, blob: str, version: str | None = None) -> bytes:
-        """The bytes of a blob, of one version if it is given.
+    def read(self, container: str, blob: str, version: str | None = None, *, size: int | None = None) -> bytes:
+        """The bytes of a blob, of one version if it is given; one of another size is not even read.
 
         Raises:
-            FileChangedError: the blob does not exist, or is no longer of that version.
+            FileChangedError: the blob does not exist, or is no longer of that version or size.
         """
         with self._speaking(f"reading {container}/{blob}"):
             try:
                 options: Any = {"if_match": version} if version else None
-                return bytes(obstore.get(self._store(container), blob, options=options).bytes())
+                found = obstore.get(self._store(container), blob, options=options)
+                if size is not None and found.meta["size"] != size:
+                    raise FileChangedError(blob)
+                return bytes(found.bytes())
             except ValueError:  # a name that obstore has no form for
-                return self._read_any_name(container, blob, version)
+                return self._read_any_name(container, blob, version, size)
             except (NotFoundError, PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
-    def _read_any_name(self, container: str, blob: str, version: str | None) -> bytes:
+    def _read_any_name(self, container: str, blob: str, version: str | None, size: int | None) -> bytes:
         pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
         try:
-            return bytes(self._blob(container, blob).download_blob(**pinned).readall())
+            found = self._blob(container, blob).download_blob(**pinned)
+            if size is not None and found.size != size:
+                raise FileChangedError(blob)
+            return bytes(found.readall())
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             raise FileChangedError(blob) from error
 

@@ -39,6 +39,20 @@ def picture_set_id(owner: UUID, content_digest: str) -> UUID:
     return _identifier("picture_set", str(owner), content_digest)
 
 
+def mass_import_id(container: str) -> UUID:
+    """Identifier of the mass import of a container."""
+    return _identifier("mass_import", container)
+
+
+def found_picture_set_id(owner: UUID, container: str, folder: str) -> UUID:
+    """Identifier of the picture set that a folder found in a container is.
+
+    Its place and not its content makes it the same: a folder that grew is the same set with more pictures, where
+    another set would hold its pictures once more.
+    """
+    return _identifier("picture_set", str(owner), container, folder)
+
+
 def picture_id(picture_set: UUID, path: str, sha256: str) -> UUID:
     """Identifier of a picture.
 
@@ -99,6 +113,11 @@ def receipt_blob(folder: str) -> str:
 def report_blob(folder: str) -> str:
     """Blob of an upload's report as a web page, beside the staged folder."""
     return f"{folder}.report.html"
+
+
+def mass_import_report_blob(container: str) -> str:
+    """Blob that lists what a mass import did not take, in its owner's upload container."""
+    return f"mass-import-{container}.report.jsonl"
 
 
 def partition_key(upload: UUID, folder: str) -> str:

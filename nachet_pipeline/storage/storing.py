@@ -49,7 +49,7 @@ def store_pictures(
         inventory: holds the pictures as validated.
         session: the session they belong to.
         staging: container they are staged in.
-        folder: the staged folder.
+        folder: the staged folder; empty if the pictures' paths are those of their blobs.
         final: container they go to.
         concurrency: copies at a time.
         progress: told how many pictures are done.
@@ -67,7 +67,7 @@ def store_pictures(
         identifier = picture_id(picture_set, picture_name(picture), picture.sha256)
         target = picture_blob(picture_set, identifier, picture.picture_format)
         created = blobs.copy(
-            (staging, f"{folder}/{picture.path}"),
+            (staging, f"{folder}/{picture.path}" if folder else picture.path),
             (final, target),
             version=picture.version,
             md5=picture.md5,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
+from urllib.parse import quote
 from uuid import UUID, uuid5
 
 import pyarrow as pa
@@ -158,7 +159,8 @@ def _row(row: dict[str, Any], account_url: str) -> dict[str, Any]:
         "zoom": row["zoom"],
         "container": row["container"],
         "blob": row["blob"],
-        "url": f"{account_url}/{row['container']}/{row['blob']}",
+        # Blobs that were found in a container have names as people give them.
+        "url": f"{account_url}/{row['container']}/{quote(row['blob'])}",
         "sha256": row["sha256"],
         "size": row["size"],
         "format": row["format"],

@@ -50,6 +50,12 @@ ANY = "any"
 NOT_IN_A_FOLDER = {
     # Raised by `nachet stage` and `nachet import` before they look at a folder, so tested with the database.
     "unregistered-uploader",
+    # Raised by a mass import only, so tested with storage.
+    "undescribed-folder",
+    "mapping-content",
+    "not-a-picture",
+    "changed-meanwhile",
+    "picture-replaced",
 }
 
 
@@ -130,11 +136,13 @@ CASES = [
     Case("metadata-without-picture", _with("pictures/session1/7.yaml", b"{}"), "pictures/session1/7.yaml"),
     Case(
         "ambiguous-picture",
-        {**changed(project(), INDEX, b"2", b"3"), "pictures/session1/1.png": picture(3, "png")},
+        {**changed(project(), INDEX, b"2", b"3"), "pictures/session1/1.png": picture(6, "png")},
         PICTURE,
     ),
     Case("picture-metadata-syntax", _with(METADATA, b"userData:\n  zoom: 1\n zoom"), METADATA, line=3),
     Case("picture-metadata-content", _with(METADATA, b"userData:\n  zoom: -1\n"), METADATA, "userData.zoom", 2),
+    Case("duplicate-picture", _with(PNG, picture(1, "png")), PNG),
+    Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
     Case("picture-too-large", _with("pictures/session2/1.png", _long_png()), "pictures/session2/1.png"),

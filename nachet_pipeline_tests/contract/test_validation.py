@@ -260,6 +260,7 @@ def test_everything_wrong_with_a_folder_is_told_at_once(validated: Validate) -> 
         Check.MALICIOUS_CONTENT,
         Check.PERSONAL_DATA,
         Check.CHECKSUMS,
+        Check.DUPLICATES,
         Check.UPLOADER_REGISTERED,
     }
 

@@ -1,0 +1,108 @@
+"""What enriching pictures adds to validating them, from one run.
+
+    .venv/bin/python -m benchmarks.enrichment --given ../shared/data/real
+
+The same folders are validated with enrichment and without, in turn, several times, by two pools of the same size; the
+ratio is with ÷ without, round by round. The pictures are given ones over and over, JPEGs of 1600 by 1200 pixels, and
+LZW TIFFs of 1920 by 1080.
+"""
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.import_upload import write_folder
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.validation import validate
+from nachet_pipeline.limits import contract_limits, decoding_settings
+from nachet_pipeline.local.sample import sample_picture
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.settings import ImportSettings
+
+TARGET = 1.40
+_DISTINCT = 10
+_INDEX = """clientData: {{clientEmail: benchmark@example.org}}
+imageData: {{numberOfImages: {pictures}}}
+seedData: {{seedGenus: Brassica, seedSpecies: napus}}
+userData: {{numberOfSeeds: 2, zoom: 30}}
+"""
+
+
+def _write_tiffs(folder: Path, number: int) -> None:
+    folder.mkdir()
+    motifs = [
+        sample_picture(seed, picture_format="tiff", width=1920, height=1080) for seed in range(min(_DISTINCT, number))
+    ]
+    for count, motif in enumerate(islice(cycle(motifs), number)):
+        (folder / f"{count:06}.tiff").write_bytes(motif)
+
+
+def _validate(pool: DecodingPool, folder: Path, settings: ImportSettings) -> float:
+    begin = time.perf_counter()
+    with Inventory() as inventory:
+        outcome = validate(
+            LocalFolder(folder),
+            inventory,
+            pool,
+            SeedRegistry.of(packaged_seeds()),
+            limits=contract_limits(settings),
+            readers=settings.transfer_concurrency,
+        )
+        enriched = all((picture.enrichment is not None) == pool.settings.enriched for picture in inventory.pictures())
+    if not outcome.report.importable or not enriched:
+        raise SystemExit(f"not importable, or not enriched as asked for: {outcome.report}")
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    settings = ImportSettings(decode_pictures=1_000_000)
+    plain = replace(decoding_settings(settings), enriched=False)
+    table = Table(
+        title=f"{arguments.pictures} pictures of each kind, milliseconds a picture, {arguments.rounds} rounds"
+    )
+    for name in ("pictures", "without", "with", "with ÷ without", f"at most {TARGET}"):
+        table.add_column(name, justify="right")
+    with (
+        tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch,
+        DecodingPool(plain) as without,
+        DecodingPool(replace(plain, enriched=True)) as enriching,
+    ):
+        kinds = [*(["given"] if arguments.given else []), "JPEG 1600 × 1200", "LZW TIFF 1920 × 1080"]  # noqa: RUF001
+        for kind in kinds:
+            folder = Path(scratch) / kind.split()[0]
+            if kind.startswith("LZW"):
+                _write_tiffs(folder, arguments.pictures)
+            else:
+                write_folder(folder, arguments.pictures, arguments.given if kind == "given" else None)
+            (folder / "index.yaml").write_text(_INDEX.format(pictures=arguments.pictures))
+            rounds = [
+                (_validate(without, folder, settings), _validate(enriching, folder, settings))
+                for _ in range(arguments.rounds + 1)
+            ][1:]  # the first starts the processes
+            ratio = statistics.median(enriched / bare for bare, enriched in rounds)
+            bare, enriched = (
+                statistics.median(times) / arguments.pictures * 1000 for times in zip(*rounds, strict=True)
+            )
+            table.add_row(kind, f"{bare:.2f}", f"{enriched:.2f}", f"{ratio:.2f}", "yes" if ratio <= TARGET else "no")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""`mass_imported_container`: a container's pictures, given rows where they are."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    AssetSpec,
+    Config,
+    DynamicPartitionsDefinition,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableColumn,
+    TableMetadataValue,
+    TableRecord,
+    TableSchema,
+    multi_asset,
+)
+from pydantic import Field
+
+from nachet_pipeline.assets.report_metadata import findings_table
+from nachet_pipeline.database.mass_imports import ContainerTakenError
+from nachet_pipeline.database.seeds import registered_seeds
+from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.mass_import.errors import MappingError, MassImportError
+from nachet_pipeline.mass_import.importing import (
+    FolderOutcome,
+    MassImporter,
+    MassImportOutcome,
+    MassImportRequest,
+    Progress,
+)
+from nachet_pipeline.mass_import.mapping import FolderMapping
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.settings import ImportSettings
+
+COMPLETE_CHECK = "mass_import_complete"
+containers = DynamicPartitionsDefinition(name="container")
+"""One partition a container, by its name."""
+
+_ASSET = AssetKey("mass_imported_container")
+_SECONDS_BETWEEN_LOGS = 10
+_ROWS = 100
+_COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
+
+
+class MassImportConfig(Config):
+    """What the launchpad asks for."""
+
+    owner: str = Field(description="e-mail address of the registered user whom the pictures belong to")
+    seed: str | None = Field(None, description="the species, where the mapping does not say it")
+    zoom: str | None = Field(None, description="the zoom, where the mapping does not say it")
+    seeds_per_picture: str | None = Field(None, description="seeds in a picture, where the mapping does not say it")
+    mapping: str | None = Field(None, description="the content of a mapping file, CSV or YAML; see the README")
+    mapping_name: str = Field("mapping.yaml", description="its name, whose suffix says which of the two it is")
+    prefix: str = Field("", description="the one folder to look into; empty for the whole container")
+    adopt: bool = Field(False, description="copy the pictures into the owner's container; else they stay in place")
+    dry_run: bool = Field(False, description="say what would be done, and write nothing")
+
+
+@multi_asset(
+    name="import_container",
+    specs=[
+        AssetSpec(
+            _ASSET,
+            deps=["registered_seeds"],
+            skippable=True,
+            partitions_def=containers,
+            group_name="mass_import",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            description="The pictures that lay in a container already: each folder a picture set, with rows that"
+            " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
+        )
+    ],
+    check_specs=[
+        AssetCheckSpec(
+            COMPLETE_CHECK, asset=_ASSET, description="Every file of the container that is a picture was taken."
+        )
+    ],
+    # Makes the check optional as well: a dry run has no verdict.
+    can_subset=True,
+)
+def mass_imported_container(
+    context: AssetExecutionContext,
+    config: MassImportConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    import_settings: ResourceParam[ImportSettings],
+) -> Iterator[MaterializeResult[None] | AssetObservation]:
+    """Import one container, or observe what would be imported."""
+    container = context.partition_key
+    options = {"species": config.seed, "zoom": config.zoom, "seeds": config.seeds_per_picture}
+    with (
+        database.open() as db,
+        blob_storage.open() as blobs,
+        DecodingPool(decoding_settings(import_settings)) as pool,
+    ):
+        with db.connection() as connection:
+            registry = registered_seeds(connection)
+        importer = MassImporter(
+            db,
+            blobs,
+            pool,
+            registry,
+            import_settings,
+            progress=_progress(context, container),
+            waiting=lambda: context.log.info("another mass import of %s is under way; waiting for its end", container),
+        )
+        try:
+            request = MassImportRequest(
+                container=container,
+                owner=config.owner,
+                mapping=FolderMapping.of(config.mapping, config.mapping_name, options),
+                prefix=config.prefix,
+                adopt=config.adopt,
+                dry_run=config.dry_run,
+            )
+            outcome = importer.run(request)
+        except (MassImportError, MappingError, ContainerTakenError) as error:
+            raise Failure(str(error), allow_retries=False) from error
+    context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
+    metadata = _metadata(outcome)
+    if outcome.dry_run:
+        yield AssetObservation(_ASSET, partition=container, description="dry run", metadata=metadata)
+        return
+    yield MaterializeResult(
+        asset_key=_ASSET,
+        metadata=metadata,
+        check_results=[
+            AssetCheckResult(
+                check_name=COMPLETE_CHECK,
+                passed=outcome.not_taken == 0,
+                severity=AssetCheckSeverity.WARN,
+                description=_reason(outcome),
+                metadata={"container": MetadataValue.text(container), "not_taken": outcome.not_taken},
+            )
+        ],
+    )
+
+
+def _progress(context: AssetExecutionContext, container: str) -> Progress:
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
+            last = time.monotonic()
+            context.log.info("%s: %d of %d pictures", container, done, total)
+
+    return tell
+
+
+def _reason(outcome: MassImportOutcome) -> str | None:
+    if not outcome.not_taken:
+        return None
+    codes = ", ".join(f"{code} ({count})" for code, count in outcome.report.codes.items())
+    return f"{outcome.not_taken} files were not taken: {codes}"
+
+
+def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
+    """What the UI shows; what was not taken comes first."""
+    report = outcome.report
+    return {
+        "not_taken": outcome.not_taken,
+        **({"findings": findings_table(report.groups)} if report.groups else {}),
+        "pictures": outcome.pictures,
+        "bytes": outcome.size,
+        "taken": outcome.taken,
+        **{f"folders_{result.name.lower()}": count for result, count in outcome.results.items()},
+        "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
+        **({"folders": _folders_table(outcome.folders)} if outcome.folders else {}),
+        "owner": MetadataValue.text(outcome.owner),
+        **({"report": MetadataValue.text(outcome.report_blob)} if outcome.report_blob else {}),
+    }
+
+
+def _folders_table(folders: list[FolderOutcome]) -> TableMetadataValue:
+    return MetadataValue.table(
+        [
+            TableRecord(
+                dict(
+                    zip(
+                        _COLUMNS,
+                        (
+                            one.folder or "/",
+                            one.result.value,
+                            one.species or "",
+                            one.zoom or "",
+                            one.seeds or "",
+                            one.split or "",
+                            one.pictures,
+                            one.size,
+                            one.taken,
+                            one.not_taken,
+                        ),
+                        strict=True,
+                    )
+                )
+            )
+            for one in folders[:_ROWS]
+        ],
+        schema=TableSchema(columns=[TableColumn(name) for name in _COLUMNS]),
+    )

@@ -1,0 +1,181 @@
+"""`reprocessed_pictures`: stored pictures under today's rules and code."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableRecord,
+    asset,
+)
+from pydantic import Field
+
+from nachet_pipeline.assets.freshness import NIGHTLY
+from nachet_pipeline.checks.reprocessed_pictures import check_results, check_specs, stale_table
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.database.reprocessing import of_concern
+from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.reprocessing.reprocessor import Difference, Reprocessed, Reprocessor, Wanted
+from nachet_pipeline.reprocessing.verdicts import message_of
+from nachet_pipeline.resources.blob_storage import BlobStorageResource
+from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.settings import ImportSettings
+
+_SECONDS_BETWEEN_LOGS = 10
+_SHEETS = 5
+_NAMED = 100
+
+
+class ReprocessConfig(Config):
+    """What one run looks at; all of it may be left as it is."""
+
+    since: str | None = Field(None, description="only pictures imported on or after this date, such as 2026-05-01")
+    rule: str | None = Field(
+        None,
+        description="instead of stale pictures those, stale or not, of which this check or finding was said last,"
+        " such as picture-too-slow",
+    )
+    limit: int | None = Field(
+        None, ge=1, description="pictures at most; the setting NACHET_REPROCESS_PER_NIGHT if empty"
+    )
+
+    def wanted(self, settings: ImportSettings) -> Wanted:
+        """The same, within the budgets of the settings.
+
+        Raises:
+            ValueError: `since` is no date.
+        """
+        since = datetime.fromisoformat(self.since) if self.since else None
+        return Wanted(
+            since=since.replace(tzinfo=since.tzinfo or UTC) if since else None,
+            rule=self.rule or None,
+            pictures=self.limit or settings.reprocess_per_night,
+            seconds=settings.reprocess_seconds,
+        )
+
+
+@asset(
+    deps=["picture_metadata"],
+    group_name="uploads",
+    kinds={"azure", "postgres"},
+    owners=["team:ai-lab"],
+    check_specs=check_specs,
+    freshness_policy=NIGHTLY,
+)
+def reprocessed_pictures(
+    context: AssetExecutionContext,
+    config: ReprocessConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    import_settings: ResourceParam[ImportSettings],
+) -> Iterator[MaterializeResult[None]]:
+    """Stored pictures, judged by today's rules and enriched by today's code.
+
+    Every night a budget of those that are stale is looked at again, from their files in storage. A picture that would
+    be refused today is reported, and stays; files that are missing or changed are reported likewise.
+    """
+    with (
+        database.open() as db,
+        blob_storage.open() as blobs,
+        DecodingPool(decoding_settings(import_settings)) as pool,
+    ):
+        reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=_logging(context))
+        result = reprocessor.reprocess(config.wanted(import_settings))
+        with db.connection() as connection:
+            concern = of_concern(connection, most=_NAMED)
+    context.log.info(
+        "%d pictures looked at, %d rows changed, %d verdicts changed, %d left stale",
+        result.looked_at,
+        result.updated,
+        result.changed_verdicts,
+        result.left_stale,
+    )
+    yield MaterializeResult(metadata=_metadata(result, concern), check_results=list(check_results(result)))
+
+
+def _logging(context: AssetExecutionContext) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
+            last = time.monotonic()
+            context.log.info("%d of %d pictures", done, total)
+
+    return tell
+
+
+def _metadata(result: Reprocessed, concern: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
+    oldest = result.oldest_left
+    metadata: dict[str, Any] = {}
+    if result.differences:
+        metadata["differences"] = MetadataValue.table([_difference_row(one) for one in result.differences[:_NAMED]])
+    if sample := _sample(result.differences):
+        metadata["sample"] = MetadataValue.md(sample)
+    if concern:
+        metadata["not_accepted_today"] = MetadataValue.table([_concern_row(row) for row in concern])
+    if result.left:
+        metadata["stale"] = stale_table(result)
+    return metadata | {
+        "looked_at": result.looked_at,
+        "changed": result.updated,
+        "changed_verdicts": result.changed_verdicts,
+        "refused_today": result.standing.refused,
+        "broken_files": result.standing.broken,
+        "left_stale": result.left_stale,
+        "oldest_stale_days": (datetime.now(UTC) - oldest).days if oldest else 0,
+        "pictures_per_second": round(result.pictures_per_second, 1),
+        "seconds": round(result.seconds, 3),
+        "ended": MetadataValue.text(result.ending.value),
+        "rule_set_version": MetadataValue.text(result.current.rules),
+        "enrichment_version": MetadataValue.text(result.current.enrichment),
+    }
+
+
+def _difference_row(one: Difference) -> TableRecord:
+    return TableRecord(
+        {
+            "rule": one.change.rule,
+            "code": one.change.code,
+            "before": _weight(one.change.before),
+            "now": _weight(one.change.now),
+            "pictures": one.count,
+            "what": message_of(one.change.code).en,
+            "first": " ".join(str(picture) for picture in one.pictures),
+        }
+    )
+
+
+def _concern_row(row: dict[str, Any]) -> TableRecord:
+    return TableRecord(
+        {
+            "state": row["state"],
+            "codes": ", ".join(row["codes"]),
+            "picture": str(row["id"]),
+            "blob": f"{row['container']}/{row['blob']}",
+        }
+    )
+
+
+def _sample(differences: list[Difference]) -> str:
+    """A few pictures of the most frequent differences."""
+    parts = []
+    for one in [one for one in differences if one.thumbnails][:_SHEETS]:
+        sheet = contact_sheet(one.thumbnails)
+        title = f"{one.change.code}: {_weight(one.change.before)} → {_weight(one.change.now)}"
+        if sheet:
+            parts.append(f"**{title}**, {one.count} pictures\n\n{as_markdown(sheet, title)}")
+    return "\n\n".join(parts)
+
+
+def _weight(severity: Severity | None) -> str:
+    return severity.value if severity else "not found"

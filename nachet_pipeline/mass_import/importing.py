@@ -1,0 +1,673 @@
+"""Importing what lies in a container already: one folder is one picture set, and no byte is moved or rewritten.
+
+Folders are taken in batches: read and decoded together, so that small folders keep every reader busy, and recorded
+in one transaction. A folder whose files, description and rules are those it was imported with is passed over without
+reading a blob; so an interrupted import goes on where it was, and one that is run twice changes nothing.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import islice
+from uuid import UUID
+
+from nachet_pipeline.contract.duplicates import Candidate, Match, duplicates
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.folder import FileChangedError, StagedFile
+from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
+from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
+from nachet_pipeline.contract.report import Report, as_json_lines
+from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
+from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
+from nachet_pipeline.contract.validation import read_pictures
+from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.mass_imports import (
+    DoneFolder,
+    begin_mass_import,
+    checksums_of,
+    done_folder,
+    finish_mass_import,
+    mass_import_lock,
+    note_folders,
+    noted_findings,
+    refuse_other_owner,
+)
+from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
+from nachet_pipeline.database.records import picture_set_record
+from nachet_pipeline.database.users import User, find_user
+from nachet_pipeline.limits import contract_limits
+from nachet_pipeline.mass_import.errors import MassImportError
+from nachet_pipeline.mass_import.listing import ListedFolder, Listing
+from nachet_pipeline.mass_import.mapping import Description, FolderMapping
+from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.naming import (
+    descriptor_blob,
+    found_picture_set_id,
+    mass_import_id,
+    mass_import_report_blob,
+    user_container,
+)
+from nachet_pipeline.storage.storing import store_manifest, store_pictures
+
+log = logging.getLogger(__name__)
+
+FOLDERS_SHOWN = 1_000
+"""An outcome names this many folders at most; its counts are always complete."""
+
+_BATCH_PICTURES = 500
+_BATCH_FOLDERS = 200
+_CHECKED_AT_A_TIME = 1_000
+_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_LONGEST_NAME = 63
+_OURS = ("user-", "upload-", "training-", "archive-")
+_SUFFIXES = ", ".join(PICTURE_FORMATS)
+
+Progress = Callable[[int, int], None]
+"""Told how many of a container's pictures are done, and how many there are."""
+
+
+class Result(StrEnum):
+    """What becomes of a folder; in a dry run, what would."""
+
+    TAKEN = "taken"
+    """Its pictures have rows now."""
+    UNCHANGED = "unchanged"
+    """Neither it nor what is said of it changed since it was done with."""
+    REFUSED = "not taken"
+    """None of its pictures was taken; the findings say why."""
+    EMPTY = "no pictures"
+    """It holds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class MassImportRequest:
+    """What is asked for.
+
+    Attributes:
+        container: the container.
+        owner: e-mail address of the registered user whom the pictures belong to.
+        mapping: says what the folders show.
+        prefix: the one folder to look into, with all below; empty for the whole container.
+        adopt: copy the pictures into the owner's container, where uploads go; else they stay where they are.
+        dry_run: say what would be done, and write nothing.
+    """
+
+    container: str
+    owner: str
+    mapping: FolderMapping = field(default_factory=FolderMapping)
+    prefix: str = ""
+    adopt: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOutcome:
+    """What became of a folder.
+
+    Attributes:
+        folder: its path in the container.
+        result: what became of it.
+        species: what it shows, None if that is not known.
+        zoom: its zoom, likewise.
+        seeds: seeds in each picture, likewise.
+        split: the side that an earlier training had it on, likewise.
+        pictures: files with the name of a picture.
+        size: bytes of those.
+        taken: pictures that have a row, or in a dry run would have.
+        not_taken: files that have none, without what programs leave behind.
+        picture_set: the picture set that it is.
+        adopted: whether its pictures are copied.
+    """
+
+    folder: str
+    result: Result
+    species: str | None
+    zoom: str | None
+    seeds: str | None
+    split: str | None
+    pictures: int
+    size: int
+    taken: int
+    not_taken: int
+    picture_set: UUID | None
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MassImportOutcome:
+    """How a mass import ended.
+
+    Attributes:
+        container: the container.
+        owner: the user's e-mail address.
+        dry_run: whether nothing was written.
+        folders: the folders by path, `FOLDERS_SHOWN` of them at most.
+        results: how many folders there are of each result.
+        pictures: files with the name of a picture.
+        size: bytes of those.
+        taken: pictures that have a row, those of unchanged folders among them.
+        not_taken: files that have none, without what programs leave behind.
+        rows: rows that changed.
+        report: everything found.
+        report_blob: where all findings are listed, in the owner's upload container; None after a dry run.
+    """
+
+    container: str
+    owner: str
+    dry_run: bool
+    folders: list[FolderOutcome]
+    results: dict[Result, int]
+    pictures: int
+    size: int
+    taken: int
+    not_taken: int
+    rows: RowsWritten
+    report: Report
+    report_blob: str | None
+
+
+class _Container:
+    """A container as the folder that pictures are read from; their paths are those of their blobs."""
+
+    def __init__(self, blobs: BlobStorage, container: str) -> None:
+        self._blobs = blobs
+        self.name = container
+
+    def files(self) -> Iterator[StagedFile]:
+        return self._blobs.files(self.name, "")
+
+    def read(self, file: StagedFile) -> bytes:
+        return self._blobs.read(self.name, file.path, file.version)
+
+
+@dataclass(slots=True)
+class _Work:
+    """A folder that is to be imported."""
+
+    listed: ListedFolder
+    description: Description
+    listing_digest: str
+    description_digest: str
+    adopted: bool
+    known: DoneFolder | None
+    changed: str | None = None
+    taken: int = 0
+    left_behind: int = 0
+    recorded: RecordedSet | None = None
+
+    @property
+    def path(self) -> str:
+        return self.listed.path
+
+    @property
+    def importable(self) -> bool:
+        return not self.description.findings and self.changed is None
+
+    @property
+    def not_taken(self) -> int:
+        return self.listed.files - self.left_behind - self.taken
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What a mass import has come to so far."""
+
+    findings: Inventory
+    folders: list[FolderOutcome] = field(default_factory=list)
+    results: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
+    pictures: int = 0
+    size: int = 0
+    taken: int = 0
+    not_taken: int = 0
+    rows: RowsWritten = field(default_factory=RowsWritten)
+
+    def add(self, outcome: FolderOutcome) -> None:
+        if len(self.folders) < FOLDERS_SHOWN:
+            self.folders.append(outcome)
+        self.results[outcome.result] += 1
+        self.pictures += outcome.pictures
+        self.size += outcome.size
+        self.taken += outcome.taken
+        self.not_taken += outcome.not_taken
+
+    def add_rows(self, rows: RowsWritten) -> None:
+        before = self.rows
+        self.rows = RowsWritten(
+            before.picture_sets + rows.picture_sets,
+            before.pictures + rows.pictures,
+            before.picture_seeds + rows.picture_seeds,
+        )
+
+
+@dataclass(slots=True)
+class MassImporter:
+    """Imports containers, one at a time; everything that is shared between them is opened once.
+
+    Attributes:
+        database: where rows go.
+        blobs: where pictures are.
+        pool: decodes pictures.
+        registry: the registered seeds.
+        settings: limits and concurrency.
+        progress: told about long work.
+        waiting: told when another mass import of the container has to end first.
+        batch_pictures: folders are read together up to so many pictures.
+    """
+
+    database: Database
+    blobs: BlobStorage
+    pool: DecodingPool
+    registry: SeedRegistry
+    settings: ImportSettings
+    progress: Progress | None = None
+    waiting: Callable[[], None] = lambda: None
+    batch_pictures: int = _BATCH_PICTURES
+
+    def run(self, request: MassImportRequest) -> MassImportOutcome:
+        """Import a container, or say what would be imported.
+
+        Raises:
+            MassImportError: the container or the owner is none that can be taken.
+            ContainerTakenError: the container is another user's.
+            StorageError: storage does not answer; another call goes on where this one was.
+            DatabaseError: likewise for the database.
+        """
+        refuse_container(request.container)
+        with self.database.connection() as connection:
+            owner = find_user(connection, request.owner)
+        if owner is None:
+            raise MassImportError(f"{request.owner.strip()[:254]} is not registered; `nachet user add` registers users")
+        if not self.blobs.container_exists(request.container):
+            raise MassImportError(f"there is no container {request.container} in this storage account")
+        with self.database.connection() as lock, mass_import_lock(lock, request.container, self.waiting):
+            with self.database.connection() as connection:
+                if request.dry_run:
+                    refuse_other_owner(connection, request.container, owner)
+                else:
+                    begin_mass_import(connection, request.container, owner)
+            with Inventory(rule_set=self.settings.rule_set()) as findings, Listing() as listing:
+                listing.read(self.blobs, request.container, request.prefix)
+                return _Run(self, request, owner, listing, _Totals(findings)).go()
+
+
+def refuse_container(name: str) -> None:
+    """Refuse names that no container to import can have.
+
+    Raises:
+        MassImportError: it is not the name of a container, or of one that the pipeline keeps itself.
+    """
+    if not _CONTAINER.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise MassImportError(
+            f"expected the name of a container (3 to 63 lower-case letters, digits and hyphens), found {name[:80]!r}"
+        )
+    if name.startswith(_OURS):
+        kinds = ", ".join(f"{prefix}…" for prefix in _OURS)
+        raise MassImportError(
+            f"{name} is one of the pipeline's own containers ({kinds}), which are never mass-imported"
+        )
+
+
+class _Run:
+    """One mass import under way."""
+
+    def __init__(
+        self, importer: MassImporter, request: MassImportRequest, owner: User, listing: Listing, totals: _Totals
+    ) -> None:
+        self.importer, self.request, self.owner, self.listing, self.totals = importer, request, owner, listing, totals
+        self.id = mass_import_id(request.container)
+        self.folder = _Container(importer.blobs, request.container)
+        self.rule_set = totals.findings.rule_set
+        self.limits = contract_limits(importer.settings)
+        self.total = listing.pictures()
+        self.done = 0
+
+    def go(self) -> MassImportOutcome:
+        batch: list[_Work] = []
+        for listed in self.listing.folders():
+            work = self._look_at(listed)
+            if work is None:
+                continue
+            pictures = sum(one.listed.pictures for one in batch)
+            if batch and (
+                batch[-1].adopted != work.adopted
+                or len(batch) >= _BATCH_FOLDERS
+                or pictures + listed.pictures > self.importer.batch_pictures
+            ):
+                self._import(batch)
+                batch = []
+            batch.append(work)
+        if batch:
+            self._import(batch)
+        return self._end()
+
+    def _end(self) -> MassImportOutcome:
+        request, totals = self.request, self.totals
+        report = Report.of(totals.findings)
+        blob = None
+        if not request.dry_run:
+            blob = mass_import_report_blob(request.container)
+            with tempfile.TemporaryFile() as stream:
+                for line in as_json_lines(totals.findings.findings(), report):
+                    stream.write(f"{line}\n".encode())
+                self.importer.blobs.upload(
+                    self.owner.upload_container, blob, stream, content_type="application/jsonl", overwrite=True
+                )
+            with self.importer.database.connection() as connection:
+                finish_mass_import(connection, self.id)
+        return MassImportOutcome(
+            container=request.container,
+            owner=self.owner.email,
+            dry_run=request.dry_run,
+            folders=sorted(totals.folders, key=lambda one: one.folder),
+            results=totals.results,
+            pictures=totals.pictures,
+            size=totals.size,
+            taken=totals.taken,
+            not_taken=totals.not_taken,
+            rows=totals.rows,
+            report=report,
+            report_blob=blob,
+        )
+
+    # Which folders are to be imported
+
+    def _look_at(self, listed: ListedFolder) -> _Work | None:
+        """What is to be done with a folder; None if nothing is, because it was done before."""
+        with self.importer.database.connection() as connection:
+            known = done_folder(connection, self.id, printable(listed.path))
+            description = self.request.mapping.describe(listed.path, self.importer.registry)
+            if not listed.pictures:
+                description = replace(description, findings=())
+            # A picture set is in one place: whoever wants the other moves nothing by accident.
+            adopted = known.adopted if known and known.picture_set_id else self.request.adopt
+            work = _Work(
+                listed,
+                description,
+                self.listing.digest(listed.path),
+                self._digest(description, adopted=adopted),
+                adopted,
+                known,
+            )
+            digests = (work.listing_digest, work.description_digest)
+            if known is None or (known.listing_digest, known.description_digest) != digests:
+                return work
+            for finding in noted_findings(connection, self.id, known.folder):
+                self.totals.findings.add_finding(finding)
+        work.taken, work.left_behind = known.pictures, listed.files - known.pictures - known.not_taken
+        result = Result.UNCHANGED if listed.pictures else Result.EMPTY
+        self.totals.add(self._outcome(work, result, known.picture_set_id))
+        self._tell(listed.pictures)
+        return None
+
+    def _digest(self, description: Description, *, adopted: bool) -> str:
+        """Changes when a folder must be looked at again although its files did not change."""
+        seed = seed_of(description.values, self.importer.registry)
+        content = [
+            str(seed.id) if seed else None,
+            [description.text(name) for name in ("zoom", "seeds", "description", "split")],
+            [finding.code for finding in description.findings],
+            self.rule_set.version,
+            sorted(self.rule_set.severities.items()),
+            adopted,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def _outcome(self, work: _Work, result: Result, picture_set: UUID | None) -> FolderOutcome:
+        seed = seed_of(work.description.values, self.importer.registry)
+        text = work.description.text
+        return FolderOutcome(
+            folder=printable(work.path),
+            result=result,
+            species=seed.scientific_name if seed else text("species"),
+            zoom=text("zoom"),
+            seeds=text("seeds"),
+            split=text("split"),
+            pictures=work.listed.pictures,
+            size=work.listed.size,
+            taken=work.taken,
+            not_taken=work.not_taken,
+            picture_set=picture_set,
+            adopted=work.adopted,
+        )
+
+    def _tell(self, pictures: int) -> None:
+        self.done += pictures
+        if self.importer.progress:
+            self.importer.progress(self.done, self.total)
+
+    # Importing a batch
+
+    def _import(self, batch: Sequence[_Work]) -> None:
+        """Import folders; one that changes while it is read is left for another time, and the others are not."""
+        while True:
+            try:
+                with Inventory(rule_set=self.rule_set) as inventory:
+                    self._attempt(batch, inventory)
+                break
+            except FileChangedError as error:
+                folder = error.path.rpartition("/")[0]
+                changed = next((work for work in batch if work.path == folder and work.changed is None), None)
+                if changed is None:
+                    raise
+                log.warning("%s changed while it was read; its folder is left for another time", error.path)
+                changed.changed = error.path
+        self._tell(sum(work.listed.pictures for work in batch))
+
+    def _attempt(self, batch: Sequence[_Work], inventory: Inventory) -> None:
+        for work in batch:
+            work.taken, work.left_behind, work.recorded = 0, 0, None
+            self._take_files(work, inventory)
+        self._refuse_collisions(inventory)
+        self._read(batch, inventory)
+        for work in batch:
+            if work.known and work.known.picture_set_id and not work.adopted:
+                self._refuse_replaced(work.known.picture_set_id, work, inventory)
+        inventory.leave_out_refused_pictures()
+        for finding in duplicates(inventory, self._sessions(batch, inventory), self._stored_already):
+            inventory.add_finding(finding)
+        inventory.leave_out_refused_pictures()  # once more: a deployment may refuse what is there already
+        for work in batch:
+            work.taken = inventory.picture_totals(work.path)[0]
+        if not self.request.dry_run:
+            sets = [self._store(work, inventory) for work in batch if work.taken]
+            with self.importer.database.connection() as connection:
+                self._record(connection, batch, sets, inventory)
+        # Only now, because an attempt may be repeated.
+        for finding in inventory.findings():
+            self.totals.findings.add_finding(finding)
+        for work in batch:
+            result = Result.TAKEN if work.taken else Result.REFUSED if work.listed.pictures else Result.EMPTY
+            picture_set = self._picture_set(work) if work.taken else None
+            self.totals.add(self._outcome(work, result, picture_set))
+
+    def _take_files(self, work: _Work, inventory: Inventory) -> None:
+        """Note a folder's pictures, and what is wrong with names and with the folder itself."""
+        last_unusual = None
+        for file in self.listing.files(work.path):
+            refused = self._refused(file)
+            if refused:
+                work.left_behind += refused.code in {"ignored-file", "hidden-file"}
+                inventory.add_finding(refused)
+                continue
+            # Names must differ within their folder; two folders are two picture sets.
+            inventory.add_file(file, f"{work.path}/{fold(file.path.rpartition('/')[2])}")
+            inventory.classify(file.path, FileKind.PICTURE, work.path, file.path)
+            unusual = unusual_part(file.path)
+            if unusual and unusual[0] != last_unusual:
+                last_unusual, why = unusual
+                right = verbatim(usual(last_unusual))
+                inventory.add_finding(Finding(code="unusual-name", path=file.path, found=why, suggestion=right))
+        if inventory.count(FileKind.PICTURE, work.path):
+            for finding in work.description.findings:
+                inventory.add_finding(finding)
+        if work.changed is not None:
+            inventory.add_finding(Finding(code="changed-meanwhile", path=work.changed))
+
+    def _refused(self, file: StagedFile) -> Finding | None:
+        """What keeps a file from being read, None if nothing does."""
+        if is_litter(file.path):
+            return Finding(code="ignored-file", path=file.path)
+        if is_hidden(file.path):
+            return Finding(code="hidden-file", path=file.path)
+        if unsafe := why_unsafe(file.path, self.limits.name_bytes):
+            return Finding(code="unsafe-name", path=file.path, found=unsafe)
+        if picture_format(file.path) is None:
+            expected = Phrase(f"a picture ({_SUFFIXES})", f"une image ({_SUFFIXES})")
+            return Finding(code="not-a-picture", path=file.path, expected=expected)
+        if not file.size:
+            content = Phrase("a file with content", "un fichier avec un contenu")
+            return Finding(code="empty-file", path=file.path, expected=content, found=Phrase("0 bytes", "0 octet"))
+        return None
+
+    def _refuse_collisions(self, inventory: Inventory) -> None:
+        for first, other in list(inventory.collisions()):
+            own = Phrase("names of their own", "des noms distincts")
+            too = Phrase(f"{first} too", f"{first} aussi")
+            inventory.add_finding(Finding(code="name-collision", path=other, expected=own, found=too))
+            inventory.classify(other, FileKind.UNEXPECTED, None, other)
+
+    def _read(self, batch: Sequence[_Work], inventory: Inventory) -> None:
+        """Read the pictures of the folders that can be imported."""
+        sessions = [
+            Session(work.path, None, work.description.values, inventory.count(FileKind.PICTURE, work.path))
+            for work in batch
+            if work.importable
+        ]
+        importer, before = self.importer, self.done
+        progress = importer.progress
+        read_pictures(
+            self.folder,
+            Context(inventory, None, None, sessions, importer.registry, Owner(self.owner.id, self.owner.email)),
+            importer.pool,
+            limits=self.limits,
+            readers=importer.settings.transfer_concurrency,
+            progress=(lambda done, _: progress(before + done, self.total)) if progress else None,
+        )
+
+    def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
+        """Note the pictures that were written over others whose rows point at the same blobs."""
+        pictures = inventory.pictures(work.path)
+        with self.importer.database.connection() as connection:
+            while page := list(islice(pictures, _CHECKED_AT_A_TIME)):
+                known = checksums_of(connection, picture_set, [picture_name(picture) for picture in page])
+                for picture in page:
+                    before = known.get(picture_name(picture), picture.sha256)
+                    if before != picture.sha256:
+                        inventory.add_finding(
+                            Finding(
+                                code="picture-replaced",
+                                path=picture.path,
+                                expected=verbatim(f"SHA-256 {before}"),
+                                found=verbatim(f"SHA-256 {picture.sha256}"),
+                            )
+                        )
+
+    def _picture_set(self, work: _Work) -> UUID:
+        return found_picture_set_id(self.owner.id, self.request.container, work.path)
+
+    def _stored_already(self, candidates: Sequence[Candidate]) -> Mapping[str, Match]:
+        with self.importer.database.connection() as connection:
+            return find_duplicates(connection, candidates)
+
+    def _sessions(self, batch: Sequence[_Work], inventory: Inventory) -> list[ManifestSession]:
+        return [self._session(work, inventory) for work in batch if inventory.picture_totals(work.path)[0]]
+
+    def _session(self, work: _Work, inventory: Inventory) -> ManifestSession:
+        """A folder as a manifest states it, with the pictures that are taken of it."""
+        pictures, size = inventory.picture_totals(work.path)
+        return ManifestSession(
+            path=work.path,
+            name=work.path.rpartition("/")[2],
+            digest=session_digest(f"{self.request.container}/{work.path}", inventory.pictures(work.path)),
+            picture_set_id=self._picture_set(work),
+            pictures=pictures,
+            size=size,
+            seed=seed_of(work.description.values, self.importer.registry),
+            values=work.description.values,
+        )
+
+    def _store(self, work: _Work, inventory: Inventory) -> RecordedSet:
+        """Copy a folder's pictures, if they are to be copied, and describe it in its owner's container."""
+        blobs, container = self.importer.blobs, self.request.container
+        final = user_container(self.owner.id)
+        session = self._session(work, inventory)
+        if work.adopted:
+            store_pictures(
+                blobs,
+                inventory,
+                session,
+                staging=container,
+                folder="",
+                final=final,
+                concurrency=2 * self.importer.settings.transfer_concurrency,
+            )
+        record = picture_set_record(
+            session,
+            mass_import=self.id,
+            split=work.description.split,
+            folder=container,
+            manifest=store_manifest(blobs, inventory, session, final=final),
+            rule_set_version=self.rule_set.version,
+            owner_email=self.owner.email,
+        )
+        if work.adopted:
+            blobs.upload(
+                final,
+                descriptor_blob(self._picture_set(work)),
+                record.model_dump_json(indent=2).encode(),
+                content_type="application/json",
+                overwrite=True,
+            )
+        work.recorded = RecordedSet(session, record)
+        return work.recorded
+
+    def _record(
+        self, connection: Connection, batch: Sequence[_Work], sets: list[RecordedSet], inventory: Inventory
+    ) -> None:
+        adopted = batch[0].adopted
+        rows = record_picture_sets(
+            connection,
+            sets,
+            inventory,
+            self.importer.registry,
+            mass_import=self.id,
+            owner=self.owner.id,
+            container=user_container(self.owner.id) if adopted else self.request.container,
+            in_place=not adopted,
+        )
+        done = [work for work in batch if work.changed is None]
+        folders = {printable(work.path) for work in done}
+        note_folders(
+            connection,
+            self.id,
+            (
+                DoneFolder(
+                    printable(work.path),
+                    work.listing_digest,
+                    work.description_digest,
+                    work.adopted,
+                    work.recorded.session.picture_set_id if work.recorded else None,
+                    work.taken,
+                    work.not_taken,
+                )
+                for work in done
+            ),
+            ((folder, one) for one in inventory.findings() if (folder := _folder_of(one)) in folders),
+        )
+        self.totals.add_rows(rows)
+
+
+def _folder_of(finding: Finding) -> str:
+    """The folder that a finding is about, as a text that a database can hold; a folder's own path ends with /."""
+    return finding.path.rpartition("/")[0]

@@ -1,0 +1,103 @@
+"""What lies in a container, folder by folder, kept on disk: a container may hold millions of blobs.
+
+Blobs come sorted by their whole name, in which a folder's own files are not neighbours: its subfolders lie between.
+"""
+
+import hashlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nachet_pipeline.contract.folder import StagedFile
+from nachet_pipeline.contract.structure import picture_format
+from nachet_pipeline.storage.blobs import BlobStorage
+
+_SCHEMA = """
+create table file (
+    folder text, name text, size integer, version text, modified text, picture integer, primary key (folder, name)
+) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFolder:
+    """A folder that holds files itself.
+
+    Attributes:
+        path: its path in the container; empty for what lies at the top.
+        files: how many files it holds.
+        pictures: how many of them have the name of a picture.
+        size: bytes of those.
+    """
+
+    path: str
+    files: int
+    pictures: int
+    size: int
+
+
+class Listing:
+    """The blobs of a container; a context manager that forgets them at the end."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="nachet-")
+        self._db = sqlite3.connect(Path(self._directory.name) / "listing.sqlite", isolation_level=None)
+        # The file is scratch: it is never read after a crash, so nothing waits for the disk.
+        self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        self._directory.cleanup()
+
+    def read(self, blobs: BlobStorage, container: str, prefix: str = "") -> None:
+        """List a container, or one folder of it with all below.
+
+        Raises:
+            StorageError: storage does not answer.
+        """
+        above = prefix.strip("/")
+        for file in blobs.files(container, above):
+            folder, _, name = (f"{above}/{file.path}" if above else file.path).rpartition("/")
+            is_picture = picture_format(name) is not None
+            self._db.execute(
+                "insert or replace into file values (?, ?, ?, ?, ?, ?)",
+                (folder, name, file.size, file.version, file.modified.isoformat(), is_picture),
+            )
+
+    def folders(self) -> Iterator[ListedFolder]:
+        """The folders that hold files, sorted by path."""
+        query = (
+            "select folder, count(*), sum(picture), sum(case when picture then size else 0 end) from file"
+            " group by folder order by folder"
+        )
+        return (ListedFolder(*row) for row in self._db.execute(query))
+
+    def files(self, folder: str) -> Iterator[StagedFile]:
+        """The files directly in a folder, sorted by name, under their blobs' names."""
+        query = "select name, size, version, modified from file where folder = ? order by name"
+        for name, size, version, modified in self._db.execute(query, (folder,)):
+            path = f"{folder}/{name}" if folder else name
+            yield StagedFile(path, size, version, datetime.fromisoformat(modified))
+
+    def digest(self, folder: str) -> str:
+        """SHA-256 over names, sizes and versions: changes when anything directly in the folder does."""
+        digest = hashlib.sha256()
+        query = "select name, size, version from file where folder = ? order by name"
+        for row in self._db.execute(query, (folder,)):
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+    def pictures(self) -> int:
+        """How many files have the name of a picture."""
+        return int(self._db.execute("select coalesce(sum(picture), 0) from file").fetchone()[0])

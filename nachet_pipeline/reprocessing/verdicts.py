@@ -1,0 +1,204 @@
+"""The verdict on a stored picture, and how two of them differ."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict
+
+from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures.inspection import Inspected
+
+BLOBS_RULE = "stored_blobs_intact"
+"""The rule that a stored picture's file is as it was stored."""
+
+_WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+class UnknownRuleError(ValueError):
+    """There is no such rule or finding; the message is one line that names near ones."""
+
+
+class VerdictState(StrEnum):
+    """What a picture is worth today; a file that cannot be looked at is neither accepted nor refused."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    MISSING = "missing"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFinding:
+    """What can be wrong with a stored file.
+
+    Attributes:
+        code: as it is counted and searched for.
+        message: what is wrong.
+        remedy: what an operator can do.
+    """
+
+    code: str
+    message: Phrase
+    remedy: Phrase
+
+
+BLOB_FINDINGS: Mapping[VerdictState, BlobFinding] = MappingProxyType(
+    {
+        VerdictState.MISSING: BlobFinding(
+            "blob-missing",
+            Phrase("The picture's file is no longer in storage.", "Le fichier de l'image n'est plus dans le stockage."),
+            Phrase(
+                "Restore the blob, or import its folder again.",
+                "Restaurez le blob ou importez de nouveau son dossier.",
+            ),
+        ),
+        VerdictState.CHANGED: BlobFinding(
+            "blob-changed",
+            Phrase(
+                "The picture's file is not the one that was stored: size or checksum differ.",
+                "Le fichier de l'image n'est pas celui qui a été stocké : taille ou somme de contrôle diffèrent.",
+            ),
+            Phrase("Restore the blob that was stored.", "Restaurez le blob d'origine."),
+        ),
+        VerdictState.UNREADABLE: BlobFinding(
+            "blob-unreadable",
+            Phrase(
+                "Storage answers, but does not give out the picture's file.",
+                "Le stockage répond, mais ne donne pas accès au fichier de l'image.",
+            ),
+            Phrase(
+                "See whether the blob was moved to the archive tier, or is locked.",
+                "Vérifiez si le blob a été déplacé au niveau d'archivage ou s'il est verrouillé.",
+            ),
+        ),
+    }
+)
+_BLOB_CODES = {finding.code: finding for finding in BLOB_FINDINGS.values()}
+
+
+class StoredFinding(BaseModel):
+    """One thing to say of a stored picture.
+
+    Attributes:
+        code: of the catalogue of findings, or of `BLOB_FINDINGS`.
+        severity: what it weighed when it was found.
+        field: the tag concerned, such as `GPSInfo`.
+        expected: what the rules ask for.
+        found: what is there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    severity: Severity
+    field: str | None = None
+    expected: Phrase | None = None
+    found: Phrase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say of a stored picture.
+
+    Attributes:
+        state: what follows from the findings.
+        findings: all there is to say of it.
+    """
+
+    state: VerdictState
+    findings: tuple[StoredFinding, ...] = ()
+
+    @property
+    def weights(self) -> dict[str, Severity]:
+        """The codes of its findings, each with the most that it weighs; sorted by code."""
+        found: dict[str, Severity] = {}
+        for finding in sorted(self.findings, key=lambda one: _WORST_FIRST.index(one.severity)):
+            found.setdefault(finding.code, finding.severity)
+        return dict(sorted(found.items()))
+
+    @classmethod
+    def of_blob(cls, state: VerdictState) -> "Verdict":
+        """The verdict on a picture whose file is not what was stored."""
+        finding = BLOB_FINDINGS[state]
+        return cls(state, (StoredFinding(code=finding.code, severity=Severity.ERROR),))
+
+    @classmethod
+    def of_picture(cls, seen: Inspected, rules: RuleSet) -> "Verdict":
+        """The verdict on a picture that was looked at, with the weights of a rule set."""
+        findings = tuple(
+            StoredFinding(
+                code=remark.code,
+                severity=rules.severity_of(remark.code),
+                field=remark.field,
+                expected=remark.expected,
+                found=remark.found,
+            )
+            for remark in seen.remarks
+        )
+        refused = seen.properties is None or any(one.severity is Severity.ERROR for one in findings)
+        return cls(VerdictState.REFUSED if refused else VerdictState.ACCEPTED, findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a finding of one code weighed in the verdict before, and weighs now; None where it is not found."""
+
+    code: str
+    before: Severity | None
+    now: Severity | None
+
+    @property
+    def rule(self) -> str:
+        """The check that the code belongs to."""
+        return rule_of(self.code)
+
+
+def changes(before: Verdict | None, now: Verdict) -> Iterator[Change]:
+    """How a verdict differs from the one before.
+
+    A picture without one was accepted when it was imported, so only errors are news: what else was said of it then
+    stands in its upload's report. Of a file that cannot be looked at nothing else is known, so nothing else is gone.
+    """
+    was, is_now = before.weights if before else {}, now.weights
+    known = before is not None and before.state not in BLOB_FINDINGS
+    for code, weight in is_now.items():
+        if was.get(code) is not weight and (known or weight is Severity.ERROR):
+            yield Change(code, was.get(code), weight)
+    if now.state not in BLOB_FINDINGS:
+        yield from (Change(code, weight, None) for code, weight in was.items() if code not in is_now)
+
+
+def rule_of(code: str) -> str:
+    """The check that a code belongs to; the code itself if this version knows it no more."""
+    if code in _BLOB_CODES:
+        return BLOBS_RULE
+    return CATALOGUE[code].check.value if code in CATALOGUE else code
+
+
+def message_of(code: str) -> Phrase:
+    """What a code says."""
+    if code in _BLOB_CODES:
+        return _BLOB_CODES[code].message
+    return CATALOGUE[code].message if code in CATALOGUE else Phrase(code, code)
+
+
+def codes_of(rule: str) -> frozenset[str]:
+    """The codes of a check, or the one code of that name.
+
+    Raises:
+        UnknownRuleError: there is neither.
+    """
+    if rule in CATALOGUE or rule in _BLOB_CODES:
+        return frozenset({rule})
+    if rule == BLOBS_RULE:
+        return frozenset(_BLOB_CODES)
+    if rule in set(Check):
+        return frozenset(code for code, kind in CATALOGUE.items() if kind.check == rule)
+    near = get_close_matches(rule, [*CATALOGUE, *_BLOB_CODES, *Check, BLOBS_RULE], n=3)
+    raise UnknownRuleError(f"there is no rule or finding {rule!r}" + (f"; {', '.join(near)}?" if near else ""))

@@ -1,0 +1,84 @@
+"""Stored pictures for tests: imported for real, then made stale, damaged or taken away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, Wanted
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline_tests.pictures.files import exif_of, position, with_chunks
+from nachet_pipeline_tests.uploads import Workbench
+
+OLD = "0"
+
+
+def pictures(folder: Path) -> list[Path]:
+    """A project folder's pictures, by name."""
+    return sorted((folder / "pictures").rglob("*.png"), key=lambda file: (file.parent, int(file.stem)))
+
+
+def tell_place(file: Path) -> None:
+    """Let a PNG tell where it was taken: a warning, unless a deployment says otherwise."""
+    file.write_bytes(with_chunks(file.read_bytes(), (b"eXIf", exif_of(gps=position()))))
+
+
+def imported(workbench: Workbench, name: str = "project", *, number: int = 2, places: int = 0, seed: int = 0) -> None:
+    """Import a folder of pictures, some of which tell where they were taken."""
+    folder = workbench.sample(name, pictures=number, seed=seed)
+    for file in pictures(folder)[:places]:
+        tell_place(file)
+    assert workbench.run(workbench.stage(folder)).receipt.state is State.IMPORTED
+
+
+def age(workbench: Workbench) -> None:
+    """Let all pictures have been enriched by code of long ago, which measured other things."""
+    workbench.query(
+        "update pictures set enrichment_version = %s, quality_score = 0, sharpness = 0, pixel_sha256 = null,"
+        " picture = jsonb_set(jsonb_set(picture, '{quality_check,quality_score}', '0'), '{terms,exif:Model}', '\"X\"')",
+        OLD,
+    )
+
+
+def severe(workbench: Workbench, **weights: str) -> ImportSettings:
+    """The workbench's settings in a deployment where findings weigh something else."""
+    file = workbench.place / "severities.yaml"
+    file.write_text("".join(f"{code.replace('_', '-')}: {weight}\n" for code, weight in weights.items()))
+    return workbench.settings.model_copy(update={"severities_file": file})
+
+
+def reprocessor(workbench: Workbench, settings: ImportSettings | None = None, **changes: Any) -> Reprocessor:
+    blobs = changes.pop("blobs", workbench.blobs)
+    return Reprocessor(workbench.database, blobs, workbench.pool, settings or workbench.settings, **changes)
+
+
+def reprocess(workbench: Workbench, settings: ImportSettings | None = None, **wanted: Any) -> Reprocessed:
+    return reprocessor(workbench, settings).reprocess(Wanted(**wanted))
+
+
+def places(workbench: Workbench) -> dict[UUID, tuple[str, str]]:
+    """Container and blob of every stored picture, in order of the identifiers."""
+    rows = workbench.query(
+        "select p.id, c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
+        " join container c on c.id = s.container_id order by p.id"
+    )
+    return {row["id"]: (row["name"], row["blob"]) for row in rows}
+
+
+def verdicts(workbench: Workbench) -> dict[UUID, dict[str, Any]]:
+    """The rows of `picture_verdict`, in order of the identifiers."""
+    rows = workbench.query("select * from picture_verdict order by picture_id")
+    return {row["picture_id"]: row for row in rows}
+
+
+def measured(workbench: Workbench) -> list[dict[str, Any]]:
+    """What is stored of every picture, in order of the identifiers."""
+    return workbench.query("select * from pictures order by id")
+
+
+def changes_of(result: Reprocessed) -> Iterator[tuple[str, str | None, str | None, int]]:
+    """Code, weight before, weight now, and number of pictures of each difference."""
+    for one in result.differences:
+        before, now = (weight.value if weight else None for weight in (one.change.before, one.change.now))
+        yield one.change.code, before, now, one.count
