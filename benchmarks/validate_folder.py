@@ -44,7 +44,7 @@ def decode(path: str) -> None:
     """Decode one file, with the decoder that the validation uses."""
     content = Path(path).read_bytes()
     if path.endswith("jpg"):
-        from simplejpeg import decode_jpeg  # type: ignore[import-untyped]  # noqa: PLC0415 (in the worker)
+        from simplejpeg import decode_jpeg  # noqa: PLC0415 (in the worker)
 
         decode_jpeg(content, colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
     else:
@@ -69,6 +69,7 @@ def _validate(pool: DecodingPool, folder: Path, settings: ImportSettings) -> flo
             pool,
             SeedRegistry.of(packaged_seeds()),
             limits=contract_limits(settings),
+            for_storing=False,
             readers=settings.transfer_concurrency,
         )
     if not outcome.report.importable:

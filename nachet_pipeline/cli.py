@@ -212,6 +212,7 @@ def validate(
                 pool,
                 SeedRegistry.of(packaged_seeds()),
                 limits=contract_limits(settings),
+                for_storing=False,
                 readers=settings.transfer_concurrency,
                 progress=bar,
                 early=_tell_early,

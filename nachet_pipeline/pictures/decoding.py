@@ -67,6 +67,15 @@ class Decoded:
     image: Callable[[], Image.Image]
 
 
+def load_decoders() -> None:
+    """Import every decoder now, while there is memory: a picture that takes most of it must not fail the next one."""
+    import simplejpeg  # noqa: F401
+    import tifffile  # noqa: F401
+    from imagecodecs import deflate_decode, lzw_decode  # noqa: F401
+
+    Image.init()
+
+
 def quieten_decoders() -> None:
     """Make the decoders of this process say nothing and leave all limits to ours; for a worker, before it decodes."""
     Image.MAX_IMAGE_PIXELS = None
@@ -125,7 +134,7 @@ def decode_jpeg(picture: JpegPicture) -> Decoded:
 
 def _decodes_strictly(content: bytes) -> bool:
     """Whether a strict decoder decodes a JPEG; False if all it minds are headers as careless programs write them."""
-    from simplejpeg import decode_jpeg as decode  # type: ignore[import-untyped]
+    from simplejpeg import decode_jpeg as decode
 
     try:
         decode(content, colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
