@@ -4,7 +4,8 @@
 
 Bare is decoding alone: as many worker processes, each opening file after file by itself with the decoder that the
 validation uses for its format, and nothing else. Validating lists the folder, reads its indexes, hands each file to a
-worker, hashes it, walks its structure, looks at its metadata, decodes it, and writes the report. Both are done in turn,
+worker, hashes it, walks its structure, looks at its metadata, decodes it, and writes the report; measuring pictures
+(`benchmarks.enrichment`) is left out. Both are done in turn,
 several times; the ratio is validate ÷ bare, round by round.
 """
 
@@ -17,6 +18,7 @@ import resource
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -44,7 +46,7 @@ def decode(path: str) -> None:
     """Decode one file, with the decoder that the validation uses."""
     content = Path(path).read_bytes()
     if path.endswith("jpg"):
-        from simplejpeg import decode_jpeg  # type: ignore[import-untyped]  # noqa: PLC0415 (in the worker)
+        from simplejpeg import decode_jpeg  # noqa: PLC0415 (in the worker)
 
         decode_jpeg(content, colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
     else:
@@ -69,6 +71,7 @@ def _validate(pool: DecodingPool, folder: Path, settings: ImportSettings) -> flo
             pool,
             SeedRegistry.of(packaged_seeds()),
             limits=contract_limits(settings),
+            for_storing=False,
             readers=settings.transfer_concurrency,
         )
     if not outcome.report.importable:
@@ -93,7 +96,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch,
         multiprocessing.get_context("spawn").Pool(settings.decode_workers) as bare_pool,
-        DecodingPool(decoding_settings(settings)) as pool,
+        DecodingPool(replace(decoding_settings(settings), enriched=False)) as pool,
     ):
         folder = Path(scratch) / "folder"
         write_folder(folder, arguments.pictures, arguments.given)

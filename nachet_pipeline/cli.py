@@ -223,6 +223,7 @@ def validate(
                 pool,
                 SeedRegistry.of(packaged_seeds()),
                 limits=contract_limits(settings),
+                for_storing=False,
                 readers=settings.transfer_concurrency,
                 progress=bar,
                 early=_tell_early,
@@ -427,7 +428,7 @@ def status(
         _write(json.dumps(listed[0] if upload and len(listed) == 1 else listed))
         return
     for one in found:
-        _write(f"{one.id}  {one.state:<9}  {one.owner.email}  {one.folder}")
+        _write(f"{one.id}  {one.state:<15}  {one.owner.email}  {one.folder}")
 
 
 @app.command()

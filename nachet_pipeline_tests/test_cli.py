@@ -86,6 +86,28 @@ def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deploy
     assert deployment.stored() == []
 
 
+def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_others(
+    nachet, deployment: Deployment
+) -> None:
+    folder = deployment.sample("partly", sessions=2)
+    (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
+
+    refused = nachet("import", folder, "--user", deployment.user.email)
+    before = deployment.count("pictures")
+    partly = nachet("import", folder, "--user", deployment.user.email, "--accept-valid")
+    receipt = json.loads(nachet("status", "partly", "--json").stdout)
+    in_french = nachet("status", "partly", "--lang", "fr")
+
+    assert (refused.returncode, before) == (1, 0)
+    assert partly.returncode == 1
+    assert "Importable in part: 1 error." in partly.stdout
+    assert deployment.count("pictures") == 2
+    assert receipt["state"] == "partly_imported"
+    assert [item["session"] for item in receipt["picture_sets"]] == ["pictures/session1"]
+    assert [item["session"] for item in receipt["refused_sessions"]] == ["pictures/session2"]
+    assert "Importable en partie : 1 erreur." in in_french.stdout
+
+
 def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) -> None:
     folder = deployment.sample("asked")
     staged = nachet("stage", folder, "--user", deployment.user.email)

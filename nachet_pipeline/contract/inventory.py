@@ -160,6 +160,7 @@ class Inventory:
             rule_set: says how much each finding weighs; as the catalogue says if not given.
         """
         self.rule_set = rule_set or RuleSet()
+        self._has_checksums = False
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
         self._db = sqlite3.connect(Path(self._directory.name) / "inventory.sqlite", isolation_level=None)
         # The file is scratch: it is never read after a crash, so nothing waits for the disk.
@@ -192,8 +193,9 @@ class Inventory:
         self._db.execute("update file set kind = ?, session = ?, stem = ? where path = ?", (kind, session, stem, path))
 
     def note_sha256(self, path: str, sha256: str) -> None:
-        """Note the SHA-256 of a file that was read, in hexadecimal."""
-        self._db.execute("update file set sha256 = ? where path = ?", (sha256, path))
+        """Note the SHA-256 of a file that was read, in hexadecimal, if there are any checksums to compare it with."""
+        if self._has_checksums:
+            self._db.execute("update file set sha256 = ? where path = ?", (sha256, path))
 
     def paths(self) -> Iterator[str]:
         """All paths, sorted. Files may be classified on the way."""
@@ -277,6 +279,7 @@ class Inventory:
         Returns:
             What was said of the same file before and still counts, None if nothing was.
         """
+        self._has_checksums = True
         key = fold(checksum.path)
         added = self._db.execute(
             "insert or ignore into checksum values (?, ?, ?, ?, ?)",

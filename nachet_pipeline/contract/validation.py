@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -96,6 +96,7 @@ def validate(
     *,
     owner: Owner | None = None,
     limits: ContractLimits | None = None,
+    for_storing: bool = True,
     readers: int = 4,
     progress: Progress | None = None,
     early: Callable[[Report], None] | None = None,
@@ -112,6 +113,7 @@ def validate(
         registry: the registered seeds.
         owner: whose container the upload lies in, if it lies in one.
         limits: how much is read and held.
+        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
         readers: pictures read at a time.
         progress: told after every picture.
         known: knows which pictures are stored already; None where nothing is stored.
@@ -129,7 +131,9 @@ def validate(
         _note(inventory, rule(context))
     if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
-    thumbnails = read_pictures(folder, context, pool, limits=limits, readers=readers, progress=progress)
+    thumbnails = read_pictures(
+        folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
+    )
     _note(inventory, checksums(inventory))
     described = describe_sessions(inventory, sessions, registry, owner)
     _note(inventory, duplicates(inventory, described, known))
@@ -155,6 +159,7 @@ def read_pictures(
     pool: DecodingPool,
     *,
     limits: ContractLimits,
+    for_storing: bool = True,
     readers: int = 4,
     progress: Progress | None = None,
 ) -> dict[str, bytes]:
@@ -165,6 +170,7 @@ def read_pictures(
         context: says which pictures there are, and what their sessions say of them.
         pool: decodes the pictures.
         limits: how much is held.
+        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
         readers: pictures read at a time.
         progress: told after every picture.
 
@@ -174,7 +180,7 @@ def read_pictures(
     Raises:
         FileChangedError: a picture changed or vanished meanwhile.
     """
-    return _Pictures(folder, context, pool, limits, progress).read(readers)
+    return _Pictures(folder, context, pool, limits, for_storing, progress).read(readers)
 
 
 def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:
@@ -218,9 +224,11 @@ class _Pictures:
         context: Context,
         pool: DecodingPool,
         limits: ContractLimits,
+        for_storing: bool,
         progress: Progress | None,
     ) -> None:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
+        self.for_storing = for_storing
         self.inventory = context.inventory
         self.room = Room(limits.memory_bytes)
         self.shown = 0
@@ -239,8 +247,13 @@ class _Pictures:
         with ThreadPoolExecutor(readers + workers, thread_name_prefix="read") as executor:
             try:
                 tasks = (
-                    (session, entry, number % step == 0, self._submit(executor, entry, sample=number % step == 0))
-                    for number, (session, entry) in enumerate(self._all())
+                    (
+                        session,
+                        entry,
+                        number % step == 0,
+                        executor.submit(self._read_one, entry.file, metadata, sample=number % step == 0),
+                    )
+                    for number, (session, entry, metadata) in enumerate(self._all())
                 )
                 for done, (session, entry, sample, future) in enumerate(ahead(tasks, 2 * (readers + workers)), start=1):
                     result = future.result()
@@ -258,15 +271,12 @@ class _Pictures:
                 raise
         return thumbnails
 
-    def _all(self) -> Iterator[tuple[Session, InventoryFile]]:
-        """Session by session."""
+    def _all(self) -> Iterator[tuple[Session, InventoryFile, StagedFile | None]]:
+        """Session by session, each picture with the YAML file that describes it."""
         for session in self.context.sessions:
+            described = self.inventory.count(FileKind.PICTURE_METADATA, session.path) > 0
             for entry in self.inventory.files(FileKind.PICTURE, session.path):
-                yield session, entry
-
-    def _submit(self, executor: ThreadPoolExecutor, entry: InventoryFile, *, sample: bool) -> "Future[_Read | None]":
-        metadata = self.inventory.metadata_file(entry.stem)
-        return executor.submit(self._read_one, entry.file, metadata, sample=sample)
+                yield session, entry, self.inventory.metadata_file(entry.stem) if described else None
 
     def _read_one(self, file: StagedFile, metadata: StagedFile | None, *, sample: bool) -> _Read | None:
         """What is to be known of a picture; None of an empty file, which a rule has told already."""
@@ -288,7 +298,7 @@ class _Pictures:
             content = self.folder.read(file)
             inspection = self.pool.inspect(content, picture_format(file.path) or "", thumbnail=wanted)
             sha256 = hashlib.sha256(content).hexdigest()
-            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
             del content
             return _Read(sha256, md5, own, inspection.result())
 

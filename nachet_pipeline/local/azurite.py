@@ -206,17 +206,24 @@ def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Se
         environment=_environment(),
         cwd=folder,
     )
-    # The process, not its log, tells when to give up: a log line may come late on a busy machine.
-    answered = processes.wait_until(lambda: process.find() is None or _listening_port(log) is not None, _START_SECONDS)
-    took = _listening_port(log)
-    if took is not None and process.find() is not None:
-        noted = {"port": took, "process": process.model_dump()}
-        write_private(folder / "process.json", json.dumps(noted))
-        return Server(port=took, process=process)
-    if answered and port and not is_free(port):
-        return None
-    processes.end(process, signal.SIGTERM, _STOP_SECONDS)
-    raise LocalServiceError(f"Azurite did not start; see {log}")
+    noted = False
+    try:
+        # The process, not its log, tells when to give up: a log line may come late on a busy machine.
+        answered = processes.wait_until(
+            lambda: process.find() is None or _listening_port(log) is not None, _START_SECONDS
+        )
+        took = _listening_port(log)
+        if took is not None and process.find() is not None:
+            note = {"port": took, "process": process.model_dump()}
+            write_private(folder / "process.json", json.dumps(note))
+            noted = True
+            return Server(port=took, process=process)
+        if answered and port and not is_free(port):
+            return None
+        raise LocalServiceError(f"Azurite did not start; see {log}")
+    finally:
+        if not noted:  # nobody else knows of it, be it Ctrl-C that ended the wait
+            processes.end(process, signal.SIGTERM, _STOP_SECONDS)
 
 
 def _listening_port(log: Path) -> int | None:

@@ -278,7 +278,11 @@ def _start_server(folder: Path, account: pwd.struct_passwd | None) -> Server:
             )
         except OSError as error:
             raise LocalServiceError(f"PostgreSQL could not be started: {error}") from error
-        answered = _wait_for_answer(folder, process)
+        try:
+            answered = _wait_for_answer(folder, process)
+        except BaseException:  # Ctrl-C, perhaps before the server has noted where it is
+            processes.end(process, signal.SIGINT, _STOP_SECONDS)
+            raise
         server = running(folder)
         if server is not None:
             write_private(port_file, f"{port}\n")

@@ -95,6 +95,16 @@ class Decoded:
     pixels: Callable[[], Pixels]
 
 
+def load_decoders() -> None:
+    """Import every decoder now, while there is memory: a picture that takes most of it must not fail the next one."""
+    import numpy as np  # noqa: F401
+    import simplejpeg  # noqa: F401
+    import tifffile  # noqa: F401
+    from imagecodecs import deflate_decode, lzw_decode  # noqa: F401
+
+    Image.init()
+
+
 def quieten_decoders() -> None:
     """Make the decoders of this process say nothing and leave all limits to ours; for a worker, before it decodes."""
     Image.MAX_IMAGE_PIXELS = None
@@ -171,7 +181,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
 
 def _decode_strictly(picture: JpegPicture, *, measured: bool) -> "np.ndarray[Any, Any] | None":
     """What a strict decoder makes of a JPEG; None if all it minds are headers as careless programs write them."""
-    from simplejpeg import decode_jpeg as decode  # type: ignore[import-untyped]
+    from simplejpeg import decode_jpeg as decode
 
     colours = _MEASURED_COLOURS.get(picture.components) if measured else None
     by = pixels.factor(picture.width, picture.height) if colours else 8

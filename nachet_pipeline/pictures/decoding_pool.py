@@ -1,8 +1,10 @@
 """Worker processes that decode pictures and may be killed: a crafted file ends its worker, never the import."""
 
+import ctypes
 import multiprocessing
 import os
 import resource
+import sys
 from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
@@ -12,10 +14,13 @@ from typing import Self
 from pebble import ProcessExpired, ProcessPool
 
 from nachet_pipeline.phrases import Phrase
-from nachet_pipeline.pictures.decoding import quieten_decoders
+from nachet_pipeline.pictures.decoding import load_decoders, quieten_decoders
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.remarks import Remark
+
+# Numbers of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,27 @@ class DecodingSettings:
 
 
 def _start_worker(memory_bytes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # A library's threads would each take their share of the address space.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TIFFFILE_NUM_THREADS="1")
+    load_decoders()
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _keep_memory(memory_bytes // 8)
     # What a decoder mutters about a file is nobody's business but the verdict's; libtiff writes to the terminal.
     quieten_decoders()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _keep_memory(size: int) -> None:
+    """Let the C library use so many bytes of a picture again for the next one.
+
+    By itself it gives large blocks back to the system, which clears them anew each time: a fifth of all work.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's, which others lack
+        if mallopt:
+            mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
+            mallopt(_M_TRIM_THRESHOLD, size)
 
 
 class DecodingPool:

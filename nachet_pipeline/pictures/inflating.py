@@ -31,24 +31,29 @@ def judge_stream(stream: bytes, expected: int) -> Stream:
         `EXACT` if that is what it holds and its checksum is right; `LONG` if it inflates to more, `FOLLOWED` if bytes
         follow its end.
     """
-    if expected <= _IN_ONE_PIECE and _is_exact(stream, expected):
-        return Stream.EXACT
-    return _judge_in_pieces(stream, expected)
+    return Stream.EXACT if inflate_exactly(stream, expected) is not None else judge_in_pieces(stream, expected)
 
 
-def _is_exact(stream: bytes, expected: int) -> bool:
-    """The fast way, three times faster than zlib; it cannot tell what is wrong."""
+def inflate_exactly(stream: bytes, expected: int) -> bytes | None:
+    """What a zlib stream holds, three times faster than zlib; None if that is not exactly what its picture needs.
+
+    None too if it is much: then `judge_in_pieces` tells, as it tells what is wrong.
+    """
+    if expected > _IN_ONE_PIECE:
+        return None
     from imagecodecs import DeflateError, deflate_decode  # noqa: PLC0415 (slow to import, and needed in workers alone)
 
     try:
-        content = deflate_decode(stream, out=expected)
+        content = bytes(deflate_decode(stream, out=expected))
     except DeflateError:
-        return False
+        return None
     # The checksum ends the stream, so bytes that follow it show.
-    return len(content) == expected and stream[-4:] == zlib.adler32(content).to_bytes(4, "big")
+    right = len(content) == expected and stream[-4:] == zlib.adler32(content).to_bytes(4, "big")
+    return content if right else None
 
 
-def _judge_in_pieces(stream: bytes, expected: int) -> Stream:
+def judge_in_pieces(stream: bytes, expected: int) -> Stream:
+    """The same as `judge_stream`, holding a piece of the pixels at a time."""
     inflater = zlib.decompressobj()
     size = 0
     waiting = stream

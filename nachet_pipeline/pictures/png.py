@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.endings import END_OF_FILE, note_tail
-from nachet_pipeline.pictures.inflating import Stream, inflate, judge_stream
+from nachet_pipeline.pictures.inflating import Stream, inflate, inflate_exactly, judge_in_pieces
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.metadata import Metadata
 from nachet_pipeline.pictures.remarks import Remarks
@@ -32,7 +32,7 @@ class PngPicture:
         width: in pixels.
         height: in pixels.
         bits: of a sample.
-        essence: a PNG of the chunks that the pixels need, and no other.
+        essence: a PNG of what the pixels need and nothing else; not compressed, if it was inflated in one piece.
     """
 
     width: int
@@ -62,11 +62,22 @@ def walk_png(content: bytes, limits: PictureLimits, remarks: Remarks, metadata: 
         return None
     width, height, raw_bytes = size
     note_tail(content, chunks[-1].end, limits, remarks)
-    _judge_pixels(b"".join([content[chunk.data] for chunk in chunks if chunk.kind == b"IDAT"]), raw_bytes, remarks)
+    stream = b"".join([content[chunk.data] for chunk in chunks if chunk.kind == b"IDAT"])
+    pixels = inflate_exactly(stream, raw_bytes)
+    if pixels is None:
+        _judge_pixels(stream, raw_bytes, remarks)
     if remarks.fatal():
         return None
-    essence = [_SIGNATURE, *(content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED)]
-    return PngPicture(width, height, content[24], b"".join(essence))  # IHDR comes first
+    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED]
+    if pixels is not None:
+        # Inflated already, and handed on without compression: decoders take most of their time to inflate.
+        before = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED - {b"IDAT", b"IEND"}]
+        essence = [*before, _chunk(b"IDAT", zlib.compress(pixels, 0)), _chunk(b"IEND", b"")]
+    return PngPicture(width, height, content[24], b"".join([_SIGNATURE, *essence]))  # IHDR comes first
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def _follow(content: bytes, limits: PictureLimits, remarks: Remarks) -> list[_Chunk]:
@@ -140,7 +151,7 @@ def _rows(width: int, height: int, pixel_bits: int, *, interlaced: bool) -> Iter
 
 
 def _judge_pixels(stream: bytes, raw_bytes: int, remarks: Remarks) -> None:
-    verdict = judge_stream(stream, raw_bytes)
+    verdict = judge_in_pieces(stream, raw_bytes)
     if verdict in {Stream.DAMAGED, Stream.SHORT}:
         remarks.add(
             "picture-damaged",

@@ -1,7 +1,7 @@
 """The import job on a real Dagster instance: what an operator sees of each upload."""
 
 import psycopg
-from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
+from dagster import AssetCheckSeverity, AssetKey, AssetRecordsFilter, DagsterInstance
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
@@ -58,6 +58,33 @@ def test_a_corrected_upload_no_longer_shows_as_failed(deployment: Deployment) ->
         materialized, failed = _status(deployment.instance, asset)
         assert upload.partition in materialized, asset
         assert upload.partition not in failed, asset
+
+
+def test_a_partly_imported_upload_is_red_where_it_was_refused_and_green_where_it_was_stored(
+    deployment: Deployment,
+) -> None:
+    folder = deployment.sample("partly", sessions=2)
+    (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
+    index = folder / "index.yaml"
+    index.write_text(index.read_text() + "uploadData: {acceptValid: true}\n")
+    upload = deployment.stage(folder)
+
+    result = deployment.run_import(upload)
+
+    assert not result.success
+    assert deployment.now(upload).state == "partly_imported"
+    for asset, is_green in (("validated_manifest", False), ("stored_pictures", True), ("picture_metadata", True)):
+        materialized, failed = _status(deployment.instance, asset)
+        assert (upload.partition in materialized, upload.partition in failed) == (is_green, not is_green), asset
+    key = AssetCheckKey(AssetKey("picture_metadata"), "imported")
+    (record,) = deployment.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    evaluation = record.event.dagster_event.event_specific_data
+    assert (evaluation.passed, evaluation.severity, evaluation.partition) == (
+        False,
+        AssetCheckSeverity.WARN,
+        upload.partition,
+    )
+    assert evaluation.description == "partly_imported, without pictures/session2: picture-format (1)"
 
 
 def test_a_refused_upload_leaves_no_picture_and_no_row(deployment: Deployment) -> None:
