@@ -89,14 +89,14 @@ def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deploy
 def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_others(
     nachet, deployment: Deployment
 ) -> None:
-    folder = deployment.sample("partly", sessions=2)
+    folder = deployment.sample("wanted-in-part", sessions=2)
     (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
 
     refused = nachet("import", folder, "--user", deployment.user.email)
     before = deployment.count("pictures")
     partly = nachet("import", folder, "--user", deployment.user.email, "--accept-valid")
-    receipt = json.loads(nachet("status", "partly", "--json").stdout)
-    in_french = nachet("status", "partly", "--lang", "fr")
+    receipt = json.loads(nachet("status", "wanted-in-part", "--json").stdout)
+    in_french = nachet("status", "wanted-in-part", "--lang", "fr")
 
     assert (refused.returncode, before) == (1, 0)
     assert partly.returncode == 1
