@@ -89,7 +89,7 @@ def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deploy
 def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_others(
     nachet, deployment: Deployment
 ) -> None:
-    folder = deployment.sample("wanted-in-part", sessions=2)
+    folder = deployment.sample("wanted-in-part", sessions=2, seed=4712)
     (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
 
     refused = nachet("import", folder, "--user", deployment.user.email)
@@ -186,7 +186,7 @@ def test_duplicates_are_listed_and_no_more_after_they_were_decided_to_be_differe
     email = deployment.user.email
     for name in ("one", "two"):
         # The same pictures in folders of other names: what a session is called is not part of it.
-        folder = deployment.sample(name)
+        folder = deployment.sample(name, seed=4711)
         (folder / "pictures" / "session1").rename(folder / "pictures" / name)
         assert nachet("import", folder, "--user", email).returncode == 0
 
