@@ -29,6 +29,7 @@ from nachet_pipeline.database.uploads import (
 )
 from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.importing import fail_upload, write_receipt
+from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
@@ -87,7 +88,7 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None
     been quiet for long; what is missing then is an error to be told, not a reason to wait.
     """
     with Inventory() as inventory:
-        shape = take_inventory(folder, inventory)
+        shape = take_inventory(folder, inventory, contract_limits(settings))
         files, size = inventory.total()
         complete, reason = _completeness(folder, inventory, shape, settings, now or datetime.now(UTC))
         return Look(inventory.digest(), files, size, complete, reason)
@@ -107,7 +108,7 @@ def _completeness(
     if still < timedelta(seconds=settings.settle_seconds):
         return False, "it is changing"
     try:
-        _, sessions = read_sessions(folder, inventory, shape)
+        _, sessions = read_sessions(folder, inventory, shape, contract_limits(settings))
     except FileChangedError:
         return False, "it is changing"
     for session in sessions:

@@ -284,6 +284,7 @@ def import_(
     *,
     replace: ReplaceOption = False,
     accept_valid: AcceptValidOption = False,
+    language: LangOption = Lang.EN,
     as_json: JsonOption = False,
 ) -> None:
     """Stage a folder and import it now, in this process; prints the receipt.
@@ -317,10 +318,10 @@ def import_(
             run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
-    if done is None or done.receipt is None or done.state != done.receipt.state:
+    if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
         _note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
-    _show(done.receipt, as_json=as_json)
+    _show(done.receipt, as_json=as_json, language=language.language)
     if done.receipt.state != "imported":
         raise typer.Exit(REFUSED)
 

@@ -92,13 +92,14 @@ def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_othe
     folder = deployment.sample("wanted-in-part", sessions=2, seed=4712)
     (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
 
-    refused = nachet("import", folder, "--user", deployment.user.email)
+    refused = nachet("import", folder, "--user", deployment.user.email, "--lang", "fr")
     before = deployment.count("pictures")
     partly = nachet("import", folder, "--user", deployment.user.email, "--accept-valid")
     receipt = json.loads(nachet("status", "wanted-in-part", "--json").stdout)
     in_french = nachet("status", "wanted-in-part", "--lang", "fr")
 
     assert (refused.returncode, before) == (1, 0)
+    assert "Non importable : 1 erreur" in refused.stdout
     assert partly.returncode == 1
     assert "Importable in part: 1 error." in partly.stdout
     assert deployment.count("pictures") == 2
