@@ -17,7 +17,7 @@ ASSETS = {
     "stored_pictures": {"validated_manifest"},
     "picture_metadata": {"stored_pictures"},
     "reprocessed_pictures": {"picture_metadata"},
-    "training_set": {"picture_metadata"},
+    "training_set": {"picture_metadata", "mass_imported_container"},
 }
 CHECKS = {
     "validated_manifest:checksums",

@@ -11,7 +11,7 @@ from nachet_pipeline.settings import ImportSettings
 
 
 @asset(
-    deps=["picture_metadata"],
+    deps=["picture_metadata", "mass_imported_container"],
     group_name="training",
     kinds={"parquet", "azure"},
     owners=["team:ai-lab"],
