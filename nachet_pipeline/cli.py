@@ -262,14 +262,7 @@ def stage(
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
     """
     with _opened() as opened:
-        upload = _stage(
-            opened,
-            _registered(opened, user),
-            folder,
-            name or folder.resolve().name,
-            replace=replace,
-            accept_valid=accept_valid,
-        )
+        upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         from nachet_pipeline.storage.staging import mark_complete
 
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
@@ -299,14 +292,7 @@ def import_(
     from nachet_pipeline.storage.staging import mark_complete
 
     with _opened() as opened:
-        upload = _stage(
-            opened,
-            _registered(opened, user),
-            folder,
-            name or folder.resolve().name,
-            replace=replace,
-            accept_valid=accept_valid,
-        )
+        upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
         # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
         queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
@@ -588,12 +574,15 @@ def _registered(opened: _Opened, email: str, option: str = "--user") -> "User":
     return user
 
 
-def _stage(opened: _Opened, user: "User", folder: Path, name: str, *, replace: bool, accept_valid: bool) -> "Upload":
+def _stage(
+    opened: _Opened, email: str, folder: Path, given_name: str | None, *, replace: bool, accept_valid: bool
+) -> "Upload":
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.sessions import Owner
     from nachet_pipeline.database.uploads import accept_valid_sessions, see_upload
     from nachet_pipeline.storage.staging import stage_folder
 
+    user, name = _registered(opened, email), given_name or folder.resolve().name
     with opened.database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), name)
         accept_valid_sessions(connection, upload.id, wanted=accept_valid)
