@@ -68,11 +68,11 @@ def walk_png(content: bytes, limits: PictureLimits, remarks: Remarks, metadata: 
         _judge_pixels(stream, raw_bytes, remarks)
     if remarks.fatal():
         return None
-    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED]
+    # Inflated already, and handed on without compression: decoders take most of their time to inflate.
+    kept = _NEEDED if pixels is None else _NEEDED - {b"IDAT", b"IEND"}
+    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in kept]
     if pixels is not None:
-        # Inflated already, and handed on without compression: decoders take most of their time to inflate.
-        before = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _NEEDED - {b"IDAT", b"IEND"}]
-        essence = [*before, _chunk(b"IDAT", zlib.compress(pixels, 0)), _chunk(b"IEND", b"")]
+        essence += [_chunk(b"IDAT", zlib.compress(pixels, 0)), _chunk(b"IEND", b"")]
     return PngPicture(width, height, content[24], b"".join([_SIGNATURE, *essence]))  # IHDR comes first
 
 
