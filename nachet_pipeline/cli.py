@@ -8,9 +8,6 @@ Nothing heavy is imported until a command needs it, so that help answers at once
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -19,18 +16,27 @@ from uuid import UUID
 
 import typer
 
+from nachet_pipeline.commands.terminal import (
+    REFUSED,
+    UNAVAILABLE,
+    JsonOption,
+    Lang,
+    LangOption,
+    Opened,
+    note,
+    open_services,
+    progress_bar,
+    registered,
+    write,
+)
+from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from nachet_pipeline.contract.receipt import Receipt
     from nachet_pipeline.contract.report import Report
-    from nachet_pipeline.database.connection import Database
     from nachet_pipeline.database.uploads import Upload
-    from nachet_pipeline.database.users import User
     from nachet_pipeline.phrases import Language
-    from nachet_pipeline.storage.blobs import BlobStorage
-
-REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,18 +79,6 @@ class PairIs(StrEnum):
     DIFFERENT = "different"
 
 
-class Lang(StrEnum):
-    """Languages of a report."""
-
-    EN = "en"
-    FR = "fr"
-
-    @property
-    def language(self) -> "Language":
-        """The same, for the report."""
-        return "fr" if self is Lang.FR else "en"
-
-
 FolderArgument = Annotated[
     Path, typer.Argument(exists=True, file_okay=False, readable=True, help="The project or session folder.")
 ]
@@ -102,44 +96,6 @@ AcceptValidOption = Annotated[
         "--accept-valid", help="Import the sessions without errors although others are refused, which stay staged."
     ),
 ]
-LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the report.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    settings: Settings
-    database: "Database"
-    blobs: "BlobStorage"
-
-
-@contextmanager
-def _opened() -> Iterator[_Opened]:
-    """The services that the settings name, or those of this machine, made ready."""
-    from nachet_pipeline.database.connection import Database
-    from nachet_pipeline.local.services import with_services
-    from nachet_pipeline.storage.blobs import BlobStorage
-
-    given = Settings.from_environment()
-    with ExitStack() as stack:
-        settings = stack.enter_context(with_services(given))
-        if settings.database_url is None or settings.blob_account_url is None:
-            raise SettingsError("NACHET_DATABASE_URL: is not set")
-        if given.embedded:
-            from nachet_pipeline.database.upgrade import upgrade
-
-            upgrade(settings.database_url)
-        database = stack.enter_context(Database(settings.database_url))
-        blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
-        yield _Opened(settings, database, blobs)
-
-
-def _write(text: str) -> None:
-    typer.echo(text)
-
-
-def _note(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 @app.command()
@@ -167,7 +123,7 @@ def sample(
         )
     except (FileExistsError, NotADirectoryError):
         raise typer.BadParameter(f"{folder} is not a new or empty folder") from None
-    _write(str(folder))
+    write(str(folder))
 
 
 @user_app.command("add")
@@ -180,15 +136,15 @@ def user_add(
     """
     from nachet_pipeline.onboarding import register_user
 
-    with _opened() as opened:
+    with open_services() as opened:
         try:
             user = register_user(opened.database, opened.blobs, email)
         except ValueError as error:
             raise typer.BadParameter(f"{email}: {error}") from None
     if as_json:
-        _write(json.dumps({"id": str(user.id), "email": user.email, "upload_container": user.upload_container}))
+        write(json.dumps({"id": str(user.id), "email": user.email, "upload_container": user.upload_container}))
     else:
-        _write(f"{user.id}\n{user.upload_container}")
+        write(f"{user.id}\n{user.upload_container}")
 
 
 @app.command()
@@ -216,7 +172,7 @@ def validate(
 
     settings = Settings.from_environment().importing
     with Inventory(rule_set=settings.rule_set()) as inventory:
-        with DecodingPool(decoding_settings(settings)) as pool, _bar("Validating") as bar:
+        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Validating") as bar:
             report = validate_folder(
                 LocalFolder(folder),
                 inventory,
@@ -230,11 +186,11 @@ def validate(
             ).report
         if output is Format.HTML:
             name, thumbnails = folder.resolve().name, dict(inventory.thumbnails())
-            _write(as_page(report, title=name, language=language.language, thumbnails=thumbnails).rstrip())
+            write(as_page(report, title=name, language=language.language, thumbnails=thumbnails).rstrip())
         else:
             as_lines = as_json_lines(inventory.findings(), report) if output is Format.JSONL else None
             for line in as_lines or as_text(report, language.language):
-                _write(line)
+                write(line)
     if not report.importable:
         raise typer.Exit(REFUSED)
 
@@ -244,7 +200,7 @@ def _tell_early(report: "Report") -> None:
     errors = ", ".join(
         f"{code} ({count})" for code, count in report.codes.items() if report.severity_of(code) == "error"
     )
-    _note(f"nachet: not importable: {errors}; reading the pictures for the full report")
+    note(f"nachet: not importable: {errors}; reading the pictures for the full report")
 
 
 @app.command()
@@ -261,12 +217,12 @@ def stage(
 
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
     """
-    with _opened() as opened:
+    with open_services() as opened:
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         from nachet_pipeline.storage.staging import mark_complete
 
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
-    _write(json.dumps({"upload": str(upload.id), "partition": upload.partition}) if as_json else str(upload.id))
+    write(json.dumps({"upload": str(upload.id), "partition": upload.partition}) if as_json else str(upload.id))
 
 
 @app.command("import")
@@ -291,7 +247,7 @@ def import_(
     from nachet_pipeline.storage.staged_folder import StagedFolder
     from nachet_pipeline.storage.staging import mark_complete
 
-    with _opened() as opened:
+    with open_services() as opened:
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
         # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
@@ -300,12 +256,12 @@ def import_(
         _name_services(opened.settings, dagster_home(opened.settings.home))
         from nachet_pipeline.running import run_import
 
-        with _bar("Importing") as bar:
+        with progress_bar("Importing") as bar:
             run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
-        _note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
+        note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _show(done.receipt, as_json=as_json, language=language.language)
     if done.receipt.state != "imported":
@@ -358,12 +314,12 @@ def mass_import(
     request = MassImportRequest(
         container, owner, FolderMapping.of(text, str(mapping or ""), options), prefix, adopt=adopt, dry_run=dry_run
     )
-    with _opened() as opened:
-        _registered(opened, owner, option="--owner")
+    with open_services() as opened:
+        registered(opened, owner, option="--owner")
         with opened.database.connection() as connection:
             registry = registered_seeds(connection)
         settings = opened.settings.importing
-        with DecodingPool(decoding_settings(settings)) as pool, _bar("Importing") as bar:
+        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Importing") as bar:
             outcome = MassImporter(
                 opened.database,
                 opened.blobs,
@@ -371,17 +327,17 @@ def mass_import(
                 registry,
                 settings,
                 progress=bar,
-                waiting=lambda: _note(f"nachet: another mass import of {container} is under way; waiting for its end"),
+                waiting=lambda: note(f"nachet: another mass import of {container} is under way; waiting for its end"),
             ).run(request)
     if as_json:
-        _write(json.dumps(as_record(outcome), ensure_ascii=False))
+        write(json.dumps(as_record(outcome), ensure_ascii=False))
     else:
         show(outcome, Console(soft_wrap=not sys.stdout.isatty()))
         if outcome.report.groups:
             for line in as_text(outcome.report, language.language, partly=bool(outcome.taken)):
-                _write(line)
+                write(line)
         if outcome.report_blob and outcome.report.groups:
-            _note(f"everything found is listed in {outcome.report_blob}, in the owner's upload container")
+            note(f"everything found is listed in {outcome.report_blob}, in the owner's upload container")
     if not outcome.report.importable:
         raise typer.Exit(REFUSED)
 
@@ -398,10 +354,10 @@ def status(
     """Show where an upload stands: its receipt, with what was found."""
     from nachet_pipeline.database.uploads import search_uploads
 
-    with _opened() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.connection() as connection:
         found = search_uploads(connection, upload)
     if upload and not found:
-        _note(f"nachet: there is no upload {upload}; `nachet status` lists the latest")
+        note(f"nachet: there is no upload {upload}; `nachet status` lists the latest")
         raise typer.Exit(REFUSED)
     if upload and len(found) == 1:
         one = found[0]
@@ -412,10 +368,10 @@ def status(
         listed = [
             {"upload": str(one.id), "owner": one.owner.email, "folder": one.folder, "state": one.state} for one in found
         ]
-        _write(json.dumps(listed[0] if upload and len(listed) == 1 else listed))
+        write(json.dumps(listed[0] if upload and len(listed) == 1 else listed))
         return
     for one in found:
-        _write(f"{one.id}  {one.state:<15}  {one.owner.email}  {one.folder}")
+        write(f"{one.id}  {one.state:<15}  {one.owner.email}  {one.folder}")
 
 
 @app.command()
@@ -451,9 +407,9 @@ def reprocess(
     except UnknownRuleError as error:
         raise typer.BadParameter(str(error)) from None
     wanted = Wanted(since=since.replace(tzinfo=UTC) if since else None, rule=rule, pictures=limit)
-    with _opened() as opened:
+    with open_services() as opened:
         settings = opened.settings.importing
-        with DecodingPool(decoding_settings(settings)) as pool, _bar("Reprocessing") as bar:
+        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Reprocessing") as bar:
             reprocessor = Reprocessor(opened.database, opened.blobs, pool, settings, progress=bar)
             if dry_run:
                 planned = reprocessor.plan(wanted)
@@ -462,7 +418,7 @@ def reprocess(
                 result = reprocessor.reprocess(wanted)
                 lines = [json.dumps(result_record(result))] if as_json else list(result_text(result))
     for line in lines:
-        _write(line)
+        write(line)
 
 
 @duplicates_app.callback(invoke_without_command=True)
@@ -477,19 +433,19 @@ def duplicates(
         return
     from nachet_pipeline.database.duplicates import duplicate_pairs
 
-    with _opened() as opened:
+    with open_services() as opened:
         if user:
-            _registered(opened, user)
+            registered(opened, user)
         with opened.database.connection() as connection:
             for pair in duplicate_pairs(connection, user=user, near=near):
                 if as_json:
                     fields = {name: getattr(pair, name) for name in pair.__dataclass_fields__}
-                    _write(json.dumps({**fields, "first": str(pair.first), "second": str(pair.second)}))
+                    write(json.dumps({**fields, "first": str(pair.first), "second": str(pair.second)}))
                     continue
                 relation = f"{pair.relation} ({pair.distance} bits)" if pair.distance else pair.relation.value
                 decision = f", decided: {pair.decision}" if pair.decision else ""
                 owners = f"{pair.first_owner}, {pair.second_owner}"
-                _write(f"{pair.first}  {pair.second}  {relation}  {owners}{decision}")
+                write(f"{pair.first}  {pair.second}  {relation}  {owners}{decision}")
 
 
 @duplicates_app.command("decide")
@@ -507,12 +463,12 @@ def duplicates_decide(
         raise typer.BadParameter("two pictures are needed, and these are one")
     if not by.strip():
         raise typer.BadParameter("somebody must have decided it", param_hint="--by")
-    with _opened() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.connection() as connection:
         try:
             new = decide(connection, first, second, Decision(decision.value), by=by, note=note)
         except UnknownPictureError as error:
             raise typer.BadParameter(str(error)) from None
-    _write(f"{first} and {second}: {decision.value}{'' if new else ', as before'}")
+    write(f"{first} and {second}: {decision.value}{'' if new else ', as before'}")
 
 
 @app.command()
@@ -528,7 +484,7 @@ def up(
 
     running = start(Settings.from_environment().home, project=project_folder(), foreground=foreground)
     if not foreground:
-        _write(running.url)
+        write(running.url)
 
 
 @app.command()
@@ -536,7 +492,7 @@ def down() -> None:
     """Stop what `nachet up` started; everything is kept for the next time."""
     from nachet_pipeline.local.supervisor import down as stop
 
-    _note("stopped" if stop(Settings.from_environment().home) else "nothing was running")
+    note("stopped" if stop(Settings.from_environment().home) else "nothing was running")
 
 
 @db_app.command("upgrade")
@@ -549,44 +505,22 @@ def db_upgrade() -> None:
         if settings.database_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         changed = upgrade(settings.database_url)
-    _note(f"the tables are up to date; {changed} seeds changed")
-
-
-def _registered(opened: _Opened, email: str, option: str = "--user") -> "User":
-    """The user of an e-mail address; a refusal, as a finding, if there is none."""
-    from nachet_pipeline.contract.findings import Finding
-    from nachet_pipeline.contract.report import Report, as_text
-    from nachet_pipeline.database.users import find_user
-    from nachet_pipeline.phrases import Phrase, verbatim
-
-    with opened.database.connection() as connection:
-        user = find_user(connection, email)
-    if user is None:
-        finding = Finding(
-            code="unregistered-uploader",
-            field=option,
-            expected=Phrase("a registered user", "une personne enregistrée"),
-            found=verbatim(email.strip()[:254]),
-        )
-        for line in as_text(Report.of_findings([finding])):
-            _write(line)
-        raise typer.Exit(REFUSED)
-    return user
+    note(f"the tables are up to date; {changed} seeds changed")
 
 
 def _stage(
-    opened: _Opened, email: str, folder: Path, given_name: str | None, *, replace: bool, accept_valid: bool
+    opened: Opened, email: str, folder: Path, given_name: str | None, *, replace: bool, accept_valid: bool
 ) -> "Upload":
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.sessions import Owner
     from nachet_pipeline.database.uploads import accept_valid_sessions, see_upload
     from nachet_pipeline.storage.staging import stage_folder
 
-    user, name = _registered(opened, email), given_name or folder.resolve().name
+    user, name = registered(opened, email), given_name or folder.resolve().name
     with opened.database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), name)
         accept_valid_sessions(connection, upload.id, wanted=accept_valid)
-    with _bar("Staging", of_bytes=True) as bar:
+    with progress_bar("Staging", of_bytes=True) as bar:
         staged = stage_folder(
             opened.blobs,
             LocalFolder(folder),
@@ -597,7 +531,7 @@ def _stage(
             progress=bar,
         )
     removed = f", {staged.removed} removed" if staged.removed else ""
-    _note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
+    note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
     return upload
 
 
@@ -616,9 +550,9 @@ def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> 
     from nachet_pipeline.phrases import Phrase
 
     if as_json:
-        _write(receipt.model_dump_json(exclude_none=True))
+        write(receipt.model_dump_json(exclude_none=True))
         return
-    _write(f"{receipt.state.upper()} {receipt.folder} ({receipt.upload})")
+    write(f"{receipt.state.upper()} {receipt.folder} ({receipt.upload})")
     size = Phrase(f"{receipt.size:,} bytes", f"{receipt.size:,} octets".replace(",", " "))
     rows = [
         (Phrase("owner", "propriétaire"), receipt.owner),
@@ -632,77 +566,19 @@ def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> 
         rows.append((Phrase("failure", "échec"), receipt.failure))
     width = max(10, *(len(label.in_language(language)) for label, _value in rows))
     for label, value in rows:
-        _write(f"  {label.in_language(language):<{width}} {value}")
+        write(f"  {label.in_language(language):<{width}} {value}")
     if receipt.report:
         for line in as_text(receipt.report, language, partly=bool(receipt.refused_sessions)):
-            _write(line)
-
-
-class _Bar:
-    """Told what is done and what there is in all; shows it."""
-
-    def __init__(self, title: str, *, of_bytes: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            amount,
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            transient=True,
-        )
-        self._task = self.progress.add_task(title, total=None)
-
-    def __call__(self, done: int, total: int) -> None:
-        self.progress.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def _bar(title: str, *, of_bytes: bool = False) -> Iterator[_Bar]:
-    bar = _Bar(title, of_bytes=of_bytes)
-    with bar.progress:
-        yield bar
+            write(line)
 
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     try:
         app()
-    except SettingsError as error:
-        _note(f"nachet: {error}")
-        sys.exit(USAGE)
-    except Exception as error:
-        code = _code_of(error)
-        if code is None:
-            raise
-        _note(f"nachet: {error}")
-        sys.exit(code)
-
-
-def _code_of(error: Exception) -> int | None:
-    """The exit code of an error that a person can put right, None if it is a defect of ours."""
-    from nachet_pipeline.contract.folder import FileChangedError
-    from nachet_pipeline.database.connection import DatabaseError
-    from nachet_pipeline.database.mass_imports import ContainerTakenError
-    from nachet_pipeline.database.reprocessing import ReprocessingBusyError
-    from nachet_pipeline.database.seeds import RegistryConflictError
-    from nachet_pipeline.instance import ProjectNotFoundError
-    from nachet_pipeline.local.errors import LocalServiceError
-    from nachet_pipeline.mass_import.errors import MappingError, MassImportError
-    from nachet_pipeline.storage.blobs import StorageError
-    from nachet_pipeline.storage.staging import StagingError
-
-    if isinstance(error, StagingError | FileChangedError | RegistryConflictError | ReprocessingBusyError):
-        return REFUSED
-    if isinstance(error, ContainerTakenError):
-        return REFUSED
-    if isinstance(error, ProjectNotFoundError | MappingError | MassImportError):
-        return USAGE
-    return UNAVAILABLE if isinstance(error, DatabaseError | StorageError | LocalServiceError) else None
+    except ActionableError as error:
+        note(f"nachet: {error}")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+from nachet_pipeline.errors import UsageError
+
 _FILES = ("dagster.yaml", "workspace.yaml")
 
 
-class ProjectNotFoundError(Exception):
+class ProjectNotFoundError(UsageError):
     """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where was looked."""
 
 

@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from nachet_pipeline.errors import UsageError
+
 if TYPE_CHECKING:
     from nachet_pipeline.contract.rule_set import RuleSet
 
@@ -16,7 +18,7 @@ PREFIX = "NACHET_"
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError, ValueError):
     """A setting that cannot be used; the message is one line that names it."""
 
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from nachet_pipeline.errors import RefusedError
+
 _MAX_DEPTH = 30
 """Folders inside each other that are looked into: the contract needs two, and each holds a descriptor open."""
 
@@ -54,7 +56,7 @@ class StagedFile:
         return self.kind is EntryKind.FILE
 
 
-class FileChangedError(Exception):
+class FileChangedError(RefusedError):
     """A file is no longer what was listed: changed or deleted while the upload was read."""
 
     def __init__(self, path: str) -> None:

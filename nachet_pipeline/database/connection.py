@@ -12,12 +12,14 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic import SecretStr
 
+from nachet_pipeline.errors import UnavailableError
+
 CONNECT_SECONDS = 5
 MINIMUM_VERSION = 14
 Connection = psycopg.Connection[dict[str, object]]
 
 
-class DatabaseError(Exception):
+class DatabaseError(UnavailableError):
     """PostgreSQL cannot be reached or refuses; the message is one line that names it, without its password."""
 
 

@@ -11,10 +11,11 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.users import User, container_id
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.naming import mass_import_id
 
 
-class ContainerTakenError(LookupError):
+class ContainerTakenError(RefusedError, LookupError):
     """A container belongs to another user."""
 
 

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.pictures import enrichment_columns
 from nachet_pipeline.database.records import MODEL_VERSION, enrichment_terms
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties
 from nachet_pipeline.reprocessing.verdicts import StoredFinding, Verdict, VerdictState
@@ -31,7 +32,7 @@ _OF_VERSIONS = (
 )
 
 
-class ReprocessingBusyError(Exception):
+class ReprocessingBusyError(RefusedError):
     """Another process reprocesses stored pictures right now."""
 
 

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database import audit
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
 from nachet_pipeline.storage.naming import picture_seed_id, seed_id
 
@@ -23,7 +24,7 @@ _LOCK = 7209138
 _LINKS_AT_A_TIME = 10_000
 
 
-class RegistryConflictError(LookupError):
+class RegistryConflictError(RefusedError, LookupError):
     """The registry cannot be loaded without losing what pictures show; nothing was changed."""
 
 

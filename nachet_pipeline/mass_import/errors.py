@@ -1,9 +1,11 @@
 """What keeps a mass import from being done as it was asked for."""
 
+from nachet_pipeline.errors import UsageError
 
-class MassImportError(ValueError):
+
+class MassImportError(UsageError, ValueError):
     """A mass import that cannot be done as it was asked for; the message is one line that says why."""
 
 
-class MappingError(ValueError):
+class MappingError(UsageError, ValueError):
     """A mapping that cannot be used; the message is one line with file, line, and what was expected and found."""

@@ -39,6 +39,7 @@ from obstore.store import AzureStore
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
+from nachet_pipeline.errors import UnavailableError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -57,7 +58,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
 _SAS_LIFETIME = timedelta(hours=2)
 
 
-class StorageError(Exception):
+class StorageError(UnavailableError):
     """Blob storage cannot be reached, or refuses; the message is one line that names it."""
 
 

@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_unsafe
 from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.blobs import BlobStorage
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
 
 
-class StagingError(Exception):
+class StagingError(RefusedError):
     """A folder that cannot be staged; the message says which files and what to do."""
 
 

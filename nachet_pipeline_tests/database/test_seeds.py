@@ -5,7 +5,6 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from nachet_pipeline.cli import REFUSED, _code_of
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import DatabaseError, migrate
 from nachet_pipeline.database.seeds import (
@@ -281,7 +280,7 @@ def test_an_entry_that_pictures_refer_to_cannot_vanish(imported: Workbench) -> N
         " entry, or list Brassica juncea in the mergedFrom of another"
     )
     assert isinstance(refused.value, LookupError)
-    assert _code_of(refused.value) == REFUSED
+    assert refused.value.exit_code == 1
     assert state(imported) == before
 
 

@@ -1,0 +1,132 @@
+"""What every command needs of its terminal: the services, output, progress bars, and options of one meaning."""
+
+# ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nachet_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.database.users import User
+    from nachet_pipeline.phrases import Language
+    from nachet_pipeline.storage.blobs import BlobStorage
+
+REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
+
+
+class Lang(StrEnum):
+    """Languages of a report."""
+
+    EN = "en"
+    FR = "fr"
+
+    @property
+    def language(self) -> "Language":
+        """The same, for the report."""
+        return "fr" if self is Lang.FR else "en"
+
+
+LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the report.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The settings and the services that they name."""
+
+    settings: Settings
+    database: "Database"
+    blobs: "BlobStorage"
+
+
+@contextmanager
+def open_services() -> Iterator[Opened]:
+    """The services that the settings name, or those of this machine, made ready."""
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.storage.blobs import BlobStorage
+
+    given = Settings.from_environment()
+    with ExitStack() as stack:
+        settings = stack.enter_context(with_services(given))
+        if settings.database_url is None or settings.blob_account_url is None:
+            raise SettingsError("NACHET_DATABASE_URL: is not set")
+        if given.embedded:
+            from nachet_pipeline.database.upgrade import upgrade
+
+            upgrade(settings.database_url)
+        database = stack.enter_context(Database(settings.database_url))
+        blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
+        yield Opened(settings, database, blobs)
+
+
+def write(text: str) -> None:
+    """Say what the command was asked for."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Say something beside it, where it is in no program's way."""
+    typer.echo(text, err=True)
+
+
+def registered(opened: Opened, email: str, option: str = "--user") -> "User":
+    """The user of an e-mail address; a refusal, as a finding, if there is none."""
+    from nachet_pipeline.contract.findings import Finding
+    from nachet_pipeline.contract.report import Report, as_text
+    from nachet_pipeline.database.users import find_user
+    from nachet_pipeline.phrases import Phrase, verbatim
+
+    with opened.database.connection() as connection:
+        user = find_user(connection, email)
+    if user is None:
+        finding = Finding(
+            code="unregistered-uploader",
+            field=option,
+            expected=Phrase("a registered user", "une personne enregistrée"),
+            found=verbatim(email.strip()[:254]),
+        )
+        for line in as_text(Report.of_findings([finding])):
+            write(line)
+        raise typer.Exit(REFUSED)
+    return user
+
+
+class ProgressBar:
+    """Told what is done and what there is in all; shows it."""
+
+    def __init__(self, title: str, *, of_bytes: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            amount,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._task = self.progress.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        self.progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[ProgressBar]:
+    """A bar in the terminal, gone at the end; none where nobody looks."""
+    bar = ProgressBar(title, of_bytes=of_bytes)
+    with bar.progress:
+        yield bar
