@@ -30,7 +30,7 @@ class DecodingSettings:
     Attributes:
         workers: number of processes.
         seconds: a picture that takes longer is refused and its worker replaced.
-        memory_bytes: address space of a worker.
+        memory_bytes: address space of a worker, what OpenCV takes for itself (some 170 MiB) not counted.
         pictures: a worker is replaced after so many.
         limits: what no picture may exceed.
         enriched: whether pictures are measured too.
@@ -47,8 +47,8 @@ class DecodingSettings:
 def _start_worker(memory_bytes: int) -> None:
     # A library's threads would each take their share of the address space.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TIFFFILE_NUM_THREADS="1")
-    load_decoders()
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    space = memory_bytes + load_decoders()
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _keep_memory(memory_bytes // 8)
     # What a decoder mutters about a file is nobody's business but the verdict's; libtiff writes to the terminal.

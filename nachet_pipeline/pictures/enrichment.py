@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ENRICHMENT_VERSION = "1"
+ENRICHMENT_VERSION = "2"
 """Raised whenever some picture's `Enrichment` can come out different; stored with it, so that stale ones are found."""
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -123,7 +123,7 @@ class Enrichment(_Model):
         background_uniformity: 1 for a ground of one colour, towards 0 the more it varies; None if there is no ground.
         objects_found: an estimate of how many things lie on the ground, for a first look; no detector of seeds.
         object_share: share of the picture that they take.
-        pixel_sha256: of the decoded pixels, in hexadecimal; the same whatever file they lie in.
+        pixel_sha256: of the decoded pixels as `pixels` says, in hexadecimal; the same whatever file they lie in.
         perceptual_hash: 256 bits in hexadecimal; those of pictures that look alike differ in few bits; None if it
             shows nothing.
         quality_score: from 0 to 1.

@@ -10,25 +10,27 @@ of `sharp` = s ÷ (s + 60) with s the sharpness; `contrast` = (p99 - p1) ÷ 0.5 
 if nothing stands out from the ground. It orders pictures; it decides nothing.
 """  # noqa: RUF002 (multiplication)
 
-# ruff: noqa: PLC0415 (NumPy is needed in workers alone)
+# ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from PIL import Image
 
 from nachet_pipeline.pictures.declared import Declared
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.ground import Ground, tell_apart
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
-from nachet_pipeline.pictures.pixels import Pixels
+from nachet_pipeline.pictures.pixels import Pixels, shrunk
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _COARSE_SIDE = 128
+_MANY = 65_536
+# Dimensions of a picture without colours.
+_GREY = 2
 _WHITE = 255
+_PERCENTS = (1, 5, 50, 95, 99)
 _CLIPPED_BY = 2
 _HALF_SHARP = 60.0
 _FULL_CONTRAST = 0.5
@@ -62,17 +64,14 @@ def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
         stored: how the file stores it.
         declared: what the file says of it.
     """
-    import numpy as np
-
     reduced = pixels.reduced
-    luminance = reduced if reduced.mode == "L" else reduced.convert("L")
-    by = max(1, -(-max(reduced.size) // _COARSE_SIDE))
-    coarse = reduced.reduce(by)
+    luminance = _luminance(reduced)
+    by = max(1, -(-max(luminance.shape) // _COARSE_SIDE))
+    coarse = shrunk(reduced, by)
     ground = tell_apart(coarse)
     exposure = _exposure(luminance)
-    light = np.asarray(luminance)
-    sharpness, unclipped = _of_objects(light, ground, by)
-    uniformity = _uniformity(np.asarray(coarse if coarse.mode == "L" else coarse.convert("L")), ground)
+    sharpness, unclipped = _of_objects(luminance, ground.on_objects, by)
+    uniformity = _uniformity(_luminance(coarse), ground)
     looks = perceptual_hash(luminance)
     return Enrichment(
         width=stored.width,
@@ -120,75 +119,94 @@ def quality_score(*, sharpness: float | None, contrast: float, unclipped: float,
     return round(score, 4)
 
 
-def _exposure(luminance: Image.Image) -> Exposure:
+def _luminance(picture: "NDArray[np.uint8]") -> "NDArray[Any]":
+    import cv2
+
+    return picture if picture.ndim == _GREY else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def _exposure(luminance: "NDArray[np.uint8]") -> Exposure:
+    import cv2
     import numpy as np
 
-    counts = np.array(luminance.histogram())
-    total = int(counts.sum())
-    below = np.cumsum(counts)
-    levels = {
-        f"p{percent}": round(int(np.searchsorted(below, percent / 100 * total)) / _WHITE, 4)
-        for percent in (1, 5, 50, 95, 99)
-    }
-    return Exposure(mean=round(float(counts @ np.arange(_WHITE + 1)) / total / _WHITE, 4), **levels)
+    # Of many, every fourth is as good: a flat ground keeps counting busy.
+    counted = luminance[::2, ::2] if luminance.size > _MANY else luminance
+    below = cv2.calcHist([np.ascontiguousarray(counted)], [0], None, [_WHITE + 1], [0, _WHITE + 1]).cumsum()
+    found = np.searchsorted(below, [percent / 100 * counted.size for percent in _PERCENTS]).tolist()
+    levels = {f"p{percent}": round(level / _WHITE, 4) for percent, level in zip(_PERCENTS, found, strict=True)}
+    return Exposure(mean=round(cv2.mean(luminance)[0] / _WHITE, 4), **levels)
 
 
-def _clipping(reduced: Image.Image) -> tuple[Clipping, ...]:
-    counts = reduced.histogram()
-    total = reduced.width * reduced.height
+def _clipping(reduced: "NDArray[np.uint8]") -> tuple[Clipping, ...]:
+    black, white = _shares_of(reduced, 0), _shares_of(reduced, _WHITE)
+    channels = "L" if reduced.ndim == _GREY else "RGB"
     return tuple(
-        Clipping(
-            channel=channel,
-            black=round(counts[256 * number] / total, 4),
-            white=round(counts[256 * number + _WHITE] / total, 4),
-        )
-        for number, channel in enumerate(reduced.getbands())
+        Clipping(channel=channel, black=black[number], white=white[number]) for number, channel in enumerate(channels)
     )
 
 
-def _of_objects(light: "NDArray[np.uint8]", ground: Ground, by: int) -> tuple[float | None, float]:
+def _shares_of(reduced: "NDArray[np.uint8]", level: int) -> list[float]:
+    """For each channel the share of its pixels at the least or greatest level."""
+    import cv2
+
+    reached = int(reduced.max()) if level else int(reduced.min())
+    if reached != level:
+        return [0.0] * 3
+    return [round(share, 4) for share in cv2.mean((reduced == level).view("uint8"))]
+
+
+def _of_objects(light: "NDArray[np.uint8]", on_objects: "NDArray[np.uint8]", by: int) -> tuple[float | None, float]:
     """Variance of the Laplacian within the objects, and the share of their pixels that are neither black nor white."""
+    import cv2
+
+    inner = _inner(on_objects)
+    left, top, across, down = cv2.boundingRect(inner)
+    if not across or min(light.shape) < 3:  # noqa: PLR2004 (the Laplacian's own size)
+        return None, 0.0
+    box = inner[top : top + down, left : left + across]
+    mask: NDArray[Any] = cv2.resize(box, (across * by, down * by), interpolation=cv2.INTER_NEAREST)
+    top, left = top * by, left * by
+    # One pixel of the picture's edge has no Laplacian.
+    above, before = int(top == 0), int(left == 0)
+    bottom, right = min(light.shape[0] - 1, top + down * by), min(light.shape[1] - 1, left + across * by)
+    top, left = top + above, left + before
+    mask = mask[above : above + bottom - top, before : before + right - left]
+    number = cv2.countNonZero(mask)
+    if not number:
+        return None, 0.0
+    patch = light[top - 1 : bottom + 1, left - 1 : right + 1]
+    laplacian = cv2.Laplacian(patch, cv2.CV_16S)[1:-1, 1:-1]
+    seen = cv2.inRange(patch[1:-1, 1:-1], _CLIPPED_BY + 1, _WHITE - _CLIPPED_BY - 1)
+    return round(_variance(laplacian, mask, number), 2), cv2.countNonZero(cv2.bitwise_and(seen, mask)) / number
+
+
+def _variance(values: "NDArray[Any]", mask: "NDArray[Any]", number: int) -> float:
+    """Of the values where the mask is 1, `number` in all; five times faster than OpenCV's own with a mask."""
+    import cv2
+
+    masked = values * mask
+    mean: float = cv2.sumElems(masked)[0] / number
+    squares: float = cv2.norm(masked, cv2.NORM_L2SQR) / number
+    return max(0.0, squares - mean**2)
+
+
+def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
+    """Objects without their rims, which contrast with the ground however blurred they are; the whole of small ones."""
+    import cv2
     import numpy as np
 
-    inner = _inner(ground.on_objects)
-    rows, columns = np.flatnonzero(inner.any(axis=1)), np.flatnonzero(inner.any(axis=0))
-    if not rows.size or min(light.shape) < 3:  # noqa: PLR2004 (the Laplacian's own size)
-        return None, 0.0
-    # One pixel of the picture's edge has no Laplacian.
-    top, bottom = max(1, int(rows[0]) * by), min(light.shape[0] - 1, (int(rows[-1]) + 1) * by)
-    left, right = max(1, int(columns[0]) * by), min(light.shape[1] - 1, (int(columns[-1]) + 1) * by)
-    mask = np.repeat(np.repeat(inner, by, axis=0), by, axis=1)[top:bottom, left:right]
-    patch = light[top - 1 : bottom + 1, left - 1 : right + 1].astype("int16")
-    laplacian = -4 * patch[1:-1, 1:-1]
-    laplacian += patch[:-2, 1:-1]
-    laplacian += patch[2:, 1:-1]
-    laplacian += patch[1:-1, :-2]
-    laplacian += patch[1:-1, 2:]
-    values = laplacian[mask]
-    if not values.size:
-        return None, 0.0
-    seen = patch[1:-1, 1:-1][mask]
-    clipped = np.count_nonzero((seen <= _CLIPPED_BY) | (seen >= _WHITE - _CLIPPED_BY))
-    return round(float(values.var(dtype="float32")), 2), 1 - clipped / values.size
-
-
-def _inner(on_objects: "NDArray[np.bool_]") -> "NDArray[Any]":
-    """Objects without their rims, which contrast with the ground however blurred they are; the whole of small ones."""
-    inner = on_objects.copy()
-    inner[1:] &= on_objects[:-1]
-    inner[:-1] &= on_objects[1:]
-    inner[:, 1:] &= on_objects[:, :-1]
-    inner[:, :-1] &= on_objects[:, 1:]
-    return inner if 4 * int(inner.sum()) >= int(on_objects.sum()) else on_objects
+    inner = cv2.erode(on_objects, np.ones((3, 3), dtype="uint8"))
+    return inner if 4 * cv2.countNonZero(inner) >= cv2.countNonZero(on_objects) else on_objects
 
 
 def _uniformity(coarse: "NDArray[np.uint8]", ground: Ground) -> float | None:
     """1 less the range of the ground's luminance, from the 5th to the 95th percentile."""
-    import numpy as np
+    import cv2
 
-    values = coarse[ground.on_ground]
-    if not values.size:
+    counts = cv2.calcHist([coarse], [0], ground.on_ground.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
+    below = counts.cumsum()
+    number = int(below[-1])
+    if not number:
         return None
-    values = np.sort(values)
-    low, high = int(values[values.size // 20]), int(values[values.size - 1 - values.size // 20])
-    return round(1 - (high - low) / _WHITE, 4)
+    low, high = below.searchsorted((number // 20, number - 1 - number // 20), side="right").tolist()
+    return round(1 - float(high - low) / _WHITE, 4)

@@ -5,45 +5,40 @@ with 16 by 16 instead of 8 by 8 coefficients: brightness at 64 by 64 pixels, its
 for each of the lowest frequencies whether it is above their median. The mean brightness is left out of the median.
 """
 
-# ruff: noqa: PLC0415 (NumPy is needed in workers alone)
+# ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PIL import Image
+from nachet_pipeline.pictures.pixels import shrunk
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 HASH_BITS = 256
 BANDS = 16
 _BAND_BITS = HASH_BITS // BANDS
 _SIDE, _KEPT = 64, 16
+_MIDDLE = (HASH_BITS - 1) // 2
+# Halving is quick, and as long as that many pixels are left it does not show in 64.
+_FINE_ENOUGH = 64
 # A picture that is flat but for what rounding and compression leave has no looks; all such would be alike.
 _FLAT = 24.0
 
 
-@cache
-def _cosines() -> "np.ndarray[Any, Any]":
-    """The rows of the orthonormal DCT-II that are kept."""
+def perceptual_hash(brightness: "NDArray[np.uint8]") -> bytes | None:
+    """The hash of a picture of brightness, rows and columns of 8 bits; None of one that shows nothing."""
+    import cv2
     import numpy as np
 
-    frequency, place = np.mgrid[0:_KEPT, 0:_SIDE].astype("float32")
-    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * _SIDE)) * np.sqrt(2 / _SIDE)
-    rows[0] /= np.sqrt(2)
-    return rows.astype("float32")  # type: ignore[no-any-return]
-
-
-def perceptual_hash(brightness: Image.Image) -> bytes | None:
-    """The hash of a picture of mode `L`; None of one that shows nothing."""
-    import numpy as np
-
-    small = np.asarray(brightness.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype="float32")
-    cosines = _cosines()
-    frequencies = (cosines @ small @ cosines.T).ravel()
+    by = 1
+    while not any(side % (2 * by) or side < 2 * by * _FINE_ENOUGH for side in brightness.shape):
+        by *= 2
+    small = cv2.resize(shrunk(brightness, by), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    frequencies = cv2.dct(small.astype("float32"))[:_KEPT, :_KEPT].ravel()
     if np.abs(frequencies[1:]).max() < _FLAT:
         return None
-    bits = frequencies > np.median(frequencies[1:])
+    bits = frequencies > np.partition(frequencies[1:], _MIDDLE)[_MIDDLE]
     bits[0] = False  # says how bright the picture is, and nothing of what it shows
     return np.packbits(bits).tobytes()
 

@@ -25,6 +25,7 @@ from nachet_pipeline.database.duplicates import (
     query_of,
 )
 from nachet_pipeline.database.uploads import Upload, find_upload
+from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline_tests.uploads import Workbench, edit
 
@@ -238,7 +239,10 @@ def test_importing_the_same_again_changes_no_row_of_what_was_measured(workbench:
     assert workbench.query("select * from pictures order by id") == before
     for row in before:
         found = row["picture"]["enrichment"]
-        assert (row["enrichment_version"], row["rule_set_version"]) == ("1", workbench.settings.rule_set().stamp)
+        assert (row["enrichment_version"], row["rule_set_version"]) == (
+            ENRICHMENT_VERSION,
+            workbench.settings.rule_set().stamp,
+        )
         assert row["pixel_sha256"].hex() == found["pixel_sha256"]
         assert row["perceptual_hash"].hex() == found["perceptual_hash"]
         assert row["hash_bands"] == hash_bands(row["perceptual_hash"])

@@ -97,6 +97,16 @@ def test_a_picture_that_exhausts_its_decoders_memory_is_refused_and_the_next_one
         assert _decodes(pool)
 
 
+def test_a_large_photograph_is_measured_in_the_least_memory_that_a_decoder_may_be_given() -> None:
+    photograph = saved(Image.effect_noise((5_000, 4_000), 60).convert("RGB"), "PNG", compress_level=1)
+
+    with DecodingPool(DecodingSettings(workers=1, seconds=60, memory_bytes=512 * 1024**2)) as pool:
+        found = pool.inspect(photograph, "PNG").result()
+
+    assert found.properties is not None
+    assert found.properties.enrichment is not None
+
+
 def _workers() -> set[psutil.Process]:
     """This process's decoders."""
     found = set()
@@ -177,7 +187,8 @@ def test_a_worker_keeps_what_a_decoder_mutters_to_itself(capfd: pytest.CaptureFi
 def test_decoders_are_imported_by_workers_and_not_by_the_process_that_asks_them() -> None:
     code = (
         "import sys, nachet_pipeline.pictures.decoding_pool as _;"
-        "print([name for name in ('numpy', 'tifffile', 'imagecodecs', 'simplejpeg') if name in sys.modules])"
+        "names = ('numpy', 'cv2', 'blake3', 'tifffile', 'imagecodecs', 'simplejpeg');"
+        "print([name for name in names if name in sys.modules])"
     )
 
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import imwrite
 
+import nachet_pipeline.pictures.pixels
 from nachet_pipeline.local.sample import SPECIES, sample_picture
 from nachet_pipeline.pictures.enrichment import Clipping, Device, Enrichment, PixelSize
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands, perceptual_hash
+from nachet_pipeline.pictures.pixels import of_array, of_image, shrunk
 
 Array = NDArray[Any]
 
@@ -99,8 +102,47 @@ def test_the_checksum_of_pixels_is_the_documented_one() -> None:
     pixels = noise()
 
     assert enriched(saved(pixels)).pixel_sha256 == (
-        hashlib.sha256(b"nachet-pixels 1 RGB 81 60\n" + pixels.tobytes()).hexdigest()
+        hashlib.sha256(b"nachet-pixels 2 RGB 81 60\n" + blake3(pixels.tobytes()).digest()).hexdigest()
     )
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_picture_too_large_to_be_held_twice_is_taken_in_bands_to_the_same_checksum_and_the_same_figures(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(1).integers(0, 256, (1_030, 1_101, 4), dtype="uint8")
+    image = Image.fromarray(samples, "RGBA")
+    image = Image.fromarray(samples.view("uint16")[..., 0]) if mode == "I;16" else image.convert(mode)
+    at_once = of_image(image)
+
+    monkeypatch.setattr(nachet_pipeline.pictures.pixels, "_BAND_BYTES", 50_000)
+    in_bands = of_image(image)
+
+    assert in_bands.sha256 == at_once.sha256
+    assert np.array_equal(in_bands.reduced, at_once.reduced)
+
+
+@pytest.mark.parametrize("by", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(64, 96), (67, 101), (3, 40), (40, 1), (1, 1)])
+def test_a_shrunk_picture_is_the_mean_of_its_parts_and_of_what_is_left_over(size: tuple[int, int], by: int) -> None:
+    pixels = np.random.default_rng(by).integers(0, 256, (*size, 3), dtype="uint8")
+
+    found = shrunk(pixels, by)
+
+    expected = np.asarray(Image.fromarray(pixels).reduce(by)).astype(int)
+    assert found.shape == expected.shape
+    # Rounded once for each time that it is halved.
+    assert np.abs(found - expected).max() <= 2
+
+
+def test_numbers_beyond_eight_bits_are_measured_whatever_the_order_of_their_bytes() -> None:
+    for kind in ("u2", "i4", "f4", "f8"):
+        values = np.random.default_rng(2).integers(0, 65_536, (60, 81)).astype(kind)
+        little, big = of_array(values.astype(f"<{kind}"), "x"), of_array(values.astype(f">{kind}"), "x")
+
+        assert little.sha256 == big.sha256
+        assert np.array_equal(little.reduced, big.reduced)
+        assert np.abs(little.reduced.astype(int) - values.astype("float64") // 257).max() <= 3
 
 
 def test_a_jpeg_keeps_its_checksum_of_pixels_when_only_its_metadata_change() -> None:
@@ -269,7 +311,9 @@ def test_the_looks_of_a_picture_stay_when_it_is_resized_brightened_or_saved_anew
 def test_different_pictures_of_seeds_on_a_plain_ground_look_far_apart() -> None:
     looks = [
         perceptual_hash(
-            Image.open(io.BytesIO(sample_picture(number, seeds=1 + number % 2, width=256, height=192))).convert("L")
+            np.asarray(
+                Image.open(io.BytesIO(sample_picture(number, seeds=1 + number % 2, width=256, height=192))).convert("L")
+            )
         )
         for number in range(30)
     ]
