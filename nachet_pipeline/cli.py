@@ -16,6 +16,7 @@ from uuid import UUID
 
 import typer
 
+from nachet_pipeline.commands.crops import crops
 from nachet_pipeline.commands.terminal import (
     REFUSED,
     UNAVAILABLE,
@@ -29,6 +30,7 @@ from nachet_pipeline.commands.terminal import (
     registered,
     write,
 )
+from nachet_pipeline.commands.training_sets import app as training_set_app
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import Settings, SettingsError
 
@@ -54,6 +56,8 @@ app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
 duplicates_app = typer.Typer(help="Stored pictures that are the same or look alike, and what was decided about them.")
 app.add_typer(duplicates_app, name="duplicates")
+app.add_typer(training_set_app, name="training-set")
+app.command()(crops)
 
 
 class Format(StrEnum):

@@ -4,19 +4,29 @@ from dagster import Definitions, EnvVar
 
 from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
 from nachet_pipeline.assets.mass_imported_container import mass_imported_container
+from nachet_pipeline.assets.picture_crops import crop_upload
 from nachet_pipeline.assets.registered_seeds import registered_seeds
 from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
-from nachet_pipeline.jobs import build_training_set, import_uploads, load_seeds, mass_import, reprocess_pictures
+from nachet_pipeline.jobs import (
+    build_training_set,
+    crop_pictures,
+    import_uploads,
+    load_seeds,
+    mass_import,
+    reprocess_pictures,
+)
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.schedules import nightly_reprocessing, nightly_training_set
 from nachet_pipeline.sensors import (
     failed_imports_sensor,
     listed_containers_sensor,
+    recipes_sensor,
     registry_automation,
     staged_folders_sensor,
+    uncropped_uploads_sensor,
 )
 from nachet_pipeline.settings import Settings, SettingsError
 
@@ -43,15 +53,18 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             registered_seeds,
             staged_upload,
             import_upload,
+            crop_upload,
             mass_imported_container,
             reprocessed_pictures,
             training_set,
         ],
-        jobs=[import_uploads, mass_import, load_seeds, build_training_set, reprocess_pictures],
+        jobs=[import_uploads, crop_pictures, mass_import, load_seeds, build_training_set, reprocess_pictures],
         sensors=[
             staged_folders_sensor(settings.importing),
             failed_imports_sensor(),
+            uncropped_uploads_sensor(settings.importing),
             listed_containers_sensor(),
+            recipes_sensor(),
             registry_automation,
         ],
         schedules=[nightly_reprocessing, nightly_training_set],

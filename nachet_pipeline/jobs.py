@@ -3,7 +3,7 @@
 from dagster import AssetSelection, define_asset_job, in_process_executor
 
 from nachet_pipeline.assets.mass_imported_container import containers
-from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.assets.partitions import recipes, uploads
 
 import_uploads = define_asset_job(
     "import_uploads",
@@ -19,6 +19,14 @@ mass_import = define_asset_job(
     selection=AssetSelection.assets("mass_imported_container"),
     description="Give rows to the pictures that lie in a container already; add its name as a partition first.",
     partitions_def=containers,
+    executor_def=in_process_executor,
+)
+
+crop_pictures = define_asset_job(
+    "crop_pictures",
+    selection=AssetSelection.assets("picture_crops"),
+    description="Find the seeds in the pictures of imported uploads, and store each as a picture of its own.",
+    partitions_def=uploads,
     executor_def=in_process_executor,
 )
 
@@ -39,6 +47,7 @@ reprocess_pictures = define_asset_job(
 build_training_set = define_asset_job(
     "build_training_set",
     selection=AssetSelection.assets("training_set"),
-    description="Publish the manifest of all imported pictures, with a split that keeps sessions whole.",
+    description="Build the training set of a recipe, which is a partition: selection, split, manifest, checks, card.",
+    partitions_def=recipes,
     executor_def=in_process_executor,
 )

@@ -23,12 +23,14 @@ from dagster import (
 
 from nachet_pipeline.arrivals import Arrival, due_uploads, fail_abandoned, queue
 from nachet_pipeline.assets.mass_imported_container import containers
-from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
+from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
-from nachet_pipeline.jobs import import_uploads, mass_import
+from nachet_pipeline.jobs import build_training_set, crop_pictures, import_uploads, mass_import
 from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
@@ -38,7 +40,9 @@ BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _MINUTES_TO_BECOME_A_RUN = 5
 _SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
+_SECONDS_BETWEEN_LOOKS_AT_RECIPES = 60
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
+_UNDER_WAY = set(DagsterRunStatus) - _ENDED
 
 
 def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
@@ -147,6 +151,45 @@ def _owed(database: Database, run_id: str, batch: str | None) -> Iterator[Upload
             yield from uploads_of_batch(connection, batch)
 
 
+def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:
+    """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
+
+    @sensor(
+        name="uncropped_uploads",
+        job=crop_pictures,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Crops the pictures of what was imported, one run at a time for all that waits together.",
+    )
+    def uncropped_uploads(
+        context: SensorEvaluationContext, database: DatabaseResource, import_settings: ResourceParam[ImportSettings]
+    ) -> SensorResult | SkipReason:
+        under_way = RunsFilter(job_name=crop_pictures.name, statuses=list(_UNDER_WAY))
+        if context.instance.get_run_records(under_way, limit=1):
+            return SkipReason("A run that crops pictures is under way.")
+        with database.open() as db, db.connection() as connection:
+            due = {
+                upload.partition
+                for upload in uploads_to_crop(connection, how_of(import_settings), most=import_settings.batch_size)
+            }
+        if not due:
+            return SkipReason("No imported upload waits for its crops.")
+        order = context.instance.get_dynamic_partitions("upload")
+        new = sorted(due - set(order))
+        order = [*order, *new]
+        start = next(place for place, key in enumerate(order) if key in due)
+        # A run takes a range of keys in Dagster's order. Those between that are not due cost it a query each.
+        within = [key for key in order[start : start + import_settings.batch_size] if key in due]
+        return SensorResult(
+            run_requests=[
+                RunRequest(tags={_RANGE_START: within[0], _RANGE_END: within[-1], "nachet/uploads": str(len(within))})
+            ],
+            dynamic_partitions_requests=[uploads.build_add_request(new)] if new else [],
+        )
+
+    return uncropped_uploads
+
+
 def listed_containers_sensor() -> SensorDefinition:
     """The sensor on the reviewed list of containers."""
 
@@ -196,6 +239,46 @@ def _mass_import_config(listed: ListedContainer) -> dict[str, object]:
         "adopt": listed.adopt,
     }
     return {name: value for name, value in config.items() if value is not None}
+
+
+def recipes_sensor() -> SensorDefinition:
+    """The sensor on the folder of recipes."""
+
+    @sensor(
+        name="recipes",
+        job=build_training_set,
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_RECIPES,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Gives every recipe of a training set its partition, and takes those of removed recipes away. Fails"
+        " as long as a recipe cannot be read, and says why; the others have their partitions all the same.",
+    )
+    def look_at_recipes(
+        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+    ) -> SensorResult | SkipReason:
+        from nachet_pipeline.training.recipe import RecipeError, packaged_recipes  # noqa: PLC0415 (a YAML parser)
+        from nachet_pipeline.training.recipe_folder import look_at  # noqa: PLC0415
+
+        found = look_at(import_settings.recipes_folder or packaged_recipes())
+        known = context.instance.get_dynamic_partitions(str(recipes.name))
+        new, gone = found.new(known), found.gone(known)
+        if new or gone:
+            if found.complaint:
+                context.log.error("%s", found.complaint)
+            # What changed comes first: a failed tick would change nothing. The next one tells what cannot be read.
+            return SensorResult(
+                skip_reason="; ".join(
+                    f"{what}: {', '.join(names)}" for what, names in (("new", new), ("removed", gone)) if names
+                ),
+                dynamic_partitions_requests=[
+                    *([recipes.build_add_request(new)] if new else []),
+                    *([recipes.build_delete_request(gone)] if gone else []),
+                ],
+            )
+        if found.complaint:
+            raise RecipeError(found.complaint)
+        return SkipReason(f"{len(found.recipes)} recipes, each with its partition.")
+
+    return look_at_recipes
 
 
 registry_automation = AutomationConditionSensorDefinition(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nachet_pipeline.contract.rule_set import RuleSet
 
 PREFIX = "NACHET_"
+BUILT_IN_DETECTOR = "built-in"
+"""The value of the setting `detector` that names the detector that needs no endpoint."""
+
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -63,6 +66,26 @@ def _rule_set(file: Path | None) -> "RuleSet":
     return RuleSet.read(file) if file else RuleSet()
 
 
+def _detector(value: str) -> str:
+    if value == BUILT_IN_DETECTOR:
+        return value
+    expected = f"expected {BUILT_IN_DETECTOR}, or the https:// address of a detector's endpoint"
+    parts = _split(value, expected)
+    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    # The token must not travel where others can read it.
+    if not parts.hostname or (parts.scheme != "https" and not local):
+        raise ValueError(expected)
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("expected an address without user; the token goes into NACHET_DETECTOR_TOKEN")
+    return value
+
+
+def _header_value(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+        raise ValueError("expected a token of printable ASCII without spaces")
+    return value
+
+
 def _severities(file: Path) -> Path:
     _rule_set(file)  # a wrong file is told at start, not in the middle of an import
     return file.resolve()
@@ -92,7 +115,9 @@ class ImportSettings(BaseModel):
         description="processes that decode pictures",
     )
     decode_seconds: int = Field(10, ge=1, le=600, description="a picture that takes longer to decode is refused")
-    decode_memory_mib: int = Field(2048, ge=512, le=65536, description="address space of a decoding process, in MiB")
+    decode_memory_mib: int = Field(
+        2048, ge=512, le=65536, description="address space of a decoding process, beside OpenCV's own, in MiB"
+    )
     decode_pictures: int = Field(500, ge=1, le=1_000_000, description="pictures after which a process is replaced")
     pictures_in_memory_mib: int = Field(
         1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
@@ -106,6 +131,25 @@ class ImportSettings(BaseModel):
     reprocess_seconds: int = Field(10_800, ge=1, le=18_000, description="reprocessing begins no picture after so long")
     mass_import_list: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="YAML file of the reviewed containers that a sensor mass-imports"
+    )
+    detector: Annotated[str, AfterValidator(_detector)] = Field(
+        BUILT_IN_DETECTOR, description="what finds seeds in pictures: built-in, or the address of an endpoint"
+    )
+    detector_token: Annotated[SecretStr | None, AfterValidator(_header_value)] = Field(
+        None, description="the endpoint's bearer token"
+    )
+    detector_version: str = Field(
+        "1",
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,40}$",
+        description="version of the model behind the endpoint; another one lets every picture be looked at again",
+    )
+    detector_seconds: int = Field(30, ge=1, le=600, description="how long an answer of the endpoint may take")
+    detector_attempts: int = Field(3, ge=1, le=10, description="how often the endpoint is asked about a picture")
+    crop_margin_percent: int = Field(
+        5, ge=0, le=100, description="margin of a crop around its seed, in percent of the seed's longer side"
+    )
+    recipes_folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="folder of the recipes of training sets; without it, those of the package"
     )
     max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
     max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")

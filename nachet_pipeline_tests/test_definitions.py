@@ -16,8 +16,9 @@ ASSETS = {
     "validated_manifest": {"staged_upload", "registered_seeds"},
     "stored_pictures": {"validated_manifest"},
     "picture_metadata": {"stored_pictures"},
+    "picture_crops": {"picture_metadata"},
     "reprocessed_pictures": {"picture_metadata"},
-    "training_set": {"picture_metadata", "mass_imported_container"},
+    "training_set": {"picture_metadata", "picture_crops", "mass_imported_container"},
 }
 CHECKS = {
     "validated_manifest:checksums",
@@ -34,10 +35,16 @@ CHECKS = {
     "validated_manifest:seed_registered",
     "validated_manifest:uploader_registered",
     "picture_metadata:imported",
+    "picture_crops:declared_seeds_found",
     "mass_imported_container:mass_import_complete",
     "reprocessed_pictures:nothing_stale",
     "reprocessed_pictures:stored_blobs_intact",
     "reprocessed_pictures:verdicts_unchanged",
+    "training_set:classes_large_enough",
+    "training_set:classes_on_every_side",
+    "training_set:no_empty_class",
+    "training_set:no_leaks",
+    "training_set:pictures_current",
 }
 
 
@@ -55,6 +62,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
     assert {key.to_user_string() for key in graph.asset_check_keys} == CHECKS
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
         "import_uploads",
+        "crop_pictures",
         "mass_import",
         "load_seeds",
         "reprocess_pictures",
@@ -63,7 +71,9 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "staged_folders",
         "failed_imports",
+        "uncropped_uploads",
         "listed_containers",
+        "recipes",
         "registry_automation",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {

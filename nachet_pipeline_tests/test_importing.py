@@ -22,7 +22,8 @@ from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import receipt_blob, report_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
-from nachet_pipeline.training.manifest import build_training_set
+from nachet_pipeline.training.building import build
+from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit
 
 SEEDS = {"seedGenus": "Brassica", "seedSpecies": "napus"}
@@ -477,7 +478,7 @@ def test_no_secret_is_in_a_log_a_receipt_or_anything_stored(
         mark_complete(blobs, workbench.user.upload_container, "project")
         (arrival,) = workbench.due()
         imported(workbench.run(arrival.upload, database=database, blobs=blobs))
-        published = build_training_set(database, blobs)
+        published = build(Recipe(name="all-pictures"), database, blobs)
         refused = workbench.stage(workbench.sample("refused", pictures=0))
         assert workbench.run(refused, database=database, blobs=blobs).receipt.state is State.REFUSED
     kept = {

@@ -72,7 +72,18 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 def test_every_command_is_documented() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert commands == {"sample", "validate", "stage", "import", "status", "up", "down", "reprocess", "mass-import"}
+    assert commands == {
+        "sample",
+        "validate",
+        "stage",
+        "import",
+        "status",
+        "crops",
+        "up",
+        "down",
+        "reprocess",
+        "mass-import",
+    }
     for name in (*commands, "user add", "db upgrade"):
         assert f"`nachet {name}" in README, name
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from nachet_pipeline.settings import ImportSettings, Settings, SettingsError
 
@@ -50,7 +51,15 @@ def test_every_setting_is_read_from_the_environment() -> None:
 
 @pytest.mark.parametrize("name", ImportSettings.model_fields)
 def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> None:
-    values: dict[str, object] = {"decode_memory_mib": 1024, "max_yaml_events": 100}
+    values: dict[str, object] = {
+        "decode_memory_mib": 1024,
+        "max_yaml_events": 100,
+        "detector": "https://seeds.example.org/score",
+        "detector_version": "33",
+        "detector_attempts": 7,
+    }
+    if name == "recipes_folder":
+        values[name] = tmp_path
     if name == "mass_import_list":
         values[name] = tmp_path / "containers.yaml"
     if name == "severities_file":
@@ -60,7 +69,8 @@ def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> Non
 
     found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
 
-    assert getattr(found.importing, name) == value
+    expected = SecretStr(str(value)) if name == "detector_token" else value
+    assert getattr(found.importing, name) == expected
     assert ImportSettings.model_fields[name].description
 
 

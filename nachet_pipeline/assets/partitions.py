@@ -8,6 +8,9 @@ from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 uploads = DynamicPartitionsDefinition(name="upload")
 """One partition an upload; see `storage.naming.partition_key`."""
 
+recipes = DynamicPartitionsDefinition(name="recipe")
+"""One partition a recipe of a training set, by its name; the sensor `recipes` keeps them equal to the folder."""
+
 
 def show_as_failed(context: AssetExecutionContext, asset: AssetKey, partition: str) -> None:
     """Let the UI show a partition as failed although it was materialized in this run, which must fail.

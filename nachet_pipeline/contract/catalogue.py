@@ -285,6 +285,18 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             Phrase("Correct the value at the line given.", "Corrigez la valeur à la ligne indiquée."),
             fixed=True,
         ),
+        "seed-count-differs": Kind(
+            Check.PICTURE_METADATA,
+            Severity.WARNING,
+            Phrase(
+                "Another number of seeds was found in a stored picture than its uploader declares.",
+                "Le nombre de semences trouvées dans une image stockée diffère du nombre déclaré.",
+            ),
+            Phrase(
+                "Look at the boxes drawn on the picture; correct numberOfSeeds, unless the detector is wrong.",
+                "Regardez les cadres tracés sur l'image; corrigez numberOfSeeds, sauf si le détecteur se trompe.",
+            ),
+        ),
         "undescribed-folder": Kind(
             Check.INDEX_CONTENT,
             Severity.ERROR,

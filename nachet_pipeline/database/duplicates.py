@@ -60,8 +60,9 @@ def _bits(of: str) -> str:
 def _alike(picture: str, *, other: str = "p") -> str:
     """What pictures are the same as one, each found by its own index."""
     apart = f"bit_count({_bits(f'{other}.perceptual_hash')} # {_bits(f'{picture}.perceptual_hash')})"
+    # A crop shows what its parent shows: only whole pictures can be duplicates.
     undecided = (
-        f"not exists (select from duplicate_decision d where d.decision = 'different'"
+        f"{other}.parent is null and not exists (select from duplicate_decision d where d.decision = 'different'"
         f" and d.picture_a = least({other}.id, {picture}.id) and d.picture_b = greatest({other}.id, {picture}.id))"
     )
     return (
@@ -137,7 +138,7 @@ def duplicate_pairs(
         near: whether those that look alike are listed too.
         bits: see `find_duplicates`.
     """
-    mine = " where lower(first_user.email) = lower(%(user)s) or lower(second_user.email) = lower(%(user)s)"
+    mine = " and (lower(first_user.email) = lower(%(user)s) or lower(second_user.email) = lower(%(user)s))"
     query = (
         "select found.id as first, b.id as second, found.rank, found.distance, first_user.email as first_owner,"
         " second_user.email as second_owner, decision.decision from pictures b cross join lateral"
@@ -148,7 +149,7 @@ def duplicate_pairs(
         " join picture_set second_set on second_set.id = b.picture_set_id"
         " join users second_user on second_user.id = second_set.owner_id"
         " left join duplicate_decision decision on decision.picture_a = found.id and decision.picture_b = b.id"
-        f"{mine if user else ''}"
+        f" where b.parent is null{mine if user else ''}"
     )
     most = _LISTED_ALIKE if near else 0
     with connection.cursor("duplicate_pairs", row_factory=dict_row) as cursor:

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
 from nachet_pipeline.database.connection import Connection, DatabaseError
+from nachet_pipeline.database.crop_parents import follow_parents
 from nachet_pipeline.database.records import PictureSetRecord, picture_record
 from nachet_pipeline.database.seeds import surviving_seeds
 from nachet_pipeline.database.users import container_id
@@ -126,6 +127,7 @@ def record_picture_sets(
         "insert into picture_seed (id, picture_id, seed_id) select id, picture_id, seed_id from incoming_seed"
         " on conflict do nothing"
     ).rowcount
+    follow_parents(connection, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
     return RowsWritten(sets_changed, pictures, removed + added)
 
 

@@ -72,6 +72,16 @@ class StagedBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobState:
+    """A blob as it is now: its size, version and metadata, and its MD5 in hexadecimal where it was given one."""
+
+    size: int
+    version: str
+    md5: str | None
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class TopLevel:
     """What lies at the top of a container: folders by name, and blobs outside of folders."""
 
@@ -258,6 +268,18 @@ class BlobStorage:
             except (NotFoundError, PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
+    def download(self, container: str, blob: str, stream: IO[bytes]) -> None:
+        """Write a blob's bytes to a file, a few MiB at a time.
+
+        Raises:
+            FileChangedError: the blob does not exist, or changed meanwhile.
+        """
+        with self._speaking(f"reading {container}/{blob}"):
+            try:
+                self._blob(container, blob).download_blob(max_concurrency=2).readinto(stream)
+            except (ResourceModifiedError, ResourceNotFoundError) as error:
+                raise FileChangedError(blob) from error
+
     def _read_any_name(self, container: str, blob: str, version: str | None, size: int | None) -> bytes:
         pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
         try:
@@ -289,6 +311,7 @@ class BlobStorage:
         *,
         content_type: str,
         overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
     ) -> bool:
         """Write a blob; the service verifies the checksum of what arrives and keeps it.
 
@@ -298,6 +321,7 @@ class BlobStorage:
             content: its bytes, or a file that is read from its start.
             content_type: its media type.
             overwrite: whether it may replace a blob of that name.
+            metadata: kept with the blob.
 
         Returns:
             False if the blob existed and was not to be overwritten.
@@ -306,7 +330,11 @@ class BlobStorage:
         with self._speaking(f"writing {container}/{blob}"):
             try:
                 self._blob(container, blob).upload_blob(
-                    content, overwrite=overwrite, content_settings=settings, validate_content=True
+                    content,
+                    overwrite=overwrite,
+                    content_settings=settings,
+                    validate_content=True,
+                    metadata=dict(metadata) if metadata else None,
                 )
             except ResourceExistsError:
                 return False
@@ -398,6 +426,17 @@ class BlobStorage:
             except ResourceNotFoundError:
                 return None
         return int(found.size), dict(found.metadata or {})
+
+    def state_of(self, container: str, blob: str) -> BlobState | None:
+        """What a blob is now, None if it does not exist."""
+        with self._speaking(f"looking at {container}/{blob}"):
+            try:
+                found = self._blob(container, blob).get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+        md5 = found.content_settings.content_md5
+        metadata = dict(found.metadata or {})
+        return BlobState(int(found.size), _quoted(found.etag), bytes(md5).hex() if md5 else None, metadata)
 
     def delete(self, container: str, blob: str) -> None:
         """Delete a blob if it exists."""

@@ -64,6 +64,17 @@ def picture_id(picture_set: UUID, path: str, sha256: str) -> UUID:
     return _identifier("picture", str(picture_set), path, sha256)
 
 
+def crop_id(parent: UUID, box: str, detector: str) -> UUID:
+    """Identifier of a picture that was cut from another.
+
+    Args:
+        parent: the picture it was cut from.
+        box: what was cut, as `left,top,right,bottom` in pixels of the parent.
+        detector: what found it, with its version.
+    """
+    return _identifier("crop", str(parent), box, detector)
+
+
 def picture_seed_id(picture: UUID, seed: UUID) -> UUID:
     """Identifier of the link between a picture and a seed it shows."""
     return _identifier("picture_seed", str(picture), str(seed))
@@ -84,9 +95,29 @@ def training_container(name: str) -> str:
     return f"training-{name}"
 
 
+def training_set_id(name: str, digest: str) -> UUID:
+    """Identifier of a version of a training set."""
+    return _identifier("training_set", name, digest)
+
+
+def training_manifest_blob(digest: str) -> str:
+    """Blob of a version's manifest, in its training set's container."""
+    return f"{digest}/manifest.parquet"
+
+
+def training_picture_blob(sha256: str, picture_format: str) -> str:
+    """Blob of a picture that was copied into a training set's container; all its versions share it."""
+    return f"pictures/{sha256}{SUFFIXES[picture_format]}"
+
+
 def picture_blob(picture_set: UUID, picture: UUID, picture_format: str) -> str:
     """Blob of an imported picture in its user's container."""
     return f"{picture_set}/{picture}{SUFFIXES[picture_format]}"
+
+
+def crop_blob(picture_set: UUID, crop: UUID) -> str:
+    """Blob of a crop, beside the pictures of its parent's set."""
+    return f"{picture_set}/{crop}{SUFFIXES['TIFF']}"
 
 
 def descriptor_blob(picture_set: UUID) -> str:

@@ -17,7 +17,8 @@ from nachet_pipeline.database.mass_imports import ContainerTakenError, mass_impo
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.importing import Result
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.training.manifest import build_training_set
+from nachet_pipeline.training.building import build
+from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled, counting, folder, picture
 from nachet_pipeline_tests.uploads import Workbench
 
@@ -238,7 +239,7 @@ def test_names_as_people_give_them_are_taken_and_have_an_address_that_works(
     assert (outcome.taken, codes(outcome)) == (len(NAMES), {})
     rows = filled.pictures()
     assert {row["name"] for row in rows} == {name.removeprefix("a/") for name in NAMES}
-    built = build_training_set(workbench.database, workbench.blobs)
+    built = build(Recipe(name="all-pictures"), workbench.database, workbench.blobs)
     table = pq.read_table(io.BytesIO(workbench.blobs.read(built.container, built.blob))).to_pylist()
     urls = {row["picture_id"]: urlsplit(row["url"]) for row in table}
     for row in rows:

@@ -1,169 +1,249 @@
 import hashlib
 import io
-import json
+import struct
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.registry.seeds import packaged_seeds
-from nachet_pipeline.storage.naming import NAMESPACE, picture_seed_id, seed_id
-from nachet_pipeline.training.manifest import SCHEMA, TrainingSet, build_training_set, split_of
-from nachet_pipeline_tests.registries import load, merged, renamed
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline.training.identifiers import from_hexadecimal, from_uuids, hash_codes, mixed, places, to_uuids
+from nachet_pipeline.training.manifest import (
+    BLOCK_ROWS,
+    SCHEMA,
+    ManifestClass,
+    ManifestError,
+    ManifestWriter,
+    RowDigest,
+    open_manifest,
+)
 
-
-def import_sample(workbench: Workbench, name: str = "project", **settings: int) -> None:
-    outcome = workbench.run(workbench.stage(workbench.sample(name, **settings)))
-    assert outcome.receipt.state is State.IMPORTED
-
-
-def build(workbench: Workbench) -> TrainingSet:
-    return build_training_set(workbench.database, workbench.blobs)
-
-
-def manifest(workbench: Workbench, published: TrainingSet) -> list[dict[str, Any]]:
-    content = workbench.blobs.read(published.container, published.blob)
-    table = pq.read_table(io.BytesIO(content))
-    assert table.schema.equals(SCHEMA)
-    return table.to_pylist()
+RECIPE = "ab" * 32
+CLASS = ManifestClass("000 Brassica napus", 0, "Brassica napus", str(UUID(int=7)))
 
 
-def test_every_row_agrees_with_the_database_and_with_the_bytes_it_points_at(workbench: Workbench) -> None:
-    import_sample(workbench, sessions=3, pictures=2)
-    published = build(workbench)
-    rows = manifest(workbench, published)
-    known = workbench.query(
-        "select p.id::text as picture_id, p.picture_set_id::text, s.owner_id::text, seeds.name as scientific_name,"
-        " seeds.id::text as taxon_id, seeds.id::text as seed_id, nb_object as number_of_seeds,"
-        " 30.0::float8 as zoom, c.name as container, blob,"
-        " encode(sha256, 'hex') as sha256, size, format, width, height from pictures p"
-        " join picture_set s on s.id = picture_set_id join container c on c.id = container_id"
-        " join picture_seed l on l.picture_id = p.id join seeds on seeds.id = l.seed_id order by p.id"
-    )
-    assert [{name: value for name, value in row.items() if name not in {"split", "url"}} for row in rows] == known
-    assert published.pictures == len(rows) == 6
-    for row in rows:
-        container, _, blob = row["url"].removeprefix(f"{workbench.blobs.account_url}/").partition("/")
-        content = workbench.blobs.read(container, blob)
-        assert hashlib.sha256(content).hexdigest() == row["sha256"]
-        assert len(content) == row["size"]
-        assert row["split"] == split_of(UUID(row["picture_set_id"]))
-
-
-def test_the_same_pictures_are_not_published_twice(workbench: Workbench) -> None:
-    import_sample(workbench, sessions=2)
-    first = build(workbench)
-    version = workbench.versions(first.container)[first.blob]
-    again = build(workbench)
-    assert (first.new, again.new) == (True, False)
-    assert again.digest == first.digest
-    assert workbench.versions(first.container)[first.blob] == version
-    assert len(workbench.query("select id from training_set")) == 1
-
-
-def test_another_picture_makes_another_version_and_the_first_stays(workbench: Workbench) -> None:
-    import_sample(workbench, "first", sessions=1)
-    first = build(workbench)
-    import_sample(workbench, "second", sessions=1, seed=3)
-    second = build(workbench)
-    assert second.new
-    assert second.digest != first.digest
-    kept = {row["picture_id"]: row for row in manifest(workbench, first)}
-    later = {row["picture_id"]: row for row in manifest(workbench, second)}
-    assert kept.items() <= later.items()
-    assert (len(kept), len(later)) == (2, 4)
-    latest = json.loads(workbench.blobs.read(second.container, "latest.json"))
-    assert (latest["digest"], latest["manifest"], latest["pictures"]) == (second.digest, second.blob, 4)
-    rows = workbench.query("select digest, pictures from training_set order by pictures")
-    assert [(row["digest"], row["pictures"]) for row in rows] == [(first.digest, 2), (second.digest, 4)]
-
-
-def test_a_corrected_species_makes_another_version(workbench: Workbench) -> None:
-    folder = workbench.sample()
-    workbench.run(workbench.stage(folder))
-    first = build(workbench)
-    edit(folder / "pictures/session1/index.yaml", "seedData", seedSpecies="juncea")
-    workbench.run(workbench.stage(folder))
-    second = build(workbench)
-    assert second.digest != first.digest
-    assert {row["scientific_name"] for row in manifest(workbench, second)} == {"Brassica juncea"}
-
-
-def labels(workbench: Workbench, published: TrainingSet) -> dict[str, tuple[str, str]]:
-    """The taxon's identifier and name of every picture."""
-    rows = manifest(workbench, published)
-    assert len({row["picture_id"] for row in rows}) == len(rows)
-    return {row["picture_id"]: (row["taxon_id"], row["scientific_name"]) for row in rows}
-
-
-def test_labels_stay_when_a_species_is_renamed(workbench: Workbench) -> None:
-    import_sample(workbench, sessions=2, pictures=2)
-    first = labels(workbench, build(workbench))
-    load(workbench, renamed(packaged_seeds(), "Brassica juncea", "Brassica besseriana"))
-    second = labels(workbench, build(workbench))
-    assert {picture: taxon for picture, (taxon, _) in second.items()} == {
-        picture: taxon for picture, (taxon, _) in first.items()
+def row(number: int, **other: Any) -> dict[str, Any]:
+    """A row of a picture, of which some values are given."""
+    return {
+        "picture_id": str(UUID(int=number)),
+        "picture_set_id": str(UUID(int=1)),
+        "owner_id": str(UUID(int=2)),
+        "parent_id": None,
+        "split": "train",
+        "label": CLASS.label,
+        "class_index": 0,
+        "scientific_name": CLASS.scientific_name,
+        "taxon_id": CLASS.taxon_id,
+        "group": str(UUID(int=number)),
+        "number_of_seeds": 2,
+        "zoom": 30.5,
+        "container": "user-x",
+        "blob": f"été {number}.tiff",
+        "url": f"https://one.example/user-x/{number}.tiff",
+        "sha256": f"{number:064x}",
+        "size": 100 + number,
+        "format": "TIFF",
+        "width": 1600,
+        "height": 1200,
+        "pixel_sha256": None if number % 3 else f"{number:064x}",
+        "perceptual_hash": None,
+        "sharpness": 12.25,
+        "quality_score": None if number % 2 else 0.5,
+        "captured_at": datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC),
+        "box_left": None,
+        "box_top": None,
+        "box_right": None,
+        "box_bottom": None,
+        **other,
     }
-    assert {name for _, name in first.values()} == {"Brassica napus", "Brassica juncea"}
-    assert {name for _, name in second.values()} == {"Brassica napus", "Brassica besseriana"}
 
 
-def test_labels_of_a_merged_species_become_those_of_the_surviving_one(workbench: Workbench) -> None:
-    import_sample(workbench, sessions=2, pictures=2)
-    first = labels(workbench, build(workbench))
-    load(workbench, merged(packaged_seeds(), "Brassica juncea", "Brassica napus"))
-    second = labels(workbench, build(workbench))
-    survivor = (str(seed_id("Brassica napus")), "Brassica napus")
-    assert second == dict.fromkeys(first, survivor)
-    assert {picture for picture, label in first.items() if label != survivor}
+def batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
-def test_a_picture_that_still_waits_to_be_linked_to_the_surviving_species_has_its_label_once(
-    workbench: Workbench,
-) -> None:
-    import_sample(workbench, pictures=2)
-    load(workbench, merged(packaged_seeds(), "Brassica juncea", "Brassica napus"))
-    waiting, both = [row["id"] for row in workbench.query("select id from pictures order by id")]
-    late = seed_id("Brassica juncea")
-    workbench.query("update picture_seed set seed_id = %s where picture_id = %s", late, waiting)
-    workbench.query(
-        "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s)",
-        picture_seed_id(both, late),
-        both,
-        late,
+def written(*batches: pa.RecordBatch) -> tuple[str, bytes]:
+    stream = io.BytesIO()
+    with ManifestWriter(stream, name="some", recipe={"name": "some"}, recipe_digest=RECIPE, classes=[CLASS]) as writer:
+        for one in batches:
+            writer.write(one)
+        return writer.finish(), stream.getvalue()
+
+
+def table_of(content: bytes) -> pa.Table:
+    """A manifest's rows, with what it says of itself."""
+    stated = pq.ParquetFile(io.BytesIO(content)).metadata.metadata
+    return pq.read_table(io.BytesIO(content)).replace_schema_metadata(
+        {b"nachet_training_set": stated[b"nachet_training_set"]}
     )
-    survivor = (str(seed_id("Brassica napus")), "Brassica napus")
-    assert labels(workbench, build(workbench)) == {str(waiting): survivor, str(both): survivor}
 
 
-def test_pictures_of_one_session_are_never_on_two_sides(workbench: Workbench) -> None:
-    import_sample(workbench, sessions=6, pictures=2)
-    published = build(workbench)
-    sides: dict[str, set[str]] = {}
-    for row in manifest(workbench, published):
-        sides.setdefault(row["picture_set_id"], set()).add(row["split"])
-    assert len(sides) == 6
-    assert all(len(side) == 1 for side in sides.values())
-    counted = sum(count for splits in published.classes.values() for count in splits.values())
-    assert counted == published.pictures == 12
+def digest_of(rows: list[dict[str, Any]]) -> str:
+    """The digest as the module's docstring tells it, done row by row and value by value."""
+    found = hashlib.sha256(b"nachet training set 1\n" + RECIPE.encode() + b"\n")
+    formats = {pa.int32(): "<i", pa.int64(): "<q", pa.float32(): "<f", pa.float64(): "<d"}
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        found.update(struct.pack("<q", len(block)))
+        for field in SCHEMA:
+            if field.name == "url":
+                continue
+            values = [one[field.name] for one in block]
+            found.update(bytes(value is not None for value in values))
+            if field.type == pa.string():
+                texts = [(value or "").encode() for value in values]
+                found.update(b"".join(struct.pack("<i", len(text)) for text in texts) + b"".join(texts))
+            elif pa.types.is_timestamp(field.type):
+                epoch = datetime(1970, 1, 1, tzinfo=UTC)
+                times = [(value - epoch) if value else None for value in values]
+                whole = [
+                    ((one.days * 86400 + one.seconds) * 1_000_000 + one.microseconds) if one else 0 for one in times
+                ]
+                found.update(b"".join(struct.pack("<q", one) for one in whole))
+            else:
+                found.update(b"".join(struct.pack(formats[field.type], value or 0) for value in values))
+    return found.hexdigest()
 
 
-def test_the_sides_hold_about_seventy_fifteen_and_fifteen_percent_of_the_picture_sets() -> None:
-    sides = [split_of(uuid5(NAMESPACE, str(number))) for number in range(4000)]
-    for side, share in {"train": 0.70, "validation": 0.15, "test": 0.15}.items():
-        assert abs(sides.count(side) / len(sides) - share) < 0.03
+def test_the_digest_is_what_the_documentation_says() -> None:
+    rows = [row(number) for number in range(1, 30)]
+    assert written(batch(rows))[0] == digest_of(rows)
+    # Another value would make a new version of every training set there is.
+    assert digest_of(rows) == "1d4a2a9663e4f628618aa59cc46be4d905a442b2af45aafc9c53f6844fd5ef18"
 
 
-def test_a_picture_set_stays_on_its_side() -> None:
-    # Changing how the side is found would move pictures from training to test.
-    known = {0: "train", 5: "validation", 9: "validation", 11: "test"}
-    assert {number: split_of(UUID(int=number)) for number in known} == known
+@pytest.mark.parametrize("sizes", [(70_000,), (1, 65_535, 4_464), (65_536, 4_464), (30_000, 30_000, 10_000)])
+def test_the_digest_does_not_depend_on_the_batches(sizes: tuple[int, ...]) -> None:
+    numbers = pa.array(np.arange(70_000, dtype=np.int64))
+    whole = pa.RecordBatch.from_arrays(
+        [numbers if name == "size" else pa.repeat(pa.scalar(row(1)[name], SCHEMA.field(name).type), 70_000)
+         for name in SCHEMA.names],
+        schema=SCHEMA,
+    )  # fmt: skip
+    digest = RowDigest(RECIPE)
+    start = 0
+    for size in sizes:
+        digest.update(whole.slice(start, size))
+        start += size
+    at_once = RowDigest(RECIPE)
+    at_once.update(whole)
+    assert digest.hexdigest() == at_once.hexdigest()
 
 
-def test_an_empty_database_makes_an_empty_training_set(workbench: Workbench) -> None:
-    published = build(workbench)
-    assert (published.pictures, published.classes) == (0, {})
-    assert manifest(workbench, published) == []
-    assert not build(workbench).new
+@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name != "url"])
+def test_every_column_but_the_address_is_part_of_the_digest(name: str) -> None:
+    kind = SCHEMA.field(name).type
+    first = row(3)[name]
+    if kind == pa.string():
+        other: Any = (first or "") + "x"
+    elif pa.types.is_timestamp(kind):
+        other = datetime(2026, 5, 2, tzinfo=UTC)
+    else:
+        other = (first or 0) + 1
+    changed = {written(batch([row(3), row(4, **{name: value})]))[0] for value in (first, other)}
+    assert len(changed) == 2
+    if SCHEMA.field(name).nullable:
+        nothing = "" if kind == pa.string() else datetime(1970, 1, 1, tzinfo=UTC) if pa.types.is_timestamp(kind) else 0
+        assert written(batch([row(3, **{name: None})]))[0] != written(batch([row(3, **{name: nothing})]))[0]
+
+
+def test_the_address_of_the_storage_account_is_no_part_of_the_digest() -> None:
+    assert written(batch([row(3)]))[0] == written(batch([row(3, url="http://127.0.0.1/x")]))[0]
+
+
+def test_how_the_file_is_written_is_no_part_of_the_digest() -> None:
+    rows = [row(number) for number in range(1, 9)]
+    digest, content = written(batch(rows))
+    table = table_of(content)
+    other = io.BytesIO()
+    pq.write_table(table, other, compression="gzip", version="1.0", row_group_size=3, use_dictionary=False)
+    assert other.getvalue() != content
+    with open_manifest(other) as manifest:
+        manifest.verify()
+        assert manifest.metadata.digest == digest
+
+
+def test_a_manifest_says_what_it_is_and_gives_its_rows_back() -> None:
+    rows = [row(number) for number in range(1, 9)]
+    digest, content = written(batch(rows[:5]), batch(rows[5:]))
+    with open_manifest(io.BytesIO(content)) as manifest:
+        stated = manifest.metadata
+        assert (stated.name, stated.digest, stated.recipe_digest) == ("some", digest, RECIPE)
+        assert stated.recipe == {"name": "some"}
+        assert stated.classes == (CLASS,)
+        assert manifest.pictures == 8
+        assert [one for part in manifest.rows(batch_rows=3) for one in part.to_pylist()] == rows
+        few = [one for part in manifest.rows(["size", "blob"]) for one in part.to_pylist()]
+        assert few[0] == {"size": 101, "blob": "été 1.tiff"}
+
+
+def test_an_empty_manifest_has_a_digest_too() -> None:
+    digest, content = written()
+    with open_manifest(io.BytesIO(content)) as manifest:
+        manifest.verify()
+        assert (manifest.pictures, manifest.metadata.digest) == (0, digest)
+
+
+def test_rows_that_were_changed_are_found_by_the_digest() -> None:
+    _digest, content = written(batch([row(1), row(2)]))
+    table = table_of(content)
+    splits = pa.array(["train", "test"])
+    changed = table.set_column(SCHEMA.names.index("split"), SCHEMA.field("split"), splits)
+    stream = io.BytesIO()
+    pq.write_table(changed, stream)
+    with open_manifest(stream) as manifest, pytest.raises(ManifestError, match="the manifest of some is damaged"):
+        manifest.verify()
+
+
+def test_what_is_no_manifest_is_told() -> None:
+    with pytest.raises(ManifestError, match="expected a Parquet file, found something else"):
+        open_manifest(io.BytesIO(b"not at all"))
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"a": [1]}), stream)
+    with pytest.raises(ManifestError, match="expected the manifest of a training set, found another Parquet file"):
+        open_manifest(stream)
+
+
+uuids = st.lists(st.uuids(), max_size=30)
+
+
+@given(uuids)
+def test_identifiers_are_the_same_as_bytes_and_as_text(identifiers: list[UUID]) -> None:
+    texts = pa.array([str(one) for one in identifiers], pa.string())
+    found = from_uuids(texts)
+    assert found.tobytes() == b"".join(one.bytes for one in identifiers)
+    assert to_uuids(found).equals(texts)
+    assert from_uuids(texts.slice(1)).tobytes() == b"".join(one.bytes for one in identifiers[1:])
+
+
+@given(st.lists(st.none() | st.binary(min_size=32, max_size=32), max_size=20))
+def test_hexadecimal_is_read_and_what_is_missing_is_zero(values: list[bytes | None]) -> None:
+    texts = pa.array([None if value is None else value.hex() for value in values], pa.string())
+    found = from_hexadecimal(texts, 32)
+    assert found.tobytes() == b"".join(value or bytes(32) for value in values)
+    assert hash_codes(found).tolist() == [int.from_bytes((value or bytes(8))[:8], "big") >> 1 for value in values]
+
+
+@given(uuids, uuids)
+def test_identifiers_are_found_among_others(wanted: list[UUID], known: list[UUID]) -> None:
+    ordered = sorted(set(known))
+    found = places(
+        *(np.frombuffer(b"".join(one.bytes for one in few), np.uint8).reshape(-1, 16) for few in (wanted, ordered))
+    )
+    assert found.tolist() == [ordered.index(one) if one in ordered else -1 for one in wanted]
+
+
+def test_texts_of_another_length_are_no_hashes() -> None:
+    with pytest.raises(ValueError, match="expected texts of 64 characters"):
+        from_hexadecimal(pa.array(["00"]), 32)
+
+
+def test_chance_is_the_same_on_every_machine_and_another_for_each_seed() -> None:
+    identifiers = np.frombuffer(UUID(int=5).bytes + UUID(int=6).bytes, np.uint8).reshape(2, 16)
+    assert mixed(identifiers, 0).tolist() == [8176773786598856692, 5691498994877088237]
+    assert len({*mixed(identifiers, 0).tolist(), *mixed(identifiers, 1).tolist()}) == 4

@@ -1,0 +1,358 @@
+"""Cropping an upload: its pictures are shown to a detector, and every seed becomes a picture of its own.
+
+A crop's identifier follows from its parent, from what is cut and from what found it; its blob is created once and its
+row written in one transaction with the detection. So a repeated call completes an interrupted one, and a further one
+changes nothing.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.crops.cutting import CroppingPool, Cut, UncroppablePictureError
+from nachet_pipeline.crops.detecting import Detector
+from nachet_pipeline.crops.endpoint import DetectorAnswerError, EndpointDetector
+from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
+from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.crops import (
+    Detected,
+    How,
+    Looked,
+    Parent,
+    SessionCrops,
+    StoredCrop,
+    begin,
+    count_due,
+    declare_again,
+    detected_pictures,
+    due_pictures,
+    end,
+    record_looked,
+    sessions_of,
+)
+from nachet_pipeline.database.uploads import Upload, upload_lock
+from nachet_pipeline.errors import ActionableError, RefusedError
+from nachet_pipeline.limits import contract_limits
+from nachet_pipeline.lookahead import Room, ahead
+from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.pictures.contact_sheet import contact_sheet
+from nachet_pipeline.settings import BUILT_IN_DETECTOR, ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.naming import crop_blob, crop_id
+
+log = logging.getLogger(__name__)
+
+BATCH = 50
+"""Pictures in one transaction: as many at most are looked at again after an interruption."""
+
+PAGE = 500
+"""Pictures in one query."""
+
+NAMED = 100
+"""Pictures that differ or could not be cropped, as many as are named."""
+
+_SHOWN = 12
+_FIRST = UUID(int=0)
+
+Progress = Callable[[int, int], None]
+"""Told how many pictures are done, and how many there are to do."""
+
+
+class NotImportedError(RefusedError):
+    """Only an imported upload has pictures that can be cropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCropped:
+    """A picture that could not be cropped, and why."""
+
+    picture: UUID
+    name: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Cropped:
+    """What cropping an upload did, and how the upload stands now.
+
+    Attributes:
+        how: how it was cropped.
+        looked_at: pictures that were looked at now; 0 if all were before.
+        new: crops that are new.
+        sessions: what was found in each session, earlier runs included.
+        differing: the first pictures in which another number of seeds was found than is declared.
+        not_cropped: the first pictures that could not be cropped.
+        failed: number of those.
+    """
+
+    how: How
+    looked_at: int = 0
+    new: int = 0
+    sessions: list[SessionCrops] = field(default_factory=list)
+    differing: list[Detected] = field(default_factory=list)
+    not_cropped: list[NotCropped] = field(default_factory=list)
+    failed: int = 0
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that were looked at, now or before."""
+        return sum(one.pictures for one in self.sessions)
+
+    @property
+    def crops(self) -> int:
+        """Crops that there are of them."""
+        return sum(one.crops for one in self.sessions)
+
+    @property
+    def pictures_differing(self) -> int:
+        """Pictures in which another number of seeds was found than is declared."""
+        return sum(one.differing for one in self.sessions)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it is not done, None if it is."""
+        if not self.failed:
+            return None
+        first = self.not_cropped[0]
+        return f"{self.failed} pictures could not be cropped, the first of them {first.name}: {first.reason}"
+
+
+def detector_of(settings: ImportSettings) -> Detector:
+    """The detector that the settings name."""
+    if settings.detector == BUILT_IN_DETECTOR:
+        return PlainBackgroundDetector()
+    return EndpointDetector(
+        settings.detector,
+        settings.detector_token,
+        version=settings.detector_version,
+        seconds=settings.detector_seconds,
+        attempts=settings.detector_attempts,
+    )
+
+
+def how_of(settings: ImportSettings, detector: Detector | None = None) -> How:
+    """How the settings want pictures cropped."""
+    detector = detector or detector_of(settings)
+    return How(detector.name, detector.version, settings.crop_margin_percent)
+
+
+@dataclass(slots=True)
+class Cropper:
+    """Crops uploads, one at a time; everything that is shared between them is opened once.
+
+    Attributes:
+        database: where rows are.
+        blobs: where pictures are.
+        pool: decodes pictures and cuts them.
+        settings: limits, concurrency, margin and the rule set.
+        detector: finds the seeds; the one that the settings name if not given.
+        progress: told after every picture.
+    """
+
+    database: Database
+    blobs: BlobStorage
+    pool: CroppingPool
+    settings: ImportSettings
+    detector: Detector | None = None
+    progress: Progress | None = None
+
+    def crop(self, upload: Upload) -> Cropped:
+        """Crop what of an upload was not cropped yet. Waits for a run that imports it.
+
+        A picture that cannot be cropped is named in the result and keeps no other from being cropped.
+
+        Raises:
+            NotImportedError: it is not imported.
+            DetectorUnavailableError: the detector does not answer.
+            StorageError: storage does not answer, or holds something else under a crop's name.
+            DatabaseError: the database does not answer.
+        """
+        detector = self.detector or detector_of(self.settings)
+        how = how_of(self.settings, detector)
+        outcome: Cropped | None = None
+        try:
+            with self.database.connection() as connection, upload_lock(connection, upload.id):
+                outcome = self._crop(upload, detector, how)
+        except DatabaseError as error:
+            if outcome is None:
+                raise
+            # All is written; the connection that held the lock was lost, and the lock with it.
+            log.warning("the lock of %s was lost: %s", upload.partition, error)
+        return outcome
+
+    def _crop(self, upload: Upload, detector: Detector, how: How) -> Cropped:
+        rules = self.settings.rule_set()
+        with self.database.connection() as connection:
+            if not begin(connection, upload.id, how):
+                raise NotImportedError(
+                    f"{upload.partition} is {upload.state.value}; only an imported upload can be cropped"
+                )
+        outcome = Cropped(how)
+        try:
+            self._look_at_all(upload, detector, rules, outcome)
+        except ActionableError as error:
+            with self.database.connection() as connection:
+                end(connection, upload.id, failure=str(error))
+            raise
+        with self.database.connection() as connection:
+            declare_again(connection, upload.id, how, lambda parent, found: finding_of(parent, found, rules))
+            end(connection, upload.id, failure=outcome.failure)
+            outcome.sessions = sessions_of(connection, upload.id, how)
+            outcome.differing = detected_pictures(connection, upload.id, how, differing=True, most=NAMED)
+        return outcome
+
+    def _look_at_all(self, upload: Upload, detector: Detector, rules: RuleSet, outcome: Cropped) -> None:
+        how = outcome.how
+        with self.database.connection() as connection:
+            total = count_due(connection, upload.id, how)
+        batch: list[Looked] = []
+        for done, seen in enumerate(self._seen(self._due(upload, how), detector, how, rules), start=1):
+            if isinstance(seen, NotCropped):
+                outcome.failed += 1
+                if len(outcome.not_cropped) < NAMED:
+                    outcome.not_cropped.append(seen)
+            else:
+                batch.append(seen)
+            if len(batch) == BATCH:
+                self._write(batch, rules, outcome)
+            if self.progress:
+                self.progress(done, max(total, done))
+        if batch:
+            self._write(batch, rules, outcome)
+
+    def _write(self, batch: list[Looked], rules: RuleSet, outcome: Cropped) -> None:
+        with self.database.connection() as connection:
+            outcome.new += record_looked(connection, batch, outcome.how, rules=rules.stamp)
+        outcome.looked_at += len(batch)
+        batch.clear()
+
+    def _due(self, upload: Upload, how: How) -> Iterator[Parent]:
+        """The pictures to look at, page by page, so that memory does not grow with their number."""
+        after = _FIRST
+        while True:
+            with self.database.connection() as connection:
+                page = due_pictures(connection, upload.id, how, after=after, most=PAGE)
+            if not page:
+                return
+            yield from page
+            after = page[-1].id
+
+    def _seen(
+        self, due: Iterator[Parent], detector: Detector, how: How, rules: RuleSet
+    ) -> Iterator["Looked | NotCropped"]:
+        room = Room(contract_limits(self.settings).memory_bytes)
+        # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
+        threads = self.settings.transfer_concurrency + self.pool.settings.workers
+
+        def look(parent: Parent) -> "Looked | NotCropped":
+            try:
+                with room.taken(parent.size):
+                    return self._look(parent, detector, how, rules)
+            except (UncroppablePictureError, DetectorAnswerError) as error:
+                return NotCropped(parent.id, _place(parent), str(error))
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="crop") as executor:
+            try:
+                tasks: Iterator[Future[Looked | NotCropped]] = (executor.submit(look, parent) for parent in due)
+                for future in ahead(tasks, 2 * threads):
+                    yield future.result()
+            except BaseException:
+                executor.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _look(self, parent: Parent, detector: Detector, how: How, rules: RuleSet) -> Looked:
+        content = self._read(parent)
+        shown = self.pool.show(content, parent.picture_format)
+        regions = detector.detect(shown.pixels)
+        boxes = tuple(region.box(shown.width, shown.height) for region in regions)
+        margin = how.margin_percent / 100
+        # Two regions may be the same box once they are whole pixels.
+        areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
+        cuts = self.pool.cut(content, parent.picture_format, areas, parent.enrichment) if areas else []
+        crops = tuple(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, start=1))
+        return Looked(parent, boxes, crops, finding_of(parent, len(boxes), rules))
+
+    def _read(self, parent: Parent) -> bytes:
+        try:
+            content = self.blobs.read(parent.container, parent.blob, size=parent.size)
+        except FileChangedError:
+            raise UncroppablePictureError("its file is missing, or not the one that was stored") from None
+        if hashlib.sha256(content).hexdigest() != parent.sha256:
+            raise UncroppablePictureError("its file is not the one that was stored")
+        return content
+
+    def _store(self, parent: Parent, cut: Cut, number: int, how: How) -> StoredCrop:
+        identifier = crop_id(parent.id, cut.box.text, how.found_by)
+        blob = crop_blob(parent.picture_set, identifier)
+        sha256, size = hashlib.sha256(cut.content).hexdigest(), len(cut.content)
+        created = self.blobs.upload(
+            parent.container, blob, cut.content, content_type="image/tiff", metadata={"sha256": sha256}
+        )
+        if not created:
+            sha256, size = self._stored_before(parent.container, blob, cut)
+        return StoredCrop(identifier, cut.box, f"{parent.name} seed {number}", blob, sha256, size, cut.properties)
+
+    def _stored_before(self, container: str, blob: str, cut: Cut) -> tuple[str, int]:
+        """Checksum and size of the file that is stored as a crop already.
+
+        Another version of a compressor may have written it, so its pixels are what must be the same.
+
+        Raises:
+            StorageError: they are not.
+        """
+        content = self.blobs.read(container, blob)
+        if content != cut.content:
+            found = self.pool.inspect(content, "TIFF").result().properties
+            mine = cut.properties.enrichment
+            if mine is None or found is None or found.enrichment is None:
+                raise StorageError(f"{container}/{blob} exists and is not the crop that belongs there")
+            if found.enrichment.pixel_sha256 != mine.pixel_sha256:
+                raise StorageError(f"{container}/{blob} exists and shows something else than its crop does")
+        return hashlib.sha256(content).hexdigest(), len(content)
+
+    def sheet(self, upload: Upload, how: How) -> bytes | None:
+        """A few pictures of an upload with the boxes drawn, those that differ first, as one JPEG; None without any.
+
+        Raises:
+            StorageError: storage does not answer.
+            DatabaseError: the database does not answer.
+        """
+        with self.database.connection() as connection:
+            shown = detected_pictures(connection, upload.id, how, differing=True, most=_SHOWN)
+            if len(shown) < _SHOWN:
+                shown += detected_pictures(connection, upload.id, how, differing=False, most=_SHOWN - len(shown))
+        drawn = []
+        for one in shown:
+            try:
+                drawn.append(self.pool.draw(self._read(one.parent), one.parent.picture_format, one.boxes))
+            except UncroppablePictureError as error:
+                log.warning("%s is not shown: %s", _place(one.parent), error)
+        return contact_sheet(drawn)
+
+
+def finding_of(parent: Parent, found: int, rules: RuleSet) -> Finding | None:
+    """What there is to say of a picture in which so many seeds were found."""
+    if found == parent.declared:
+        return None
+    return Finding(
+        code="seed-count-differs",
+        severity=rules.severity_of("seed-count-differs"),
+        path=_place(parent),
+        field="userData.numberOfSeeds",
+        expected=_seeds(parent.declared),
+        found=_seeds(found),
+    )
+
+
+def _seeds(number: int) -> Phrase:
+    return Phrase(f"{number} seed{'s' if number != 1 else ''}", f"{number} semence{'s' if number > 1 else ''}")
+
+
+def _place(parent: Parent) -> str:
+    return f"{parent.session}/{parent.name}" if parent.session else parent.name

@@ -1,0 +1,118 @@
+"""What finds seeds in a picture: the interface of detectors, and what they answer."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHOWN_SIDE = 2048
+"""Width or height, at most, of the picture that a detector is shown, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where something lies in a picture of any size: fractions of its width and height, from the top left corner.
+
+    Attributes:
+        left: from 0.
+        top: from 0.
+        right: to 1.
+        bottom: to 1.
+
+    Raises:
+        ValueError: these are no fractions, or there is nothing between them.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
+            raise ValueError(f"{self} is no region of a picture")
+
+    def box(self, width: int, height: int, *, margin: float = 0.0) -> "Box":
+        """The whole pixels of a picture that it touches, with a margin.
+
+        Args:
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+            margin: on each side, as a fraction of the region's longer side; it ends at the picture's edge.
+
+        >>> Region(0.25, 0.5, 0.5, 0.75).box(100, 80)
+        Box(left=25, top=40, right=50, bottom=60)
+        >>> Region(0.0, 0.5, 0.5, 1.0).box(100, 80, margin=0.1)
+        Box(left=0, top=35, right=55, bottom=80)
+        """
+        more = margin * max((self.right - self.left) * width, (self.bottom - self.top) * height)
+        return Box(
+            max(0, _floor(self.left * width - more)),
+            max(0, _floor(self.top * height - more)),
+            min(width, _ceil(self.right * width + more)),
+            min(height, _ceil(self.bottom * height + more)),
+        )
+
+
+# A fraction that was a whole number of pixels comes back with an error in its last digits.
+_ROUNDING = 1e-6
+
+
+def _floor(value: float) -> int:
+    return math.floor(value + _ROUNDING)
+
+
+def _ceil(value: float) -> int:
+    return math.ceil(value - _ROUNDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of whole pixels; right and bottom are the first that no longer belong to it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def corners(self) -> list[int]:
+        """Left, top, right, bottom."""
+        return [self.left, self.top, self.right, self.bottom]
+
+    @property
+    def text(self) -> str:
+        """The same as it is part of an identifier: `left,top,right,bottom`."""
+        return ",".join(map(str, self.corners))
+
+
+class Detector(Protocol):
+    """Finds the seeds in a picture. Safe to use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the database; the same for all its versions."""
+
+    @property
+    def version(self) -> str:
+        """Another one whenever it can find something else in the same picture."""
+
+    def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
+        """Where the seeds are.
+
+        Args:
+            picture: rows, columns, and red, green and blue in 8 bits; at most `SHOWN_SIDE` pixels wide or high.
+
+        Returns:
+            One region a seed, from top to bottom and left to right.
+
+        Raises:
+            DetectorError: it cannot say.
+        """
+
+
+def in_reading_order(regions: list[Region]) -> tuple[Region, ...]:
+    """Regions from top to bottom and left to right, by their corners; equal ones once."""
+    return tuple(sorted(set(regions), key=lambda one: (one.top, one.left, one.bottom, one.right)))

@@ -1,0 +1,226 @@
+"""The detector behind an HTTP endpoint: a model of the AI lab that finds seeds.
+
+It is sent a JPEG, and answers where the seeds are as fractions of the picture's width and height. What may pass is
+tried again a few times; an answer that is not what was agreed is an error that says so, never a guess.
+"""
+
+# ruff: noqa: PLC0415 (Pillow is needed only where pictures are looked at)
+
+import base64
+import http.client
+import io
+import json
+import logging
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+
+from nachet_pipeline.crops.detecting import Region, in_reading_order
+from nachet_pipeline.errors import RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_JPEG_QUALITY = 95
+_LARGEST_ANSWER = 4 * 1024 * 1024
+_MOST_SEEDS = 10_000
+_PART = 65_536
+_TOO_MANY_REQUESTS, _FIRST_SERVER_ERROR = 429, 500
+_UNAUTHORISED = {401, 403}
+_LONGEST_PAUSE = 30.0
+
+
+class DetectorUnavailableError(UnavailableError):
+    """The endpoint cannot be reached, or refuses; the message is one line that names it, without its token."""
+
+
+class DetectorAnswerError(RefusedError):
+    """The endpoint's answer is not what was agreed; the message is one line that says what is wrong with it."""
+
+
+class _Corners(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    left: Annotated[float, Field(alias="topX", ge=0, le=1)]
+    top: Annotated[float, Field(alias="topY", ge=0, le=1)]
+    right: Annotated[float, Field(alias="bottomX", ge=0, le=1)]
+    bottom: Annotated[float, Field(alias="bottomY", ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> "_Corners":
+        if not (self.left < self.right and self.top < self.bottom):
+            raise ValueError("its bottom corner is not below and to the right of its top corner")
+        return self
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    box: _Corners
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    boxes: Annotated[list[_Found], Field(max_length=_MOST_SEEDS)]
+
+
+_ANSWERS: TypeAdapter[_Answer] = TypeAdapter(_Answer)
+
+
+class _PassingError(Exception):
+    """What may be otherwise at the next attempt; the message says what it was.
+
+    Attributes:
+        pause: seconds that the endpoint asks to wait, 0 if it does not say.
+    """
+
+    def __init__(self, what: str, pause: float = 0.0) -> None:
+        super().__init__(what)
+        self.pause = pause
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected request would take the token to wherever the redirect says."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+@dataclass(frozen=True)
+class EndpointDetector:
+    """Asks an endpoint for the seeds in a picture. Safe to use from several threads.
+
+    Attributes:
+        url: where it is asked.
+        token: the bearer token it is asked with; None if it wants none.
+        version: of the model behind it, as an operator says; raised when another model answers.
+        seconds: how long one answer may take.
+        attempts: how often a picture is asked for, at most.
+        pause: seconds before the second attempt; twice as many before each further one.
+    """
+
+    url: str
+    token: SecretStr | None = field(default=None, repr=False)
+    version: str = "1"
+    seconds: float = 30
+    attempts: int = 3
+    pause: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Where it is asked, without the scheme and without a query."""
+        parts = urlsplit(self.url)
+        return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
+        """Where the seeds are; see `Detector.detect`.
+
+        Raises:
+            DetectorUnavailableError: it cannot be reached, refuses, or has no answer after all attempts.
+            DetectorAnswerError: its answer is not what was agreed.
+        """
+        body = _question(picture)
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return self._read(self._ask(body))
+            except _PassingError as error:
+                if attempt == self.attempts:
+                    tried = f"after {attempt} attempts" if attempt > 1 else "at the only attempt"
+                    raise DetectorUnavailableError(f"The detector at {self.name}: {error}, {tried}") from None
+                pause = min(_LONGEST_PAUSE, max(error.pause, self.pause * 2 ** (attempt - 1)))
+                log.warning("the detector at %s: %s; asked again in %.1f s", self.name, error, pause)
+                time.sleep(pause)
+        raise ValueError("a detector is asked once at least")
+
+    def _ask(self, body: bytes) -> bytes:
+        request = urllib.request.Request(  # noqa: S310 (the settings admit http and https only)
+            self.url, data=body, headers={"Content-Type": "application/json", "Accept": "application/json"}
+        )
+        if self.token is not None:
+            # Not for another place, should urllib ever be told to go there.
+            request.add_unredirected_header("Authorization", f"Bearer {self.token.get_secret_value()}")
+        until = time.monotonic() + self.seconds
+        try:
+            with _OPENER.open(request, timeout=self.seconds) as answer:
+                return self._whole(answer, until)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refusal(error) from None
+        except TimeoutError:
+            raise _PassingError(f"no answer within {self.seconds:g} s") from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            if isinstance(reason, TimeoutError):
+                raise _PassingError(f"no answer within {self.seconds:g} s") from None
+            raise _PassingError(f"{type(reason).__name__}: {reason}"[:200]) from None
+
+    def _whole(self, answer: Any, until: float) -> bytes:
+        """The answer's bytes; one that comes drop by drop is given up like one that does not come."""
+        parts, size = [], 0
+        while part := answer.read1(_PART):
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST_ANSWER:
+                raise DetectorAnswerError(
+                    f"The detector at {self.name}: its answer has more than {_LARGEST_ANSWER} bytes"
+                )
+            if time.monotonic() > until:
+                raise _PassingError(f"no answer within {self.seconds:g} s")
+        return b"".join(parts)
+
+    def _refusal(self, error: urllib.error.HTTPError) -> Exception:
+        code = error.code
+        if code == _TOO_MANY_REQUESTS or code >= _FIRST_SERVER_ERROR:
+            return _PassingError(f"it answers {code}", _seconds(error.headers.get("Retry-After")))
+        if code in _UNAUTHORISED:
+            return DetectorUnavailableError(
+                f"The detector at {self.name} answers {code}: it does not accept the token; correct"
+                " NACHET_DETECTOR_TOKEN"
+            )
+        return DetectorUnavailableError(f"The detector at {self.name} answers {code}; check NACHET_DETECTOR")
+
+    def _read(self, content: bytes) -> tuple[Region, ...]:
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            raise DetectorAnswerError(f"The detector at {self.name}: its answer is not JSON") from None
+        # Some deployments answer with a list that has one member for each picture asked about.
+        if isinstance(answer, list) and len(answer) == 1:
+            answer = answer[0]
+        try:
+            found = _ANSWERS.validate_python(answer).boxes
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the answer"
+            raise DetectorAnswerError(
+                f"The detector at {self.name}: its answer is not what was agreed: {where}: {first['msg']}"
+            ) from None
+        return in_reading_order([Region(one.box.left, one.box.top, one.box.right, one.box.bottom) for one in found])
+
+
+def _question(picture: "NDArray[Any]") -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=_JPEG_QUALITY)
+    image = base64.b64encode(stream.getvalue()).decode("ascii")
+    return json.dumps({"input_data": {"columns": ["image"], "index": [0], "data": [image]}}).encode()
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What a Retry-After header says, if it is a number."""
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,506 @@
+"""Building a version of a training set: from a recipe to a published manifest and its rows in the database.
+
+The order of things: what the recipe chooses is read in one snapshot, grouped, capped, split, and written to a file,
+whose digest is the version's identity; the file is published under that name, never over another; then one transaction
+records the version with its members. Building the same again finds both there. Which version is the current one is
+decided after it was checked, by `make_current`.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+from urllib.parse import quote
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nachet_pipeline.database.candidates import Choice, resolve
+from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.training_sets import (
+    Difference,
+    Members,
+    NewVersion,
+    Version,
+    current_version,
+    decided_pairs,
+    difference,
+    given_labels,
+    held_out,
+    lock_recipe,
+    record_version,
+    recorded,
+    set_current,
+    snapshot,
+    taxa,
+)
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.naming import training_container, training_manifest_blob, training_set_id
+from nachet_pipeline.training.copying import copy_pictures
+from nachet_pipeline.training.grouping import Grouping, groups
+from nachet_pipeline.training.identifiers import places, to_uuids
+from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
+from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestWriter
+from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
+from nachet_pipeline.training.selection import (
+    Ints,
+    Rows,
+    Selection,
+    capped,
+    index_pairs,
+    placed,
+    select,
+    smallest_members,
+)
+from nachet_pipeline.training.splitting import Splitting, split
+
+Progress = Callable[[str, int, int], None]
+"""Told which step it is, how much of it is done, and how much there is in all."""
+
+_NEAR_SAMPLE = 100
+_PARQUET = "application/vnd.apache.parquet"
+_SAFE_IN_URL = r"^[0-9A-Za-z._~/-]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to know of a version that is no error.
+
+    Attributes:
+        code: what kind of thing it is.
+        label: the class folder that it concerns, None if it concerns no single class.
+        message: one sentence.
+    """
+
+    code: str
+    label: str | None
+    message: str
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """A class and its pictures.
+
+    Attributes:
+        label: the class folder, such as `000 Brassica napus`.
+        class_index: its index.
+        scientific_name: the species' name.
+        taxon_id: the species' identifier.
+        counts: pictures by split, for all splits that the recipe has or a picture is on.
+    """
+
+    label: str
+    class_index: int
+    scientific_name: str
+    taxon_id: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NearPairs:
+    """Pairs of pictures of the version that stay together because they look alike, and for nothing else.
+
+    Attributes:
+        count: how many were found among what the recipe chooses, before caps.
+        counted_all: False if there are more than were counted.
+        sample: the closest of the version's: two pictures, and in how many bits they differ.
+    """
+
+    count: int
+    counted_all: bool
+    sample: tuple[tuple[UUID, UUID, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A version that was published and recorded.
+
+    Attributes:
+        recipe: what it was made by.
+        id: its identifier in the database.
+        digest: its identity, in hexadecimal.
+        new: False if this very version was recorded before.
+        container: where it is published.
+        pictures: how many it has.
+        groups: how many groups they make.
+        classes: in the order of their indices, those without pictures too.
+        notes: what there is to know of it.
+        near_pairs: pictures that look alike.
+        previous: digest of the version that was current when this one was made first, None if there was none.
+        difference: how it differs from that, None if there was none.
+        copied: pictures that were copied into the container now, None if they are not to be.
+    """
+
+    recipe: Recipe
+    id: UUID
+    digest: str
+    new: bool
+    container: str
+    pictures: int
+    groups: int
+    classes: tuple[ClassCount, ...]
+    notes: tuple[Note, ...]
+    near_pairs: NearPairs
+    previous: str | None
+    difference: Difference | None
+    copied: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The training set's name."""
+        return self.recipe.name
+
+    @property
+    def prefix(self) -> str:
+        """The folder of the version in its container."""
+        return self.digest
+
+    @property
+    def blob(self) -> str:
+        """The manifest in its container."""
+        return training_manifest_blob(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read in one snapshot."""
+
+    choice: Choice
+    selection: Selection
+    taxa: dict[UUID, Taxon]
+    earlier: list[GivenLabel]
+    different: Ints
+    joined: Ints
+    held_out: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """Where each picture of the version goes: columns of one length, in the order of their identifiers."""
+
+    place: Ints
+    members: Members
+    label: Ints
+    classes: tuple[ManifestClass, ...]
+    groups: int
+    near_pairs: NearPairs
+    notes: tuple[Note, ...]
+
+
+def build(
+    recipe: Recipe,
+    database: Database,
+    blobs: BlobStorage,
+    *,
+    progress: Progress | None = None,
+) -> Built:
+    """Build a version of a recipe's training set, or find it built.
+
+    It does not become the current one: see `make_current`.
+
+    Args:
+        recipe: what to build.
+        database: two of its connections are used at a time.
+        blobs: where it is published.
+        progress: told of each step.
+
+    Raises:
+        RecipeError: the recipe names what is not there, or stands against its earlier versions.
+        WithdrawnMeanwhileError: one of the pictures was withdrawn meanwhile.
+        DatabaseError: the database does not answer.
+        StorageError: storage does not answer, or a picture to copy is not there.
+    """
+    tell = progress or _silent
+    container = training_container(recipe.name)
+    with ExitStack() as stack:
+        guard = stack.enter_context(database.connection())
+        lock_recipe(guard, recipe.name)
+        rows = stack.enter_context(Rows())
+        with database.connection() as connection:
+            snapshot(connection)
+            read = _read(connection, recipe, rows, tell)
+        made = _arrange(read, tell)
+        stream = stack.enter_context(tempfile.TemporaryFile(prefix="nachet-manifest-"))
+        digest = _write(stream, recipe, read.selection.rows, made, blobs.account_url, tell)
+        blobs.ensure_container(container)
+        blobs.upload(container, training_manifest_blob(digest), stream, content_type=_PARQUET)
+        counts = _counts(recipe, made)
+        version = NewVersion(
+            training_set_id(recipe.name, digest),
+            recipe.name,
+            digest,
+            container,
+            training_manifest_blob(digest),
+            made.groups,
+            recipe.document(),
+            recipe.digest,
+            [asdict(one) for one in counts],
+            [asdict(note) for note in made.notes],
+        )
+        tell("recording", 0, len(made.place))
+        with database.connection() as connection:
+            new = record_version(connection, version, made.members)
+        with database.connection() as connection:
+            known = recorded(connection, version.id)
+            changed = _changed(connection, recipe, known)
+        tell("recording", len(made.place), len(made.place))
+        copied = None
+        if recipe.copy_pictures:
+            copied = copy_pictures(stream, blobs, container, progress=lambda done, total: tell("copying", done, total))
+    return Built(
+        recipe=recipe,
+        id=version.id,
+        digest=digest,
+        new=new,
+        container=container,
+        pictures=len(made.place),
+        groups=made.groups,
+        classes=counts,
+        notes=made.notes,
+        near_pairs=made.near_pairs,
+        previous=known.previous,
+        difference=changed,
+        copied=copied,
+    )
+
+
+def make_current(built: Built, database: Database, blobs: BlobStorage) -> None:
+    """Let a version be its training set's current one: `latest.json` names it, and so does the database.
+
+    Raises:
+        DatabaseError: the database does not answer.
+        StorageError: storage does not answer.
+    """
+    latest = {
+        "name": built.name,
+        "digest": built.digest,
+        "manifest": built.blob,
+        "pictures": built.pictures,
+        "classes": {one.label: one.counts for one in built.classes},
+        "previous": built.previous,
+    }
+    content = json.dumps(latest, indent=2, ensure_ascii=False).encode()
+    with database.connection() as connection:
+        # Of two who do this at once, the same one comes last in both places.
+        lock_recipe(connection, built.name)
+        blobs.upload(built.container, "latest.json", content, content_type="application/json", overwrite=True)
+        set_current(connection, built.id)
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _changed(connection: Connection, recipe: Recipe, known: Version) -> Difference | None:
+    if known.previous is None:
+        return None
+    return difference(connection, training_set_id(recipe.name, known.previous), known.id)
+
+
+def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: Progress) -> _Read:
+    choice = resolve(connection, recipe)
+    selection = select(connection, choice, rows, lambda done: tell("reading", done, done))
+    identifiers = {*selection.taxa, *choice.species, *choice.label_map}
+    return _Read(
+        choice,
+        selection,
+        taxa(connection, list(identifiers)),
+        given_labels(connection, recipe.name),
+        index_pairs(decided_pairs(connection, "different"), selection.candidates.picture),
+        index_pairs(decided_pairs(connection, "duplicate"), selection.candidates.picture),
+        _held_out(connection, recipe, selection),
+    )
+
+
+def _held_out(connection: Connection, recipe: Recipe, selection: Selection) -> NDArray[np.int8]:
+    """The side on which each picture was held out, -1 for none."""
+    sides = np.full(len(selection.place), -1, np.int8)
+    if recipe.keep_held_out_from is None:
+        return sides
+    name = recipe.name if recipe.keep_held_out_from == PREVIOUS else recipe.keep_held_out_from
+    version = current_version(connection, name)
+    if version is None:
+        if recipe.keep_held_out_from == PREVIOUS:
+            return sides
+        raise RecipeError(
+            f"recipe {recipe.name}: keep_held_out_from: expected a training set that was built, found {name}, which"
+            " has no current version yet"
+        )
+    roots, held = held_out(connection, version.id)
+    found = places(selection.root, roots)
+    sides[found >= 0] = held[found[found >= 0]]
+    return sides
+
+
+def _arrange(read: _Read, tell: Progress) -> _Set:
+    """Decide which pictures stay, their classes, groups and sides."""
+    recipe, selection = read.choice.recipe, read.selection
+    every = selection.candidates
+    tell("grouping", 0, len(every))
+    grouping = groups(every, near_bits=recipe.near_duplicate_bits, different=read.different, joined=read.joined)
+    stays = np.flatnonzero(
+        capped(
+            selection.taxon,
+            every.picture[grouping.group],
+            every.picture,
+            most=recipe.cap_per_class,
+            seed=recipe.seed,
+        )
+    )
+    classes, label = _classes(read, selection.taxon[stays])
+    picture, group = every.picture[stays], smallest_members(grouping.group[stays])
+    class_index = np.array([one.class_index for one in classes], np.int64)[label]
+    tell("splitting", 0, len(stays))
+    result = split(
+        group,
+        label,
+        fractions={side: recipe.splits.get(side, 0.0) for side in SPLITS},
+        seed=recipe.seed,
+        key=picture,
+        held_out=read.held_out[stays],
+    )
+    return _Set(
+        place=selection.place[stays],
+        members=Members(picture, result.split.astype(np.int8), class_index, picture[group]),
+        label=label,
+        classes=classes,
+        groups=int((group == np.arange(len(group))).sum()),
+        near_pairs=_near_pairs(grouping, stays, every.picture),
+        notes=tuple(_notes(read, classes, result, cut=len(every) - len(stays), unseen=grouping.joined_unseen)),
+    )
+
+
+def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]:
+    """The classes in the order of their indices, and the place of each picture's among them."""
+    choice, codes = read.choice, read.selection.taxa
+    shown = [codes[code] for code in np.unique(taxon)]
+    # What the recipe names is a class without pictures too, which is then told; what it does not name may come and go.
+    named = choice.species or sorted(choice.label_map, key=lambda one: choice.label_map[one])
+    order = dict.fromkeys([*named, *sorted(shown, key=lambda one: (read.taxa[one].name, one))])
+    ordered = [read.taxa[one] for one in order]
+    fixed = {one: index for one, index in choice.label_map.items() if one in order}
+    indices = class_indices(ordered, fixed=fixed, earlier=read.earlier, recipe=choice.recipe.name)
+    classes = classes_of(ordered, indices)
+    position = {UUID(one.taxon_id): place for place, one in enumerate(classes)}
+    place_of_code = np.array([position.get(one, -1) for one in codes], np.int64)
+    return classes, place_of_code[taxon]
+
+
+def _near_pairs(grouping: Grouping, stays: Ints, picture: NDArray[np.uint8]) -> NearPairs:
+    pairs = grouping.near_pairs
+    if len(pairs):
+        there = np.zeros(len(picture), bool)
+        there[stays] = True
+        pairs = pairs[there[pairs[:, 0]] & there[pairs[:, 1]]][:_NEAR_SAMPLE]
+    sample = tuple(
+        (UUID(bytes=picture[first].tobytes()), UUID(bytes=picture[second].tobytes()), int(bits))
+        for first, second, bits in pairs
+    )
+    return NearPairs(grouping.near_pair_count, grouping.near_pairs_counted_all, sample)
+
+
+def _notes(
+    read: _Read, classes: Sequence[ManifestClass], result: Splitting, *, cut: int, unseen: int
+) -> Iterator[Note]:
+    selection = read.selection
+    if selection.mixed:
+        yield Note(
+            "several-species",
+            None,
+            f"{selection.mixed} pictures show more than one species and were left out.",
+        )
+    if cut:
+        yield Note("capped", None, f"{cut} pictures were left out because their classes have more than enough.")
+    if unseen:
+        yield Note(
+            "grouped-without-comparing",
+            None,
+            f"{unseen} pictures have so many alike that they were put into one group without comparing each pair.",
+        )
+    missing = sorted(set(range(classes[-1].class_index + 1)) - {one.class_index for one in classes}) if classes else []
+    if missing:
+        listed = ", ".join(map(str, missing[:20]))
+        yield Note(
+            "class-index-unused",
+            None,
+            f"No class has the index {listed}: a class folder's place in the sorted order is then not its index.",
+        )
+    for note in result.notes:
+        label = None if note.label is None else classes[note.label].label
+        yield Note(note.code, label, note.message if label is None else f"{label}: {note.message}")
+
+
+def _counts(recipe: Recipe, made: _Set) -> tuple[ClassCount, ...]:
+    table = np.zeros((len(made.classes), len(SPLITS)), np.int64)
+    np.add.at(table, (made.label, made.members.split), 1)
+    sides = [place for place, side in enumerate(SPLITS) if side in recipe.splits or table[:, place].any()]
+    return tuple(
+        ClassCount(
+            one.label,
+            one.class_index,
+            one.scientific_name,
+            one.taxon_id,
+            {SPLITS[side]: int(row[side]) for side in sides},
+        )
+        for one, row in zip(made.classes, table, strict=True)
+    )
+
+
+def _write(stream: IO[bytes], recipe: Recipe, rows: Rows, made: _Set, account_url: str, tell: Progress) -> str:
+    """Write the manifest; its digest."""
+    labels = pa.array([one.label for one in made.classes], pa.string())
+    names = pa.array([one.scientific_name for one in made.classes], pa.string())
+    identifiers = pa.array([one.taxon_id for one in made.classes], pa.string())
+    sides = pa.array(SPLITS, pa.string())
+    writer = ManifestWriter(
+        stream,
+        name=recipe.name,
+        recipe=recipe.document(),
+        recipe_digest=recipe.digest,
+        classes=made.classes,
+    )
+    tell("writing", 0, len(made.place))
+    with writer:
+        read = done = 0
+        for batch in rows.batches():
+            chosen = placed(made.place, read, batch.num_rows)
+            read += batch.num_rows
+            if not len(chosen):
+                continue
+            part = slice(done, done + len(chosen))
+            done += len(chosen)
+            stated = batch.take(pa.array(chosen))
+            label = pa.array(made.label[part])
+            columns: dict[str, Any] = {name: stated.column(name) for name in stated.schema.names}
+            columns |= {
+                "split": sides.take(pa.array(made.members.split[part])),
+                "label": labels.take(label),
+                "class_index": pa.array(made.members.class_index[part].astype(np.int32)),
+                "scientific_name": names.take(label),
+                "taxon_id": identifiers.take(label),
+                "group": to_uuids(made.members.group[part]),
+                "url": _urls(account_url, columns["container"], columns["blob"]),
+                "captured_at": columns["captured_at"].cast(pa.timestamp("us", tz="UTC")),
+            }
+            writer.write(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
+            tell("writing", done, len(made.place))
+        return writer.finish()
+
+
+def _urls(account_url: str, container: pa.StringArray, blob: pa.StringArray) -> pa.StringArray:
+    safe = pc.match_substring_regex(blob, _SAFE_IN_URL)
+    if not pc.all(safe).as_py():
+        # Blobs that were found in a container have names as people give them.
+        blob = pc.replace_with_mask(
+            blob, pc.invert(safe), pa.array([quote(one) for one in blob.filter(pc.invert(safe)).to_pylist()])
+        )
+    return pc.binary_join_element_wise(pa.scalar(account_url), container, blob, "/")

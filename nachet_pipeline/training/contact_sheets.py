@@ -1,0 +1,93 @@
+"""What the pictures of a training set look like: thumbnails of a few, made from their files in storage."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.lookahead import Room, ahead
+from nachet_pipeline.pictures.contact_sheet import contact_sheet
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.training.plots import side_by_side
+
+SHOWN_PAIRS = 8
+
+
+class StoredPicture(Protocol):
+    """A picture in storage, and what its file must be."""
+
+    @property
+    def container(self) -> str:
+        """Where its blob is."""
+
+    @property
+    def blob(self) -> str:
+        """Its blob."""
+
+    @property
+    def size(self) -> int:
+        """Of its file, in bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its file, in hexadecimal."""
+
+    @property
+    def picture_format(self) -> str:
+        """`TIFF`, `PNG` or `JPEG`."""
+
+
+class Thumbnails:
+    """Makes thumbnails of stored pictures, a few at a time."""
+
+    def __init__(self, blobs: BlobStorage, pool: DecodingPool, *, concurrency: int, memory_bytes: int) -> None:
+        """Prepare for it; nothing is read yet.
+
+        Args:
+            blobs: where the pictures are.
+            pool: decodes them: files that were stored long ago are as little trusted as new ones.
+            concurrency: pictures read at a time.
+            memory_bytes: bytes of pictures held at a time; a larger one waits until it is alone.
+        """
+        self._blobs = blobs
+        self._pool = pool
+        self._concurrency = concurrency
+        self._room = Room(memory_bytes)
+
+    def sheets(self, samples: Mapping[str, Sequence[StoredPicture]]) -> Iterator[tuple[str, bytes]]:
+        """A contact sheet for each name, in order; none where no picture can be shown."""
+        small = self._of(picture for pictures in samples.values() for picture in pictures)
+        for name, pictures in samples.items():
+            shown = [content for _, content in zip(pictures, small, strict=False) if content is not None]
+            if sheet := contact_sheet(shown):
+                yield name, sheet
+
+    def pairs(self, pairs: Sequence[tuple[StoredPicture, StoredPicture]]) -> bytes | None:
+        """Pairs of pictures side by side; None if there are none that can be shown."""
+        small = list(self._of(picture for pair in pairs[:SHOWN_PAIRS] for picture in pair))
+        whole = [
+            (one, other)
+            for one, other in zip(small[::2], small[1::2], strict=True)
+            if one is not None and other is not None
+        ]
+        return side_by_side(whole) if whole else None
+
+    def _of(self, pictures: Iterable[StoredPicture]) -> Iterator[bytes | None]:
+        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="thumbnail") as executor:
+            tasks = (executor.submit(self._thumbnail, picture) for picture in pictures)
+            for future in ahead(tasks, 2 * self._concurrency):
+                yield future.result()
+
+    def _thumbnail(self, picture: StoredPicture) -> bytes | None:
+        """None of a picture whose file is not what was stored, which `pictures_current` tells; a sheet does without."""
+        with self._room.taken(picture.size):
+            try:
+                content = self._blobs.read(picture.container, picture.blob, size=picture.size)
+            except (FileChangedError, StorageError):
+                return None
+            if hashlib.sha256(content).hexdigest() != picture.sha256:
+                return None
+            return self._pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.ALWAYS).result().thumbnail

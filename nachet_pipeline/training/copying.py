@@ -1,0 +1,115 @@
+"""Copying a version's pictures into its training set's container, on the server's side."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.lookahead import ahead
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.naming import training_picture_blob
+from nachet_pipeline.training.manifest import open_manifest
+
+_COLUMNS = ("picture_id", "container", "blob", "sha256", "size", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    picture_id: str
+    container: str
+    blob: str
+    sha256: str
+    size: int
+    format: str
+
+
+def copy_pictures(
+    manifest: IO[bytes],
+    blobs: BlobStorage,
+    container: str,
+    *,
+    concurrency: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Copy every picture of a manifest to `pictures/<sha256><suffix>`, never over another blob.
+
+    A picture that is there already, from this or an earlier version or an interrupted call, is compared and left.
+
+    Args:
+        manifest: the version's manifest.
+        blobs: the storage account.
+        container: the training set's.
+        concurrency: copies at a time.
+        progress: told how many are done, of how many.
+
+    Returns:
+        How many were copied now.
+
+    Raises:
+        StorageError: storage does not answer; a picture is not there or not what the manifest says; or another file
+            lies where it should go.
+    """
+    with open_manifest(manifest) as opened, ThreadPoolExecutor(concurrency, thread_name_prefix="copy") as executor:
+        total = opened.pictures
+        pictures = (_Picture(**row) for batch in opened.rows(_COLUMNS, batch_rows=1_000) for row in batch.to_pylist())
+        tasks = (executor.submit(_copy, blobs, container, picture) for picture in pictures)
+        copied = 0
+        try:
+            for done, task in enumerate(ahead(tasks, 2 * concurrency), start=1):
+                copied += task.result()
+                if progress:
+                    progress(done, total)
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+    return copied
+
+
+def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
+    target = training_picture_blob(picture.sha256, picture.format)
+    stated = {"sha256": picture.sha256}
+    if (found := blobs.metadata_of(container, target)) is not None:
+        _compare(container, target, picture, found)
+        return False
+    source = blobs.state_of(picture.container, picture.blob)
+    if source is None or source.size != picture.size:
+        raise StorageError(
+            f"{picture.container}/{picture.blob}: expected the {picture.size} bytes of the picture"
+            f" {picture.picture_id}, found {'nothing' if source is None else f'{source.size} bytes'}"
+        )
+    md5 = source.md5
+    if source.metadata.get("sha256") != picture.sha256 or md5 is None:
+        # A blob that we did not write ourselves says nothing of its content that could be relied on.
+        md5 = _read_md5(blobs, picture, source.version)
+    try:
+        created = blobs.copy(
+            (picture.container, picture.blob), (container, target), version=source.version, md5=md5, metadata=stated
+        )
+    except FileChangedError:
+        raise StorageError(f"{picture.container}/{picture.blob} changed while it was copied") from None
+    if not created and (found := blobs.metadata_of(container, target)) is not None:
+        _compare(container, target, picture, found)
+    return created
+
+
+def _compare(container: str, target: str, picture: _Picture, found: tuple[int, dict[str, str]]) -> None:
+    if found != (picture.size, {"sha256": picture.sha256}):
+        raise StorageError(
+            f"{container}/{target} is not the picture {picture.picture_id}: expected {picture.size} bytes with SHA-256"
+            f" {picture.sha256}, found {found}"
+        )
+
+
+def _read_md5(blobs: BlobStorage, picture: _Picture, version: str) -> str:
+    try:
+        content = blobs.read(picture.container, picture.blob, version)
+    except FileChangedError:
+        raise StorageError(f"{picture.container}/{picture.blob} changed while it was read") from None
+    if (found := hashlib.sha256(content).hexdigest()) != picture.sha256:
+        raise StorageError(
+            f"{picture.container}/{picture.blob}: expected the picture {picture.picture_id} with SHA-256"
+            f" {picture.sha256}, found {found}"
+        )
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,1 @@
+"""A frozen training set as files that trainers read."""

@@ -1,0 +1,70 @@
+"""ImageFolder: pictures as files in folders named for their class, `<N>-seed/<split>/<class folder>/<id>.tiff`.
+
+Readers know a class by the place of its folder in alphabetical order. So every split has a folder for every class of
+the training set, whether or not it holds pictures: a missing one would shift all classes behind it, unnoticed. An
+empty one is told by torchvision's `ImageFolder` as an error, which `allow_empty=True` answers. `datasets` looks at
+files alone and does shift: where a class has no picture in any split of a tree, it needs to be told all names.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nachet_pipeline.training.exports.choices import Layout
+from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, Wanted
+from nachet_pipeline.training.exports.journal import Journal
+from nachet_pipeline.training.exports.source import Contents, ExportManifest, Picture, TrainingClass
+
+FLAT_TREE = "pictures"
+"""The one tree of the flat layout."""
+
+
+def tree_of(layout: Layout, seeds: int) -> str:
+    """The tree that pictures of so many seeds are in; it is what readers are given."""
+    return f"{seeds}-seed" if layout is Layout.SEEDS else FLAT_TREE
+
+
+def trees_of(layout: Layout, contents: Contents) -> dict[str, dict[str, dict[int, int]]]:
+    """Every tree, with the number of pictures by split and class index."""
+    trees: dict[str, dict[str, dict[int, int]]] = {}
+    for (split, seeds, index), count in sorted(contents.pictures.items()):
+        counts = trees.setdefault(tree_of(layout, seeds), {each: {} for each in contents.splits})
+        counts[split][index] = counts[split].get(index, 0) + count
+    return trees
+
+
+def empty_classes(layout: Layout, contents: Contents) -> list[tuple[str, str, str]]:
+    """Tree, split and class folder of each folder that holds no picture."""
+    return [
+        (tree, split, each.folder)
+        for tree, splits in trees_of(layout, contents).items()
+        for split, counts in splits.items()
+        for each in contents.classes
+        if not counts.get(each.index)
+    ]
+
+
+class FolderExport:
+    """An export as folders of pictures."""
+
+    def __init__(self, folder: Path, journal: Journal, manifest: ExportManifest, splits: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._manifest = manifest
+        self._splits = splits
+
+    def run(self, fetcher: Fetcher, *, layout: Layout, contents: Contents) -> Iterator[Fetched]:
+        """Make all folders, then all files that are not finished; tells of every picture."""
+        for tree, splits in trees_of(layout, contents).items():
+            for split in splits:
+                for each in contents.classes:
+                    (self._folder / tree / split / each.folder).mkdir(parents=True, exist_ok=True)
+        yield from fetcher.fetch(self._folder, self._journal, self._wanted(layout, contents.classes))
+
+    def _wanted(self, layout: Layout, classes: tuple[TrainingClass, ...]) -> Iterator[Wanted]:
+        for picture in self._manifest.pictures(self._splits):
+            path = _path(layout, picture, classes[picture.class_index].folder)
+            yield Wanted(picture, path, self._journal.finished(path))
+
+
+def _path(layout: Layout, picture: Picture, class_folder: str) -> str:
+    return f"{tree_of(layout, picture.seeds)}/{picture.split}/{class_folder}/{picture.identifier}.tiff"

@@ -1,0 +1,206 @@
+"""Publishing a version of a training set: it is built, checked as it lies in storage, explained, and made current."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.training_pictures import (
+    changes_by_class,
+    files_of,
+    imported_by_day,
+    not_current,
+)
+from nachet_pipeline.database.training_sets import decided_pairs
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.reprocessing.reprocessor import current_versions
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.training import card, verifying
+from nachet_pipeline.training.building import Built, Progress, build, make_current
+from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
+from nachet_pipeline.training.manifest import Manifest, open_manifest
+from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.training.statistics import statistics
+
+_TYPES = {"png": "image/png", "jpg": "image/jpeg", "md": "text/markdown; charset=utf-8"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version that was published.
+
+    Attributes:
+        built: the version.
+        facts: everything that its card tells, the verdicts of its checks too.
+        card: blob of the card, in the set's container.
+        pictures: the card's plots and contact sheets by file name.
+        released: whether it became the current version; False if a grave check failed.
+    """
+
+    built: Built
+    facts: card.Facts
+    card: str
+    pictures: Mapping[str, bytes]
+    released: bool
+
+    @property
+    def verdicts(self) -> tuple[verifying.Verdict, ...]:
+        """What the checks found."""
+        return tuple(self.facts.verdicts)
+
+
+def publish(
+    recipe: Recipe,
+    database: Database,
+    blobs: BlobStorage,
+    pool: DecodingPool,
+    settings: ImportSettings,
+    *,
+    progress: Progress | None = None,
+) -> Published:
+    """Publish the version that a recipe makes of today's pictures.
+
+    A version that fails a grave check is published like any other, card and all, so that people see what is wrong with
+    it; but it does not become the current one, which trainers ask for.
+
+    Args:
+        recipe: which pictures, and how they are split.
+        database: knows the pictures.
+        blobs: holds them; the version is published there.
+        pool: decodes the few pictures that are shown.
+        settings: today's rules, and how much is read at a time.
+        progress: told the step, how much of it is done, and how much there is.
+
+    Raises:
+        DatabaseError: the database does not answer.
+        StorageError: storage does not answer.
+        ManifestError: what lies in storage is not what was written there.
+    """
+    built = build(recipe, database, blobs, progress=progress)
+    with tempfile.TemporaryFile() as stream:
+        blobs.download(built.container, built.blob, stream)
+        stream.seek(0)
+        with open_manifest(stream) as manifest:
+            manifest.verify()
+            facts = _facts(recipe, built, manifest, database, settings)
+    pictures = _Pictures(blobs, built)
+    if progress:
+        progress("card", 0, 1)
+    for name, content in card.draw(facts).items():
+        pictures.put(name, content)
+    thumbnails = Thumbnails(
+        blobs,
+        pool,
+        concurrency=settings.transfer_concurrency,
+        memory_bytes=settings.pictures_in_memory_mib * 1024**2,
+    )
+    _sheets(facts, pictures, thumbnails)
+    _pairs(facts, pictures, thumbnails, database)
+    # Last: where there is a card, all that it shows is there.
+    place = f"{built.digest}/{card.README}"
+    content = card.render(facts, list(pictures.known)).encode()
+    blobs.upload(built.container, place, content, content_type=_TYPES["md"])
+    if progress:
+        progress("card", 1, 1)
+    released = all(verdict.passed for verdict in facts.verdicts if verdict.grave)
+    if released:
+        make_current(built, database, blobs)
+    return Published(built, facts, place, pictures.known, released)
+
+
+def _facts(
+    recipe: Recipe, built: Built, manifest: Manifest, database: Database, settings: ImportSettings
+) -> card.Facts:
+    counted = statistics(manifest.rows())
+    classes = manifest.metadata.classes
+    name, digest = built.name, built.digest
+    with database.connection() as connection:
+        different, duplicate = (
+            [(str(one), str(other)) for one, other in decided_pairs(connection, decision)]
+            for decision in ("different", "duplicate")
+        )
+        imported = imported_by_day(connection, name, digest)
+        found = not_current(connection, name, digest, current_versions(settings.rule_set()))
+        since = None
+        if built.previous and built.difference:
+            since = card.Since(
+                built.previous,
+                built.difference.added.count,
+                built.difference.removed.count,
+                built.difference.moved.count,
+                built.difference.relabelled.count,
+                changes_by_class(connection, name, digest, built.previous),
+            )
+    verdicts = (
+        verifying.no_leaks(
+            verifying.keys_of(manifest.rows(verifying.COLUMNS)),
+            near_bits=recipe.near_duplicate_bits,
+            different=different,
+            duplicate=duplicate,
+        ),
+        verifying.no_empty_class(counted, classes),
+        verifying.classes_large_enough(counted, classes, minimum=recipe.minimum_per_class),
+        verifying.classes_on_every_side(counted, classes, fractions=recipe.splits),
+        verifying.pictures_current(found),
+    )
+    return card.Facts(
+        name=name,
+        digest=digest,
+        container=built.container,
+        recipe=manifest.metadata.recipe,
+        classes=classes,
+        counted=counted,
+        groups=built.groups,
+        near_bits=recipe.near_duplicate_bits,
+        near_pairs=built.near_pairs.count,
+        near_pairs_counted_all=built.near_pairs.counted_all,
+        shown_pairs=[(str(one), str(other), bits) for one, other, bits in built.near_pairs.sample],
+        notes=[str(note) for note in built.notes],
+        imported=imported,
+        since=since,
+        verdicts=verdicts,
+    )
+
+
+class _Pictures:
+    """The card's pictures: those that were published before are kept, because the version is the same."""
+
+    def __init__(self, blobs: BlobStorage, built: Built) -> None:
+        self._blobs = blobs
+        self._built = built
+        self._stored = {file.path for file in blobs.files(built.container, built.digest)}
+        self.known: dict[str, bytes] = {}
+
+    def stored(self, name: str) -> bool:
+        """Whether a picture was published before; then it is known from now on."""
+        if name not in self._stored:
+            return False
+        self.known[name] = self._blobs.read(self._built.container, f"{self._built.digest}/{name}")
+        return True
+
+    def put(self, name: str, content: bytes) -> None:
+        """Publish a picture, unless one of that name was."""
+        if not self.stored(name):
+            kind = _TYPES[name.rpartition(".")[2]]
+            self._blobs.upload(self._built.container, f"{self._built.digest}/{name}", content, content_type=kind)
+            self.known[name] = content
+
+
+def _sheets(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails) -> None:
+    names = {one.class_index: card.sheet_name(one.label) for one in facts.classes}
+    wanted = {names[index]: few for index, few in facts.counted.samples.items() if not pictures.stored(names[index])}
+    for name, sheet in thumbnails.sheets(wanted):
+        pictures.put(name, sheet)
+
+
+def _pairs(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails, database: Database) -> None:
+    shown = [(UUID(one), UUID(other)) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
+    if not shown or pictures.stored(card.NEAR_DUPLICATES):
+        return
+    with database.connection() as connection:
+        files = files_of(connection, [picture for pair in shown for picture in pair])
+    sheet = thumbnails.pairs([(files[one], files[other]) for one, other in shown if one in files and other in files])
+    if sheet:
+        pictures.put(card.NEAR_DUPLICATES, sheet)
