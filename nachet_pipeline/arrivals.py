@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from pydantic import ValidationError
+
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, take_inventory
 from nachet_pipeline.database.connection import Database
@@ -25,6 +28,7 @@ from nachet_pipeline.database.uploads import (
     pending_folders,
     see_upload,
     settled_uploads,
+    still_as,
     uploads_with_receipt,
 )
 from nachet_pipeline.database.users import User, all_users
@@ -141,7 +145,11 @@ def due_uploads(
         look = look_at(StagedFolder(blobs, user.upload_container, folder), settings, moment)
         with database.connection() as connection:
             upload = candidate.known or see_upload(connection, Owner(user.id, user.email), folder)
-        if look.complete and not (candidate.done_with and look.digest == upload.staged_digest):
+            # Asked after the look: a folder that was being cleared then is not one that its user changed.
+            cleared = candidate.done_with and not still_as(connection, upload)
+        if candidate.done_with and not cleared:
+            _renew_receipt(blobs, upload)
+        if look.complete and not cleared and not (candidate.done_with and look.digest == upload.staged_digest):
             yield Arrival(upload, look)
         else:
             unchanged.append(upload.id)
@@ -193,6 +201,21 @@ def _restore_receipts(database: Database, blobs: BlobStorage, user: User, folder
     for upload in uploads:
         if upload.receipt:
             write_receipt(blobs, upload, upload.receipt)
+
+
+def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
+    """Write the receipt beside a folder again if it is not the one that the database has.
+
+    A process that was killed after its import and before its receipt leaves that of an earlier import there.
+    """
+    if upload.receipt is None:
+        return
+    try:
+        beside = Receipt.model_validate_json(blobs.read(upload.staging_container, receipt_blob(upload.folder)))
+    except (FileChangedError, ValidationError):
+        beside = None
+    if beside != upload.receipt:
+        write_receipt(blobs, upload, upload.receipt)
 
 
 def queue(database: Database, arrivals: Sequence[Arrival]) -> str:

@@ -6,7 +6,6 @@ Nothing heavy is imported until a command needs it, so that help answers at once
 # ruff: noqa: PLC0415 (imports inside commands are the point of this module)
 
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from uuid import UUID
 
 import typer
 
+from nachet_pipeline.commands import folders, reliability
 from nachet_pipeline.commands.crops import crops
 from nachet_pipeline.commands.terminal import (
     REFUSED,
@@ -24,6 +24,7 @@ from nachet_pipeline.commands.terminal import (
     Lang,
     LangOption,
     Opened,
+    name_services,
     note,
     open_services,
     progress_bar,
@@ -58,6 +59,9 @@ duplicates_app = typer.Typer(help="Stored pictures that are the same or look ali
 app.add_typer(duplicates_app, name="duplicates")
 app.add_typer(training_set_app, name="training-set")
 app.command()(crops)
+app.add_typer(reliability.app)
+app.add_typer(folders.app, name="folder")
+app.add_typer(folders.trail_app)
 
 
 class Format(StrEnum):
@@ -257,7 +261,7 @@ def import_(
         # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
         queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
-        _name_services(opened.settings, dagster_home(opened.settings.home))
+        name_services(opened.settings, dagster_home(opened.settings.home))
         from nachet_pipeline.running import run_import
 
         with progress_bar("Importing") as bar:
@@ -537,16 +541,6 @@ def _stage(
     removed = f", {staged.removed} removed" if staged.removed else ""
     note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
     return upload
-
-
-def _name_services(settings: Settings, home: Path) -> None:
-    """Put into the environment what Dagster's configuration reads from there."""
-    if settings.database_url and settings.blob_account_url:
-        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
-        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
-    if settings.blob_key:
-        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
-    os.environ["DAGSTER_HOME"] = str(home.resolve())
 
 
 def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> None:

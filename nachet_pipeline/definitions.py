@@ -2,24 +2,35 @@
 
 from dagster import Definitions, EnvVar
 
+from nachet_pipeline.assets.cleared_imports import cleared_imports
 from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
 from nachet_pipeline.assets.mass_imported_container import mass_imported_container
 from nachet_pipeline.assets.picture_crops import crop_upload
+from nachet_pipeline.assets.reconciled_storage import reconciled_storage
 from nachet_pipeline.assets.registered_seeds import registered_seeds
 from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
+from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
 from nachet_pipeline.jobs import (
     build_training_set,
+    clear_old_imports,
     crop_pictures,
     import_uploads,
     load_seeds,
     mass_import,
+    reconcile_storage,
     reprocess_pictures,
 )
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.schedules import nightly_reprocessing, nightly_training_set
+from nachet_pipeline.schedules import (
+    daily_purge,
+    daily_reconciliation,
+    daily_retention,
+    nightly_reprocessing,
+    nightly_training_set,
+)
 from nachet_pipeline.sensors import (
     failed_imports_sensor,
     listed_containers_sensor,
@@ -56,9 +67,23 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             crop_upload,
             mass_imported_container,
             reprocessed_pictures,
+            reconciled_storage,
+            cleared_imports,
             training_set,
         ],
-        jobs=[import_uploads, crop_pictures, mass_import, load_seeds, build_training_set, reprocess_pictures],
+        jobs=[
+            import_uploads,
+            crop_pictures,
+            mass_import,
+            load_seeds,
+            build_training_set,
+            reprocess_pictures,
+            reconcile_storage,
+            clear_old_imports,
+            delete_folder,
+            archive_folder,
+            purge_folders,
+        ],
         sensors=[
             staged_folders_sensor(settings.importing),
             failed_imports_sensor(),
@@ -67,7 +92,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             recipes_sensor(),
             registry_automation,
         ],
-        schedules=[nightly_reprocessing, nightly_training_set],
+        schedules=[nightly_reprocessing, nightly_training_set, daily_reconciliation, daily_retention, daily_purge],
         resources={
             "database": DatabaseResource(url=EnvVar("NACHET_DATABASE_URL")),
             "blob_storage": BlobStorageResource(

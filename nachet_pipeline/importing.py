@@ -1,7 +1,8 @@
 """Importing one staged upload from validation to receipt: what the import job does for each of its partitions."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +15,7 @@ from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, Refuse
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.validation import Validation, validate
-from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.connection import Connection, Database, DatabaseError
 from nachet_pipeline.database.duplicates import find_duplicates
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import PictureSetRecord, picture_set_record
@@ -22,6 +23,7 @@ from nachet_pipeline.database.uploads import (
     Upload,
     close_upload,
     find_upload,
+    keep_upload,
     mark_importing,
     note_receipt,
     upload_lock,
@@ -34,7 +36,7 @@ from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob, report_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
-from nachet_pipeline.storage.storing import Stored, store_manifest, store_pictures
+from nachet_pipeline.storage.storing import Stored, StoredBlobError, store_manifest, store_pictures
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,10 @@ Progress = Callable[[str, int, int], None]
 
 class UnknownUploadError(LookupError):
     """There is no upload of this identifier."""
+
+
+class TakenOverError(Exception):
+    """Another run works on the upload, because this one lost its lock with its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class ImportOutcome:
         stored: pictures stored, if it was imported.
         rows: rows changed, if it was imported.
         seconds: how long each step took.
+        wrong_blob: which stored picture is not what was validated, if one is not.
     """
 
     upload: Upload
@@ -65,6 +72,7 @@ class ImportOutcome:
     stored: Stored | None = None
     rows: RowsWritten | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    wrong_blob: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,8 +104,7 @@ class Importer:
             UnknownUploadError: there is no such upload.
             ValueError: the key is not that of an upload.
         """
-        with self.database.connection() as connection:
-            upload = upload_of_partition(connection, key)
+        upload = self.database.transact(lambda connection: upload_of_partition(connection, key))
         if upload is None:
             raise UnknownUploadError(f"there is no upload of the partition {key}")
         return self._import_alone(upload)
@@ -112,8 +119,7 @@ class Importer:
             UnknownUploadError: there is no such upload.
             DatabaseError: the database cannot even take the receipt.
         """
-        with self.database.connection() as connection:
-            upload = find_upload(connection, upload_id)
+        upload = self.database.transact(lambda connection: find_upload(connection, upload_id))
         if upload is None:
             raise UnknownUploadError(f"there is no upload {upload_id}")
         return self._import_alone(upload)
@@ -122,34 +128,64 @@ class Importer:
         """Import an upload while no other run does."""
         started = datetime.now(UTC)
         outcome: ImportOutcome | None = None
+        begun = taken_over = False
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
-                outcome = self._attempt(upload, started)
+                begun = True
+                try:
+                    outcome = self._attempt(upload, started)
+                except TakenOverError as error:
+                    log.warning("upload %s: %s", upload.partition, error)
+                    taken_over = True
+                    outcome = ImportOutcome(
+                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
+                    )
         except DatabaseError as error:
+            if outcome is None and begun:
+                raise
             if outcome is None:
                 outcome = self._failed(upload, started, error)
             else:
                 # All is written; the connection that held the lock was lost, and the lock with it.
                 log.warning("the lock of %s was lost: %s", upload.partition, error)
-        write_receipt(self.blobs, outcome.upload, outcome.receipt)
+        if not taken_over:  # or the receipt is the other run's to write
+            write_receipt(self.blobs, outcome.upload, outcome.receipt)
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
+        self.database.transact(lambda connection: mark_importing(connection, upload.id, self.run_id))
         try:
             return self._import(upload, started)
+        except sqlite3.Error as error:
+            # What is known of the upload lies in a temporary file; of a full disk SQLite says it in its own way.
+            return self._failed(upload, started, OSError(f"the temporary file of the import: {error}"), ours=True)
         except (StorageError, DatabaseError, FileChangedError, OSError) as error:
-            return self._failed(upload, started, error)
+            return self._failed(upload, started, error, ours=True)
+        except TakenOverError:
+            raise
+        except Exception as error:  # a defect: the receipt says so, and whoever called sees it
+            failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
+            write_receipt(self.blobs, upload, failed.receipt)
+            raise
 
-    def _failed(self, upload: Upload, started: datetime, error: Exception) -> ImportOutcome:
+    def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
         log.warning("upload %s failed: %s", upload.partition, error)
         receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
-        with self.database.connection() as connection:
-            close_upload(connection, receipt)
-        return ImportOutcome(upload, receipt)
+        wrong = str(error) if isinstance(error, StoredBlobError) else None
+        self.database.transact(lambda connection: self._close(connection, receipt, ours=ours))
+        return ImportOutcome(upload, receipt, wrong_blob=wrong)
+
+    def _close(self, connection: Connection, receipt: Receipt, *, ours: bool = True) -> None:
+        """Note how the import ended, unless another run has the upload meanwhile.
+
+        Raises:
+            TakenOverError: another run has it.
+        """
+        if ours and not keep_upload(connection, receipt.upload, self.run_id):
+            raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+        close_upload(connection, receipt)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
-        with self.database.connection() as connection:
-            mark_importing(connection, upload.id, self.run_id)
         clock = _Clock()
         with Inventory(rule_set=self.settings.rule_set()) as inventory:
             validation = validate(
@@ -169,14 +205,14 @@ class Importer:
             page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
-                with self.database.connection() as connection:
-                    close_upload(connection, receipt)
+                self.database.transact(lambda connection: self._close(connection, receipt))
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
             receipt = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
-            with self.database.connection() as connection:
+
+            def record(connection: Connection) -> RowsWritten:
                 rows = record_picture_sets(
                     connection,
                     sets,
@@ -186,21 +222,22 @@ class Importer:
                     owner=upload.owner.id,
                     container=upload.final_container,
                 )
-                close_upload(connection, receipt)
+                self._close(connection, receipt)
+                return rows
+
+            rows = self.database.transact(record)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
-    def _stored_already(self, candidates: Sequence[Candidate]) -> Mapping[str, Match]:
-        with self.database.connection() as connection:
-            return find_duplicates(connection, candidates)
+    def _stored_already(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
+        return self.database.transact(lambda connection: find_duplicates(connection, candidates, apart_from=own))
 
     def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
         """Let the uploader read what refuses the upload while its pictures are still being looked at."""
         receipt = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
             update={"report": report, "finished_at": None}
         )
-        with self.database.connection() as connection:
-            note_receipt(connection, receipt)
+        self.database.transact(lambda connection: note_receipt(connection, receipt))
         write_receipt(self.blobs, upload, receipt)
 
     def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
@@ -240,6 +277,7 @@ class Importer:
                 folder=upload.folder,
                 final=upload.final_container,
                 concurrency=2 * self.settings.transfer_concurrency,
+                verification=self.settings.verify_stored,
                 progress=_from(tell, pictures, total),
             )
             manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)

@@ -44,6 +44,20 @@ reprocess_pictures = define_asset_job(
     executor_def=in_process_executor,
 )
 
+reconcile_storage = define_asset_job(
+    "reconcile_storage",
+    selection=AssetSelection.assets("reconciled_storage"),
+    description="Compare staging, storage and rows; with `repair` in its form, do what is safe about what disagrees.",
+    executor_def=in_process_executor,
+)
+
+clear_old_imports = define_asset_job(
+    "clear_old_imports",
+    selection=AssetSelection.assets("cleared_imports"),
+    description="Clear staged folders and partitions of imports that are old, recorded and verified.",
+    executor_def=in_process_executor,
+)
+
 build_training_set = define_asset_job(
     "build_training_set",
     selection=AssetSelection.assets("training_set"),

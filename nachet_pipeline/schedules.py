@@ -11,7 +11,8 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.partitions import recipes
-from nachet_pipeline.jobs import build_training_set, reprocess_pictures
+from nachet_pipeline.folder_jobs import purge_folders
+from nachet_pipeline.jobs import build_training_set, clear_old_imports, reconcile_storage, reprocess_pictures
 from nachet_pipeline.settings import ImportSettings
 
 
@@ -49,4 +50,28 @@ nightly_reprocessing = ScheduleDefinition(
     cron_schedule="0 3 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
     description="Every night at three, UTC: stored pictures follow the rules and the code. Cheap if nothing is stale.",
+)
+
+daily_reconciliation = ScheduleDefinition(
+    name="daily_reconciliation",
+    job=reconcile_storage,
+    cron_schedule="0 4 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at four, UTC: staging, storage and rows are compared. Repairs nothing.",
+)
+
+daily_retention = ScheduleDefinition(
+    name="daily_retention",
+    job=clear_old_imports,
+    cron_schedule="0 5 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at five, UTC: staged folders and partitions of old, verified imports are cleared.",
+)
+
+daily_purge = ScheduleDefinition(
+    name="daily_purge",
+    job=purge_folders,
+    cron_schedule="30 5 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
 )

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -91,6 +91,10 @@ def _severities(file: Path) -> Path:
     return file.resolve()
 
 
+Verification = Literal["read", "properties"]
+"""How a stored picture is verified: read again and hashed, or by what the storage service says of it."""
+
+
 class ImportSettings(BaseModel):
     """How folders are watched and imported; every field is `NACHET_<FIELD>` in the environment."""
 
@@ -122,6 +126,9 @@ class ImportSettings(BaseModel):
     pictures_in_memory_mib: int = Field(
         1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
     )
+    verify_stored: Verification = Field(
+        "read", description="how stored pictures are verified: `read` again and hashed, or by `properties` alone"
+    )
     severities_file: Annotated[Path, AfterValidator(_severities)] | None = Field(
         None, description="YAML file of findings that weigh something else than the catalogue says"
     )
@@ -129,6 +136,22 @@ class ImportSettings(BaseModel):
         20_000, ge=1, le=100_000_000, description="stored pictures that one run of reprocessing looks at, at most"
     )
     reprocess_seconds: int = Field(10_800, ge=1, le=18_000, description="reprocessing begins no picture after so long")
+    orphan_grace_days: int = Field(
+        14, ge=1, le=3650, description="days after which a repair removes a stored blob that no row points at"
+    )
+    reconcile_patience_hours: int = Field(
+        24,
+        ge=1,
+        le=8760,
+        description="hours that an upload may wait for a run or its receipt before it counts as drift",
+    )
+    retain_staged_days: int = Field(
+        30, ge=1, le=36500, description="days after an import that its staged folder is kept"
+    )
+    retain_partitions_days: int = Field(
+        90, ge=1, le=36500, description="days after an import that its partition is kept, if its folder is cleared"
+    )
+    undo_days: int = Field(30, ge=1, le=3650, description="days in which deleting or archiving a folder can be undone")
     mass_import_list: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="YAML file of the reviewed containers that a sensor mass-imports"
     )

@@ -19,6 +19,8 @@ ASSETS = {
     "picture_crops": {"picture_metadata"},
     "reprocessed_pictures": {"picture_metadata"},
     "training_set": {"picture_metadata", "picture_crops", "mass_imported_container"},
+    "reconciled_storage": {"picture_metadata", "mass_imported_container"},
+    "cleared_imports": {"picture_metadata"},
 }
 CHECKS = {
     "validated_manifest:checksums",
@@ -36,7 +38,9 @@ CHECKS = {
     "validated_manifest:uploader_registered",
     "picture_metadata:imported",
     "picture_crops:declared_seeds_found",
+    "stored_pictures:stored_blobs_verified",
     "mass_imported_container:mass_import_complete",
+    "reconciled_storage:no_drift",
     "reprocessed_pictures:nothing_stale",
     "reprocessed_pictures:stored_blobs_intact",
     "reprocessed_pictures:verdicts_unchanged",
@@ -66,6 +70,11 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "mass_import",
         "load_seeds",
         "reprocess_pictures",
+        "reconcile_storage",
+        "clear_old_imports",
+        "delete_folder",
+        "archive_folder",
+        "purge_folders",
         "build_training_set",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
@@ -77,6 +86,9 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "registry_automation",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "daily_reconciliation": "0 4 * * *",
+        "daily_retention": "0 5 * * *",
+        "daily_purge": "30 5 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
     }

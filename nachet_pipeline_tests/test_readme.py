@@ -84,7 +84,7 @@ def test_every_command_is_documented() -> None:
         "reprocess",
         "mass-import",
     }
-    for name in (*commands, "user add", "db upgrade"):
+    for name in (*commands, "user add", "db upgrade", "reconcile", "retention", "folder", "audit"):
         assert f"`nachet {name}" in README, name
 
 

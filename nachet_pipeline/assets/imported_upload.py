@@ -25,7 +25,13 @@ from dagster import (
 
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
-from nachet_pipeline.checks.folder_contract import IMPORTED_CHECK, check_specs, contract_evaluations, evaluated
+from nachet_pipeline.checks.folder_contract import (
+    IMPORTED_CHECK,
+    STORED_CHECK,
+    check_specs,
+    contract_evaluations,
+    evaluated,
+)
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.seeds import registered_seeds
@@ -124,7 +130,7 @@ def import_upload(
                 continue
             if outcome.receipt.state is not State.IMPORTED:
                 not_imported.append(partition)
-            yield from _events(context, partition, outcome)
+            yield from _events(context, partition, outcome, import_settings)
     if not_imported:
         links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
         raise Failure(
@@ -148,7 +154,9 @@ def _progress(context: AssetExecutionContext, partition: str, listener: Progress
     return tell
 
 
-def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutcome) -> Iterator[Event]:
+def _events(
+    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, settings: ImportSettings
+) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
     # First, or the UI would call the manifest out of sync with the upload it was made of.
     yield AssetMaterialization(
@@ -175,6 +183,7 @@ def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutco
                 "pictures_per_second": round(outcome.stored.pictures / seconds, 1) if seconds else 0.0,
             },
         )
+        yield _stored_check(context, partition, outcome, settings)
         yield AssetMaterialization(
             _METADATA,
             partition=partition,
@@ -198,6 +207,8 @@ def _events(context: AssetExecutionContext, partition: str, outcome: ImportOutco
                 "seconds": round(outcome.seconds.get("record", 0), 3),
             },
         )
+    elif outcome.wrong_blob:
+        yield _stored_check(context, partition, outcome, settings)
     partly = receipt.state is State.PARTLY_IMPORTED
     yield _imported_check(
         partition,
@@ -215,6 +226,25 @@ def _reason(receipt: Receipt) -> str:
     errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
     refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
     return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
+
+
+def _stored_check(
+    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, settings: ImportSettings
+) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=_PICTURES,
+        check_name=STORED_CHECK,
+        passed=outcome.wrong_blob is None,
+        partition=partition,
+        blocking=True,
+        severity=AssetCheckSeverity.ERROR,
+        description=outcome.wrong_blob,
+        metadata={
+            "verified": outcome.stored.pictures if outcome.stored else 0,
+            "by": MetadataValue.text(settings.verify_stored),
+        },
+        target_materialization_data=evaluated(context.instance, partition, _PICTURES) if outcome.stored else None,
+    )
 
 
 def _imported_check(

@@ -26,6 +26,7 @@ from nachet_pipeline.contract.catalogue import CHECKS, Check
 from nachet_pipeline.contract.report import Report
 
 IMPORTED_CHECK = "imported"
+STORED_CHECK = "stored_blobs_verified"
 _MANIFEST = AssetKey("validated_manifest")
 log = logging.getLogger(__name__)
 
@@ -47,19 +48,28 @@ def _specs() -> list[AssetCheckSpec]:
             blocking=True,
             partitions_def=uploads,
         )
-    return [*contract, imported]
+        stored = AssetCheckSpec(
+            STORED_CHECK,
+            asset="stored_pictures",
+            description="Every stored picture has the checksum that was validated.",
+            blocking=True,
+            partitions_def=uploads,
+        )
+    return [*contract, stored, imported]
 
 
 check_specs = _specs()
 
 
-def evaluated(instance: DagsterInstance, partition: str) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """The latest manifest of an upload: what its checks are evaluated on."""
+def evaluated(
+    instance: DagsterInstance, partition: str, asset: AssetKey = _MANIFEST
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """The latest materialization of an asset for an upload: what its checks are evaluated on."""
     records = instance.fetch_materializations(
-        AssetRecordsFilter(asset_key=_MANIFEST, asset_partitions=[partition]), limit=1
+        AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
     ).records
     if not records:
-        log.warning("the manifest of %s was not found in the event log", partition)
+        log.warning("%s of %s was not found in the event log", asset.to_user_string(), partition)
         return None
     found = records[0]
     return AssetCheckEvaluationTargetMaterializationData(

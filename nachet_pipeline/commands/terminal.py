@@ -2,11 +2,13 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -98,6 +100,16 @@ def registered(opened: Opened, email: str, option: str = "--user") -> "User":
             write(line)
         raise typer.Exit(REFUSED)
     return user
+
+
+def name_services(settings: Settings, home: Path) -> None:
+    """Put into the environment what Dagster's configuration reads from there."""
+    if settings.database_url and settings.blob_account_url:
+        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
+        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
+    if settings.blob_key:
+        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
+    os.environ["DAGSTER_HOME"] = str(home.resolve())
 
 
 class ProgressBar:

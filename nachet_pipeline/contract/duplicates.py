@@ -1,6 +1,6 @@
 """Pictures that are there already: in the same upload, or stored before by whomever."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -65,8 +65,11 @@ class Match:
     distance: int = 0
 
 
-Known = Callable[[Sequence[Candidate]], Mapping[str, Match]]
-"""Gives, for a thousand pictures at a time, the closest stored one of each that has one, by path."""
+Known = Callable[[Sequence[Candidate], Collection[UUID]], Mapping[str, Match]]
+"""Gives, for a thousand pictures at a time, the closest stored one of each that has one, by path.
+
+The picture sets that the upload becomes are given too: an upload that is imported once more finds them there.
+"""
 
 _ALREADY = {
     Relation.SAME_FILE: Phrase("the same file as {}", "le même fichier que {}"),
@@ -93,10 +96,12 @@ def duplicates(inventory: Inventory, sessions: Iterable[ManifestSession], known:
         sessions: of the upload.
         known: knows what is stored; None where nothing is.
     """
-    for session in sessions:
+    described = list(sessions)
+    own = {session.picture_set_id for session in described if session.picture_set_id}
+    for session in described:
         candidates = _candidates(inventory, session)
         while batch := list(islice(candidates, _BATCH)):
-            stored = known(batch) if known and session.picture_set_id else {}
+            stored = known(batch, own) if known and session.picture_set_id else {}
             for candidate in batch:
                 finding = _finding(inventory, candidate, stored.get(candidate.path))
                 if finding:

@@ -163,8 +163,12 @@ class Inventory:
         self._has_checksums = False
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
         self._db = sqlite3.connect(Path(self._directory.name) / "inventory.sqlite", isolation_level=None)
-        # The file is scratch: it is never read after a crash, so nothing waits for the disk.
-        self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
+        try:
+            # The file is scratch: it is never read after a crash, so nothing waits for the disk.
+            self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
+        except sqlite3.Error:  # a disk that is full
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -1,12 +1,114 @@
-"""The audit trail: who changed what, from what to what. PostgreSQL lets nobody change or remove a row of it."""
+"""The audit trail: who changed what, from what to what. PostgreSQL lets nobody change or remove a row of it.
 
-from collections.abc import Mapping
-from typing import Any
+Changes of users, picture sets, pictures and training sets are noted by PostgreSQL itself, one row for each, whichever
+program makes them; `changing` says who makes them and why. Changes of all else are noted by `record`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
+from nachet_pipeline import __version__
 from nachet_pipeline.database.connection import Connection
+
+PROGRAM = f"nachet_pipeline {__version__}"
+"""Whom the trail names where no person decided."""
+
+_PAGE = 500
+
+
+@contextmanager
+def changing(
+    connection: Connection, *, actor: str, action: str = "", note: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Say who makes the changes that follow in this transaction, for the rows that PostgreSQL writes of them.
+
+    Args:
+        connection: in whose transaction the changes are made.
+        actor: as for `record`.
+        action: what is done to each of the changed things; if empty, `added`, `changed` or `removed`.
+        note: what is to stand in `after` besides, such as the reason; never a secret.
+
+    Raises:
+        ValueError: nobody makes them.
+    """
+    if not actor.strip():
+        raise ValueError("somebody makes a change")
+    said = "select set_config('nachet.actor', %s, true), set_config('nachet.action', %s, true),"
+    said += " set_config('nachet.note', %s, true)"
+    connection.execute(said, (actor, action, json.dumps(dict(note)) if note else ""))
+    try:
+        yield
+    finally:
+        # In a transaction that failed nothing can be said any more, and nothing is noted either.
+        if connection.info.transaction_status is psycopg.pq.TransactionStatus.INTRANS:
+            connection.execute(said, ("", "", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the audit trail; see `record`.
+
+    Attributes:
+        id: its number.
+        at: when the transaction began that made the change.
+        actor: who made it.
+        action: what was done.
+        subject: the kind of thing.
+        subject_id: which one.
+        before: what it was.
+        after: what it is.
+    """
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    subject_id: UUID | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def entries(
+    connection: Connection, *, subject: str | None = None, since: datetime | None = None, most: int | None = None
+) -> Iterator[Entry]:
+    """What was changed, the latest first, read as it is needed.
+
+    Args:
+        connection: to the database; its transaction stays open while entries are read.
+        subject: a kind of thing, or the identifier of one thing; everything if not given.
+        since: only what was changed then or later.
+        most: how many at most.
+    """
+    try:
+        identifier = UUID(subject) if subject else None
+    except ValueError:
+        identifier = None
+    conditions = []
+    if identifier:
+        conditions.append("subject_id = %(identifier)s")
+    elif subject:
+        conditions.append("subject = %(subject)s")
+    if since:
+        conditions.append("at >= %(since)s")
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    with connection.cursor("audit_entries") as cursor:
+        cursor.itersize = _PAGE
+        cursor.execute(
+            f"select id, at, actor, action, subject, subject_id, before, after from audit_trail{where}"
+            " order by id desc limit %(most)s",
+            {"identifier": identifier, "subject": subject, "since": since, "most": most},
+        )
+        for row in cursor:
+            yield Entry(**cast("dict[str, Any]", row))
 
 
 def record(

@@ -125,7 +125,7 @@ def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
     joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4
-    conditions = ["p.withdrawn_at is null", "p.superseded_at is null"]
+    conditions = ["p.withdrawn_at is null", "p.superseded_at is null", "s.deleted_at is null"]
     if crops:
         # A crop may be cut from a crop, and has its zoom and its time from what it was cut from.
         joins = " join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"

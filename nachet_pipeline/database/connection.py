@@ -1,9 +1,12 @@
 """Connections to PostgreSQL, and its migrations."""
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from threading import Lock
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,6 +20,25 @@ from nachet_pipeline.errors import UnavailableError
 CONNECT_SECONDS = 5
 MINIMUM_VERSION = 14
 Connection = psycopg.Connection[dict[str, object]]
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before a transaction that was cut off is tried again: a restart of PostgreSQL is over by then."""
+
+_KEEPALIVE = {
+    # What lies between may drop a connection that is silent, as one is that holds a lock during a long import; and a
+    # server that vanished without a word is noticed within a minute or two instead of never.
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    "tcp_user_timeout": 60_000,
+}
+
+# What another try may cure: no connection, a lost one, a server that restarts, a deadlock.
+_PASSING = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+_Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
 
 
 class DatabaseError(UnavailableError):
@@ -46,13 +68,15 @@ def _place(url: SecretStr) -> str:
 class Database:
     """A pool of connections to one database. A context manager; safe to use from several threads."""
 
-    def __init__(self, url: SecretStr, *, connections: int = 4) -> None:
+    def __init__(self, url: SecretStr, *, connections: int = 4, pauses: Sequence[float] = PAUSES) -> None:
         """Use a database; nothing is sent until the first connection is asked for.
 
         Args:
             url: `postgresql://…`.
             connections: how many are open at a time, at most.
+            pauses: seconds to wait before each further try of a transaction, see `transact`.
         """
+        self.pauses = pauses
         self.place = _place(url)
         self._url = url
         self._connections = connections
@@ -81,7 +105,12 @@ class Database:
                 min_size=0,
                 max_size=self._connections,
                 timeout=CONNECT_SECONDS + 3,
-                kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_SECONDS, "application_name": "nachet"},
+                kwargs={
+                    "row_factory": dict_row,
+                    "connect_timeout": CONNECT_SECONDS,
+                    "application_name": "nachet",
+                    **_KEEPALIVE,
+                },
                 check=ConnectionPool.check_connection,
                 open=True,
             )
@@ -105,6 +134,27 @@ class Database:
             if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
                 reason += "; run `nachet db upgrade`"
             raise DatabaseError(f"PostgreSQL at {self.place}: {reason}") from error
+
+    def transact(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Do work in one transaction, and all of it again in a new one if the database was lost meanwhile.
+
+        Whether a transaction was committed whose connection broke at its end, nobody can tell: the work must come to
+        the same if it is done twice.
+
+        Raises:
+            DatabaseError: the database refuses, or does not come back within the pauses.
+        """
+        for pause in self.pauses:
+            try:
+                with self.connection() as connection:
+                    return work(connection)
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, _PASSING):
+                    raise
+                log.warning("%s; trying again in %s s", error, pause)
+            time.sleep(pause)
+        with self.connection() as connection:
+            return work(connection)
 
 
 def migrate(url: SecretStr, revision: str = "head") -> None:

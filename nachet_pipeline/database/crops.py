@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.crops.detecting import Box
-from nachet_pipeline.database.audit import record
+from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.crop_parents import follow_parents
 from nachet_pipeline.database.pictures import enrichment_columns
@@ -165,7 +165,7 @@ _PARENT = (
     " p.blob, encode(p.sha256, 'hex') as sha256, p.size, p.format, p.nb_object, p.picture"
 )
 _PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-_WHOLE = "s.upload_id = %(upload)s and p.parent is null and p.withdrawn_at is null"
+_WHOLE = "s.upload_id = %(upload)s and p.parent is null and p.withdrawn_at is null and s.deleted_at is null"
 _CURRENT = "d.current and d.detector = %(detector)s and d.version = %(version)s and d.margin_percent = %(margin)s"
 
 
@@ -225,36 +225,29 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: How, *,
         Number of crops that are new, or cut again after they were superseded.
     """
     parents = sorted((one.parent.id for one in looked), key=lambda identifier: identifier.bytes)
+    picture_sets = sorted({one.parent.picture_set for one in looked}, key=lambda identifier: identifier.bytes)
+    # A folder that is deleted or archived meanwhile has its pictures elsewhere, or nowhere.
+    connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
     # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
     rows = connection.execute(
-        "select id from pictures where id = any(%s) order by id for no key update", (parents,)
+        f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and s.deleted_at is null"
+        " order by p.id for no key update of p",
+        (parents,),
     ).fetchall()
-    there = {row["id"] for row in rows}
-    present = [one for one in looked if one.parent.id in there]
+    there = {(row["id"], row["container"]) for row in rows}
+    present = [one for one in looked if (one.parent.id, one.parent.container) in there]
     crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
-    superseded = connection.execute(
-        "update pictures set superseded_at = now() where parent = any(%s) and detector is not null"
-        " and superseded_at is null and id <> all(%s)",
-        ([one.parent.id for one in present], [crop.id for _, crop in crops]),
-    ).rowcount
-    new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
-    _note_detections(connection, present, how)
-    picture_sets = sorted({one.parent.picture_set for one in present}, key=lambda identifier: identifier.bytes)
-    follow_parents(connection, picture_sets)
-    if new or superseded:
-        record(
-            connection,
-            actor=how.found_by,
-            action="cropped",
-            subject="picture set",
-            subject_id=picture_sets[0] if len(picture_sets) == 1 else None,
-            after={
-                "pictures": len(present),
-                "crops": new,
-                "superseded": superseded,
-                "picture_sets": [str(one) for one in picture_sets],
-            },
+    with changing(connection, actor=how.found_by, action="superseded"):
+        connection.execute(
+            "update pictures set superseded_at = now() where parent = any(%s) and detector is not null"
+            " and superseded_at is null and id <> all(%s)",
+            ([one.parent.id for one in present], [crop.id for _, crop in crops]),
         )
+    with changing(connection, actor=how.found_by, action="cropped"):
+        new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
+    _note_detections(connection, present, how)
+    with changing(connection, actor=how.found_by):
+        follow_parents(connection, picture_sets)
     return new
 
 

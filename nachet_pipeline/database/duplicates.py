@@ -1,6 +1,6 @@
 """Stored pictures that are the same or look alike, found by index, and what operators decided about them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -60,9 +60,11 @@ def _bits(of: str) -> str:
 def _alike(picture: str, *, other: str = "p") -> str:
     """What pictures are the same as one, each found by its own index."""
     apart = f"bit_count({_bits(f'{other}.perceptual_hash')} # {_bits(f'{picture}.perceptual_hash')})"
-    # A crop shows what its parent shows: only whole pictures can be duplicates.
+    # A crop shows what its parent shows: only whole pictures can be duplicates; a deleted folder's are nobody's.
     undecided = (
-        f"{other}.parent is null and not exists (select from duplicate_decision d where d.decision = 'different'"
+        f"{other}.parent is null"
+        f" and not exists (select from picture_set s where s.id = {other}.picture_set_id and s.deleted_at is not null)"
+        f" and not exists (select from duplicate_decision d where d.decision = 'different'"
         f" and d.picture_a = least({other}.id, {picture}.id) and d.picture_b = greatest({other}.id, {picture}.id))"
     )
     return (
@@ -77,6 +79,7 @@ def _alike(picture: str, *, other: str = "p") -> str:
     )
 
 
+_ANOTHER = "p.id <> asked.id and p.picture_set_id <> all(%(apart_from)s::uuid[])"
 _RELATIONS = {1: Relation.SAME_FILE, 2: Relation.SAME_PIXELS, 3: Relation.NEAR}
 FIND = (
     "with asked as materialized (select number, id, sha256, pixel_sha256, perceptual_hash,"
@@ -84,13 +87,17 @@ FIND = (
     " from unnest(%(numbers)s::integer[], %(ids)s::uuid[], %(files)s::bytea[], %(pixels)s::bytea[], %(looks)s::bytea[],"
     " %(bands)s::text[]) as given (number, id, sha256, pixel_sha256, perceptual_hash, bands))"
     " select distinct on (number) number, found.id, found.rank, found.distance from asked cross join lateral"
-    f" ({_alike('asked').format(which='p.id <> asked.id')}) as found order by number, rank, distance, found.id"
+    f" ({_alike('asked').format(which=_ANOTHER)}) as found order by number, rank, distance, found.id"
 )
 """Gives the closest stored picture of each that is asked for."""
 
 
 def find_duplicates(
-    connection: Connection, candidates: Sequence[Candidate], *, bits: int = NEAR_BITS
+    connection: Connection,
+    candidates: Sequence[Candidate],
+    *,
+    bits: int = NEAR_BITS,
+    apart_from: Collection[UUID] = (),
 ) -> dict[str, Match]:
     """The closest stored picture of each that has one, whosever it is; never the picture itself.
 
@@ -98,11 +105,12 @@ def find_duplicates(
         connection: to the database.
         candidates: the pictures, some thousand at most.
         bits: pictures look alike whose perceptual hashes differ in no more; up to 15 all of them are found.
+        apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
 
     Returns:
         By path of the candidate.
     """
-    rows = connection.execute(FIND, query_of(candidates, bits=bits)).fetchall()
+    rows = connection.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
     return {
         candidates[cast(int, row["number"])].path: Match(
             _RELATIONS[cast(int, row["rank"])], cast(UUID, row["id"]), cast(int, row["distance"])
@@ -111,7 +119,9 @@ def find_duplicates(
     }
 
 
-def query_of(candidates: Sequence[Candidate], *, bits: int = NEAR_BITS) -> Mapping[str, object]:
+def query_of(
+    candidates: Sequence[Candidate], *, bits: int = NEAR_BITS, apart_from: Collection[UUID] = ()
+) -> Mapping[str, object]:
     """What `FIND` is asked with."""
     return {
         "numbers": list(range(len(candidates))),
@@ -122,6 +132,7 @@ def query_of(candidates: Sequence[Candidate], *, bits: int = NEAR_BITS) -> Mappi
         "bands": [f"{{{','.join(map(str, hash_bands(one.looks)))}}}" if one.looks else None for one in candidates],
         "bits": bits,
         "most": 1,
+        "apart_from": list(apart_from),
     }
 
 
@@ -149,7 +160,7 @@ def duplicate_pairs(
         " join picture_set second_set on second_set.id = b.picture_set_id"
         " join users second_user on second_user.id = second_set.owner_id"
         " left join duplicate_decision decision on decision.picture_a = found.id and decision.picture_b = b.id"
-        f" where b.parent is null{mine if user else ''}"
+        f" where b.parent is null and second_set.deleted_at is null{mine if user else ''}"
     )
     most = _LISTED_ALIKE if near else 0
     with connection.cursor("duplicate_pairs", row_factory=dict_row) as cursor:

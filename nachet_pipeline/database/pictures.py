@@ -9,10 +9,12 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
+from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.database.crop_parents import follow_parents
 from nachet_pipeline.database.records import PictureSetRecord, picture_record
 from nachet_pipeline.database.seeds import surviving_seeds
+from nachet_pipeline.database.tombstones import bring_back
 from nachet_pipeline.database.users import container_id
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
@@ -80,6 +82,37 @@ def record_picture_sets(
     Raises:
         DatabaseError: a seed was retired since the upload was validated.
     """
+    with changing(connection, actor=PROGRAM):
+        written = _record(
+            connection,
+            sets,
+            inventory,
+            registry,
+            upload=upload,
+            mass_import=mass_import,
+            owner=owner,
+            container=container,
+            in_place=in_place,
+        )
+        if upload is not None:
+            bring_back(
+                connection, [item.session.picture_set_id for item in sets if item.session.picture_set_id], container
+            )
+    return written
+
+
+def _record(
+    connection: Connection,
+    sets: list[RecordedSet],
+    inventory: Inventory,
+    registry: SeedRegistry,
+    *,
+    upload: UUID | None,
+    mass_import: UUID | None,
+    owner: UUID,
+    container: str,
+    in_place: bool,
+) -> RowsWritten:
     # First of all: the registry may have changed since the upload was validated, and must not change any more.
     survivors = surviving_seeds(connection)
     sets_changed = 0

@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.pictures import enrichment_columns
 from nachet_pipeline.database.records import MODEL_VERSION, enrichment_terms
@@ -26,6 +27,9 @@ _FIRST = UUID(int=0)
 
 # A picture that could not be brought up to date keeps its versions; its verdict says that it was looked at.
 _NOT_LOOKED_AT = "(v.picture_id is null or v.rule_set_version <> %(rules)s or v.enrichment_version <> %(enrichment)s)"
+_NOT_DELETED = (
+    "not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
+)
 _SINCE = "(%(since)s::timestamptz is null or p.upload_date >= %(since)s)"
 _OF_VERSIONS = (
     "coalesce(p.rule_set_version, '') = %(old_rules)s and coalesce(p.enrichment_version, '') = %(old_enrichment)s"
@@ -174,7 +178,7 @@ def stale_groups(connection: Connection, current: Versions, since: datetime | No
         row = connection.execute(
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
-            f" where {_stale(versions, current)} and {_SINCE}",
+            f" where {_stale(versions, current)} and {_SINCE} and {_NOT_DELETED}",
             _parameters(current, since, versions),
         ).fetchone()
         if row and row["pictures"]:
@@ -221,7 +225,7 @@ def count_found(connection: Connection, codes: Sequence[str], since: datetime | 
     """How many pictures there are of which one of the codes was said last."""
     row = connection.execute(
         "select count(*) as pictures from pictures p join picture_verdict v on v.picture_id = p.id"
-        f" where v.codes && %(codes)s and {_SINCE}",
+        f" where v.codes && %(codes)s and {_SINCE} and {_NOT_DELETED}",
         {"codes": list(codes), "since": since},
     ).fetchone()
     return _int(row["pictures"]) if row else 0
@@ -252,7 +256,7 @@ def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list
         " v.state, v.findings from pictures p"
         " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
         " left join picture_verdict v on v.picture_id = p.id"
-        f" where {where} order by p.id limit %(most)s",
+        f" where {where} and s.deleted_at is null order by p.id limit %(most)s",
         parameters,
     )
     return [_due_picture(row) for row in rows]
@@ -287,12 +291,14 @@ def _moment(value: object) -> datetime:
 def standing(connection: Connection) -> Standing:
     """How many stored pictures would be refused today or are broken, and for which errors."""
     states = connection.execute(
-        "select state, count(*) as pictures from picture_verdict where state <> 'accepted' group by state"
+        "select v.state, count(*) as pictures from picture_verdict v join pictures p on p.id = v.picture_id"
+        f" where v.state <> 'accepted' and {_NOT_DELETED} group by v.state"
     ).fetchall()
     errors = connection.execute(
-        "select finding ->> 'code' as code, count(distinct picture_id) as pictures"
-        " from picture_verdict, jsonb_array_elements(findings) as finding"
-        " where state <> 'accepted' and finding ->> 'severity' = 'error' group by 1 order by 2 desc, 1"
+        "select finding ->> 'code' as code, count(distinct v.picture_id) as pictures"
+        " from picture_verdict v join pictures p on p.id = v.picture_id, jsonb_array_elements(v.findings) as finding"
+        f" where v.state <> 'accepted' and finding ->> 'severity' = 'error' and {_NOT_DELETED}"
+        " group by 1 order by 2 desc, 1"
     ).fetchall()
     return Standing(
         {VerdictState(str(row["state"])): _int(row["pictures"]) for row in states},
@@ -306,7 +312,7 @@ def of_concern(connection: Connection, *, most: int) -> list[dict[str, Any]]:
         "select v.picture_id as id, c.name as container, p.blob, v.state, v.codes from picture_verdict v"
         " join pictures p on p.id = v.picture_id join picture_set s on s.id = p.picture_set_id"
         " join container c on c.id = s.container_id"
-        " where v.state <> 'accepted' order by v.state, v.picture_id limit %s",
+        " where v.state <> 'accepted' and s.deleted_at is null order by v.state, v.picture_id limit %s",
         (most,),
     ).fetchall()
 
@@ -339,6 +345,13 @@ def note_seen(connection: Connection, seen: Mapping[UUID, tuple[Properties | Non
     Returns:
         Number of pictures whose row changed.
     """
+    with changing(connection, actor=PROGRAM, action="reprocessed"):
+        return _note_seen(connection, seen, current)
+
+
+def _note_seen(
+    connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
+) -> int:
     # In order, and held until the end, so that an import of the same pictures waits instead of being overwritten.
     rows = connection.execute(
         "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)

@@ -70,12 +70,13 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         current: today's rules and code.
     """
     row = connection.execute(
-        "select count(*) filter (where p.withdrawn_at is not null) as withdrawn,"
+        "select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null) as withdrawn,"
         " count(*) filter (where v.state = 'refused') as refused,"
         " count(*) filter (where v.state in ('missing', 'changed', 'unreadable')) as broken,"
         " count(*) filter (where coalesce(p.rule_set_version, '') <> %(rules)s"
         "   or coalesce(p.enrichment_version, '') <> %(enrichment)s) as stale"
         " from training_set_member m join pictures p on p.id = m.picture_id"
+        " join picture_set s on s.id = p.picture_set_id"
         " left join picture_verdict v on v.picture_id = p.id"
         f" where m.training_set_id = {_SET}",
         {"name": name, "digest": digest, "rules": current.rules, "enrichment": current.enrichment},

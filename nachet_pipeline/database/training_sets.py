@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from nachet_pipeline.database.audit import record
+from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.candidates import copied
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.errors import RefusedError
@@ -80,7 +80,7 @@ class Version:
         notes: what was to be said of it, as JSON.
         previous: digest of the version that was current when it was made, None if there was none.
         current: whether it is the current one.
-        withdrawn: how many of its pictures were withdrawn since.
+        withdrawn: how many of its pictures were withdrawn, or deleted with their folder, since.
     """
 
     id: UUID
@@ -278,7 +278,33 @@ def record_version(connection: Connection, version: NewVersion, members: Members
     # Before members are written: a picture that is withdrawn later finds them, one that was is found here.
     connection.execute("select pg_advisory_xact_lock_shared(%s, 0)", (_LOCK_WITHDRAWING,))
     previous = current_version(connection, version.name)
-    inserted = connection.execute(
+    with changing(connection, actor=ACTOR, action="built"):
+        inserted = _insert(connection, version, len(members.picture), previous)
+    if not inserted:
+        return False
+    _copy_members(connection, version.id, members)
+    withdrawn = connection.execute(
+        "select p.id from pictures p join training_set_member on picture_id = p.id"
+        " join picture_set s on s.id = p.picture_set_id"
+        " where (p.withdrawn_at is not null or s.deleted_at is not null) and training_set_id = %s"
+        " order by p.id limit 1",
+        (version.id,),
+    ).fetchone()
+    if withdrawn:
+        raise WithdrawnMeanwhileError(
+            f"the picture {withdrawn['id']} was withdrawn or deleted while training-{version.name} was built;"
+            " build it again"
+        )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into training_label (recipe, class_index, taxon_id) values (%s, %s, %s) on conflict do nothing",
+            [(version.name, one["class_index"], one["taxon_id"]) for one in version.classes],
+        )
+    return True
+
+
+def _insert(connection: Connection, version: NewVersion, pictures: int, previous: Version | None) -> int:
+    return connection.execute(
         "insert into training_set (id, name, digest, container, blob, pictures, recipe, recipe_digest, groups, classes,"
         " notes, previous_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
         (
@@ -287,7 +313,7 @@ def record_version(connection: Connection, version: NewVersion, members: Members
             version.digest,
             version.container,
             version.blob,
-            len(members.picture),
+            pictures,
             Jsonb(version.recipe),
             version.recipe_digest,
             version.groups,
@@ -296,32 +322,6 @@ def record_version(connection: Connection, version: NewVersion, members: Members
             previous.id if previous else None,
         ),
     ).rowcount
-    if not inserted:
-        return False
-    _copy_members(connection, version.id, members)
-    withdrawn = connection.execute(
-        "select id from pictures join training_set_member on picture_id = id"
-        " where withdrawn_at is not null and training_set_id = %s order by id limit 1",
-        (version.id,),
-    ).fetchone()
-    if withdrawn:
-        raise WithdrawnMeanwhileError(
-            f"the picture {withdrawn['id']} was withdrawn while training-{version.name} was built; build it again"
-        )
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into training_label (recipe, class_index, taxon_id) values (%s, %s, %s) on conflict do nothing",
-            [(version.name, one["class_index"], one["taxon_id"]) for one in version.classes],
-        )
-    record(
-        connection,
-        actor=ACTOR,
-        action="built",
-        subject="training set",
-        subject_id=version.id,
-        after={"name": version.name, "digest": version.digest, "pictures": len(members.picture)},
-    )
-    return True
 
 
 def _copy_members(connection: Connection, version: UUID, members: Members) -> None:
@@ -358,9 +358,10 @@ _CURRENT = (
 _VERSION = (
     "select t.id, t.name, t.digest, t.container, t.blob, t.pictures, t.groups, t.created_at, t.current_since, t.recipe,"
     f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
-    # From the few that are withdrawn to the many members, by index.
-    " (select count(*) from pictures join training_set_member on picture_id = pictures.id"
-    " where withdrawn_at is not null and training_set_id = t.id) as withdrawn"
+    # From the few that are withdrawn or deleted to the many members, by index.
+    " (select count(*) from (select id from pictures where withdrawn_at is not null union"
+    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null) gone"
+    " join training_set_member on picture_id = gone.id where training_set_id = t.id) as withdrawn"
     " from training_set t left join training_set p on p.id = t.previous_id"
 )
 
@@ -426,8 +427,8 @@ def set_current(connection: Connection, version: UUID) -> None:
     already = connection.execute(f"select from training_set t where id = %s and {_CURRENT}", (version,)).fetchone()
     if already is not None:
         return
-    connection.execute("update training_set set current_since = clock_timestamp() where id = %s", (version,))
-    record(connection, actor=ACTOR, action="made current", subject="training set", subject_id=version)
+    with changing(connection, actor=ACTOR, action="made current"):
+        connection.execute("update training_set set current_since = clock_timestamp() where id = %s", (version,))
 
 
 def difference(connection: Connection, earlier: UUID, later: UUID) -> Difference:
@@ -522,24 +523,21 @@ def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Wit
         raise UnknownTrainingSetError(f"there is no picture {picture}")
     pictures = tuple(cast(UUID, row["id"]) for row in rows)
     new = tuple(cast(UUID, row["id"]) for row in rows if row["withdrawn_at"] is None)
-    connection.execute("update pictures set withdrawn_at = now() where id = any(%s)", (list(new),))
-    tainted = _versions(
+    tainted = _with_one_of(connection, pictures)
+    note = {
+        "why": why,
+        "picture": str(picture),
+        "training_sets": [f"{version.name}@{version.digest}" for version in tainted],
+    }
+    with changing(connection, actor=by, action="withdrawn", note=note):
+        connection.execute("update pictures set withdrawn_at = now() where id = any(%s)", (list(new),))
+    return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)))
+
+
+def _with_one_of(connection: Connection, pictures: Sequence[UUID]) -> list[Version]:
+    return _versions(
         connection,
         "where t.id in (select training_set_id from training_set_member where picture_id = any(%s))"
         " order by t.name, t.created_at desc, t.id",
         list(pictures),
     )
-    for one in new:
-        record(
-            connection,
-            actor=by,
-            action="withdrawn",
-            subject="picture",
-            subject_id=one,
-            after={
-                "why": why,
-                "cut_from": str(picture) if one != picture else None,
-                "training_sets": [f"{version.name}@{version.digest}" for version in tainted],
-            },
-        )
-    return Withdrawal(pictures, new, tuple(tainted))

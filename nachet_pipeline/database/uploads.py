@@ -154,7 +154,7 @@ def settled_uploads(connection: Connection, owner: UUID, folders: Sequence[str],
         " row_number() over (partition by state = 'imported' order by checked_at, upload.id) as place"
         f" {_FROM} where owner_id = %s and folder = any(%s)"
         " and state in ('imported', 'partly_imported', 'refused', 'failed')"
-        " and (state <> 'failed' or attempts >= %s)) as settled"
+        " and (state <> 'failed' or attempts >= %s) and clearing_at is null) as settled"
         " where place <= %s order by state = 'imported', checked_at",
         (owner, list(folders), MAX_ATTEMPTS, limit),
     )
@@ -218,6 +218,15 @@ def accept_valid_sessions(connection: Connection, upload: UUID, *, wanted: bool)
     )
 
 
+def still_as(connection: Connection, upload: Upload) -> bool:
+    """Whether an upload is still as it was read, and its folder was not cleared meanwhile and is not being cleared."""
+    row = connection.execute(
+        "select from upload where id = %s and staged_digest is not distinct from %s and clearing_at is null",
+        (upload.id, upload.staged_digest),
+    ).fetchone()
+    return row is not None
+
+
 def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
     """Note that folders were looked at and nothing was due."""
     connection.execute("update upload set checked_at = now() where id = any(%s)", (list(uploads),))
@@ -246,6 +255,15 @@ def mark_importing(connection: Connection, upload: UUID, run_id: str) -> None:
     connection.execute(
         "update upload set state = 'importing', run_id = %s, updated_at = now() where id = %s", (run_id, upload)
     )
+
+
+def keep_upload(connection: Connection, upload: UUID, run_id: str) -> bool:
+    """Keep an upload's row from changing until the transaction ends; returns whether it is still this run's.
+
+    A run whose connection was cut has lost its lock, and another may have begun.
+    """
+    row = connection.execute("select run_id from upload where id = %s for update", (upload,)).fetchone()
+    return row is not None and row["run_id"] == run_id
 
 
 def note_receipt(connection: Connection, receipt: Receipt) -> None:

@@ -6,6 +6,7 @@ from typing import cast
 from uuid import UUID, uuid5
 
 from nachet_pipeline.contract.metadata import normalise_email
+from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.storage.naming import NAMESPACE, upload_container, user_container, user_id
 
@@ -45,9 +46,10 @@ def add_user(connection: Connection, email: str) -> User:
         ValueError: this is no e-mail address.
     """
     normal = normalise_email(email)
-    connection.execute(
-        "insert into users (id, email) values (%s, %s) on conflict do nothing", (user_id(normal), normal)
-    )
+    with changing(connection, actor=PROGRAM):
+        connection.execute(
+            "insert into users (id, email) values (%s, %s) on conflict do nothing", (user_id(normal), normal)
+        )
     user = find_user(connection, normal)
     if user is None:
         raise LookupError(f"the user {normal} was not found right after being registered")

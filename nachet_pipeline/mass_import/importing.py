@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -28,6 +28,7 @@ from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.folders import put_away_sets
 from nachet_pipeline.database.mass_imports import (
     DoneFolder,
     begin_mass_import,
@@ -400,8 +401,13 @@ class _Run:
                 known,
             )
             digests = (work.listing_digest, work.description_digest)
-            if known is None or (known.listing_digest, known.description_digest) != digests:
+            # Somebody deleted or archived what the folder became: that is not undone by finding it again.
+            gone = bool(put_away_sets(connection, [self._picture_set(work)]))
+            if not gone and (known is None or (known.listing_digest, known.description_digest) != digests):
                 return work
+            if known is None:
+                self._tell(listed.pictures)
+                return None
             for finding in noted_findings(connection, self.id, known.folder):
                 self.totals.findings.add_finding(finding)
         work.taken, work.left_behind = known.pictures, listed.files - known.pictures - known.not_taken
@@ -576,7 +582,8 @@ class _Run:
     def _picture_set(self, work: _Work) -> UUID:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)
 
-    def _stored_already(self, candidates: Sequence[Candidate]) -> Mapping[str, Match]:
+    def _stored_already(self, candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, Match]:
+        # A folder that grew is the picture set it was: its new pictures may well equal those of it that are stored.
         with self.importer.database.connection() as connection:
             return find_duplicates(connection, candidates)
 
@@ -611,6 +618,7 @@ class _Run:
                 folder="",
                 final=final,
                 concurrency=2 * self.importer.settings.transfer_concurrency,
+                verification=self.importer.settings.verify_stored,
             )
         record = picture_set_record(
             session,

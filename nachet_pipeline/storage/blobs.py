@@ -55,6 +55,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=1, retry_total=2, random_jitter_range=0),
 }
 
+_PART_BYTES = 1024 * 1024
 _SAS_LIFETIME = timedelta(hours=2)
 
 
@@ -72,13 +73,33 @@ class StagedBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class BlobState:
-    """A blob as it is now: its size, version and metadata, and its MD5 in hexadecimal where it was given one."""
+class ListedBlob:
+    """A blob of a listing: its name, size in bytes, version, time of last change, and what was noted with it."""
 
+    name: str
     size: int
     version: str
+    modified: datetime
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProperties:
+    """What the service says of a blob: size in bytes, MD5 in hexadecimal if it has one, metadata, version."""
+
+    size: int
     md5: str | None
     metadata: dict[str, str]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobChecksum:
+    """What a blob is, by reading it: size in bytes, SHA-256 in hexadecimal, and the version that was read."""
+
+    size: int
+    sha256: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +271,24 @@ class BlobStorage:
                     if path > last:
                         yield StagedFile(path, int(blob.size), _quoted(blob.etag), blob.last_modified)
 
+    def listing(self, container: str, prefix: str = "") -> Iterator[ListedBlob]:
+        """The blobs whose names begin with a prefix, with their metadata, in no order that can be relied upon.
+
+        The service sorts names by its own rules: the emulator by units of UTF-16, others by bytes.
+        """
+        with self._speaking(f"listing {container}/{prefix}"):
+            listed = self._service.get_container_client(container).list_blobs(
+                name_starts_with=prefix or None, include=["metadata"]
+            )
+            for found in listed:
+                yield ListedBlob(
+                    str(found.name),
+                    int(found.size),
+                    _quoted(found.etag),
+                    found.last_modified,
+                    dict(found.metadata or {}),
+                )
+
     def read(self, container: str, blob: str, version: str | None = None, *, size: int | None = None) -> bytes:
         """The bytes of a blob, of one version if it is given; one of another size is not even read.
 
@@ -418,6 +457,31 @@ class BlobStorage:
             self._sas[container] = (sas, expiry)
             return sas
 
+    def properties_of(self, container: str, blob: str) -> BlobProperties | None:
+        """What the service says of a blob, None if it does not exist."""
+        with self._speaking(f"looking at {container}/{blob}"):
+            try:
+                found = self._blob(container, blob).get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+        md5 = found.content_settings.content_md5
+        return BlobProperties(
+            int(found.size), bytes(md5).hex() if md5 else None, dict(found.metadata or {}), _quoted(found.etag)
+        )
+
+    def checksum_of(self, container: str, blob: str) -> BlobChecksum | None:
+        """Read a blob to its end and hash it, a part at a time; None if it does not exist."""
+        digest, size = hashlib.sha256(), 0
+        with self._speaking(f"reading {container}/{blob}"):
+            try:
+                found = obstore.get(self._store(container), blob)
+                for part in found.stream(min_chunk_size=_PART_BYTES):
+                    digest.update(part)
+                    size += len(part)
+            except (NotFoundError, FileNotFoundError):
+                return None
+        return BlobChecksum(size, digest.hexdigest(), _quoted(found.meta["e_tag"]))
+
     def metadata_of(self, container: str, blob: str) -> tuple[int, dict[str, str]] | None:
         """Size and metadata of a blob, None if it does not exist."""
         with self._speaking(f"looking at {container}/{blob}"):
@@ -427,21 +491,16 @@ class BlobStorage:
                 return None
         return int(found.size), dict(found.metadata or {})
 
-    def state_of(self, container: str, blob: str) -> BlobState | None:
-        """What a blob is now, None if it does not exist."""
-        with self._speaking(f"looking at {container}/{blob}"):
-            try:
-                found = self._blob(container, blob).get_blob_properties()
-            except ResourceNotFoundError:
-                return None
-        md5 = found.content_settings.content_md5
-        metadata = dict(found.metadata or {})
-        return BlobState(int(found.size), _quoted(found.etag), bytes(md5).hex() if md5 else None, metadata)
+    def delete(self, container: str, blob: str, version: str | None = None) -> bool:
+        """Delete a blob if it exists; if a version is given, only if it still is of that version.
 
-    def delete(self, container: str, blob: str) -> None:
-        """Delete a blob if it exists."""
+        Returns:
+            False if there was no such blob.
+        """
+        pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
         with self._speaking(f"deleting {container}/{blob}"):
             try:
-                self._blob(container, blob).delete_blob()
-            except ResourceNotFoundError:
-                return
+                self._blob(container, blob).delete_blob(**pinned)
+            except (ResourceNotFoundError, ResourceModifiedError):
+                return False
+        return True

@@ -85,6 +85,11 @@ def user_container(user: UUID) -> str:
     return f"user-{user}"
 
 
+def archive_container(user: UUID) -> str:
+    """Container of a user's archived pictures: those that are kept for training after their folder was put away."""
+    return f"archive-{user}"
+
+
 def upload_container(user: UUID) -> str:
     """Container in which a user stages folders."""
     return f"upload-{user}"

@@ -1,6 +1,7 @@
 """Storing a validated upload's pictures: the step that the UI calls `stored_pictures`."""
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,23 @@ from dataclasses import dataclass
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, manifest_lines, picture_name
 from nachet_pipeline.lookahead import ahead
+from nachet_pipeline.settings import Verification
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import manifest_blob, picture_blob, picture_id
+
+log = logging.getLogger(__name__)
+
+_COPIES = 2
+"""Times a picture is copied, at most, whose copy turns out to be something else."""
+
+
+class StoredBlobError(StorageError):
+    """A stored blob is not the picture that was validated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What storing did.
+    """What storing did; every picture of it was verified.
 
     Attributes:
         pictures: pictures that are stored now.
@@ -37,12 +48,14 @@ def store_pictures(
     folder: str,
     final: str,
     concurrency: int = 4,
+    verification: Verification = "read",
     progress: Callable[[int], None] | None = None,
 ) -> Stored:
     """Copy a session's pictures into their user's container, byte for byte, on the server's side.
 
     Each copy is pinned to the version that was validated and creates its blob or leaves an equal one as it is, so
-    that a repeated call completes an interrupted one.
+    that a repeated call completes an interrupted one. What is stored then is compared with what was validated; a copy
+    of this call that went wrong is made once more, and what was there before is never touched.
 
     Args:
         blobs: the storage account.
@@ -52,11 +65,13 @@ def store_pictures(
         folder: the staged folder; empty if the pictures' paths are those of their blobs.
         final: container they go to.
         concurrency: copies at a time.
+        verification: whether what is stored is read again and hashed, or only what the service says of it is compared.
         progress: told how many pictures are done.
 
     Raises:
         FileChangedError: a staged picture is no longer what was validated.
-        StorageError: storage does not answer, or holds another picture under the same name.
+        StoredBlobError: storage holds something else under the picture's name.
+        StorageError: storage does not answer.
         ValueError: the session has no owner.
     """
     picture_set = session.picture_set_id
@@ -66,15 +81,25 @@ def store_pictures(
     def store(picture: PictureRecord) -> bool:
         identifier = picture_id(picture_set, picture_name(picture), picture.sha256)
         target = picture_blob(picture_set, identifier, picture.picture_format)
-        created = blobs.copy(
-            (staging, f"{folder}/{picture.path}" if folder else picture.path),
-            (final, target),
-            version=picture.version,
-            md5=picture.md5,
-            metadata={"sha256": picture.sha256},
-        )
-        if not created:
-            _verify(blobs, final, target, picture)
+        source = (staging, f"{folder}/{picture.path}" if folder else picture.path)
+        for copies_left in reversed(range(_COPIES)):
+            created = blobs.copy(
+                source,
+                (final, target),
+                version=picture.version,
+                md5=picture.md5,
+                metadata={"sha256": picture.sha256},
+            )
+            try:
+                _verify(blobs, final, target, picture, verification)
+            except StoredBlobError as error:
+                # No row points at a blob that was made just now; one that was there before may have a row.
+                if not created or not copies_left:
+                    raise
+                log.warning("%s; it is copied once more", error)
+                blobs.delete(final, target)
+            else:
+                break
         return created
 
     pictures = new = 0
@@ -92,13 +117,31 @@ def store_pictures(
     return Stored(pictures, session.size, new)
 
 
-def _verify(blobs: BlobStorage, container: str, blob: str, picture: PictureRecord) -> None:
-    found = blobs.metadata_of(container, blob)
-    if found != (picture.size, {"sha256": picture.sha256}):
-        raise StorageError(
-            f"{container}/{blob} exists and is not the picture {picture.path}: expected {picture.size} bytes with"
-            f" SHA-256 {picture.sha256}, found {found}"
-        )
+def _verify(blobs: BlobStorage, container: str, blob: str, picture: PictureRecord, verification: Verification) -> None:
+    """Compare a stored blob with the picture that was validated.
+
+    An MD5 that the service keeps was computed by it or came with the staged file; that of another file is a lie in
+    either case. Azure compares the MD5 that a copy is asked for with what it copies; the emulator does not.
+
+    Raises:
+        StoredBlobError: it is something else.
+    """
+    expected = f"{picture.size} bytes with SHA-256 {picture.sha256}"
+    if verification == "read":
+        read = blobs.checksum_of(container, blob)
+        if read is None or (read.size, read.sha256) != (picture.size, picture.sha256):
+            found = f"{read.size} bytes with SHA-256 {read.sha256}" if read else "nothing"
+            raise StoredBlobError(_is_not(container, blob, picture, expected, found))
+        return
+    said = blobs.properties_of(container, blob)
+    noted = said.metadata.get("sha256") if said else None
+    if said is None or (said.size, noted) != (picture.size, picture.sha256) or said.md5 not in {None, picture.md5}:
+        found = f"{said.size} bytes with SHA-256 {noted}, MD5 {said.md5}" if said else "nothing"
+        raise StoredBlobError(_is_not(container, blob, picture, f"{expected}, MD5 {picture.md5}", found))
+
+
+def _is_not(container: str, blob: str, picture: PictureRecord, expected: str, found: str) -> str:
+    return f"{container}/{blob} is not the picture {picture.path}: expected {expected}, found {found}"
 
 
 def store_manifest(blobs: BlobStorage, inventory: Inventory, session: ManifestSession, *, final: str) -> str:

@@ -73,7 +73,7 @@ def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
     if (found := blobs.metadata_of(container, target)) is not None:
         _compare(container, target, picture, found)
         return False
-    source = blobs.state_of(picture.container, picture.blob)
+    source = blobs.properties_of(picture.container, picture.blob)
     if source is None or source.size != picture.size:
         raise StorageError(
             f"{picture.container}/{picture.blob}: expected the {picture.size} bytes of the picture"

@@ -626,7 +626,7 @@ def test_withdrawing_a_picture_names_the_sets_it_taints_and_keeps_it_out_of_late
         again = withdraw(connection, picture, by="ada@example.org", why="Its owner asks for it")
     assert [(version.name, version.withdrawn) for version in done.tainted] == [("all-pictures", 1)]
     assert (done.new, again.new) == ((picture,), ())
-    audit = workbench.query("select actor, action, subject_id, after from audit_trail where subject = 'picture'")
+    audit = workbench.query("select actor, action, subject_id, after from audit_trail where action = 'withdrawn'")
     assert len(audit) == 1
     assert (audit[0]["actor"], audit[0]["action"], audit[0]["subject_id"]) == ("ada@example.org", "withdrawn", picture)
     assert audit[0]["after"]["why"] == "Its owner asks for it"
@@ -650,7 +650,7 @@ def test_a_picture_that_is_withdrawn_while_a_set_is_built_is_not_recorded_in_it(
         return real(*given)
 
     monkeypatch.setattr(building, "_arrange", late)
-    with pytest.raises(WithdrawnMeanwhileError, match=f"the picture {picture} was withdrawn while"):
+    with pytest.raises(WithdrawnMeanwhileError, match=f"the picture {picture} was withdrawn or deleted while"):
         built(workbench)
     assert workbench.query("select id from training_set") == []
     assert workbench.query("select picture_id from training_set_member") == []

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,14 +97,13 @@ class Fetcher:
             return _Made(len(converted), hashlib.sha256(converted).digest())
 
     def _verified(self, picture: Picture) -> bytes:
-        """The stored bytes; where they are gone or others, those of the training set's own copy, if it has one."""
+        """The stored bytes; where they are gone or others, those of the archive or of the training set's own copy."""
         try:
             return self._read(picture, picture.address)
         except NotConvertedError:
-            try:
-                return self._read(picture, picture.copy)
-            except NotConvertedError:
-                pass
+            for address in picture.elsewhere:
+                with suppress(NotConvertedError):
+                    return self._read(picture, address)
             raise
 
     def _read(self, picture: Picture, address: tuple[str, str]) -> bytes:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from nachet_pipeline.storage.naming import training_container, training_picture_blob
+from nachet_pipeline.storage.naming import archive_container, training_container, training_picture_blob
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass, ManifestError, open_manifest
 
 _ROWS = 4096
@@ -34,7 +34,8 @@ class Picture:
         class_index: of its species.
         seeds: number of seeds it shows.
         address: its container and blob.
-        copy: container and blob of the copy that its training set may have, which nothing replaces.
+        elsewhere: containers and blobs where its bytes may be too: its owner's archive, if its folder was archived
+            since, and the copy that its training set may have, which nothing replaces.
         sha256: of the stored bytes, in hexadecimal.
         size: of the stored bytes.
         format: of the stored bytes: `TIFF`, `PNG` or `JPEG`.
@@ -47,7 +48,7 @@ class Picture:
     class_index: int
     seeds: int
     address: tuple[str, str]
-    copy: tuple[str, str]
+    elsewhere: tuple[tuple[str, str], ...]
     sha256: str
     size: int
     format: str
@@ -127,7 +128,10 @@ class ExportManifest:
             row["class_index"],
             row["number_of_seeds"],
             (row["container"], row["blob"]),
-            (training_container(self.metadata.name), training_picture_blob(row["sha256"], row["format"])),
+            (
+                (archive_container(UUID(row["owner_id"])), row["blob"]),
+                (training_container(self.metadata.name), training_picture_blob(row["sha256"], row["format"])),
+            ),
             row["sha256"],
             row["size"],
             row["format"],

@@ -10,6 +10,7 @@ import tarfile
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachet_pipeline.storage.blobs import StorageError
-from nachet_pipeline.storage.naming import training_container, training_picture_blob
+from nachet_pipeline.storage.naming import archive_container, training_container, training_picture_blob
 from nachet_pipeline.training.exports.choices import Layout
 from nachet_pipeline.training.exports.errors import ChoiceError, ExportRefusedError
 from nachet_pipeline.training.exports.exporting import export
@@ -154,15 +155,18 @@ def test_missing_and_changed_pictures_are_told_and_all_others_exported(sets: Set
     assert missing["picture_id"] in picture_names(done.folder, kind)
 
 
-def test_where_a_picture_is_gone_the_copy_of_its_training_set_is_used(sets: Sets, blob_account: BlobAccount) -> None:
+@pytest.mark.parametrize("place", ["training set", "archive"])
+def test_where_a_picture_is_gone_its_copy_is_used(sets: Sets, blob_account: BlobAccount, place: str) -> None:
     sets.usual(8)
     sets.name = f"{blob_account.prefix}set"
     whole = visible(sets.export("whole", "imagefolder").folder)
     gone = sets.rows[0]
     content = sets.blobs.read(sets.container, gone["blob"])
-    sets.blobs.ensure_container(training_container(sets.name))
-    copy = training_picture_blob(gone["sha256"], "PNG")
-    sets.blobs.upload(training_container(sets.name), copy, content, content_type="image/png")
+    container, copy = training_container(sets.name), training_picture_blob(gone["sha256"], "PNG")
+    if place == "archive":
+        container, copy = archive_container(UUID(gone["owner_id"])), gone["blob"]
+    sets.blobs.ensure_container(container)
+    sets.blobs.upload(container, copy, content, content_type="image/png")
     sets.blobs.delete(sets.container, gone["blob"])
     done = sets.export("out", "imagefolder")
     assert done.failed == 0

@@ -1,0 +1,1 @@
+"""Deleting and archiving folders, and bringing them back."""

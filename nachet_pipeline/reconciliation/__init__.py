@@ -1,0 +1,1 @@
+"""Comparing what is staged, what is stored and what the database says, and repairing what is safe to repair."""

@@ -1,0 +1,39 @@
+"""Kill imports: `python -m nachet_pipeline_tests.durability --kills 200 --seed 1`."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from nachet_pipeline.local.services import Services, services
+
+# The definitions read the environment when they are imported; each import names its own services later.
+os.environ.setdefault("NACHET_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+os.environ.setdefault("NACHET_BLOB_ACCOUNT_URL", "http://127.0.0.1:1/nobody")
+
+from nachet_pipeline_tests.durability.killing import PROJECT, as_json, kill_imports
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Kill so many importing processes; the exit code is 1 if one import did not end as an undisturbed one."""
+    parser = argparse.ArgumentParser(prog="python -m nachet_pipeline_tests.durability", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="processes to kill")
+    parser.add_argument("--seed", type=int, default=1, help="where chance begins")
+    parser.add_argument("--given", action="store_true", help="use the services that NACHET_… name, not own ones")
+    wanted = parser.parse_args(arguments)
+    if wanted.given:
+        given = Services(
+            os.environ["NACHET_DATABASE_URL"], os.environ["NACHET_BLOB_ACCOUNT_URL"], os.environ["NACHET_BLOB_KEY"]
+        )
+        tally = kill_imports(given, wanted.kills, wanted.seed)
+    else:
+        tools = Path(os.environ.get("NACHET_HOME") or PROJECT / ".nachet").resolve()
+        with tempfile.TemporaryDirectory(prefix="nachet-") as folder, services(Path(folder), tools=tools) as own:
+            tally = kill_imports(own, wanted.kills, wanted.seed)
+    sys.stdout.write(as_json(tally) + "\n")
+    return 1 if tally.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
