@@ -7,7 +7,7 @@ tick lists the top of each user's container, then only folders that are new, unf
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -32,11 +32,11 @@ from nachet_pipeline.database.uploads import (
     uploads_with_receipt,
 )
 from nachet_pipeline.database.users import User, all_users
-from nachet_pipeline.importing import fail_upload, write_receipt
+from nachet_pipeline.importing import fail_upload, refuse_disabled, write_receipt
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.naming import receipt_blob
+from nachet_pipeline.storage.naming import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
 
 log = logging.getLogger(__name__)
@@ -177,12 +177,24 @@ def _candidates(database: Database, blobs: BlobStorage, user: User) -> Iterator[
         log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
         return
     beside = {blob.name for blob in top.blobs}
-    _restore_receipts(database, blobs, user, [name for name in top.folders if receipt_blob(name) not in beside])
+    folders = [name for name in top.folders if name.casefold() != TEMPLATE_FOLDER]
+    _restore_receipts(database, blobs, user, [name for name in folders if receipt_blob(name) not in beside])
     with database.connection() as connection:
-        pending = pending_folders(connection, user.id, top.folders)
-        again = settled_uploads(connection, user.id, top.folders, limit=SECOND_LOOKS_PER_USER)
+        pending = pending_folders(connection, user.id, folders)
+        again = settled_uploads(connection, user.id, folders, limit=SECOND_LOOKS_PER_USER)
+    if user.disabled_at is not None:
+        _refuse(database, blobs, user, pending)
+        return
     yield from (_Candidate(user, name, known, done_with=False) for name, known in pending.items())
     yield from (_Candidate(user, upload.folder, upload, done_with=True) for upload in again)
+
+
+def _refuse(database: Database, blobs: BlobStorage, user: User, pending: Mapping[str, Upload | None]) -> None:
+    """Say in their receipts why folders of a disabled user are not imported; they need no run for that."""
+    for folder, known in islice(pending.items(), LOOKS_PER_TICK):
+        with database.connection() as connection:
+            upload = known or see_upload(connection, Owner(user.id, user.email), folder)
+        write_receipt(blobs, upload, refuse_disabled(database, upload))
 
 
 def _in_turn(queues: Iterable[Iterator[_Candidate]]) -> Iterator[_Candidate]:

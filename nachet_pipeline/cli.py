@@ -15,7 +15,7 @@ from uuid import UUID
 
 import typer
 
-from nachet_pipeline.commands import folders, reliability
+from nachet_pipeline.commands import folders, reliability, secrets, users
 from nachet_pipeline.commands.crops import crops
 from nachet_pipeline.commands.terminal import (
     REFUSED,
@@ -51,9 +51,9 @@ app = typer.Typer(
     " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
     " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer.",
 )
-user_app = typer.Typer(no_args_is_help=True, help="Users and their containers.")
 db_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
-app.add_typer(user_app, name="user")
+app.add_typer(users.app, name="user")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(db_app, name="db")
 duplicates_app = typer.Typer(help="Stored pictures that are the same or look alike, and what was decided about them.")
 app.add_typer(duplicates_app, name="duplicates")
@@ -78,6 +78,13 @@ class PictureSuffix(StrEnum):
     TIFF = "tiff"
     PNG = "png"
     JPEG = "jpeg"
+
+
+class LoginRole(StrEnum):
+    """What a login of PostgreSQL is for."""
+
+    IMPORTER = "importer"
+    READER = "reader"
 
 
 class PairIs(StrEnum):
@@ -132,27 +139,6 @@ def sample(
     except (FileExistsError, NotADirectoryError):
         raise typer.BadParameter(f"{folder} is not a new or empty folder") from None
     write(str(folder))
-
-
-@user_app.command("add")
-def user_add(
-    email: Annotated[str, typer.Argument(help="The user's e-mail address.")], *, as_json: JsonOption = False
-) -> None:
-    """Register a user, with a container to stage folders in; a registered user stays as they are.
-
-    Prints the user's id and upload container.
-    """
-    from nachet_pipeline.onboarding import register_user
-
-    with open_services() as opened:
-        try:
-            user = register_user(opened.database, opened.blobs, email)
-        except ValueError as error:
-            raise typer.BadParameter(f"{email}: {error}") from None
-    if as_json:
-        write(json.dumps({"id": str(user.id), "email": user.email, "upload_container": user.upload_container}))
-    else:
-        write(f"{user.id}\n{user.upload_container}")
 
 
 @app.command()
@@ -214,9 +200,20 @@ def _tell_early(report: "Report") -> None:
 @app.command()
 def stage(
     folder: FolderArgument,
-    user: UserOption,
+    user: Annotated[
+        str | None, typer.Option("--user", help="E-mail address of the registered user whose upload it is.")
+    ] = None,
     name: NameOption = None,
     *,
+    sas: Annotated[
+        str | None,
+        typer.Option(
+            "--sas",
+            help="Instead of --user: the address that `nachet user key show` printed; nothing else is needed."
+            " A single - asks for it, so that it stays out of the shell's history.",
+            show_default=False,
+        ),
+    ] = None,
     replace: ReplaceOption = False,
     accept_valid: AcceptValidOption = False,
     as_json: JsonOption = False,
@@ -225,6 +222,15 @@ def stage(
 
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
     """
+    if (user is None) == (sas is None):
+        raise typer.BadParameter("expected one of --user and --sas")
+    if sas is not None:
+        if accept_valid:
+            raise typer.BadParameter("--accept-valid needs --user; or put acceptValid: true into index.yaml")
+        _stage_by_key(folder, name, sas, replace=replace, as_json=as_json)
+        return
+    if user is None:
+        raise typer.BadParameter("expected --user")
     with open_services() as opened:
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         from nachet_pipeline.storage.staging import mark_complete
@@ -323,7 +329,7 @@ def mass_import(
         container, owner, FolderMapping.of(text, str(mapping or ""), options), prefix, adopt=adopt, dry_run=dry_run
     )
     with open_services() as opened:
-        registered(opened, owner, option="--owner")
+        registered(opened, owner, option="--owner", active=False)
         with opened.database.connection() as connection:
             registry = registered_seeds(connection)
         settings = opened.settings.importing
@@ -362,7 +368,7 @@ def status(
     """Show where an upload stands: its receipt, with what was found."""
     from nachet_pipeline.database.uploads import search_uploads
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.reading() as connection:
         found = search_uploads(connection, upload)
     if upload and not found:
         note(f"nachet: there is no upload {upload}; `nachet status` lists the latest")
@@ -443,8 +449,8 @@ def duplicates(
 
     with open_services() as opened:
         if user:
-            registered(opened, user)
-        with opened.database.connection() as connection:
+            registered(opened, user, active=False)
+        with opened.database.reading() as connection:
             for pair in duplicate_pairs(connection, user=user, near=near):
                 if as_json:
                     fields = {name: getattr(pair, name) for name in pair.__dataclass_fields__}
@@ -512,8 +518,39 @@ def db_upgrade() -> None:
     with with_services(Settings.from_environment()) as settings:
         if settings.database_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
-        changed = upgrade(settings.database_url)
+        changed = upgrade(settings.database_owner_url or settings.database_url)
     note(f"the tables are up to date; {changed} seeds changed")
+
+
+@db_app.command("login")
+def db_login(
+    name: Annotated[str, typer.Argument(help="Name of the login.")],
+    role: Annotated[LoginRole, typer.Option("--role", help="What it is for.")],
+    by: Annotated[str, typer.Option("--by", help="Who wants it, for the audit trail.")],
+) -> None:
+    """Make a login of PostgreSQL that may do what its role may, in this database alone; prints its address once.
+
+    One that is there gets a new password, and the old one opens nothing any more. The first importer of a database
+    takes over Dagster's tables: stop Dagster before, and start it with the new address.
+    """
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.database.logins import Role, address_of, hand_over_dagster, make_login, new_password
+    from nachet_pipeline.local.services import with_services
+
+    if not by.strip():
+        raise typer.BadParameter("somebody must want it", param_hint="--by")
+    with with_services(Settings.from_environment()) as settings:
+        owner = settings.database_owner_url or settings.database_url
+        if owner is None:
+            raise SettingsError("NACHET_DATABASE_URL: is not set")
+        password = new_password()
+        with Database(owner) as database, database.connection() as connection:
+            new = make_login(connection, name, Role(role.value), password, by=by)
+            moved = hand_over_dagster(connection) if role is LoginRole.IMPORTER else 0
+    if moved:
+        note(f"{moved} tables of Dagster belong to the importers now; start Dagster with this address")
+    note(f"{name}: {'a new login' if new else 'a new password'}; its address is shown this once")
+    write(address_of(owner, name, password).get_secret_value())
 
 
 def _stage(
@@ -541,6 +578,35 @@ def _stage(
     removed = f", {staged.removed} removed" if staged.removed else ""
     note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
     return upload
+
+
+def _stage_by_key(folder: Path, given_name: str | None, sas: str, *, replace: bool, as_json: bool) -> None:
+    """Stage with an upload key alone: no database, no other credential."""
+    from nachet_pipeline.contract.folder import LocalFolder
+    from nachet_pipeline.storage.naming import partition_key, upload_id
+    from nachet_pipeline.storage.staging import mark_complete, stage_folder
+    from nachet_pipeline.storage.upload_address import UploadAddress
+
+    if sas.strip() == "-":
+        sas = typer.prompt("Address with the key", hide_input=True, err=True)
+    address, name = UploadAddress.parse(sas), given_name or folder.resolve().name
+    with address.open() as blobs:
+        with progress_bar("Staging", of_bytes=True) as bar:
+            staged = stage_folder(
+                blobs,
+                LocalFolder(folder),
+                address.container,
+                name,
+                replace=replace,
+                may_delete=False,
+                concurrency=Settings.from_environment().importing.transfer_concurrency,
+                progress=bar,
+            )
+        mark_complete(blobs, address.container, name)
+    note(f"{staged.sent} files sent, {staged.unchanged} there already")
+    upload = upload_id(address.owner, name)
+    partition = partition_key(upload, name)
+    write(json.dumps({"upload": str(upload), "partition": partition}) if as_json else str(upload))
 
 
 def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> None:

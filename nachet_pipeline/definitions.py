@@ -8,6 +8,7 @@ from nachet_pipeline.assets.mass_imported_container import mass_imported_contain
 from nachet_pipeline.assets.picture_crops import crop_upload
 from nachet_pipeline.assets.reconciled_storage import reconciled_storage
 from nachet_pipeline.assets.registered_seeds import registered_seeds
+from nachet_pipeline.assets.registered_users import onboard_user, registered_users, rotate_upload_keys
 from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
@@ -18,16 +19,19 @@ from nachet_pipeline.jobs import (
     crop_pictures,
     import_uploads,
     load_seeds,
+    load_users,
     mass_import,
     reconcile_storage,
     reprocess_pictures,
 )
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.secret_keys import SecretKeysResource
 from nachet_pipeline.schedules import (
     daily_purge,
     daily_reconciliation,
     daily_retention,
+    nightly_key_rotation,
     nightly_reprocessing,
     nightly_training_set,
 )
@@ -38,6 +42,7 @@ from nachet_pipeline.sensors import (
     registry_automation,
     staged_folders_sensor,
     uncropped_uploads_sensor,
+    users_file_sensor,
 )
 from nachet_pipeline.settings import Settings, SettingsError
 
@@ -62,6 +67,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
     return Definitions(
         assets=[
             registered_seeds,
+            registered_users,
             staged_upload,
             import_upload,
             crop_upload,
@@ -76,6 +82,9 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             crop_pictures,
             mass_import,
             load_seeds,
+            load_users,
+            onboard_user,
+            rotate_upload_keys,
             build_training_set,
             reprocess_pictures,
             reconcile_storage,
@@ -90,14 +99,28 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             uncropped_uploads_sensor(settings.importing),
             listed_containers_sensor(),
             recipes_sensor(),
+            users_file_sensor(),
             registry_automation,
         ],
-        schedules=[nightly_reprocessing, nightly_training_set, daily_reconciliation, daily_retention, daily_purge],
+        schedules=[
+            nightly_key_rotation,
+            nightly_reprocessing,
+            nightly_training_set,
+            daily_reconciliation,
+            daily_retention,
+            daily_purge,
+        ],
         resources={
-            "database": DatabaseResource(url=EnvVar("NACHET_DATABASE_URL")),
+            "database": DatabaseResource(
+                url=EnvVar("NACHET_DATABASE_URL"),
+                reader_url=EnvVar("NACHET_DATABASE_READER_URL") if settings.database_reader_url else None,
+            ),
             "blob_storage": BlobStorageResource(
                 account_url=EnvVar("NACHET_BLOB_ACCOUNT_URL"),
                 key=EnvVar("NACHET_BLOB_KEY") if settings.blob_key else None,
+            ),
+            "secret_keys": SecretKeysResource(
+                fernet_keys=EnvVar("NACHET_SECRET_KEYS") if settings.secret_keys else None
             ),
             "import_settings": settings.importing,
             "import_progress": progress or ImportProgress(),

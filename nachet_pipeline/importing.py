@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from nachet_pipeline.contract.duplicates import Candidate, Match
+from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import ManifestSession
@@ -24,12 +25,14 @@ from nachet_pipeline.database.uploads import (
     close_upload,
     find_upload,
     keep_upload,
+    look_again,
     mark_importing,
     note_receipt,
     upload_lock,
     upload_of_partition,
 )
 from nachet_pipeline.limits import contract_limits
+from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import ImportSettings
@@ -186,6 +189,8 @@ class Importer:
         close_upload(connection, receipt)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
+        if upload.owner_disabled:
+            return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
         with Inventory(rule_set=self.settings.rule_set()) as inventory:
             validation = validate(
@@ -386,6 +391,20 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
         _put_json(blobs, upload.staging_container, receipt_blob(upload.folder), content)
     except StorageError as error:
         log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
+
+
+def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
+    """Refuse an upload unread, because its owner is disabled; it is due again as soon as they are enabled.
+
+    The caller writes the receipt beside the folder.
+    """
+    receipt = _receipt(upload, State.REFUSED, run_id, datetime.now(UTC)).model_copy(
+        update={"report": Report.of_findings([Finding(code="disabled-uploader", found=verbatim(upload.owner.email))])}
+    )
+    with database.connection() as connection:
+        close_upload(connection, receipt)
+        look_again(connection, upload.id)
+    return receipt
 
 
 def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt:

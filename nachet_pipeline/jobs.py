@@ -37,6 +37,13 @@ load_seeds = define_asset_job(
     executor_def=in_process_executor,
 )
 
+load_users = define_asset_job(
+    "load_users",
+    selection=AssetSelection.assets("registered_users"),
+    description="Apply the reviewed file of users.",
+    executor_def=in_process_executor,
+)
+
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=AssetSelection.assets("reprocessed_pictures"),

@@ -11,6 +11,7 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.partitions import recipes
+from nachet_pipeline.assets.registered_users import rotate_upload_keys
 from nachet_pipeline.folder_jobs import purge_folders
 from nachet_pipeline.jobs import build_training_set, clear_old_imports, reconcile_storage, reprocess_pictures
 from nachet_pipeline.settings import ImportSettings
@@ -74,4 +75,12 @@ daily_purge = ScheduleDefinition(
     cron_schedule="30 5 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
     description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
+)
+
+nightly_key_rotation = ScheduleDefinition(
+    name="nightly_key_rotation",
+    job=rotate_upload_keys,
+    cron_schedule="0 1 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every night at one, UTC: upload keys about to expire are rotated, those of disabled users revoked.",
 )

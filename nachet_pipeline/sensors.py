@@ -30,8 +30,9 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
-from nachet_pipeline.jobs import build_training_set, crop_pictures, import_uploads, mass_import
+from nachet_pipeline.jobs import build_training_set, crop_pictures, import_uploads, load_users, mass_import
 from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
+from nachet_pipeline.onboarding.users_file import digest_of
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
@@ -279,6 +280,31 @@ def recipes_sensor() -> SensorDefinition:
         return SkipReason(f"{len(found.recipes)} recipes, each with its partition.")
 
     return look_at_recipes
+
+
+def users_file_sensor() -> SensorDefinition:
+    """The sensor on the reviewed file of users."""
+
+    @sensor(
+        name="users_file",
+        job=load_users,
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_THE_LIST,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Applies the reviewed file of users whenever it changed.",
+    )
+    def users_file(
+        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+    ) -> SensorResult | SkipReason:
+        file = import_settings.users_file
+        if file is None:
+            return SkipReason("NACHET_USERS_FILE names no file.")
+        digest = digest_of(file)
+        if digest == context.cursor:
+            return SkipReason(f"{file} did not change.")
+        # Without a run key: a file that is what it was before last is applied again.
+        return SensorResult(run_requests=[RunRequest()], cursor=digest)
+
+    return users_file
 
 
 registry_automation = AutomationConditionSensorDefinition(

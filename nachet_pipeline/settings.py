@@ -96,7 +96,7 @@ Verification = Literal["read", "properties"]
 
 
 class ImportSettings(BaseModel):
-    """How folders are watched and imported; every field is `NACHET_<FIELD>` in the environment."""
+    """How folders are watched and imported, and upload keys issued; every field is a `NACHET_<FIELD>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -174,6 +174,16 @@ class ImportSettings(BaseModel):
     recipes_folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="folder of the recipes of training sets; without it, those of the package"
     )
+    users_file: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="YAML file of the reviewed users that a sensor applies"
+    )
+    key_days: int = Field(60, ge=30, le=90, description="days that an upload key is valid")
+    key_overlap_days: int = Field(
+        14, ge=0, le=29, description="days that an upload key works on after another took its place"
+    )
+    key_rotate_before_days: int = Field(
+        14, ge=1, le=29, description="days before its end that an upload key is rotated by itself"
+    )
     max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
     max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
     max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")
@@ -201,6 +211,8 @@ class Settings(BaseModel):
 
     Attributes:
         database_url: PostgreSQL, as `postgresql://…`; absent: the embedded services are meant.
+        database_reader_url: the same database for a login that may only read; absent: `database_url`.
+        database_owner_url: the same database for the login that owns its tables; absent: `database_url`.
         blob_account_url: the storage account, or an emulator's address.
         blob_key: the account's key; absent: DefaultAzureCredential (managed identity, `az login`, …).
         secret_keys: Fernet keys for secrets at rest; the first encrypts, all decrypt.
@@ -211,6 +223,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
+    database_reader_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
+    database_owner_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
     blob_account_url: Annotated[str, AfterValidator(_account_url)] | None = None
     blob_key: SecretStr | None = None
     secret_keys: Annotated[tuple[SecretStr, ...], AfterValidator(_secret_keys)] = ()
@@ -222,6 +236,8 @@ class Settings(BaseModel):
         if (self.database_url is None) != (self.blob_account_url is None):
             missing = "NACHET_DATABASE_URL" if self.database_url is None else "NACHET_BLOB_ACCOUNT_URL"
             raise ValueError(f"{missing}: is not set while its companion is; set both, or neither")
+        if self.database_url is None and (self.database_reader_url or self.database_owner_url):
+            raise ValueError("NACHET_DATABASE_URL: is not set while the address of its reader or owner is")
         return self
 
     @property

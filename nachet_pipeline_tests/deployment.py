@@ -16,6 +16,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
 from nachet_pipeline.database.users import User
+from nachet_pipeline.encryption import new_secret_key
 from nachet_pipeline.instance import dagster_home
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.sample import write_sample
@@ -23,12 +24,14 @@ from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.secret_keys import SecretKeysResource
 from nachet_pipeline.settings import ImportSettings, Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staged_folder import StagedFolder
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
+SECRET_KEY = new_secret_key().get_secret_value()
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -92,8 +95,9 @@ class Deployment:
     def resources(self) -> dict[str, object]:
         """What the definitions' resources stand for, for contexts that tests build."""
         return {
-            "database": DatabaseResource(url=self.services.database_url),
+            "database": DatabaseResource(url=self.services.importer_url, reader_url=self.services.reader_url),
             "blob_storage": BlobStorageResource(account_url=self.services.blob_account_url, key=self.services.blob_key),
+            "secret_keys": SecretKeysResource(fernet_keys=SECRET_KEY),
             "import_settings": self.importing,
         }
 
@@ -145,9 +149,11 @@ def environment(deployed: tuple[Services, Path], monkeypatch: pytest.MonkeyPatch
     """The settings of the deployment, set in this process and returned for others."""
     services, home = deployed
     values = {
-        "NACHET_DATABASE_URL": services.database_url,
+        "NACHET_DATABASE_URL": services.importer_url,
+        "NACHET_DATABASE_READER_URL": services.reader_url,
         "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
         "NACHET_BLOB_KEY": services.blob_key,
+        "NACHET_SECRET_KEYS": SECRET_KEY,
         "NACHET_HOME": str(home.parent),
         "DAGSTER_HOME": str(home),
     }
@@ -164,7 +170,7 @@ def deployment(deployed: tuple[Services, Path], environment: dict[str, str], tmp
     services, _ = deployed
     settings = Settings.from_environment(environment_of(environment))
     with (
-        Database(SecretStr(services.database_url)) as database,
+        Database(SecretStr(services.importer_url), reader_url=SecretStr(services.reader_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
         DagsterInstance.get() as instance,
     ):

@@ -11,6 +11,7 @@ from nachet_pipeline_tests.deployment import PROJECT, Deployment
 
 ASSETS = {
     "registered_seeds": set(),
+    "registered_users": set(),
     "staged_upload": set(),
     "mass_imported_container": {"registered_seeds"},
     "validated_manifest": {"staged_upload", "registered_seeds"},
@@ -69,6 +70,9 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "crop_pictures",
         "mass_import",
         "load_seeds",
+        "load_users",
+        "onboard_user",
+        "rotate_upload_keys",
         "reprocess_pictures",
         "reconcile_storage",
         "clear_old_imports",
@@ -83,9 +87,11 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "uncropped_uploads",
         "listed_containers",
         "recipes",
+        "users_file",
         "registry_automation",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "nightly_key_rotation": "0 1 * * *",
         "daily_reconciliation": "0 4 * * *",
         "daily_retention": "0 5 * * *",
         "daily_purge": "30 5 * * *",

@@ -76,7 +76,7 @@ def running_demo(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             services = running(home)
             assert services is not None
             with (
-                Database(SecretStr(services.database_url)) as database,
+                Database(SecretStr(services.importer_url)) as database,
                 BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
             ):
                 with database.connection() as connection:

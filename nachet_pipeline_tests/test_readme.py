@@ -84,7 +84,18 @@ def test_every_command_is_documented() -> None:
         "reprocess",
         "mass-import",
     }
-    for name in (*commands, "user add", "db upgrade", "reconcile", "retention", "folder", "audit"):
+    for name in (
+        *commands,
+        "user add",
+        "user key show",
+        "user list",
+        "secrets generate",
+        "db upgrade",
+        "reconcile",
+        "retention",
+        "folder",
+        "audit",
+    ):
         assert f"`nachet {name}" in README, name
 
 

@@ -58,10 +58,12 @@ def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> Non
         "detector_version": "33",
         "detector_attempts": 7,
         "verify_stored": "properties",
+        "key_overlap_days": 7,
+        "key_rotate_before_days": 7,
     }
     if name == "recipes_folder":
         values[name] = tmp_path
-    if name == "mass_import_list":
+    if name in {"mass_import_list", "users_file"}:
         values[name] = tmp_path / "containers.yaml"
     if name == "severities_file":
         values[name] = tmp_path / "severities.yaml"
@@ -140,6 +142,16 @@ def test_one_service_without_the_other_is_told_by_the_name_of_the_missing_one(gi
     message = _error({given: GOOD[given]})
 
     assert message == f"{missing}: is not set while its companion is; set both, or neither"
+
+
+@pytest.mark.parametrize("name", ["NACHET_DATABASE_READER_URL", "NACHET_DATABASE_OWNER_URL"])
+def test_a_login_for_a_part_of_the_work_comes_beside_the_one_for_the_rest(name: str) -> None:
+    url = f"postgresql://other:{SECRET}@db.example.org:5432/nachet"
+    found = getattr(Settings.from_environment({**GOOD, name: url}), name.removeprefix("NACHET_").lower())
+
+    assert found.get_secret_value() == url
+    assert _error({name: url}) == "NACHET_DATABASE_URL: is not set while the address of its reader or owner is"
+    assert _error({**GOOD, name: "mysql://db/nachet"}).startswith(f"{name}: expected postgresql://")
 
 
 def test_settings_never_show_a_secret() -> None:

@@ -89,7 +89,7 @@ def reprocessed_pictures(
     ):
         reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=_logging(context))
         result = reprocessor.reprocess(config.wanted(import_settings))
-        with db.connection() as connection:
+        with db.reading() as connection:
             concern = of_concern(connection, most=_NAMED)
     context.log.info(
         "%d pictures looked at, %d rows changed, %d verdicts changed, %d left stale",

@@ -50,7 +50,7 @@ def list_(
 
     with open_services() as opened:
         owner = registered(opened, user)
-        with opened.database.connection() as connection:
+        with opened.database.reading() as connection:
             for folder in folders_of(connection, owner.id, put_away=every):
                 write(json.dumps(folder_record(folder), ensure_ascii=False) if as_json else folder_line(folder))
 
@@ -155,7 +155,7 @@ def audit(
 
     moment = since.replace(tzinfo=UTC) if since else None
     show: Callable[[object], str] = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731
-    with open_services() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.reading() as connection:
         for one in entries(connection, subject=subject, since=moment, most=limit):
             identifier = str(one.subject_id) if one.subject_id else None
             if as_json:

@@ -56,16 +56,11 @@ def open_services() -> Iterator[Opened]:
     from nachet_pipeline.local.services import with_services
     from nachet_pipeline.storage.blobs import BlobStorage
 
-    given = Settings.from_environment()
     with ExitStack() as stack:
-        settings = stack.enter_context(with_services(given))
+        settings = stack.enter_context(with_services(Settings.from_environment()))
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
-        if given.embedded:
-            from nachet_pipeline.database.upgrade import upgrade
-
-            upgrade(settings.database_url)
-        database = stack.enter_context(Database(settings.database_url))
+        database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))
         blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
         yield Opened(settings, database, blobs)
 
@@ -80,20 +75,20 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def registered(opened: Opened, email: str, option: str = "--user") -> "User":
-    """The user of an e-mail address; a refusal, as a finding, if there is none."""
+def registered(opened: Opened, email: str, option: str = "--user", *, active: bool = True) -> "User":
+    """The user of an e-mail address; a refusal, as a finding, if there is none, or one who is to be active is not."""
     from nachet_pipeline.contract.findings import Finding
     from nachet_pipeline.contract.report import Report, as_text
     from nachet_pipeline.database.users import find_user
     from nachet_pipeline.phrases import Phrase, verbatim
 
-    with opened.database.connection() as connection:
+    with opened.database.reading() as connection:
         user = find_user(connection, email)
-    if user is None:
+    if user is None or (active and user.disabled_at is not None):
         finding = Finding(
-            code="unregistered-uploader",
+            code="disabled-uploader" if user else "unregistered-uploader",
             field=option,
-            expected=Phrase("a registered user", "une personne enregistrée"),
+            expected=None if user else Phrase("a registered user", "une personne enregistrée"),
             found=verbatim(email.strip()[:254]),
         )
         for line in as_text(Report.of_findings([finding])):
@@ -107,8 +102,12 @@ def name_services(settings: Settings, home: Path) -> None:
     if settings.database_url and settings.blob_account_url:
         os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
         os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
+    if settings.database_reader_url:
+        os.environ["NACHET_DATABASE_READER_URL"] = settings.database_reader_url.get_secret_value()
     if settings.blob_key:
         os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
+    if settings.secret_keys:
+        os.environ["NACHET_SECRET_KEYS"] = ",".join(key.get_secret_value() for key in settings.secret_keys)
     os.environ["DAGSTER_HOME"] = str(home.resolve())
 
 

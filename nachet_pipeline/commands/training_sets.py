@@ -122,7 +122,7 @@ def list_(
     from nachet_pipeline.database.training_sets import versions
     from nachet_pipeline.training.versions import version_line, version_record
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.reading() as connection:
         found = versions(connection, recipe)
     if recipe and not found:
         note(f"nachet: there is no version of {recipe}; `nachet training-set build {recipe}` makes one")
@@ -161,7 +161,7 @@ def show(
 
     if wanted is None and picture is None:
         raise typer.BadParameter("expected a training set, or --picture")
-    with open_services() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.reading() as connection:
         version = version_of(connection, wanted) if wanted is not None else None
         found = memberships(connection, picture, version.id if version else None) if picture else None
     if found is None:
@@ -186,7 +186,7 @@ def diff(earlier: VersionArgument, later: VersionArgument, *, as_json: JsonOptio
     from nachet_pipeline.database.training_sets import difference, version_of
     from nachet_pipeline.training.versions import difference_lines, difference_record
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with open_services() as opened, opened.database.reading() as connection:
         first, second = version_of(connection, earlier), version_of(connection, later)
         found = difference(connection, first.id, second.id)
     lines = [json.dumps(difference_record(found))] if as_json else difference_lines(found)
@@ -262,7 +262,7 @@ def export(
         manifest = Path(wanted)
         if not manifest.is_file():
             manifest = Path(place) / "manifest.parquet"
-            with opened.database.connection() as connection:
+            with opened.database.reading() as connection:
                 version = version_of(connection, wanted)
             bring_manifest(opened.blobs, version, manifest)
             if version.withdrawn:

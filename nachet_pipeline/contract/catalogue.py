@@ -661,6 +661,19 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             ),
             fixed=True,
         ),
+        "disabled-uploader": Kind(
+            Check.UPLOADER_REGISTERED,
+            Severity.ERROR,
+            Phrase(
+                "The owner of the container is disabled: what they stage is not imported.",
+                "Le propriétaire du conteneur est désactivé : ce qu'il y met n'est pas importé.",
+            ),
+            Phrase(
+                "Ask the AI lab to enable you again; the folder is then imported as it is.",
+                "Demandez au laboratoire d'IA de vous réactiver; le dossier est alors importé tel quel.",
+            ),
+            fixed=True,
+        ),
         "not-the-owner": Kind(
             Check.UPLOADER_REGISTERED,
             Severity.ERROR,

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from threading import Lock
 from typing import TypeVar
@@ -66,27 +66,93 @@ def _place(url: SecretStr) -> str:
 
 
 class Database:
-    """A pool of connections to one database. A context manager; safe to use from several threads."""
+    """Pools of connections to one database. A context manager; safe to use from several threads.
 
-    def __init__(self, url: SecretStr, *, connections: int = 4, pauses: Sequence[float] = PAUSES) -> None:
+    Attributes:
+        place: where it is, for messages.
+        pauses: seconds to wait before each further try of a transaction, see `transact`.
+    """
+
+    def __init__(
+        self,
+        url: SecretStr,
+        *,
+        reader_url: SecretStr | None = None,
+        connections: int = 4,
+        pauses: Sequence[float] = PAUSES,
+    ) -> None:
         """Use a database; nothing is sent until the first connection is asked for.
 
         Args:
-            url: `postgresql://…`.
-            connections: how many are open at a time, at most.
+            url: `postgresql://…`, of a login that may do all that is to be done.
+            reader_url: the same database for a login that may only read; `url` if not given.
+            connections: how many are open at a time of either kind, at most.
             pauses: seconds to wait before each further try of a transaction, see `transact`.
         """
         self.pauses = pauses
-        self.place = _place(url)
-        self._url = url
-        self._connections = connections
-        self._pool: ConnectionPool[Connection] | None = None
-        self._lock = Lock()
+        self._writing = _Pool(url, connections, read_only=False)
+        self._reading = _Pool(reader_url or url, connections, read_only=True)
+        self.place = self._writing.place
 
     def __enter__(self) -> "Database":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._writing.close()
+        self._reading.close()
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """A connection whose work is one transaction: committed at the end, rolled back on an exception.
+
+        Raises:
+            DatabaseError: the database cannot be reached, or a statement failed.
+        """
+        return self._writing.connection()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection for one transaction that PostgreSQL lets change nothing, by the reading login if there is one.
+
+        Temporary tables cannot be made either.
+
+        Raises:
+            DatabaseError: the database cannot be reached, or a statement failed or would have changed something.
+        """
+        return self._reading.connection()
+
+    def transact(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Do work in one transaction, and all of it again in a new one if the database was lost meanwhile.
+
+        Whether a transaction was committed whose connection broke at its end, nobody can tell: the work must come to
+        the same if it is done twice.
+
+        Raises:
+            DatabaseError: the database refuses, or does not come back within the pauses.
+        """
+        for pause in self.pauses:
+            try:
+                with self.connection() as connection:
+                    return work(connection)
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, _PASSING):
+                    raise
+                log.warning("%s; trying again in %s s", error, pause)
+            time.sleep(pause)
+        with self.connection() as connection:
+            return work(connection)
+
+
+class _Pool:
+    """Connections of one login, opened when the first is asked for."""
+
+    def __init__(self, url: SecretStr, connections: int, *, read_only: bool) -> None:
+        self.place = _place(url)
+        self._url = url
+        self._connections = connections
+        self._read_only = read_only
+        self._pool: ConnectionPool[Connection] | None = None
+        self._lock = Lock()
+
+    def close(self) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -111,18 +177,17 @@ class Database:
                     "application_name": "nachet",
                     **_KEEPALIVE,
                 },
+                configure=self._configure,
                 check=ConnectionPool.check_connection,
                 open=True,
             )
         return self._pool
 
+    def _configure(self, connection: Connection) -> None:
+        connection.read_only = self._read_only or None
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection whose work is one transaction: committed at the end, rolled back on an exception.
-
-        Raises:
-            DatabaseError: the database cannot be reached, or a statement failed.
-        """
         try:
             with self._lock:
                 pool = self._open()
@@ -134,27 +199,6 @@ class Database:
             if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
                 reason += "; run `nachet db upgrade`"
             raise DatabaseError(f"PostgreSQL at {self.place}: {reason}") from error
-
-    def transact(self, work: Callable[[Connection], _Result]) -> _Result:
-        """Do work in one transaction, and all of it again in a new one if the database was lost meanwhile.
-
-        Whether a transaction was committed whose connection broke at its end, nobody can tell: the work must come to
-        the same if it is done twice.
-
-        Raises:
-            DatabaseError: the database refuses, or does not come back within the pauses.
-        """
-        for pause in self.pauses:
-            try:
-                with self.connection() as connection:
-                    return work(connection)
-            except DatabaseError as error:
-                if not isinstance(error.__cause__, _PASSING):
-                    raise
-                log.warning("%s; trying again in %s s", error, pause)
-            time.sleep(pause)
-        with self.connection() as connection:
-            return work(connection)
 
 
 def migrate(url: SecretStr, revision: str = "head") -> None:
@@ -179,7 +223,10 @@ def migrate(url: SecretStr, revision: str = "head") -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        cause = getattr(error, "orig", None)
+        reason = str(cause or error).strip().splitlines()[0]
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege) and ";" not in reason:
+            reason += "; tables are changed by the login of NACHET_DATABASE_OWNER_URL"
         raise DatabaseError(f"PostgreSQL at {place}: {reason}") from error
     finally:
         engine.dispose()

@@ -40,6 +40,7 @@ class Upload:
         accept_valid: whether its sessions without errors are imported although others are refused.
         queued_at: when a run was last asked for.
         receipt: its last receipt.
+        owner_disabled: whether nothing of its owner's is imported.
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class Upload:
     accept_valid: bool
     queued_at: datetime | None
     receipt: Receipt | None
+    owner_disabled: bool = False
 
     @property
     def partition(self) -> str:
@@ -72,7 +74,8 @@ class Upload:
 
 _COLUMNS = (
     "upload.id, upload.owner_id, lower(users.email) as email, upload.folder, upload.state, upload.staged_digest,"
-    " upload.batch, upload.run_id, upload.attempts, upload.accept_valid, upload.queued_at, upload.receipt"
+    " upload.batch, upload.run_id, upload.attempts, upload.accept_valid, upload.queued_at, upload.receipt,"
+    " users.disabled_at is not null as owner_disabled"
 )
 _FROM = "from upload join users on users.id = upload.owner_id"
 
@@ -91,6 +94,7 @@ def _upload(row: dict[str, object]) -> Upload:
         accept_valid=bool(row["accept_valid"]),
         queued_at=cast("datetime | None", row["queued_at"]),
         receipt=Receipt.model_validate(receipt) if receipt else None,
+        owner_disabled=bool(row["owner_disabled"]),
     )
 
 
@@ -286,6 +290,11 @@ def close_upload(connection: Connection, receipt: Receipt) -> None:
             receipt.upload,
         ),
     )
+
+
+def look_again(connection: Connection, upload: UUID) -> None:
+    """Let a folder that is done with be taken up again, although nothing in it changed."""
+    connection.execute("update upload set staged_digest = null where id = %s", (upload,))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from uuid import UUID, uuid5
 
@@ -18,10 +19,12 @@ class User:
     Attributes:
         id: identifier, part of the names of both containers.
         email: normalised e-mail address.
+        disabled_at: since when the user is disabled; None: they are not.
     """
 
     id: UUID
     email: str
+    disabled_at: datetime | None = None
 
     @property
     def upload_container(self) -> str:
@@ -39,14 +42,19 @@ def container_id(name: str) -> UUID:
     return uuid5(NAMESPACE, f"container\x1f{name}")
 
 
-def add_user(connection: Connection, email: str) -> User:
+def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> User:
     """Register a user, or find the one who is registered already.
+
+    Args:
+        connection: in whose transaction it is done.
+        email: the address.
+        actor: who registers them, for the audit trail.
 
     Raises:
         ValueError: this is no e-mail address.
     """
     normal = normalise_email(email)
-    with changing(connection, actor=PROGRAM):
+    with changing(connection, actor=actor):
         connection.execute(
             "insert into users (id, email) values (%s, %s) on conflict do nothing", (user_id(normal), normal)
         )
@@ -61,15 +69,38 @@ def add_user(connection: Connection, email: str) -> User:
     return user
 
 
+_COLUMNS = "id, lower(email) as email, disabled_at"
+
+
+def _user(row: dict[str, object]) -> User:
+    return User(cast(UUID, row["id"]), str(row["email"]), cast("datetime | None", row["disabled_at"]))
+
+
 def find_user(connection: Connection, email: str) -> User | None:
     """The user with an e-mail address, in whatever case it is written."""
     row = connection.execute(
-        "select id, lower(email) as email from users where lower(email) = lower(%s)", (email.strip(),)
+        f"select {_COLUMNS} from users where lower(email) = lower(%s)", (email.strip(),)
     ).fetchone()
-    return User(cast(UUID, row["id"]), str(row["email"])) if row else None
+    return _user(row) if row else None
 
 
 def all_users(connection: Connection) -> Iterator[User]:
-    """All users, by e-mail address."""
-    for row in connection.execute("select id, lower(email) as email from users order by lower(email)"):
-        yield User(cast(UUID, row["id"]), str(row["email"]))
+    """All users, disabled ones too, by e-mail address."""
+    for row in connection.execute(f"select {_COLUMNS} from users order by lower(email)"):
+        yield _user(row)
+
+
+def set_disabled(connection: Connection, user: User, *, disabled: bool, actor: str) -> bool:
+    """Note that a user is disabled, or is no more.
+
+    Returns:
+        Whether that is a change.
+    """
+    action = "disabled" if disabled else "enabled"
+    with changing(connection, actor=actor, action=action, note={"email": user.email}):
+        changed = connection.execute(
+            "update users set disabled_at = case when %s then now() end, updated_at = now()"
+            " where id = %s and (disabled_at is not null) <> %s",
+            (disabled, user.id, disabled),
+        )
+    return changed.rowcount > 0

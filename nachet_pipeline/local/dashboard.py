@@ -14,6 +14,7 @@ from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.processes import ProcessIdentity
+from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import Services
 
 # Carried by all of Dagster's processes, so that none is overlooked; not NACHET_…, those are all settings.
@@ -36,9 +37,11 @@ def environment(home: Path, project: Path, services: Services) -> dict[str, str]
         **os.environ,
         "DAGSTER_HOME": str(dagster_home(home, project)),
         "NACHET_HOME": str(home),
-        "NACHET_DATABASE_URL": services.database_url,
+        "NACHET_DATABASE_URL": services.importer_url,
+        "NACHET_DATABASE_READER_URL": services.reader_url,
         "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
         "NACHET_BLOB_KEY": services.blob_key,
+        "NACHET_SECRET_KEYS": os.environ.get("NACHET_SECRET_KEYS") or own_secret_keys(home),
         _MARK: str(home),
     }
 

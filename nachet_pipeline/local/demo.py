@@ -18,9 +18,12 @@ from nachet_pipeline.instance import ProjectNotFoundError, project_folder
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import up
-from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.onboarding.lifecycle import Onboarding
+from nachet_pipeline.onboarding.registering import PROGRAM
+from nachet_pipeline.onboarding.upload_keys import UploadKeys
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.staging import StagingError, mark_complete, stage_folder
@@ -58,7 +61,7 @@ def run(home: Path, console: Console, *, tools: Path | None = None) -> tuple[str
     with (
         sigterm_as_exit(),
         console.status("staging a sample upload") as status,
-        Database(SecretStr(services.database_url)) as database,
+        Database(SecretStr(services.importer_url), reader_url=SecretStr(services.reader_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
     ):
         upload = _stage(home, database, blobs)
@@ -70,7 +73,10 @@ def _stage(home: Path, database: Database, blobs: BlobStorage) -> Upload:
     folder = home / FOLDER
     if not (folder / "index.yaml").exists():
         write_sample(folder, sessions=2, pictures=4, email=EMAIL)
-    user = register_user(database, blobs, EMAIL)
+    settings = Settings.from_environment()
+    secrets = settings.secret_keys or [SecretStr(key) for key in own_secret_keys(home).split(",")]
+    keys = UploadKeys(database, blobs, secrets, settings.importing)
+    user = Onboarding(database, blobs, keys).onboard(EMAIL, actor=PROGRAM).user
     with database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), FOLDER)
     staged = stage_folder(blobs, LocalFolder(folder), user.upload_container, FOLDER)

@@ -278,7 +278,7 @@ class Reprocessor:
             place = Place(place.versions, pictures[-1].id)
 
     def _query(self, query: Callable[..., list[DuePicture]], *arguments: Any, **settings: Any) -> list[DuePicture]:
-        with self.database.connection() as connection:
+        with self.database.reading() as connection:
             return query(connection, *arguments, **settings)
 
 
@@ -295,7 +295,7 @@ def plan(database: Database, rules: RuleSet, wanted: Wanted) -> Plan:
         DatabaseError: the database does not answer.
     """
     codes, current = wanted.codes, current_versions(rules)
-    with database.connection() as connection:
+    with database.reading() as connection:
         groups = stale_groups(connection, current, wanted.since)
         pictures = (
             sum(group.pictures for group in groups) if codes is None else count_found(connection, codes, wanted.since)

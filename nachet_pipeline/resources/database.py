@@ -10,7 +10,10 @@ class DatabaseResource(ConfigurableResource[Database]):
     """The database of pictures."""
 
     url: str = Field(description="postgresql://…, from NACHET_DATABASE_URL")
+    reader_url: str | None = Field(
+        None, description="for what only reads, from NACHET_DATABASE_READER_URL; absent: the same as url"
+    )
 
     def open(self) -> Database:
-        """A pool of connections; a context manager."""
-        return Database(SecretStr(self.url))
+        """Pools of connections; a context manager."""
+        return Database(SecretStr(self.url), reader_url=SecretStr(self.reader_url) if self.reader_url else None)

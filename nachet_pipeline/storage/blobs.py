@@ -7,7 +7,9 @@ server's side, with the conditions that make a write safe to repeat.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import obstore
 from azure.core import MatchConditions
+from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
@@ -26,12 +29,13 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import (
+    AccessPolicy,
     BlobClient,
     BlobPrefix,
     BlobServiceClient,
     ContainerSasPermissions,
     ContentSettings,
-    ExponentialRetry,
+    UserDelegationKey,
     generate_container_sas,
 )
 from obstore.exceptions import BaseError, InvalidPathError, NotFoundError, PreconditionError
@@ -47,16 +51,37 @@ if TYPE_CHECKING:
 API_VERSION = "2026-02-06"
 """Of the Blob service; the newest that Azurite 3.37 and azure-storage-blob 12.31 both speak."""
 
+DELEGATED_SAS_VERSION = "2026-06-06"
+"""Of a SAS that is signed with a user delegation key: the SDK knows no form of it older than 2026-04-06."""
+
 CLIENT_OPTIONS: dict[str, Any] = {
     # A service that is down is reported within seconds: the SDK's defaults would retry for a minute and a half.
     "api_version": API_VERSION,
     "connection_timeout": 2,
     "read_timeout": 60,
-    "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=1, retry_total=2, random_jitter_range=0),
+    # Numbers and no policy made of them: a policy is a link of one client's chain, and two clients that shared it would
+    # send their requests with each other's credentials.
+    "initial_backoff": 1,
+    "increment_base": 1,
+    "retry_total": 2,
+    "random_jitter_range": 0,
 }
 
 _PART_BYTES = 1024 * 1024
+_SIGNATURE = re.compile(r"\b(sig=)[^&\s'\"<>)\]]+", re.IGNORECASE)
+
+
+def _without_signature(record: logging.LogRecord) -> bool:
+    """Takes keys out of the addresses that the HTTP library logs when it is asked to log everything."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_SIGNATURE.sub(r"\1…", one) if isinstance(one, str) else one for one in record.args)
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_without_signature)
+
 _SAS_LIFETIME = timedelta(hours=2)
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class StorageError(UnavailableError):
@@ -110,9 +135,34 @@ class TopLevel:
     blobs: list[StagedBlob]
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerPolicy:
+    """A stored access policy of a container: what keys that name it may do, and from when until when.
+
+    Attributes:
+        id: its name.
+        permissions: in Azure's letters and order.
+        starts_at: from when; the service keeps whole seconds.
+        expires_at: until when; likewise.
+    """
+
+    id: str
+    permissions: str
+    starts_at: datetime
+    expires_at: datetime
+
+
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]
+    # Errors of connections repeat the address that was asked for, and so the key in it.
+    return _SIGNATURE.sub(r"\1…", lines[0] if lines else type(error).__name__)[:300]
+
+
+def _moment(value: datetime | str) -> datetime:
+    """A time as the service says it, in seven digits after the second: with six at most."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", value))
 
 
 def _quoted(etag: str | None) -> str:
@@ -135,17 +185,21 @@ def _md5(content: bytes | IO[bytes]) -> bytes:
 class BlobStorage:
     """Containers and blobs of one storage account. A context manager; safe to use from several threads."""
 
-    def __init__(self, service: BlobServiceClient, account_url: str, key: SecretStr | None) -> None:
+    def __init__(
+        self, service: BlobServiceClient, account_url: str, key: SecretStr | None, sas: SecretStr | None = None
+    ) -> None:
         """Use an account.
 
         Args:
             service: the SDK's client of the account.
             account_url: address of the account.
             key: the account's key; None: the identity of this machine or person, by DefaultAzureCredential.
+            sas: a shared access signature, instead of both: only what it allows can be done.
         """
         self.account_url = account_url
         self._service = service
         self._key = key
+        self._shared = sas
         self._stores: dict[str, AzureStore] = {}
         self._sas: dict[str, tuple[str, datetime]] = {}
         self._lock = Lock()
@@ -160,6 +214,12 @@ class BlobStorage:
         else:
             credential = key.get_secret_value()
         return cls(BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, key)
+
+    @classmethod
+    def connect_by_sas(cls, account_url: str, sas: SecretStr) -> Self:
+        """Use what a shared access signature opens, and nothing else; nothing is sent until the first request."""
+        credential = AzureSasCredential(sas.get_secret_value())
+        return cls(BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, None, sas)
 
     def __enter__(self) -> Self:
         return self
@@ -200,6 +260,14 @@ class BlobStorage:
                 retry_config=retry,
                 **place,
             )
+        if self._shared is not None:
+            return AzureStore(
+                container,
+                sas_key=self._shared.get_secret_value(),
+                client_options=options,
+                retry_config=retry,
+                **place,
+            )
         from obstore.auth.azure import AzureCredentialProvider  # noqa: PLC0415 (imports azure.identity)
 
         return AzureStore(
@@ -224,6 +292,91 @@ class BlobStorage:
         """Whether there is a container of this name."""
         with self._speaking(f"looking for container {container}"):
             return bool(self._service.get_container_client(container).exists())
+
+    # Keys to containers
+
+    @property
+    def signs_with_account_key(self) -> bool:
+        """Whether keys to containers can be signed with the account's key; else by a user delegation key."""
+        return self._key is not None
+
+    def policies(self, container: str) -> list[ContainerPolicy]:
+        """The stored access policies of a container, by name; those that are not complete are left out."""
+        with self._speaking(f"reading the policies of {container}"):
+            found = self._service.get_container_client(container).get_container_access_policy()["signed_identifiers"]
+        policies = []
+        for identifier in found or ():
+            policy = identifier.access_policy
+            if policy and policy.permission and policy.start and policy.expiry:
+                starts, expires = _moment(policy.start), _moment(policy.expiry)
+                policies.append(ContainerPolicy(str(identifier.id), str(policy.permission), starts, expires))
+        return sorted(policies, key=lambda one: one.id)
+
+    def set_policies(self, container: str, policies: Sequence[ContainerPolicy]) -> None:
+        """Let a container have these stored access policies and no others, and no public access.
+
+        On Azure it takes up to 30 seconds until a new one is known everywhere.
+
+        Raises:
+            StorageError: there are more than five, or the service does not answer.
+        """
+        identifiers = {
+            one.id: AccessPolicy(permission=one.permissions, expiry=one.expires_at, start=one.starts_at)
+            for one in policies
+        }
+        with self._speaking(f"setting the policies of {container}"):
+            try:
+                self._service.get_container_client(container).set_container_access_policy(identifiers)
+            except ValueError as error:
+                raise StorageError(f"{container}: {error}") from error
+
+    def sign_under_policy(self, container: str, policy: str) -> SecretStr:
+        """A SAS of a container that is worth what its stored access policy says at the time.
+
+        Raises:
+            ValueError: there is no account key to sign it with.
+        """
+        if self._key is None:
+            raise ValueError("a SAS under a stored access policy is signed with the account's key")
+        return SecretStr(
+            generate_container_sas(
+                str(self._service.account_name),
+                container,
+                account_key=self._key.get_secret_value(),
+                policy_id=policy,
+                protocol=self._protocol,
+                version=API_VERSION,
+            )
+        )
+
+    def sign_delegated(self, container: str, permissions: str, starts: datetime, expires: datetime) -> SecretStr:
+        """A SAS of a container that is signed with a user delegation key of the identity of this machine or person.
+
+        Raises:
+            StorageError: the identity may not ask for such a key, or the times are more than seven days apart.
+        """
+        return SecretStr(self._delegated(container, permissions, starts, expires, self._protocol))
+
+    @property
+    def _protocol(self) -> str | None:
+        """What a SAS is limited to: https, but for an emulator without."""
+        return "https" if self.account_url.startswith("https://") else None
+
+    def _delegated(
+        self, container: str, permissions: str, starts: datetime, expires: datetime, protocol: str | None = None
+    ) -> str:
+        with self._speaking(f"asking for a key to {container}"):
+            key: UserDelegationKey = self._service.get_user_delegation_key(starts, expires)
+        return generate_container_sas(
+            str(self._service.account_name),
+            container,
+            user_delegation_key=key,
+            permission=permissions,
+            start=starts,
+            expiry=expires,
+            protocol=protocol,
+            version=DELEGATED_SAS_VERSION,
+        )
 
     # Reading
 
@@ -440,20 +593,18 @@ class BlobStorage:
             if expiry - now > _SAS_LIFETIME / 2:
                 return sas
             expiry = now + _SAS_LIFETIME
-            signing: dict[str, Any] = (
-                {"account_key": self._key.get_secret_value()}
-                if self._key
-                else {"user_delegation_key": self._service.get_user_delegation_key(now - timedelta(minutes=5), expiry)}
-            )
-            sas = generate_container_sas(
-                str(self._service.account_name),
-                container,
-                permission=ContainerSasPermissions(read=True),
-                start=now - timedelta(minutes=5),
-                expiry=expiry,
-                version=API_VERSION,
-                **signing,
-            )
+            if self._key is None:
+                sas = self._delegated(container, "r", now - _CLOCK_SKEW, expiry)
+            else:
+                sas = generate_container_sas(
+                    str(self._service.account_name),
+                    container,
+                    account_key=self._key.get_secret_value(),
+                    permission=ContainerSasPermissions(read=True),
+                    start=now - _CLOCK_SKEW,
+                    expiry=expiry,
+                    version=API_VERSION,
+                )
             self._sas[container] = (sas, expiry)
             return sas
 

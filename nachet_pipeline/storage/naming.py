@@ -24,6 +24,11 @@ def user_id(email: str) -> UUID:
     return _identifier("user", email)
 
 
+def upload_key_id(user: UUID, number: int) -> UUID:
+    """Identifier of a user's first, second, … upload key; of its stored access policy too."""
+    return _identifier("upload_key", str(user), str(number))
+
+
 def seed_id(scientific_name: str) -> UUID:
     """Identifier of a seed."""
     return _identifier("seed", " ".join(scientific_name.split()).casefold())
@@ -93,6 +98,18 @@ def archive_container(user: UUID) -> str:
 def upload_container(user: UUID) -> str:
     """Container in which a user stages folders."""
     return f"upload-{user}"
+
+
+TEMPLATE_FOLDER = "_template"
+"""Folder in each upload container that shows what to upload; never an upload itself."""
+
+_UPLOAD_CONTAINER = re.compile(r"upload-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+def owner_of_container(container: str) -> UUID | None:
+    """The user whose upload container this is; None if it is nobody's."""
+    found = _UPLOAD_CONTAINER.fullmatch(container)
+    return UUID(found[1]) if found else None
 
 
 def training_container(name: str) -> str:

@@ -12,6 +12,7 @@ from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_
 from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.naming import TEMPLATE_FOLDER
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
@@ -42,8 +43,10 @@ class Staged:
 class _Plan:
     send: list[StagedFile]
     remove: list[str]
+    differing: list[str]
     unchanged: int
     size: int
+    marked: bool
 
 
 Progress = Callable[[int, int], None]
@@ -57,12 +60,14 @@ def stage_folder(
     name: str,
     *,
     replace: bool = False,
+    may_delete: bool = True,
     concurrency: int = 4,
     progress: Progress | None = None,
 ) -> Staged:
     """Bring a folder to staging; what is there already is not sent again.
 
-    The marker of a complete folder is taken away before anything changes; `mark_complete` puts it back.
+    The marker of a complete folder is taken away before anything changes; `mark_complete` puts it back. Pictures are
+    sent first and indexes last, so that a folder which is looked at meanwhile lacks something and is not taken.
 
     Args:
         blobs: the storage account.
@@ -71,6 +76,7 @@ def stage_folder(
         name: the folder's name there.
         replace: let pictures that differ from the staged ones replace them, and remove staged files that the local
             folder does not have. Corrected YAML files always replace.
+        may_delete: whether something may be removed there; an upload key does not allow it.
         concurrency: files sent at a time.
         progress: told after every file.
 
@@ -81,8 +87,12 @@ def stage_folder(
     """
     if problem := why_unsafe(name):
         raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
+    if name.casefold() == TEMPLATE_FOLDER:
+        raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
     plan = _plan(blobs, folder, container, name, replace=replace)
-    if plan.send or plan.remove:
+    if not may_delete:
+        _refuse_removing(plan, name)
+    elif plan.send or plan.remove:
         blobs.delete(container, f"{name}/{COMPLETE_MARKER}")
     for path in plan.remove:
         blobs.delete(container, f"{name}/{path}")
@@ -98,14 +108,38 @@ def stage_folder(
 
     with ThreadPoolExecutor(concurrency, thread_name_prefix="stage") as executor:
         try:
-            for future in as_completed([executor.submit(send, file) for file in plan.send]):
-                done += future.result()
-                if progress:
-                    progress(done, plan.size)
+            for files in _in_turn(plan.send):
+                for future in as_completed([executor.submit(send, file) for file in files]):
+                    done += future.result()
+                    if progress:
+                        progress(done, plan.size)
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
     return Staged(len(plan.send), plan.unchanged, len(plan.remove), plan.size)
+
+
+def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
+    """Pictures, then what is said of each, then indexes."""
+    groups: list[list[StagedFile]] = [[], [], []]
+    for file in files:
+        path = PurePosixPath(file.path.lower())
+        groups[0 if path.suffix not in _CORRECTABLE else 2 if path.stem == "index" else 1].append(file)
+    return groups
+
+
+def _refuse_removing(plan: _Plan, name: str) -> None:
+    """What a key that may not delete cannot do: remove files, or replace pictures of a folder that may be in import.
+
+    Raises:
+        StagingError: the plan would have to do that.
+    """
+    kept = plan.remove or (plan.differing if plan.marked else [])
+    if kept:
+        raise StagingError(
+            f"an upload key cannot remove files, nor replace pictures of a folder that is complete: {name} holds"
+            f" {_first(kept)}; stage the corrected folder under another name, with --name"
+        )
 
 
 def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
@@ -114,7 +148,10 @@ def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
 
 
 def _plan(blobs: BlobStorage, folder: Folder, container: str, name: str, *, replace: bool) -> _Plan:
-    staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name) if not is_marker(path)}
+    staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
+    markers = [path for path in staged if is_marker(path)]
+    for path in markers:
+        del staged[path]
     send: list[StagedFile] = []
     differing: list[str] = []
     unchanged = size = 0
@@ -139,12 +176,16 @@ def _plan(blobs: BlobStorage, folder: Folder, container: str, name: str, *, repl
     surplus = sorted(staged)
     if (differing or surplus) and not replace:
         what = [f"{path} (differs)" for path in differing] + [f"{path} (only there)" for path in surplus]
-        more = f" and {len(what) - _NAMED_IN_ERRORS} more" if len(what) > _NAMED_IN_ERRORS else ""
         raise StagingError(
-            f"a folder {name} is staged already and holds other files: {', '.join(what[:_NAMED_IN_ERRORS])}{more};"
+            f"a folder {name} is staged already and holds other files: {_first(what)};"
             " use --replace if yours is its correction, or --name to stage it under another name"
         )
-    return _Plan(send, surplus, unchanged, size)
+    return _Plan(send, surplus, differing, unchanged, size, bool(markers))
+
+
+def _first(paths: list[str]) -> str:
+    more = f" and {len(paths) - _NAMED_IN_ERRORS} more" if len(paths) > _NAMED_IN_ERRORS else ""
+    return f"{', '.join(paths[:_NAMED_IN_ERRORS])}{more}"
 
 
 def _md5(folder: Folder, file: StagedFile) -> bytes:

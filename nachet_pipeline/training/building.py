@@ -225,7 +225,7 @@ def build(
         guard = stack.enter_context(database.connection())
         lock_recipe(guard, recipe.name)
         rows = stack.enter_context(Rows())
-        with database.connection() as connection:
+        with database.reading() as connection:
             snapshot(connection)
             read = _read(connection, recipe, rows, tell)
         made = _arrange(read, tell)
@@ -249,7 +249,7 @@ def build(
         tell("recording", 0, len(made.place))
         with database.connection() as connection:
             new = record_version(connection, version, made.members)
-        with database.connection() as connection:
+        with database.reading() as connection:
             known = recorded(connection, version.id)
             changed = _changed(connection, recipe, known)
         tell("recording", len(made.place), len(made.place))

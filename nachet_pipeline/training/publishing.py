@@ -116,7 +116,7 @@ def _facts(
     counted = statistics(manifest.rows())
     classes = manifest.metadata.classes
     name, digest = built.name, built.digest
-    with database.connection() as connection:
+    with database.reading() as connection:
         different, duplicate = (
             [(str(one), str(other)) for one, other in decided_pairs(connection, decision)]
             for decision in ("different", "duplicate")
@@ -199,7 +199,7 @@ def _pairs(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails, datab
     shown = [(UUID(one), UUID(other)) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
     if not shown or pictures.stored(card.NEAR_DUPLICATES):
         return
-    with database.connection() as connection:
+    with database.reading() as connection:
         files = files_of(connection, [picture for pair in shown for picture in pair])
     sheet = thumbnails.pairs([(files[one], files[other]) for one, other in shown if one in files and other in files])
     if sheet:

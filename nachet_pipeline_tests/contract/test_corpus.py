@@ -50,6 +50,8 @@ ANY = "any"
 NOT_IN_A_FOLDER = {
     # Raised by `nachet stage` and `nachet import` before they look at a folder, so tested with the database.
     "unregistered-uploader",
+    # Raised for all that lies in a container, so tested with the database.
+    "disabled-uploader",
     # Raised by a mass import only, so tested with storage.
     "undescribed-folder",
     "mapping-content",

@@ -108,13 +108,18 @@ def test_settings_without_services_get_those_of_their_home(home: Path, tools: Pa
         assert found.blob_key is not None
         running_now = running(home)
         assert running_now is not None
-        assert found.database_url.get_secret_value() == running_now.database_url
+        assert found.database_url.get_secret_value() == running_now.importer_url
+        assert found.database_owner_url is not None
+        assert found.database_owner_url.get_secret_value() == running_now.database_url
+        with psycopg.connect(running_now.reader_url) as connection:
+            assert connection.execute("select count(*) > 0 from seeds").fetchone() == (True,)
         assert not found.embedded
 
 
 def test_neither_password_nor_key_shows(services: Services) -> None:
     assert services.blob_key not in repr(services)
     assert services.database_url not in repr(services)
+    assert services.password_of("nachet_import") not in repr(services)
 
 
 def test_without_the_extra_the_error_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

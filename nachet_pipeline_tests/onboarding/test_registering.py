@@ -1,9 +1,12 @@
 import pytest
 from pydantic import SecretStr
 
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import user_id
+from nachet_pipeline_tests.onboarding.keys import ACTOR, onboarding
 from nachet_pipeline_tests.uploads import Workbench
 
 
@@ -51,3 +54,41 @@ def test_registering_that_storage_interrupted_is_completed_by_repeating_it(workb
     for container in (user.user_container, user.upload_container):
         assert workbench.blobs.container_exists(container)
     assert len(workbench.query("select id from users where email = %s", email)) == 1
+
+
+def test_onboarding_brings_a_template_that_names_its_user_and_repeating_it_changes_nothing(
+    workbench: Workbench,
+) -> None:
+    email = f"new.{workbench.user.email}"
+    done = onboarding(workbench).onboard(email.upper(), actor=ACTOR)
+    assert (done.new, done.key is not None) == (True, True)
+    container = done.user.upload_container
+    template = workbench.contents(container)
+    assert set(template) == {
+        "_template/README.txt",
+        "_template/index.yaml",
+        "_template/pictures/session1/index.yaml",
+    }
+    assert f"clientEmail: {email}" in template["_template/index.yaml"].decode()
+    workbench.blobs.upload(container, "_template/index.yaml", b"own: words", content_type="text/plain", overwrite=True)
+    rows, blobs = workbench.rows(), workbench.versions(container)
+
+    again = onboarding(workbench).onboard(f" {email} ", actor=ACTOR)
+
+    assert (again.new, again.key, again.user) == (False, None, done.user)
+    assert (workbench.rows(), workbench.versions(container)) == (rows, blobs)
+
+
+def test_the_template_with_two_pictures_is_a_folder_that_is_importable(workbench: Workbench) -> None:
+    onboarding(workbench).onboard(workbench.user.email, actor=ACTOR)
+    for blob, content in workbench.contents(workbench.user.upload_container).items():
+        if blob.endswith(".yaml"):
+            workbench.put(blob.replace("_template", "mine"), content)
+    for number in (1, 2):
+        picture = sample_picture(number, picture_format="png", width=48, height=32)
+        workbench.put(f"mine/pictures/session1/{number}.png", picture)
+    workbench.put("mine/_COMPLETE", b"")
+
+    (arrival,) = workbench.due()
+
+    assert workbench.run(arrival.upload).receipt.state is State.IMPORTED
