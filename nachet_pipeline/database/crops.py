@@ -263,7 +263,8 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: 
     properties = crop.properties
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
-        " on conflict (id) do update set superseded_at = null where pictures.superseded_at is not null",
+        " on conflict (id) do update set superseded_at = null, sha256 = excluded.sha256, size = excluded.size"
+        " where pictures.superseded_at is not null or pictures.sha256 <> excluded.sha256",
         {
             "id": crop.id,
             "picture": Jsonb(crop_record(parent, crop)),
@@ -349,6 +350,42 @@ def _note_detections(connection: Connection, looked: Sequence[Looked], how: How)
                 for one in looked
             ],
         )
+
+
+def is_superseded(connection: Connection, picture: UUID) -> bool | None:
+    """Whether a crop is one that the current detection would not cut; None of what is no crop."""
+    row = connection.execute(
+        "select superseded_at is not null as superseded from pictures where id = %s and detector is not null",
+        (picture,),
+    ).fetchone()
+    return cast(bool, row["superseded"]) if row else None
+
+
+def cut_again(connection: Connection, picture: UUID) -> bool:
+    """Let the picture that a crop was cut from be looked at again, by whoever crops its upload next.
+
+    Returns:
+        False if it is no crop, or not one of an upload.
+    """
+    upload = connection.execute(
+        "delete from detection using pictures crop, picture_set s where crop.id = %s and crop.detector is not null"
+        " and s.id = crop.picture_set_id and s.upload_id is not null and detection.picture_id = crop.parent"
+        " returning s.upload_id",
+        (picture,),
+    ).fetchone()
+    # Another crop of the same picture may have let it be looked at again already.
+    row = (
+        upload
+        or connection.execute(
+            "select s.upload_id from pictures crop join picture_set s on s.id = crop.picture_set_id"
+            " where crop.id = %s and crop.detector is not null and s.upload_id is not null",
+            (picture,),
+        ).fetchone()
+    )
+    if row is None:
+        return False
+    connection.execute("update upload_crops set stamp = '' where upload_id = %s", (row["upload_id"],))
+    return True
 
 
 def sessions_of(connection: Connection, upload: UUID, how: How) -> list[SessionCrops]:

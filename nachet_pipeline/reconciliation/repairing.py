@@ -23,6 +23,7 @@ from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import changing, record
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.crops import cut_again, is_superseded
 from nachet_pipeline.database.reconciliation import (
     Drift,
     Kind,
@@ -64,6 +65,8 @@ class Action(StrEnum):
 
     QUEUE_AGAIN = "queue-again"
     """The upload is imported once more, which completes what is missing."""
+    CUT_AGAIN = "cut-again"
+    """The picture that the crop was cut from is looked at once more, which cuts it again."""
     RELINK = "relink"
     """The row points at the blob of its usual name, whose bytes are the picture's."""
     REWRITE = "rewrite"
@@ -174,6 +177,13 @@ class Repairer:
             return Remedy(Action.RELINK, f"the picture may lie in {drift.elsewhere}; its checksum decides")
         if drift.picture_set_id and drift.name == descriptor_blob(drift.picture_set_id):
             return Remedy(Action.REWRITE, "the database has all that it says")
+        if drift.picture_id:
+            with self.database.connection() as connection:
+                superseded = is_superseded(connection, drift.picture_id)
+            if superseded:
+                return _nothing("today's detector would not cut this crop; bring it back from a backup")
+            if superseded is not None:
+                return Remedy(Action.CUT_AGAIN, "it is cut again from its picture")
         return self._of_upload(drift)
 
     def _of_orphan(self, drift: Drift) -> Remedy:
@@ -235,6 +245,8 @@ class Repairer:
                 done = self._rewrite_receipt(drift)
             case Action.QUEUE_AGAIN:
                 done = self._queue_again(drift)
+            case Action.CUT_AGAIN:
+                done = self._cut_again(drift)
         return Repair(drift, remedy if done else _nothing("it changed meanwhile; compare again"), done)
 
     def _relink(self, drift: Drift, remedy: Remedy) -> Repair:
@@ -310,6 +322,22 @@ class Repairer:
             if drift.kind is Kind.STALLED_UPLOAD:
                 forget(connection, drift)
         self._queued.add(upload.id)
+        return True
+
+    def _cut_again(self, drift: Drift) -> bool:
+        if drift.picture_id is None:
+            return False
+        with self.database.connection() as connection:
+            if not cut_again(connection, drift.picture_id):
+                return False
+            record(
+                connection,
+                actor=self.actor,
+                action="to be cut again",
+                subject="picture",
+                subject_id=drift.picture_id,
+                after={"because": drift.kind.value},
+            )
         return True
 
     def _remove(self, user: User, batch: list[Repair]) -> list[Repair]:
