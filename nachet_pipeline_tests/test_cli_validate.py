@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from cryptography.fernet import Fernet
 
 from nachet_pipeline.cli import _show
 from nachet_pipeline.contract.catalogue import CATALOGUE
@@ -233,7 +234,7 @@ def test_a_setting_changes_what_is_refused(good: Path, nachet: Nachet) -> None:
         (["sample", "new", "--pictures", "0"], "greater than or equal to 1"),
         (["sample", "new", "--format", "gif"], "'gif'"),
         (["frobnicate"], "No such command"),
-        (["stage", "full"], "Missing option '--user'"),
+        (["stage", "full"], "expected one of --user and --sas"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_wrong(
@@ -280,6 +281,7 @@ def test_a_service_that_does_not_answer_exits_with_3_and_one_line_without_its_pa
         NACHET_DATABASE_URL="postgresql://ada:s3cret@127.0.0.1:1/nachet",
         NACHET_BLOB_ACCOUNT_URL="http://127.0.0.1:1/account",
         NACHET_BLOB_KEY="czNjcmV0",
+        NACHET_SECRET_KEYS=Fernet.generate_key().decode(),
     )
 
     assert (done.returncode, done.stdout) == (3, "")
