@@ -4,7 +4,6 @@ One multi-asset instead of three, because a run over several partitions of ordin
 step yields its events for each upload, so that a refused one shows as failed and its neighbours as materialized.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
+from nachet_pipeline.assets.progress_log import now_and_then
 from nachet_pipeline.assets.report_metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
 from nachet_pipeline.checks.folder_contract import (
     IMPORTED_CHECK,
@@ -45,7 +45,6 @@ from nachet_pipeline.settings import ImportSettings
 Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
 _PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
-_SECONDS_BETWEEN_LOGS = 10
 _SESSIONS_NAMED = 20
 
 
@@ -141,15 +140,12 @@ def import_upload(
 
 
 def _progress(context: AssetExecutionContext, partition: str, listener: Progress | None) -> Progress:
-    last = time.monotonic()
+    log = now_and_then(context)
 
     def tell(step: str, done: int, total: int) -> None:
-        nonlocal last
         if listener:
             listener(step, done, total)
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
-            last = time.monotonic()
-            context.log.info("%s: %s, %d of %d pictures", partition, step, done, total)
+        log(f"{partition}: {step}, {done} of {total} pictures")
 
     return tell
 

@@ -1,6 +1,5 @@
 """`mass_imported_container`: a container's pictures, given rows where they are."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.assets.report_metadata import findings_table
 from nachet_pipeline.database.mass_imports import ContainerTakenError
 from nachet_pipeline.database.seeds import registered_seeds
@@ -36,7 +36,6 @@ from nachet_pipeline.mass_import.importing import (
     MassImporter,
     MassImportOutcome,
     MassImportRequest,
-    Progress,
 )
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -49,7 +48,6 @@ containers = DynamicPartitionsDefinition(name="container")
 """One partition a container, by its name."""
 
 _ASSET = AssetKey("mass_imported_container")
-_SECONDS_BETWEEN_LOGS = 10
 _ROWS = 100
 _COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
 
@@ -114,7 +112,7 @@ def mass_imported_container(
             pool,
             registry,
             import_settings,
-            progress=_progress(context, container),
+            progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another mass import of %s is under way; waiting for its end", container),
         )
         try:
@@ -147,18 +145,6 @@ def mass_imported_container(
             )
         ],
     )
-
-
-def _progress(context: AssetExecutionContext, container: str) -> Progress:
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
-            last = time.monotonic()
-            context.log.info("%s: %d of %d pictures", container, done, total)
-
-    return tell
 
 
 def _reason(outcome: MassImportOutcome) -> str | None:

@@ -4,7 +4,6 @@ One step for all of the run's uploads, with its events for each, for the reason 
 starts it after imports, so that it is never part of a run that imports.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,8 +21,9 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
+from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.checks.picture_crops import CROPS, check_specs, differing_table, evaluations
-from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError, Progress
+from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
 from nachet_pipeline.database.uploads import Upload, upload_of_partition
@@ -34,7 +34,6 @@ from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
 
 Event = AssetMaterialization | AssetCheckEvaluation
-_SECONDS_BETWEEN_LOGS = 10
 _ROWS = 100
 
 
@@ -74,7 +73,7 @@ def crop_upload(
         cropper = Cropper(db, blobs, pool, import_settings)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)
-            cropper.progress = _progress(context, partition)
+            cropper.progress = logged_pictures(context, partition)
             try:
                 with db.connection() as connection:
                     upload = upload_of_partition(connection, partition)
@@ -103,18 +102,6 @@ def crop_upload(
             metadata={"not_cropped": MetadataValue.md(reasons)},
             allow_retries=False,
         )
-
-
-def _progress(context: AssetExecutionContext, partition: str) -> Progress:
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
-            last = time.monotonic()
-            context.log.info("%s: %d of %d pictures", partition, done, total)
-
-    return tell
 
 
 def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:

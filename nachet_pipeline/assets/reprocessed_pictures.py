@@ -1,7 +1,6 @@
 """`reprocessed_pictures`: stored pictures under today's rules and code."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from dagster import (
 from pydantic import Field
 
 from nachet_pipeline.assets.freshness import NIGHTLY
+from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.checks.reprocessed_pictures import check_results, check_specs, stale_table
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.database.reprocessing import of_concern
@@ -29,7 +29,6 @@ from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
 
-_SECONDS_BETWEEN_LOGS = 10
 _SHEETS = 5
 _NAMED = 100
 
@@ -87,7 +86,7 @@ def reprocessed_pictures(
         blob_storage.open() as blobs,
         DecodingPool(decoding_settings(import_settings)) as pool,
     ):
-        reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=_logging(context))
+        reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=logged_pictures(context))
         result = reprocessor.reprocess(config.wanted(import_settings))
         with db.reading() as connection:
             concern = of_concern(connection, most=_NAMED)
@@ -99,18 +98,6 @@ def reprocessed_pictures(
         result.left_stale,
     )
     yield MaterializeResult(metadata=_metadata(result, concern), check_results=list(check_results(result)))
-
-
-def _logging(context: AssetExecutionContext) -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LOGS:
-            last = time.monotonic()
-            context.log.info("%d of %d pictures", done, total)
-
-    return tell
 
 
 def _metadata(result: Reprocessed, concern: list[dict[str, Any]]) -> dict[str, Any]:

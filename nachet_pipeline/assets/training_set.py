@@ -1,7 +1,6 @@
 """`training_set`: what a trainer reads, one partition a recipe."""
 
 import base64
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from dagster import (
 
 from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.assets.partitions import recipes, show_as_failed
+from nachet_pipeline.assets.progress_log import now_and_then
 from nachet_pipeline.checks.training_set import check_results, check_specs
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.limits import decoding_settings
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from nachet_pipeline.training.card import Facts
     from nachet_pipeline.training.publishing import Published
 
-_SECONDS_BETWEEN_LOGS = 10
 _ROWS = 200
 # An event is a row of Dagster's database, kept for every night.
 _BYTES_OF_SHEETS = 600_000
@@ -78,7 +77,15 @@ def training_set(
             blob_storage.open() as blobs,
             DecodingPool(decoding_settings(import_settings)) as pool,
         ):
-            published = publish(recipe, db, blobs, pool, import_settings, progress=_Logged(context).tell)
+            log = now_and_then(context)
+            published = publish(
+                recipe,
+                db,
+                blobs,
+                pool,
+                import_settings,
+                progress=lambda step, done, total: log(f"{step}, {done} of {total}"),
+            )
     except UsageError as error:  # the recipe's: another attempt would read the same
         raise Failure(str(error), allow_retries=False) from error
     built = published.built
@@ -88,19 +95,6 @@ def training_set(
         show_as_failed(context, AssetKey("training_set"), partition)
         said = "; ".join(verdict.summary for verdict in published.verdicts if verdict.grave and not verdict.passed)
         raise Failure(f"{built.digest} did not become the current version of {partition}: {said}", allow_retries=False)
-
-
-class _Logged:
-    """Progress in the run's log, now and then."""
-
-    def __init__(self, context: AssetExecutionContext) -> None:
-        self._context = context
-        self._last = time.monotonic()
-
-    def tell(self, step: str, done: int, total: int) -> None:
-        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LOGS:
-            self._last = time.monotonic()
-            self._context.log.info("%s, %d of %d", step, done, total)
 
 
 def _metadata(published: "Published") -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.database.users import User, container_id
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.naming import mass_import_id
@@ -166,17 +166,5 @@ def mass_import_lock(connection: Connection, container: str, waiting: Callable[[
         container: the container.
         waiting: told if another one has it and is waited for.
     """
-    key = (str(mass_import_id(container)),)
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as held", key).fetchone()
-    connection.commit()
-    if not cast(bool, row and row["held"]):
-        waiting()
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", key)
-        connection.commit()
-    try:
+    with session_lock(connection, str(mass_import_id(container)), waiting=waiting):
         yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", key)
-            connection.commit()

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.locks import sole_lock
 from nachet_pipeline.database.uploads import MAX_ATTEMPTS
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.blobs import ListedBlob
@@ -112,17 +113,9 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
     Raises:
         ReconciliationBusyError: one does already.
     """
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as taken", (_LOCK,)).fetchone()
-    connection.commit()
-    if not (row and row["taken"]):
-        raise ReconciliationBusyError("another process compares storage and database right now; try again later")
-    try:
+    busy = ReconciliationBusyError("another process compares storage and database right now; try again later")
+    with sole_lock(connection, _LOCK, busy):
         yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (_LOCK,))
-            connection.commit()
 
 
 # Comparing one container

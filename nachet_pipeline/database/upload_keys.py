@@ -9,6 +9,7 @@ from typing import cast
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.locks import session_lock
 
 
 class KeyKind(StrEnum):
@@ -91,16 +92,8 @@ def _key(row: dict[str, object]) -> UploadKey:
 @contextmanager
 def user_lock(connection: Connection, user: UUID) -> Iterator[None]:
     """Hold a user's keys against other processes, for as long as the connection lives at most."""
-    key = "select {}(hashtextextended(%s, 11))"
-    connection.execute(key.format("pg_advisory_lock"), (str(user),))
-    connection.commit()
-    try:
+    with session_lock(connection, str(user), seed=11):
         yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.execute(key.format("pg_advisory_unlock"), (str(user),))
-            connection.commit()
 
 
 def keys_of(connection: Connection, user: UUID) -> list[UploadKey]:

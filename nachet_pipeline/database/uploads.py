@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.storage.naming import (
     partition_key,
     upload_container,
@@ -303,16 +304,8 @@ def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
 
     Waits for a run that has it: two runs of one upload end as one after the other, and the second finds all done.
     """
-    key = "select {}(hashtextextended(%s, 0))"
-    connection.execute(key.format("pg_advisory_lock"), (str(upload),))
-    connection.commit()
-    try:
+    with session_lock(connection, str(upload)):
         yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.execute(key.format("pg_advisory_unlock"), (str(upload),))
-            connection.commit()
 
 
 def search_uploads(connection: Connection, text: str | None, *, limit: int = 20) -> list[Upload]:

@@ -49,7 +49,7 @@ def purge(bench: Workbench) -> None:
 
 
 def into_training(bench: Workbench, picture: UUID) -> str:
-    """Let a version of a training set have a picture, as issue 5's builder does."""
+    """Let a version of a training set have a picture, as building one does."""
     version = uuid4()
     bench.query(
         "insert into training_set (id, name, digest, container, blob, pictures) values (%s, 'all', %s, 'c', 'b', 1)",
