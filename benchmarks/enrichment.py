@@ -11,7 +11,6 @@ import argparse
 import logging
 import statistics
 import tempfile
-import time
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,22 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.import_upload import write_folder
-from nachet_pipeline.contract.folder import LocalFolder
-from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.validation import validate
-from nachet_pipeline.limits import contract_limits, decoding_settings
+from benchmarks.validate_folder import timed_validation, write_index
+from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.settings import ImportSettings
 
 TARGET = 1.40
 _DISTINCT = 10
-_INDEX = """clientData: {{clientEmail: benchmark@example.org}}
-imageData: {{numberOfImages: {pictures}}}
-seedData: {{seedGenus: Brassica, seedSpecies: napus}}
-userData: {{numberOfSeeds: 2, zoom: 30}}
-"""
 
 
 def _write_tiffs(folder: Path, number: int) -> None:
@@ -45,23 +36,6 @@ def _write_tiffs(folder: Path, number: int) -> None:
     ]
     for count, motif in enumerate(islice(cycle(motifs), number)):
         (folder / f"{count:06}.tiff").write_bytes(motif)
-
-
-def _validate(pool: DecodingPool, folder: Path, settings: ImportSettings) -> float:
-    begin = time.perf_counter()
-    with Inventory() as inventory:
-        outcome = validate(
-            LocalFolder(folder),
-            inventory,
-            pool,
-            SeedRegistry.of(packaged_seeds()),
-            limits=contract_limits(settings),
-            readers=settings.transfer_concurrency,
-        )
-        enriched = all((picture.enrichment is not None) == pool.settings.enriched for picture in inventory.pictures())
-    if not outcome.report.importable or not enriched:
-        raise SystemExit(f"not importable, or not enriched as asked for: {outcome.report}")
-    return time.perf_counter() - begin
 
 
 def main() -> None:
@@ -91,9 +65,9 @@ def main() -> None:
                 _write_tiffs(folder, arguments.pictures)
             else:
                 write_folder(folder, arguments.pictures, arguments.given if kind == "given" else None)
-            (folder / "index.yaml").write_text(_INDEX.format(pictures=arguments.pictures))
+            write_index(folder, arguments.pictures)
             rounds = [
-                (_validate(without, folder, settings), _validate(enriching, folder, settings))
+                tuple(timed_validation(pool, folder, settings, for_storing=True) for pool in (without, enriching))
                 for _ in range(arguments.rounds + 1)
             ][1:]  # the first starts the processes
             ratio = statistics.median(enriched / bare for bare, enriched in rounds)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, take_inventory
@@ -91,15 +92,21 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None
     It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
     been quiet for long; what is missing then is an error to be told, not a reason to wait.
     """
+    limits = contract_limits(settings)
     with Inventory() as inventory:
-        shape = take_inventory(folder, inventory, contract_limits(settings))
+        shape = take_inventory(folder, inventory, limits)
         files, size = inventory.total()
-        complete, reason = _completeness(folder, inventory, shape, settings, now or datetime.now(UTC))
+        complete, reason = _completeness(folder, inventory, shape, settings, limits, now or datetime.now(UTC))
         return Look(inventory.digest(), files, size, complete, reason)
 
 
 def _completeness(
-    folder: StagedFolder, inventory: Inventory, shape: Shape | None, settings: ImportSettings, now: datetime
+    folder: StagedFolder,
+    inventory: Inventory,
+    shape: Shape | None,
+    settings: ImportSettings,
+    limits: ContractLimits,
+    now: datetime,
 ) -> tuple[bool, str]:
     newest = inventory.newest()
     if newest is None:
@@ -112,7 +119,7 @@ def _completeness(
     if still < timedelta(seconds=settings.settle_seconds):
         return False, "it is changing"
     try:
-        _, sessions = read_sessions(folder, inventory, shape, contract_limits(settings))
+        _, sessions = read_sessions(folder, inventory, shape, limits)
     except FileChangedError:
         return False, "it is changing"
     for session in sessions:

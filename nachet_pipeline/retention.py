@@ -13,10 +13,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from nachet_pipeline import __version__
 from nachet_pipeline.arrivals import Look, look_at
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.audit import record
+from nachet_pipeline.database.audit import PROGRAM, record
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.reconciliation import short_sets
 from nachet_pipeline.database.retention import (
@@ -41,7 +40,6 @@ log = logging.getLogger(__name__)
 ForgetPartitions = Callable[[Sequence[str]], None]
 """Deletes partitions of uploads from the Dagster instance; one that is not there is no error."""
 
-PROGRAM = f"nachet_pipeline {__version__}"
 _FIRST = UUID(int=0)
 _PAGE = 200
 _CLOCKS_DIFFER = timedelta(hours=1)

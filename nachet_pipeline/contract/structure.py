@@ -16,7 +16,6 @@ PICTURES_FOLDER = "pictures"
 COMPLETE_MARKER = "_COMPLETE"
 PICTURE_FORMATS = {".tiff": "TIFF", ".tif": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """From a picture's suffix, in lower case, to its format."""
-CHECKSUMS_NAME = "SHA256SUMS"
 _YAML_SUFFIXES = {".yaml", ".yml"}
 _INDEX_NAMES = {INDEX_NAME, "index.yml"}
 _CHECKSUMS_NAMES = {"sha256sums", "sha256sums.txt", "sha256sum", "sha256sum.txt"}

@@ -17,11 +17,10 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from nachet_pipeline import __version__
 from nachet_pipeline.arrivals import look_at
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.audit import changing, record
+from nachet_pipeline.database.audit import PROGRAM, changing, record
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import cut_again, is_superseded
 from nachet_pipeline.database.reconciliation import (
@@ -47,7 +46,6 @@ from nachet_pipeline.storage.staged_folder import StagedFolder
 
 log = logging.getLogger(__name__)
 
-PROGRAM = f"nachet_pipeline {__version__}"
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SUFFIX = "|".join(re.escape(suffix) for suffix in SUFFIXES.values())

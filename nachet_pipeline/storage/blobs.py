@@ -635,12 +635,8 @@ class BlobStorage:
 
     def metadata_of(self, container: str, blob: str) -> tuple[int, dict[str, str]] | None:
         """Size and metadata of a blob, None if it does not exist."""
-        with self._speaking(f"looking at {container}/{blob}"):
-            try:
-                found = self._blob(container, blob).get_blob_properties()
-            except ResourceNotFoundError:
-                return None
-        return int(found.size), dict(found.metadata or {})
+        found = self.properties_of(container, blob)
+        return (found.size, found.metadata) if found else None
 
     def delete(self, container: str, blob: str, version: str | None = None) -> bool:
         """Delete a blob if it exists; if a version is given, only if it still is of that version.
