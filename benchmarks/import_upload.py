@@ -1,28 +1,40 @@
 """How much an import costs beyond what cannot be avoided, from one run on this machine's own services.
 
-    .venv/bin/python -m benchmarks.import_upload --pictures 500
+    .venv/bin/python -m benchmarks.import_upload --jpegs 2000 --tiffs 500
 
-Bare is what no import can do without: each picture read from staging once, hashed, decoded, and stored, by the fastest
-client and with the same number of readers and decoders as the import, without validation, database or Dagster. Both are
-done in turn, several times, each time for a new user; the ratio is import ÷ bare, round by round.
+Bare is what no import can do without: each picture read from staging once, hashed, decoded and stored. It is done by
+the best client found (obstore to read; an upload or a copy on the server's side to store, whichever is quicker) in
+processes of its own, with the concurrency that is quickest on these cores, without validation, measuring, database or
+Dagster. It is told twice: with every pixel decoded, and with each JPEG decoded at an eighth of its size in grey, which
+reads all of its data and is the least by which damage is found. Import and bare are done in turn, several times, each
+time for a new user and without a row in the database; a ratio is import ÷ bare of one round.
 """
 
 import argparse
 import hashlib
+import io
 import logging
+import multiprocessing
 import os
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle, islice
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice, product
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import obstore
 import psutil
+import psycopg
 from obstore.store import AzureStore
+from PIL import Image
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -42,107 +54,244 @@ from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import stage_folder
 
-_DISTINCT = 20
+_MOTIFS = 8
+_JPEG_QUALITY = 83
+# Coarser grey levels make LZW as small as in the photographs of the laboratory: some 0.5 MB.
+_LEVELS = {"jpeg": 1, "tiff": 20}
+_SIZES = {"jpeg": (1600, 1200), "tiff": (1920, 1080)}
 _INDEX = """clientData: {{clientEmail: {email}, clientExpertise: benchmark}}
 imageData: {{numberOfImages: {pictures}}}
 seedData: {{seedGenus: Brassica, seedSpecies: napus}}
 userData: {{description: benchmark, numberOfSeeds: 2, zoom: 30}}
 """
+_TRIAL = 400
+"""Pictures that the best concurrency is found with."""
 
 
-def _jpegs(number: int) -> Iterator[bytes]:
-    """JPEGs of 1600 by 1200 pixels, a few motifs over and over, no two files alike."""
-    motifs = [
-        sample_picture(seed, picture_format="jpeg", width=1600, height=1200) for seed in range(min(_DISTINCT, number))
-    ]
-    for count, motif in enumerate(islice(cycle(motifs), number)):
-        comment = f"picture {count}".encode()
-        # A comment segment right after the start marker makes the file another one without changing a pixel.
-        yield motif[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + motif[2:]
+_Result = TypeVar("_Result")
 
 
-def _given(folder: Path, number: int) -> Iterator[tuple[str, bytes]]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".tiff", ".tif", ".png", ".jpg"})
-    for count, path in enumerate(islice(cycle(files), number)):
-        yield f"{count:06}{path.suffix}", path.read_bytes()
+# Pictures
 
 
-def write_folder(folder: Path, number: int, given: Path | None) -> None:
-    """Make a folder of pictures: given ones over and over, or generated JPEGs."""
+def _motif(kind: str, number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    width, height = _SIZES[kind]
+    drawn = sample_picture(number, picture_format="png", width=width, height=height)
+    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
+    step = _LEVELS[kind]
+    return pixels // step * step
+
+
+def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int]) -> None:
+    """Pictures of one motif, each moved elsewhere: no two of them have the same pixels, or look alike."""
+    pixels = _motif(kind, motif)
+    height, width = pixels.shape[:2]
+    for number in numbers:
+        chance = np.random.default_rng(number)
+        moved = np.roll(pixels, (int(chance.integers(height)), int(chance.integers(width))), (0, 1))
+        if number % 2:
+            moved = moved[::-1]
+        picture = Image.fromarray(np.ascontiguousarray(moved))
+        if kind == "jpeg":
+            picture.save(folder / f"{number:06}.jpg", quality=_JPEG_QUALITY)
+        else:
+            picture.save(folder / f"{number:06}.tiff", compression="tiff_lzw")
+
+
+def write_folder(folder: Path, jpegs: int, tiffs: int) -> None:
+    """Make a folder of so many generated pictures, without an index."""
     folder.mkdir()
-    if given:
-        for name, content in _given(given, number):
-            (folder / name).write_bytes(content)
+    kinds = ["jpeg"] * jpegs + ["tiff"] * tiffs
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as executor:
+        parts = [
+            executor.submit(
+                _write_pictures,
+                folder,
+                kind,
+                motif,
+                [number for number, one in enumerate(kinds) if one == kind and number % _MOTIFS == motif],
+            )
+            for kind, motif in product(("jpeg", "tiff"), range(_MOTIFS))
+        ]
+        for part in parts:
+            part.result()
+
+
+def _write_given(folder: Path, given: Path, number: int) -> None:
+    """Make a folder of given pictures over and over."""
+    folder.mkdir()
+    files = sorted(path for path in given.iterdir() if path.suffix.lower() in {".tiff", ".tif", ".png", ".jpg"})
+    for count, path in enumerate(islice(cycle(files), number)):
+        (folder / f"{count:06}{path.suffix}").write_bytes(path.read_bytes())
+
+
+# The bare work
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """One way of doing the bare work, in a process of its own."""
+
+    account_url: str
+    key: str = field(repr=False)
+    source: str
+    sink: str
+    whole: bool
+    copied: bool
+    threads: int
+
+    def _store(self, container: str) -> AzureStore:
+        return AzureStore(
+            container,
+            account_name="devstoreaccount1",
+            account_key=self.key,
+            endpoint=self.account_url,
+            client_options={"allow_http": True},
+        )
+
+    def do(self, blobs: list[tuple[str, str]]) -> None:
+        """Read, hash, decode and store pictures; each by its name and version."""
+        source, sink = self._store(self.source), self._store(self.sink)
+        with (
+            BlobStorage.connect(self.account_url, SecretStr(self.key)) as storage,
+            ThreadPoolExecutor(self.threads) as executor,
+        ):
+
+            def one(blob: tuple[str, str]) -> None:
+                name, version = blob
+                content = bytes(obstore.get(source, name).bytes())
+                sha256 = hashlib.sha256(content).hexdigest()
+                _decode(content, name, whole=self.whole)
+                if self.copied:
+                    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                    storage.copy(
+                        (self.source, name), (self.sink, name), version=version, md5=md5, metadata={"sha256": sha256}
+                    )
+                else:
+                    obstore.put(sink, name, content, mode="create")
+
+            list(executor.map(one, blobs))
+
+
+def _decode(content: bytes, name: str, *, whole: bool) -> None:
+    if name.endswith(".jpg"):
+        from simplejpeg import decode_jpeg, decode_jpeg_header  # noqa: PLC0415 (in processes of their own)
+
+        height, width, _, _ = decode_jpeg_header(content)
+        if whole:
+            decode_jpeg(content, strict=True)
+        else:
+            decode_jpeg(content, colorspace="GRAY", min_height=height // 8, min_width=width // 8, strict=True)
     else:
-        for count, content in enumerate(_jpegs(number)):
-            (folder / f"{count:06}.jpg").write_bytes(content)
+        Image.open(io.BytesIO(content)).load()
 
 
-def _peak_mib() -> float:
-    """The largest resident size so far of this process, and of its largest child."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return own / 1024
+def _nothing(_: int) -> None:
+    time.sleep(0.2)  # so that every process of a pool gets one of these
 
 
-def _store(service: Services, container: str) -> AzureStore:
-    return AzureStore(
-        container,
-        account_name="devstoreaccount1",
-        account_key=service.blob_key,
-        endpoint=service.blob_account_url,
-        client_options={"allow_http": True},
-    )
+class _BareWork:
+    """Does the bare work in the quickest way found."""
+
+    def __init__(self, service: Services, blobs: BlobStorage) -> None:
+        self.service, self.blobs = service, blobs
+        self.ways: dict[bool, tuple[int, int, bool]] = {}
+        self._sinks = 0
+
+    def seconds(self, container: str, folder: str, *, whole: bool) -> float:
+        """Seconds for a staged folder, with every pixel decoded or not."""
+        names = [
+            (f"{folder}/{file.path}", file.version)
+            for file in self.blobs.files(container, folder)
+            if not file.path.endswith(".yaml")
+        ]
+        if whole not in self.ways:
+            step = max(1, len(names) // _TRIAL)
+            trial = {
+                way: self._seconds(container, names[::step], whole, *way)
+                for way in product((2, 3), (2, 4), (False, True))
+            }
+            self.ways[whole] = min(trial, key=lambda way: trial[way])
+        return self._seconds(container, names, whole, *self.ways[whole])
+
+    def _seconds(
+        self, container: str, names: list[tuple[str, str]], whole: bool, processes: int, threads: int, copied: bool
+    ) -> float:
+        self._sinks += 1
+        sink = f"bare-{self._sinks}"
+        self.blobs.ensure_container(sink)
+        way = _Bare(self.service.blob_account_url, self.service.blob_key, container, sink, whole, copied, threads)
+        parts = [names[start::processes] for start in range(processes)]
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as executor:
+            list(executor.map(_nothing, range(processes)))
+            list(executor.map(way.do, [part[:2] for part in parts]))
+            begin = time.perf_counter()
+            list(executor.map(way.do, [part[2:] for part in parts]))
+            return (time.perf_counter() - begin) * len(names) / (len(names) - 2 * processes)
+
+
+# The import
+
+
+@contextmanager
+def _processor_time(seconds: dict[str, float]) -> Iterator[None]:
+    """Notes the processor seconds of this process, its decoders, the storage emulator and the database."""
+
+    def now() -> dict[str, float]:
+        found: dict[str, float] = {}
+        own = psutil.Process()
+        decoders = {child.pid for child in own.children() if "multiprocessing" in " ".join(child.cmdline())}
+        for process in psutil.process_iter(["pid", "name", "cmdline", "cpu_times"]):
+            name = process.info["name"] or ""
+            if process.pid == own.pid:
+                kind = "import"
+            elif process.pid in decoders:
+                kind = "decoders"
+            elif "azurite" in " ".join(process.info["cmdline"] or ()):
+                kind = "storage"
+            elif name.startswith("postgres"):
+                kind = "database"
+            else:
+                continue
+            times = process.info["cpu_times"]
+            found[kind] = found.get(kind, 0) + times.user + times.system
+        return found
+
+    before = now()
+    yield
+    seconds.update({kind: value - before.get(kind, 0) for kind, value in now().items()})
 
 
 def _start(pool: DecodingPool) -> None:
-    """Let the pool's processes start, which is measured with the job and not with the bare parts."""
+    """Let the pool's processes start, which is measured with the job and not with the core."""
     for inspection in [pool.inspect(b"", "JPEG") for _ in range(8)]:
         inspection.result()
 
 
-def _bare(service: Services, staging: str, folder: str, target: str, settings: Settings) -> float:
-    """Seconds to read, hash, decode and store every picture of a staged folder."""
-    source, sink = _store(service, staging), _store(service, target)
-    names = [str(found["path"]) for batch in obstore.list(source, prefix=folder) for found in batch]
-    names = [name for name in names if not name.endswith(".yaml")]
-    with DecodingPool(decoding_settings(settings.importing)) as pool:
-        _start(pool)
-
-        def one(name: str) -> None:
-            content = bytes(obstore.get(source, name).bytes())
-            inspection = pool.inspect(content, "JPEG" if name.endswith("jpg") else "TIFF")
-            hashlib.sha256(content).hexdigest()
-            inspection.result()
-            obstore.put(sink, name, content, mode="create")
-
-        threads = settings.importing.transfer_concurrency + settings.importing.decode_workers
-        begin = time.perf_counter()
-        with ThreadPoolExecutor(threads) as executor:
-            list(executor.map(one, names))
-        return time.perf_counter() - begin
-
-
-def _core(database: Database, blobs: BlobStorage, upload: Owner, folder: str, settings: Settings) -> dict[str, float]:
+def _core(
+    database: Database, blobs: BlobStorage, owner: Owner, settings: Settings, processor: dict[str, float]
+) -> dict[str, float]:
     """Seconds of an import without Dagster, by step."""
     with database.connection() as connection:
-        seen, registry = see_upload(connection, upload, folder), registered_seeds(connection)
+        seen, registry = see_upload(connection, owner, "upload"), registered_seeds(connection)
     with DecodingPool(decoding_settings(settings.importing)) as pool:
         _start(pool)
         importer = Importer(database, blobs, pool, registry, settings.importing, "benchmark")
-        begin = time.perf_counter()
-        outcome = importer.import_upload(seen.id)
-        whole = time.perf_counter() - begin
+        with _processor_time(processor):
+            begin = time.perf_counter()
+            outcome = importer.import_upload(seen.id)
+            whole = time.perf_counter() - begin
     if outcome.receipt.state != "imported":
         raise SystemExit(f"not imported: {outcome.receipt}")
     return {"core": whole, **outcome.seconds}
 
 
-def _job(database: Database, settings: Settings, owner: Owner, folder: str) -> float:
+def _job(database: Database, settings: Settings, owner: Owner) -> float:
     """Seconds of the import job in process, with its events in PostgreSQL."""
     from nachet_pipeline.running import run_import  # noqa: PLC0415 (its definitions read the environment)
 
     with database.connection() as connection:
-        upload = see_upload(connection, owner, folder)
+        upload = see_upload(connection, owner, "upload")
     begin = time.perf_counter()
     run_import(settings, upload.partition, lambda _step, _done, _total: None)
     seconds = time.perf_counter() - begin
@@ -153,66 +302,101 @@ def _job(database: Database, settings: Settings, owner: Owner, folder: str) -> f
     return seconds
 
 
+def _peak_mib() -> float:
+    """The largest resident size so far of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--jpegs", type=int, default=400)
+    parser.add_argument("--tiffs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over, instead of JPEGs")
+    parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over, as many as --jpegs")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    console = Console()
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
-        home = Path(scratch) / "home"
         local = Path(scratch) / "folder"
-        write_folder(local, arguments.pictures, arguments.given)
-        tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
-        with services(home, tools=tools) as service:
-            prepare(service)
-            _measure(console, service, home, local, arguments.pictures, arguments.rounds)
+        if arguments.given:
+            _write_given(local, arguments.given, arguments.jpegs)
+        else:
+            write_folder(local, arguments.jpegs, arguments.tiffs)
+        with started(Path(scratch) / "home") as (service, settings):
+            _measure(service, settings, local, arguments.rounds)
 
 
-def _measure(console: Console, service: Services, home: Path, local: Path, pictures: int, rounds: int) -> None:
-    os.environ.update(
-        NACHET_DATABASE_URL=service.database_url,
-        NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
-        NACHET_BLOB_KEY=service.blob_key,
-    )
-    settings = Settings.from_environment()
-    if settings.database_url is None:
-        raise SystemExit("no database")
-    from nachet_pipeline.instance import dagster_home, project_folder  # noqa: PLC0415
+@contextmanager
+def started(home: Path) -> Iterator[tuple[Services, Settings]]:
+    """This machine's own services, prepared and named in the environment, with a Dagster instance on them."""
+    tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
+    with services(home, tools=tools) as service:
+        prepare(service)
+        os.environ.update(
+            NACHET_DATABASE_URL=service.database_url,
+            NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
+            NACHET_BLOB_KEY=service.blob_key,
+        )
+        from nachet_pipeline.instance import dagster_home, project_folder  # noqa: PLC0415
 
-    os.environ["DAGSTER_HOME"] = str(dagster_home(home, project_folder()))
-    table = Table(title=f"{pictures} pictures, seconds")
-    for name in ("round", "bare", "core", "validate", "store", "record", "job", "core ÷ bare", "job ÷ bare"):
+        os.environ["DAGSTER_HOME"] = str(dagster_home(home, project_folder()))
+        yield service, Settings.from_environment()
+
+
+def _measure(service: Services, settings: Settings, local: Path, rounds: int) -> None:
+    console = Console(width=120)
+    pictures = [path for path in local.iterdir() if path.suffix != ".yaml"]
+    size = sum(path.stat().st_size for path in pictures) / 1024**2
+    table = Table(title=f"{len(pictures)} pictures, {size:.0f} MiB, seconds")
+    columns = ("bare, all pixels", "bare, least", "import", "validate", "store", "record", "job")
+    for name in ("round", *columns, "import ÷ all", "job ÷ all", "import ÷ least"):
         table.add_column(name, justify="right")
-    ratios: list[tuple[float, float]] = []
+    ratios: list[tuple[float, ...]] = []
     memory: list[float] = []
+    processor: dict[str, float] = {}
     with (
-        Database(settings.database_url) as database,
+        Database(SecretStr(service.database_url)) as database,
         BlobStorage.connect(service.blob_account_url, settings.blob_key) as blobs,
     ):
+        bare = _BareWork(service, blobs)
+
+        def user(name: str) -> Owner:
+            one = register_user(database, blobs, f"{name}@example.org")
+            (local / "index.yaml").write_text(_INDEX.format(email=one.email, pictures=len(pictures)))
+            stage_folder(blobs, LocalFolder(local), one.upload_container, "upload", concurrency=8)
+            return Owner(one.id, one.email)
+
         for number in range(rounds):
-            user = register_user(database, blobs, f"round{number}@example.org")
-            other = register_user(database, blobs, f"job{number}@example.org")
-            for who in (user, other):
-                (local / "index.yaml").write_text(_INDEX.format(email=who.email, pictures=pictures))
-                stage_folder(blobs, LocalFolder(local), who.upload_container, "upload")
-            target = f"bare-{number}"
-            blobs.ensure_container(target)
-            bare = _bare(service, user.upload_container, "upload", target, settings)
-            core = _core(database, blobs, Owner(user.id, user.email), "upload", settings)
-            job = _job(database, settings, Owner(other.id, other.email), "upload")
-            ratios.append((core["core"] / bare, job / bare))
+            first, second = user(f"round{number}"), user(f"job{number}")
+            container = f"upload-{first.id}"
+            whole = bare.seconds(container, "upload", whole=True)
+            least = bare.seconds(container, "upload", whole=False)
+            core = _fresh(service, lambda one=first: _core(database, blobs, one, settings, processor))
+            job = _fresh(service, lambda one=second: _job(database, settings, one))
+            ratios.append((core["core"] / whole, job / whole, core["core"] / least))
             memory.append(_peak_mib())
-            cells = [bare, core["core"], core["validate"], core["store"], core["record"], job, *ratios[-1]]
+            steps = (core["core"], core["validate"], core["store"], core["record"])
+            cells = [whole, least, *steps, job, *ratios[-1]]
             table.add_row(str(number + 1), *(f"{cell:.2f}" for cell in cells))
     console.print(table)
-    console.print(f"median ratio: core {statistics.median(r[0] for r in ratios):.2f}")
-    console.print(f"median ratio: job  {statistics.median(r[1] for r in ratios):.2f}")
+    for name, values in zip(("import ÷ all", "job ÷ all", "import ÷ least"), zip(*ratios, strict=True), strict=True):
+        console.print(f"median {name}: {statistics.median(values):.2f}")
+    each = ", ".join(f"{kind} {seconds * 1000 / len(pictures):.2f}" for kind, seconds in sorted(processor.items()))
+    console.print(f"processor time a picture of the last import, in ms: {each}")
+    for whole_pixels, (processes, threads, copied) in bare.ways.items():
+        console.print(
+            f"bare, {'all pixels' if whole_pixels else 'least'}: {processes} processes of {threads} threads,"
+            f" stored by {'copying' if copied else 'uploading'}"
+        )
     console.print(f"peak memory of the importing process after each round: {[f'{m:.0f} MiB' for m in memory]}")
     console.print(f"cores: {psutil.cpu_count()}, load: {os.getloadavg()[0]:.1f}")
+
+
+def _fresh(service: Services, work: Callable[[], _Result]) -> _Result:
+    """Do work on a database without pictures, or they would all be duplicates."""
+    with psycopg.connect(service.database_url) as connection:
+        connection.execute("truncate picture_set, pictures cascade")
+    return work()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Clearing what old imports leave behind: their staged folders, and their partitions in Dagster.
 
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
-say, its receipt is in the database, every picture that the receipt tells of has a row, every row its blob of the right
-size and checksum, and the folder is still what was imported. What is cleared is written to the audit trail first.
+say, its receipt is in the database, every picture that the receipt tells of has a row, every row its blob, which is
+read and has the right checksum, and the folder is still what was imported. What is cleared is written to the audit
+trail first.
 """
 
 import logging
@@ -199,7 +200,7 @@ class Retention:
         return self.why_unverified(upload)
 
     def why_unverified(self, upload: Upload) -> str | None:
-        """What is missing of an imported upload's rows and blobs, None if all is there and right."""
+        """What is missing of an imported upload's rows and blobs, None if all is there and right; blobs are read."""
         receipt = upload.receipt
         if receipt is None or receipt.state is not State.IMPORTED or not receipt.picture_sets:
             return "the database has no receipt that says that it is imported"
@@ -212,7 +213,7 @@ class Retention:
         user = User(upload.owner.id, upload.owner.email)
         for picture_set, container in places:
             with self.database.connection() as connection:
-                compared = comparer.compare_container(connection, user, container, picture_set=picture_set)
+                compared = comparer.compare_container(connection, user, container, picture_set=picture_set, read=True)
             if compared.found:
                 what = ", ".join(f"{count} {kind.value}" for kind, count in sorted(compared.found.items()))
                 return f"its pictures are not all as they were stored: {what}"

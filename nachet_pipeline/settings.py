@@ -91,8 +91,8 @@ def _severities(file: Path) -> Path:
     return file.resolve()
 
 
-Verification = Literal["read", "properties"]
-"""How a stored picture is verified: read again and hashed, or by what the storage service says of it."""
+Verification = Literal["service", "read"]
+"""How a stored picture is verified: by the checksum that the storage service compares, or read again and hashed."""
 
 
 class ImportSettings(BaseModel):
@@ -127,7 +127,8 @@ class ImportSettings(BaseModel):
         1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
     )
     verify_stored: Verification = Field(
-        "read", description="how stored pictures are verified: `read` again and hashed, or by `properties` alone"
+        "service",
+        description="how stored pictures are verified: the `service` compares checksums, or they are `read` again",
     )
     severities_file: Annotated[Path, AfterValidator(_severities)] | None = Field(
         None, description="YAML file of findings that weigh something else than the catalogue says"

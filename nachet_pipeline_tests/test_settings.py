@@ -57,7 +57,7 @@ def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> Non
         "detector": "https://seeds.example.org/score",
         "detector_version": "33",
         "detector_attempts": 7,
-        "verify_stored": "properties",
+        "verify_stored": "read",
         "key_overlap_days": 7,
         "key_rotate_before_days": 7,
     }

@@ -5,7 +5,6 @@ a seventh of its processor time per picture), Microsoft's SDK administers, uploa
 server's side, with the conditions that make a write safe to repeat.
 """
 
-import base64
 import hashlib
 import logging
 import re
@@ -23,7 +22,6 @@ from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import (
     AzureError,
-    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -33,7 +31,6 @@ from azure.storage.blob import (
     BlobClient,
     BlobPrefix,
     BlobServiceClient,
-    ContainerSasPermissions,
     ContentSettings,
     UserDelegationKey,
     generate_container_sas,
@@ -41,9 +38,12 @@ from azure.storage.blob import (
 from obstore.exceptions import BaseError, InvalidPathError, NotFoundError, PreconditionError
 from obstore.store import AzureStore
 from pydantic import SecretStr
+from urllib3.exceptions import HTTPError, MaxRetryError
 
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.storage.container_top import TopListing, TopPage
+from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies, SourceChangedError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -153,6 +153,8 @@ class ContainerPolicy:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MaxRetryError) and error.reason:
+        error = error.reason
     lines = str(error).strip().splitlines()
     # Errors of connections repeat the address that was asked for, and so the key in it.
     return _SIGNATURE.sub(r"\1…", lines[0] if lines else type(error).__name__)[:300]
@@ -201,8 +203,15 @@ class BlobStorage:
         self._key = key
         self._shared = sas
         self._stores: dict[str, AzureStore] = {}
-        self._sas: dict[str, tuple[str, datetime]] = {}
+        self._sas: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self._copies = ServerCopies(
+            API_VERSION,
+            connect_seconds=CLIENT_OPTIONS["connection_timeout"],
+            read_seconds=CLIENT_OPTIONS["read_timeout"],
+            retries=CLIENT_OPTIONS["retry_total"],
+        )
         self._lock = Lock()
+        self._top = TopListing(service, account_url, api_version=API_VERSION)
 
     @classmethod
     def connect(cls, account_url: str, key: SecretStr | None) -> Self:
@@ -227,13 +236,15 @@ class BlobStorage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._copies.close()
         self._service.close()
+        self._top.close()
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (AzureError, BaseError) as error:
+        except (AzureError, BaseError, HTTPError, CopyRefusedError) as error:
             host = urlsplit(self.account_url).netloc
             raise StorageError(f"Blob storage at {host}: {what} failed: {_reason(error)}") from error
 
@@ -398,6 +409,15 @@ class BlobStorage:
         ]
         return TopLevel([folder for folder in folders if folder], blobs)
 
+    def top_page(self, container: str, after: str = "") -> TopPage:
+        """A page of the names at the top of a container, the first or the one that another says is the next.
+
+        Raises:
+            StorageError: the container does not exist, or the service does not answer.
+        """
+        with self._speaking(f"listing {container}"):
+            return self._top.page(container, after)
+
     def _top_level_of_any_names(self, container: str) -> TopLevel:
         """Like `top_level`, by the SDK: obstore has no form for names with control characters or empty parts."""
         top = TopLevel([], [])
@@ -556,56 +576,44 @@ class BlobStorage:
         Raises:
             FileChangedError: the source is no longer of that version.
         """
-        url = self._source_url(*source)
         with self._speaking(f"copying {source[1]} to {target[0]}"):
             try:
-                self._blob(*target).start_copy_from_url(
-                    url,
-                    metadata=dict(metadata),
-                    requires_sync=True,
-                    source_etag=version,
-                    source_match_condition=MatchConditions.IfNotModified,
-                    # The SDK has no arguments for these two conditions of Copy Blob From URL.
-                    headers={
-                        "If-None-Match": "*",
-                        "x-ms-source-content-md5": base64.b64encode(bytes.fromhex(md5)).decode(),
-                    },
+                return self._copies.copy(
+                    CopyRequest(
+                        self._signed_url(*source, "r"),
+                        self._signed_url(*target, "w"),
+                        version=version,
+                        md5=bytes.fromhex(md5),
+                        metadata=metadata,
+                    )
                 )
-            except ResourceExistsError:
-                return False
-            except (ResourceModifiedError, ResourceNotFoundError) as error:
+            except SourceChangedError as error:
                 raise FileChangedError(source[1]) from error
-            except HttpResponseError as error:
-                # The service answers a lost precondition of the source with several codes.
-                if error.status_code in {304, 412}:
-                    raise FileChangedError(source[1]) from error
-                raise
-        return True
 
-    def _source_url(self, container: str, blob: str) -> str:
-        return f"{self.account_url}/{container}/{quote(blob)}?{self._read_sas(container)}"
+    def _signed_url(self, container: str, blob: str, permission: str) -> str:
+        return f"{self.account_url}/{container}/{quote(blob)}?{self._short_sas(container, permission)}"
 
-    def _read_sas(self, container: str) -> str:
-        """A short-lived permission to read one container, which a server-side copy needs for its source."""
+    def _short_sas(self, container: str, permission: str) -> str:
+        """A short-lived permission for one container, to read (`r`) or to write (`w`)."""
         with self._lock:
-            sas, expiry = self._sas.get(container, ("", datetime.min.replace(tzinfo=UTC)))
+            sas, expiry = self._sas.get((container, permission), ("", datetime.min.replace(tzinfo=UTC)))
             now = datetime.now(UTC)
             if expiry - now > _SAS_LIFETIME / 2:
                 return sas
             expiry = now + _SAS_LIFETIME
             if self._key is None:
-                sas = self._delegated(container, "r", now - _CLOCK_SKEW, expiry)
+                sas = self._delegated(container, permission, now - _CLOCK_SKEW, expiry)
             else:
                 sas = generate_container_sas(
                     str(self._service.account_name),
                     container,
                     account_key=self._key.get_secret_value(),
-                    permission=ContainerSasPermissions(read=True),
+                    permission=permission,
                     start=now - _CLOCK_SKEW,
                     expiry=expiry,
                     version=API_VERSION,
                 )
-            self._sas[container] = (sas, expiry)
+            self._sas[container, permission] = (sas, expiry)
             return sas
 
     def properties_of(self, container: str, blob: str) -> BlobProperties | None:

@@ -124,6 +124,7 @@ class Fault:
         late: whether the server is asked all the same, and its answer withheld.
         halve: whether half of the answer's body is missing.
         flip: whether a bit of the answer's body is flipped.
+        md5: the checksum that the answer names, instead of the server's.
     """
 
     status: int | None = None
@@ -132,6 +133,7 @@ class Fault:
     late: bool = False
     halve: bool = False
     flip: bool = False
+    md5: str | None = None
 
 
 Judge = Callable[[str, str, int], Fault | None]
@@ -210,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in {"transfer-encoding", "connection", "keep-alive", "content-length"}:
-                self.send_header(name, value)
+                self.send_header(name, fault.md5 if fault.md5 and name.lower() == "content-md5" else value)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
         self.send_header("Content-Length", length or "0")
         self.end_headers()

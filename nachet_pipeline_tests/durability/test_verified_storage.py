@@ -1,5 +1,7 @@
 """What is stored is compared with what was validated, picture by picture."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +9,7 @@ from dagster import AssetKey
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 
 from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.durability.proxies import Fault, HttpProxy, http_proxy
@@ -38,13 +41,17 @@ class DamagingStorage(BlobStorage):
         return created
 
 
-@pytest.mark.parametrize("verification", ["read", "properties"])
-def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, verification: str) -> None:
+@pytest.fixture
+def reading(workbench: Workbench) -> ImportSettings:
+    """Settings that let every stored picture be read again."""
+    return workbench.settings.model_copy(update={"verify_stored": "read"})
+
+
+def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, reading: ImportSettings) -> None:
     upload = workbench.stage(workbench.sample(pictures=3))
-    settings = workbench.settings.model_copy(update={"verify_stored": verification})
     with DamagingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as damaging:
         damaging.damages_left = 1
-        outcome = workbench.run(upload, blobs=damaging, settings=settings)
+        outcome = workbench.run(upload, blobs=damaging, settings=reading)
     assert outcome.receipt.state is State.IMPORTED
     staged = workbench.contents(upload.staging_container)
     pictures = sorted(content for name, content in staged.items() if name.endswith(".png"))
@@ -52,12 +59,12 @@ def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, verifica
 
 
 def test_a_copy_that_goes_wrong_each_time_fails_the_import_and_a_later_run_does_not_take_it(
-    workbench: Workbench,
+    workbench: Workbench, reading: ImportSettings
 ) -> None:
     upload = workbench.stage(workbench.sample(pictures=3))
     with DamagingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as damaging:
         damaging.damages_left = 2
-        outcome = workbench.run(upload, blobs=damaging)
+        outcome = workbench.run(upload, blobs=damaging, settings=reading)
     assert outcome.receipt.state is State.FAILED
     assert outcome.wrong_blob == outcome.receipt.failure
     assert "is not the picture pictures/session1/2.png" in str(outcome.wrong_blob)
@@ -67,14 +74,73 @@ def test_a_copy_that_goes_wrong_each_time_fails_the_import_and_a_later_run_does_
 
 
 def test_bytes_that_are_damaged_where_the_service_does_not_see_it_are_noticed(
-    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage]
+    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage], reading: ImportSettings
 ) -> None:
     proxy, blobs = disturbed
     upload = workbench.stage(workbench.sample())
     proxy.judge = lambda method, path, _: Fault(flip=True) if method == "GET" and "/user-" in path else None
-    outcome = workbench.run(upload, blobs=blobs)
+    outcome = workbench.run(upload, blobs=blobs, settings=reading)
     assert outcome.wrong_blob is not None
     assert workbench.query("select id from pictures") == []
+
+
+def test_a_copy_that_the_service_says_is_something_else_is_not_imported(
+    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage]
+) -> None:
+    proxy, blobs = disturbed
+    upload = workbench.stage(workbench.sample())
+    other = base64.b64encode(hashlib.md5(b"something else", usedforsecurity=False).digest()).decode()
+    proxy.judge = lambda method, path, _: Fault(md5=other) if method == "PUT" and "/user-" in path else None
+    outcome = workbench.run(upload, blobs=blobs)
+    assert outcome.receipt.state is State.FAILED
+    assert f"found {other}" in str(outcome.receipt.failure)
+    assert workbench.query("select id from pictures") == []
+
+
+def test_a_picture_that_an_earlier_run_left_is_compared_before_it_is_taken(workbench: Workbench) -> None:
+    upload = workbench.stage(workbench.sample())
+    workbench.run(upload)
+    blob = next(iter(workbench.stored_pictures()))
+    workbench.blobs.upload(
+        workbench.user.user_container, blob, b"something else", content_type="image/png", overwrite=True
+    )
+    outcome = workbench.run(upload)
+    assert outcome.wrong_blob is not None
+    assert blob in outcome.wrong_blob
+
+
+def test_an_import_reads_each_staged_picture_once_and_no_stored_one(
+    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage]
+) -> None:
+    proxy, blobs = disturbed
+    upload = workbench.stage(workbench.sample(pictures=3))
+    read: list[str] = []
+
+    def note(method: str, path: str, _: int) -> None:
+        if method == "GET" and path.partition("?")[0].endswith(".png"):
+            read.append(path.partition("?")[0])
+
+    proxy.judge = note
+    assert workbench.run(upload, blobs=blobs).receipt.state is State.IMPORTED
+    assert len(read) == len(set(read)) == 3
+    assert all(f"/{upload.staging_container}/" in path for path in read)
+
+
+def test_an_import_lists_no_container_but_the_folder_that_was_staged(
+    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage]
+) -> None:
+    proxy, blobs = disturbed
+    upload = workbench.stage(workbench.sample(pictures=3))
+    listed: list[str] = []
+
+    def note(method: str, path: str, _: int) -> None:
+        if method == "GET" and "comp=list" in path:
+            listed.append(path)
+
+    proxy.judge = note
+    assert workbench.run(upload, blobs=blobs).receipt.state is State.IMPORTED
+    assert listed
+    assert all(f"/{upload.staging_container}?" in path and f"prefix={upload.folder}" in path for path in listed)
 
 
 def test_the_row_carries_the_checksum_of_the_bytes_that_are_stored(workbench: Workbench) -> None:

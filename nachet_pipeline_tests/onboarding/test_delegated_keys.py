@@ -109,7 +109,7 @@ def test_a_folder_is_staged_with_a_delegated_key_alone(keyless: Workbench) -> No
 
 def test_a_server_side_copy_may_read_its_source_by_delegation(keyless: Workbench) -> None:
     assert opens(shown_url(keyless))
-    source = keyless.blobs._source_url(keyless.user.upload_container, "tried/1.txt")
+    source = keyless.blobs._signed_url(keyless.user.upload_container, "tried/1.txt", "r")
     container, _, sas = source.replace("/tried/1.txt", "").partition("?")
     with ContainerClient.from_container_url(f"{container}?{sas}", **CLIENT_OPTIONS) as reading:
         assert reading.download_blob("tried/1.txt").readall() == b"1"
