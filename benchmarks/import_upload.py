@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import TypeVar
@@ -371,8 +372,8 @@ def _measure(service: Services, settings: Settings, local: Path, rounds: int) ->
             container = f"upload-{first.id}"
             whole = bare.seconds(container, "upload", whole=True)
             least = bare.seconds(container, "upload", whole=False)
-            core = _fresh(service, lambda one=first: _core(database, blobs, one, settings, processor))
-            job = _fresh(service, lambda one=second: _job(database, settings, one))
+            core = _fresh(service, partial(_core, database, blobs, first, settings, processor))
+            job = _fresh(service, partial(_job, database, settings, second))
             ratios.append((core["core"] / whole, job / whole, core["core"] / least))
             memory.append(_peak_mib())
             steps = (core["core"], core["validate"], core["store"], core["record"])

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.manifest import ManifestSession, picture_name
+from nachet_pipeline.contract.manifest import ManifestSession, name_within_session
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.storage.naming import picture_id
 
@@ -110,14 +110,12 @@ def duplicates(inventory: Inventory, sessions: Iterable[ManifestSession], known:
 
 def _candidates(inventory: Inventory, session: ManifestSession) -> Iterator[Candidate]:
     nobody = UUID(int=0)
-    for picture in inventory.pictures(session.path):
-        enrichment = picture.enrichment
-        looks = enrichment.perceptual_hash if enrichment else None
+    for path, sha256, pixel_sha256, looks in inventory.picture_looks(session.path):
         yield Candidate(
-            path=picture.path,
-            id=picture_id(session.picture_set_id or nobody, picture_name(picture), picture.sha256),
-            sha256=bytes.fromhex(picture.sha256),
-            pixel_sha256=bytes.fromhex(enrichment.pixel_sha256) if enrichment else None,
+            path=path,
+            id=picture_id(session.picture_set_id or nobody, name_within_session(path), sha256),
+            sha256=bytes.fromhex(sha256),
+            pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
             looks=bytes.fromhex(looks) if looks else None,
         )
 

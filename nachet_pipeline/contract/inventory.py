@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -125,9 +125,11 @@ create table file (
 create index file_kind on file (kind, session, path);
 create index file_stem on file (stem);
 create index file_folded on file (folded);
+create table described (number integer primary key, record text);
 create table picture (
-    path text primary key, session text, size integer, record text, sha256 text, pixel_sha256 text, looks text,
-    quality real, sharpness real
+    path text primary key, session text, version text, size integer, sha256 text, md5 text, picture_format text,
+    width integer, height integer, mode text, resolution text, seed_id text, described integer,
+    pixel_sha256 text, looks text, quality real, sharpness real, enrichment text
 ) without rowid;
 create index picture_session on picture (session, path);
 create index picture_sha256 on picture (sha256, path);
@@ -161,6 +163,7 @@ class Inventory:
         """
         self.rule_set = rule_set or RuleSet()
         self._has_checksums = False
+        self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
         self._db = sqlite3.connect(Path(self._directory.name) / "inventory.sqlite", isolation_level=None)
         try:
@@ -335,37 +338,94 @@ class Inventory:
 
     def add_picture(self, picture: PictureRecord) -> None:
         """Note a picture that was read and decoded."""
-        fields = {name: getattr(picture, name) for name in PictureRecord.__dataclass_fields__}
-        fields["values"] = {
-            name: [value.value, value.source, value.line, value.column] for name, value in picture.values.items()
-        }
-        fields["seed_id"] = str(picture.seed_id) if picture.seed_id else None
-        fields["enrichment"] = picture.enrichment.model_dump(mode="json") if picture.enrichment else None
         enrichment = picture.enrichment
         looks = enrichment.perceptual_hash if enrichment else None
         self._db.execute(
-            "insert into picture values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"insert into picture values ({', '.join('?' * 18)})",
             (
                 picture.path,
                 picture.session,
+                picture.version,
                 picture.size,
-                json.dumps(fields),
                 picture.sha256,
+                picture.md5,
+                picture.picture_format,
+                picture.width,
+                picture.height,
+                picture.mode,
+                json.dumps(picture.resolution) if picture.resolution else None,
+                str(picture.seed_id) if picture.seed_id else None,
+                self._described(picture.values),
                 enrichment.pixel_sha256 if enrichment else None,
                 looks,
                 enrichment.quality_score if enrichment else None,
                 enrichment.sharpness if enrichment else None,
+                enrichment.model_dump_json() if enrichment else None,
             ),
         )
         if looks:
             bands = hash_bands(bytes.fromhex(looks))
             self._db.executemany("insert into band values (?, ?)", [(band, picture.path) for band in bands])
 
-    def pictures(self, session: str | None = None) -> Iterator[PictureRecord]:
-        """The pictures of one session, or of all, sorted by session and path."""
-        query = "select record from picture" + (" where session = ?" if session is not None else "")
-        rows = self._db.execute(f"{query} order by session, path", () if session is None else (session,))
-        return (_picture(json.loads(row[0])) for row in rows)
+    def _described(self, values: dict[str, Value]) -> int:
+        """Keep what is said of a picture; most pictures of a session share it, so it is kept once for neighbours."""
+        last, number = self._last_described
+        if values is not last:
+            record = {name: [value.value, value.source, value.line, value.column] for name, value in values.items()}
+            kept = self._db.execute("insert into described (record) values (?)", (json.dumps(record),))
+            number = int(kept.lastrowid or 0)
+            self._last_described = (values, number)
+        return number
+
+    def pictures(self, session: str | None = None, *, measured: bool = True) -> Iterator[PictureRecord]:
+        """The pictures of one session, or of all, sorted by session and path.
+
+        Args:
+            session: path of the session's folder.
+            measured: whether what else a picture tells about itself is asked for; reading that takes longest.
+        """
+        query = (
+            "select path, session, version, size, sha256, md5, picture_format, width, height, mode, resolution, record,"
+            f" seed_id, {'enrichment' if measured else 'null'} from picture left join described on number = described"
+            + (" where session = ?" if session is not None else "")
+            + " order by session, path"
+        )
+        values: dict[str, Value] = {}
+        seed: UUID | None = None
+        last: tuple[str | None, str | None] = (None, None)
+        for row in self._db.execute(query, () if session is None else (session,)):
+            described, seed_id, enrichment = row[11:]
+            # Neighbours mostly say the same.
+            if described != last[0]:
+                values = {name: Value(*value) for name, value in json.loads(described).items()}
+            if seed_id != last[1]:
+                seed = UUID(seed_id) if seed_id else None
+            last = (described, seed_id)
+            yield PictureRecord(
+                path=row[0],
+                session=row[1],
+                version=row[2],
+                size=row[3],
+                sha256=row[4],
+                md5=row[5],
+                picture_format=row[6],
+                width=row[7],
+                height=row[8],
+                mode=row[9],
+                resolution=tuple(json.loads(row[10])) if row[10] else None,
+                values=values,
+                seed_id=seed,
+                enrichment=Enrichment.model_validate_json(enrichment) if enrichment else None,
+            )
+
+    def picture_checksums(self, session: str) -> Iterator[tuple[str, str]]:
+        """Path and SHA-256 of each picture of a session, sorted by path."""
+        return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
+
+    def picture_looks(self, session: str) -> Iterator[tuple[str, str, str | None, str | None]]:
+        """Path, SHA-256, that of the pixels and perceptual hash of each picture of a session, sorted by path."""
+        query = "select path, sha256, pixel_sha256, looks from picture where session = ? order by path"
+        return iter(self._db.execute(query, (session,)))
 
     def picture_totals(self, session: str | None = None) -> tuple[int, int]:
         """Number and bytes of the pictures of one session, or of all."""
@@ -488,11 +548,3 @@ class Inventory:
         """How many findings there are of each severity; every severity is a key."""
         found = dict(self._db.execute("select severity, count(*) from finding group by severity"))
         return {severity: found.get(severity, 0) for severity in Severity}
-
-
-def _picture(fields: dict[str, Any]) -> PictureRecord:
-    fields["values"] = {name: Value(*value) for name, value in fields["values"].items()}
-    fields["seed_id"] = UUID(fields["seed_id"]) if fields["seed_id"] else None
-    fields["resolution"] = tuple(fields["resolution"]) if fields["resolution"] else None
-    fields["enrichment"] = Enrichment.model_validate(fields["enrichment"]) if fields["enrichment"] else None
-    return PictureRecord(**fields)

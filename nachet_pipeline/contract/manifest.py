@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -46,18 +45,27 @@ class ManifestSession(BaseModel):
 
 def picture_name(record: PictureRecord) -> str:
     """A picture's name within its session."""
-    return PurePosixPath(record.path).name
+    return name_within_session(record.path)
 
 
-def session_digest(path: str, pictures: Iterator[PictureRecord]) -> str:
+def name_within_session(path: str) -> str:
+    """A picture's name within its session, of its path relative to the upload."""
+    return path.rpartition("/")[2]
+
+
+def session_digest(path: str, checksums: Iterable[tuple[str, str]]) -> str:
     """What makes a session the same session: its place in the upload, and its pictures' names and bytes.
 
     Metadata is not part of it, so that a corrected index.yaml corrects the picture set instead of storing the same
     photographs once more with another label.
+
+    Args:
+        path: the session's folder, relative to the upload.
+        checksums: path and SHA-256 of each of its pictures, in order.
     """
     digest = hashlib.sha256(json.dumps(path).encode())
-    for picture in pictures:
-        digest.update(json.dumps([picture_name(picture), picture.sha256]).encode())
+    for picture, sha256 in checksums:
+        digest.update(json.dumps([name_within_session(picture), sha256]).encode())
     return digest.hexdigest()
 
 
@@ -67,7 +75,7 @@ def describe_sessions(
     """The sessions of an upload as its manifest states them."""
     described = []
     for session in sessions:
-        digest = session_digest(session.path, inventory.pictures(session.path))
+        digest = session_digest(session.path, inventory.picture_checksums(session.path))
         pictures, size = inventory.picture_totals(session.path)
         described.append(
             ManifestSession(
@@ -104,7 +112,7 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
         "values": {name: _origin(value) for name, value in sorted(session.values.items())},
     }
     yield json.dumps(head, ensure_ascii=False)
-    for picture in inventory.pictures(session.path):
+    for picture in inventory.pictures(session.path, measured=False):
         identifier = (
             picture_id(session.picture_set_id, picture_name(picture), picture.sha256)
             if session.picture_set_id

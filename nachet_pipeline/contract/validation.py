@@ -33,7 +33,7 @@ from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.remarks import Remark
-from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
@@ -232,6 +232,7 @@ class _Pictures:
         self.inventory = context.inventory
         self.room = Room(limits.memory_bytes)
         self.shown = 0
+        self._last_seed: tuple[str | None, Seed | None] = (None, None)
 
     def read(self, readers: int) -> dict[str, bytes]:
         """Read all of them.
@@ -302,6 +303,12 @@ class _Pictures:
             del content
             return _Read(sha256, md5, own, inspection.result())
 
+    def _seed_of(self, session: Session) -> Seed | None:
+        """The seed that a session names, looked up once for all its pictures that say nothing else."""
+        if self._last_seed[0] != session.path:
+            self._last_seed = (session.path, seed_of(session.values, self.context.registry))
+        return self._last_seed[1]
+
     def _judge(self, session: Session, entry: InventoryFile, read: _Read) -> bool:
         """Note what is wrong with a picture and its YAML file; note the picture itself if it can be imported.
 
@@ -327,7 +334,7 @@ class _Pictures:
         if read.sha256:
             inventory.note_sha256(path, read.sha256)
         if properties := read.seen.properties:
-            seed = seed_of(values, self.context.registry)
+            seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(
                 PictureRecord(
                     path=path,

@@ -136,14 +136,13 @@ def _record(
         )
         sets_changed += cursor.rowcount
     connection.execute("create temp table incoming (like pictures including defaults) on commit drop")
-    connection.execute("create temp table incoming_seed (like picture_seed including defaults) on commit drop")
-    with connection.cursor() as cursor:
-        with cursor.copy(f"copy incoming ({_PICTURE_COLUMNS}) from stdin") as copy:
-            for row in _picture_rows(sets, inventory, registry, in_place=in_place):
-                copy.write_row(row)
-        with cursor.copy("copy incoming_seed (id, picture_id, seed_id) from stdin") as copy:
-            for picture, seed in _seed_rows(sets, inventory, survivors):
-                copy.write_row((picture_seed_id(picture, seed), picture, seed))
+    connection.execute("alter table incoming add column link_id uuid, add column seed_id uuid")
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"copy incoming (link_id, seed_id, {_PICTURE_COLUMNS}) from stdin") as copy,
+    ):
+        for row in _rows(sets, inventory, registry, survivors, in_place=in_place):
+            copy.write_row(row)
     pictures = connection.execute(
         # In order, as reprocessing takes them: the two then wait for each other, and never in a circle.
         f"insert into pictures ({_PICTURE_COLUMNS}) select {_PICTURE_COLUMNS} from incoming order by id"
@@ -154,23 +153,36 @@ def _record(
     # A corrected species replaces the link to the wrong one.
     removed = connection.execute(
         "delete from picture_seed using incoming where picture_seed.picture_id = incoming.id"
-        " and not exists (select from incoming_seed where incoming_seed.id = picture_seed.id)"
+        " and picture_seed.id <> incoming.link_id"
     ).rowcount
     added = connection.execute(
-        "insert into picture_seed (id, picture_id, seed_id) select id, picture_id, seed_id from incoming_seed"
+        "insert into picture_seed (id, picture_id, seed_id) select link_id, id, seed_id from incoming order by id"
         " on conflict do nothing"
     ).rowcount
     follow_parents(connection, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
     return RowsWritten(sets_changed, pictures, removed + added)
 
 
-def _picture_rows(
-    sets: list[RecordedSet], inventory: Inventory, registry: SeedRegistry, *, in_place: bool
+def _rows(
+    sets: list[RecordedSet],
+    inventory: Inventory,
+    registry: SeedRegistry,
+    survivors: Mapping[UUID, UUID],
+    *,
+    in_place: bool,
 ) -> Iterator[tuple[Any, ...]]:
+    """Of each picture its link to its seed, that seed, and its own columns."""
     for picture, picture_set, seed_id in _identified(sets, inventory):
+        seed = survivors.get(seed_id)
+        if seed is None:
+            raise DatabaseError(
+                f"{picture.path} names the seed {seed_id}, which was retired from the registry meanwhile"
+            )
         identifier = picture_id(picture_set, picture_name(picture), picture.sha256)
         record = picture_record(picture, registry.by_id[seed_id])
         yield (
+            picture_seed_id(identifier, seed),
+            seed,
             identifier,
             picture_set,
             picture_name(picture),
@@ -180,7 +192,7 @@ def _picture_rows(
             picture.picture_format,
             picture.width,
             picture.height,
-            Jsonb(record.model_dump(mode="json")),
+            record.model_dump_json(),
             record.user_data.number_of_seeds,
             inventory.rule_set.stamp,
             *enrichment_columns(picture.enrichment).values(),
@@ -201,17 +213,6 @@ def enrichment_columns(enrichment: Enrichment | None) -> dict[str, Any]:
         "sharpness": enrichment.sharpness,
         "captured_at": enrichment.captured.instant if enrichment.captured else None,
     }
-
-
-def _seed_rows(
-    sets: list[RecordedSet], inventory: Inventory, survivors: Mapping[UUID, UUID]
-) -> Iterator[tuple[UUID, UUID]]:
-    for picture, picture_set, seed_id in _identified(sets, inventory):
-        if seed_id not in survivors:
-            raise DatabaseError(
-                f"{picture.path} names the seed {seed_id}, which was retired from the registry meanwhile"
-            )
-        yield picture_id(picture_set, picture_name(picture), picture.sha256), survivors[seed_id]
 
 
 def _identified(sets: list[RecordedSet], inventory: Inventory) -> Iterator[tuple[PictureRecord, UUID, UUID]]:

@@ -1,6 +1,7 @@
 """Every name and identifier, derived so that a repeated step meets its own rows and blobs."""
 
 import re
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("8d5fa5bb-90b4-5a3c-9f86-0d6fbb3f0a4e")
@@ -29,6 +30,7 @@ def upload_key_id(user: UUID, number: int) -> UUID:
     return _identifier("upload_key", str(user), str(number))
 
 
+@lru_cache(maxsize=4096)
 def seed_id(scientific_name: str) -> UUID:
     """Identifier of a seed."""
     return _identifier("seed", " ".join(scientific_name.split()).casefold())

@@ -65,7 +65,8 @@ def store_pictures(
         folder: the staged folder; empty if the pictures' paths are those of their blobs.
         final: container they go to.
         concurrency: copies at a time.
-        verification: whether the service's comparison of checksums is enough, or what is stored is read again and hashed.
+        verification: whether the service's comparison of checksums is enough, or what is stored is read and
+            hashed again.
         progress: told how many pictures are done.
 
     Raises:
@@ -107,7 +108,7 @@ def store_pictures(
     pictures = new = 0
     with ThreadPoolExecutor(concurrency, thread_name_prefix="store") as executor:
         try:
-            tasks = (executor.submit(store, picture) for picture in inventory.pictures(session.path))
+            tasks = (executor.submit(store, picture) for picture in inventory.pictures(session.path, measured=False))
             for task in ahead(tasks, 2 * concurrency):
                 pictures += 1
                 new += task.result()
