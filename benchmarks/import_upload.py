@@ -60,7 +60,7 @@ _JPEG_QUALITY = 83
 # Coarser grey levels make LZW as small as in the photographs of the laboratory: some 0.5 MB.
 _LEVELS = {"jpeg": 1, "tiff": 20}
 _SIZES = {"jpeg": (1600, 1200), "tiff": (1920, 1080)}
-_INDEX = """clientData: {{clientEmail: {email}, clientExpertise: benchmark}}
+INDEX = """clientData: {{clientEmail: {email}, clientExpertise: benchmark}}
 imageData: {{numberOfImages: {pictures}}}
 seedData: {{seedGenus: Brassica, seedSpecies: napus}}
 userData: {{description: benchmark, numberOfSeeds: 2, zoom: 30}}
@@ -75,17 +75,17 @@ _Result = TypeVar("_Result")
 # Pictures
 
 
-def _motif(kind: str, number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    width, height = _SIZES[kind]
+def _motif(kind: str, number: int, scale: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    width, height = (side // scale for side in _SIZES[kind])
     drawn = sample_picture(number, picture_format="png", width=width, height=height)
     pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
     step = _LEVELS[kind]
     return pixels // step * step
 
 
-def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int]) -> None:
+def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int], scale: int) -> None:
     """Pictures of one motif, each moved elsewhere: no two of them have the same pixels, or look alike."""
-    pixels = _motif(kind, motif)
+    pixels = _motif(kind, motif, scale)
     height, width = pixels.shape[:2]
     for number in numbers:
         chance = np.random.default_rng(number)
@@ -99,8 +99,15 @@ def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int]) -> 
             picture.save(folder / f"{number:06}.tiff", compression="tiff_lzw")
 
 
-def write_folder(folder: Path, jpegs: int, tiffs: int) -> None:
-    """Make a folder of so many generated pictures, without an index."""
+def write_folder(folder: Path, jpegs: int, tiffs: int, *, scale: int = 1) -> None:
+    """Make a folder of so many generated pictures, without an index.
+
+    Args:
+        folder: to be made.
+        jpegs: of 1600 by 1200 pixels, some 125 KB each.
+        tiffs: of 1920 by 1080 pixels, compressed with LZW, some 0.5 MB each.
+        scale: how many times smaller they are in either direction.
+    """
     folder.mkdir()
     kinds = ["jpeg"] * jpegs + ["tiff"] * tiffs
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as executor:
@@ -111,6 +118,7 @@ def write_folder(folder: Path, jpegs: int, tiffs: int) -> None:
                 kind,
                 motif,
                 [number for number, one in enumerate(kinds) if one == kind and number % _MOTIFS == motif],
+                scale,
             )
             for kind, motif in product(("jpeg", "tiff"), range(_MOTIFS))
         ]
@@ -263,7 +271,7 @@ def _processor_time(seconds: dict[str, float]) -> Iterator[None]:
     seconds.update({kind: value - before.get(kind, 0) for kind, value in now().items()})
 
 
-def _start(pool: DecodingPool) -> None:
+def start(pool: DecodingPool) -> None:
     """Let the pool's processes start, which is measured with the job and not with the core."""
     for inspection in [pool.inspect(b"", "JPEG") for _ in range(8)]:
         inspection.result()
@@ -276,7 +284,7 @@ def _core(
     with database.connection() as connection:
         seen, registry = see_upload(connection, owner, "upload"), registered_seeds(connection)
     with DecodingPool(decoding_settings(settings.importing)) as pool:
-        _start(pool)
+        start(pool)
         importer = Importer(database, blobs, pool, registry, settings.importing, "benchmark")
         with _processor_time(processor):
             begin = time.perf_counter()
@@ -363,7 +371,7 @@ def _measure(service: Services, settings: Settings, local: Path, rounds: int) ->
 
         def user(name: str) -> Owner:
             one = register_user(database, blobs, f"{name}@example.org")
-            (local / "index.yaml").write_text(_INDEX.format(email=one.email, pictures=len(pictures)))
+            (local / "index.yaml").write_text(INDEX.format(email=one.email, pictures=len(pictures)))
             stage_folder(blobs, LocalFolder(local), one.upload_container, "upload", concurrency=8)
             return Owner(one.id, one.email)
 

@@ -1,0 +1,121 @@
+"""Whether a picture costs the same however many there are, from one run on this machine's own services.
+
+    .venv/bin/python -m benchmarks.flat --few 1000 --many 20000
+
+One user's container takes a small upload, then one that is many times larger, then small ones again. Compared is what a
+picture costs in the large upload and in the small ones after it with what it cost in the small ones before: the median
+of several, all without Dagster, with pictures of 400 by 300 pixels, so that what is not the picture itself weighs most.
+"""
+
+import argparse
+import logging
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from pydantic import SecretStr
+from rich.console import Console
+
+from benchmarks.import_upload import INDEX, start, started, write_folder
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.seeds import registered_seeds
+from nachet_pipeline.database.uploads import see_upload
+from nachet_pipeline.database.users import User
+from nachet_pipeline.importing import Importer
+from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.local.services import Services
+from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.settings import Settings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.staging import stage_folder
+
+_SCALE = 4
+
+
+def _write_parts(folder: Path, sizes: list[int]) -> list[Path]:
+    """Folders of so many pictures each, no two of which are alike."""
+    write_folder(folder, sum(sizes), 0, scale=_SCALE)
+    pictures = iter(sorted(folder.glob("*.jpg")))
+    parts = []
+    for number, size in enumerate(sizes):
+        part = folder / f"upload-{number}"
+        part.mkdir()
+        for picture in (next(pictures) for _ in range(size)):
+            picture.rename(part / picture.name)
+        parts.append(part)
+    return parts
+
+
+def _stage(blobs: BlobStorage, user: User, part: Path) -> int:
+    pictures = sum(1 for _ in part.glob("*.jpg"))
+    (part / "index.yaml").write_text(INDEX.format(email=user.email, pictures=pictures))
+    stage_folder(blobs, LocalFolder(part), user.upload_container, part.name, concurrency=8)
+    return pictures
+
+
+def _measure(service: Services, settings: Settings, parts: list[Path]) -> list[float]:
+    """Seconds a picture of each part, one after the other into one container."""
+    costs = []
+    with (
+        Database(SecretStr(service.database_url)) as database,
+        BlobStorage.connect(service.blob_account_url, settings.blob_key) as blobs,
+        DecodingPool(decoding_settings(settings.importing)) as pool,
+    ):
+        user = register_user(database, blobs, "flat@example.org")
+        with database.connection() as connection:
+            registry = registered_seeds(connection)
+        importer = Importer(database, blobs, pool, registry, settings.importing, "benchmark")
+        start(pool)
+        for part in parts:
+            pictures = _stage(blobs, user, part)
+            with database.connection() as connection:
+                upload = see_upload(connection, Owner(user.id, user.email), part.name)
+            begin = time.perf_counter()
+            outcome = importer.import_upload(upload.id)
+            costs.append((time.perf_counter() - begin) / pictures)
+            if outcome.receipt.state != "imported":
+                raise SystemExit(f"not imported: {outcome.receipt}")
+    return costs
+
+
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--few", type=int, default=500)
+    parser.add_argument("--many", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    rounds = arguments.rounds
+    # The first is not counted: connections and caches are new to it.
+    sizes = [arguments.few] * (rounds + 1) + [arguments.many] + [arguments.few] * rounds
+    with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
+        parts = _write_parts(Path(scratch) / "folder", sizes)
+        with started(Path(scratch) / "home") as (service, settings):
+            costs = _measure(service, settings, parts)
+    console = Console()
+    before, many, after = (
+        statistics.median(costs[1 : rounds + 1]),
+        costs[rounds + 1],
+        statistics.median(costs[-rounds:]),
+    )
+    for what, cost in (
+        (f"{arguments.few} pictures into an empty container", before),
+        (f"{arguments.many} pictures in one upload", many),
+        (f"{arguments.few} pictures beside all of those", after),
+    ):
+        console.print(f"{what}: {1 / cost:.0f} pictures/s, {cost * 1000:.2f} ms a picture, ratio {cost / before:.2f}")
+    console.print(f"single uploads, ms a picture: {', '.join(f'{cost * 1000:.2f}' for cost in costs)}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    console.print(f"peak memory {peak:.0f} MiB; cores: {psutil.cpu_count()}, load: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Dagster's runs and events go through connections that stay open, and are not lost when one breaks."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from dagster import AssetKey, AssetMaterialization, AssetRecordsFilter, DagsterInstance
+
+from nachet_pipeline.local.processes import wait_until
+from nachet_pipeline_tests.deployment import Deployment
+
+_HELD = "select pid from pg_stat_activity where application_name = %s"
+_NAME = "test_dagster_storage"
+
+
+@pytest.fixture
+def instance(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    """An instance of its own, whose connections have a name."""
+    monkeypatch.setenv("PGAPPNAME", _NAME)
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def _held(deployment: Deployment) -> set[int]:
+    with psycopg.connect(deployment.services.database_url, autocommit=True) as connection:
+        return {int(row[0]) for row in connection.execute(_HELD, (_NAME,))}
+
+
+def _report(instance: DagsterInstance, *partitions: str) -> None:
+    for partition in partitions:
+        instance.report_runless_asset_event(AssetMaterialization("stored_somewhere", partition=partition))
+
+
+def _reported(instance: DagsterInstance) -> set[str | None]:
+    records = AssetRecordsFilter(asset_key=AssetKey("stored_somewhere"))
+    return {record.partition_key for record in instance.fetch_materializations(records, limit=100).records}
+
+
+def test_the_project_s_instance_keeps_its_events_in_this_storage(instance: DagsterInstance) -> None:
+    assert type(instance.event_log_storage).__module__ == "nachet_pipeline.dagster_storage"
+    assert type(instance.run_storage).__module__ == "nachet_pipeline.dagster_storage"
+
+
+def test_many_events_are_written_through_one_connection(deployment: Deployment, instance: DagsterInstance) -> None:
+    _report(instance, "a")
+    first = _held(deployment)
+    _report(instance, "b", "c", "d")
+    assert first
+    assert _held(deployment) <= first
+    assert {"a", "b", "c", "d"} <= _reported(instance)
+
+
+def test_an_event_after_a_restart_of_the_database_is_written_all_the_same(
+    deployment: Deployment, instance: DagsterInstance
+) -> None:
+    _report(instance, "before")
+    held = _held(deployment)
+    with psycopg.connect(deployment.services.database_url, autocommit=True) as connection:
+        for pid in held:
+            connection.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+    _report(instance, "after")
+    assert {"before", "after"} <= _reported(instance)
+    assert _held(deployment).isdisjoint(held)
+
+
+def test_an_instance_that_ends_holds_no_connection(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGAPPNAME", _NAME)
+    with DagsterInstance.get() as instance:
+        _report(instance, "last")
+        assert _held(deployment)
+    # PostgreSQL ends the process of a connection a moment after it was closed.
+    assert wait_until(lambda: not _held(deployment), 10)
