@@ -22,7 +22,7 @@ def instance(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def _held(deployment: Deployment) -> set[int]:
-    with psycopg.connect(deployment.services.database_url, autocommit=True) as connection:
+    with psycopg.connect(deployment.services.database_url, autocommit=True, application_name="probe") as connection:
         return {int(row[0]) for row in connection.execute(_HELD, (_NAME,))}
 
 
@@ -55,7 +55,7 @@ def test_an_event_after_a_restart_of_the_database_is_written_all_the_same(
 ) -> None:
     _report(instance, "before")
     held = _held(deployment)
-    with psycopg.connect(deployment.services.database_url, autocommit=True) as connection:
+    with psycopg.connect(deployment.services.database_url, autocommit=True, application_name="probe") as connection:
         for pid in held:
             connection.execute("select pg_terminate_backend(%s, 5000)", (pid,))
     _report(instance, "after")
