@@ -36,6 +36,7 @@ from nachet_pipeline.schedules import (
     nightly_training_set,
 )
 from nachet_pipeline.sensors import (
+    cut_runs_sensor,
     failed_imports_sensor,
     listed_containers_sensor,
     recipes_sensor,
@@ -98,6 +99,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             failed_imports_sensor(),
             uncropped_uploads_sensor(settings.importing),
             listed_containers_sensor(),
+            cut_runs_sensor(),
             recipes_sensor(),
             users_file_sensor(),
             registry_automation,

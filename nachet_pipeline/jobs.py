@@ -4,6 +4,7 @@ from dagster import AssetSelection, define_asset_job, in_process_executor
 
 from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
+from nachet_pipeline.cut_runs import BULK_TAGS
 
 import_uploads = define_asset_job(
     "import_uploads",
@@ -17,6 +18,7 @@ import_uploads = define_asset_job(
 mass_import = define_asset_job(
     "mass_import",
     selection=AssetSelection.assets("mass_imported_container"),
+    tags=BULK_TAGS,
     description="Give rows to the pictures that lie in a container already; add its name as a partition first.",
     partitions_def=containers,
     executor_def=in_process_executor,
@@ -47,6 +49,7 @@ load_users = define_asset_job(
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=AssetSelection.assets("reprocessed_pictures"),
+    tags=BULK_TAGS,
     description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
     executor_def=in_process_executor,
 )

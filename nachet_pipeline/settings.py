@@ -134,7 +134,10 @@ class ImportSettings(BaseModel):
         None, description="YAML file of findings that weigh something else than the catalogue says"
     )
     reprocess_per_night: int = Field(
-        20_000, ge=1, le=100_000_000, description="stored pictures that one run of reprocessing looks at, at most"
+        20_000, ge=1, le=100_000_000, description="stored pictures that one night's reprocessing looks at, at most"
+    )
+    reprocess_runs: int = Field(
+        1, ge=1, le=64, description="runs that one night's reprocessing is cut into, at most, a thousand pictures each"
     )
     reprocess_seconds: int = Field(10_800, ge=1, le=18_000, description="reprocessing begins no picture after so long")
     orphan_grace_days: int = Field(
@@ -155,6 +158,12 @@ class ImportSettings(BaseModel):
     undo_days: int = Field(30, ge=1, le=3650, description="days in which deleting or archiving a folder can be undone")
     mass_import_list: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="YAML file of the reviewed containers that a sensor mass-imports"
+    )
+    mass_import_pictures_per_run: int = Field(
+        50_000,
+        ge=1,
+        le=100_000_000,
+        description="a container with more new pictures is mass-imported by several runs with about so many each",
     )
     detector: Annotated[str, AfterValidator(_detector)] = Field(
         BUILT_IN_DETECTOR, description="what finds seeds in pictures: built-in, or the address of an endpoint"

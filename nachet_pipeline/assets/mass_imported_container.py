@@ -27,6 +27,7 @@ from pydantic import Field
 
 from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.assets.report_metadata import findings_table
+from nachet_pipeline.cut_runs import PART_FIELD, WHOLE_FIELD, cut
 from nachet_pipeline.database.mass_imports import ContainerTakenError
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.limits import decoding_settings
@@ -38,6 +39,7 @@ from nachet_pipeline.mass_import.importing import (
     MassImportRequest,
 )
 from nachet_pipeline.mass_import.mapping import FolderMapping
+from nachet_pipeline.parts import WHOLE, Part, PartError
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
@@ -64,6 +66,13 @@ class MassImportConfig(Config):
     prefix: str = Field("", description="the one folder to look into; empty for the whole container")
     adopt: bool = Field(False, description="copy the pictures into the owner's container; else they stay in place")
     dry_run: bool = Field(False, description="say what would be done, and write nothing")
+    part: str | None = Field(None, description=PART_FIELD)
+    whole: bool = Field(False, description=WHOLE_FIELD)
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it may become several runs."""
+        return not (self.part or self.whole or self.dry_run)
 
 
 @multi_asset(
@@ -86,7 +95,7 @@ class MassImportConfig(Config):
             COMPLETE_CHECK, asset=_ASSET, description="Every file of the container that is a picture was taken."
         )
     ],
-    # Makes the check optional as well: a dry run has no verdict.
+    # Makes the check optional as well: a dry run has no verdict, and a part none on the whole.
     can_subset=True,
 )
 def mass_imported_container(
@@ -96,7 +105,7 @@ def mass_imported_container(
     blob_storage: BlobStorageResource,
     import_settings: ResourceParam[ImportSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
-    """Import one container, or observe what would be imported."""
+    """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     container = context.partition_key
     options = {"species": config.seed, "zoom": config.zoom, "seeds": config.seeds_per_picture}
     with (
@@ -113,7 +122,7 @@ def mass_imported_container(
             registry,
             import_settings,
             progress=logged_pictures(context, container),
-            waiting=lambda: context.log.info("another mass import of %s is under way; waiting for its end", container),
+            waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
         try:
             request = MassImportRequest(
@@ -123,14 +132,26 @@ def mass_imported_container(
                 prefix=config.prefix,
                 adopt=config.adopt,
                 dry_run=config.dry_run,
+                part=Part.of(config.part) if config.part else WHOLE,
             )
-            outcome = importer.run(request)
-        except (MassImportError, MappingError, ContainerTakenError) as error:
+            most = import_settings.mass_import_pictures_per_run
+            outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
+        except (MassImportError, MappingError, ContainerTakenError, PartError) as error:
             raise Failure(str(error), allow_retries=False) from error
+    if isinstance(outcome, list):
+        cut(context, outcome)
+        yield AssetObservation(
+            _ASSET,
+            partition=container,
+            description=f"cut into {len(outcome)} parts",
+            metadata={"parts": len(outcome)},
+        )
+        return
     context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
     metadata = _metadata(outcome)
-    if outcome.dry_run:
-        yield AssetObservation(_ASSET, partition=container, description="dry run", metadata=metadata)
+    if outcome.dry_run or request.part != WHOLE:
+        what = "dry run" if outcome.dry_run else f"part {request.part}"
+        yield AssetObservation(_ASSET, partition=container, description=what, metadata=metadata)
         return
     yield MaterializeResult(
         asset_key=_ASSET,

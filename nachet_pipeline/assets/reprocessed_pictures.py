@@ -6,12 +6,18 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    AssetSpec,
     Config,
+    DagsterEventType,
+    DagsterRunStatus,
+    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
     TableRecord,
-    asset,
+    multi_asset,
 )
 from pydantic import Field
 
@@ -19,18 +25,26 @@ from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.checks.reprocessed_pictures import check_results, check_specs, stale_table
 from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.cut_runs import PART_FIELD, PART_TAG, WHOLE_FIELD, cut, runs_of_cut
+from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.reprocessing import of_concern
 from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.parts import WHOLE, Part, PartError, parts
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.reprocessing.reprocessor import Difference, Reprocessed, Reprocessor, Wanted
+from nachet_pipeline.reprocessing.reprocessor import Difference, Reprocessed, Reprocessor, Wanted, plan
+from nachet_pipeline.reprocessing.telling import result_record
+from nachet_pipeline.reprocessing.together import together, what_is_left
 from nachet_pipeline.reprocessing.verdicts import message_of
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings
 
+_ASSET = AssetKey("reprocessed_pictures")
 _SHEETS = 5
 _NAMED = 100
+_WORTH_A_RUN = 1000
+"""Pictures for which a run more is started: fewer are done before its machine is up."""
 
 
 class ReprocessConfig(Config):
@@ -45,29 +59,51 @@ class ReprocessConfig(Config):
     limit: int | None = Field(
         None, ge=1, description="pictures at most; the setting NACHET_REPROCESS_PER_NIGHT if empty"
     )
+    part: str | None = Field(None, description=PART_FIELD)
+    whole: bool = Field(False, description=WHOLE_FIELD)
 
     def wanted(self, settings: ImportSettings) -> Wanted:
-        """The same, within the budgets of the settings.
+        """The same, within the budgets of the settings; a part has its share of the pictures.
 
         Raises:
             ValueError: `since` is no date.
+            PartError: `part` is none.
         """
         since = datetime.fromisoformat(self.since) if self.since else None
+        part = Part.of(self.part) if self.part else WHOLE
         return Wanted(
             since=since.replace(tzinfo=since.tzinfo or UTC) if since else None,
             rule=self.rule or None,
-            pictures=self.limit or settings.reprocess_per_night,
+            pictures=part.share(self.limit or settings.reprocess_per_night),
             seconds=settings.reprocess_seconds,
+            part=part,
         )
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it may become several runs."""
+        return not (self.part or self.whole or self.rule)
 
-@asset(
-    deps=["picture_metadata"],
-    group_name="uploads",
-    kinds={"azure", "postgres"},
-    owners=["team:ai-lab"],
+
+@multi_asset(
+    name="reprocessed_pictures",
+    specs=[
+        AssetSpec(
+            _ASSET,
+            deps=["picture_metadata"],
+            skippable=True,
+            group_name="uploads",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            freshness_policy=NIGHTLY,
+            description="Stored pictures, judged by today's rules and enriched by today's code. Every night a budget of"
+            " those that are stale is looked at again, from their files in storage. A picture that would be refused"
+            " today is reported, and stays; files that are missing or changed are reported likewise.",
+        )
+    ],
     check_specs=check_specs,
-    freshness_policy=NIGHTLY,
+    # Makes the checks optional as well: a part has no verdict on the whole.
+    can_subset=True,
 )
 def reprocessed_pictures(
     context: AssetExecutionContext,
@@ -75,19 +111,25 @@ def reprocessed_pictures(
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     import_settings: ResourceParam[ImportSettings],
-) -> Iterator[MaterializeResult[None]]:
-    """Stored pictures, judged by today's rules and enriched by today's code.
-
-    Every night a budget of those that are stale is looked at again, from their files in storage. A picture that would
-    be refused today is reported, and stays; files that are missing or changed are reported likewise.
-    """
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        DecodingPool(decoding_settings(import_settings)) as pool,
-    ):
-        reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=logged_pictures(context))
-        result = reprocessor.reprocess(config.wanted(import_settings))
+) -> Iterator[MaterializeResult[None] | AssetObservation]:
+    """Reprocess stored pictures, or a part of them, or cut them into parts."""
+    try:
+        wanted = config.wanted(import_settings)
+    except PartError as error:
+        raise Failure(f"part: {error}", allow_retries=False) from error
+    with database.open() as db:
+        cut_into = _parts(db, wanted, import_settings) if config.may_be_cut else [WHOLE]
+        if len(cut_into) > 1:
+            cut(context, cut_into)
+            yield AssetObservation(
+                _ASSET, description=f"cut into {len(cut_into)} parts", metadata={"parts": len(cut_into)}
+            )
+            return
+        before = _done_by_parts(context)
+        records = [record for record, _ in before]
+        with blob_storage.open() as blobs, DecodingPool(decoding_settings(import_settings)) as pool:
+            reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=logged_pictures(context))
+            result = reprocessor.reprocess(what_is_left(wanted, records))
         with db.reading() as connection:
             concern = of_concern(connection, most=_NAMED)
     context.log.info(
@@ -97,7 +139,39 @@ def reprocessed_pictures(
         result.changed_verdicts,
         result.left_stale,
     )
-    yield MaterializeResult(metadata=_metadata(result, concern), check_results=list(check_results(result)))
+    if wanted.part != WHOLE:
+        metadata = _metadata(result, concern) | {"result": MetadataValue.json(result_record(result))}
+        yield AssetObservation(_ASSET, description=f"part {wanted.part}", metadata=metadata)
+        return
+    result = together(result, records)
+    metadata = _metadata(result, concern)
+    samples = [sample for _, sample in before if sample]
+    if samples and "sample" not in metadata:
+        metadata["sample"] = MetadataValue.md(samples[0])
+    yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(check_results(result)))
+
+
+def _parts(db: Database, wanted: Wanted, settings: ImportSettings) -> list[Part]:
+    if settings.reprocess_runs == 1:
+        return [WHOLE]
+    due = min(plan(db, settings.rule_set(), wanted).pictures, wanted.pictures or 0)
+    return parts(max(1, min(settings.reprocess_runs, due // _WORTH_A_RUN)))
+
+
+def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
+    """What the parts said before this run ends the whole, each with its sample of pictures."""
+    found = []
+    for run in runs_of_cut(context.instance, context.run):
+        if run.status is not DagsterRunStatus.SUCCESS:
+            context.log.warning("part %s did not end well; what it left is done now", run.tags[PART_TAG])
+            continue
+        records = context.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_OBSERVATION).records
+        for record in records:
+            said = record.asset_observation
+            if said and "result" in said.metadata:
+                sample = said.metadata.get("sample")
+                found.append((said.metadata["result"].value, str(sample.value) if sample else None))
+    return found
 
 
 def _metadata(result: Reprocessed, concern: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,30 +1,22 @@
 """Locks that processes hold against each other, for longer than a transaction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nachet_pipeline.database.connection import Connection
 
 
 @contextmanager
-def session_lock(
-    connection: Connection, name: str, *, seed: int = 0, waiting: Callable[[], None] | None = None
-) -> Iterator[None]:
+def session_lock(connection: Connection, name: str, *, seed: int = 0) -> Iterator[None]:
     """Hold a lock, waiting for whoever has it, for as long as the connection lives at most.
 
     Args:
         connection: holds the lock.
         name: what is locked.
         seed: sets one kind of names apart from another.
-        waiting: told if another process has it and is waited for.
     """
-    if waiting is None:
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, %s))", (name, seed))
-        connection.commit()
-    elif not _taken_at_once(connection, name, seed):
-        waiting()
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, %s))", (name, seed))
-        connection.commit()
+    connection.execute("select pg_advisory_lock(hashtextextended(%s, %s))", (name, seed))
+    connection.commit()
     try:
         yield
     finally:
@@ -40,18 +32,14 @@ def sole_lock(connection: Connection, name: str, busy: Exception) -> Iterator[No
         name: what is locked.
         busy: raised if another process has it.
     """
-    if not _taken_at_once(connection, name, 0):
+    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as taken", (name,)).fetchone()
+    connection.commit()
+    if not (row and row["taken"]):
         raise busy
     try:
         yield
     finally:
         release(connection, name)
-
-
-def _taken_at_once(connection: Connection, name: str, seed: int) -> bool:
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, %s)) as taken", (name, seed)).fetchone()
-    connection.commit()
-    return bool(row and row["taken"])
 
 
 def release(connection: Connection, name: str, seed: int = 0) -> None:

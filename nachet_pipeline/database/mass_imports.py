@@ -9,9 +9,10 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.part_locks import part_lock
 from nachet_pipeline.database.users import User, container_id
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.parts import WHOLE, Part
 from nachet_pipeline.storage.naming import mass_import_id
 
 
@@ -158,13 +159,16 @@ def checksums_of(connection: Connection, picture_set: UUID, names: list[str]) ->
 
 
 @contextmanager
-def mass_import_lock(connection: Connection, container: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a container against other mass imports, for as long as the connection lives at most.
+def mass_import_lock(
+    connection: Connection, container: str, waiting: Callable[[], None], part: Part = WHOLE
+) -> Iterator[None]:
+    """Hold a container, or a part of its folders, against other mass imports of the same.
 
     Args:
-        connection: holds the lock.
+        connection: holds the lock, for as long as it lives at most.
         container: the container.
-        waiting: told if another one has it and is waited for.
+        waiting: told if another one has some of it and is waited for.
+        part: the part.
     """
-    with session_lock(connection, str(mass_import_id(container)), waiting=waiting):
+    with part_lock(connection, str(mass_import_id(container)), part, waiting=waiting):
         yield

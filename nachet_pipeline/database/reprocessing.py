@@ -1,6 +1,5 @@
 """Which stored pictures are stale, and what reprocessing found of them."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,19 +7,18 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.part_locks import part_lock
 from nachet_pipeline.database.pictures import enrichment_columns
 from nachet_pipeline.database.records import MODEL_VERSION, enrichment_terms
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.parts import WHOLE, Part
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties
 from nachet_pipeline.reprocessing.verdicts import StoredFinding, Verdict, VerdictState
-
-log = logging.getLogger(__name__)
 
 _LOCK = "reprocessing of stored pictures"
 _FIRST = UUID(int=0)
@@ -31,6 +29,7 @@ _NOT_DELETED = (
     "not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
 )
 _SINCE = "(%(since)s::timestamptz is null or p.upload_date >= %(since)s)"
+_IN_PART = "p.id between %(lowest)s and %(highest)s"
 _OF_VERSIONS = (
     "coalesce(p.rule_set_version, '') = %(old_rules)s and coalesce(p.enrichment_version, '') = %(old_enrichment)s"
 )
@@ -128,26 +127,15 @@ class Standing:
 
 
 @contextmanager
-def reprocessing_lock(connection: Connection) -> Iterator[None]:
-    """Keep other processes from reprocessing, for as long as the connection lives at most.
+def reprocessing_lock(connection: Connection, part: Part = WHOLE) -> Iterator[None]:
+    """Keep other processes from reprocessing these pictures, for as long as the connection lives at most.
 
     Raises:
         ReprocessingBusyError: one does already.
     """
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as taken", (_LOCK,)).fetchone()
-    connection.commit()
-    if not (row and row["taken"]):
-        raise ReprocessingBusyError("another process reprocesses the stored pictures right now; try again later")
-    try:
+    busy = ReprocessingBusyError("another process reprocesses the stored pictures right now; try again later")
+    with part_lock(connection, _LOCK, part, busy=busy):
         yield
-    finally:
-        try:
-            connection.rollback()
-            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (_LOCK,))
-            connection.commit()
-        except psycopg.Error as error:
-            # It was idle for long; the lock went with it, and what was written by others is written.
-            log.warning("the connection that kept other processes from reprocessing was lost: %s", error)
 
 
 def stored_versions(connection: Connection) -> list[Versions]:
@@ -165,21 +153,24 @@ def stored_versions(connection: Connection) -> list[Versions]:
     return [Versions(str(row["rules"]), str(row["enrichment"])) for row in rows]
 
 
-def stale_groups(connection: Connection, current: Versions, since: datetime | None = None) -> list[StaleGroup]:
+def stale_groups(
+    connection: Connection, current: Versions, since: datetime | None = None, part: Part = WHOLE
+) -> list[StaleGroup]:
     """The stale pictures, counted by their versions.
 
     Args:
         connection: where to look.
         current: the versions of today.
         since: count those only that were imported then or later.
+        part: count those of this part.
     """
     groups = []
     for versions in stored_versions(connection):
         row = connection.execute(
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
-            f" where {_stale(versions, current)} and {_SINCE} and {_NOT_DELETED}",
-            _parameters(current, since, versions),
+            f" where {_stale(versions, current)} and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
+            _parameters(current, since, versions, part),
         ).fetchone()
         if row and row["pictures"]:
             groups.append(StaleGroup(versions, _int(row["pictures"]), _moment(row["oldest"])))
@@ -187,7 +178,13 @@ def stale_groups(connection: Connection, current: Versions, since: datetime | No
 
 
 def stale_pictures(
-    connection: Connection, current: Versions, place: Place, *, since: datetime | None, most: int
+    connection: Connection,
+    current: Versions,
+    place: Place,
+    *,
+    since: datetime | None,
+    most: int,
+    part: Part = WHOLE,
 ) -> list[DuePicture]:
     """The next stale pictures of certain versions, in order of their identifiers.
 
@@ -197,6 +194,7 @@ def stale_pictures(
         place: behind which picture of which versions.
         since: those only that were imported then or later.
         most: how many at most.
+        part: those of this part.
 
     Raises:
         ValueError: the place names no versions.
@@ -205,28 +203,34 @@ def stale_pictures(
         raise ValueError("stale pictures are read by their versions")
     return _due(
         connection,
-        f"{_stale(place.versions, current)} and p.id > %(after)s and {_SINCE}",
-        _parameters(current, since, place.versions) | {"after": place.picture, "most": most},
+        f"{_stale(place.versions, current)} and p.id > %(after)s and {_IN_PART} and {_SINCE}",
+        _parameters(current, since, place.versions, part) | {"after": place.picture, "most": most},
     )
 
 
 def found_pictures(
-    connection: Connection, codes: Sequence[str], place: Place, *, since: datetime | None, most: int
+    connection: Connection,
+    codes: Sequence[str],
+    place: Place,
+    *,
+    since: datetime | None,
+    most: int,
+    part: Part = WHOLE,
 ) -> list[DuePicture]:
     """The next pictures of which one of the codes was said last, stale or not; see `stale_pictures`."""
     return _due(
         connection,
-        f"v.codes && %(codes)s and p.id > %(after)s and {_SINCE}",
-        {"codes": list(codes), "after": place.picture, "since": since, "most": most},
+        f"v.codes && %(codes)s and p.id > %(after)s and {_IN_PART} and {_SINCE}",
+        {"codes": list(codes), "after": place.picture, "since": since, "most": most} | _range(part),
     )
 
 
-def count_found(connection: Connection, codes: Sequence[str], since: datetime | None = None) -> int:
+def count_found(connection: Connection, codes: Sequence[str], since: datetime | None = None, part: Part = WHOLE) -> int:
     """How many pictures there are of which one of the codes was said last."""
     row = connection.execute(
         "select count(*) as pictures from pictures p join picture_verdict v on v.picture_id = p.id"
-        f" where v.codes && %(codes)s and {_SINCE} and {_NOT_DELETED}",
-        {"codes": list(codes), "since": since},
+        f" where v.codes && %(codes)s and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
+        {"codes": list(codes), "since": since} | _range(part),
     ).fetchone()
     return _int(row["pictures"]) if row else 0
 
@@ -240,8 +244,12 @@ def _stale(versions: Versions, current: Versions) -> str:
     return f"{_OF_VERSIONS} and {refused_by_others}{_NOT_LOOKED_AT}"
 
 
-def _parameters(current: Versions, since: datetime | None, old: Versions) -> dict[str, Any]:
-    return {
+def _range(part: Part) -> dict[str, Any]:
+    return {"lowest": part.lowest, "highest": part.highest}
+
+
+def _parameters(current: Versions, since: datetime | None, old: Versions, part: Part) -> dict[str, Any]:
+    return _range(part) | {
         "rules": current.rules,
         "enrichment": current.enrichment,
         "old_rules": old.rules,

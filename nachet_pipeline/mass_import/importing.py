@@ -3,6 +3,9 @@
 Folders are taken in batches: read and decoded together, so that small folders keep every reader busy, and recorded
 in one transaction. A folder whose files, description and rules are those it was imported with is passed over without
 reading a blob; so an interrupted import goes on where it was, and one that is run twice changes nothing.
+
+A large container can be cut into parts by its folders, which several processes import at the same time. A run of the
+whole, after them, passes over all that they did: it tells of the container, and takes what a part left undone.
 """
 
 import hashlib
@@ -11,6 +14,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -47,6 +51,7 @@ from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.listing import ListedFolder, Listing
 from nachet_pipeline.mass_import.mapping import Description, FolderMapping
+from nachet_pipeline.parts import SECTIONS, WHOLE, Part, parts, section_of
 from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -102,6 +107,7 @@ class MassImportRequest:
         prefix: the one folder to look into, with all below; empty for the whole container.
         adopt: copy the pictures into the owner's container, where uploads go; else they stay where they are.
         dry_run: say what would be done, and write nothing.
+        part: the folders of this part; several parts are imported at the same time by several processes.
     """
 
     container: str
@@ -110,6 +116,7 @@ class MassImportRequest:
     prefix: str = ""
     adopt: bool = False
     dry_run: bool = False
+    part: Part = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,8 @@ class MassImportOutcome:
         not_taken: files that have none, without what programs leave behind.
         rows: rows that changed.
         report: everything found.
-        report_blob: where all findings are listed, in the owner's upload container; None after a dry run.
+        report_blob: where all findings are listed, in the owner's upload container; None after a dry run, or of a
+            part: what a part found is listed by the run of the whole.
     """
 
     container: str
@@ -262,7 +270,7 @@ class MassImporter:
         registry: the registered seeds.
         settings: limits and concurrency.
         progress: told about long work.
-        waiting: told when another mass import of the container has to end first.
+        waiting: told when another mass import of the same folders has to end first.
         batch_pictures: folders are read together up to so many pictures.
     """
 
@@ -284,6 +292,28 @@ class MassImporter:
             StorageError: storage does not answer; another call goes on where this one was.
             DatabaseError: likewise for the database.
         """
+        with self._begun(request) as run:
+            return run.go()
+
+    def run_or_cut(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Part]":
+        """Import a container, unless it is more than one run should do.
+
+        Args:
+            request: what is asked for.
+            pictures: a run should import about so many at most.
+
+        Returns:
+            How it ended; or, if there is more to do, parts with about as much to do each, and nothing is imported.
+
+        Raises:
+            MassImportError: see `run`, for the other errors too.
+        """
+        with self._begun(request) as run:
+            cut = run.cut(pictures)
+            return cut if len(cut) > 1 else run.go()
+
+    @contextmanager
+    def _begun(self, request: MassImportRequest) -> "Iterator[_Run]":
         refuse_container(request.container)
         with self.database.connection() as connection:
             owner = find_user(connection, request.owner)
@@ -291,15 +321,22 @@ class MassImporter:
             raise MassImportError(f"{request.owner.strip()[:254]} is not registered; `nachet user add` registers users")
         if not self.blobs.container_exists(request.container):
             raise MassImportError(f"there is no container {request.container} in this storage account")
-        with self.database.connection() as lock, mass_import_lock(lock, request.container, self.waiting):
+
+        def wanted(folder: str) -> bool:
+            return found_picture_set_id(owner.id, request.container, folder) in request.part
+
+        with (
+            self.database.connection() as lock,
+            mass_import_lock(lock, request.container, self.waiting, request.part),
+        ):
             with self.database.connection() as connection:
                 if request.dry_run:
                     refuse_other_owner(connection, request.container, owner)
                 else:
                     begin_mass_import(connection, request.container, owner)
             with Inventory(rule_set=self.settings.rule_set()) as findings, Listing() as listing:
-                listing.read(self.blobs, request.container, request.prefix)
-                return _Run(self, request, owner, listing, _Totals(findings)).go()
+                listing.read(self.blobs, request.container, request.prefix, wanted)
+                yield _Run(self, request, owner, listing, _Totals(findings))
 
 
 def refuse_container(name: str) -> None:
@@ -356,7 +393,7 @@ class _Run:
         request, totals = self.request, self.totals
         report = Report.of(totals.findings)
         blob = None
-        if not request.dry_run:
+        if not request.dry_run and request.part == WHOLE:
             blob = mass_import_report_blob(request.container)
             with tempfile.TemporaryFile() as stream:
                 for line in as_json_lines(totals.findings.findings(), report):
@@ -383,28 +420,46 @@ class _Run:
 
     # Which folders are to be imported
 
+    def cut(self, pictures: int) -> list[Part]:
+        """Parts that have about so many pictures to import; the whole alone, if there are not more."""
+        if self.total <= pictures:
+            return [WHOLE]
+        weights = [0] * SECTIONS
+        with self.importer.database.connection() as connection:
+            for listed in self.listing.folders():
+                work, done = self._work(connection, listed)
+                if not done:
+                    weights[section_of(self._picture_set(work))] += listed.pictures
+        return parts(-(-sum(weights) // pictures), weights)
+
+    def _work(self, connection: Connection, listed: ListedFolder) -> tuple[_Work, bool]:
+        """What there is to do with a folder, and whether it was done before."""
+        known = done_folder(connection, self.id, printable(listed.path))
+        description = self.request.mapping.describe(listed.path, self.importer.registry)
+        if not listed.pictures:
+            description = replace(description, findings=())
+        # A picture set is in one place: whoever wants the other moves nothing by accident.
+        adopted = known.adopted if known and known.picture_set_id else self.request.adopt
+        work = _Work(
+            listed,
+            description,
+            self.listing.digest(listed.path),
+            self._digest(description, adopted=adopted),
+            adopted,
+            known,
+        )
+        digests = (work.listing_digest, work.description_digest)
+        # Somebody deleted or archived what the folder became: that is not undone by finding it again.
+        gone = bool(put_away_sets(connection, [self._picture_set(work)]))
+        return work, gone or (known is not None and (known.listing_digest, known.description_digest) == digests)
+
     def _look_at(self, listed: ListedFolder) -> _Work | None:
         """What is to be done with a folder; None if nothing is, because it was done before."""
         with self.importer.database.connection() as connection:
-            known = done_folder(connection, self.id, printable(listed.path))
-            description = self.request.mapping.describe(listed.path, self.importer.registry)
-            if not listed.pictures:
-                description = replace(description, findings=())
-            # A picture set is in one place: whoever wants the other moves nothing by accident.
-            adopted = known.adopted if known and known.picture_set_id else self.request.adopt
-            work = _Work(
-                listed,
-                description,
-                self.listing.digest(listed.path),
-                self._digest(description, adopted=adopted),
-                adopted,
-                known,
-            )
-            digests = (work.listing_digest, work.description_digest)
-            # Somebody deleted or archived what the folder became: that is not undone by finding it again.
-            gone = bool(put_away_sets(connection, [self._picture_set(work)]))
-            if not gone and (known is None or (known.listing_digest, known.description_digest) != digests):
+            work, done = self._work(connection, listed)
+            if not done:
                 return work
+            known = work.known
             if known is None:
                 self._tell(listed.pictures)
                 return None
@@ -563,7 +618,7 @@ class _Run:
 
     def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
         """Note the pictures that were written over others whose rows point at the same blobs."""
-        pictures = inventory.pictures(work.path)
+        pictures = inventory.pictures(work.path, measured=False)
         with self.importer.database.connection() as connection:
             while page := list(islice(pictures, _CHECKED_AT_A_TIME)):
                 known = checksums_of(connection, picture_set, [picture_name(picture) for picture in page])
@@ -596,7 +651,7 @@ class _Run:
         return ManifestSession(
             path=work.path,
             name=work.path.rpartition("/")[2],
-            digest=session_digest(f"{self.request.container}/{work.path}", inventory.pictures(work.path)),
+            digest=session_digest(f"{self.request.container}/{work.path}", inventory.picture_checksums(work.path)),
             picture_set_id=self._picture_set(work),
             pictures=pictures,
             size=size,

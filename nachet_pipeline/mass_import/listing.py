@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,15 +60,32 @@ class Listing:
         self._db.close()
         self._directory.cleanup()
 
-    def read(self, blobs: BlobStorage, container: str, prefix: str = "") -> None:
+    def read(
+        self,
+        blobs: BlobStorage,
+        container: str,
+        prefix: str = "",
+        wanted: Callable[[str], bool] = lambda folder: True,
+    ) -> None:
         """List a container, or one folder of it with all below.
+
+        Args:
+            blobs: where the container is.
+            container: the container.
+            prefix: the one folder, empty for all.
+            wanted: says which folders are kept.
 
         Raises:
             StorageError: storage does not answer.
         """
         above = prefix.strip("/")
+        last, keep = None, False
         for file in blobs.files(container, above):
             folder, _, name = (f"{above}/{file.path}" if above else file.path).rpartition("/")
+            if folder != last:
+                last, keep = folder, wanted(folder)
+            if not keep:
+                continue
             is_picture = picture_format(name) is not None
             self._db.execute(
                 "insert or replace into file values (?, ?, ?, ?, ?, ?)",

@@ -35,6 +35,7 @@ from nachet_pipeline.database.reprocessing import (
 )
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.lookahead import Room, ahead
+from nachet_pipeline.parts import WHOLE, Part
 from nachet_pipeline.pictures import enrichment
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Properties, Thumbnail
@@ -74,12 +75,14 @@ class Wanted:
         rule: instead of the stale ones those, stale or not, of which this check or code was said last.
         pictures: so many at most.
         seconds: none is begun after so long.
+        part: those of this part; several parts are done at the same time by several processes.
     """
 
     since: datetime | None = None
     rule: str | None = None
     pictures: int | None = None
     seconds: float | None = None
+    part: Part = WHOLE
 
     @property
     def codes(self) -> list[str] | None:
@@ -223,11 +226,11 @@ class Reprocessor:
 
         Raises:
             UnknownRuleError: there is no such rule.
-            ReprocessingBusyError: another process does the same right now.
+            ReprocessingBusyError: another process does some of the same right now.
             StorageError: storage does not answer.
             DatabaseError: the database does not answer.
         """
-        with self.database.connection() as connection, reprocessing_lock(connection):
+        with self.database.connection() as connection, reprocessing_lock(connection, wanted.part):
             return self._reprocess(wanted)
 
     def _reprocess(self, wanted: Wanted) -> Reprocessed:
@@ -263,13 +266,17 @@ class Reprocessor:
         if codes is not None:
             yield from self._pages(
                 Place(None),
-                lambda place: self._query(found_pictures, codes, place, since=wanted.since, most=PAGE),
+                lambda place: self._query(
+                    found_pictures, codes, place, since=wanted.since, most=PAGE, part=wanted.part
+                ),
             )
             return
         for group in planned.groups:
             yield from self._pages(
                 Place(group.versions),
-                lambda place: self._query(stale_pictures, planned.current, place, since=wanted.since, most=PAGE),
+                lambda place: self._query(
+                    stale_pictures, planned.current, place, since=wanted.since, most=PAGE, part=wanted.part
+                ),
             )
 
     def _pages(self, place: Place, page: Callable[[Place], list[DuePicture]]) -> Iterator[DuePicture]:
@@ -296,9 +303,11 @@ def plan(database: Database, rules: RuleSet, wanted: Wanted) -> Plan:
     """
     codes, current = wanted.codes, current_versions(rules)
     with database.reading() as connection:
-        groups = stale_groups(connection, current, wanted.since)
+        groups = stale_groups(connection, current, wanted.since, wanted.part)
         pictures = (
-            sum(group.pictures for group in groups) if codes is None else count_found(connection, codes, wanted.since)
+            sum(group.pictures for group in groups)
+            if codes is None
+            else count_found(connection, codes, wanted.since, wanted.part)
         )
     return Plan(current, groups, pictures)
 

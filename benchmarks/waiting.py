@@ -1,0 +1,158 @@
+"""How long a folder that is completed in an idle system waits until it is imported, and what for.
+
+    .venv/bin/python -m benchmarks.waiting --uploads 15
+
+Starts everything that `nachet up` starts, with the settings as they are, and stages small folders one after the other,
+each at a random moment after the last was imported, as `nachet stage` does. The clock starts when the marker that
+completes a folder is written.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from dagster import DagsterEventType, DagsterInstance
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
+from nachet_pipeline.database.users import User
+from nachet_pipeline.instance import dagster_home, project_folder
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import running
+from nachet_pipeline.local.supervisor import down, up
+from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.staging import mark_complete, stage_folder
+
+_PICTURES = 5
+_POLL_SECONDS = 0.2
+_MOST_SECONDS = 120
+
+
+@dataclass
+class _Waited:
+    """Seconds that one folder waited, from its marker to its receipt.
+
+    Attributes:
+        for_tick: until the sensor had asked for a run.
+        for_launch: until the daemon launched that run: it submits it, and takes it from its queue.
+        for_start: until the run's process had started and imported the package.
+        for_import: until the receipt.
+        altogether: the sum.
+    """
+
+    for_tick: float
+    for_launch: float
+    for_start: float
+    for_import: float
+    altogether: float
+
+
+def _stage(database: Database, blobs: BlobStorage, user: User, folder: Path) -> tuple[Upload, datetime]:
+    stage_folder(blobs, LocalFolder(folder), user.upload_container, folder.name)
+    with database.connection() as connection:
+        upload = see_upload(connection, Owner(user.id, user.email), folder.name)
+    mark_complete(blobs, user.upload_container, folder.name)
+    return upload, datetime.now(UTC)
+
+
+def _imported(database: Database, upload: Upload) -> tuple[Upload, Receipt]:
+    deadline = time.monotonic() + _MOST_SECONDS
+    while time.monotonic() < deadline:
+        with database.connection() as connection:
+            now = find_upload(connection, upload.id)
+        if now and now.receipt and now.state is State.IMPORTED:
+            return now, now.receipt
+        time.sleep(_POLL_SECONDS)
+    raise SystemExit(f"{upload.folder} was not imported within {_MOST_SECONDS} s")
+
+
+def _moments_of(instance: DagsterInstance, run_id: str) -> tuple[float, float]:
+    """When a run was launched and when its process began with it: events may be written a while after they happened."""
+    deadline = time.monotonic() + _MOST_SECONDS
+    kinds = {DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START}
+    while time.monotonic() < deadline:
+        at = {entry.get_dagster_event().event_type: entry.timestamp for entry in instance.all_logs(run_id, kinds)}
+        if at.keys() == kinds:
+            return at[DagsterEventType.RUN_STARTING], at[DagsterEventType.RUN_START]
+        time.sleep(_POLL_SECONDS)
+    raise SystemExit(f"run {run_id} did not say when it started within {_MOST_SECONDS} s: {at}")
+
+
+def _waited(instance: DagsterInstance, upload: Upload, receipt: Receipt, completed: datetime) -> _Waited:
+    launched, started = _moments_of(instance, upload.run_id or "")
+    if upload.queued_at is None or receipt.finished_at is None:
+        raise SystemExit(f"{upload.folder} does not say when it was queued and imported")
+    moments = (completed.timestamp(), upload.queued_at.timestamp(), launched, started, receipt.finished_at.timestamp())
+    for_tick, for_launch, for_start, for_import = (after - before for before, after in pairwise(moments))
+    return _Waited(for_tick, for_launch, for_start, for_import, altogether=moments[-1] - moments[0])
+
+
+def _measure(home: Path, uploads: int) -> list[_Waited]:
+    services = running(home)
+    if services is None:
+        raise SystemExit("the services ended right after they started; see the log of the supervisor")
+    interval = ImportSettings().sensor_interval_seconds
+    # The services' addresses are for this process to look into the instance; the daemon has been given its own.
+    os.environ.update(NACHET_DATABASE_URL=services.database_url, DAGSTER_HOME=str(home / "dagster"))
+    with (
+        Database(SecretStr(services.importer_url)) as database,
+        BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
+        DagsterInstance.get() as instance,
+    ):
+        user = register_user(database, blobs, "waiting@example.org")
+        found = []
+        for number in range(uploads + 1):
+            time.sleep(random.uniform(0, interval + 5))  # noqa: S311 (no secret)
+            folder = write_sample(
+                home / f"waiting{number}", pictures=_PICTURES, sessions=1, seed=number, email=user.email
+            )
+            upload, completed = _stage(database, blobs, user, folder)
+            found.append(_waited(instance, *_imported(database, upload), completed))
+    return found[1:]  # the first met daemons that were still starting
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--uploads", type=int, default=15)
+    arguments = parser.parse_args()
+    tools = Path(os.environ.pop("NACHET_HOME", ".nachet")).resolve()
+    for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
+        os.environ.pop(name, None)
+    with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
+        home = Path(scratch) / "home"
+        os.environ["NACHET_HOME"] = str(home)
+        dagster_home(home, project_folder())
+        try:
+            up(home, project=project_folder(), tools=tools)
+            found = _measure(home, arguments.uploads)
+        finally:
+            down(home)
+    table = Table(title=f"{arguments.uploads} folders of {_PICTURES} pictures, one after the other; seconds")
+    for column in ("", "for the tick", "for the launch", "for the start", "for the import", "altogether"):
+        table.add_column(column, justify="right")
+    columns = list(zip(*map(astuple, found), strict=True))
+    for name, summary in (("median", statistics.median), ("shortest", min), ("longest", max)):
+        table.add_row(name, *(f"{summary(column):.1f}" for column in columns))
+    console = Console(width=110)
+    console.print(table)
+    console.print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
