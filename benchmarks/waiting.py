@@ -17,8 +17,8 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
-from dagster import DagsterEventType, DagsterInstance
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -81,20 +81,25 @@ def _imported(database: Database, upload: Upload) -> tuple[Upload, Receipt]:
     raise SystemExit(f"{upload.folder} was not imported within {_MOST_SECONDS} s")
 
 
-def _moments_of(instance: DagsterInstance, run_id: str) -> tuple[float, float]:
+def _moments_of(database: Database, run_id: str) -> tuple[float, float]:
     """When a run was launched and when its process began with it: events may be written a while after they happened."""
     deadline = time.monotonic() + _MOST_SECONDS
-    kinds = {DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START}
     while time.monotonic() < deadline:
-        at = {entry.get_dagster_event().event_type: entry.timestamp for entry in instance.all_logs(run_id, kinds)}
-        if at.keys() == kinds:
-            return at[DagsterEventType.RUN_STARTING], at[DagsterEventType.RUN_START]
+        with database.connection() as connection:
+            rows = connection.execute(
+                "select dagster_event_type as kind, extract(epoch from timestamp)::float8 as at from event_logs"
+                " where run_id = %s and dagster_event_type in ('PIPELINE_STARTING', 'PIPELINE_START')",
+                (run_id,),
+            )
+            at = {str(row["kind"]): cast(float, row["at"]) for row in rows}
+        if len(at) == 2:  # noqa: PLR2004 (launched and started)
+            return at["PIPELINE_STARTING"], at["PIPELINE_START"]
         time.sleep(_POLL_SECONDS)
     raise SystemExit(f"run {run_id} did not say when it started within {_MOST_SECONDS} s: {at}")
 
 
-def _waited(instance: DagsterInstance, upload: Upload, receipt: Receipt, completed: datetime) -> _Waited:
-    launched, started = _moments_of(instance, upload.run_id or "")
+def _waited(database: Database, upload: Upload, receipt: Receipt, completed: datetime) -> _Waited:
+    launched, started = _moments_of(database, upload.run_id or "")
     if upload.queued_at is None or receipt.finished_at is None:
         raise SystemExit(f"{upload.folder} does not say when it was queued and imported")
     moments = (completed.timestamp(), upload.queued_at.timestamp(), launched, started, receipt.finished_at.timestamp())
@@ -107,12 +112,9 @@ def _measure(home: Path, uploads: int) -> list[_Waited]:
     if services is None:
         raise SystemExit("the services ended right after they started; see the log of the supervisor")
     interval = ImportSettings().sensor_interval_seconds
-    # The services' addresses are for this process to look into the instance; the daemon has been given its own.
-    os.environ.update(NACHET_DATABASE_URL=services.database_url, DAGSTER_HOME=str(home / "dagster"))
     with (
         Database(SecretStr(services.importer_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
-        DagsterInstance.get() as instance,
     ):
         user = register_user(database, blobs, "waiting@example.org")
         found = []
@@ -122,7 +124,7 @@ def _measure(home: Path, uploads: int) -> list[_Waited]:
                 home / f"waiting{number}", pictures=_PICTURES, sessions=1, seed=number, email=user.email
             )
             upload, completed = _stage(database, blobs, user, folder)
-            found.append(_waited(instance, *_imported(database, upload), completed))
+            found.append(_waited(database, *_imported(database, upload), completed))
     return found[1:]  # the first met daemons that were still starting
 
 

@@ -1,35 +1,46 @@
 """Which staged folders are due for a run: what the sensor asks at every tick.
 
 The decision rests on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A
-tick lists the top of each user's container, then only folders that are new, unfinished or due for another look.
+tick lists the top of each user's container, then only folders that are new, unfinished or due for another look. Pages
+of listings are compared with the database one by one, so that memory does not grow with what is staged.
 """
 
 import hashlib
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from functools import partial
+from heapq import nlargest, nsmallest
+from itertools import islice, zip_longest
+from uuid import UUID
 
 from pydantic import ValidationError
 
+from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, take_inventory
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import (
+    FolderName,
+    PendingFolder,
+    SettledUpload,
     Upload,
     abandoned_uploads,
+    mark_all_queued,
     mark_checked,
-    mark_queued,
     pending_folders,
     see_upload,
+    see_uploads,
     settled_uploads,
-    still_as,
+    unchanged_since_read,
     uploads_with_receipt,
 )
 from nachet_pipeline.database.users import User, all_users
@@ -37,6 +48,7 @@ from nachet_pipeline.importing import fail_upload, refuse_disabled, write_receip
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.container_top import TopPage
 from nachet_pipeline.storage.naming import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
 
@@ -45,8 +57,20 @@ log = logging.getLogger(__name__)
 LOOKS_PER_TICK = 1_000
 """Folders whose files are listed in one tick, at most: the next tick goes on."""
 
-SECOND_LOOKS_PER_USER = 20
-"""Refused folders, and as many imported ones, that are looked at again in one tick in case they were corrected."""
+LOOKING_SECONDS = 30
+"""After so long in one tick no more first looks are begun: Dagster ends a tick that takes a minute."""
+
+SECOND_LOOKS = 50
+"""Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most, in
+case they were corrected."""
+
+SECOND_LOOKS_UNTIL = 1.0
+"""Seconds into a tick after which no more second looks are begun, but for the first few."""
+
+_AT_A_TIME = 8
+_LOOKS_BETWEEN_STATEMENTS = 64
+_SECOND_LOOKS_BETWEEN_STATEMENTS = 4
+_FOLDERS_BETWEEN_STATEMENTS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,84 +166,196 @@ def due_uploads(
         StorageError: storage does not answer.
         DatabaseError: the database does not answer.
     """
-    moment = now or datetime.now(UTC)
+    moment, begin = now or datetime.now(UTC), time.monotonic()
+
+    def look(candidate: _Candidate) -> Look:
+        folder = StagedFolder(blobs, candidate.user.upload_container, candidate.folder)
+        return look_at(folder, settings, moment)
+
     with database.connection() as connection:
         users = list(all_users(connection))
-    unchanged = []
-    candidates = _in_turn(_candidates(database, blobs, user) for user in users)
-    for candidate in islice(candidates, LOOKS_PER_TICK):
-        user, folder = candidate.user, candidate.folder
-        look = look_at(StagedFolder(blobs, user.upload_container, folder), settings, moment)
-        with database.connection() as connection:
-            upload = candidate.known or see_upload(connection, Owner(user.id, user.email), folder)
-            # Asked after the look: a folder that was being cleared then is not one that its user changed.
-            cleared = candidate.done_with and not still_as(connection, upload)
-        if candidate.done_with and not cleared:
-            _renew_receipt(blobs, upload)
-        if look.complete and not cleared and not (candidate.done_with and look.digest == upload.staged_digest):
-            yield Arrival(upload, look)
-        else:
-            unchanged.append(upload.id)
-    with database.connection() as connection:
-        mark_checked(connection, unchanged)
+    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+        worth = _Worth({user.id: user for user in users}, SECOND_LOOKS)
+        for staged in _staged(executor, blobs, users):
+            _compare(database, blobs, staged, worth)
+        for candidates in batched(islice(worth.pending(database, blobs), LOOKS_PER_TICK), _LOOKS_BETWEEN_STATEMENTS):
+            yield from _first_looks(database, candidates, list(executor.map(look, candidates)))
+            if time.monotonic() - begin > LOOKING_SECONDS:
+                log.warning("looking at staged folders takes long; the next tick goes on")
+                break
+        for candidates in batched(worth.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
+            yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
+            if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
+                break
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A folder worth a look; one that is done with is due only if it changed."""
+    """A folder worth a look."""
 
     user: User
     folder: str
     known: Upload | None
-    done_with: bool
 
 
-def _candidates(database: Database, blobs: BlobStorage, user: User) -> Iterator[_Candidate]:
-    try:
-        top = blobs.top_level(user.upload_container)
-    except StorageError as error:
-        if blobs.container_exists(user.upload_container):
-            raise
-        # One user's trouble must not keep the others waiting.
-        log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
-        return
-    beside = {blob.name for blob in top.blobs}
-    folders = [name for name in top.folders if name.casefold() != TEMPLATE_FOLDER]
-    _restore_receipts(database, blobs, user, [name for name in folders if receipt_blob(name) not in beside])
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """Folders at the top of containers, and those of them that have no receipt beside them."""
+
+    folders: list[FolderName]
+    bare: list[FolderName]
+
+
+class _Worth:
+    """Folders worth a look, found a page at a time; of each user as many as a tick could look at, at most."""
+
+    def __init__(self, users: Mapping[UUID, User], second_looks: int) -> None:
+        self.users = users
+        self._second_looks = second_looks
+        self._pending: dict[UUID, list[PendingFolder]] = {}
+        self._refused: list[SettledUpload] = []
+        self._imported: list[SettledUpload] = []
+
+    def add_pending(self, found: Iterable[PendingFolder]) -> None:
+        for one in found:
+            self._pending.setdefault(one.name.owner, []).append(one)
+        for owner, folders in self._pending.items():
+            if len(folders) > LOOKS_PER_TICK:
+                self._pending[owner] = nsmallest(LOOKS_PER_TICK, folders, key=_longest_ago_first)
+
+    def add_settled(self, found: Iterable[SettledUpload]) -> None:
+        for one in found:
+            (self._imported if one.upload.state is State.IMPORTED else self._refused).append(one)
+        self._refused, self._imported = (
+            nlargest(self._second_looks, settled, key=lambda one: one.overdue)
+            for settled in (self._refused, self._imported)
+        )
+
+    def pending(self, database: Database, blobs: BlobStorage) -> Iterator[_Candidate]:
+        """Folders that may be waiting for a run, one of each user, then the next of each.
+
+        So a user with thousands of folders keeps nobody else waiting. Those of a disabled user are refused meanwhile.
+        """
+        queues = []
+        for owner, folders in self._pending.items():
+            user = self.users[owner]
+            waiting = sorted(folders, key=_longest_ago_first)
+            if user.disabled_at is not None:
+                _refuse(database, blobs, waiting[:LOOKS_PER_TICK], Owner(user.id, user.email))
+            else:
+                queues.append([_Candidate(user, one.name.folder, one.known) for one in waiting])
+        for turn in zip_longest(*queues):
+            yield from (candidate for candidate in turn if candidate)
+
+    def settled(self) -> Iterator[_Candidate]:
+        """Folders that are done with, a refused one and an imported one by turns."""
+        for turn in zip_longest(self._refused, self._imported):
+            for one in turn:
+                if one:
+                    yield _Candidate(self.users[one.upload.owner.id], one.upload.folder, one.upload)
+
+
+def _longest_ago_first(folder: PendingFolder) -> tuple[datetime, str]:
+    return folder.checked_at or datetime.min.replace(tzinfo=UTC), folder.name.folder
+
+
+def _staged(executor: Executor, blobs: BlobStorage, users: Sequence[User]) -> Iterator[_Staged]:
+    """The folders in the containers of users, a few thousand at a time."""
+    found = _Staged([], [])
+    for user, page, before in _pages(executor, blobs, users):
+        # A receipt's name comes before its folder's, rarely on the page before.
+        beside = {*before, *page.blobs}
+        names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
+        found.folders.extend(names)
+        found.bare.extend(name for name in names if receipt_blob(name.folder) not in beside)
+        if len(found.folders) >= _FOLDERS_BETWEEN_STATEMENTS:
+            yield found
+            found = _Staged([], [])
+    if found.folders:
+        yield found
+
+
+def _pages(
+    executor: Executor, blobs: BlobStorage, users: Sequence[User]
+) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
+    """The pages of the containers of users, several read at a time; each with the blobs of the page before it."""
+
+    def read(user: User, after: str) -> TopPage | None:
+        try:
+            return blobs.top_page(user.upload_container, after)
+        except StorageError as error:
+            if blobs.container_exists(user.upload_container):
+                raise
+            # One user's trouble must not keep the others waiting.
+            log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
+            return None
+
+    waiting: deque[tuple[User, str, Sequence[str]]] = deque((user, "", ()) for user in users)
+    reading: deque[tuple[User, Sequence[str], Future[TopPage | None]]] = deque()
+    while waiting or reading:
+        while waiting and len(reading) < _AT_A_TIME:
+            user, after, before = waiting.popleft()
+            reading.append((user, before, executor.submit(read, user, after)))
+        user, before, future = reading.popleft()
+        if page := future.result():
+            if page.next:
+                waiting.appendleft((user, page.next, page.blobs))
+            yield user, page, before
+
+
+def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Worth) -> None:
+    """Ask the database which of these folders are worth a look, and whose receipts are missing."""
     with database.connection() as connection:
-        pending = pending_folders(connection, user.id, folders)
-        again = settled_uploads(connection, user.id, folders, limit=SECOND_LOOKS_PER_USER)
-    if user.disabled_at is not None:
-        _refuse(database, blobs, user, pending)
-        return
-    yield from (_Candidate(user, name, known, done_with=False) for name, known in pending.items())
-    yield from (_Candidate(user, upload.folder, upload, done_with=True) for upload in again)
-
-
-def _refuse(database: Database, blobs: BlobStorage, user: User, pending: Mapping[str, Upload | None]) -> None:
-    """Say in their receipts why folders of a disabled user are not imported; they need no run for that."""
-    for folder, known in islice(pending.items(), LOOKS_PER_TICK):
-        with database.connection() as connection:
-            upload = known or see_upload(connection, Owner(user.id, user.email), folder)
-        write_receipt(blobs, upload, refuse_disabled(database, upload))
-
-
-def _in_turn(queues: Iterable[Iterator[_Candidate]]) -> Iterator[_Candidate]:
-    """One of each queue, then the next of each: a user with thousands of folders keeps nobody else waiting."""
-    waiting = deque(queues)
-    while waiting:
-        queue = waiting.popleft()
-        for item in islice(queue, 1):
-            yield item
-            waiting.append(queue)
-
-
-def _restore_receipts(database: Database, blobs: BlobStorage, user: User, folders: Sequence[str]) -> None:
-    with database.connection() as connection:
-        uploads = uploads_with_receipt(connection, user.id, folders)
-    for upload in uploads:
+        worth.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
+        worth.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        missing = uploads_with_receipt(connection, staged.bare) if staged.bare else []
+    for upload in missing:
         if upload.receipt:
             write_receipt(blobs, upload, upload.receipt)
+
+
+def _first_looks(database: Database, candidates: Sequence[_Candidate], looks: Sequence[Look]) -> list[Arrival]:
+    """Those that are due of folders that may be waiting for a run; the others are noted as looked at."""
+    unseen = [FolderName(one.user.id, one.folder) for one in candidates if one.known is None]
+    with database.connection() as connection:
+        seen = iter(see_uploads(connection, unseen) if unseen else [])
+        arrivals = [Arrival(one.known or next(seen), look) for one, look in zip(candidates, looks, strict=True)]
+        mark_checked(connection, [arrival.upload.id for arrival in arrivals if not arrival.look.complete])
+    return [arrival for arrival in arrivals if arrival.look.complete]
+
+
+def _second_looks(
+    database: Database,
+    blobs: BlobStorage,
+    executor: Executor,
+    candidates: Sequence[_Candidate],
+    looks: Sequence[Look],
+) -> list[Arrival]:
+    """Those that are due, because they changed, of folders that are done with; the others are noted as looked at."""
+    arrivals = [Arrival(one.known, look) for one, look in zip(candidates, looks, strict=True) if one.known is not None]
+    with database.connection() as connection:
+        # Asked after the look: a folder that was being cleared then is not one that its user changed.
+        still = unchanged_since_read(connection, [arrival.upload for arrival in arrivals])
+    due = [
+        arrival
+        for arrival in arrivals
+        if arrival.upload.id in still and arrival.look.complete and arrival.look.digest != arrival.upload.staged_digest
+    ]
+    uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
+    for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
+        pass
+    changed = {arrival.upload.id for arrival in due}
+    with database.connection() as connection:
+        mark_checked(connection, [arrival.upload.id for arrival in arrivals if arrival.upload.id not in changed])
+    return due
+
+
+def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFolder], owner: Owner) -> None:
+    """Say in their receipts why folders of a disabled user are not imported; they need no run for that."""
+    for folder in folders:
+        with database.connection() as connection:
+            upload = folder.known or see_upload(connection, owner, folder.name.folder)
+        write_receipt(blobs, upload, refuse_disabled(database, upload))
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
@@ -245,8 +381,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
     with database.connection() as connection:
-        for arrival in arrivals:
-            mark_queued(connection, arrival.upload.id, batch, arrival.look.digest)
+        mark_all_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
     return batch
 
 

@@ -1,11 +1,13 @@
 """The sensors: folders that have arrived, and runs that died."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from dagster import (
     AssetMaterialization,
     AssetSelection,
     AutomationConditionSensorDefinition,
+    DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
     MetadataValue,
@@ -25,12 +27,21 @@ from nachet_pipeline.arrivals import Arrival, due_uploads, fail_abandoned, queue
 from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
+from nachet_pipeline.batches import batched
 from nachet_pipeline.crops.cropping import how_of
+from nachet_pipeline.cut_runs import due_runs
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
-from nachet_pipeline.jobs import build_training_set, crop_pictures, import_uploads, load_users, mass_import
+from nachet_pipeline.jobs import (
+    build_training_set,
+    crop_pictures,
+    import_uploads,
+    load_users,
+    mass_import,
+    reprocess_pictures,
+)
 from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
 from nachet_pipeline.onboarding.users_file import digest_of
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
@@ -40,8 +51,12 @@ from nachet_pipeline.settings import ImportSettings
 BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _MINUTES_TO_BECOME_A_RUN = 5
+_MOST_TOLD_ONE_BY_ONE = 25
+"""Of more uploads that arrive together none is told: an event takes the daemon 20 ms, in which no run starts, and the
+run that is queued for them says how many wait."""
 _SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 _SECONDS_BETWEEN_LOOKS_AT_RECIPES = 60
+_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 _UNDER_WAY = set(DagsterRunStatus) - _ENDED
 
@@ -67,28 +82,45 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _ask_again(context, db)
             arrivals = list(due_uploads(db, blobs, import_settings))
-            new: list[Arrival] = []
-            seen_before: list[Arrival] = []
-            for arrival in arrivals:
-                known = context.instance.has_dynamic_partition("upload", arrival.upload.partition)
-                (seen_before if known else new).append(arrival)
-            # Only keys that are added together are neighbours in Dagster's order, and a run takes a range of keys;
-            # an upload that was there before gets a run of its own.
-            size = import_settings.batch_size
-            groups = [new[start : start + size] for start in range(0, len(new), size)] + [[a] for a in seen_before]
+            keys = [arrival.upload.partition for arrival in arrivals]
+            known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
+            new = [arrival for arrival in arrivals if arrival.upload.partition not in known]
+            seen_before = [arrival for arrival in arrivals if arrival.upload.partition in known]
+            if new:
+                # Here and not by the tick's result: the daemon would ask for each by itself, in a connection of its
+                # own. Should this tick end before its runs are asked for, the next one finds them as neighbours.
+                context.instance.add_dynamic_partitions("upload", [arrival.upload.partition for arrival in new])
+            # Keys that are added together are neighbours in Dagster's order, and a run takes a range of keys.
+            groups = [
+                *batched(new, import_settings.batch_size),
+                *_neighbours(context.instance, seen_before, import_settings.batch_size),
+            ]
             requests = [_request(group, queue(db, group)) for group in groups]
         if not requests:
             return SkipReason("No staged folder is due.")
         return SensorResult(
             run_requests=requests,
-            dynamic_partitions_requests=[uploads.build_add_request([a.upload.partition for a in new])] if new else [],
-            asset_events=[_seen(arrival) for arrival in arrivals],
+            asset_events=[_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_TOLD_ONE_BY_ONE else [],
         )
 
     return staged_folders
 
 
-def _request(arrivals: list[Arrival], batch: str) -> RunRequest:
+def _neighbours(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
+    """Uploads that have their partitions already, in groups whose keys follow each other in Dagster's order.
+
+    A run takes a range of keys, and with it whatever lies between two that are due: so nothing may lie there.
+    """
+    if len(arrivals) < 2:  # noqa: PLR2004 (one has no neighbour)
+        yield from ([arrival] for arrival in arrivals)
+        return
+    due = {arrival.upload.partition: arrival for arrival in arrivals}
+    for is_due, keys in groupby(instance.get_dynamic_partitions("upload"), key=due.__contains__):
+        if is_due:
+            yield from batched((due[key] for key in keys), size)
+
+
+def _request(arrivals: Sequence[Arrival], batch: str) -> RunRequest:
     first, last = arrivals[0].upload.partition, arrivals[-1].upload.partition
     return RunRequest(
         run_key=batch,
@@ -226,6 +258,25 @@ def listed_containers_sensor() -> SensorDefinition:
         )
 
     return listed_containers
+
+
+def cut_runs_sensor() -> SensorDefinition:
+    """The sensor on bulk work that was cut into parts."""
+    ops = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
+
+    @sensor(
+        name="cut_runs",
+        jobs=[mass_import, reprocess_pictures],
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
+        " the whole.",
+    )
+    def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        requests = list(due_runs(context.instance, ops))
+        return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")
+
+    return cut_runs
 
 
 def _mass_import_config(listed: ListedContainer) -> dict[str, object]:

@@ -25,6 +25,7 @@ from nachet_pipeline.database.uploads import (
 )
 from nachet_pipeline.database.users import add_user
 from nachet_pipeline.importing import fail_upload
+from nachet_pipeline.storage import container_top
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
@@ -324,7 +325,7 @@ def settle(workbench: Workbench, name: str, state: State) -> None:
 def test_a_correction_is_seen_however_many_other_folders_are_done_with(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "SECOND_LOOKS_PER_USER", 2)
+    monkeypatch.setattr(arrivals, "SECOND_LOOKS", 2)
     for number in range(3):
         settle(workbench, f"refused-{number}", State.REFUSED)
         settle(workbench, f"imported-{number}", State.IMPORTED)
@@ -337,7 +338,7 @@ def test_a_correction_is_seen_however_many_other_folders_are_done_with(
 def test_a_correction_is_seen_although_older_folders_were_removed_from_staging(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "SECOND_LOOKS_PER_USER", 2)
+    monkeypatch.setattr(arrivals, "SECOND_LOOKS", 2)
     for number in range(4):
         settle(workbench, f"imported-{number}", State.IMPORTED)
     for number in range(3):
@@ -346,6 +347,77 @@ def test_a_correction_is_seen_although_older_folders_were_removed_from_staging(
     workbench.put("imported-3/2.png", b"corrected")
     seen = {name for _ in range(3) for name in folders(workbench.due())}
     assert seen == {"imported-3"}
+
+
+def test_of_folders_that_are_done_with_those_settled_last_are_looked_at_first_and_the_others_in_turn(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "SECOND_LOOKS", 1)
+    days_ago = {"old": 90, "older": 91, "new": 1}
+    for name in days_ago:
+        settle(workbench, name, State.REFUSED)
+    for name, days in days_ago.items():
+        workbench.query(
+            "update upload set updated_at = now() - interval '1 day' * %s, checked_at = now() - interval '1 hour'"
+            " where folder = %s",
+            days,
+            name,
+        )
+        workbench.put(f"{name}/2.png", b"corrected")
+    seen = []
+    for _ in range(3):
+        (arrival,) = workbench.due()
+        seen.append(arrival.upload.folder)
+        queue(workbench.database, [arrival])
+    assert seen == ["new", "old", "older"]
+
+
+def test_the_folders_of_two_users_share_the_second_looks_of_a_tick(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "SECOND_LOOKS", 2)
+    other = workbench.another_user(f"{uuid4().hex}@example.org")
+    for bench in (workbench, other):
+        for number in range(2):
+            settle(bench, f"refused-{number}", State.REFUSED)
+    for bench in (workbench, other):
+        for number in range(2):
+            bench.put(f"refused-{number}/2.png", b"corrected")
+    first = workbench.due()
+    queue(workbench.database, first)
+    second = workbench.due()
+    assert (len(first), len(second)) == (2, 2)
+    assert len({arrival.upload.id for arrival in first + second}) == 4
+
+
+def test_a_tick_that_takes_long_leaves_folders_to_the_next(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(arrivals, "LOOKING_SECONDS", 0)
+    monkeypatch.setattr(arrivals, "_LOOKS_BETWEEN_STATEMENTS", 2)
+    for number in range(5):
+        workbench.put(f"marked-{number}/_COMPLETE", b"complete")
+    found = []
+    for _ in range(3):
+        due = workbench.due()
+        queue(workbench.database, due)
+        found.append(len(due))
+    assert found == [2, 2, 1]
+    assert "the next tick goes on" in caplog.text
+
+
+def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(arrivals, "_FOLDERS_BETWEEN_STATEMENTS", 2)
+    uploads = [workbench.stage(workbench.sample(f"project{number}", seed=number)) for number in range(3)]
+    assert sorted(folders(workbench.due())) == ["project0", "project1", "project2"]
+    assert import_due(workbench) == [State.IMPORTED] * 3
+    staged = workbench.versions(workbench.user.upload_container)
+    assert workbench.due(after=QUIET) == []
+    assert workbench.versions(workbench.user.upload_container) == staged
+    assert {workbench.receipt(upload).state for upload in uploads} == {State.IMPORTED}
 
 
 # Receipts

@@ -15,6 +15,7 @@ from dagster import (
 )
 from dagster._core.events import JobFailureData
 
+from nachet_pipeline import sensors
 from nachet_pipeline.database.uploads import mark_importing, mark_queued, search_uploads
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import Deployment
@@ -24,16 +25,12 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 @pytest.fixture
 def tick(deployment: Deployment):
-    """Evaluates the sensor on staged folders once, and adds the partitions it asks for as the daemon would."""
+    """Evaluates the sensor on staged folders once."""
     sensor = deployment.definitions.get_repository_def().get_sensor_def("staged_folders")
 
     def evaluate() -> SensorResult | SkipReason:
         with build_sensor_context(instance=deployment.instance, resources=deployment.resources) as context:
-            result = sensor(context)
-        if isinstance(result, SensorResult):
-            for request in result.dynamic_partitions_requests or []:
-                deployment.instance.add_dynamic_partitions("upload", request.partition_keys)
-        return result
+            return sensor(context)
 
     return evaluate
 
@@ -110,6 +107,37 @@ def test_a_corrected_folder_is_asked_for_again_in_a_run_of_its_own(deployment: D
     requests = _requests(tick(), deployment)
 
     assert [(r.tags[START], r.tags[END]) for r in requests] == [(upload.partition, upload.partition)]
+
+
+def test_corrected_folders_that_are_neighbours_in_the_order_of_partitions_share_a_run_and_others_do_not(
+    deployment: Deployment, tick
+) -> None:
+    first, second, between, last = uploads = [
+        deployment.stage(deployment.sample(f"neighbour{number}", seed=number)) for number in range(4)
+    ]
+    deployment.instance.add_dynamic_partitions("upload", [upload.partition for upload in uploads])
+    with deployment.database.connection() as connection:
+        connection.execute("update upload set state = 'importing', run_id = 'x' where id = %s", (between.id,))
+
+    requests = _requests(tick(), deployment)
+
+    assert [(request.tags[START], request.tags[END]) for request in requests] == [
+        (first.partition, second.partition),
+        (last.partition, last.partition),
+    ]
+
+
+def test_of_many_folders_that_arrive_together_none_is_told_by_itself(
+    deployment: Deployment, tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "_MOST_TOLD_ONE_BY_ONE", 1)
+    uploads = [deployment.stage(deployment.sample(f"many{number}", seed=number)) for number in range(2)]
+
+    result = tick()
+
+    assert list(result.asset_events) == []
+    assert [request.tags["nachet/uploads"] for request in _requests(result, deployment)] == ["2"]
+    assert {deployment.now(upload).state for upload in uploads} == {"queued"}
 
 
 def test_a_run_that_died_leaves_a_receipt(deployment: Deployment) -> None:

@@ -4,7 +4,7 @@ One multi-asset instead of three, because a run over several partitions of ordin
 step yields its events for each upload, so that a refused one shows as failed and its neighbours as materialized.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dagster import (
@@ -117,9 +117,10 @@ def import_upload(
         with db.connection() as connection:
             registry = registered_seeds(connection)
         importer = Importer(db, blobs, pool, registry, import_settings, context.run_id)
+        log = now_and_then(context)
         for number, partition in enumerate(partitions, start=1):
-            context.log.info("%d of %d: %s", number, len(partitions), partition)
-            importer.progress = _progress(context, partition, import_progress.tell)
+            what = f"upload {number} of {len(partitions)}, {partition}"
+            importer.progress = _progress(log, what, import_progress.tell)
             try:
                 outcome = importer.import_partition(partition)
             except Exception as error:  # an error of ours in one upload must not take its neighbours with it
@@ -139,13 +140,11 @@ def import_upload(
         )
 
 
-def _progress(context: AssetExecutionContext, partition: str, listener: Progress | None) -> Progress:
-    log = now_and_then(context)
-
+def _progress(log: Callable[[str], None], what: str, listener: Progress | None) -> Progress:
     def tell(step: str, done: int, total: int) -> None:
         if listener:
             listener(step, done, total)
-        log(f"{partition}: {step}, {done} of {total} pictures")
+        log(f"{what}: {step}, {done} of {total} pictures")
 
     return tell
 

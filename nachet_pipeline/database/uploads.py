@@ -1,6 +1,6 @@
 """Uploads and where they stand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,47 +131,105 @@ def uploads_of_batch(connection: Connection, batch: str) -> list[Upload]:
     return [_upload(row) for row in rows]
 
 
-def pending_folders(connection: Connection, owner: UUID, folders: Sequence[str]) -> dict[str, Upload | None]:
-    """Those of a user's folders that may be waiting for a run: never seen, staged, or failed and worth another try.
+@dataclass(frozen=True, slots=True)
+class FolderName:
+    """A folder at the top of a user's upload container."""
 
-    A folder that was never seen has no upload yet. Folders that a run has, or that are done with, are left out.
+    owner: UUID
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFolder:
+    """A staged folder that may be waiting for a run.
+
+    Attributes:
+        name: whose it is, and its name.
+        known: what is known of it, None if it was never seen.
+        checked_at: when it was looked at last, None if it was never seen.
+    """
+
+    name: FolderName
+    known: Upload | None
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledUpload:
+    """A staged folder that is done with.
+
+    Attributes:
+        upload: what is known of it.
+        overdue: how long ago it was looked at, as a part of the time since it last changed; the higher, the sooner it
+            should be looked at again.
+    """
+
+    upload: Upload
+    overdue: float
+
+
+_STAGED = "unnest(%s::uuid[], %s::text[]) as staged (owner_id, folder)"
+_ENDED = "upload.state in ('imported', 'partly_imported', 'refused', 'failed')"
+
+
+def _columns(names: Sequence[FolderName]) -> tuple[list[UUID], list[str]]:
+    return [name.owner for name in names], [name.folder for name in names]
+
+
+def pending_folders(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[PendingFolder]:
+    """Those of staged folders that may be waiting for a run: never seen, staged, or failed and worth another try.
+
+    A folder that was never seen has no upload yet. Folders that a run has, or that are done with, are left out. Of
+    each user's at most `limit`, never seen ones first, then those looked at longest ago.
     """
     rows = connection.execute(
-        f"select staged.folder as staged_folder, {_COLUMNS} from unnest(%s::text[]) as staged (folder)"
-        " left join upload on upload.owner_id = %s and upload.folder = staged.folder"
+        f"select * from (select staged.owner_id as staged_owner, staged.folder as staged_folder, {_COLUMNS},"
+        " upload.checked_at, row_number() over"
+        " (partition by staged.owner_id order by upload.checked_at nulls first, staged.folder) as place"
+        f" from {_STAGED} left join upload on upload.owner_id = staged.owner_id and upload.folder = staged.folder"
         " left join users on users.id = upload.owner_id"
         " where upload.id is null or upload.state = 'staged' or (upload.state = 'failed'"
         " and upload.attempts < %s and upload.updated_at < now() - interval '1 minute' * power(2, upload.attempts))"
-        " order by upload.checked_at nulls first",
-        (list(folders), owner, MAX_ATTEMPTS),
+        ") as pending where place <= %s order by place",
+        (*_columns(names), MAX_ATTEMPTS, limit),
     )
-    return {str(row["staged_folder"]): _upload(row) if row["id"] else None for row in rows}
+    return [
+        PendingFolder(
+            FolderName(cast(UUID, row["staged_owner"]), str(row["staged_folder"])),
+            _upload(row) if row["id"] else None,
+            cast("datetime | None", row["checked_at"]),
+        )
+        for row in rows
+    ]
 
 
-def settled_uploads(connection: Connection, owner: UUID, folders: Sequence[str], *, limit: int) -> list[Upload]:
-    """Those of a user's folders that are done with, those looked at longest ago first.
+def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[SettledUpload]:
+    """Those of staged folders that are done with and most overdue for another look.
 
-    Refused ones come first, those refused in part among them, and `limit` of them and of the imported ones at most, so
-    that neither crowd out the other.
+    The longer a folder has been as it is, the longer it may wait for the next look: what was settled an hour ago is
+    corrected more likely than what was settled last year. Refused ones, those refused in part among them, and imported
+    ones are `limit` each at most, so that neither crowd out the other.
     """
     rows = connection.execute(
-        f"select * from (select {_COLUMNS}, checked_at,"
-        " row_number() over (partition by state = 'imported' order by checked_at, upload.id) as place"
-        f" {_FROM} where owner_id = %s and folder = any(%s)"
-        " and state in ('imported', 'partly_imported', 'refused', 'failed')"
-        " and (state <> 'failed' or attempts >= %s) and clearing_at is null) as settled"
-        " where place <= %s order by state = 'imported', checked_at",
-        (owner, list(folders), MAX_ATTEMPTS, limit),
+        "select * from"
+        " (select *, row_number() over (partition by state = 'imported' order by overdue desc, id) as place"
+        f" from (select {_COLUMNS}, extract(epoch from now() - upload.checked_at)::float8"
+        # Ten minutes more, or all that was settled a moment ago would come before everything else.
+        " / extract(epoch from now() - upload.updated_at + interval '10 minutes')::float8 as overdue"
+        f" {_FROM} join {_STAGED} on staged.owner_id = upload.owner_id and staged.folder = upload.folder"
+        f" where {_ENDED} and (upload.state <> 'failed' or upload.attempts >= %s) and upload.clearing_at is null"
+        " and users.disabled_at is null) as settled) as placed where place <= %s order by overdue desc",
+        (*_columns(names), MAX_ATTEMPTS, limit),
     )
-    return [_upload(row) for row in rows]
+    return [SettledUpload(_upload(row), cast(float, row["overdue"])) for row in rows]
 
 
-def uploads_with_receipt(connection: Connection, owner: UUID, folders: Sequence[str]) -> list[Upload]:
-    """Those of a user's folders that the database has a receipt for."""
+def uploads_with_receipt(connection: Connection, names: Sequence[FolderName]) -> list[Upload]:
+    """Those of staged folders that the database has a receipt for."""
     rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where owner_id = %s and folder = any(%s) and receipt is not null"
-        " and state in ('imported', 'partly_imported', 'refused', 'failed')",
-        (owner, list(folders)),
+        f"select {_COLUMNS} {_FROM} join {_STAGED} on staged.owner_id = upload.owner_id"
+        f" and staged.folder = upload.folder where upload.receipt is not null and {_ENDED}",
+        _columns(names),
     )
     return [_upload(row) for row in rows]
 
@@ -201,15 +259,24 @@ def abandoned_uploads(connection: Connection) -> list[Upload]:
 
 def see_upload(connection: Connection, owner: Owner, folder: str) -> Upload:
     """Note that a folder is staged, or find what is known of it."""
-    identifier = upload_id(owner.id, folder)
-    connection.execute(
-        "insert into upload (id, owner_id, folder, state) values (%s, %s, %s, 'staged') on conflict (id) do nothing",
-        (identifier, owner.id, folder),
-    )
-    upload = find_upload(connection, identifier)
-    if upload is None:
-        raise LookupError(f"the upload {identifier} was not found right after being noted")
+    (upload,) = see_uploads(connection, [FolderName(owner.id, folder)])
     return upload
+
+
+def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upload]:
+    """Note that folders are staged, or find what is known of them; in their order."""
+    identifiers = [upload_id(name.owner, name.folder) for name in names]
+    connection.execute(
+        "insert into upload (id, owner_id, folder, state)"
+        " select id, owner_id, folder, 'staged' from unnest(%s::uuid[], %s::uuid[], %s::text[])"
+        " as staged (id, owner_id, folder) on conflict (id) do nothing",
+        (identifiers, *_columns(names)),
+    )
+    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = any(%s)", (identifiers,))
+    found = {upload.id: upload for upload in map(_upload, rows)}
+    if missing := next((one for one in identifiers if one not in found), None):
+        raise LookupError(f"the upload {missing} was not found right after being noted")
+    return [found[one] for one in identifiers]
 
 
 def accept_valid_sessions(connection: Connection, upload: UUID, *, wanted: bool) -> None:
@@ -223,13 +290,14 @@ def accept_valid_sessions(connection: Connection, upload: UUID, *, wanted: bool)
     )
 
 
-def still_as(connection: Connection, upload: Upload) -> bool:
-    """Whether an upload is still as it was read, and its folder was not cleared meanwhile and is not being cleared."""
-    row = connection.execute(
-        "select from upload where id = %s and staged_digest is not distinct from %s and clearing_at is null",
-        (upload.id, upload.staged_digest),
-    ).fetchone()
-    return row is not None
+def unchanged_since_read(connection: Connection, uploads: Sequence[Upload]) -> set[UUID]:
+    """Those uploads that are still as they were read, and whose folders were not cleared meanwhile nor are being."""
+    rows = connection.execute(
+        "select upload.id from upload join unnest(%s::uuid[], %s::text[]) as was (id, digest) on was.id = upload.id"
+        " where upload.staged_digest is not distinct from was.digest and upload.clearing_at is null",
+        ([upload.id for upload in uploads], [upload.staged_digest for upload in uploads]),
+    )
+    return {cast(UUID, row["id"]) for row in rows}
 
 
 def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
@@ -239,11 +307,16 @@ def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
 
 def mark_queued(connection: Connection, upload: UUID, batch: str, staged_digest: str) -> None:
     """Note that a run is asked for; a folder that changed has all its attempts before it again."""
+    mark_all_queued(connection, batch, {upload: staged_digest})
+
+
+def mark_all_queued(connection: Connection, batch: str, staged_digests: Mapping[UUID, str]) -> None:
+    """Note that one run is asked for several uploads; those whose digest changed have all attempts before them."""
     connection.execute(
         "update upload set state = 'queued', batch = %s, queued_at = now(), updated_at = now(), checked_at = now(),"
-        " attempts = case when staged_digest is distinct from %s then 0 else attempts end, staged_digest = %s"
-        " where id = %s",
-        (batch, staged_digest, staged_digest, upload),
+        " attempts = case when staged_digest is distinct from digest then 0 else attempts end, staged_digest = digest"
+        " from unnest(%s::uuid[], %s::text[]) as seen (id, digest) where upload.id = seen.id",
+        (batch, list(staged_digests), list(staged_digests.values())),
     )
 
 

@@ -17,36 +17,21 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-import obstore
-from azure.core import MatchConditions
-from azure.core.credentials import AzureSasCredential
-from azure.core.exceptions import (
-    AzureError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
-from azure.storage.blob import (
-    AccessPolicy,
-    BlobClient,
-    BlobPrefix,
-    BlobServiceClient,
-    ContentSettings,
-    UserDelegationKey,
-    generate_container_sas,
-)
-from obstore.exceptions import BaseError, InvalidPathError, NotFoundError, PreconditionError
-from obstore.store import AzureStore
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.late_import import LateModule
 from nachet_pipeline.storage.container_top import TopListing, TopPage
 from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies, SourceChangedError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
+
+    from nachet_pipeline.storage import clients
+else:
+    clients = LateModule("nachet_pipeline.storage.clients")
 
 API_VERSION = "2026-02-06"
 """Of the Blob service; the newest that Azurite 3.37 and azure-storage-blob 12.31 both speak."""
@@ -68,13 +53,13 @@ CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 _PART_BYTES = 1024 * 1024
-_SIGNATURE = re.compile(r"\b(sig=)[^&\s'\"<>)\]]+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"\bsig=[^&\s'\"<>)\]]+", re.IGNORECASE)
 
 
 def _without_signature(record: logging.LogRecord) -> bool:
     """Takes keys out of the addresses that the HTTP library logs when it is asked to log everything."""
     if isinstance(record.args, tuple):
-        record.args = tuple(_SIGNATURE.sub(r"\1…", one) if isinstance(one, str) else one for one in record.args)
+        record.args = tuple(_SIGNATURE.sub("…", one) if isinstance(one, str) else one for one in record.args)
     return True
 
 
@@ -157,7 +142,7 @@ def _reason(error: Exception) -> str:
         error = error.reason
     lines = str(error).strip().splitlines()
     # Errors of connections repeat the address that was asked for, and so the key in it.
-    return _SIGNATURE.sub(r"\1…", lines[0] if lines else type(error).__name__)[:300]
+    return _SIGNATURE.sub("…", lines[0] if lines else type(error).__name__)[:300]
 
 
 def _moment(value: datetime | str) -> datetime:
@@ -188,7 +173,11 @@ class BlobStorage:
     """Containers and blobs of one storage account. A context manager; safe to use from several threads."""
 
     def __init__(
-        self, service: BlobServiceClient, account_url: str, key: SecretStr | None, sas: SecretStr | None = None
+        self,
+        service: "clients.BlobServiceClient",
+        account_url: str,
+        key: SecretStr | None,
+        sas: SecretStr | None = None,
     ) -> None:
         """Use an account.
 
@@ -202,7 +191,7 @@ class BlobStorage:
         self._service = service
         self._key = key
         self._shared = sas
-        self._stores: dict[str, AzureStore] = {}
+        self._stores: dict[str, clients.AzureStore] = {}
         self._sas: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._copies = ServerCopies(
             API_VERSION,
@@ -211,7 +200,7 @@ class BlobStorage:
             retries=CLIENT_OPTIONS["retry_total"],
         )
         self._lock = Lock()
-        self._top = TopListing(service, account_url, api_version=API_VERSION)
+        self._top: TopListing | None = None
 
     @classmethod
     def connect(cls, account_url: str, key: SecretStr | None) -> Self:
@@ -222,13 +211,13 @@ class BlobStorage:
             credential: Any = DefaultAzureCredential()
         else:
             credential = key.get_secret_value()
-        return cls(BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, key)
+        return cls(clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, key)
 
     @classmethod
     def connect_by_sas(cls, account_url: str, sas: SecretStr) -> Self:
         """Use what a shared access signature opens, and nothing else; nothing is sent until the first request."""
-        credential = AzureSasCredential(sas.get_secret_value())
-        return cls(BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, None, sas)
+        credential = clients.AzureSasCredential(sas.get_secret_value())
+        return cls(clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, None, sas)
 
     def __enter__(self) -> Self:
         return self
@@ -238,24 +227,25 @@ class BlobStorage:
     ) -> None:
         self._copies.close()
         self._service.close()
-        self._top.close()
+        if self._top:
+            self._top.close()
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (AzureError, BaseError, HTTPError, CopyRefusedError) as error:
+        except (clients.AzureError, clients.BaseError, HTTPError, CopyRefusedError) as error:
             host = urlsplit(self.account_url).netloc
             raise StorageError(f"Blob storage at {host}: {what} failed: {_reason(error)}") from error
 
-    def _store(self, container: str) -> AzureStore:
+    def _store(self, container: str) -> "clients.AzureStore":
         with self._lock:
             store = self._stores.get(container)
             if store is None:
                 store = self._stores[container] = self._open(container)
             return store
 
-    def _open(self, container: str) -> AzureStore:
+    def _open(self, container: str) -> "clients.AzureStore":
         options: ClientConfig = {
             "allow_http": self.account_url.startswith("http://"),
             "connect_timeout": timedelta(seconds=2),
@@ -264,7 +254,7 @@ class BlobStorage:
         retry: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
         place: dict[str, Any] = {"account_name": self._service.account_name, "endpoint": self.account_url}
         if self._key is not None:
-            return AzureStore(
+            return clients.AzureStore(
                 container,
                 account_key=self._key.get_secret_value(),
                 client_options=options,
@@ -272,7 +262,7 @@ class BlobStorage:
                 **place,
             )
         if self._shared is not None:
-            return AzureStore(
+            return clients.AzureStore(
                 container,
                 sas_key=self._shared.get_secret_value(),
                 client_options=options,
@@ -281,7 +271,7 @@ class BlobStorage:
             )
         from obstore.auth.azure import AzureCredentialProvider  # noqa: PLC0415 (imports azure.identity)
 
-        return AzureStore(
+        return clients.AzureStore(
             container,
             credential_provider=AzureCredentialProvider(),
             client_options=options,
@@ -296,7 +286,7 @@ class BlobStorage:
         with self._speaking(f"creating container {container}"):
             try:
                 self._service.create_container(container)
-            except ResourceExistsError:
+            except clients.ResourceExistsError:
                 return
 
     def container_exists(self, container: str) -> bool:
@@ -332,7 +322,7 @@ class BlobStorage:
             StorageError: there are more than five, or the service does not answer.
         """
         identifiers = {
-            one.id: AccessPolicy(permission=one.permissions, expiry=one.expires_at, start=one.starts_at)
+            one.id: clients.AccessPolicy(permission=one.permissions, expiry=one.expires_at, start=one.starts_at)
             for one in policies
         }
         with self._speaking(f"setting the policies of {container}"):
@@ -350,7 +340,7 @@ class BlobStorage:
         if self._key is None:
             raise ValueError("a SAS under a stored access policy is signed with the account's key")
         return SecretStr(
-            generate_container_sas(
+            clients.generate_container_sas(
                 str(self._service.account_name),
                 container,
                 account_key=self._key.get_secret_value(),
@@ -377,8 +367,8 @@ class BlobStorage:
         self, container: str, permissions: str, starts: datetime, expires: datetime, protocol: str | None = None
     ) -> str:
         with self._speaking(f"asking for a key to {container}"):
-            key: UserDelegationKey = self._service.get_user_delegation_key(starts, expires)
-        return generate_container_sas(
+            key: clients.UserDelegationKey = self._service.get_user_delegation_key(starts, expires)
+        return clients.generate_container_sas(
             str(self._service.account_name),
             container,
             user_delegation_key=key,
@@ -399,8 +389,8 @@ class BlobStorage:
         """
         with self._speaking(f"listing {container}"):
             try:
-                listed = obstore.list_with_delimiter(self._store(container))
-            except InvalidPathError:
+                listed = clients.obstore.list_with_delimiter(self._store(container))
+            except clients.InvalidPathError:
                 return self._top_level_of_any_names(container)
         folders = [str(prefix).strip("/") for prefix in listed["common_prefixes"]]
         blobs = [
@@ -416,13 +406,19 @@ class BlobStorage:
             StorageError: the container does not exist, or the service does not answer.
         """
         with self._speaking(f"listing {container}"):
-            return self._top.page(container, after)
+            return self._top_listing().page(container, after)
+
+    def _top_listing(self) -> TopListing:
+        with self._lock:
+            if self._top is None:
+                self._top = TopListing(self._service, self.account_url, api_version=API_VERSION)
+            return self._top
 
     def _top_level_of_any_names(self, container: str) -> TopLevel:
         """Like `top_level`, by the SDK: obstore has no form for names with control characters or empty parts."""
         top = TopLevel([], [])
         for found in self._service.get_container_client(container).walk_blobs(delimiter="/"):
-            if isinstance(found, BlobPrefix):
+            if isinstance(found, clients.BlobPrefix):
                 top.folders.extend(name for name in [str(found.name).strip("/")] if name)
             else:
                 top.blobs.append(StagedBlob(str(found.name), _quoted(found.etag), found.last_modified))
@@ -434,11 +430,11 @@ class BlobStorage:
         last = ""
         with self._speaking(f"listing {container}/{folder}"):
             try:
-                for batch in obstore.list(self._store(container), prefix=folder or None):
+                for batch in clients.obstore.list(self._store(container), prefix=folder or None):
                     for found in batch:
                         last = str(found["path"]).removeprefix(prefix)
                         yield StagedFile(last, found["size"], _quoted(found["e_tag"]), found["last_modified"])
-            except (InvalidPathError, ValueError):  # a name that obstore has no form for: the SDK lists the rest
+            except (clients.InvalidPathError, ValueError):  # obstore has no form for a name: the SDK lists the rest
                 for blob in self._service.get_container_client(container).list_blobs(name_starts_with=prefix):
                     path = str(blob.name).removeprefix(prefix)
                     if path > last:
@@ -471,13 +467,13 @@ class BlobStorage:
         with self._speaking(f"reading {container}/{blob}"):
             try:
                 options: Any = {"if_match": version} if version else None
-                found = obstore.get(self._store(container), blob, options=options)
+                found = clients.obstore.get(self._store(container), blob, options=options)
                 if size is not None and found.meta["size"] != size:
                     raise FileChangedError(blob)
                 return bytes(found.bytes())
             except ValueError:  # a name that obstore has no form for
                 return self._read_any_name(container, blob, version, size)
-            except (NotFoundError, PreconditionError, FileNotFoundError) as error:
+            except (clients.NotFoundError, clients.PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
     def download(self, container: str, blob: str, stream: IO[bytes]) -> None:
@@ -489,17 +485,19 @@ class BlobStorage:
         with self._speaking(f"reading {container}/{blob}"):
             try:
                 self._blob(container, blob).download_blob(max_concurrency=2).readinto(stream)
-            except (ResourceModifiedError, ResourceNotFoundError) as error:
+            except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
     def _read_any_name(self, container: str, blob: str, version: str | None, size: int | None) -> bytes:
-        pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
+        pinned: dict[str, Any] = (
+            {"etag": version, "match_condition": clients.MatchConditions.IfNotModified} if version else {}
+        )
         try:
             found = self._blob(container, blob).download_blob(**pinned)
             if size is not None and found.size != size:
                 raise FileChangedError(blob)
             return bytes(found.readall())
-        except (ResourceModifiedError, ResourceNotFoundError) as error:
+        except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
             raise FileChangedError(blob) from error
 
     def md5s(self, container: str, folder: str) -> Iterator[tuple[str, int, bytes | None]]:
@@ -512,7 +510,7 @@ class BlobStorage:
 
     # Writing
 
-    def _blob(self, container: str, blob: str) -> BlobClient:
+    def _blob(self, container: str, blob: str) -> "clients.BlobClient":
         return self._service.get_blob_client(container, blob)
 
     def upload(
@@ -538,7 +536,7 @@ class BlobStorage:
         Returns:
             False if the blob existed and was not to be overwritten.
         """
-        settings = ContentSettings(content_type=content_type, content_md5=bytearray(_md5(content)))
+        settings = clients.ContentSettings(content_type=content_type, content_md5=bytearray(_md5(content)))
         with self._speaking(f"writing {container}/{blob}"):
             try:
                 self._blob(container, blob).upload_blob(
@@ -548,7 +546,7 @@ class BlobStorage:
                     validate_content=True,
                     metadata=dict(metadata) if metadata else None,
                 )
-            except ResourceExistsError:
+            except clients.ResourceExistsError:
                 return False
         return True
 
@@ -604,7 +602,7 @@ class BlobStorage:
             if self._key is None:
                 sas = self._delegated(container, permission, now - _CLOCK_SKEW, expiry)
             else:
-                sas = generate_container_sas(
+                sas = clients.generate_container_sas(
                     str(self._service.account_name),
                     container,
                     account_key=self._key.get_secret_value(),
@@ -621,7 +619,7 @@ class BlobStorage:
         with self._speaking(f"looking at {container}/{blob}"):
             try:
                 found = self._blob(container, blob).get_blob_properties()
-            except ResourceNotFoundError:
+            except clients.ResourceNotFoundError:
                 return None
         md5 = found.content_settings.content_md5
         return BlobProperties(
@@ -633,11 +631,11 @@ class BlobStorage:
         digest, size = hashlib.sha256(), 0
         with self._speaking(f"reading {container}/{blob}"):
             try:
-                found = obstore.get(self._store(container), blob)
+                found = clients.obstore.get(self._store(container), blob)
                 for part in found.stream(min_chunk_size=_PART_BYTES):
                     digest.update(part)
                     size += len(part)
-            except (NotFoundError, FileNotFoundError):
+            except (clients.NotFoundError, FileNotFoundError):
                 return None
         return BlobChecksum(size, digest.hexdigest(), _quoted(found.meta["e_tag"]))
 
@@ -652,10 +650,12 @@ class BlobStorage:
         Returns:
             False if there was no such blob.
         """
-        pinned: dict[str, Any] = {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
+        pinned: dict[str, Any] = (
+            {"etag": version, "match_condition": clients.MatchConditions.IfNotModified} if version else {}
+        )
         with self._speaking(f"deleting {container}/{blob}"):
             try:
                 self._blob(container, blob).delete_blob(**pinned)
-            except (ResourceNotFoundError, ResourceModifiedError):
+            except (clients.ResourceNotFoundError, clients.ResourceModifiedError):
                 return False
         return True
