@@ -16,8 +16,8 @@ NEAR_BITS = 12
 """Two pictures look alike if their perceptual hashes differ in no more of their 256 bits.
 
 Measured: the same picture saved as JPEG of quality 50, at half its size or brighter differs in at most 4 bits, cut by
-0.3 % in at most 8; of 122 different pictures of seeds on plain grounds the two most alike differ in 72. Up to 15 a
-match is found with certainty, for then the hashes share a band.
+0.3 % in at most 8; of 122 different pictures of seeds on plain grounds the two most alike differ in 72. No more
+than `FOUND_BITS` of `perceptual_hash.py`: up to there a match is found with certainty, for the hashes share a band.
 """
 
 _BATCH = 1000

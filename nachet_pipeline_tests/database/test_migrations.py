@@ -1,6 +1,8 @@
 import threading
+import uuid
 from collections.abc import Iterator
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -8,6 +10,7 @@ from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import DatabaseError, migrate
 from nachet_pipeline.database.users import add_user, find_user
+from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline_tests.uploads import Workbench
 
 GIVEN = {
@@ -124,6 +127,54 @@ def test_dagsters_own_migrations_in_the_same_schema_are_left_alone(
     migrate(SecretStr(database_url))
     assert connection.execute("select * from alembic_version").fetchall() == [{"version_num": "7e2f3204cf8e"}]
     assert GIVEN.keys() <= columns(connection).keys()
+
+
+def test_pictures_stored_before_are_found_by_the_bands_of_today(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    migrate(SecretStr(database_url), "0012")
+    chance = np.random.default_rng(3)
+    one_bit = [(1 << bit).to_bytes(32, "big") for bit in range(256)]
+    hashes = [None, bytes(32), b"\xff" * 32, *one_bit, *(chance.bytes(32) for _ in range(50))]
+    connection.execute("set session_replication_role = replica")  # without their picture set
+    folder = uuid.uuid4()
+    insert = (
+        "insert into pictures (id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format, width,"
+        " height, perceptual_hash, hash_bands)"
+        " values (%s, '{}', %s, %s, 1, 'x', %s, %s, 1, 'PNG', 1, 1, %s, %s)"
+    )
+    before = [
+        looks and [band << 16 | looks[2 * band] << 8 | looks[2 * band + 1] for band in range(16)] for looks in hashes
+    ]
+    parent = None
+    for looks, bands in zip(hashes, before, strict=True):
+        identifier = uuid.uuid4()
+        connection.execute(insert, (identifier, folder, parent, str(identifier), chance.bytes(32), looks, bands))
+        parent = parent or identifier
+    others = "select to_jsonb(pictures) - 'hash_bands' as row from pictures order by id"
+    kept, noted = connection.execute(others).fetchall(), connection.execute("select * from audit_trail").fetchall()
+
+    migrate(SecretStr(database_url))
+
+    rows = connection.execute("select perceptual_hash, hash_bands from pictures").fetchall()
+    assert sorted(row["perceptual_hash"] or b"" for row in rows) == sorted(looks or b"" for looks in hashes)
+    for row in rows:
+        assert row["hash_bands"] == (row["perceptual_hash"] and hash_bands(row["perceptual_hash"]))
+    assert connection.execute(others).fetchall() == kept
+    assert connection.execute("select * from audit_trail").fetchall() == noted
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute("update pictures set hash_bands = %s", (list(range(16)),))
+
+
+def test_what_was_stored_last_waits_in_no_list_that_a_search_would_read(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    migrate(SecretStr(database_url))
+    (index,) = connection.execute(
+        "select reloptions, pg_get_expr(indpred, indrelid) as of from pg_class join pg_index on indexrelid = oid"
+        " where relname = 'pictures_hash_bands'"
+    )
+    assert index == {"reloptions": ["fastupdate=off"], "of": "(parent IS NULL)"}
 
 
 def test_an_address_in_another_case_is_the_same_user(workbench: Workbench) -> None:

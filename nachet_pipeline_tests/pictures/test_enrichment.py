@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import imwrite
 
 import nachet_pipeline.pictures.pixels
+from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.local.sample import SPECIES, sample_picture
 from nachet_pipeline.pictures.enrichment import Clipping, Device, Enrichment, PixelSize
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands, perceptual_hash
+from nachet_pipeline.pictures.perceptual_hash import FOUND_BITS, distance, hash_bands, perceptual_hash
 from nachet_pipeline.pictures.pixels import of_array, of_image, shrunk
 
 Array = NDArray[Any]
@@ -328,12 +331,54 @@ def test_pictures_that_show_nothing_have_no_looks() -> None:
     assert enriched(saved(ground(200))).perceptual_hash is None
 
 
-def test_bands_carry_their_place_and_their_part_of_the_hash() -> None:
-    bands = hash_bands(bytes(range(32)))
+def test_each_bit_of_a_hash_is_in_one_band_of_its_own_with_the_bands_place_in_front() -> None:
+    nothing = [place << 20 for place in range(13)]
+    assert hash_bands(bytes(32)) == nothing
 
-    assert bands[0] == 0x0001
-    assert bands[15] == 15 << 16 | 0x1E1F
-    assert len(set(bands)) == 16
+    for bit in range(256):
+        bands = hash_bands((1 << 255 - bit).to_bytes(32, "big"))
+        assert [place for place in range(13) if bands[place] != nothing[place]] == [bit % 13]
+        assert [band >> 20 for band in bands] == list(range(13))
+
+
+_HASHES = st.binary(min_size=32, max_size=32)
+_PLACES = st.integers(0, 255)
+
+
+@given(_HASHES, st.sets(_PLACES, max_size=FOUND_BITS))
+def test_hashes_that_differ_in_as_many_bits_as_look_alikes_may_share_a_band(looks: bytes, differing: set[int]) -> None:
+    other = (int.from_bytes(looks, "big") ^ sum(1 << bit for bit in differing)).to_bytes(32, "big")
+
+    assert distance(looks, other) == len(differing)
+    assert set(hash_bands(looks)) & set(hash_bands(other))
+
+
+def test_all_that_count_as_look_alikes_are_found_by_their_bands() -> None:
+    assert NEAR_BITS <= FOUND_BITS == 12
+    apart = sum(1 << bit for bit in range(FOUND_BITS + 1)).to_bytes(32, "big")
+    assert not set(hash_bands(bytes(32))) & set(hash_bands(apart))  # one more, in a band of its own each
+
+
+@given(_HASHES, _HASHES)
+def test_different_hashes_have_different_bands(one: bytes, other: bytes) -> None:
+    assert (hash_bands(one) == hash_bands(other)) == (one == other)
+
+
+def test_different_pictures_of_a_laboratory_share_few_bands() -> None:
+    bands = [
+        set(hash_bands(looks))
+        for number in range(200)
+        if (
+            looks := perceptual_hash(
+                np.asarray(Image.open(io.BytesIO(sample_picture(number, seeds=1, width=128, height=96))).convert("L"))
+            )
+        )
+    ]
+
+    sharing = sum(bool(one & other) for place, one in enumerate(bands) for other in bands[:place])
+
+    assert len(bands) > 190
+    assert sharing <= len(bands) ** 2 / 2 / 1_000
 
 
 # What the file says
