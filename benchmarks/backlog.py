@@ -27,7 +27,7 @@ from dagster._core.storage.dagster_run import RunsFilter
 from pydantic import SecretStr
 from rich.console import Console
 
-from benchmarks.import_upload import INDEX, write_folder
+from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.instance import project_folder
 from nachet_pipeline.local import dashboard, processes
@@ -162,7 +162,7 @@ def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         home, local = Path(scratch) / "home", Path(scratch) / "folder"
-        write_folder(local, arguments.uploads * _PICTURES, 0)
+        write_folder(local, arguments.uploads * _PICTURES)
         tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
         with services(home, tools=tools) as service:
             prepare(service)

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.import_upload import write_folder
+from benchmarks.pictures import write_folder
 from benchmarks.validate_folder import timed_validation, write_index
 from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.sample import sample_picture
@@ -64,7 +64,7 @@ def main() -> None:
             if kind.startswith("LZW"):
                 _write_tiffs(folder, arguments.pictures)
             else:
-                write_folder(folder, arguments.pictures, arguments.given if kind == "given" else None)
+                write_folder(folder, arguments.pictures, given=arguments.given if kind == "given" else None)
             write_index(folder, arguments.pictures)
             rounds = [
                 tuple(timed_validation(pool, folder, settings, for_storing=True) for pool in (without, enriching))

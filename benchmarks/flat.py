@@ -20,7 +20,8 @@ import psutil
 from pydantic import SecretStr
 from rich.console import Console
 
-from benchmarks.import_upload import INDEX, start, started, write_folder
+from benchmarks.import_upload import start, started
+from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
@@ -41,7 +42,7 @@ _SCALE = 4
 
 def _write_parts(folder: Path, sizes: list[int]) -> list[Path]:
     """Folders of so many pictures each, no two of which are alike."""
-    write_folder(folder, sum(sizes), 0, scale=_SCALE)
+    write_folder(folder, sum(sizes), scale=_SCALE)
     pictures = iter(sorted(folder.glob("*.jpg")))
     parts = []
     for number, size in enumerate(sizes):

@@ -25,11 +25,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle, islice, product
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import obstore
 import psutil
 import psycopg
@@ -39,6 +38,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
@@ -47,7 +47,6 @@ from nachet_pipeline.database.uploads import find_upload, see_upload
 from nachet_pipeline.importing import Importer
 from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -55,83 +54,11 @@ from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import stage_folder
 
-_MOTIFS = 8
-_JPEG_QUALITY = 83
-# Coarser grey levels make LZW as small as in the photographs of the laboratory: some 0.5 MB.
-_LEVELS = {"jpeg": 1, "tiff": 20}
-_SIZES = {"jpeg": (1600, 1200), "tiff": (1920, 1080)}
-INDEX = """clientData: {{clientEmail: {email}, clientExpertise: benchmark}}
-imageData: {{numberOfImages: {pictures}}}
-seedData: {{seedGenus: Brassica, seedSpecies: napus}}
-userData: {{description: benchmark, numberOfSeeds: 2, zoom: 30}}
-"""
 _TRIAL = 400
 """Pictures that the best concurrency is found with."""
 
 
 _Result = TypeVar("_Result")
-
-
-# Pictures
-
-
-def _motif(kind: str, number: int, scale: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    width, height = (side // scale for side in _SIZES[kind])
-    drawn = sample_picture(number, picture_format="png", width=width, height=height)
-    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
-    step = _LEVELS[kind]
-    return pixels // step * step
-
-
-def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int], scale: int) -> None:
-    """Pictures of one motif, each moved elsewhere: no two of them have the same pixels, or look alike."""
-    pixels = _motif(kind, motif, scale)
-    height, width = pixels.shape[:2]
-    for number in numbers:
-        chance = np.random.default_rng(number)
-        moved = np.roll(pixels, (int(chance.integers(height)), int(chance.integers(width))), (0, 1))
-        if number % 2:
-            moved = moved[::-1]
-        picture = Image.fromarray(np.ascontiguousarray(moved))
-        if kind == "jpeg":
-            picture.save(folder / f"{number:06}.jpg", quality=_JPEG_QUALITY)
-        else:
-            picture.save(folder / f"{number:06}.tiff", compression="tiff_lzw")
-
-
-def write_folder(folder: Path, jpegs: int, tiffs: int, *, scale: int = 1) -> None:
-    """Make a folder of so many generated pictures, without an index.
-
-    Args:
-        folder: to be made.
-        jpegs: of 1600 by 1200 pixels, some 125 KB each.
-        tiffs: of 1920 by 1080 pixels, compressed with LZW, some 0.5 MB each.
-        scale: how many times smaller they are in either direction.
-    """
-    folder.mkdir()
-    kinds = ["jpeg"] * jpegs + ["tiff"] * tiffs
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as executor:
-        parts = [
-            executor.submit(
-                _write_pictures,
-                folder,
-                kind,
-                motif,
-                [number for number, one in enumerate(kinds) if one == kind and number % _MOTIFS == motif],
-                scale,
-            )
-            for kind, motif in product(("jpeg", "tiff"), range(_MOTIFS))
-        ]
-        for part in parts:
-            part.result()
-
-
-def _write_given(folder: Path, given: Path, number: int) -> None:
-    """Make a folder of given pictures over and over."""
-    folder.mkdir()
-    files = sorted(path for path in given.iterdir() if path.suffix.lower() in {".tiff", ".tif", ".png", ".jpg"})
-    for count, path in enumerate(islice(cycle(files), number)):
-        (folder / f"{count:06}{path.suffix}").write_bytes(path.read_bytes())
 
 
 # The bare work
@@ -322,15 +249,12 @@ def main() -> None:
     parser.add_argument("--jpegs", type=int, default=400)
     parser.add_argument("--tiffs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over, as many as --jpegs")
+    parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over instead")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         local = Path(scratch) / "folder"
-        if arguments.given:
-            _write_given(local, arguments.given, arguments.jpegs)
-        else:
-            write_folder(local, arguments.jpegs, arguments.tiffs)
+        write_folder(local, arguments.jpegs, arguments.tiffs, given=arguments.given)
         with started(Path(scratch) / "home") as (service, settings):
             _measure(service, settings, local, arguments.rounds)
 

@@ -25,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.import_upload import write_folder
+from benchmarks.pictures import write_folder
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.validation import validate
@@ -112,7 +112,7 @@ def main() -> None:
         DecodingPool(replace(decoding_settings(settings), enriched=False)) as pool,
     ):
         folder = Path(scratch) / "folder"
-        write_folder(folder, arguments.pictures, arguments.given)
+        write_folder(folder, arguments.pictures, given=arguments.given)
         write_index(folder, arguments.pictures)
         for number in range(arguments.rounds + 1):
             bare, whole = _bare(bare_pool, folder), timed_validation(pool, folder, settings)

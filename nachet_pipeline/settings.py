@@ -122,7 +122,7 @@ class ImportSettings(BaseModel):
     decode_memory_mib: int = Field(
         2048, ge=512, le=65536, description="address space of a decoding process, beside OpenCV's own, in MiB"
     )
-    decode_pictures: int = Field(500, ge=1, le=1_000_000, description="pictures after which a process is replaced")
+    decode_pictures: int = Field(5000, ge=1, le=1_000_000, description="pictures after which a process is replaced")
     pictures_in_memory_mib: int = Field(
         1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
     )

@@ -39,7 +39,7 @@ class DecodingSettings:
     workers: int = 2
     seconds: int = 10
     memory_bytes: int = 2 * 1024**3
-    pictures: int = 500
+    pictures: int = 5000
     limits: PictureLimits = field(default_factory=PictureLimits)
     enriched: bool = True
 
