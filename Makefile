@@ -19,11 +19,12 @@ demo: $(READY)  ## start the pipeline on this machine, with sample uploads
 down:  ## stop what `make demo` started
 	@if [ -x $(BIN)/nachet ]; then $(BIN)/nachet down; else echo "nothing is installed here, so nothing runs"; fi
 
+# A process for each core, with services of its own; the files in the order in which the tests have them.
 test: $(READY)  ## check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 kills: $(READY)  ## kill 200 imports and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
@@ -56,3 +57,7 @@ lock:  ## choose versions anew (needs uv)
 	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --all-extras --universal --upgrade --quiet \
 		--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
 		--output-file requirements.lock
+	# The image's part of it: the same versions, without tests and embedded services.
+	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --extra container-apps --extra kubernetes \
+		--constraints requirements.lock --universal --upgrade --quiet --no-annotate \
+		--generate-hashes --no-strip-extras --custom-compile-command 'make lock' --output-file deploy/requirements.lock

@@ -1,7 +1,7 @@
 """What the tests share: real services, started once a session."""
 
+import logging
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +19,15 @@ from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.settings import ImportSettings
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 
-pytest_plugins = ["nachet_pipeline_tests.deployment", "nachet_pipeline_tests.real_pictures"]
+pytest_plugins = [
+    "nachet_pipeline_tests.deployment",
+    "nachet_pipeline_tests.homes",
+    "nachet_pipeline_tests.real_pictures",
+]
 
 settings.register_profile(
     "repeatable",
@@ -34,6 +39,12 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
+# What takes longest is begun first: of several processes none shall be left with it when the others are done.
+_LONGEST = ("test_demo.py", "durability/test_killed.py", "durability/test_services_failing.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.partition("::")[0].endswith(_LONGEST))
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,26 @@ class BlobAccount:
     prefix: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _short_pauses() -> Iterator[None]:
+    """Storage that fails is asked as often as ever, but sooner again: here no test has to wait for it to recover."""
+    with pytest.MonkeyPatch.context() as patch:
+        for pause in ("initial_backoff", "increment_base"):
+            patch.setitem(CLIENT_OPTIONS, pause, 0.1)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_loggers() -> Iterator[None]:
+    """A library that a test makes use of may quieten another one's logger for good: not for the tests after it."""
+    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    before = [(one, one.level) for one in loggers]
+    yield
+    for one, level in before:
+        if one.level != level:
+            one.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """Where Azurite stays installed between sessions."""
@@ -52,11 +83,8 @@ def tools() -> Path:
 
 
 @pytest.fixture(scope="session", name="services")
-def _services(tools: Path) -> Iterator[Services]:
-    with (
-        tempfile.TemporaryDirectory(prefix="nachet-tests-") as folder,
-        services(Path(folder), tools=tools) as found,
-    ):
+def _services(tools: Path, session_home: Path) -> Iterator[Services]:
+    with services(session_home, tools=tools) as found:
         yield found
 
 
@@ -101,6 +129,13 @@ def pool() -> Iterator[DecodingPool]:
 def blobs(services: Services) -> Iterator[BlobStorage]:
     with BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmNachet]:
+    """The command in processes of its own, which need not import everything first."""
+    with warm_nachet() as found:
+        yield found
 
 
 @pytest.fixture

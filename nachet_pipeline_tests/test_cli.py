@@ -11,11 +11,22 @@ import pytest
 
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.real_pictures import write_project
+from nachet_pipeline_tests.warm import WarmNachet
 
 
 @pytest.fixture
-def nachet(environment: dict[str, str], tmp_path: Path):
-    """Runs the command in a process of its own."""
+def nachet(environment: dict[str, str], tmp_path: Path, warm: WarmNachet):
+    """Runs the command in a process that has imported it already."""
+
+    def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        return warm.run(*arguments, environment={**os.environ, **environment, **more}, folder=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def nachet_anew(environment: dict[str, str], tmp_path: Path):
+    """Runs the command as a terminal does."""
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -30,10 +41,10 @@ def nachet(environment: dict[str, str], tmp_path: Path):
     return run
 
 
-def test_a_new_user_gets_an_id_and_an_upload_container(nachet) -> None:
+def test_a_new_user_gets_an_id_and_an_upload_container(nachet_anew) -> None:
     email = f"{uuid.uuid4().hex[:8]}@Example.org"
 
-    first, again = nachet("user", "add", email), nachet("user", "add", email.upper())
+    first, again = nachet_anew("user", "add", email), nachet_anew("user", "add", email.upper())
 
     identifier, container = first.stdout.split()
     assert container == f"upload-{identifier}"
@@ -73,12 +84,12 @@ def test_the_two_real_photographs_are_imported_byte_for_byte(
     assert stored == {picture.read_bytes() for picture in real_pictures}
 
 
-def test_a_refused_folder_says_why_and_exits_with_one(nachet, deployment: Deployment) -> None:
+def test_a_refused_folder_says_why_and_exits_with_one(nachet_anew, deployment: Deployment) -> None:
     folder = deployment.sample("misspelt")
     index = folder / "pictures" / "session1" / "index.yaml"
     index.write_text(index.read_text().replace("napus", "napuss"))
 
-    result = nachet("import", folder, "--user", deployment.user.email)
+    result = nachet_anew("import", folder, "--user", deployment.user.email)
 
     assert result.returncode == 1
     assert "unregistered-seed" in result.stdout
@@ -148,8 +159,8 @@ def test_staging_a_second_time_sends_nothing(nachet, deployment: Deployment) -> 
         ("NACHET_BLOB_ACCOUNT_URL", "http://127.0.0.1:9/devstoreaccount1", "Blob storage at 127.0.0.1:9"),
     ],
 )
-def test_a_service_that_is_down_is_one_line_naming_it(nachet, setting: str, value: str, named: str) -> None:
-    result = nachet("user", "add", "someone@example.org", **{setting: value})
+def test_a_service_that_is_down_is_one_line_naming_it(nachet_anew, setting: str, value: str, named: str) -> None:
+    result = nachet_anew("user", "add", "someone@example.org", **{setting: value})
 
     assert result.returncode == 3
     (line,) = result.stderr.strip().splitlines()
@@ -157,8 +168,8 @@ def test_a_service_that_is_down_is_one_line_naming_it(nachet, setting: str, valu
     assert "secret-word" not in result.stderr
 
 
-def test_a_wrong_setting_is_one_line_naming_it(nachet) -> None:
-    result = nachet("status", NACHET_DATABASE_URL="mysql://root:secret-word@host/db")
+def test_a_wrong_setting_is_one_line_naming_it(nachet_anew) -> None:
+    result = nachet_anew("status", NACHET_DATABASE_URL="mysql://root:secret-word@host/db")
 
     assert result.returncode == 2
     (line,) = result.stderr.strip().splitlines()

@@ -17,25 +17,19 @@ from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report, as_text
+from nachet_pipeline_tests.warm import WarmNachet
 
 Nachet = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def nachet(tmp_path: Path) -> Nachet:
+def nachet(tmp_path: Path, warm: WarmNachet) -> Nachet:
     """Run the command in an empty folder, without the settings of whoever runs the tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NACHET_")}
 
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "nachet_pipeline.cli", *arguments],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-            cwd=tmp_path,
-            env={**environment, "NACHET_DECODE_WORKERS": "1", "COLUMNS": "200", "PYTHONUTF8": "1", **settings},
-        )
+        own = {**environment, "NACHET_DECODE_WORKERS": "1", "COLUMNS": "200", "PYTHONUTF8": "1", **settings}
+        return warm.run(*arguments, environment=own, folder=tmp_path)
 
     return run
 

@@ -86,6 +86,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "failed_imports",
         "uncropped_uploads",
         "listed_containers",
+        "cut_runs",
         "recipes",
         "users_file",
         "registry_automation",

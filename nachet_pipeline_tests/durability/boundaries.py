@@ -20,7 +20,7 @@ from dagster import DagsterInstance
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.storage.blobs import BlobStorage
 
-_STORAGE = ("upload", "copy", "delete", "read", "top_level", "ensure_container", "stored")
+_STORAGE = ("upload", "copy", "delete", "read", "top_level", "top_page", "ensure_container", "stored")
 _BESIDE = (
     (".receipt.json", "receipt"),
     (".report.html", "report"),

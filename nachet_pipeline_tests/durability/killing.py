@@ -32,6 +32,7 @@ from nachet_pipeline.storage.naming import upload_container, user_container, use
 from nachet_pipeline_tests.durability.boundaries import Boundaries
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.durability.imports import Case, Import, Way, write_folder
+from nachet_pipeline_tests.slow_imports import import_what_is_slow
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _READY = b"ready\n"
@@ -334,6 +335,7 @@ def kill_imports(services: Services, kills: int, seed: int) -> Tally:
             own = Services(
                 f"{services.database_url.rpartition('/')[0]}/{template}", services.blob_account_url, services.blob_key
             )
+            import_what_is_slow()  # or every process would, which takes it longer than to import a few pictures
             gc.freeze()  # or every process would copy the memory of this one when it first collects garbage
             tables = _fork(lambda _: _prepare_template(own, home)).answer()
             working = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.durability.proxies import Cut, Fault, HttpProxy, Judge, TcpProxy, http_proxy, tcp_proxy
+from nachet_pipeline_tests.homes import furnish
 from nachet_pipeline_tests.uploads import Workbench
 
 _PAUSES = (0.1, 0.2, 0.4)
@@ -149,9 +151,9 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
 
 
 def test_postgresql_restarted_in_the_middle_of_the_transaction_is_waited_for(
-    workbench: Workbench, tmp_path_factory: pytest.TempPathFactory
+    workbench: Workbench, tmp_path_factory: pytest.TempPathFactory, cluster: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = furnish(tmp_path_factory.mktemp("restarted"), cluster) / "postgres"
     server = postgres.start(folder)
     try:
         url = SecretStr(server.url)

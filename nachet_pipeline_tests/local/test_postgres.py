@@ -10,13 +10,19 @@ import pytest
 import sqlalchemy
 
 from nachet_pipeline.local import postgres, processes
+from nachet_pipeline_tests.homes import furnish
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def empty_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nachet-tests-") as home:
         yield Path(home) / "a folder" / "postgres"
         postgres.stop(Path(home) / "a folder" / "postgres")
+
+
+@pytest.fixture
+def folder(empty_folder: Path, cluster: Path) -> Path:
+    return furnish(empty_folder.parent, cluster) / "postgres"
 
 
 def _write(server: postgres.Server) -> None:
@@ -29,14 +35,14 @@ def _read(server: postgres.Server) -> object:
         return connection.execute("SELECT name FROM kept").fetchone()
 
 
-def test_what_was_stored_is_there_after_a_restart_at_the_same_address(folder: Path) -> None:
-    first = postgres.start(folder)
+def test_what_was_stored_is_there_after_a_restart_at_the_same_address(empty_folder: Path) -> None:
+    first = postgres.start(empty_folder)
     _write(first)
-    assert postgres.stop(folder)
-    assert postgres.running(folder) is None
-    assert not postgres.stop(folder)
+    assert postgres.stop(empty_folder)
+    assert postgres.running(empty_folder) is None
+    assert not postgres.stop(empty_folder)
 
-    second = postgres.start(folder)
+    second = postgres.start(empty_folder)
 
     assert second.url == first.url
     assert _read(second) == ("Brassica napus",)
@@ -77,14 +83,14 @@ def test_another_port_is_taken_when_the_former_one_is_in_use(folder: Path) -> No
     assert _read(second) == ("Brassica napus",)
 
 
-def test_a_start_that_was_interrupted_half_way_is_begun_anew(folder: Path) -> None:
-    (folder / "data.new" / "base").mkdir(parents=True)
+def test_a_start_that_was_interrupted_half_way_is_begun_anew(empty_folder: Path) -> None:
+    (empty_folder / "data.new" / "base").mkdir(parents=True)
 
-    assert postgres.start(folder).process.find() is not None
+    assert postgres.start(empty_folder).process.find() is not None
 
 
-def test_sqlalchemy_reaches_it_by_the_same_address_and_nobody_without_the_password(folder: Path) -> None:
-    server = postgres.start(folder)
+def test_sqlalchemy_reaches_it_by_the_same_address_and_nobody_without_the_password(empty_folder: Path) -> None:
+    server = postgres.start(empty_folder)
     engine = sqlalchemy.create_engine(server.url)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
@@ -92,6 +98,6 @@ def test_sqlalchemy_reaches_it_by_the_same_address_and_nobody_without_the_passwo
 
     assert engine.dialect.driver == "psycopg2"
     assert server.password not in repr(server)
-    assert (folder / "password").stat().st_mode & 0o077 == 0
+    assert (empty_folder / "password").stat().st_mode & 0o077 == 0
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(server.url.replace(server.password, "guessed"))

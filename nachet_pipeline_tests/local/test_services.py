@@ -14,6 +14,7 @@ from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.services import Services, running, services, with_services
 from nachet_pipeline.local.sharing import stop_services
 from nachet_pipeline.settings import Settings
+from nachet_pipeline_tests.homes import furnish
 
 _USER = """
 import sys
@@ -27,9 +28,9 @@ with services(Path(sys.argv[1]), tools=Path(sys.argv[2])) as found:
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(cluster: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nachet-tests-") as folder:
-        yield Path(folder)
+        yield furnish(Path(folder), cluster)
         stop_services(Path(folder))
 
 

@@ -17,6 +17,7 @@ from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.state import Running, read_state, state_file
 from nachet_pipeline.local.supervisor import down, up
+from nachet_pipeline_tests.homes import furnish
 
 _STAND_IN = Path(__file__).with_name("stand_in.py")
 _UP = """
@@ -81,9 +82,9 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def place(tools: Path) -> Iterator[Place]:
+def place(tools: Path, cluster: Path) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="nachet-tests-") as folder:
-        found = Place(Path(folder).resolve(), tools)
+        found = Place(furnish(Path(folder).resolve(), cluster), tools)
         yield found
         down(found.home)
         assert found.nothing_runs()
@@ -163,7 +164,7 @@ def test_when_a_service_dies_the_rest_stops(place: Place) -> None:
     state = read_state(place.home)
     assert state is not None
     for process in psutil.process_iter():
-        if process.name() == "postgres" and _mentions(process, str(place.home)):
+        if _mentions(process, str(place.home)) and process.name() == "postgres":
             process.kill()
     _wait(lambda: not state.alive)
 

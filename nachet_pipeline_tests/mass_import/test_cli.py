@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT
+from nachet_pipeline_tests.warm import WarmNachet
 
 
 @pytest.fixture
@@ -23,18 +23,12 @@ def container(deployment: Deployment) -> str:
 
 
 @pytest.fixture
-def nachet(environment: dict[str, str], tmp_path: Path):
+def nachet(environment: dict[str, str], tmp_path: Path, warm: WarmNachet):
     """Runs `nachet mass-import` in a process of its own."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "nachet_pipeline.cli", "mass-import", *map(str, arguments)],
-            env={**os.environ, **environment, "COLUMNS": "160"},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        own = {**os.environ, **environment, "COLUMNS": "160"}
+        return warm.run("mass-import", *arguments, environment=own, folder=tmp_path)
 
     return run
 

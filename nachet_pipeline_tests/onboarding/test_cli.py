@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -14,23 +12,17 @@ from nachet_pipeline.encryption import new_secret_key
 from nachet_pipeline.storage.naming import upload_id, user_id
 from nachet_pipeline_tests.deployment import SECRET_KEY, Deployment
 from nachet_pipeline_tests.onboarding.keys import opens
+from nachet_pipeline_tests.warm import WarmNachet
 
 
 @pytest.fixture
-def nachet(environment: dict[str, str], tmp_path: Path):
+def nachet(environment: dict[str, str], tmp_path: Path, warm: WarmNachet):
     """Runs the command in a process of its own, with or without the settings of the deployment."""
 
     def run(*arguments: object, bare: bool = False, stdin: str | None = None, **more: str):
         own = {name: value for name, value in os.environ.items() if not name.startswith(("NACHET_", "DAGSTER_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "nachet_pipeline.cli", *map(str, arguments)],
-            env={**own, **({} if bare else environment), **more},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            check=False,
-        )
+        settings = {**own, **({} if bare else environment), **more}
+        return warm.run(*arguments, environment=settings, folder=tmp_path, given=stdin)
 
     return run
 
