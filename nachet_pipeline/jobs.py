@@ -30,6 +30,7 @@ crop_pictures = define_asset_job(
     description="Find the seeds in the pictures of imported uploads, and store each as a picture of its own.",
     partitions_def=uploads,
     executor_def=in_process_executor,
+    tags=BULK_TAGS,
 )
 
 load_seeds = define_asset_job(

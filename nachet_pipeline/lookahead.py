@@ -1,7 +1,7 @@
 """Keeping a bounded number of tasks, and of their bytes, under way while their results are taken in order."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 from typing import TypeVar
@@ -33,16 +33,25 @@ class Room:
         self._free = size
         self._changed = Condition()
 
-    @contextmanager
-    def taken(self, amount: int) -> Iterator[None]:
-        """Hold some of it, waiting until it is free."""
+    def take(self, amount: int) -> Callable[[], None]:
+        """Take some of it, waiting until it is free; gives what gives it back, once."""
         taken = min(amount, self.size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= taken)
             self._free -= taken
-        try:
-            yield
-        finally:
+
+        def give_back() -> None:
             with self._changed:
                 self._free += taken
                 self._changed.notify_all()
+
+        return give_back
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Hold some of it for as long as the context lasts."""
+        give_back = self.take(amount)
+        try:
+            yield
+        finally:
+            give_back()

@@ -30,7 +30,7 @@ from nachet_pipeline.contract.sessions import (
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.remarks import Remark
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
@@ -212,7 +212,7 @@ class _Read:
     sha256: str
     md5: str
     metadata: MetadataFile | None
-    seen: Inspected
+    inspection: Inspection
 
 
 class _Pictures:
@@ -244,8 +244,8 @@ class _Pictures:
         total = sum(session.pictures for session in self.context.sessions)
         step = max(1, -(-total // THUMBNAILS))
         workers = self.pool.settings.workers
-        # Threads wait for the network and for the decoders alike, so there are enough of them for both.
-        with ThreadPoolExecutor(readers + workers, thread_name_prefix="read") as executor:
+        # Threads wait for the network alone; what they read waits for the decoders by itself.
+        with ThreadPoolExecutor(readers, thread_name_prefix="read") as executor:
             try:
                 tasks = (
                     (
@@ -259,12 +259,13 @@ class _Pictures:
                 for done, (session, entry, sample, future) in enumerate(ahead(tasks, 2 * (readers + workers)), start=1):
                     result = future.result()
                     if result:
-                        concerned = self._judge(session, entry, result)
-                        if result.seen.thumbnail and sample:
-                            thumbnails[entry.file.path] = result.seen.thumbnail
-                        if result.seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
+                        seen = result.inspection.result()
+                        concerned = self._judge(session, entry, result, seen)
+                        if seen.thumbnail and sample:
+                            thumbnails[entry.file.path] = seen.thumbnail
+                        if seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
                             self.shown += 1
-                            self.inventory.add_thumbnail(entry.file.path, result.seen.thumbnail)
+                            self.inventory.add_thumbnail(entry.file.path, seen.thumbnail)
                     if self.progress:
                         self.progress(done, total)
             except BaseException:
@@ -291,17 +292,21 @@ class _Pictures:
                 expected=Phrase(f"at most {most} bytes", f"au plus {most} octets"),
                 found=Phrase(f"{file.size} bytes", f"{file.size} octets"),
             )
-            return _Read("", "", own, Inspected(None, (remark,), None))
+            return _Read("", "", own, Inspection.told(Inspected(None, (remark,), None)))
         wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
         if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
             wanted = Thumbnail.ALWAYS
-        with self.room.taken(file.size):
+        give_back = self.room.take(file.size)
+        try:
             content = self.folder.read(file)
             inspection = self.pool.inspect(content, picture_format(file.path) or "", thumbnail=wanted)
-            sha256 = hashlib.sha256(content).hexdigest()
-            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
-            del content
-            return _Read(sha256, md5, own, inspection.result())
+            inspection.then(give_back)
+        except BaseException:
+            give_back()
+            raise
+        sha256 = hashlib.sha256(content).hexdigest()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
+        return _Read(sha256, md5, own, inspection)
 
     def _seed_of(self, session: Session) -> Seed | None:
         """The seed that a session names, looked up once for all its pictures that say nothing else."""
@@ -309,7 +314,7 @@ class _Pictures:
             self._last_seed = (session.path, seed_of(session.values, self.context.registry))
         return self._last_seed[1]
 
-    def _judge(self, session: Session, entry: InventoryFile, read: _Read) -> bool:
+    def _judge(self, session: Session, entry: InventoryFile, read: _Read, seen: Inspected) -> bool:
         """Note what is wrong with a picture and its YAML file; note the picture itself if it can be imported.
 
         Returns:
@@ -328,12 +333,12 @@ class _Pictures:
                 inventory.note_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
             Finding(code=remark.code, path=path, field=remark.field, expected=remark.expected, found=remark.found)
-            for remark in read.seen.remarks
+            for remark in seen.remarks
         )
         _note(inventory, findings)
         if read.sha256:
             inventory.note_sha256(path, read.sha256)
-        if properties := read.seen.properties:
+        if properties := seen.properties:
             seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(
                 PictureRecord(

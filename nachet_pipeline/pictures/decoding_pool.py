@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import resource
 import sys
+from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
@@ -116,6 +117,17 @@ class Inspection:
     def __init__(self, future: "futures.Future[Inspected]", seconds: int) -> None:
         self._future = future
         self._seconds = seconds
+
+    @classmethod
+    def told(cls, verdict: Inspected) -> Self:
+        """One that ended before it began, because the verdict was clear."""
+        future: futures.Future[Inspected] = futures.Future()
+        future.set_result(verdict)
+        return cls(future, 0)
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call something when there is a verdict, or at once if there is one."""
+        self._future.add_done_callback(lambda _: call())
 
     def result(self) -> Inspected:
         """Wait for the verdict; a worker that died or was killed is one too."""

@@ -194,6 +194,7 @@ class BlobStorage:
         self._stores: dict[str, clients.AzureStore] = {}
         self._sas: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._copies = ServerCopies(
+            account_url,
             API_VERSION,
             connect_seconds=CLIENT_OPTIONS["connection_timeout"],
             read_seconds=CLIENT_OPTIONS["read_timeout"],

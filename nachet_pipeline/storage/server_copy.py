@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.util import Retry, Timeout
@@ -58,11 +59,15 @@ class CopyRequest:
 class ServerCopies:
     """Asks one storage account to copy blobs. Safe to use from several threads."""
 
-    def __init__(self, api_version: str, *, connect_seconds: float, read_seconds: float, retries: int) -> None:
-        """Ask in a version of the service's protocol; nothing is sent until the first request."""
+    def __init__(
+        self, account_url: str, api_version: str, *, connect_seconds: float, read_seconds: float, retries: int
+    ) -> None:
+        """Ask an account in a version of the service's protocol; nothing is sent until the first request."""
         self._api_version = api_version
-        self._pool = urllib3.PoolManager(
-            num_pools=2,
+        parts = urlsplit(account_url)
+        self._host = f"{parts.scheme}://{parts.netloc}"
+        self._pool = urllib3.connection_from_url(
+            self._host,
             maxsize=_CONNECTIONS,
             timeout=Timeout(connect=connect_seconds, read=read_seconds),
             retries=Retry(
@@ -77,7 +82,7 @@ class ServerCopies:
 
     def close(self) -> None:
         """End all connections."""
-        self._pool.clear()
+        self._pool.close()
 
     def copy(self, request: CopyRequest) -> bool:
         """Create a blob as the copy of another.
@@ -91,9 +96,9 @@ class ServerCopies:
             urllib3.exceptions.HTTPError: the service does not answer.
         """
         md5 = base64.b64encode(request.md5).decode()
-        answer = self._pool.request(
+        answer = self._pool.urlopen(
             "PUT",
-            request.target,
+            request.target.removeprefix(self._host),
             headers={
                 "x-ms-version": self._api_version,
                 "x-ms-copy-source": request.source,
