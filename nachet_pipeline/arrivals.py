@@ -57,6 +57,9 @@ log = logging.getLogger(__name__)
 LOOKS_PER_TICK = 1_000
 """Folders whose files are listed in one tick, at most: the next tick goes on."""
 
+LISTING_SECONDS = 1.0
+"""Seconds into a tick after which no more pages of containers are read: the next tick goes on there."""
+
 LOOKING_SECONDS = 30
 """After so long in one tick no more first looks are begun: Dagster ends a tick that takes a minute."""
 
@@ -155,12 +158,49 @@ def _completeness(
     return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
+@dataclass(slots=True)
+class Listing:
+    """Where a tick begins to list, and after it where the next one goes on; empty: at the very beginning.
+
+    With a few thousand folders every tick lists all of them. What is due does not depend on it: a tick that begins
+    elsewhere sees other folders, and all have been seen after some.
+
+    Attributes:
+        place: the identifier of the user whose container comes next and, after a colon, the page of it.
+    """
+
+    place: str = ""
+
+    def begin(self, users: Iterable[User]) -> Iterator[tuple[User, str]]:
+        """The users whose containers are to be listed, in order, each with the page to begin with."""
+        identifier, _, page = self.place.partition(":")
+        for user in sorted(users, key=lambda one: one.id):
+            if str(user.id) >= identifier:
+                yield user, page if str(user.id) == identifier else ""
+
+    def go_on(self, rest: Sequence[tuple[User, str, Sequence[str]]]) -> None:
+        """Note what was not read; what was read beyond the first of it is read once more."""
+        user, page, _ = min(rest, key=lambda one: one[0].id, default=(None, "", ()))
+        self.place = f"{user.id}:{page}" if user else ""
+
+
 def due_uploads(
-    database: Database, blobs: BlobStorage, settings: ImportSettings, now: datetime | None = None
+    database: Database,
+    blobs: BlobStorage,
+    settings: ImportSettings,
+    now: datetime | None = None,
+    listing: Listing | None = None,
 ) -> Iterator[Arrival]:
     """The folders that are due for a run.
 
     On the way, receipts that are missing beside their folders are written again.
+
+    Args:
+        database: knows the uploads.
+        blobs: where folders are staged.
+        settings: when a folder is complete.
+        now: the time, if it is to be another one.
+        listing: where to begin, if there are more folders than one tick lists; says afterwards where to go on.
 
     Raises:
         StorageError: storage does not answer.
@@ -176,7 +216,7 @@ def due_uploads(
         users = list(all_users(connection))
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         worth = _Worth({user.id: user for user in users}, SECOND_LOOKS)
-        for staged in _staged(executor, blobs, users):
+        for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
             _compare(database, blobs, staged, worth)
         for candidates in batched(islice(worth.pending(database, blobs), LOOKS_PER_TICK), _LOOKS_BETWEEN_STATEMENTS):
             yield from _first_looks(database, candidates, list(executor.map(look, candidates)))
@@ -259,10 +299,12 @@ def _longest_ago_first(folder: PendingFolder) -> tuple[datetime, str]:
     return folder.checked_at or datetime.min.replace(tzinfo=UTC), folder.name.folder
 
 
-def _staged(executor: Executor, blobs: BlobStorage, users: Sequence[User]) -> Iterator[_Staged]:
+def _staged(
+    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
+) -> Iterator[_Staged]:
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
-    for user, page, before in _pages(executor, blobs, users):
+    for user, page, before in _pages(executor, blobs, users, listing, until):
         # A receipt's name comes before its folder's, rarely on the page before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
@@ -276,7 +318,7 @@ def _staged(executor: Executor, blobs: BlobStorage, users: Sequence[User]) -> It
 
 
 def _pages(
-    executor: Executor, blobs: BlobStorage, users: Sequence[User]
+    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
 ) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
     """The pages of the containers of users, several read at a time; each with the blobs of the page before it."""
 
@@ -290,17 +332,20 @@ def _pages(
             log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
             return None
 
-    waiting: deque[tuple[User, str, Sequence[str]]] = deque((user, "", ()) for user in users)
+    waiting: deque[tuple[User, str, Sequence[str]]] = deque((user, after, ()) for user, after in listing.begin(users))
     reading: deque[tuple[User, Sequence[str], Future[TopPage | None]]] = deque()
-    while waiting or reading:
-        while waiting and len(reading) < _AT_A_TIME:
+    first = True
+    while reading or (waiting and (first or time.monotonic() < until)):
+        while waiting and len(reading) < _AT_A_TIME and (first or time.monotonic() < until):
             user, after, before = waiting.popleft()
             reading.append((user, before, executor.submit(read, user, after)))
+        first = False
         user, before, future = reading.popleft()
         if page := future.result():
             if page.next:
                 waiting.appendleft((user, page.next, page.blobs))
             yield user, page, before
+    listing.go_on(list(waiting))
 
 
 def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Worth) -> None:

@@ -23,7 +23,7 @@ from dagster import (
     sensor,
 )
 
-from nachet_pipeline.arrivals import Arrival, due_uploads, fail_abandoned, queue
+from nachet_pipeline.arrivals import Arrival, Listing, due_uploads, fail_abandoned, queue
 from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
@@ -76,12 +76,13 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
         database: DatabaseResource,
         blob_storage: BlobStorageResource,
         import_settings: ResourceParam[ImportSettings],
-    ) -> SensorResult | SkipReason:
+    ) -> SensorResult:
         with database.open() as db, blob_storage.open() as blobs:
             for upload in fail_abandoned(db, blobs):
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _ask_again(context, db)
-            arrivals = list(due_uploads(db, blobs, import_settings))
+            listing = Listing(context.cursor or "")
+            arrivals = list(due_uploads(db, blobs, import_settings, listing=listing))
             keys = [arrival.upload.partition for arrival in arrivals]
             known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
             new = [arrival for arrival in arrivals if arrival.upload.partition not in known]
@@ -97,9 +98,10 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
             ]
             requests = [_request(group, queue(db, group)) for group in groups]
         if not requests:
-            return SkipReason("No staged folder is due.")
+            return SensorResult(skip_reason="No staged folder is due.", cursor=listing.place)
         return SensorResult(
             run_requests=requests,
+            cursor=listing.place,
             asset_events=[_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_TOLD_ONE_BY_ONE else [],
         )
 

@@ -110,7 +110,7 @@ class ImportSettings(BaseModel):
     quiet_seconds: int = Field(
         900, ge=1, le=7 * 86400, description="a folder unchanged for this long is taken as it is"
     )
-    batch_size: int = Field(200, ge=1, le=250, description="uploads in one run, at most")
+    batch_size: int = Field(125, ge=1, le=250, description="uploads in one run, at most")
     transfer_concurrency: int = Field(4, ge=1, le=64, description="pictures read or stored at a time")
     decode_workers: int = Field(
         default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from nachet_pipeline import arrivals
-from nachet_pipeline.arrivals import Arrival, Look, fail_abandoned, look_at, queue
+from nachet_pipeline.arrivals import Arrival, Look, due_uploads, fail_abandoned, look_at, queue
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.uploads import (
     Upload,
@@ -418,6 +418,55 @@ def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     assert workbench.due(after=QUIET) == []
     assert workbench.versions(workbench.user.upload_container) == staged
     assert {workbench.receipt(upload).state for upload in uploads} == {State.IMPORTED}
+
+
+def _due_by_ticks(workbench: Workbench) -> list[list[str]]:
+    """What is due tick by tick, until one ends where the listing does."""
+    listing, found = arrivals.Listing(), []
+    while True:
+        due = list(due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing))
+        found.append(sorted(arrival.upload.folder for arrival in due))
+        queue(workbench.database, due)
+        if not listing.place:
+            return found
+        listing = arrivals.Listing(listing.place)  # as the sensor keeps it, as text
+
+
+def test_a_tick_that_cannot_list_everything_goes_on_where_the_last_one_ended(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(arrivals, "LISTING_SECONDS", 0)
+    for number in range(3):
+        workbench.put(f"marked-{number}/_COMPLETE", b"complete")
+    assert _due_by_ticks(workbench) == [["marked-0"], ["marked-1"], ["marked-2"]]
+    assert _due_by_ticks(workbench) == [[], [], []]
+    workbench.put("a-new-one/_COMPLETE", b"complete")
+    assert ["a-new-one"] in _due_by_ticks(workbench)
+
+
+def test_with_many_users_each_has_its_turn_within_a_few_ticks(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "LISTING_SECONDS", 0)
+    monkeypatch.setattr(arrivals, "_AT_A_TIME", 2)
+    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    benches = [workbench, *(workbench.another_user(f"{uuid4().hex}@example.org") for _ in range(4))]
+    for bench in benches:
+        for number in range(2):
+            bench.put(f"marked-{number}/_COMPLETE", b"complete")
+    ticks = _due_by_ticks(workbench)
+    assert sum(map(len, ticks)) == 10
+    assert 5 <= len(ticks) <= 10
+
+
+def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: Workbench) -> None:
+    workbench.put("marked/_COMPLETE", b"complete")
+    for place in ("", f"{UUID(int=0)}:page"):
+        listing = arrivals.Listing(place)
+        due = due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing)
+        assert [arrival.upload.folder for arrival in due] == ["marked"]
+        assert not listing.place
 
 
 # Receipts

@@ -9,7 +9,6 @@ from dagster import (
     DagsterRunStatus,
     RunRequest,
     SensorResult,
-    SkipReason,
     build_run_status_sensor_context,
     build_sensor_context,
 )
@@ -28,7 +27,7 @@ def tick(deployment: Deployment):
     """Evaluates the sensor on staged folders once."""
     sensor = deployment.definitions.get_repository_def().get_sensor_def("staged_folders")
 
-    def evaluate() -> SensorResult | SkipReason:
+    def evaluate() -> SensorResult:
         with build_sensor_context(instance=deployment.instance, resources=deployment.resources) as context:
             return sensor(context)
 
@@ -41,10 +40,8 @@ def _asked(request: RunRequest, deployment: Deployment) -> set[str]:
     return set(keys[keys.index(request.tags[START]) : keys.index(request.tags[END]) + 1])
 
 
-def _requests(result: SensorResult | SkipReason, deployment: Deployment) -> list[RunRequest]:
+def _requests(result: SensorResult, deployment: Deployment) -> list[RunRequest]:
     """The run requests that take an upload of this test's user; other tests' folders lie in the same account."""
-    if isinstance(result, SkipReason):
-        return []
     with deployment.database.connection() as connection:
         own = {
             upload.partition
