@@ -5,15 +5,19 @@
 One user's container takes a small upload, then one that is many times larger, then small ones again. Compared is what a
 picture costs in the large upload and in the small ones after it with what it cost in the small ones before: the median
 of several, all without Dagster, with pictures of 400 by 300 pixels, so that what is not the picture itself weighs most.
+Before each upload the emulator alone is measured with some of its pictures: a read of each, and a copy into a container
+of its own; so it is seen how much of a growing cost is the emulator's, which keeps all its blobs in one list.
 """
 
 import argparse
+import hashlib
 import logging
 import os
 import resource
 import statistics
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -22,7 +26,7 @@ from rich.console import Console
 
 from benchmarks.import_upload import start, started
 from benchmarks.pictures import INDEX, write_folder
-from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.folder import LocalFolder, StagedFile
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
@@ -38,6 +42,8 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import stage_folder
 
 _SCALE = 4
+_ALONE = 500
+_AT_A_TIME = 8
 
 
 def _write_parts(folder: Path, sizes: list[int]) -> list[Path]:
@@ -61,9 +67,27 @@ def _stage(blobs: BlobStorage, user: User, part: Path) -> int:
     return pictures
 
 
-def _measure(service: Services, settings: Settings, parts: list[Path]) -> list[float]:
-    """Seconds a picture of each part, one after the other into one container."""
-    costs = []
+def _emulator(blobs: BlobStorage, user: User, part: Path) -> float:
+    """Seconds a picture for a read and a copy alone, of as many at a time as an import has."""
+    files = [file for file in blobs.files(user.upload_container, part.name) if file.path.endswith(".jpg")][:_ALONE]
+    sink = f"alone-{part.name}"
+    blobs.ensure_container(sink)
+
+    def one(file: StagedFile) -> None:
+        name = f"{part.name}/{file.path}"
+        content = blobs.read(user.upload_container, name, file.version)
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        blobs.copy((user.upload_container, name), (sink, name), version=file.version, md5=md5, metadata={})
+
+    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+        begin = time.perf_counter()
+        list(executor.map(one, files))
+        return (time.perf_counter() - begin) / len(files)
+
+
+def _measure(service: Services, settings: Settings, parts: list[Path]) -> tuple[list[float], list[float]]:
+    """Seconds a picture of each part, one after the other into one container; and those of the emulator alone."""
+    costs, alone = [], []
     with (
         Database(SecretStr(service.database_url)) as database,
         BlobStorage.connect(service.blob_account_url, settings.blob_key) as blobs,
@@ -78,12 +102,13 @@ def _measure(service: Services, settings: Settings, parts: list[Path]) -> list[f
             pictures = _stage(blobs, user, part)
             with database.connection() as connection:
                 upload = see_upload(connection, Owner(user.id, user.email), part.name)
+            alone.append(_emulator(blobs, user, part))
             begin = time.perf_counter()
             outcome = importer.import_upload(upload.id)
             costs.append((time.perf_counter() - begin) / pictures)
             if outcome.receipt.state != "imported":
                 raise SystemExit(f"not imported: {outcome.receipt}")
-    return costs
+    return costs, alone
 
 
 def main() -> None:
@@ -100,19 +125,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         parts = _write_parts(Path(scratch) / "folder", sizes)
         with started(Path(scratch) / "home") as (service, settings):
-            costs = _measure(service, settings, parts)
-    console = Console()
-    before, many, after = (
-        statistics.median(costs[1 : rounds + 1]),
-        costs[rounds + 1],
-        statistics.median(costs[-rounds:]),
-    )
-    for what, cost in (
-        (f"{arguments.few} pictures into an empty container", before),
-        (f"{arguments.many} pictures in one upload", many),
-        (f"{arguments.few} pictures beside all of those", after),
-    ):
-        console.print(f"{what}: {1 / cost:.0f} pictures/s, {cost * 1000:.2f} ms a picture, ratio {cost / before:.2f}")
+            costs, alone = _measure(service, settings, parts)
+    console = Console(width=120)
+    parted = (slice(1, rounds + 1), slice(rounds + 1, rounds + 2), slice(rounds + 2, None))
+    before, emulator = statistics.median(costs[parted[0]]), statistics.median(alone[parted[0]])
+    names = ("into an empty container", "in one upload", "beside all of those")
+    for number, name, part in zip((arguments.few, arguments.many, arguments.few), names, parted, strict=True):
+        cost, own = statistics.median(costs[part]), statistics.median(alone[part])
+        console.print(
+            f"{number} pictures {name}: {1 / cost:.0f} pictures/s, {cost * 1000:.2f} ms a picture, ratio"
+            f" {cost / before:.2f}; the emulator alone {own * 1000:.2f} ms; without its growth"
+            f" {(cost - (own - emulator)) / before:.2f}"
+        )
     console.print(f"single uploads, ms a picture: {', '.join(f'{cost * 1000:.2f}' for cost in costs)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(f"peak memory {peak:.0f} MiB; cores: {psutil.cpu_count()}, load: {os.getloadavg()[0]:.1f}")
