@@ -11,7 +11,6 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,8 @@ from nachet_pipeline.definitions import definitions
 from nachet_pipeline.importing import Importer
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
+from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.sensors import BATCH_TAG
@@ -92,22 +91,12 @@ class Case(StrEnum):
     """A picture cannot be decoded."""
 
 
-@dataclass(frozen=True)
-class Inspecting:
-    """A picture that was looked at."""
-
-    inspected: Inspected
-
-    def result(self) -> Inspected:
-        return self.inspected
-
-
 class DecodingHere(DecodingPool):
     """Decodes in the calling thread: starting processes takes longer than all the rest of a small import."""
 
-    def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> Any:
+    def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> Inspection:
         limits = self.settings.limits
-        return Inspecting(inspect_picture(content, picture_format, limits, thumbnail=thumbnail, enriched=True))
+        return Inspection.told(inspect_picture(content, picture_format, limits, thumbnail=thumbnail, enriched=True))
 
 
 def write_folder(case: Case, folder: Path, email: str) -> Path:
