@@ -34,8 +34,8 @@ from nachet_pipeline.database.uploads import (
     SettledUpload,
     Upload,
     abandoned_uploads,
-    mark_all_queued,
     mark_checked,
+    mark_queued,
     pending_folders,
     see_upload,
     see_uploads,
@@ -426,7 +426,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
     with database.connection() as connection:
-        mark_all_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
+        mark_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
     return batch
 
 

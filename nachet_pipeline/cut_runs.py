@@ -22,7 +22,6 @@ _OPEN, _CLOSED = "open", "closed"
 _REST = "rest"
 _PARTITION = "dagster/partition"
 _WILL_RETRY, _RETRIED_BY = "dagster/will_retry", "dagster/auto_retry_run_id"
-_ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 PART_FIELD = "a part of the whole, such as 0-63; the sensor cut_runs fills it in"
 WHOLE_FIELD = "do everything in this one run, however much it is; else much work is cut into several runs"
@@ -69,7 +68,7 @@ def _due(instance: DagsterInstance, run: DagsterRun, op: str) -> Iterator[RunReq
 def _has_ended(run: DagsterRun) -> bool:
     """Whether nothing more comes of a run; one that died may be tried again by itself."""
     tried_again = run.tags.get(_WILL_RETRY) == "true" and _RETRIED_BY not in run.tags
-    return run.status in _ENDED and not tried_again
+    return run.is_finished and not tried_again
 
 
 def _request(run: DagsterRun, op: str, name: str, changes: Mapping[str, Any]) -> RunRequest:

@@ -143,7 +143,7 @@ def test_a_run_that_died_leaves_a_receipt(deployment: Deployment) -> None:
     job = deployment.definitions.resolve_job_def("import_uploads")
     run = deployment.instance.create_run_for_job(job, tags={"nachet/batch": "abc"}, status=DagsterRunStatus.FAILURE)
     with deployment.database.connection() as connection:
-        mark_queued(connection, waiting.id, "abc", "digest")
+        mark_queued(connection, "abc", {waiting.id: "digest"})
         mark_importing(connection, upload.id, run.run_id)
     sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
     event = DagsterEvent(

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from uuid import UUID
 
+from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import ManifestSession, name_within_session
@@ -99,8 +99,7 @@ def duplicates(inventory: Inventory, sessions: Iterable[ManifestSession], known:
     described = list(sessions)
     own = {session.picture_set_id for session in described if session.picture_set_id}
     for session in described:
-        candidates = _candidates(inventory, session)
-        while batch := list(islice(candidates, _BATCH)):
+        for batch in batched(_candidates(inventory, session), _BATCH):
             stored = known(batch, own) if known and session.picture_set_id else {}
             for candidate in batch:
                 finding = _finding(inventory, candidate, stored.get(candidate.path))

@@ -305,13 +305,8 @@ def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
     connection.execute("update upload set checked_at = now() where id = any(%s)", (list(uploads),))
 
 
-def mark_queued(connection: Connection, upload: UUID, batch: str, staged_digest: str) -> None:
-    """Note that a run is asked for; a folder that changed has all its attempts before it again."""
-    mark_all_queued(connection, batch, {upload: staged_digest})
-
-
-def mark_all_queued(connection: Connection, batch: str, staged_digests: Mapping[UUID, str]) -> None:
-    """Note that one run is asked for several uploads; those whose digest changed have all attempts before them."""
+def mark_queued(connection: Connection, batch: str, staged_digests: Mapping[UUID, str]) -> None:
+    """Note that one run is asked for uploads; a folder that changed has all its attempts before it again."""
     connection.execute(
         "update upload set state = 'queued', batch = %s, queued_at = now(), updated_at = now(), checked_at = now(),"
         " attempts = case when staged_digest is distinct from digest then 0 else attempts end, staged_digest = digest"

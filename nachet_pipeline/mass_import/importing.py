@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import islice
 from uuid import UUID
 
+from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.duplicates import Candidate, Match, duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
@@ -620,7 +620,7 @@ class _Run:
         """Note the pictures that were written over others whose rows point at the same blobs."""
         pictures = inventory.pictures(work.path, measured=False)
         with self.importer.database.connection() as connection:
-            while page := list(islice(pictures, _CHECKED_AT_A_TIME)):
+            for page in batched(pictures, _CHECKED_AT_A_TIME):
                 known = checksums_of(connection, picture_set, [picture_name(picture) for picture in page])
                 for picture in page:
                     before = known.get(picture_name(picture), picture.sha256)

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from nachet_pipeline.arrivals import look_at
+from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import PROGRAM, changing, record
@@ -138,8 +138,7 @@ class Repairer:
         self._queued.clear()
         with self.database.connection() as lock, reconciliation_lock(lock):
             for user in users:
-                repairs = self._all_but_removals(user)
-                while batch := list(islice(repairs, _REMOVED_AT_A_TIME)):
+                for batch in batched(self._all_but_removals(user), _REMOVED_AT_A_TIME):
                     waiting = [one for one in batch if one.remedy.action is Action.REMOVE]
                     yield from (one for one in batch if one.remedy.action is not Action.REMOVE)
                     yield from self._remove(user, waiting)

@@ -8,10 +8,10 @@ def test_a_folder_that_failed_gets_all_its_attempts_again_once_it_is_changed(dep
     upload = deployment.stage(deployment.sample("failing"))
     attempts = []
     with deployment.database.connection() as connection:
-        mark_queued(connection, upload.id, "first", "as it was")
+        mark_queued(connection, "first", {upload.id: "as it was"})
         connection.execute("update upload set attempts = 3 where id = %s", (upload.id,))
         for digest in ("as it was", "changed"):
-            mark_queued(connection, upload.id, "again", digest)
+            mark_queued(connection, "again", {upload.id: digest})
             row = connection.execute("select attempts from upload where id = %s", (upload.id,)).fetchone()
             attempts.append(row["attempts"])
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier, Event, Lock, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.mass_imports import mass_import_lock
 from nachet_pipeline.mass_import.importing import MassImportOutcome, Result
 from nachet_pipeline.parts import WHOLE, Part, parts
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.blobs import StorageError
 from nachet_pipeline_tests.mass_import.containers import Filled, counting, picture
+from nachet_pipeline_tests.meeting import MeetingStorage
 from nachet_pipeline_tests.uploads import Workbench
 
 FOLDERS = 12
@@ -28,23 +29,6 @@ _EMPTY = (
     "picture_seed, picture_set, pictures, mass_import, mass_import_folder, mass_import_finding, picture_verdict,"
     " duplicate_decision"
 )
-
-
-class MeetingStorage(BlobStorage):
-    """The real storage, which counts what is read; every process reads its first picture when all have begun."""
-
-    everybody: Barrier
-    reads: Counter[str]
-    _met = False
-    _lock = Lock()
-
-    def read(self, container: str, blob: str, *arguments: Any, **settings: Any) -> bytes:
-        with self._lock:
-            self.reads[blob] += 1
-            first, self._met = not self._met, True
-        if first:
-            self.everybody.wait(60)
-        return super().read(container, blob, *arguments, **settings)
 
 
 def cut(filled: Filled, pictures: int) -> list[Part]:

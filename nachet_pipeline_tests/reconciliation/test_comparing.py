@@ -253,7 +253,7 @@ def test_a_file_of_the_users_that_is_called_like_a_receipt_is_none(workbench: Wo
 def test_an_upload_that_no_process_works_on_is_found_after_a_while(workbench: Workbench, state: str) -> None:
     upload = workbench.stage(workbench.sample())
     with workbench.database.connection() as connection:
-        mark_queued(connection, upload.id, "batch", "digest")
+        mark_queued(connection, "batch", {upload.id: "digest"})
         if state == "importing":
             mark_importing(connection, upload.id, "run-1")
     assert kinds(workbench) == {}

@@ -191,7 +191,7 @@ def test_a_blob_with_other_bytes_is_never_written_over(workbench: Workbench) -> 
 def test_an_upload_whose_run_died_is_queued_again(workbench: Workbench) -> None:
     upload = workbench.stage(workbench.sample())
     with workbench.database.connection() as connection:
-        mark_queued(connection, upload.id, "batch", "digest")
+        mark_queued(connection, "batch", {upload.id: "digest"})
         mark_importing(connection, upload.id, "run-1")
     long_ago = "now() - interval '2 days'"
     workbench.query(f"update upload set first_seen = {long_ago}, updated_at = {long_ago}, queued_at = {long_ago}")

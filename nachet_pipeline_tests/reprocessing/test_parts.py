@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier, Lock
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.reprocessing.reprocessor import Ending, Reprocessed, Wanted
 from nachet_pipeline.reprocessing.telling import result_record
 from nachet_pipeline.reprocessing.together import together, what_is_left
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline_tests.meeting import MeetingStorage
 from nachet_pipeline_tests.reprocessing.stored import (
     age,
     changes_of,
@@ -35,23 +35,6 @@ from nachet_pipeline_tests.uploads import Workbench
 
 PICTURES = 12
 _PASSING = ("checked_at",)
-
-
-class MeetingStorage(BlobStorage):
-    """The real storage, which counts what is read; every process reads its first picture when all have begun."""
-
-    everybody: Barrier
-    reads: Counter[str]
-    _met = False
-    _lock = Lock()
-
-    def read(self, container: str, blob: str, *arguments: Any, **settings: Any) -> bytes:
-        with self._lock:
-            self.reads[blob] += 1
-            first, self._met = not self._met, True
-        if first:
-            self.everybody.wait(60)
-        return super().read(container, blob, *arguments, **settings)
 
 
 def cut(workbench: Workbench, number: int) -> list[Part]:
