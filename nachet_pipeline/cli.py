@@ -558,13 +558,13 @@ def _stage(
 ) -> "Upload":
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.sessions import Owner
-    from nachet_pipeline.database.uploads import accept_valid_sessions, see_upload
+    from nachet_pipeline.database.uploads import note_wishes, see_upload
     from nachet_pipeline.storage.staging import stage_folder
 
     user, name = registered(opened, email), given_name or folder.resolve().name
     with opened.database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), name)
-        accept_valid_sessions(connection, upload.id, wanted=accept_valid)
+        note_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
     with progress_bar("Staging", of_bytes=True) as bar:
         staged = stage_folder(
             opened.blobs,

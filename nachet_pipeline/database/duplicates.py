@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from nachet_pipeline.contract.duplicates import NEAR_BITS, Candidate, Match, Relation
+from nachet_pipeline.contract.duplicates import NEAR_BITS
+from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
@@ -62,7 +63,7 @@ def _alike(picture: str, *, other: str = "p") -> str:
     apart = f"bit_count({_bits(f'{other}.perceptual_hash')} # {_bits(f'{picture}.perceptual_hash')})"
     # A crop shows what its parent shows: only whole pictures can be duplicates; a deleted folder's are nobody's.
     undecided = (
-        f"{other}.parent is null"
+        f"{other}.parent is null and {other}.superseded_at is null"
         f" and not exists (select from picture_set s where s.id = {other}.picture_set_id and s.deleted_at is not null)"
         f" and not exists (select from duplicate_decision d where d.decision = 'different'"
         f" and d.picture_a = least({other}.id, {picture}.id) and d.picture_b = greatest({other}.id, {picture}.id))"
@@ -98,6 +99,7 @@ def find_duplicates(
     *,
     bits: int = NEAR_BITS,
     apart_from: Collection[UUID] = (),
+    owner: UUID | None = None,
 ) -> dict[str, Match]:
     """The closest stored picture of each that has one, whosever it is; never the picture itself.
 
@@ -106,17 +108,37 @@ def find_duplicates(
         candidates: the pictures, some thousand at most.
         bits: pictures look alike whose perceptual hashes differ in no more; up to `FOUND_BITS` all of them are found.
         apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
+        owner: the user who is told of the matches; where their own pictures are is told too.
 
     Returns:
         By path of the candidate.
     """
     rows = connection.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    places = _places(connection, [cast(UUID, row["id"]) for row in rows], owner) if owner and rows else {}
     return {
         candidates[cast(int, row["number"])].path: Match(
-            _RELATIONS[cast(int, row["rank"])], cast(UUID, row["id"]), cast(int, row["distance"])
+            _RELATIONS[cast(int, row["rank"])],
+            cast(UUID, row["id"]),
+            cast(int, row["distance"]),
+            places.get(cast(UUID, row["id"])),
         )
         for row in rows
     }
+
+
+def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> dict[UUID, str]:
+    """Folder, session and name of those pictures that are a user's."""
+    rows = connection.execute(
+        "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
+        " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
+        " where p.id = any(%s) and s.owner_id = %s"
+        " union all select p.id, c.name || '/' || coalesce(p.picture #>> '{image_data,source}', p.name)"
+        " from pictures p join picture_set s on s.id = p.picture_set_id"
+        " join mass_import m on m.id = s.mass_import_id join container c on c.id = m.container_id"
+        " where p.id = any(%s) and s.owner_id = %s",
+        (list(pictures), owner, list(pictures), owner),
+    )
+    return {cast(UUID, row["id"]): str(row["place"]) for row in rows}
 
 
 def query_of(
@@ -160,7 +182,7 @@ def duplicate_pairs(
         " join picture_set second_set on second_set.id = b.picture_set_id"
         " join users second_user on second_user.id = second_set.owner_id"
         " left join duplicate_decision decision on decision.picture_a = found.id and decision.picture_b = b.id"
-        f" where b.parent is null and second_set.deleted_at is null{mine if user else ''}"
+        f" where b.parent is null and b.superseded_at is null and second_set.deleted_at is null{mine if user else ''}"
     )
     most = _LISTED_ALIKE if near else 0
     with connection.cursor("duplicate_pairs", row_factory=dict_row) as cursor:
