@@ -218,10 +218,11 @@ class Importer:
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
-            receipt = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
-            receipt = _with_last_correction(receipt, upload.receipt)
+            made = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
 
-            def record(connection: Connection) -> RowsWritten:
+            def record(connection: Connection) -> tuple[RowsWritten, Receipt]:
+                known = find_upload(connection, upload.id)
+                receipt = _with_last_correction(made, known.receipt if known else None)
                 rows = record_picture_sets(
                     connection,
                     sets,
@@ -233,9 +234,9 @@ class Importer:
                     removed=validation.removed_sessions.values(),
                 )
                 self._close(connection, receipt)
-                return rows
+                return rows, receipt
 
-            rows = self.database.transact(record)
+            rows, receipt = self.database.transact(record)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 

@@ -377,7 +377,7 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             ),
         ),
         "copies-differ": Kind(
-            Check.DUPLICATES,
+            Check.PICTURE_METADATA,
             Severity.ERROR,
             Phrase(
                 "The same picture is in the session twice, and its two YAML files do not say the same.",
@@ -410,9 +410,9 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             ),
             Phrase(
                 "Nothing, if it is one: they stay. If they are to be removed, stage the session again with --replace,"
-                " or with replace: true under uploadData in the outermost index.yaml.",
+                " or write uploadData: {replace: yes} into the outermost index.yaml.",
                 "Rien, si c'est le cas : elles restent. Pour les retirer, déposez de nouveau la session avec --replace,"
-                " ou avec replace: true sous uploadData dans l'index.yaml principal.",
+                " ou mettez replace à oui sous uploadData dans l'index.yaml principal.",
             ),
         ),
         "removed-session-staged": Kind(

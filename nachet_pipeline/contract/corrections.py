@@ -5,7 +5,7 @@ the staged session must be the one that was imported, corrected in place. It is 
 the staged file that was imported then. Otherwise what comes is an addition, unless the uploader says that it replaces.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Session, Wishes
-from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
+from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.phrases import Phrase, verbatim
 
 _NAMED = 5
@@ -37,29 +37,35 @@ class Corrected:
 def correct(
     inventory: Inventory,
     sessions: list[Session],
-    picture_sets: Mapping[str, UUID],
-    stored: StoredPictures,
+    stored: StoredPictures | None,
     wishes: Wishes,
 ) -> Corrected:
     """Compare an upload with what earlier imports of it stored; the inventory takes what becomes of each picture.
 
     Args:
         inventory: holds the pictures, each file of a session once, and what is known of earlier ones.
-        sessions: the upload's.
-        picture_sets: which picture set each session is, by path.
-        stored: knows what is stored.
+        sessions: those of the upload's that are right.
+        stored: knows what is stored; None where nothing is.
         wishes: the uploader's.
     """
-    result, known = Corrected(), stored.sets()
-    for session in sessions:
-        if session.path not in picture_sets:
-            continue
-        before = known.get(session.path)
-        in_place = before is not None and inventory.still_staged(session.path, before.staged_until)
-        result.sessions[session.path] = inventory.correct(session.path, in_place=in_place, replace=wishes.replace)
-        result.findings.extend(_of_absent(inventory, session))
+    result = Corrected()
+    known = stored.sets() if stored else {}
+    if stored:
+        for session in sessions:
+            before = known.get(session.path)
+            in_place = before is not None and inventory.still_staged(session.path, before.staged_until)
+            result.sessions[session.path] = inventory.correct(session.path, in_place=in_place, replace=wishes.replace)
+            result.findings.extend(_of_absent(inventory, session))
+    staged = set(inventory.sessions())
     for wanted in wishes.removed_sessions:
-        result.findings.extend(_remove(result, wanted, wishes, {one.path for one in sessions}, known))
+        path = wanted if wanted in staged or wanted in known else f"pictures/{wanted}"
+        if path in staged:
+            result.findings.append(_of_removed("removed-session-staged", wanted, wishes))
+        elif path in known:
+            result.removed[path] = known[path].id
+        elif stored:
+            near = get_close_matches(path, list(known), 1)
+            result.findings.append(_of_removed("unknown-session", wanted, wishes, *near))
     return result
 
 
@@ -79,16 +85,9 @@ def _pictures(number: int, names: str) -> Phrase:
     )
 
 
-def _remove(
-    result: Corrected, wanted: str, wishes: Wishes, staged: set[str], known: Mapping[str, StoredSet]
-) -> Iterator[Finding]:
-    path = wanted if wanted in staged or wanted in known else f"pictures/{wanted}"
-    if path in known and path not in staged:
-        result.removed[path] = known[path].id
-        return
-    near = None if path in staged else next(iter(get_close_matches(path, list(known), 1)), None)
-    yield Finding(
-        code="removed-session-staged" if path in staged else "unknown-session",
+def _of_removed(code: str, wanted: str, wishes: Wishes, near: str | None = None) -> Finding:
+    return Finding(
+        code=code,
         path=wishes.source,
         field="uploadData.removedSessions",
         line=wishes.removed_line,

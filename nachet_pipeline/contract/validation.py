@@ -8,7 +8,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.checksums import checksums, note_checksums
-from nachet_pipeline.contract.corrections import Corrected, correct
+from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
@@ -148,12 +148,10 @@ def validate(
     _note(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
     inventory.leave_out_copies()
     wishes = read_wishes(project, sessions, replace=replace)
-    corrected = Corrected()
-    if stored:
-        refused = _refused(inventory, shape, set(paths))
-        right = [session for session in sessions if session.path not in refused]
-        corrected = correct(inventory, right, picture_sets, stored, wishes)
-        _note(inventory, corrected.findings)
+    refused = _refused(inventory, shape, set(paths))
+    right = [session for session in sessions if session.path not in refused]
+    corrected = correct(inventory, right, stored, wishes)
+    _note(inventory, corrected.findings)
     described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
     pictures, size = inventory.picture_totals()
     return Validation(

@@ -58,6 +58,12 @@ NOT_IN_A_FOLDER = {
     "not-a-picture",
     "changed-meanwhile",
     "picture-replaced",
+    # Raised where an earlier import stored something, so tested with the database.
+    "pictures-taken-out",
+    "pictures-sent-earlier",
+    # Never raised alone, so tested with the manifest.
+    "copies-differ",
+    "unknown-session",
     # Raised when stored pictures are cropped, so tested with storage.
     "seed-count-differs",
 }
@@ -146,6 +152,13 @@ CASES = [
     Case("picture-metadata-syntax", _with(METADATA, b"userData:\n  zoom: 1\n zoom"), METADATA, line=3),
     Case("picture-metadata-content", _with(METADATA, b"userData:\n  zoom: -1\n"), METADATA, "userData.zoom", 2),
     Case("duplicate-picture", _with(PNG, picture(1, "png")), PNG),
+    Case(
+        "removed-session-staged",
+        _with("index.yaml", PROJECT_INDEX + b"uploadData: {removedSessions: [session2]}\n"),
+        "index.yaml",
+        "uploadData.removedSessions",
+        PROJECT_INDEX.count(b"\n") + 1,
+    ),
     Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
