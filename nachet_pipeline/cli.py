@@ -625,6 +625,14 @@ def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> 
     for item in receipt.picture_sets:
         stored = Phrase(f"{item.pictures} of {item.seed}", f"{item.pictures} de {item.seed}").in_language(language)
         rows.append((Phrase("stored", "stockées"), f"{receipt.container}/{item.id}: {stored}"))
+    if told := receipt.correction:
+        changed = Phrase(
+            f"{told.added} added, {told.removed} removed, {told.relabelled} relabelled, {told.unchanged} unchanged",
+            f"{told.added} ajoutées, {told.removed} retirées, {told.relabelled} réétiquetées,"
+            f" {told.unchanged} inchangées",
+        )
+        rows.append((Phrase("changes", "changements"), changed.in_language(language)))
+    rows.extend((Phrase("removed", "retirées"), session) for session in receipt.removed_sessions)
     rows.extend((Phrase("refused", "refusées"), session.session) for session in receipt.refused_sessions)
     if receipt.failure:
         rows.append((Phrase("failure", "échec"), receipt.failure))

@@ -29,7 +29,7 @@ from nachet_pipeline.contract.sessions import (
     read_wishes,
     seed_of,
 )
-from nachet_pipeline.contract.stored import StoredPictures
+from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
@@ -80,6 +80,11 @@ class Validation:
     quality: tuple[float, float, float] | None
     sharpness: tuple[float, float, float] | None
     thumbnails: dict[str, bytes] = field(repr=False)
+
+    @property
+    def correction(self) -> Correction:
+        """What importing all its sessions changes."""
+        return sum((one.correction for one in self.sessions if one.correction), Correction())
 
     def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
         """The sessions that are to be imported: all or none, unless the uploader wants those without an error.
