@@ -16,6 +16,7 @@ from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, Refuse
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.validation import Validation, validate
+from nachet_pipeline.contract.withdrawn import Content
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
 from nachet_pipeline.database.duplicates import find_duplicates
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
@@ -31,6 +32,7 @@ from nachet_pipeline.database.uploads import (
     upload_lock,
     upload_of_partition,
 )
+from nachet_pipeline.database.withdrawn_content import withdrawn_among
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -203,6 +205,7 @@ class Importer:
                 readers=self.settings.transfer_concurrency,
                 progress=self._tell("validating"),
                 known=self._stored_already,
+                withdrawn=self._withdrawn,
                 early=lambda report: self._tell_early(upload, started, report),
             )
             clock.lap("validate")
@@ -236,6 +239,9 @@ class Importer:
 
     def _stored_already(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
         return self.database.transact(lambda connection: find_duplicates(connection, candidates, apart_from=own))
+
+    def _withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+        return self.database.transact(lambda connection: withdrawn_among(connection, contents))
 
     def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
         """Let the uploader read what refuses the upload while its pictures are still being looked at."""

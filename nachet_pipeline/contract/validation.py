@@ -28,6 +28,7 @@ from nachet_pipeline.contract.sessions import (
     seed_of,
 )
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.contract.withdrawn import Withdrawn, withdrawn_pictures
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
@@ -101,6 +102,7 @@ def validate(
     progress: Progress | None = None,
     early: Callable[[Report], None] | None = None,
     known: Known | None = None,
+    withdrawn: Withdrawn | None = None,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -117,6 +119,7 @@ def validate(
         readers: pictures read at a time.
         progress: told after every picture.
         known: knows which pictures are stored already; None where nothing is stored.
+        withdrawn: knows which pictures are withdrawn; None where nothing is stored.
         early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
@@ -137,6 +140,7 @@ def validate(
     _note(inventory, checksums(inventory))
     described = describe_sessions(inventory, sessions, registry, owner)
     _note(inventory, duplicates(inventory, described, known))
+    _note(inventory, withdrawn_pictures(inventory, described, withdrawn))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,

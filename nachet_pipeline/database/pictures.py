@@ -16,6 +16,7 @@ from nachet_pipeline.database.records import PictureSetRecord, picture_record
 from nachet_pipeline.database.seeds import surviving_seeds
 from nachet_pipeline.database.tombstones import bring_back
 from nachet_pipeline.database.users import container_id
+from nachet_pipeline.database.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -113,6 +114,7 @@ def _record(
     container: str,
     in_place: bool,
 ) -> RowsWritten:
+    wait_for_withdrawing(connection)
     # First of all: the registry may have changed since the upload was validated, and must not change any more.
     survivors = surviving_seeds(connection)
     sets_changed = 0
@@ -160,6 +162,9 @@ def _record(
         " on conflict do nothing"
     ).rowcount
     follow_parents(connection, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
+    hold_withdrawn(
+        connection, "p.picture_set_id = any(%(sets)s)", {"sets": [item.session.picture_set_id for item in sets]}
+    )
     return RowsWritten(sets_changed, pictures, removed + added)
 
 
