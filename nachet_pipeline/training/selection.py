@@ -250,5 +250,5 @@ def index_pairs(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], columns: S
         if each:
             found += [(one, other) for one in ones for other in others if one != other]
         elif ones and others:
-            found += [(ones[0], other) for other in others] + [(one, others[0]) for one in ones]
+            found += [(ones[0], other) for other in others] + [(one, others[0]) for one in ones[1:]]
     return np.array(found, np.int64).reshape(-1, 2)
