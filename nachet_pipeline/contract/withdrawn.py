@@ -7,8 +7,11 @@ from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import ManifestSession
+from nachet_pipeline.phrases import Phrase
 
 _BATCH = 1000
+_WANTED = Phrase("a picture that models may learn from", "une image dont des modèles peuvent apprendre")
+_FOUND = Phrase("a photograph that was withdrawn from training", "une photographie retirée de l'entraînement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +52,4 @@ def withdrawn_pictures(
             found = withdrawn(batch) if withdrawn else ()
             for content in batch:
                 if content.path in found:
-                    yield Finding(code="withdrawn-picture", path=content.path)
+                    yield Finding(code="withdrawn-picture", path=content.path, expected=_WANTED, found=_FOUND)

@@ -25,6 +25,15 @@ create table withdrawn_content (
 create index withdrawn_content_pixel_sha256 on withdrawn_content (pixel_sha256);
 """
 
+# A whole picture can be superseded, as a crop can.
+_WHOLE = """
+alter table pictures
+    drop constraint if exists pictures_crops_are_whole,
+    add constraint pictures_crops_are_whole check (
+        num_nulls(bounding_box, detector) in (0, 2) and (parent is not null or bounding_box is null)
+    );
+"""
+
 # The trail knows what somebody withdrew, before its folder was purged too.
 _PURGED = """
 update pictures p set superseded_at = coalesce(superseded_at, withdrawn_at), withdrawn_at = null
@@ -91,5 +100,5 @@ grant select on withdrawn_content, duplicate_decision to nachet_reader;
 
 def upgrade() -> None:
     """Withdraw what has the content of what is withdrawn, and decide about files."""
-    for step in (_WITHDRAWN, _PURGED, _MARKED, _DECISIONS, _RIGHTS):
+    for step in (_WITHDRAWN, _WHOLE, _PURGED, _MARKED, _DECISIONS, _RIGHTS):
         op.execute(step)
