@@ -471,7 +471,7 @@ def duplicates_decide(
     note: Annotated[str | None, typer.Option(help="Why.")] = None,
 ) -> None:
     """Store what an operator says of a pair; one that is said to be different is never reported again."""
-    from nachet_pipeline.database.duplicates import Decision, UnknownPictureError, decide
+    from nachet_pipeline.database.duplicates import Decision, OneFileError, UnknownPictureError, decide
 
     if first == second:
         raise typer.BadParameter("two pictures are needed, and these are one")
@@ -480,7 +480,7 @@ def duplicates_decide(
     with open_services() as opened, opened.database.connection() as connection:
         try:
             new = decide(connection, first, second, Decision(decision.value), by=by, note=note)
-        except UnknownPictureError as error:
+        except (OneFileError, UnknownPictureError) as error:
             raise typer.BadParameter(str(error)) from None
     write(f"{first} and {second}: {decision.value}{'' if new else ', as before'}")
 

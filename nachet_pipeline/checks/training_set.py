@@ -19,7 +19,7 @@ _CHECKS = {
     "no_empty_class": f"Every class has pictures to train with, and there is a class. {_NOT_CURRENT}",
     "classes_large_enough": f"Every class has as many pictures as the recipe wants at least. {_NOT_CURRENT}",
     "classes_on_every_side": "Every class has pictures on each side of the split; one of very few groups cannot.",
-    "pictures_current": "No picture of the version is withdrawn, refused or broken by what is known today, or stale.",
+    "pictures_current": "No picture of the version is withdrawn, taken out, refused, broken or stale as of today.",
 }
 
 

@@ -25,6 +25,7 @@ from nachet_pipeline.training.exports.choices import ExportFormat, Layout
 if TYPE_CHECKING:
     from nachet_pipeline.commands.terminal import Opened
     from nachet_pipeline.training.exports.exporting import Exported
+    from nachet_pipeline.training.exports.source import Picture
     from nachet_pipeline.training.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True, help="Training sets: versions of what a recipe chooses, and what is in them.")
@@ -275,11 +276,19 @@ def export(
                 pool,
                 readers=max(settings.transfer_concurrency, 2 * settings.decode_workers),
                 memory_bytes=settings.pictures_in_memory_mib * 1024**2,
+                places=lambda picture: _places(opened, picture),
             )
             done = export_pictures(request, fetcher, progress=bar)
     _tell_exported(done, as_json=as_json)
     if done.failed:
         raise typer.Exit(REFUSED)
+
+
+def _places(opened: "Opened", picture: "Picture") -> list[tuple[str, str]]:
+    from nachet_pipeline.database.training_pictures import places_of
+
+    with opened.database.reading() as connection:
+        return places_of(connection, UUID(picture.identifier), picture.sha256)
 
 
 def _tell_exported(done: "Exported", *, as_json: bool) -> None:

@@ -439,6 +439,20 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
                 "Corrigez son nom dans removedSessions, ou ôtez-le.",
             ),
         ),
+        "withdrawn-picture": Kind(
+            Check.DUPLICATES,
+            Severity.WARNING,
+            Phrase(
+                "The picture was withdrawn from training before, and stays withdrawn.",
+                "L'image a déjà été retirée de l'entraînement et le reste.",
+            ),
+            Phrase(
+                "Leave it out, or ask the team whether it can be used again; it is imported, but no model learns from"
+                " it.",
+                "Retirez-la ou demandez à l'équipe si elle peut resservir; elle est importée, mais ne sert à entraîner"
+                " aucun modèle.",
+            ),
+        ),
         "near-duplicate-picture": Kind(
             Check.DUPLICATES,
             Severity.INFO,

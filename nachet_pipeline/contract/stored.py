@@ -123,6 +123,21 @@ class EarlierPicture:
     sent_earlier: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a picture is, wherever it lies.
+
+    Attributes:
+        path: relative to its upload.
+        sha256: of its file.
+        pixel_sha256: of its pixels, None if they were not measured.
+    """
+
+    path: str
+    sha256: bytes
+    pixel_sha256: bytes | None
+
+
 class StoredPictures(Protocol):
     """Knows what is stored, of the upload and of everybody."""
 
@@ -140,5 +155,13 @@ class StoredPictures(Protocol):
         Args:
             candidates: a thousand pictures at most.
             own: the picture sets that the upload becomes, whose pictures do not count.
+        """
+        ...
+
+    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+        """The paths of those that are withdrawn from training.
+
+        Args:
+            contents: a thousand pictures at most.
         """
         ...

@@ -31,6 +31,7 @@ from nachet_pipeline.contract.sessions import (
 )
 from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
@@ -158,6 +159,7 @@ def validate(
     corrected = correct(inventory, right, stored, wishes)
     _note(inventory, corrected.findings)
     described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
+    _note(inventory, withdrawn_pictures(inventory, paths, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,

@@ -22,7 +22,6 @@ COLUMNS: dict[str, pa.DataType] = {
     "picture_set_id": pa.string(),
     "owner_id": pa.string(),
     "parent_id": pa.string(),
-    "root_id": pa.string(),
     "taxon_id": pa.string(),
     "number_of_seeds": pa.int32(),
     "zoom": pa.float64(),
@@ -42,9 +41,11 @@ COLUMNS: dict[str, pa.DataType] = {
     "box_top": pa.int32(),
     "box_right": pa.int32(),
     "box_bottom": pa.int32(),
+    "photograph_sha256": pa.string(),
+    "photograph_pixel_sha256": pa.string(),
 }
-"""Of `candidates`: `session` is a number of the picture set, `root_id` a crop's topmost parent and null for others,
-`captured_at` in microseconds since 1970, UTC; hashes are hexadecimal."""
+"""Of `candidates`: `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
+hexadecimal, `photograph_…` those of a crop's topmost parent and null for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,16 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
 def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
-    joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4
+    joins, zoom, captured, box = "", "p.zoom", "p.captured_at", ["null::integer"] * 4
+    photograph = ["null::text"] * 2
     conditions = ["p.withdrawn_at is null", "p.superseded_at is null", "s.deleted_at is null"]
     if crops:
         # A crop may be cut from a crop, and has its zoom and its time from what it was cut from.
         joins = " join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
-        root = "coalesce(g.id, q.id)"
+        photograph = [
+            f"encode(case when g.id is null then q.{name} else g.{name} end, 'hex')"
+            for name in ("sha256", "pixel_sha256")
+        ]
         zoom = "coalesce(p.zoom, q.zoom, g.zoom)"
         captured = "coalesce(p.captured_at, q.captured_at, g.captured_at)"
         box = [f"p.bounding_box[{place}]" for place in (1, 2, 3, 4)]
@@ -138,10 +143,11 @@ def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
         conditions += ["p.parent is null"]
     more, arguments = _conditions(choice, zoom, captured)
     query = (
-        f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent, {root},"
+        f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
         f" coalesce(linked.merged_into, linked.id), p.nb_object, {zoom}, c.name, p.blob, encode(p.sha256, 'hex'),"
         " p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'), encode(p.perceptual_hash, 'hex'),"
-        f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint, {', '.join(box)}"
+        f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"
+        f" {', '.join([*box, *photograph])}"
         " from pictures p"
         " join picture_set s on s.id = p.picture_set_id"
         " join (select id, row_number() over () as number from picture_set) numbered on numbered.id = s.id"

@@ -15,6 +15,7 @@ from nachet_pipeline.database.crop_parents import follow_parents
 from nachet_pipeline.database.pictures import enrichment_columns
 from nachet_pipeline.database.records import MODEL_VERSION, enrichment_terms
 from nachet_pipeline.database.uploads import MAX_ATTEMPTS, Upload, find_upload
+from nachet_pipeline.database.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties
 
@@ -229,6 +230,7 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: How, *,
     """
     parents = sorted((one.parent.id for one in looked), key=lambda identifier: identifier.bytes)
     picture_sets = sorted({one.parent.picture_set for one in looked}, key=lambda identifier: identifier.bytes)
+    wait_for_withdrawing(connection)
     # A folder that is deleted or archived meanwhile has its pictures elsewhere, or nowhere.
     connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
     # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
@@ -248,6 +250,7 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: How, *,
         )
     with changing(connection, actor=how.found_by, action="cropped"):
         new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
+        hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
     _note_detections(connection, present, how)
     with changing(connection, actor=how.found_by):
         follow_parents(connection, picture_sets)

@@ -24,6 +24,10 @@ class UnknownPictureError(LookupError):
     """There is no picture of this identifier."""
 
 
+class OneFileError(ValueError):
+    """Two pictures are the same file, so that there is nothing to decide about them."""
+
+
 class Decision(StrEnum):
     """What an operator says of two pictures that look alike."""
 
@@ -58,21 +62,39 @@ def _bits(of: str) -> str:
     return f"('x' || encode({of}, 'hex'))::bit(256)"
 
 
+def _decisions(one: str, other: str) -> str:
+    """What was decided about two pictures: about their files, or about others with the same pixels; by index."""
+    files = (
+        "(select {of}.sha256 as file union all select same.sha256 from pictures same"
+        " where same.pixel_sha256 = {of}.pixel_sha256 and same.sha256 <> {of}.sha256)"
+    )
+    return (
+        f"from {files.format(of=one)} x cross join {files.format(of=other)} y join duplicate_decision d"
+        " on d.file_a = least(x.file, y.file) and d.file_b = greatest(x.file, y.file)"
+    )
+
+
 def _alike(picture: str, *, other: str = "p") -> str:
     """What pictures are the same as one, each found by its own index."""
     apart = f"bit_count({_bits(f'{other}.perceptual_hash')} # {_bits(f'{picture}.perceptual_hash')})"
-    # A crop shows what its parent shows: only whole pictures can be duplicates; a deleted folder's are nobody's.
-    undecided = (
+    # A crop shows what its parent shows: only whole pictures can be duplicates; a deleted folder's are nobody's, nor is
+    # what a correction took out.
+    live = (
         f"{other}.parent is null and {other}.superseded_at is null"
         f" and not exists (select from picture_set s where s.id = {other}.picture_set_id and s.deleted_at is not null)"
-        f" and not exists (select from duplicate_decision d where d.decision = 'different'"
-        f" and d.picture_a = least({other}.id, {picture}.id) and d.picture_b = greatest({other}.id, {picture}.id))"
     )
+    # That a file is itself is not to be decided.
+    files_undecided = (
+        f"{live} and not exists (select from duplicate_decision d where d.decision = 'different'"
+        f" and d.file_a = least({other}.sha256, {picture}.sha256)"
+        f" and d.file_b = greatest({other}.sha256, {picture}.sha256))"
+    )
+    undecided = f"{live} and not exists (select {_decisions(picture, other)} where d.decision = 'different')"
     return (
         f"(select {other}.id, 1 as rank, 0 as distance from pictures {other}"
-        f" where {other}.sha256 = {picture}.sha256 and {{which}} and {undecided} order by {other}.id limit 1)"
+        f" where {other}.sha256 = {picture}.sha256 and {{which}} and {live} order by {other}.id limit 1)"
         f" union all (select {other}.id, 2, 0 from pictures {other} where {other}.pixel_sha256 = {picture}.pixel_sha256"
-        f" and {other}.sha256 <> {picture}.sha256 and {{which}} and {undecided} order by {other}.id limit 1)"
+        f" and {other}.sha256 <> {picture}.sha256 and {{which}} and {files_undecided} order by {other}.id limit 1)"
         f" union all (select * from (select {other}.id, 3, {apart}::integer as distance from pictures {other}"
         f" where {other}.hash_bands && {picture}.hash_bands and {other}.pixel_sha256 <> {picture}.pixel_sha256"
         f" and {other}.sha256 <> {picture}.sha256 and {apart} <= %(bits)s and {{which}} and {undecided}"
@@ -181,7 +203,8 @@ def duplicate_pairs(
         " join users first_user on first_user.id = first_set.owner_id"
         " join picture_set second_set on second_set.id = b.picture_set_id"
         " join users second_user on second_user.id = second_set.owner_id"
-        " left join duplicate_decision decision on decision.picture_a = found.id and decision.picture_b = b.id"
+        f" left join lateral (select d.decision {_decisions('a', 'b')} order by d.decided_at desc limit 1) decision"
+        " on true"
         f" where b.parent is null and b.superseded_at is null and second_set.deleted_at is null{mine if user else ''}"
     )
     most = _LISTED_ALIKE if near else 0
@@ -205,6 +228,8 @@ def decide(
 ) -> bool:
     """Store what an operator says of two pictures, with a row of the audit trail.
 
+    It holds for all rows of the two files, and for all that have the same pixels as those.
+
     Args:
         connection: in whose transaction it is stored.
         one: a picture.
@@ -218,7 +243,8 @@ def decide(
 
     Raises:
         UnknownPictureError: one of the pictures is not stored.
-        ValueError: both are the same, or nobody says so.
+        OneFileError: both are the same file.
+        ValueError: both are one, or nobody says so.
     """
     if one == other:
         raise ValueError("two pictures are needed, and these are one")
@@ -226,25 +252,35 @@ def decide(
         raise ValueError("somebody must have decided it")
     first, second = sorted((one, other))
     stored = {
-        row["id"]
+        cast(UUID, row["id"]): cast(bytes, row["sha256"])
         for row in connection.execute(
-            "select id from pictures where id = any(%s) order by id for share", ([first, second],)
+            "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
         )
     }
-    for missing in {first, second} - stored:
+    for missing in {first, second} - stored.keys():
         raise UnknownPictureError(f"there is no picture {missing}")
-    before = connection.execute(
-        "select decision, note from duplicate_decision where picture_a = %s and picture_b = %s for update",
+    files = sorted(stored.values())
+    if files[0] == files[1]:
+        raise OneFileError(f"{first} and {second} are the same file: there is nothing to decide about it")
+    # An older decision about others with the same pixels is replaced by this one: two photographs have one.
+    older = connection.execute(
+        f"select d.file_a, d.file_b, d.decision, d.note from pictures a cross join pictures b cross join lateral"
+        f" (select d.* {_decisions('a', 'b')}) d where a.id = %s and b.id = %s order by d.decided_at desc, d.file_a",
         (first, second),
-    ).fetchone()
+    ).fetchall()
+    before = {name: older[0][name] for name in ("decision", "note")} if older else None
     after = {"decision": decision.value, "note": note}
     if before == after:
         return False
+    for row in older:
+        connection.execute(
+            "delete from duplicate_decision where file_a = %s and file_b = %s", (row["file_a"], row["file_b"])
+        )
     connection.execute(
-        "insert into duplicate_decision (picture_a, picture_b, decision, decided_by, note) values (%s, %s, %s, %s, %s)"
-        " on conflict (picture_a, picture_b) do update set decision = excluded.decision,"
+        "insert into duplicate_decision (file_a, file_b, decision, decided_by, note) values (%s, %s, %s, %s, %s)"
+        " on conflict (file_a, file_b) do update set decision = excluded.decision,"
         " decided_by = excluded.decided_by, decided_at = excluded.decided_at, note = excluded.note",
-        (first, second, decision.value, by, note),
+        (*files, decision.value, by, note),
     )
     record(
         connection,

@@ -306,8 +306,6 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
     note = {"why": tombstone.why, "deleted_by": tombstone.by}
     with changing(connection, actor=tombstone.by, action="purged", note=note):
         connection.execute(f"delete from picture_seed where picture_id in ({going})", arguments)
-        for column in ("picture_a", "picture_b"):
-            connection.execute(f"delete from duplicate_decision where {column} in ({going})", arguments)
         connection.execute(f"delete from pictures where id in ({going})", arguments)
         connection.execute(
             "delete from detection where picture_id in (select id from pictures where picture_set_id = %(set)s)",

@@ -16,6 +16,7 @@ from nachet_pipeline.database.records import PictureSetRecord, picture_record
 from nachet_pipeline.database.seeds import surviving_seeds
 from nachet_pipeline.database.tombstones import bring_back
 from nachet_pipeline.database.users import container_id
+from nachet_pipeline.database.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -89,6 +90,7 @@ def record_picture_sets(
     Raises:
         DatabaseError: a seed was retired since the upload was validated.
     """
+    wait_for_withdrawing(connection)
     # First of all: the registry may have changed since the upload was validated, and must not change any more.
     survivors = surviving_seeds(connection)
     identifiers = [item.session.picture_set_id for item in sets if item.session.picture_set_id]
@@ -104,6 +106,7 @@ def record_picture_sets(
         )
         pictures, links = _write_pictures(connection)
         follow_parents(connection, identifiers)
+        hold_withdrawn(connection, "p.picture_set_id = any(%(sets)s)", {"sets": identifiers})
         if upload is not None:
             bring_back(connection, identifiers, container)
     return RowsWritten(sets_changed, superseded + brought_back + pictures, links)

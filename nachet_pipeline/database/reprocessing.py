@@ -14,6 +14,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.part_locks import part_lock
 from nachet_pipeline.database.pictures import enrichment_columns
 from nachet_pipeline.database.records import MODEL_VERSION, enrichment_terms
+from nachet_pipeline.database.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.parts import WHOLE, Part
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -360,6 +361,7 @@ def note_seen(connection: Connection, seen: Mapping[UUID, tuple[Properties | Non
 def _note_seen(
     connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
 ) -> int:
+    wait_for_withdrawing(connection)
     # In order, and held until the end, so that an import of the same pictures waits instead of being overwritten.
     rows = connection.execute(
         "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)
@@ -372,6 +374,9 @@ def _note_seen(
         enriched = _enrich(connection, picture, stored, enrichment) if enrichment else 0
         accepted = _accept(connection, picture, current.rules) if verdict.state is VerdictState.ACCEPTED else 0
         changed += bool(enriched or accepted)
+    if changed:
+        # What was measured anew may turn out to have the pixels of what is withdrawn.
+        hold_withdrawn(connection, "p.id = any(%(seen)s)", {"seen": list(pictures)})
     _note_verdicts(connection, [(picture, seen[picture][1]) for picture in pictures], current)
     return changed
 

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from nachet_pipeline.contract.stored import Candidate, EarlierPicture, Match, StoredSet
+from nachet_pipeline.contract.stored import Candidate, Content, EarlierPicture, Match, StoredSet
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.withdrawn_content import withdrawn_among
 
 _PAGE = 2_000
 
@@ -64,6 +65,14 @@ class StoredUpload:
         return self.database.transact(
             lambda connection: find_duplicates(connection, candidates, apart_from=own, owner=self.owner)
         )
+
+    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+        """The paths of those that are withdrawn from training.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(lambda connection: withdrawn_among(connection, contents))
 
 
 def earlier_pictures(database: Database, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:

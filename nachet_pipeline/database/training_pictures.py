@@ -8,8 +8,10 @@ from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reprocessing import Versions
+from nachet_pipeline.database.withdrawn_content import live_elsewhere
 
 _SET = "(select id from training_set where name = %(name)s and digest = %(digest)s)"
+_PLACES = 20
 _MEMBERS = f"training_set_member m join pictures p on p.id = m.picture_id where m.training_set_id = {_SET}"
 
 
@@ -18,13 +20,15 @@ class NotCurrent:
     """Pictures of a version that are not what they were when they were stored, or are wanted no more.
 
     Attributes:
-        withdrawn: those that were withdrawn.
+        withdrawn: those that were withdrawn, or deleted with their folder while nothing else has the same content.
+        superseded: those that a correction took out, or that are cut otherwise today, likewise.
         refused: those that today's rules would refuse.
         broken: those whose file was found missing, changed or unreadable.
         stale: those judged by other rules, or measured by other code, than today's.
     """
 
     withdrawn: int
+    superseded: int
     refused: int
     broken: int
     stale: int
@@ -69,8 +73,11 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         digest: of the version.
         current: today's rules and code.
     """
+    elsewhere = live_elsewhere("p")
     row = connection.execute(
-        "select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null) as withdrawn,"
+        f"select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null and not {elsewhere})"
+        " as withdrawn, count(*) filter (where p.withdrawn_at is null and s.deleted_at is null"
+        f"   and p.superseded_at is not null and not {elsewhere}) as superseded,"
         " count(*) filter (where v.state = 'refused') as refused,"
         " count(*) filter (where v.state in ('missing', 'changed', 'unreadable')) as broken,"
         " count(*) filter (where coalesce(p.rule_set_version, '') <> %(rules)s"
@@ -122,3 +129,14 @@ def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, Loo
         (list(pictures),),
     )
     return {row["id"]: LookAlike(*row.values()) for row in cast(list[dict[str, Any]], rows.fetchall())}
+
+
+def places_of(connection: Connection, picture: UUID, sha256: str) -> list[tuple[str, str]]:
+    """Containers and blobs where a picture's bytes may be today: its own row's place, then those of the same file."""
+    rows = connection.execute(
+        "select c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
+        " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null"
+        " order by p.id <> %s, s.deleted_at is not null, p.superseded_at is not null, p.id limit %s",
+        (bytes.fromhex(sha256), picture, _PLACES),
+    )
+    return [(cast(str, row["name"]), cast(str, row["blob"])) for row in rows]

@@ -14,8 +14,15 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.candidates import copied
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.withdrawn_content import (
+    live_elsewhere,
+    note_withdrawn,
+    rows_of_content,
+    wait_for_withdrawing,
+    withdrawing,
+)
 from nachet_pipeline.errors import RefusedError
-from nachet_pipeline.training.identifiers import Bytes, from_uuids
+from nachet_pipeline.training.identifiers import Bytes, from_hexadecimal
 from nachet_pipeline.training.labels import GivenLabel, Taxon
 from nachet_pipeline.training.manifest import SPLITS
 
@@ -23,7 +30,7 @@ ACTOR = "nachet training-set"
 SAMPLE = 20
 """Pictures that are named of each kind of difference, at most."""
 
-_LOCK_RECIPE, _LOCK_WITHDRAWING = 7209138, 7209139
+_LOCK_RECIPE = 7209138
 _COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_END = b"\xff\xff"
 _MEMBERS_AT_A_TIME = 65_536
@@ -80,7 +87,8 @@ class Version:
         notes: what was to be said of it, as JSON.
         previous: digest of the version that was current when it was made, None if there was none.
         current: whether it is the current one.
-        withdrawn: how many of its pictures were withdrawn, or deleted with their folder, since.
+        withdrawn: how many of its pictures were withdrawn since, or deleted with their folder while nothing else has
+            the same content.
     """
 
     id: UUID
@@ -240,30 +248,45 @@ def given_labels(connection: Connection, recipe: str) -> list[GivenLabel]:
     return [GivenLabel(*cast(tuple[int, UUID, UUID], tuple(row.values()))) for row in rows]
 
 
-def decided_pairs(connection: Connection, decision: str) -> list[tuple[UUID, UUID]]:
-    """Pairs of pictures that operators decided to be `duplicate` or `different`."""
+Contents = tuple[bytes, ...]
+"""All that one photograph is known by: the SHA-256 of its file and of its pixels."""
+
+
+def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents, Contents]]:
+    """Pairs of photographs that operators decided to be `duplicate` or `different`."""
+    pixels = "array(select distinct pixel_sha256 from pictures where sha256 = {} and pixel_sha256 is not null)"
     rows = connection.execute(
-        "select picture_a, picture_b from duplicate_decision where decision = %s order by 1, 2", (decision,)
+        f"select array[file_a] || {pixels.format('file_a')} as one, array[file_b] || {pixels.format('file_b')} as other"
+        " from duplicate_decision where decision = %s order by file_a, file_b",
+        (decision,),
     )
-    return [(cast(UUID, row["picture_a"]), cast(UUID, row["picture_b"])) for row in rows]
+    return [(tuple(cast(list[bytes], row["one"])), tuple(cast(list[bytes], row["other"]))) for row in rows]
 
 
 def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.int8]]:
-    """What a version held out: topmost parents of its validation and test pictures, sorted, and their sides."""
+    """What a version held out, whatever row it is today.
+
+    Returns:
+        (k, 16) the beginnings of the SHA-256 of files and of pixels, sorted, of its validation and test pictures and of
+        the photographs that these were cut from; and their sides.
+    """
     batches = list(
         copied(
             connection,
-            "select coalesce(q.parent, p.parent, p.id) as root, max(m.split) from training_set_member m"
+            "select encode(substring(c.hash from 1 for 16), 'hex') as content, max(m.split) from training_set_member m"
             " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
-            " where m.training_set_id = %(version)s and m.split > 0 group by 1 order by 1",
+            " left join pictures r on r.id = coalesce(q.parent, p.parent)"
+            " cross join lateral unnest(array[p.sha256, p.pixel_sha256, r.sha256, r.pixel_sha256]) as c (hash)"
+            " where m.training_set_id = %(version)s and m.split > 0 and c.hash is not null"
+            " group by substring(c.hash from 1 for 16) order by substring(c.hash from 1 for 16)",
             {"version": version},
-            {"root": pa.string(), "split": pa.int8()},
+            {"content": pa.string(), "split": pa.int8()},
         )
     )
     if not batches:
         return np.zeros((0, 16), np.uint8), np.zeros(0, np.int8)
-    roots = np.concatenate([from_uuids(batch.column("root")) for batch in batches])
-    return roots, np.concatenate([batch.column("split").to_numpy() for batch in batches])
+    contents = np.concatenate([from_hexadecimal(batch.column("content"), 16) for batch in batches])
+    return contents, np.concatenate([batch.column("split").to_numpy() for batch in batches])
 
 
 def record_version(connection: Connection, version: NewVersion, members: Members) -> bool:
@@ -276,7 +299,7 @@ def record_version(connection: Connection, version: NewVersion, members: Members
         WithdrawnMeanwhileError: a member was withdrawn since it was chosen.
     """
     # Before members are written: a picture that is withdrawn later finds them, one that was is found here.
-    connection.execute("select pg_advisory_xact_lock_shared(%s, 0)", (_LOCK_WITHDRAWING,))
+    wait_for_withdrawing(connection)
     previous = current_version(connection, version.name)
     with changing(connection, actor=ACTOR, action="built"):
         inserted = _insert(connection, version, len(members.picture), previous)
@@ -360,7 +383,8 @@ _VERSION = (
     f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
     # From the few that are withdrawn or deleted to the many members, by index.
     " (select count(*) from (select id from pictures where withdrawn_at is not null union"
-    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null) gone"
+    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null"
+    f"  and not {live_elsewhere('g')}) gone"
     " join training_set_member on picture_id = gone.id where training_set_id = t.id) as withdrawn"
     " from training_set t left join training_set p on p.id = t.previous_id"
 )
@@ -487,7 +511,7 @@ class Withdrawal:
     """What withdrawing a picture did.
 
     Attributes:
-        pictures: the picture and everything cut from it.
+        pictures: every row of the picture's content, and of everything cut from those.
         new: those of them that were not withdrawn before.
         tainted: the versions that one of them is in.
     """
@@ -498,7 +522,10 @@ class Withdrawal:
 
 
 def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Withdrawal:
-    """Withdraw a picture, with all that was cut from it: no version will have it any more.
+    """Withdraw a picture's content, with all that was cut from it: no version will have it any more.
+
+    Whatever row has the same file or the same pixels is withdrawn with it, today's and those to come. A crop is
+    withdrawn alone: what it was cut from stays.
 
     Args:
         connection: in whose transaction it is done.
@@ -512,17 +539,12 @@ def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Wit
     """
     if not (by.strip() and why.strip()):
         raise ValueError("somebody withdraws a picture for a reason")
-    connection.execute("select pg_advisory_xact_lock(%s, 0)", (_LOCK_WITHDRAWING,))
-    rows = connection.execute(
-        "with recursive cut as (select id, withdrawn_at from pictures where id = %s union"
-        " select p.id, p.withdrawn_at from pictures p join cut on p.parent = cut.id)"
-        " select id, withdrawn_at from cut order by id",
-        (picture,),
-    ).fetchall()
+    withdrawing(connection)
+    rows = rows_of_content(connection, picture)
     if not rows:
         raise UnknownTrainingSetError(f"there is no picture {picture}")
-    pictures = tuple(cast(UUID, row["id"]) for row in rows)
-    new = tuple(cast(UUID, row["id"]) for row in rows if row["withdrawn_at"] is None)
+    pictures = tuple(rows)
+    new = tuple(identifier for identifier, withdrawn in rows.items() if not withdrawn)
     tainted = _with_one_of(connection, pictures)
     note = {
         "why": why,
@@ -530,7 +552,7 @@ def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Wit
         "training_sets": [f"{version.name}@{version.digest}" for version in tainted],
     }
     with changing(connection, actor=by, action="withdrawn", note=note):
-        connection.execute("update pictures set withdrawn_at = now() where id = any(%s)", (list(new),))
+        note_withdrawn(connection, pictures, by=by, why=why)
     return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)))
 
 

@@ -43,7 +43,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import training_container, training_manifest_blob, training_set_id
 from nachet_pipeline.training.copying import copy_pictures
 from nachet_pipeline.training.grouping import Grouping, groups
-from nachet_pipeline.training.identifiers import places, to_uuids
+from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
 from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
 from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestWriter
 from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
@@ -315,14 +315,26 @@ def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: Progress) ->
         selection,
         taxa(connection, list(identifiers)),
         given_labels(connection, recipe.name),
-        index_pairs(decided_pairs(connection, "different"), selection.candidates.picture),
-        index_pairs(decided_pairs(connection, "duplicate"), selection.candidates.picture),
+        _decided(connection, "different", selection),
+        _decided(connection, "duplicate", selection),
         _held_out(connection, recipe, selection),
     )
 
 
+def _decided(connection: Connection, decision: str, selection: Selection) -> Ints:
+    """Pairs of pictures of which operators decided this; crops of duplicates are to be together too."""
+    every = selection.candidates
+    pairs = [
+        ([hash_code(content) for content in one], [hash_code(content) for content in other])
+        for one, other in decided_pairs(connection, decision)
+    ]
+    if decision == "different":
+        return index_pairs(pairs, (every.file, every.pixels), each=True)
+    return index_pairs(pairs, (every.file, every.pixels, every.root, every.root_pixels), each=False)
+
+
 def _held_out(connection: Connection, recipe: Recipe, selection: Selection) -> NDArray[np.int8]:
-    """The side on which each picture was held out, -1 for none."""
+    """The side on which each picture's photograph was held out, -1 for none."""
     sides = np.full(len(selection.place), -1, np.int8)
     if recipe.keep_held_out_from is None:
         return sides
@@ -335,9 +347,11 @@ def _held_out(connection: Connection, recipe: Recipe, selection: Selection) -> N
             f"recipe {recipe.name}: keep_held_out_from: expected a training set that was built, found {name}, which"
             " has no current version yet"
         )
-    roots, held = held_out(connection, version.id)
-    found = places(selection.root, roots)
-    sides[found >= 0] = held[found[found >= 0]]
+    contents, held = held_out(connection, version.id)
+    for content in selection.contents:
+        found = places(content, contents)
+        at = np.flatnonzero(found >= 0)
+        sides[at] = np.maximum(sides[at], held[found[at]])
     return sides
 
 
@@ -350,8 +364,8 @@ def _arrange(read: _Read, tell: Progress) -> _Set:
     stays = np.flatnonzero(
         capped(
             selection.taxon,
-            every.picture[grouping.group],
-            every.picture,
+            grouping.group,
+            selection.contents[0] if len(every) else every.picture,
             most=recipe.cap_per_class,
             seed=recipe.seed,
         )
@@ -365,7 +379,7 @@ def _arrange(read: _Read, tell: Progress) -> _Set:
         label,
         fractions={side: recipe.splits.get(side, 0.0) for side in SPLITS},
         seed=recipe.seed,
-        key=picture,
+        key=selection.photograph[stays],
         held_out=read.held_out[stays],
     )
     return _Set(

@@ -1,6 +1,7 @@
 """Which pictures belong together: a training set's split never parts them.
 
-A group is everything connected by session, by parent and crop, by an equal file, by equal pixels or by looks.
+A group is everything connected by session, by the photograph that crops were cut from, by an equal file, by equal
+pixels or by looks.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Candidates:
     Attributes:
         picture: (n, 16) uint8, the pictures' UUIDs.
         session: (n,) codes of the picture sets.
-        root: (n,) codes of the topmost parents; a picture without parent has a code of its own.
+        root: (n,) codes of the files of the topmost parents; a picture without parent has its own file's, say.
+        root_pixels: (n,) codes of the pixels' hashes of the topmost parents likewise, -1 for unknown.
         file: (n,) codes of the files' SHA-256.
         pixels: (n,) codes of the pixels' hash, -1 for unknown.
         looks: (n, 4) uint64, the perceptual hashes; any order of their bytes will do if it is the same for all.
@@ -36,6 +38,7 @@ class Candidates:
     picture: NDArray[np.uint8]
     session: NDArray[np.int64]
     root: NDArray[np.int64]
+    root_pixels: NDArray[np.int64]
     file: NDArray[np.int64]
     pixels: NDArray[np.int64]
     looks: NDArray[np.uint64]
@@ -94,8 +97,9 @@ def groups(
     if near_bits is not None and not 0 <= near_bits <= MOST_NEAR_BITS:
         raise ValueError(f"near_bits is {near_bits}; from 0 to {MOST_NEAR_BITS} is possible")
     group = np.arange(len(candidates), dtype=np.int64)
-    for codes in (candidates.session, candidates.root, candidates.file, candidates.pixels):
-        unite(group, equal_codes(codes))
+    codes = (candidates.session, candidates.root, candidates.root_pixels, candidates.file, candidates.pixels)
+    for one in codes:
+        unite(group, equal_codes(one))
     if joined is not None:
         unite(group, np.asarray(joined, np.int64).reshape(-1, 2))
     if near_bits is None:

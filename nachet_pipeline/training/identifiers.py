@@ -72,6 +72,11 @@ def hash_codes(values: Bytes) -> NDArray[np.int64]:
     return (first >> np.uint64(1)).astype(np.int64)
 
 
+def hash_code(value: bytes) -> int:
+    """The number that `hash_codes` gives for one hash."""
+    return int.from_bytes(value[:8], "big") >> 1
+
+
 def mixed(values: Bytes, seed: int) -> NDArray[np.uint64]:
     """A number for each identifier that looks like chance, another one for each seed, the same on every machine."""
     halves = np.ascontiguousarray(values).view(">u8").astype(np.uint64).reshape(len(values), 2)

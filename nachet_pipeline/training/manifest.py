@@ -1,17 +1,21 @@
 """The manifest of a version of a training set: one Parquet row a picture, and the digest that is its identity.
 
-**Digest.** SHA-256 over a form of the rows that neither the machine nor the version of pyarrow changes, never over the
-Parquet file. It is fed, in this order:
+**Digest.** SHA-256 over what is learned from the rows, never over the Parquet file: over the photographs, their labels
+and their sides. Where a picture lies, whose it is, which row of the database it has and what was measured of it are no
+part of it. It is fed, in this order:
 
-1. `nachet training set 1` and a line feed;
+1. `nachet training set 2` and a line feed;
 2. the recipe's digest in hexadecimal, and a line feed;
-3. the rows in the order of their pictures' identifiers, in blocks of 65,536 (the last one is smaller). Of each block
-   the number of rows (8 bytes), then column after column of `SCHEMA` but `url`. Of each column one byte a row, 1 if
-   there is a value and 0 if not; then the values, where there is none a zero or an empty text: numbers and times
-   (microseconds since 1970, UTC) as they are, texts as all their lengths in bytes (4 bytes each) and then all their
-   UTF-8. Everything is little-endian.
+3. of each class, in the order of `classes`, its index, its taxon and its class folder as a JSON list in ASCII
+   (separators `, `), and a line feed; then an empty line;
+4. the number of rows (8 bytes), and the rows, each of 69 bytes, sorted as bytes: the file's SHA-256 (32 bytes); the
+   box, left, top, right, bottom (4 bytes each, -1 if it is no crop); the number of seeds (4 bytes), which names the
+   tree that an export puts the picture in; the first 16 bytes of the SHA-256 of the row's own index, taxon and class
+   folder, written as in 3 without the line feed; and the split's place in `SPLITS` (1 byte, -1 for another). Numbers
+   are little-endian.
 
-`url` is left out because it names the storage account: the same pictures are the same set wherever they lie.
+Manifests of version 1, which state no `digest_version`, have a digest of all columns of their time but `url`, and no
+`photograph_…`: see `_FirstDigest`.
 """
 
 import hashlib
@@ -25,16 +29,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.training.identifiers import as_keys, from_hexadecimal
 
 BLOCK_ROWS = 65_536
 SPLITS = ("train", "validation", "test")
 """Every side a picture can be on; a side's place in it is what the database stores."""
 
-_MAGIC = b"nachet training set 1\n"
+_DIGEST_VERSION = 2
 _METADATA = b"nachet_training_set"
-_NOT_DIGESTED = "url"
+_ROW = np.dtype([("file", "S32"), ("box", "<i4", 4), ("seeds", "<i4"), ("class", "S16"), ("split", "i1")])
+_BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
 
 def _given(name: str, kind: pa.DataType) -> pa.Field:
@@ -72,6 +79,8 @@ SCHEMA = pa.schema(
         ("box_top", pa.int32()),
         ("box_right", pa.int32()),
         ("box_bottom", pa.int32()),
+        ("photograph_sha256", pa.string()),
+        ("photograph_pixel_sha256", pa.string()),
     ]
 )
 """Columns of the manifest, in the order of `picture_id`.
@@ -79,7 +88,10 @@ SCHEMA = pa.schema(
 `url` is where the picture's bytes are, `sha256` what they must be. `taxon_id` is the label that stays when a seed is
 renamed, and that of the surviving seed when it is merged; `scientific_name` is that seed's name when the set was made,
 `label` the name of the class folder. `group` is the smallest identifier of the pictures that must stay on one side.
-`parent_id` and the box, in pixels of the parent, are those of a crop."""
+`parent_id` and the box, in pixels of the parent, are those of a crop, `photograph_sha256` and `photograph_pixel_sha256`
+those of the whole picture that it was cut from."""
+
+_FIRST_NAMES = [name for name in SCHEMA.names if not name.startswith("photograph_")]
 
 
 class ManifestError(RefusedError, ValueError):
@@ -113,6 +125,7 @@ class ManifestMetadata:
         recipe: the recipe, as JSON.
         recipe_digest: of what the recipe chooses, in hexadecimal.
         classes: all classes in the order of their indices, those without pictures too.
+        digest_version: how the digest is computed, 1 or 2.
     """
 
     name: str
@@ -120,18 +133,89 @@ class ManifestMetadata:
     recipe: dict[str, Any]
     recipe_digest: str
     classes: tuple[ManifestClass, ...]
+    digest_version: int = 1
 
 
 class RowDigest:
-    """Computes the digest of rows, in whatever batches they come."""
+    """Computes the digest of rows, in whatever order and batches they come: 69 bytes of each are kept."""
 
-    def __init__(self, recipe_digest: str) -> None:
+    def __init__(self, recipe_digest: str, classes: Sequence[ManifestClass]) -> None:
         """Begin a digest.
 
         Args:
             recipe_digest: of the recipe, in hexadecimal.
+            classes: in the order of their indices.
         """
-        self._hash = hashlib.sha256(_MAGIC + recipe_digest.encode() + b"\n")
+        self._hash = hashlib.sha256(b"nachet training set 2\n" + recipe_digest.encode() + b"\n")
+        for one in classes:
+            self._hash.update(_class(one.class_index, one.taxon_id, one.label) + b"\n")
+        self._hash.update(b"\n")
+        self._parts: list[NDArray[np.void]] = []
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        """Add rows, in the columns of `SCHEMA`.
+
+        Raises:
+            ValueError: a checksum is none.
+        """
+        if not batch.num_rows:
+            return
+        rows = np.zeros(batch.num_rows, _ROW)
+        rows["file"] = as_keys(from_hexadecimal(batch.column("sha256"), 32))
+        for place, name in enumerate(_BOX):
+            rows["box"][:, place] = _numbers(batch.column(name))
+        rows["seeds"] = _numbers(batch.column("number_of_seeds"))
+        rows["class"] = _classes(batch)
+        rows["split"] = _numbers(pc.index_in(batch.column("split"), pa.array(SPLITS)))
+        self._parts.append(rows)
+
+    def hexdigest(self) -> str:
+        """The digest of all rows; nothing can be added after it."""
+        rows = np.concatenate([np.zeros(0, _ROW), *self._parts])
+        self._parts.clear()
+        self._hash.update(np.array(len(rows), "<i8").tobytes())
+        # In the order of their bytes; noughts at the end of a row compare like any others.
+        packed = rows.view(f"S{_ROW.itemsize}")
+        packed.sort()
+        self._hash.update(packed.view(np.uint8).data)
+        return self._hash.hexdigest()
+
+
+def _class(index: int, taxon: str, label: str) -> bytes:
+    return json.dumps([index, taxon, label]).encode()
+
+
+def _classes(batch: pa.RecordBatch) -> NDArray[np.bytes_]:
+    """Of each row the hash of its class, as the row itself says it: there are few."""
+    columns = ("class_index", "taxon_id", "label")
+    index, taxon, label = (batch.column(name).dictionary_encode() for name in columns)
+    shape = tuple(max(1, len(one.dictionary)) for one in (index, taxon, label))
+    codes = np.ravel_multi_index([one.indices.to_numpy() for one in (index, taxon, label)], shape)
+    different, which = np.unique(codes, return_inverse=True)
+    hashes = []
+    for places in zip(*np.unravel_index(different, shape), strict=True):
+        values = (one.dictionary[int(place)].as_py() for one, place in zip((index, taxon, label), places, strict=True))
+        hashes.append(hashlib.sha256(_class(*values)).digest()[:16])
+    return np.array(hashes, "S16")[which]
+
+
+def _numbers(column: pa.Array) -> NDArray[np.int64]:
+    """Numbers, -1 where there is none."""
+    return (pc.fill_null(column, -1) if column.null_count else column).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+class _FirstDigest:
+    """The digest of manifests of version 1, which depends on the order of the rows and on where pictures lie.
+
+    It is fed `nachet training set 1` and a line feed, the recipe's digest in hexadecimal and a line feed, then the rows
+    in the order of their pictures' identifiers, in blocks of 65,536. Of each block the number of rows (8 bytes), then
+    column after column but `url`. Of each column one byte a row, 1 if there is a value and 0 if not; then the values,
+    where there is none a zero or an empty text: numbers and times (microseconds since 1970, UTC) as they are, texts as
+    all their lengths in bytes (4 bytes each) and then all their UTF-8. Everything is little-endian.
+    """
+
+    def __init__(self, recipe_digest: str) -> None:
+        self._hash = hashlib.sha256(b"nachet training set 1\n" + recipe_digest.encode() + b"\n")
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
 
@@ -155,8 +239,8 @@ class RowDigest:
     def _digest_block(self) -> None:
         self._hash.update(np.array(self._rows, "<i8").tobytes())
         block = pa.Table.from_batches(self._waiting)
-        for name in SCHEMA.names:
-            if name != _NOT_DIGESTED:
+        for name in _FIRST_NAMES:
+            if name != "url":
                 for part in _canonical(block.column(name)):
                     self._hash.update(part)
         self._waiting, self._rows = [], 0
@@ -209,8 +293,9 @@ class ManifestWriter:
             "recipe": recipe,
             "recipe_digest": recipe_digest,
             "classes": [asdict(one) for one in classes],
+            "digest_version": _DIGEST_VERSION,
         }
-        self._digest = RowDigest(recipe_digest)
+        self._digest = RowDigest(recipe_digest, classes)
         self._writer = pq.ParquetWriter(stream, SCHEMA, compression="zstd")
 
     def __enter__(self) -> Self:
@@ -220,7 +305,7 @@ class ManifestWriter:
         self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Write rows, in the columns and the order of `SCHEMA`; a batch becomes a row group."""
+        """Write rows, in the columns of `SCHEMA`; a batch becomes a row group."""
         self._digest.update(batch)
         self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
 
@@ -260,10 +345,17 @@ class Manifest:
         """The rows in order, in batches.
 
         Args:
-            columns: which columns, all if not given.
+            columns: which columns, all if not given; what a manifest of version 1 does not have is empty.
             batch_rows: rows in a batch, at most.
         """
-        return self._file.iter_batches(batch_size=batch_rows, columns=list(columns) if columns else None)  # type: ignore[no-any-return]
+        present = set(self._file.schema_arrow.names)
+        wanted = list(columns) if columns else SCHEMA.names
+        schema = pa.schema([SCHEMA.field(name) for name in wanted])
+        for batch in self._file.iter_batches(batch_size=batch_rows, columns=[one for one in wanted if one in present]):
+            arrays = [
+                batch.column(one.name) if one.name in present else pa.nulls(batch.num_rows, one.type) for one in schema
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def verify(self) -> None:
         """Compare the rows with the digest.
@@ -271,9 +363,19 @@ class Manifest:
         Raises:
             ManifestError: they are not what the digest stands for.
         """
-        digest = RowDigest(self.metadata.recipe_digest)
-        for batch in self.rows():
-            digest.update(batch)
+        stated = self.metadata
+        if stated.digest_version not in {1, _DIGEST_VERSION}:
+            raise ManifestError(
+                f"the manifest of {stated.name} has a digest of version {stated.digest_version}; expected one of"
+                f" version {_DIGEST_VERSION} at most: a later version of the package made it"
+            )
+        first = stated.digest_version == 1
+        digest = _FirstDigest(stated.recipe_digest) if first else RowDigest(stated.recipe_digest, stated.classes)
+        try:
+            for batch in self.rows():
+                digest.update(batch)
+        except ValueError as error:
+            raise ManifestError(f"the manifest of {stated.name} is damaged: {error}") from None
         if (found := digest.hexdigest()) != self.metadata.digest:
             raise ManifestError(
                 f"the manifest of {self.metadata.name} is damaged: expected rows of the digest"
@@ -297,7 +399,7 @@ def open_manifest(source: str | Path | IO[bytes]) -> Manifest:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ManifestError(f"{name}: expected a Parquet file, found something else ({error})") from None
     stated = (file.schema_arrow.metadata or {}).get(_METADATA) or (file.metadata.metadata or {}).get(_METADATA)
-    if stated is None or file.schema_arrow.names != SCHEMA.names:
+    if stated is None or file.schema_arrow.names not in (SCHEMA.names, _FIRST_NAMES):
         file.close()
         raise ManifestError(f"{name}: expected the manifest of a training set, found another Parquet file")
     values = json.loads(stated)

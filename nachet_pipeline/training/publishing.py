@@ -118,7 +118,10 @@ def _facts(
     name, digest = built.name, built.digest
     with database.reading() as connection:
         different, duplicate = (
-            [(str(one), str(other)) for one, other in decided_pairs(connection, decision)]
+            [
+                ([content.hex() for content in one], [content.hex() for content in other])
+                for one, other in decided_pairs(connection, decision)
+            ]
             for decision in ("different", "duplicate")
         )
         imported = imported_by_day(connection, name, digest)

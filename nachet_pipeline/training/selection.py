@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from nachet_pipeline.database.candidates import COLUMNS, Choice, candidates
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.training.grouping import Candidates
-from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed, places
+from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
 
 Ints = NDArray[np.int64]
 
-_KEPT = [name for name in COLUMNS if name not in {"session", "root_id"}]
+_KEPT = [name for name in COLUMNS if name != "session"]
 _SCHEMA = pa.schema([(name, COLUMNS[name]) for name in _KEPT])
 
 
@@ -64,7 +64,9 @@ class Selection:
         rows: everything else of each row read.
         place: (n,) which of those rows each picture is.
         candidates: what groups are found by.
-        root: (n, 16) each picture's topmost parent, or itself.
+        contents: (n, 16) arrays, the beginnings of the SHA-256 of all that a picture is: its own file and pixels, and
+            those of the photograph that it was cut from; zeros where there are none.
+        photograph: (n, 16) of these the file of the photograph that it was cut from, or its own.
         taxon: (n,) which of `taxa` it shows.
         taxa: identifiers of all species that were read.
         mixed: pictures left out because they show more than one species.
@@ -73,7 +75,8 @@ class Selection:
     rows: Rows
     place: Ints
     candidates: Candidates
-    root: Bytes
+    contents: tuple[Bytes, ...]
+    photograph: Bytes
     taxon: Ints
     taxa: tuple[UUID, ...]
     mixed: int
@@ -89,20 +92,18 @@ class _Columns:
 
     def add(self, batch: pa.RecordBatch, *, crops: bool) -> None:
         looks = batch.column("perceptual_hash")
-        pixels = batch.column("pixel_sha256")
-        pixel_codes = hash_codes(from_hexadecimal(pixels, 32))
-        pixel_codes[pixels.is_null().to_numpy(zero_copy_only=False)] = -1
         found: dict[str, NDArray[Any]] = {
             "picture": from_uuids(batch.column("picture_id")),
             "session": batch.column("session").to_numpy(),
-            "file": hash_codes(from_hexadecimal(batch.column("sha256"), 32)),
-            "pixels": pixel_codes,
+            "file": _beginnings(batch.column("sha256")),
+            "pixels": _beginnings(batch.column("pixel_sha256")),
             "looks": np.ascontiguousarray(from_hexadecimal(looks, 32)).view("<u8"),
             "has_looks": looks.is_valid().to_numpy(zero_copy_only=False),
             "taxon": self._coded(batch.column("taxon_id")),
         }
         if crops:
-            found["root"] = from_uuids(batch.column("root_id"))
+            found["root"] = _beginnings(batch.column("photograph_sha256"))
+            found["root_pixels"] = _beginnings(batch.column("photograph_pixel_sha256"))
         for name, values in found.items():
             self.parts.setdefault(name, []).append(values)
         self.rows += batch.num_rows
@@ -137,7 +138,7 @@ def select(connection: Connection, choice: Choice, rows: Rows, told: Callable[[i
     rows.end()
     taxa = tuple(UUID(text) for text in columns.codes)
     if not columns.rows:
-        return Selection(rows, np.zeros(0, np.int64), _no_candidates(), _no_bytes(), np.zeros(0, np.int64), taxa, 0)
+        return Selection(rows, np.zeros(0, np.int64), _no_candidates(), (), _no_bytes(), np.zeros(0, np.int64), taxa, 0)
     return _each_once(columns, choice, rows, taxa, crops=crops)
 
 
@@ -151,18 +152,31 @@ def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, 
     chosen = np.array([not choice.species or one in choice.species for one in taxa], bool)
     place = np.flatnonzero(first & ~of_two[number] & chosen[taxon])
     picture = picture[place]
-    root = columns.take("root")[place] if crops else picture
+    own = [columns.take("file")[place], columns.take("pixels")[place]]
+    roots = [columns.take("root")[place], columns.take("root_pixels")[place]] if crops else own
+    file, pixels = map(_codes_of, own)
+    root, root_pixels = map(_codes_of, roots) if crops else (file, pixels)
     found = Candidates(
         picture=picture,
         session=columns.take("session")[place],
-        # Numbers of equal roots: no picture that is chosen is another one's parent.
-        root=np.unique(as_keys(root), return_inverse=True)[1] if crops else np.arange(len(place), dtype=np.int64),
-        file=columns.take("file")[place],
-        pixels=columns.take("pixels")[place],
+        root=root,
+        root_pixels=root_pixels,
+        file=file,
+        pixels=pixels,
         looks=columns.take("looks")[place],
         has_looks=columns.take("has_looks")[place],
     )
-    return Selection(rows, place, found, root, taxon[place], taxa, int(of_two.sum()))
+    contents = (*own, *roots) if crops else tuple(own)
+    return Selection(rows, place, found, contents, roots[0], taxon[place], taxa, int(of_two.sum()))
+
+
+def _beginnings(hashes: pa.StringArray) -> Bytes:
+    """The first half of hashes, which tells them apart as well; zeros where there is none."""
+    return np.ascontiguousarray(from_hexadecimal(hashes, 32)[:, :16])
+
+
+def _codes_of(beginnings: Bytes) -> Ints:
+    return np.where(beginnings.any(axis=1), hash_codes(beginnings), -1)
 
 
 def _no_bytes() -> Bytes:
@@ -171,26 +185,28 @@ def _no_bytes() -> Bytes:
 
 def _no_candidates() -> Candidates:
     none = np.zeros(0, np.int64)
-    return Candidates(_no_bytes(), none, none, none, none, np.zeros((0, 4), np.uint64), np.zeros(0, bool))
+    return Candidates(_no_bytes(), none, none, none, none, none, np.zeros((0, 4), np.uint64), np.zeros(0, bool))
 
 
-def capped(label: Ints, group: Bytes, picture: Bytes, *, most: int | None, seed: int) -> NDArray[np.bool_]:
+def capped(label: Ints, group: Ints, content: Bytes, *, most: int | None, seed: int) -> NDArray[np.bool_]:
     """Which pictures stay when no class may have more than so many.
 
-    Of a class, groups are taken whole in an order that a hash of the seed and of the group's identifier decides, the
+    Of a class, groups are taken whole in the order of their pictures' smallest hashes of the seed and of the file, the
     last one in part in the like order of its pictures: so most of what was taken stays when pictures are added.
 
     Args:
         label: (n,) the class of each picture.
-        group: (n, 16) the identifier of each picture's group.
-        picture: (n, 16) the pictures' identifiers.
+        group: (n,) the code of each picture's group, from 0 to n - 1.
+        content: (n, 16) of each picture the beginning of its file's SHA-256, which stays wherever it lies.
         most: pictures of a class at most; None: all stay.
         seed: of the recipe.
     """
     if most is None or not len(label):
         return np.ones(len(label), bool)
-    by_group, by_picture = mixed(group, seed), mixed(picture, seed)
-    order = np.lexsort((by_picture, as_keys(group), by_group, label))
+    by_picture = mixed(content, seed)
+    smallest = np.full(len(label), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, group, by_picture)
+    order = np.lexsort((by_picture, group, smallest[group], label))
     ordered = label[order]
     begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     lengths = np.diff(np.append(begins, len(label)))
@@ -212,10 +228,27 @@ def placed(positions: Ints, start: int, rows: int) -> Ints:
     return positions[first:last] - start
 
 
-def index_pairs(pairs: Sequence[tuple[UUID, UUID]], picture: Bytes) -> Ints:
-    """Pairs of pictures by their places among the chosen ones, (k, 2); pairs that are not among them are left out."""
+def index_pairs(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], columns: Sequence[Ints], *, each: bool) -> Ints:
+    """Pairs of pictures by their places, (k, 2), of pairs of contents; those that no two pictures have are left out.
+
+    Args:
+        pairs: of each of the two contents all codes that it has.
+        columns: (n,) codes of the pictures' contents.
+        each: whether every picture of the one is paired with every picture of the other, or just so many that all of
+            them are connected.
+    """
     if not pairs:
         return np.zeros((0, 2), np.int64)
-    wanted = np.frombuffer(b"".join(one.bytes for pair in pairs for one in pair), np.uint8).reshape(-1, 16)
-    found = places(wanted, picture).reshape(-1, 2)
-    return found[(found >= 0).all(axis=1)]
+    wanted = np.array(sorted({code for pair in pairs for codes in pair for code in codes}), np.int64)
+    places_of: dict[int, set[int]] = {}
+    for column in columns:
+        for place in np.flatnonzero(np.isin(column, wanted)).tolist():
+            places_of.setdefault(int(column[place]), set()).add(place)
+    found: list[tuple[int, int]] = []
+    for pair in pairs:
+        ones, others = (sorted(set().union(*(places_of.get(code, set()) for code in codes))) for codes in pair)
+        if each:
+            found += [(one, other) for one in ones for other in others if one != other]
+        elif ones and others:
+            found += [(ones[0], other) for other in others] + [(one, others[0]) for one in ones[1:]]
+    return np.array(found, np.int64).reshape(-1, 2)

@@ -1,6 +1,6 @@
 """On which side of a training set each group of pictures is.
 
-Every group has a number that a hash draws from the seed and the identifiers of its pictures. In the order of these
+Every group has a number that a hash draws from the seed and the contents of its photographs. In the order of these
 numbers a class's groups fill one split after the other, each as far as its fraction asks. So the sides depend on
 nothing else, and when pictures come or go only the groups near the borders change sides.
 """
@@ -72,7 +72,7 @@ def split(
         label: (n,) codes of the classes; a group can hold several.
         fractions: the splits' names and shares, which sum up to 1; the first is the one that is trained on.
         seed: which of the many splits.
-        key: (n, 16) the pictures' UUIDs.
+        key: (n, 16) what stays of each picture, wherever it lies: the beginning of its photograph's SHA-256.
         held_out: (n,) index of the split in which a picture was held out before, -1 for none. Its whole group goes
             there. 0, the first split, is not held out.
 
@@ -138,7 +138,7 @@ class _Groups:
 
 
 def _numbers(key: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Two numbers of 64 bits for each picture, drawn from its identifier and the seed: the same on every machine."""
+    """Two numbers of 64 bits for each picture, drawn from its key and the seed: the same on every machine."""
     halves = np.ascontiguousarray(key).view(">u8").astype(np.uint64)
     start = np.full(halves.shape[0], seed % 2**64, np.uint64)
     number = _mixed(_mixed(_mixed(start) ^ halves[:, 0]) ^ halves[:, 1])

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from nachet_pipeline.database.training_pictures import NotCurrent
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
+from nachet_pipeline.training.selection import index_pairs
 from nachet_pipeline.training.statistics import Statistics
 
 NO_LEAKS, NO_EMPTY_CLASS, CLASSES_LARGE_ENOUGH = "no_leaks", "no_empty_class", "classes_large_enough"
 PICTURES_CURRENT, CLASSES_ON_EVERY_SIDE = "pictures_current", "classes_on_every_side"
 
 Rows = Sequence[Mapping[str, str | int]]
+Pair = tuple[Sequence[str], Sequence[str]]
+"""Two photographs, by the SHA-256 of file and pixels of each, in hexadecimal."""
 
 _NAMED = 20
 _KEYS = {
@@ -28,10 +31,22 @@ _KEYS = {
     "family": "a picture and its crops",
     "file": "pictures of equal files",
     "pixels": "pictures of equal pixels",
+    "photograph": "crops of equal files",
+    "photograph_pixels": "crops of equal pixels",
     "looks": "pictures that look alike",
     "duplicates": "pictures that somebody declared duplicates",
 }
-COLUMNS = ("picture_id", "picture_set_id", "parent_id", "split", "sha256", "pixel_sha256", "perceptual_hash")
+COLUMNS = (
+    "picture_id",
+    "picture_set_id",
+    "parent_id",
+    "split",
+    "sha256",
+    "pixel_sha256",
+    "perceptual_hash",
+    "photograph_sha256",
+    "photograph_pixel_sha256",
+)
 """What `keys_of` reads of a manifest."""
 _UNKNOWN = -1
 
@@ -77,7 +92,7 @@ class Keys:
 
 
 def keys_of(batches: Iterable[pa.RecordBatch]) -> Keys:
-    """Read what ties pictures to each other: about 150 bytes a picture are kept."""
+    """Read what ties pictures to each other: about 170 bytes a picture are kept."""
     parts = [_keys(batch) for batch in batches if batch.num_rows]
     if not parts:
         parts = [_keys(pa.RecordBatch.from_pydict({name: pa.array([], pa.string()) for name in COLUMNS}))]
@@ -102,6 +117,8 @@ def _keys(batch: pa.RecordBatch) -> Keys:
             "family": _codes(pc.coalesce(parent, own)),
             "file": _codes(batch.column("sha256")),
             "pixels": _codes(batch.column("pixel_sha256")),
+            "photograph": _codes(batch.column("photograph_sha256")),
+            "photograph_pixels": _codes(batch.column("photograph_pixel_sha256")),
         },
         _looks(hashes),
         hashes.is_valid().to_numpy(zero_copy_only=False),
@@ -147,8 +164,8 @@ def no_leaks(
     keys: Keys,
     *,
     near_bits: int | None,
-    different: Sequence[tuple[str, str]] = (),
-    duplicate: Sequence[tuple[str, str]] = (),
+    different: Sequence[Pair] = (),
+    duplicate: Sequence[Pair] = (),
 ) -> Verdict:
     """Whether anything that belongs together is on two sides.
 
@@ -156,7 +173,7 @@ def no_leaks(
         keys: what ties the pictures.
         near_bits: in how many bits perceptual hashes of pictures that look alike differ at most; None: looks do not
             count.
-        different: pairs that were decided not to be duplicates, whatever they look like.
+        different: pairs of photographs that were decided not to be duplicates, whatever they look like.
         duplicate: pairs that were decided to be.
     """
     found: dict[str, int] = {}
@@ -171,12 +188,12 @@ def no_leaks(
             keys.has_looks,
             keys.split,
             near_bits=near_bits,
-            different=_places(different, keys),
+            different=_places(different, keys, ("file", "pixels"), each=True),
             listed=_NAMED,
         )
         found["looks"] = near.count
         rows += _rows("looks", near.pairs[:, :2], keys)
-    decided = _places(duplicate, keys)
+    decided = _places(duplicate, keys, ("file", "pixels", "photograph", "photograph_pixels"), each=False)
     torn = decided[keys.split[decided[:, 0]] != keys.split[decided[:, 1]]]
     found["duplicates"] = len(torn)
     rows += _rows("duplicates", torn, keys)
@@ -197,14 +214,10 @@ def _on_two_sides(codes: NDArray[np.int64], split: NDArray[np.int64]) -> NDArray
     return np.stack([order[at[first]], order[at[first] + 1]], axis=1)
 
 
-def _places(pairs: Sequence[tuple[str, str]], keys: Keys) -> NDArray[np.int64]:
+def _places(pairs: Sequence[Pair], keys: Keys, kinds: Sequence[str], *, each: bool) -> NDArray[np.int64]:
     """The pairs of which both pictures are in the manifest, as places in it."""
-    if not pairs or not len(keys.picture):
-        return np.zeros((0, 2), np.int64)
-    wanted = np.array(pairs, "S36")
-    at = np.minimum(np.searchsorted(keys.picture, wanted), len(keys.picture) - 1)
-    there = np.asarray(keys.picture[at] == wanted, np.bool_).all(axis=1)
-    return np.asarray(at[there], np.int64)
+    coded = [(_codes(pa.array(one)).tolist(), _codes(pa.array(other)).tolist()) for one, other in pairs]
+    return index_pairs(coded, [keys.ties[kind] for kind in kinds], each=each)
 
 
 def _rows(kind: str, pairs: NDArray[np.int64], keys: Keys) -> Iterator[dict[str, str | int]]:
@@ -280,12 +293,14 @@ def pictures_current(found: NotCurrent) -> Verdict:
     """Whether all pictures are still wanted, and judged and measured by today's rules and code."""
     numbers = {
         "withdrawn": found.withdrawn,
+        "superseded": found.superseded,
         "refused_today": found.refused,
         "broken_files": found.broken,
         "stale": found.stale,
     }
     what = {
         "withdrawn": "withdrawn",
+        "superseded": "taken out by a correction, or cut otherwise today",
         "refused_today": "refused by today's rules",
         "broken_files": "without the file that was stored",
         "stale": "judged or measured by other rules or code than today's",

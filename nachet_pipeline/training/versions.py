@@ -117,8 +117,8 @@ def withdrawal_record(found: Withdrawal) -> dict[str, Any]:
 
 def withdrawal_lines(found: Withdrawal) -> Iterator[str]:
     """What withdrawing a picture did."""
-    cut = len(found.pictures) - 1
-    with_crops = f", with {cut} cut from it" if cut else ""
+    others = len(found.pictures) - 1
+    with_crops = f", with {others} that are the same photograph or cut from it" if others else ""
     yield f"{'withdrawn' if found.new else 'withdrawn before'}{with_crops}"
     for version in found.tainted:
         yield f"  tainted: {version_line(version)}"

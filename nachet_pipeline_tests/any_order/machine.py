@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from nachet_pipeline.database.labels import decide
 from PIL import Image
 
 from nachet_pipeline.contract.folder import StagedFile
@@ -22,7 +23,6 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
-from nachet_pipeline.database.labels import decide
 from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.database.uploads import note_wishes
 from nachet_pipeline.database.users import User
@@ -121,9 +121,7 @@ class AnyOrder(RuleBasedStateMachine):
         species=st.sampled_from(sorted(SPECIES)),
         wanted=st.booleans(),
     )
-    def send(
-        self, user: str, folder: str, session: str, contents: dict[str, File], species: str, wanted: bool
-    ) -> None:
+    def send(self, user: str, folder: str, session: str, contents: dict[str, File], species: str, wanted: bool) -> None:
         """Change a session, or take it out of the folder, and import what is staged then."""
         local = {**self.local.get((user, folder), {}), session: contents}
         local = {name: pictures for name, pictures in local.items() if pictures}
@@ -274,7 +272,10 @@ class AnyOrder(RuleBasedStateMachine):
     def build(self) -> None:
         """A version takes what the model says, and nothing that the last one held out is trained on."""
         recipe = Recipe(
-            name=self.recipe, keep_held_out_from="previous", near_duplicate_bits=None, splits={"train": 0.5, "test": 0.5}
+            name=self.recipe,
+            keep_held_out_from="previous",
+            near_duplicate_bits=None,
+            splits={"train": 0.5, "test": 0.5},
         )
         built = build(recipe, self.bench.database, self.blobs)
         wanted = self.world.members()

@@ -18,6 +18,7 @@ from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.duplicates import (
     FIND,
     Decision,
+    OneFileError,
     Pair,
     UnknownPictureError,
     decide,
@@ -284,8 +285,8 @@ def test_a_pair_decided_to_be_different_is_not_reported_again_and_the_trail_says
 ) -> None:
     _import(workbench, "mine", {"a.png": _picture(1)})
     other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
-    _import(other, "theirs", {"b.png": _picture(1)})
-    (pair,) = _pairs(workbench)
+    _import(other, "theirs", {"b.jpeg": _picture(1, "JPEG", quality=90)})
+    (pair,) = _pairs(workbench, near=True)
 
     with workbench.database.connection() as connection:
         first = decide(connection, pair.second, pair.first, Decision.DIFFERENT, by="ada@example.org", note="looked")
@@ -299,7 +300,52 @@ def test_a_pair_decided_to_be_different_is_not_reported_again_and_the_trail_says
     assert row["after"] == {"decision": "different", "note": "looked", "other": str(pair.second)}
     with workbench.database.connection() as connection:
         decide(connection, pair.first, pair.second, Decision.DUPLICATE, by="eve@example.org")
-    assert [one.decision for one in _pairs(workbench)] == [Decision.DUPLICATE]
+    assert [one.decision for one in _pairs(workbench, near=True)] == [Decision.DUPLICATE]
+
+
+def test_a_decision_holds_for_every_row_of_the_two_files_and_for_the_same_pixels_in_others(
+    workbench: Workbench,
+) -> None:
+    _import(workbench, "mine", {"a.png": _picture(1), "b.jpeg": _picture(1, "JPEG", quality=90)})
+    (pair,) = _pairs(workbench, near=True)
+    with workbench.database.connection() as connection:
+        decide(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
+    other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
+    saved_anew = _picture(1, "TIFF")
+
+    report = _import(other, "theirs", {"c.jpeg": _picture(1, "JPEG", quality=90)})
+    assert [group.code for group in report.groups] == ["duplicate-picture"]
+    assert [one.relation for one in _pairs(workbench, near=True)] == [Relation.SAME_FILE]
+    third = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
+    _import(third, "anew", {"d.tiff": saved_anew})
+    assert sorted(one.relation for one in _pairs(workbench, near=True)) == [Relation.SAME_FILE, Relation.SAME_PIXELS]
+
+    (anew,) = workbench.query("select id from pictures where format = 'TIFF'")
+    jpeg, *_ = workbench.query("select id from pictures where format = 'JPEG' order by id")
+    with workbench.database.connection() as connection:
+        assert not decide(connection, anew["id"], jpeg["id"], Decision.DIFFERENT, by="bo@example.org")
+        assert decide(connection, anew["id"], jpeg["id"], Decision.DUPLICATE, by="bo@example.org")
+    decided = workbench.query("select decision, decided_by from duplicate_decision")
+    assert decided == [{"decision": "duplicate", "decided_by": "bo@example.org"}]
+    near = [one for one in _pairs(workbench, near=True) if one.relation is Relation.NEAR]
+    assert near
+    assert {one.decision for one in near} == {Decision.DUPLICATE}
+
+
+def test_about_two_rows_of_one_file_nothing_is_decided(workbench: Workbench) -> None:
+    _import(workbench, "mine", {"a.png": _picture(1)})
+    _import(workbench.another_user(f"{uuid.uuid4().hex}@example.org"), "theirs", {"b.png": _picture(1)})
+    (pair,) = _pairs(workbench)
+    with workbench.database.connection() as connection, pytest.raises(OneFileError, match="are the same file"):
+        decide(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
+
+
+def test_what_a_correction_took_out_is_nobodys_duplicate(workbench: Workbench) -> None:
+    _import(workbench, "mine", {"a.png": _picture(1)})
+    workbench.query("update pictures set superseded_at = now()")
+    other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
+    assert not _import(other, "theirs", {"b.png": _picture(1)}).groups
+    assert _pairs(workbench, near=True) == []
 
 
 def _upload_of(workbench: Workbench) -> Upload:

@@ -60,6 +60,8 @@ def row(number: int, **columns: Any) -> dict[str, Any]:
         "box_top": None,
         "box_right": None,
         "box_bottom": None,
+        "photograph_sha256": None,
+        "photograph_pixel_sha256": None,
         **columns,
     }
 

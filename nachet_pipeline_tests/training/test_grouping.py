@@ -22,6 +22,7 @@ def candidates(n: int, **given_: NDArray) -> Candidates:
         "picture": np.arange(16 * n, dtype=np.uint32).astype(np.uint8).reshape(n, 16),
         "session": own,
         "root": own,
+        "root_pixels": np.full(n, -1),
         "file": own,
         "pixels": np.full(n, -1),
         "looks": np.zeros((n, 4), np.uint64),
@@ -55,7 +56,7 @@ def near(looks: NDArray[np.uint64], bits: int) -> dict[tuple[int, int], int]:
     return {pair: bits_apart for pair, bits_apart in apart.items() if bits_apart <= bits}
 
 
-@pytest.mark.parametrize("column", ["session", "root", "file", "pixels"])
+@pytest.mark.parametrize("column", ["session", "root", "root_pixels", "file", "pixels"])
 def test_pictures_that_share_one_thing_are_one_group(column: str) -> None:
     shared = np.array([7, 8, 7, 9, 9])
 

@@ -1,6 +1,8 @@
 import hashlib
 import io
+import json
 import struct
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nachet_pipeline.training.identifiers import from_hexadecimal, from_uuids, hash_codes, mixed, places, to_uuids
@@ -59,6 +61,8 @@ def row(number: int, **other: Any) -> dict[str, Any]:
         "box_top": None,
         "box_right": None,
         "box_bottom": None,
+        "photograph_sha256": None,
+        "photograph_pixel_sha256": None,
         **other,
     }
 
@@ -83,14 +87,17 @@ def table_of(content: bytes) -> pa.Table:
     )
 
 
-def digest_of(rows: list[dict[str, Any]]) -> str:
-    """The digest as the module's docstring tells it, done row by row and value by value."""
+FIRST_COLUMNS = [field for field in SCHEMA if not field.name.startswith("photograph_")]
+
+
+def first_digest_of(rows: list[dict[str, Any]]) -> str:
+    """The digest of version 1 as the module tells it, done row by row and value by value."""
     found = hashlib.sha256(b"nachet training set 1\n" + RECIPE.encode() + b"\n")
     formats = {pa.int32(): "<i", pa.int64(): "<q", pa.float32(): "<f", pa.float64(): "<d"}
     for start in range(0, len(rows), BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
         found.update(struct.pack("<q", len(block)))
-        for field in SCHEMA:
+        for field in FIRST_COLUMNS:
             if field.name == "url":
                 continue
             values = [one[field.name] for one in block]
@@ -110,46 +117,135 @@ def digest_of(rows: list[dict[str, Any]]) -> str:
     return found.hexdigest()
 
 
+def written_before(rows: list[dict[str, Any]]) -> tuple[str, bytes]:
+    """A manifest as the package wrote it when its digest was of version 1."""
+    digest = first_digest_of(rows)
+    stated = {
+        "name": "some",
+        "digest": digest,
+        "recipe": {"name": "some"},
+        "recipe_digest": RECIPE,
+        "classes": [asdict(CLASS)],
+    }
+    table = pa.Table.from_pylist(rows, schema=pa.schema(FIRST_COLUMNS))
+    stream = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({b"nachet_training_set": json.dumps(stated).encode()}), stream)
+    return digest, stream.getvalue()
+
+
+def digest_of(rows: list[dict[str, Any]]) -> str:
+    """The digest as the module's docstring tells it, done row by row."""
+    stated = json.dumps([CLASS.class_index, CLASS.taxon_id, CLASS.label]).encode()
+    found = hashlib.sha256(b"nachet training set 2\n" + RECIPE.encode() + b"\n" + stated + b"\n\n")
+    found.update(struct.pack("<q", len(rows)))
+    packed = []
+    for one in rows:
+        box = [-1 if one[f"box_{side}"] is None else one[f"box_{side}"] for side in ("left", "top", "right", "bottom")]
+        label = json.dumps([one["class_index"], one["taxon_id"], one["label"]]).encode()
+        split = ("train", "validation", "test").index(one["split"])
+        packed.append(
+            bytes.fromhex(one["sha256"])
+            + struct.pack("<4i", *box)
+            + struct.pack("<i", one["number_of_seeds"])
+            + hashlib.sha256(label).digest()[:16]
+            + struct.pack("<b", split)
+        )
+    found.update(b"".join(sorted(packed)))
+    return found.hexdigest()
+
+
+def many() -> list[dict[str, Any]]:
+    """Rows of whole pictures and crops, of all sides, two of them of one file, some with noughts at their ends."""
+    sides = ("train", "validation", "test")
+    rows = [row(number, split=sides[number % 3], number_of_seeds=number % 4) for number in range(1, 30)]
+    box = {"box_left": 0, "box_top": 256, "box_right": 70_000, "box_bottom": 300}
+    crops = [row(number, sha256=f"{number:02x}" + 62 * "0", **box) for number in range(30, 40)]
+    return [*rows, *crops, row(50, sha256=rows[0]["sha256"])]
+
+
 def test_the_digest_is_what_the_documentation_says() -> None:
-    rows = [row(number) for number in range(1, 30)]
-    assert written(batch(rows))[0] == digest_of(rows)
+    assert written(batch(many()))[0] == digest_of(many())
     # Another value would make a new version of every training set there is.
-    assert digest_of(rows) == "1d4a2a9663e4f628618aa59cc46be4d905a442b2af45aafc9c53f6844fd5ef18"
+    assert digest_of(many()) == "9debc85ececf77afbda87c72deb3d56a45b3fd39cd68256a5963c8ee6e00d626"
 
 
-@pytest.mark.parametrize("sizes", [(70_000,), (1, 65_535, 4_464), (65_536, 4_464), (30_000, 30_000, 10_000)])
+def test_a_manifest_made_before_digests_went_by_content_still_verifies_and_is_read() -> None:
+    rows = [row(number) for number in range(1, 30)]
+    digest, content = written_before(rows)
+    assert digest == "1d4a2a9663e4f628618aa59cc46be4d905a442b2af45aafc9c53f6844fd5ef18"
+    with open_manifest(io.BytesIO(content)) as manifest:
+        manifest.verify()
+        assert (manifest.metadata.digest, manifest.metadata.digest_version) == (digest, 1)
+        assert [one for part in manifest.rows() for one in part.to_pylist()] == rows
+        (few,) = [part.to_pylist() for part in manifest.rows(["photograph_sha256", "size"])]
+    assert few[0] == {"photograph_sha256": None, "size": 101}
+    moved = [row(number, container="archive-x") for number in range(1, 30)]
+    stated = {b"nachet_training_set": pq.ParquetFile(io.BytesIO(content)).schema_arrow.metadata[b"nachet_training_set"]}
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(moved, schema=pa.schema(FIRST_COLUMNS, metadata=stated)), stream)
+    with open_manifest(stream) as manifest, pytest.raises(ManifestError, match="is damaged"):
+        manifest.verify()
+
+
+def test_a_digest_of_a_later_version_is_told_as_that() -> None:
+    _digest, content = written(batch([row(1)]))
+    table = table_of(content)
+    stated = json.loads(table.schema.metadata[b"nachet_training_set"])
+    stream = io.BytesIO()
+    later = json.dumps({**stated, "digest_version": 3}).encode()
+    pq.write_table(table.replace_schema_metadata({b"nachet_training_set": later}), stream)
+    with open_manifest(stream) as manifest, pytest.raises(ManifestError, match="a later version of the package made"):
+        manifest.verify()
+
+
+@pytest.mark.parametrize("sizes", [(40,), (1, 39), (20, 0, 20), (13, 13, 14)])
 def test_the_digest_does_not_depend_on_the_batches(sizes: tuple[int, ...]) -> None:
-    numbers = pa.array(np.arange(70_000, dtype=np.int64))
-    whole = pa.RecordBatch.from_arrays(
-        [numbers if name == "size" else pa.repeat(pa.scalar(row(1)[name], SCHEMA.field(name).type), 70_000)
-         for name in SCHEMA.names],
-        schema=SCHEMA,
-    )  # fmt: skip
-    digest = RowDigest(RECIPE)
-    start = 0
+    rows, digest, start = many(), RowDigest(RECIPE, [CLASS]), 0
     for size in sizes:
-        digest.update(whole.slice(start, size))
+        digest.update(batch(rows[start : start + size]))
         start += size
-    at_once = RowDigest(RECIPE)
-    at_once.update(whole)
-    assert digest.hexdigest() == at_once.hexdigest()
+    assert (start, digest.hexdigest()) == (40, digest_of(rows))
 
 
-@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name != "url"])
-def test_every_column_but_the_address_is_part_of_the_digest(name: str) -> None:
+_LEARNED = {"split", "label", "class_index", "taxon_id", "number_of_seeds", "sha256"}
+WHAT_IS_LEARNED = [name for name in SCHEMA.names if name in _LEARNED or name.startswith("box_")]
+WHERE_AND_WHAT_WAS_MEASURED = [name for name in SCHEMA.names if name not in WHAT_IS_LEARNED]
+
+
+def other_value(name: str, value: Any) -> Any:
     kind = SCHEMA.field(name).type
-    first = row(3)[name]
+    if name == "split":
+        return "test"
+    if name.endswith("sha256"):
+        return hashlib.sha256(str(value).encode()).hexdigest()
     if kind == pa.string():
-        other: Any = (first or "") + "x"
-    elif pa.types.is_timestamp(kind):
-        other = datetime(2026, 5, 2, tzinfo=UTC)
-    else:
-        other = (first or 0) + 1
-    changed = {written(batch([row(3), row(4, **{name: value})]))[0] for value in (first, other)}
-    assert len(changed) == 2
-    if SCHEMA.field(name).nullable:
-        nothing = "" if kind == pa.string() else datetime(1970, 1, 1, tzinfo=UTC) if pa.types.is_timestamp(kind) else 0
-        assert written(batch([row(3, **{name: None})]))[0] != written(batch([row(3, **{name: nothing})]))[0]
+        return (value or "") + "x"
+    return datetime(2026, 5, 2, tzinfo=UTC) if pa.types.is_timestamp(kind) else (value or 0) + 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_where_pictures_lie_and_in_which_order_their_rows_come_is_no_part_of_the_digest(data: st.DataObject) -> None:
+    rows = [
+        {
+            **one,
+            **{
+                name: other_value(name, one[name])
+                for name in data.draw(st.sets(st.sampled_from(WHERE_AND_WHAT_WAS_MEASURED)))
+            },
+        }
+        for one in data.draw(st.permutations(many()))
+    ]
+    assert written(batch(rows))[0] == digest_of(many())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(WHAT_IS_LEARNED), st.integers(0, 39))
+def test_any_other_file_label_box_or_side_makes_another_digest(name: str, place: int) -> None:
+    rows = many()
+    rows[place] = {**rows[place], name: other_value(name, rows[place][name])}
+    if rows != many():
+        assert written(batch(rows))[0] != digest_of(many())
 
 
 def test_the_address_of_the_storage_account_is_no_part_of_the_digest() -> None:

@@ -78,14 +78,36 @@ def test_looks_count_as_far_as_the_recipe_says() -> None:
     assert verdict(*pair, near_bits=None).passed
 
 
+@pytest.mark.parametrize("kind", ["photograph_sha256", "photograph_pixel_sha256"])
+def test_crops_of_two_rows_of_one_photograph_on_two_sides_are_a_leak_though_their_own_bytes_differ(kind: str) -> None:
+    crops = row(1, parent_id=uuid(77)), row(2, parent_id=uuid(78), **TEST)
+    assert verdict(*crops).passed
+    found = verdict(*({**one, kind: sha256("one photograph")} for one in crops))
+    assert (found.passed, len(found.rows)) == (False, 1)
+
+
+def contents(number: int) -> tuple[str, ...]:
+    return sha256(number), sha256(f"pixels {number}")
+
+
 def test_what_somebody_decided_about_a_pair_counts() -> None:
     alike = row(1), row(2, perceptual_hash=sha256("looks 1"), **TEST)
-    assert verdict(*alike, different=[(uuid(1), uuid(2))]).passed
-    assert verdict(*alike, different=[(uuid(2), uuid(1)), (uuid(5), uuid(6))]).passed
+    assert verdict(*alike, different=[(contents(1), contents(2))]).passed
+    assert verdict(*alike, different=[(contents(2), contents(1)), (contents(5), contents(6))]).passed
     unlike = row(1), row(2, **TEST)
-    torn = verdict(*unlike, duplicate=[(uuid(1), uuid(2)), (uuid(1), uuid(99))])
+    torn = verdict(*unlike, duplicate=[(contents(1), contents(2)), (contents(1), contents(99))])
     assert (torn.passed, torn.numbers["duplicates"]) == (False, 1)
-    assert verdict(row(1), row(2), duplicate=[(uuid(1), uuid(2))]).passed
+    assert verdict(row(1), row(2), duplicate=[(contents(1), contents(2))]).passed
+
+
+def test_what_somebody_decided_holds_for_other_files_of_the_same_pixels_and_for_crops() -> None:
+    decided = (contents(1), contents(2))
+    again = row(3, sha256=sha256("saved anew"), pixel_sha256=sha256("pixels 1"))
+    assert not verdict(again, row(2, **TEST), duplicate=[decided]).passed
+    looks = {"perceptual_hash": sha256("looks 3")}
+    assert verdict(again, row(2, **TEST, **looks), different=[decided]).passed
+    crops = row(8, photograph_sha256=sha256(1)), row(9, photograph_pixel_sha256=sha256("pixels 2"), **TEST)
+    assert not verdict(*crops, duplicate=[decided]).passed
 
 
 def test_a_picture_without_hashes_is_tied_by_what_is_known() -> None:
@@ -100,7 +122,7 @@ def test_a_picture_on_no_side_is_told() -> None:
 
 
 def test_an_empty_set_leaks_nothing() -> None:
-    assert no_leaks(keys_of([]), near_bits=12, different=[(uuid(1), uuid(2))]).passed
+    assert no_leaks(keys_of([]), near_bits=12, different=[(contents(1), contents(2))]).passed
 
 
 pictures = st.lists(
@@ -166,11 +188,11 @@ def test_a_class_that_is_not_on_every_side_is_said_and_keeps_nothing_back() -> N
     assert list(found.rows) == [{"class": "000 Brassica napus", "pictures": 1, "not in": "test"}]
 
 
-@pytest.mark.parametrize("kind", ["withdrawn", "refused", "broken", "stale"])
+@pytest.mark.parametrize("kind", ["withdrawn", "superseded", "refused", "broken", "stale"])
 def test_pictures_that_are_not_current_are_a_warning(kind: str) -> None:
-    nothing = dict.fromkeys(("withdrawn", "refused", "broken", "stale"), 0)
+    nothing = dict.fromkeys(("withdrawn", "superseded", "refused", "broken", "stale"), 0)
     assert pictures_current(NotCurrent(**nothing)).passed
     found = pictures_current(NotCurrent(**{**nothing, kind: 3}))
     assert (found.passed, found.grave) == (False, False)
     assert found.summary.startswith("3 pictures are ")
-    assert sorted(found.numbers.values()) == [0, 0, 0, 3]
+    assert sorted(found.numbers.values()) == [0, 0, 0, 0, 3]

@@ -1,7 +1,7 @@
 """Stored pictures, verified and converted, many at a time: the part that every format of an export shares."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,7 +57,15 @@ class Fetcher:
     Pictures come back in order, and no more than a few are under way: memory does not grow with their number.
     """
 
-    def __init__(self, blobs: BlobStorage, pool: ConvertingPool, *, readers: int, memory_bytes: int) -> None:
+    def __init__(
+        self,
+        blobs: BlobStorage,
+        pool: ConvertingPool,
+        *,
+        readers: int,
+        memory_bytes: int,
+        places: Callable[[Picture], Sequence[tuple[str, str]]] = lambda _picture: (),
+    ) -> None:
         """Prepare to fetch.
 
         Args:
@@ -65,10 +73,12 @@ class Fetcher:
             pool: what converts them.
             readers: pictures under way at a time.
             memory_bytes: what they may hold at a time, stored and converted; a larger one waits for all others.
+            places: asked for containers and blobs where a picture's bytes may be today, if they are nowhere else.
         """
         self._blobs = blobs
         self._pool = pool
         self._readers = readers
+        self._places = places
         self._room = Room(memory_bytes)
 
     def fetch(self, folder: Path, journal: Journal, wanted: Iterator[Wanted]) -> Iterator[Fetched]:
@@ -97,14 +107,18 @@ class Fetcher:
             return _Made(len(converted), hashlib.sha256(converted).digest())
 
     def _verified(self, picture: Picture) -> bytes:
-        """The stored bytes; where they are gone or others, those of the archive or of the training set's own copy."""
+        """The stored bytes; where they are gone or others, those of the archive, the set's copy, or the same file."""
         try:
             return self._read(picture, picture.address)
         except NotConvertedError:
-            for address in picture.elsewhere:
+            for address in self._elsewhere(picture):
                 with suppress(NotConvertedError):
                     return self._read(picture, address)
             raise
+
+    def _elsewhere(self, picture: Picture) -> Iterator[tuple[str, str]]:
+        yield from picture.elsewhere
+        yield from (place for place in self._places(picture) if place not in (picture.address, *picture.elsewhere))
 
     def _read(self, picture: Picture, address: tuple[str, str]) -> bytes:
         try:
