@@ -18,6 +18,7 @@ from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.validation import Validation, validate
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
 from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.labels import other_labels
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import PictureSetRecord, picture_set_record
 from nachet_pipeline.database.uploads import (
@@ -203,6 +204,9 @@ class Importer:
                 readers=self.settings.transfer_concurrency,
                 progress=self._tell("validating"),
                 known=self._stored_already,
+                labels=lambda pictures, own: self.database.transact(
+                    lambda connection: other_labels(connection, pictures, owner=upload.owner.id, apart_from=own)
+                ),
                 early=lambda report: self._tell_early(upload, started, report),
             )
             clock.lap("validate")

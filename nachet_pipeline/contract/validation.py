@@ -11,6 +11,7 @@ from nachet_pipeline.contract.duplicates import Known, duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.labels import StoredLabels, label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
@@ -101,6 +102,7 @@ def validate(
     progress: Progress | None = None,
     early: Callable[[Report], None] | None = None,
     known: Known | None = None,
+    labels: StoredLabels | None = None,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -117,6 +119,7 @@ def validate(
         readers: pictures read at a time.
         progress: told after every picture.
         known: knows which pictures are stored already; None where nothing is stored.
+        labels: knows which photographs are stored under another species; None where nothing is stored.
         early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
@@ -137,6 +140,7 @@ def validate(
     _note(inventory, checksums(inventory))
     described = describe_sessions(inventory, sessions, registry, owner)
     _note(inventory, duplicates(inventory, described, known))
+    _note(inventory, label_conflicts(inventory, described, registry, labels))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,

@@ -22,7 +22,8 @@ from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecima
 
 Ints = NDArray[np.int64]
 
-_KEPT = [name for name in COLUMNS if name not in {"session", "root_id"}]
+_TORN_NAMED = 20
+_KEPT = [name for name in COLUMNS if name not in {"session", "root_id", "in_conflict"}]
 _SCHEMA = pa.schema([(name, COLUMNS[name]) for name in _KEPT])
 
 
@@ -68,6 +69,9 @@ class Selection:
         taxon: (n,) which of `taxa` it shows.
         taxa: identifiers of all species that were read.
         mixed: pictures left out because they show more than one species.
+        torn: pictures left out because their photograph is under several species.
+        first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
+            chosen.
     """
 
     rows: Rows
@@ -77,6 +81,8 @@ class Selection:
     taxon: Ints
     taxa: tuple[UUID, ...]
     mixed: int
+    torn: int = 0
+    first_torn: tuple[tuple[UUID, UUID, frozenset[UUID]], ...] = ()
 
 
 class _Columns:
@@ -100,6 +106,7 @@ class _Columns:
             "looks": np.ascontiguousarray(from_hexadecimal(looks, 32)).view("<u8"),
             "has_looks": looks.is_valid().to_numpy(zero_copy_only=False),
             "taxon": self._coded(batch.column("taxon_id")),
+            "in_conflict": batch.column("in_conflict").to_numpy(zero_copy_only=False),
         }
         if crops:
             found["root"] = from_uuids(batch.column("root_id"))
@@ -150,19 +157,46 @@ def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, 
     of_two[number[1:][~first[1:] & (taxon[1:] != taxon[:-1])]] = True
     chosen = np.array([not choice.species or one in choice.species for one in taxa], bool)
     place = np.flatnonzero(first & ~of_two[number] & chosen[taxon])
-    picture = picture[place]
-    root = columns.take("root")[place] if crops else picture
+    file, pixels = columns.take("file"), columns.take("pixels")
+    root = columns.take("root") if crops else picture
+    by_file, by_pixels = (_under_several(codes[place], taxon[place]) for codes in (file, pixels))
+    torn = columns.take("in_conflict")[place] | by_file | by_pixels
+    first_torn = tuple(
+        (
+            UUID(bytes=picture[one].tobytes()),
+            UUID(bytes=root[one].tobytes()),
+            frozenset(taxa[code] for code in np.unique(taxon[place][_same(file, pixels, one)[place]])),
+        )
+        for one in place[torn][:_TORN_NAMED]
+    )
+    place, torn_count = place[~torn], int(torn.sum())
+    picture, root = picture[place], root[place]
     found = Candidates(
         picture=picture,
         session=columns.take("session")[place],
         # Numbers of equal roots: no picture that is chosen is another one's parent.
         root=np.unique(as_keys(root), return_inverse=True)[1] if crops else np.arange(len(place), dtype=np.int64),
-        file=columns.take("file")[place],
-        pixels=columns.take("pixels")[place],
+        file=file[place],
+        pixels=pixels[place],
         looks=columns.take("looks")[place],
         has_looks=columns.take("has_looks")[place],
     )
-    return Selection(rows, place, found, root, taxon[place], taxa, int(of_two.sum()))
+    return Selection(
+        rows, place, found, root, taxon[place], taxa, int(of_two.sum()), torn=torn_count, first_torn=first_torn
+    )
+
+
+def _under_several(codes: Ints, taxon: Ints) -> NDArray[np.bool_]:
+    """Which pictures have a code, not -1, that pictures of another species have too."""
+    order = np.lexsort((taxon, codes))
+    code, shown = codes[order], taxon[order]
+    torn = (code[1:] == code[:-1]) & (shown[1:] != shown[:-1]) & (code[1:] != -1)
+    return np.asarray(np.isin(codes, code[1:][torn]), np.bool_)
+
+
+def _same(file: Ints, pixels: Ints, one: np.int64) -> NDArray[np.bool_]:
+    """Which pictures are the same as one, by file or pixels."""
+    return np.asarray((file == file[one]) | ((pixels == pixels[one]) & (pixels[one] != -1)), np.bool_)
 
 
 def _no_bytes() -> Bytes:
