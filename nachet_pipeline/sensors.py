@@ -33,7 +33,7 @@ from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.cut_runs import due_runs
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
-from nachet_pipeline.database.labels import standing
+from nachet_pipeline.database.labels import changes, standing
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
 from nachet_pipeline.jobs import (
@@ -351,15 +351,18 @@ def label_conflicts_sensor() -> SensorDefinition:
     def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
         # Of a check that is older than the latest materialization the UI says that it was not evaluated.
         latest = context.instance.get_latest_materialization_event(labels.ASSET)
+        materialized = str(latest.timestamp if latest else "never")
+        last_written, last_seen = (context.cursor or "  ").split(" ", 1)
         with database.open() as db, db.reading() as connection:
+            written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
+            if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
+                return SkipReason("No picture, species or decision changed.")
             stands = standing(connection)
-            seen = f"{stands.fingerprint} {latest.timestamp if latest else ''}"
-            if seen == context.cursor:
-                return SkipReason(f"{stands.photographs} photographs are under several species, as before.")
+            seen = f"{materialized} {stands.fingerprint}"
             return SensorResult(
                 skip_reason=f"{stands.photographs} photographs are under several species.",
-                asset_events=[labels.evaluation(connection, stands)],
-                cursor=seen,
+                asset_events=[labels.evaluation(connection, stands)] if seen != last_seen else [],
+                cursor=f"{written} {seen}",
             )
 
     return label_conflicts

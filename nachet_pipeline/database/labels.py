@@ -157,6 +157,18 @@ def standing(connection: Connection) -> Standing:
     return Standing(**cast(dict[str, Any], row))
 
 
+def changes(connection: Connection) -> int:
+    """A number that is another one after anything changed that conflicts follow from; costs nothing to ask.
+
+    PostgreSQL counts the rows written, and says so a second after at the latest, or when who wrote them disconnects.
+    """
+    row = connection.execute(
+        "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as written from pg_stat_user_tables"
+        " where relid = any('{pictures,picture_set,picture_seed,seeds,label_decision}'::regclass[])"
+    ).fetchone()
+    return cast(int, cast(dict[str, Any], row)["written"])
+
+
 _STORED = (
     "p.id as picture, p.name, u.email as owner, coalesce(s.picture_set -> 'audit_trail' ->> 'folder', '') as folder,"
     f" coalesce(s.picture_set -> 'audit_trail' ->> 'session', s.name, '') as session, {species_of('p.id')} as species"
@@ -371,15 +383,15 @@ _CUT = (
 
 def labels(connection: Connection) -> Labels:
     """What is in conflict, and what was decided."""
-    conflicting = connection.execute(f"{_CUT.format(what='null', view='label_conflict')} select id from cut")
-    content = connection.execute(
-        "select encode(sha256, 'hex') as file, encode(pixel_sha256, 'hex') as pixels from label_conflict"
+    conflicting = connection.execute(
+        f"{_CUT.format(what='picture_id', view='label_conflict')} select cut.id, encode(p.sha256, 'hex') as file,"
+        " encode(p.pixel_sha256, 'hex') as pixels from cut left join pictures p on p.id = cut.id and p.id = cut.what"
     ).fetchall()
     decided = connection.execute(f"{_CUT.format(what='seed_id', view='label_decided')} select id, what from cut")
     return Labels(
-        [str(row["id"]) for row in conflicting.fetchall()],
-        [str(row["file"]) for row in content],
-        [str(row["pixels"]) for row in content if row["pixels"]],
+        [str(row["id"]) for row in conflicting],
+        [str(row["file"]) for row in conflicting if row["file"]],
+        [str(row["pixels"]) for row in conflicting if row["pixels"]],
         [(str(row["id"]), str(row["what"])) for row in decided.fetchall()],
     )
 
