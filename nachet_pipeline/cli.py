@@ -15,7 +15,7 @@ from uuid import UUID
 
 import typer
 
-from nachet_pipeline.commands import folders, reliability, secrets, users
+from nachet_pipeline.commands import folders, labels, reliability, secrets, users
 from nachet_pipeline.commands.crops import crops
 from nachet_pipeline.commands.terminal import (
     REFUSED,
@@ -57,6 +57,7 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(db_app, name="db")
 duplicates_app = typer.Typer(help="Stored pictures that are the same or look alike, and what was decided about them.")
 app.add_typer(duplicates_app, name="duplicates")
+app.add_typer(labels.app, name="labels")
 app.add_typer(training_set_app, name="training-set")
 app.command()(crops)
 app.add_typer(reliability.app)
@@ -459,7 +460,8 @@ def duplicates(
                 relation = f"{pair.relation} ({pair.distance} bits)" if pair.distance else pair.relation.value
                 decision = f", decided: {pair.decision}" if pair.decision else ""
                 owners = f"{pair.first_owner}, {pair.second_owner}"
-                write(f"{pair.first}  {pair.second}  {relation}  {owners}{decision}")
+                species = ", ".join(dict.fromkeys((*pair.first_species, *pair.second_species)))
+                write(f"{pair.first}  {pair.second}  {relation}  {owners}  {species}{decision}")
 
 
 @duplicates_app.command("decide")

@@ -50,7 +50,9 @@ CHECKS: Mapping[Check, str] = MappingProxyType(
             "No data beside or behind a picture, nothing executable in it; no forbidden YAML construct, no unsafe name."
         ),
         Check.PERSONAL_DATA: "No picture tells where it was taken, or whose the camera is.",
-        Check.DUPLICATES: "No picture is there already, in the upload or among all stored pictures.",
+        Check.DUPLICATES: (
+            "No picture is there already, in the upload or among all stored pictures, nor is it under two species."
+        ),
         Check.CHECKSUMS: "Every file is what its sender's SHA256SUMS says, where there is one.",
         Check.SEED_REGISTERED: "Every session shows a registered seed.",
         Check.UPLOADER_REGISTERED: "The uploader is registered and owns the container the folder lies in.",
@@ -463,6 +465,20 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             Phrase(
                 "Compare the two; nothing needs to be done if they are different photographs.",
                 "Comparez les deux; aucune action requise s'il s'agit de photographies différentes.",
+            ),
+        ),
+        "label-conflict": Kind(
+            Check.DUPLICATES,
+            Severity.WARNING,
+            Phrase(
+                "The same photograph is under another species as well.",
+                "La même photographie figure aussi sous une autre espèce.",
+            ),
+            Phrase(
+                "Correct the species where it is wrong, or ask the AI lab to decide; until then nothing is trained with"
+                " the photograph. It is imported all the same.",
+                "Corrigez l'espèce là où elle est fausse, ou demandez au laboratoire d'IA de trancher; d'ici là, rien"
+                " n'est entraîné avec cette photographie. Elle est importée malgré tout.",
             ),
         ),
         "picture-format": Kind(

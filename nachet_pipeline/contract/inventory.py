@@ -449,6 +449,33 @@ class Inventory:
         )
         return iter(self._db.execute(query, (session,)))
 
+    def picture_seeds(self, session: str) -> Iterator[tuple[str, str, str | None, str]]:
+        """Path, SHA-256, that of the pixels and seed of each picture of a session that shows one, sorted by path."""
+        query = (
+            "select path, sha256, pixel_sha256, seed_id from picture where session = ? and seed_id is not null"
+            " order by path"
+        )
+        return iter(self._db.execute(query, (session,)))
+
+    def under_two_seeds(self) -> Iterator[tuple[str, str, str, str, bool]]:
+        """Pictures that another one before them, in the order of paths, equals in file or pixels but not in its seed.
+
+        Returns:
+            Of each its path and seed, the first such other's path and seed, and whether the files are equal.
+        """
+        query = (
+            "with first as (select coalesce(pixel_sha256, sha256) as content, seed_id, min(path) as path from picture"
+            " where seed_id is not null group by content, seed_id),"
+            " torn as (select content from first group by content having count(*) > 1),"
+            " found as (select picture.path, min(first.path) as other from torn"
+            " join picture on coalesce(pixel_sha256, sha256) = content join first using (content)"
+            " where first.seed_id <> picture.seed_id and first.path < picture.path group by picture.path)"
+            " select one.path, one.seed_id, other.path, other.seed_id, one.sha256 = other.sha256 from found"
+            " join picture one on one.path = found.path join picture other on other.path = found.other order by 1"
+        )
+        for path, seed, other, other_seed, same_file in self._db.execute(query):
+            yield path, seed, other, other_seed, bool(same_file)
+
     def picture_totals(self, session: str | None = None) -> tuple[int, int]:
         """Number and bytes of the pictures of one session, or of all."""
         query = "select count(*), coalesce(sum(size), 0) from picture"

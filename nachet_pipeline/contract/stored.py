@@ -138,6 +138,40 @@ class Content:
     pixel_sha256: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """A picture with the species that its uploader states.
+
+    Attributes:
+        path: relative to its upload.
+        sha256: of its file.
+        pixel_sha256: of its pixels, None if they were not measured.
+        seed_id: the species.
+    """
+
+    path: str
+    sha256: bytes
+    pixel_sha256: bytes | None
+    seed_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLabel:
+    """A stored picture of the same photograph under another species.
+
+    Attributes:
+        same_file: whether the files are equal; else the pixels are.
+        species: the name of the species.
+        folder: where it is, if it is the same user's.
+        session: path of its session in that folder, empty if the folder is the session.
+    """
+
+    same_file: bool
+    species: str
+    folder: str | None = None
+    session: str = ""
+
+
 class StoredPictures(Protocol):
     """Knows what is stored, of the upload and of everybody."""
 
@@ -163,5 +197,14 @@ class StoredPictures(Protocol):
 
         Args:
             contents: a thousand pictures at most.
+        """
+        ...
+
+    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+        """Of each whose photograph is stored under another species one such, by path.
+
+        Args:
+            pictures: a thousand at most.
+            own: the picture sets that the upload becomes: what they say now is what the upload corrects.
         """
         ...

@@ -13,6 +13,7 @@ from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
@@ -160,6 +161,7 @@ def validate(
     _note(inventory, corrected.findings)
     described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
     _note(inventory, withdrawn_pictures(inventory, paths, stored))
+    _note(inventory, label_conflicts(inventory, described, registry, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,

@@ -46,6 +46,8 @@ class Pair:
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
         first_owner: e-mail of its owner.
         second_owner: e-mail of its owner.
+        first_species: names of the species that the one shows, as its uploader says.
+        second_species: likewise.
         decision: what an operator said of them; pairs that were said to be different are not listed.
     """
 
@@ -55,7 +57,17 @@ class Pair:
     distance: int
     first_owner: str
     second_owner: str
+    first_species: tuple[str, ...]
+    second_species: tuple[str, ...]
     decision: Decision | None
+
+
+def species_of(picture: str) -> str:
+    """In SQL, the names of the species that uploaders say a picture shows, sorted."""
+    return (
+        "array(select distinct k.name from picture_seed l join seeds o on o.id = l.seed_id"
+        f" join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = {picture} order by k.name)"
+    )
 
 
 def _bits(of: str) -> str:
@@ -196,7 +208,9 @@ def duplicate_pairs(
     mine = " and (lower(first_user.email) = lower(%(user)s) or lower(second_user.email) = lower(%(user)s))"
     query = (
         "select found.id as first, b.id as second, found.rank, found.distance, first_user.email as first_owner,"
-        " second_user.email as second_owner, decision.decision from pictures b cross join lateral"
+        " second_user.email as second_owner, decision.decision,"
+        f" {species_of('a.id')} as first_species, {species_of('b.id')} as second_species from pictures b"
+        " cross join lateral"
         f" ({_alike('b').format(which='p.id < b.id')}) as found"
         " join pictures a on a.id = found.id"
         " join picture_set first_set on first_set.id = a.picture_set_id"
@@ -219,6 +233,8 @@ def duplicate_pairs(
                 row["distance"],
                 row["first_owner"],
                 row["second_owner"],
+                tuple(row["first_species"]),
+                tuple(row["second_species"]),
                 Decision(decision) if decision else None,
             )
 

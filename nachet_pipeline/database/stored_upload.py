@@ -9,9 +9,18 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from nachet_pipeline.contract.stored import Candidate, Content, EarlierPicture, Match, StoredSet
+from nachet_pipeline.contract.stored import (
+    Candidate,
+    Content,
+    EarlierPicture,
+    LabelledPicture,
+    Match,
+    OtherLabel,
+    StoredSet,
+)
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.labels import other_labels
 from nachet_pipeline.database.withdrawn_content import withdrawn_among
 
 _PAGE = 2_000
@@ -73,6 +82,16 @@ class StoredUpload:
             DatabaseError: the database does not answer.
         """
         return self.database.transact(lambda connection: withdrawn_among(connection, contents))
+
+    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+        """Of each whose photograph is stored under another species one such, by path.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(
+            lambda connection: other_labels(connection, pictures, owner=self.owner, apart_from=own)
+        )
 
 
 def earlier_pictures(database: Database, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:

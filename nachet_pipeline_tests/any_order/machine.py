@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from nachet_pipeline.database.labels import decide
 from PIL import Image
 
 from nachet_pipeline.contract.folder import StagedFile
@@ -23,6 +22,7 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
+from nachet_pipeline.database.labels import decide
 from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.database.uploads import note_wishes
 from nachet_pipeline.database.users import User

@@ -151,7 +151,7 @@ CASES = [
     ),
     Case("picture-metadata-syntax", _with(METADATA, b"userData:\n  zoom: 1\n zoom"), METADATA, line=3),
     Case("picture-metadata-content", _with(METADATA, b"userData:\n  zoom: -1\n"), METADATA, "userData.zoom", 2),
-    Case("duplicate-picture", _with(PNG, picture(1, "png")), PNG),
+    Case("duplicate-picture", _with("pictures/session1/2.tiff", picture(1)), "pictures/session1/2.tiff"),
     Case(
         "removed-session-staged",
         _with("index.yaml", PROJECT_INDEX + b"uploadData: {removedSessions: [session2]}\n"),
@@ -160,6 +160,7 @@ CASES = [
         PROJECT_INDEX.count(b"\n") + 1,
     ),
     Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
+    Case("label-conflict", _with(PNG, picture(1, "png")), PNG, also=frozenset({"duplicate-picture"})),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
     Case("picture-too-large", _with("pictures/session2/1.png", _long_png()), "pictures/session2/1.png"),
