@@ -160,7 +160,7 @@ def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
         " join container c on c.id = s.container_id"
         # A seed can be merged while pictures of it still wait to be linked to the other.
         f" join picture_seed l on l.picture_id = p.id join seeds linked on linked.id = l.seed_id{joins}"
-        f" left join label_decided decided on decided.picture_id = {photograph}"
+        f" left join label_decided decided on decided.picture_id = {whole}"
         f" where {' and '.join([*conditions, *more])} order by p.id"
     )
     return query, arguments

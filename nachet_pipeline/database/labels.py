@@ -10,8 +10,7 @@ from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
-from nachet_pipeline.contract.duplicates import Relation
-from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel
+from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.duplicates import duplicate_pairs, species_of

@@ -24,11 +24,11 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.database.labels import decide
 from nachet_pipeline.database.training_sets import withdraw
-from nachet_pipeline.database.uploads import note_wishes
+from nachet_pipeline.database.uploads import find_upload, note_wishes
 from nachet_pipeline.database.users import User
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import archive_container, picture_set_id
+from nachet_pipeline.storage.naming import archive_container, picture_set_id, upload_id
 from nachet_pipeline.training.building import build, make_current
 from nachet_pipeline.training.manifest import SPLITS, open_manifest
 from nachet_pipeline.training.recipe import Recipe
@@ -225,14 +225,7 @@ class AnyOrder(RuleBasedStateMachine):
         user, folder = data.draw(st.sampled_from(sorted(self.local)))
         bench = self.of(user)
         with bench.database.connection() as connection:
-            rows = connection.execute(
-                "select id from upload where owner_id = %s and folder = %s", (bench.user.id, folder)
-            ).fetchall()
-        upload = bench.importer().database.transact(lambda connection: rows[0]["id"])
-        from nachet_pipeline.database.uploads import find_upload
-
-        with bench.database.connection() as connection:
-            found = find_upload(connection, UUID(str(upload)))
+            found = find_upload(connection, upload_id(bench.user.id, folder))
         assert found is not None
         detector = ToldDetector(Region(0, 0, 0.5, 1))
         outcome = Cropper(bench.database, bench.blobs, self.pool, bench.settings, detector=detector).crop(found)

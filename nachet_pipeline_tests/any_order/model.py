@@ -73,12 +73,8 @@ class World:
                 if session == name:
                     files.setdefault(file, picture)
             session_at = {file: at for (one, _), (file, at) in staged.items() if one == name}
-            told = [
-                a + b
-                for a, b in zip(
-                    told, self._session((user, folder, name), files, session_at, species[name], replace), strict=True
-                )
-            ]
+            changed = self._session((user, folder, name), files, session_at, species[name], replace)
+            told = [before + now for before, now in zip(told, changed, strict=True)]
         return told[0], told[1], told[2], told[3]
 
     def _session(
