@@ -89,7 +89,7 @@ def test_a_mass_import_on_a_full_disk_says_so_in_a_line_and_the_same_command_com
     deployment: Deployment, nachet
 ) -> None:
     container = f"old-{uuid4().hex[:12]}"
-    deployment.blobs.create_container(container)
+    deployment.blobs.ensure_container(container)
     stage_folder(deployment.blobs, LocalFolder(deployment.sample("old") / "pictures"), container, "pictures")
     arguments = ("--owner", deployment.user.email, "--seed", "Brassica napus", "--zoom", 5, "--seeds-per-picture", 1)
 
