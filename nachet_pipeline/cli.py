@@ -6,6 +6,7 @@ Nothing heavy is imported until a command needs it, so that help answers at once
 # ruff: noqa: PLC0415 (imports inside commands are the point of this module)
 
 import json
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -33,6 +34,7 @@ from nachet_pipeline.commands.terminal import (
 )
 from nachet_pipeline.commands.training_sets import app as training_set_app
 from nachet_pipeline.errors import ActionableError
+from nachet_pipeline.machine import full_disk
 from nachet_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ app = typer.Typer(
     help="Import folders of seed photographs: staged folder → validated manifest → Blob storage → PostgreSQL →"
     " training set.\n\nWithout NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL, services of this machine are used;"
     " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
-    " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer.",
+    " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer or a disk is full.",
 )
 db_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 app.add_typer(users.app, name="user")
@@ -253,11 +255,15 @@ def import_(
 ) -> None:
     """Stage a folder and import it now, in this process; prints the receipt.
 
-    Exit code 0 means that all of it is imported, 1 that it was refused, or with --accept-valid a part of it.
-    The run is recorded in the same Dagster instance as all others, so the UI shows it.
+    Exit code 0 means that all of it is imported, 1 that it was refused, or with --accept-valid a part of it, 3 that
+    it failed. The run is recorded in the same Dagster instance as all others, so the UI shows it.
     """
+    from dataclasses import replace as replace_fields
+
     from nachet_pipeline.arrivals import Arrival, look_at, queue
+    from nachet_pipeline.contract.receipt import State
     from nachet_pipeline.database.uploads import find_upload
+    from nachet_pipeline.importing import told_if_full
     from nachet_pipeline.instance import dagster_home
     from nachet_pipeline.storage.staged_folder import StagedFolder
     from nachet_pipeline.storage.staging import mark_complete
@@ -265,21 +271,26 @@ def import_(
     with open_services() as opened:
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
-        # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-        queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
+        with told_if_full(opened.database, opened.blobs, upload):
+            # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
+            queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
-        name_services(opened.settings, dagster_home(opened.settings.home))
-        from nachet_pipeline.running import run_import
+        with told_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
+            name_services(opened.settings, dagster_home(opened.settings.home))
+            from nachet_pipeline.running import run_import
 
-        with progress_bar("Importing") as bar:
-            run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
+            with progress_bar("Importing") as bar:
+                run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
         note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _show(done.receipt, as_json=as_json, language=language.language)
-    if done.receipt.state != "imported":
+    if done.receipt.state is State.FAILED:
+        note(f"nachet: {done.receipt.failure}; the folder stays staged, and the same command completes it")
+        raise typer.Exit(UNAVAILABLE)
+    if done.receipt.state is not State.IMPORTED:
         raise typer.Exit(REFUSED)
 
 
@@ -653,6 +664,11 @@ def main() -> None:
     except ActionableError as error:
         note(f"nachet: {error}")
         sys.exit(error.exit_code)
+    except (OSError, sqlite3.Error) as error:
+        if (failure := full_disk(error)) is None:
+            raise
+        note(f"nachet: {failure}")
+        sys.exit(UNAVAILABLE)
 
 
 if __name__ == "__main__":

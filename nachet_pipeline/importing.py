@@ -2,7 +2,8 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -23,8 +24,10 @@ from nachet_pipeline.database.records import PictureSetRecord, picture_set_recor
 from nachet_pipeline.database.stored_upload import StoredUpload
 from nachet_pipeline.database.uploads import (
     Upload,
+    ask_for_it_alone,
     close_upload,
     find_upload,
+    keep_unless_changed,
     keep_upload,
     look_again,
     mark_importing,
@@ -34,6 +37,7 @@ from nachet_pipeline.database.uploads import (
 )
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.limits import contract_limits
+from nachet_pipeline.machine import full_disk
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -149,7 +153,14 @@ class Importer:
             if outcome is None and begun:
                 raise
             if outcome is None:
-                outcome = self._failed(upload, started, error)
+                try:
+                    outcome = self._failed(upload, started, error)
+                except TakenOverError as other:
+                    log.warning("upload %s: %s, and then %s", upload.partition, error, other)
+                    taken_over = True
+                    outcome = ImportOutcome(
+                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(other))
+                    )
             else:
                 # All is written; the connection that held the lock was lost, and the lock with it.
                 log.warning("the lock of %s was lost: %s", upload.partition, error)
@@ -162,8 +173,9 @@ class Importer:
         try:
             return self._import(upload, started)
         except sqlite3.Error as error:
-            # What is known of the upload lies in a temporary file; of a full disk SQLite says it in its own way.
-            return self._failed(upload, started, OSError(f"the temporary file of the import: {error}"), ours=True)
+            # What is known of the upload lies in a temporary file.
+            where = f"the temporary file of the import: {error}"
+            return self._failed(upload, started, OSError(full_disk(error, where) or where), ours=True)
         except (StorageError, DatabaseError, FileChangedError, OSError) as error:
             return self._failed(upload, started, error, ours=True)
         except TakenOverError:
@@ -175,19 +187,27 @@ class Importer:
 
     def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
         log.warning("upload %s failed: %s", upload.partition, error)
-        receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
+        receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=full_disk(error) or str(error))
         wrong = str(error) if isinstance(error, StoredBlobError) else None
-        self.database.transact(lambda connection: self._close(connection, receipt, ours=ours))
+        self.database.transact(lambda connection: self._close(connection, receipt, unbegun=None if ours else upload))
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
-    def _close(self, connection: Connection, receipt: Receipt, *, ours: bool = True) -> None:
+    def _close(self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None) -> None:
         """Note how the import ended, unless another run has the upload meanwhile.
+
+        Args:
+            connection: to the database.
+            receipt: how it ended.
+            unbegun: the upload as it was read, if this run could not even begin with it.
 
         Raises:
             TakenOverError: another run has it.
         """
-        if ours and not keep_upload(connection, receipt.upload, self.run_id):
-            raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+        if unbegun is None:
+            if not keep_upload(connection, receipt.upload, self.run_id):
+                raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+        elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
+            raise TakenOverError("another run has it")
         close_upload(connection, receipt)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
@@ -450,13 +470,36 @@ def refuse_disabled(database: Database, upload: Upload, run_id: str | None = Non
     return receipt
 
 
-def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt:
-    """Write the receipt that a run owes when it died without one."""
+def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt | None:
+    """Write the receipt that a run owes when it died without one, and let the next one take this upload alone.
+
+    Returns:
+        The receipt; None if the upload stands elsewhere than where it was read: then nothing is changed.
+    """
     receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
     with database.connection() as connection:
+        if not keep_unless_changed(connection, upload):
+            log.info("%s stands elsewhere by now; nothing is owed", upload.partition)
+            return None
         close_upload(connection, receipt)
+        if upload.state is State.IMPORTING:
+            ask_for_it_alone(connection, upload.id)
     write_receipt(blobs, upload, receipt)
     return receipt
+
+
+@contextmanager
+def told_if_full(database: Database, blobs: BlobStorage, upload: Upload) -> Iterator[None]:
+    """Let an upload end as failed, with the reason in its receipt, if what is done has no room on this machine's disk.
+
+    The error goes on. Where an import was under way it has told the reason by itself.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if (failure := full_disk(error)) and upload.state is not State.IMPORTING:  # or it is another run's
+            fail_upload(database, blobs, upload, failure)
+        raise
 
 
 def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:

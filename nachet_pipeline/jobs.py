@@ -15,6 +15,8 @@ import_uploads = define_asset_job(
     partitions_def=uploads,
     # One step: a process of its own for it would cost seconds and win nothing.
     executor_def=in_process_executor,
+    # What a run owes that died, the sensor asks for again, in halves: Dagster's own retry would take all of it anew.
+    tags={"dagster/max_retries": "0"},
 )
 
 mass_import = define_asset_job(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from dagster import (
+    MAX_RUNTIME_SECONDS_TAG,
     AssetMaterialization,
     AssetSelection,
     AutomationConditionSensorDefinition,
@@ -34,7 +35,14 @@ from nachet_pipeline.cut_runs import due_runs
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
 from nachet_pipeline.database.labels import changes, standing
-from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
+from nachet_pipeline.database.uploads import (
+    Upload,
+    requeue_batch,
+    split_batch,
+    uploads_of_batch,
+    uploads_of_run,
+    waiting_batches,
+)
 from nachet_pipeline.importing import fail_upload
 from nachet_pipeline.jobs import (
     build_training_set,
@@ -56,6 +64,8 @@ _MINUTES_TO_BECOME_A_RUN = 5
 _MOST_TOLD_ONE_BY_ONE = 25
 """Of more uploads that arrive together none is told: an event takes the daemon 20 ms, in which no run starts, and the
 run that is queued for them says how many wait."""
+_MORE_TIME_AT_EACH_ATTEMPT = 4
+"""So many times the seconds of the attempt before: the third, which is the last, has 16 times those of the first."""
 _SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 _SECONDS_BETWEEN_LOOKS_AT_RECIPES = 60
 _SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
@@ -99,7 +109,8 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
                 *batched(new, import_settings.batch_size),
                 *_neighbours(context.instance, seen_before, import_settings.batch_size),
             ]
-            requests = [_request(group, queue(db, group)) for group in groups]
+            most_seconds = context.instance.run_monitoring_max_runtime_seconds
+            requests = [_request(group, queue(db, group), most_seconds) for group in groups]
         if not requests:
             return SensorResult(skip_reason="No staged folder is due.", cursor=listing.place)
         return SensorResult(
@@ -120,17 +131,30 @@ def _neighbours(instance: DagsterInstance, arrivals: Sequence[Arrival], size: in
         yield from ([arrival] for arrival in arrivals)
         return
     due = {arrival.upload.partition: arrival for arrival in arrivals}
-    for is_due, keys in groupby(instance.get_dynamic_partitions("upload"), key=due.__contains__):
+
+    def group(key: str) -> tuple[bool, str | None]:
+        return key in due, due[key].upload.apart if key in due else None
+
+    for (is_due, _), keys in groupby(instance.get_dynamic_partitions("upload"), key=group):
         if is_due:
             yield from batched((due[key] for key in keys), size)
 
 
-def _request(arrivals: Sequence[Arrival], batch: str) -> RunRequest:
+def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunRequest:
+    """Ask for a run of uploads.
+
+    Args:
+        arrivals: the uploads, neighbours in Dagster's order.
+        batch: names the request.
+        most_seconds: after which a run is ended, 0 if never.
+    """
     first, last = arrivals[0].upload.partition, arrivals[-1].upload.partition
-    return RunRequest(
-        run_key=batch,
-        tags={_RANGE_START: first, _RANGE_END: last, BATCH_TAG: batch, "nachet/uploads": str(len(arrivals))},
-    )
+    tags = {_RANGE_START: first, _RANGE_END: last, BATCH_TAG: batch, "nachet/uploads": str(len(arrivals))}
+    attempts = max(arrival.upload.attempts for arrival in arrivals)
+    if attempts and most_seconds:
+        # An import that was ended begins anew with its pictures: only with more time does it get further.
+        tags[MAX_RUNTIME_SECONDS_TAG] = str(most_seconds * _MORE_TIME_AT_EACH_ATTEMPT**attempts)
+    return RunRequest(run_key=batch, tags=tags)
 
 
 def _seen(arrival: Arrival) -> AssetMaterialization:
@@ -168,25 +192,32 @@ def failed_imports_sensor() -> SensorDefinition:
         name="failed_imports",
         monitored_jobs=[import_uploads],
         default_status=DefaultSensorStatus.RUNNING,
-        description="Writes the receipts that a run owes when it died before it was done.",
+        description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
+        " did not come to are asked for again in two halves.",
     )
     def failed_imports(
         context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
     ) -> None:
         run = context.dagster_run
         with database.open() as db, blob_storage.open() as blobs:
-            for upload in _owed(db, run.run_id, run.tags.get(BATCH_TAG)):
-                fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done")
-                context.log.info("wrote the receipt of %s", upload.partition)
+            with db.connection() as connection:
+                begun = uploads_of_run(connection, run.run_id)
+            for upload in begun:
+                if fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done"):
+                    context.log.info("wrote the receipt of %s", upload.partition)
+            if batch := run.tags.get(BATCH_TAG):
+                for half in _split(db, context.instance, batch):
+                    context.log.info("%d uploads that it had not begun with are asked for again", len(half))
 
     return failed_imports
 
 
-def _owed(database: Database, run_id: str, batch: str | None) -> Iterator[Upload]:
+def _split(database: Database, instance: DagsterInstance, batch: str) -> list[list[Upload]]:
     with database.connection() as connection:
-        yield from uploads_of_run(connection, run_id)
-        if batch:
-            yield from uploads_of_batch(connection, batch)
+        if not uploads_of_batch(connection, batch):  # as after most failed runs, which came to an end
+            return []
+        order = {key: place for place, key in enumerate(instance.get_dynamic_partitions("upload"))}
+        return split_batch(connection, batch, order)
 
 
 def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:

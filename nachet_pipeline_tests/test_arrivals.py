@@ -188,6 +188,11 @@ def test_a_refused_folder_is_due_only_when_it_is_corrected(workbench: Workbench)
     assert import_due(workbench) == [State.IMPORTED]
 
 
+def work_on(workbench: Workbench, upload: Upload) -> None:
+    with workbench.database.connection() as connection:
+        mark_importing(connection, upload.id, "run-1")
+
+
 def test_a_failed_upload_is_tried_again_after_a_while_and_three_times_at_most(workbench: Workbench) -> None:
     folder = workbench.sample()
     upload = workbench.stage(folder)
@@ -196,6 +201,7 @@ def test_a_failed_upload_is_tried_again_after_a_while_and_three_times_at_most(wo
         (arrival,) = workbench.due()
         keys.add(arrival.key)
         queue(workbench.database, [arrival])
+        work_on(workbench, upload)
         fail_upload(workbench.database, workbench.blobs, workbench.now(upload), "the service went away")
         assert workbench.now(upload).attempts == attempt
         assert workbench.due() == []
@@ -212,6 +218,7 @@ def test_a_failed_upload_is_tried_again_after_a_while_and_three_times_at_most(wo
 def test_waiting_grows_with_every_failure(workbench: Workbench) -> None:
     upload = workbench.stage(workbench.sample())
     for _ in range(2):
+        work_on(workbench, upload)
         fail_upload(workbench.database, workbench.blobs, workbench.now(upload), "the service went away")
     workbench.backdate(upload.id, 3)
     assert workbench.due() == []

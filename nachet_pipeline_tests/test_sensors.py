@@ -1,9 +1,13 @@
 """The sensors on a real instance: what is due, asked for once, and owed after a run died."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytest
 from dagster import (
+    MAX_RUNTIME_SECONDS_TAG,
     DagsterEvent,
     DagsterEventType,
     DagsterRunStatus,
@@ -15,7 +19,8 @@ from dagster import (
 from dagster._core.events import JobFailureData
 
 from nachet_pipeline import sensors
-from nachet_pipeline.database.uploads import mark_importing, mark_queued, search_uploads
+from nachet_pipeline.database.uploads import Upload, mark_importing, mark_queued, search_uploads
+from nachet_pipeline.importing import fail_upload
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -137,36 +142,25 @@ def test_of_many_folders_that_arrive_together_none_is_told_by_itself(
     assert {deployment.now(upload).state for upload in uploads} == {"queued"}
 
 
-def test_a_run_that_died_leaves_a_receipt(deployment: Deployment) -> None:
+def test_a_run_that_died_leaves_a_receipt_of_what_it_was_at_and_nothing_of_what_it_had_not_begun_with(
+    deployment: Deployment,
+) -> None:
     upload = deployment.stage(deployment.sample("died"))
     waiting = deployment.stage(deployment.sample("waiting", seed=1))
-    job = deployment.definitions.resolve_job_def("import_uploads")
-    run = deployment.instance.create_run_for_job(job, tags={"nachet/batch": "abc"}, status=DagsterRunStatus.FAILURE)
+    run_id = str(uuid4())
     with deployment.database.connection() as connection:
         mark_queued(connection, "abc", {waiting.id: "digest"})
-        mark_importing(connection, upload.id, run.run_id)
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.RUN_FAILURE.value,
-        job_name=job.name,
-        event_specific_data=JobFailureData(error=None),
-    )
+        mark_importing(connection, upload.id, run_id)
 
-    with build_run_status_sensor_context(
-        sensor_name="failed_imports",
-        dagster_event=event,
-        dagster_instance=deployment.instance,
-        dagster_run=run,
-        resources={key: deployment.resources[key] for key in ("database", "blob_storage")},
-    ) as context:
-        sensor(context.for_run_failure())
+    _die(deployment, run_id, "abc")
 
-    for owed in (upload, waiting):
-        now = deployment.now(owed)
-        assert now.state == "failed"
-        assert run.run_id in now.receipt.failure
-        beside = json.loads(deployment.blobs.read(owed.staging_container, receipt_blob(owed.folder)))
-        assert beside["state"] == "failed"
+    now = deployment.now(upload)
+    assert (now.state, now.attempts) == ("failed", 1)
+    assert run_id in now.receipt.failure
+    beside = json.loads(deployment.blobs.read(upload.staging_container, receipt_blob(upload.folder)))
+    assert beside["state"] == "failed"
+    neighbour = deployment.now(waiting)
+    assert (neighbour.state, neighbour.attempts, neighbour.receipt) == ("staged", 0, None)
 
 
 def test_a_request_that_never_became_a_run_is_made_again(deployment: Deployment, tick) -> None:
@@ -196,3 +190,145 @@ def test_a_folder_without_marker_waits_until_it_is_complete(deployment: Deployme
 
     assert before == []
     assert len(after) == 1
+
+
+# Runs that die
+
+
+def _die(deployment: Deployment, run_id: str | None = None, batch: str | None = None) -> str:
+    """Let a run of these tags have died, and the sensor on failed runs see it."""
+    job = deployment.definitions.resolve_job_def("import_uploads")
+    run = deployment.instance.create_run_for_job(
+        job, run_id=run_id, tags={"nachet/batch": batch} if batch else None, status=DagsterRunStatus.FAILURE
+    )
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.RUN_FAILURE.value,
+        job_name=job.name,
+        event_specific_data=JobFailureData(error=None),
+    )
+    with build_run_status_sensor_context(
+        sensor_name="failed_imports",
+        dagster_event=event,
+        dagster_instance=deployment.instance,
+        dagster_run=run,
+        resources={key: deployment.resources[key] for key in ("database", "blob_storage")},
+    ) as context:
+        sensor(context.for_run_failure())
+    return run.run_id
+
+
+@dataclass
+class Rounds:
+    """Ticks of the sensor, and runs that die of one of the uploads."""
+
+    deployment: Deployment
+    tick: Callable[[], SensorResult]
+    uploads: list[Upload]
+    culprit: Upload
+    begins: bool
+    runs: list[list[str]] = field(default_factory=list)
+
+    def go_on(self) -> list[RunRequest]:
+        """A tick, and the runs that it asks for."""
+        with self.deployment.database.connection() as connection:
+            connection.execute("update upload set updated_at = updated_at - interval '1 hour'")
+        requests = _requests(self.tick(), self.deployment)
+        for request in requests:
+            asked = _asked(request, self.deployment)
+            own = [upload for upload in self.uploads if upload.partition in asked]
+            self.runs.append([upload.folder for upload in own])
+            self._run(own, request)
+        return requests
+
+    def _run(self, own: list[Upload], request: RunRequest) -> None:
+        run_id = str(uuid4())
+        if self.culprit in own and not self.begins:
+            _die(self.deployment, run_id, request.tags["nachet/batch"])
+            return
+        for upload in own:
+            with self.deployment.database.connection() as connection:
+                mark_importing(connection, upload.id, run_id)
+                if upload != self.culprit:
+                    connection.execute("update upload set state = 'imported' where id = %s", (upload.id,))
+            if upload == self.culprit:
+                _die(self.deployment, run_id, request.tags["nachet/batch"])
+                return
+
+    def states(self) -> dict[str, tuple[str, int]]:
+        now = [self.deployment.now(upload) for upload in self.uploads]
+        return {upload.folder: (upload.state.value, upload.attempts) for upload in now}
+
+
+def test_an_upload_that_kills_its_run_ends_alone_and_all_its_neighbours_are_imported(
+    deployment: Deployment, tick
+) -> None:
+    uploads = [deployment.stage(deployment.sample(f"six{n}", pictures=1, seed=n)) for n in range(6)]
+    rounds = Rounds(deployment, tick, uploads, uploads[2], begins=True)
+
+    while rounds.go_on():
+        pass
+
+    culprit = uploads[2].folder
+    assert rounds.states() == {
+        upload.folder: ("failed", 3) if upload.folder == culprit else ("imported", 0) for upload in uploads
+    }
+    assert [sorted(run) for run in rounds.runs if culprit in run][1:] == [[culprit]] * 2
+    assert all(sum(folder in run for run in rounds.runs) <= 2 for folder in rounds.states() if folder != culprit)
+
+
+def test_a_batch_whose_run_dies_before_it_begins_is_asked_for_in_halves_until_the_culprit_is_alone(
+    deployment: Deployment, tick
+) -> None:
+    uploads = [deployment.stage(deployment.sample(f"unbegun{n}", pictures=1, seed=n)) for n in range(6)]
+    rounds = Rounds(deployment, tick, uploads, uploads[2], begins=False)
+
+    for _ in range(4):
+        rounds.go_on()
+
+    sizes = [len(run) for run in rounds.runs if "unbegun2" in run]
+    assert sizes in ([6, 3, 2, 1], [6, 3, 1, 1])
+    assert rounds.states() == {f"unbegun{n}": ("staged", 0) if n == 2 else ("imported", 0) for n in range(6)}
+
+
+def test_what_has_ended_by_the_time_its_run_is_found_dead_is_not_failed(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("done meanwhile"))
+    with deployment.database.connection() as connection:
+        mark_importing(connection, upload.id, "run-1")
+    seen = deployment.now(upload)
+    deployment.run_import(upload)
+
+    told = fail_upload(deployment.database, deployment.blobs, seen, "run-1 ended before it was done")
+
+    now = deployment.now(upload)
+    assert told is None
+    assert (now.state, now.attempts) == ("imported", 0)
+    beside = json.loads(deployment.blobs.read(upload.staging_container, receipt_blob(upload.folder)))
+    assert beside["state"] == "imported"
+
+
+def test_an_upload_that_needs_five_times_the_longest_run_is_imported_in_the_end(deployment: Deployment, tick) -> None:
+    upload = deployment.stage(deployment.sample("long"))
+    usual = deployment.instance.run_monitoring_max_runtime_seconds
+    given: list[float] = []
+    while requests := _requests(tick(), deployment):
+        (request,) = requests
+        given.append(float(request.tags.get(MAX_RUNTIME_SECONDS_TAG, usual)))
+        if given[-1] > 5 * usual:
+            deployment.run_import(upload)
+            break
+        run_id = str(uuid4())
+        with deployment.database.connection() as connection:
+            mark_importing(connection, upload.id, run_id)
+        _die(deployment, run_id, request.tags["nachet/batch"])
+        with deployment.database.connection() as connection:
+            connection.execute("update upload set updated_at = updated_at - interval '1 hour'")
+
+    assert given == [usual, 4 * usual, 16 * usual]
+    assert deployment.now(upload).state == "imported"
+
+
+def test_dagster_does_not_retry_by_itself_what_the_sensor_asks_for_in_halves(deployment: Deployment) -> None:
+    job = deployment.definitions.resolve_job_def("import_uploads")
+
+    assert job.run_tags["dagster/max_retries"] == "0"

@@ -35,9 +35,9 @@ class Upload:
         folder: its name there.
         state: where it stands.
         staged_digest: digest of the listing that was last acted upon.
-        batch: the run request that it was last part of.
+        batch: the run request that it was last part of; after a slash, what its run's death made of it.
         run_id: the run that worked on it last.
-        attempts: runs in a row that failed on it.
+        attempts: runs in a row that began with it and failed.
         accept_valid: whether its sessions without errors are imported although others are refused.
         replace_wanted: whether pictures that its sessions do not hold any more are removed, whenever they were sent.
         queued_at: when a run was last asked for.
@@ -63,6 +63,11 @@ class Upload:
     def partition(self) -> str:
         """Its partition in Dagster."""
         return partition_key(self.id, self.folder)
+
+    @property
+    def apart(self) -> str | None:
+        """The part of a batch whose run died that it is to be asked for with, None if with anybody."""
+        return self.batch if self.batch and "/" in self.batch else None
 
     @property
     def staging_container(self) -> str:
@@ -334,6 +339,31 @@ def requeue_batch(connection: Connection, batch: str) -> None:
     )
 
 
+def split_batch(connection: Connection, batch: str, order: Mapping[str, int]) -> list[list[Upload]]:
+    """Let the uploads of a run that died before it began with them be asked for again, in two halves.
+
+    None of them has used up an attempt; what the run died of ends in a batch of its own after some halvings.
+
+    Args:
+        connection: to the database.
+        batch: the run request.
+        order: the places of partitions in Dagster's order, of which a run takes a range.
+
+    Returns:
+        The halves.
+    """
+    waiting = sorted(uploads_of_batch(connection, batch), key=lambda one: order.get(one.partition, len(order)))
+    half = (len(waiting) + 1) // 2
+    halves = [part for part in (waiting[:half], waiting[half:]) if part]
+    for number, part in enumerate(halves, start=1):
+        connection.execute(
+            "update upload set state = 'staged', batch = %s, updated_at = now()"
+            " where state = 'queued' and batch = %s and id = any(%s)",
+            (f"{batch}/{number}", batch, [upload.id for upload in part]),
+        )
+    return halves
+
+
 def mark_importing(connection: Connection, upload: UUID, run_id: str) -> None:
     """Note that a run begins."""
     connection.execute(
@@ -350,6 +380,19 @@ def keep_upload(connection: Connection, upload: UUID, run_id: str) -> bool:
     return row is not None and row["run_id"] == run_id
 
 
+def keep_unless_changed(connection: Connection, upload: Upload) -> bool:
+    """Keep an upload's row from changing until the transaction ends; returns whether it stands where it was read."""
+    row = connection.execute("select state, run_id from upload where id = %s for update", (upload.id,)).fetchone()
+    return row is not None and (row["state"], row["run_id"]) == (upload.state, upload.run_id)
+
+
+def ask_for_it_alone(connection: Connection, upload: UUID) -> None:
+    """Let the next run of an upload take no other: its last one died with it."""
+    connection.execute(
+        "update upload set batch = coalesce(split_part(batch, '/', 1), '') || '/0' where id = %s", (upload,)
+    )
+
+
 def note_receipt(connection: Connection, receipt: Receipt) -> None:
     """Note what is known of an upload while a run still works on it."""
     connection.execute(
@@ -358,10 +401,10 @@ def note_receipt(connection: Connection, receipt: Receipt) -> None:
 
 
 def close_upload(connection: Connection, receipt: Receipt) -> None:
-    """Note how a run ended, with its receipt."""
+    """Note how a run ended, with its receipt; one that failed before it began has used up no attempt."""
     connection.execute(
         "update upload set state = %s, receipt = %s, content_digest = %s, updated_at = now(), checked_at = now(),"
-        " attempts = case when %s = 'failed' then attempts + 1 else 0 end,"
+        " attempts = case when %s = 'failed' then attempts + (state = 'importing')::int else 0 end,"
         # Said of what was imported now; what comes later may be an addition.
         " replace_wanted = replace_wanted and %s not in ('imported', 'partly_imported') where id = %s",
         (
