@@ -68,7 +68,8 @@ def cut(bench: Workbench, where: str = "true", *, box: str = "array[1, 2, 9, 8]"
     bench.query(
         "insert into pictures (id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format, width,"
         f" height, bounding_box, detector) select {crop}, p.picture, picture_set_id, id, 1, name,"
-        f" blob || %s, sha256({content} || %s), 5, 'TIFF', 8, 6, {box}, 'test 1' from pictures p where parent is null and ({where})",
+        f" blob || %s, sha256({content} || %s), 5, 'TIFF', 8, 6, {box}, 'test 1' from pictures p"
+        f" where parent is null and ({where})",
         box,
         box,
         box.encode(),
