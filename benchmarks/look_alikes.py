@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from nachet_pipeline.contract.duplicates import Candidate
+from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.duplicates import find_duplicates
 from nachet_pipeline.local.prepare import prepare

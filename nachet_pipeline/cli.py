@@ -15,7 +15,7 @@ from uuid import UUID
 
 import typer
 
-from nachet_pipeline.commands import folders, reliability, secrets, users
+from nachet_pipeline.commands import folders, labels, reliability, secrets, users
 from nachet_pipeline.commands.crops import crops
 from nachet_pipeline.commands.terminal import (
     REFUSED,
@@ -57,6 +57,7 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(db_app, name="db")
 duplicates_app = typer.Typer(help="Stored pictures that are the same or look alike, and what was decided about them.")
 app.add_typer(duplicates_app, name="duplicates")
+app.add_typer(labels.app, name="labels")
 app.add_typer(training_set_app, name="training-set")
 app.command()(crops)
 app.add_typer(reliability.app)
@@ -459,7 +460,8 @@ def duplicates(
                 relation = f"{pair.relation} ({pair.distance} bits)" if pair.distance else pair.relation.value
                 decision = f", decided: {pair.decision}" if pair.decision else ""
                 owners = f"{pair.first_owner}, {pair.second_owner}"
-                write(f"{pair.first}  {pair.second}  {relation}  {owners}{decision}")
+                species = ", ".join(dict.fromkeys((*pair.first_species, *pair.second_species)))
+                write(f"{pair.first}  {pair.second}  {relation}  {owners}  {species}{decision}")
 
 
 @duplicates_app.command("decide")
@@ -558,13 +560,13 @@ def _stage(
 ) -> "Upload":
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.sessions import Owner
-    from nachet_pipeline.database.uploads import accept_valid_sessions, see_upload
+    from nachet_pipeline.database.uploads import note_wishes, see_upload
     from nachet_pipeline.storage.staging import stage_folder
 
     user, name = registered(opened, email), given_name or folder.resolve().name
     with opened.database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), name)
-        accept_valid_sessions(connection, upload.id, wanted=accept_valid)
+        note_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
     with progress_bar("Staging", of_bytes=True) as bar:
         staged = stage_folder(
             opened.blobs,
@@ -625,6 +627,14 @@ def _show(receipt: "Receipt", *, as_json: bool, language: "Language" = "en") -> 
     for item in receipt.picture_sets:
         stored = Phrase(f"{item.pictures} of {item.seed}", f"{item.pictures} de {item.seed}").in_language(language)
         rows.append((Phrase("stored", "stockées"), f"{receipt.container}/{item.id}: {stored}"))
+    if told := receipt.correction:
+        changed = Phrase(
+            f"{told.added} added, {told.removed} removed, {told.relabelled} relabelled, {told.unchanged} unchanged",
+            f"{told.added} ajoutées, {told.removed} retirées, {told.relabelled} réétiquetées,"
+            f" {told.unchanged} inchangées",
+        )
+        rows.append((Phrase("changes", "changements"), changed.in_language(language)))
+    rows.extend((Phrase("removed", "retirées"), session) for session in receipt.removed_sessions)
     rows.extend((Phrase("refused", "refusées"), session.session) for session in receipt.refused_sessions)
     if receipt.failure:
         rows.append((Phrase("failure", "échec"), receipt.failure))

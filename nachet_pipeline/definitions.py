@@ -12,6 +12,7 @@ from nachet_pipeline.assets.registered_users import onboard_user, registered_use
 from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
+from nachet_pipeline.checks.labels import labels_agree
 from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
 from nachet_pipeline.jobs import (
     build_training_set,
@@ -38,6 +39,7 @@ from nachet_pipeline.schedules import (
 from nachet_pipeline.sensors import (
     cut_runs_sensor,
     failed_imports_sensor,
+    label_conflicts_sensor,
     listed_containers_sensor,
     recipes_sensor,
     registry_automation,
@@ -78,6 +80,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             cleared_imports,
             training_set,
         ],
+        asset_checks=[labels_agree],
         jobs=[
             import_uploads,
             crop_pictures,
@@ -100,6 +103,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             uncropped_uploads_sensor(settings.importing),
             listed_containers_sensor(),
             cut_runs_sensor(),
+            label_conflicts_sensor(),
             recipes_sensor(),
             users_file_sensor(),
             registry_automation,

@@ -2,12 +2,11 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from nachet_pipeline.contract.duplicates import Candidate, Match
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import Inventory
@@ -15,12 +14,13 @@ from nachet_pipeline.contract.manifest import ManifestSession
 from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import as_page
+from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.validation import Validation, validate
-from nachet_pipeline.contract.withdrawn import Content
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
-from nachet_pipeline.database.duplicates import find_duplicates
+from nachet_pipeline.database.folders import pictures_of, sets_elsewhere
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import PictureSetRecord, picture_set_record
+from nachet_pipeline.database.stored_upload import StoredUpload
 from nachet_pipeline.database.uploads import (
     Upload,
     close_upload,
@@ -32,7 +32,7 @@ from nachet_pipeline.database.uploads import (
     upload_lock,
     upload_of_partition,
 )
-from nachet_pipeline.database.withdrawn_content import withdrawn_among
+from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -204,8 +204,8 @@ class Importer:
                 limits=contract_limits(self.settings),
                 readers=self.settings.transfer_concurrency,
                 progress=self._tell("validating"),
-                known=self._stored_already,
-                withdrawn=self._withdrawn,
+                stored=StoredUpload(self.database, upload.id, upload.owner.id),
+                replace=upload.replace_wanted,
                 early=lambda report: self._tell_early(upload, started, report),
             )
             clock.lap("validate")
@@ -218,9 +218,11 @@ class Importer:
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
-            receipt = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
+            made = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
 
-            def record(connection: Connection) -> RowsWritten:
+            def record(connection: Connection) -> tuple[RowsWritten, Receipt]:
+                known = find_upload(connection, upload.id)
+                receipt = _with_last_correction(made, known.receipt if known else None)
                 rows = record_picture_sets(
                     connection,
                     sets,
@@ -229,19 +231,14 @@ class Importer:
                     upload=upload.id,
                     owner=upload.owner.id,
                     container=upload.final_container,
+                    removed=validation.removed_sessions.values(),
                 )
                 self._close(connection, receipt)
-                return rows
+                return rows, receipt
 
-            rows = self.database.transact(record)
+            rows, receipt = self.database.transact(record)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
-
-    def _stored_already(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
-        return self.database.transact(lambda connection: find_duplicates(connection, candidates, apart_from=own))
-
-    def _withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
-        return self.database.transact(lambda connection: withdrawn_among(connection, contents))
 
     def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
         """Let the uploader read what refuses the upload while its pictures are still being looked at."""
@@ -303,7 +300,24 @@ class Importer:
             self._describe(upload, session, record)
             sets.append(RecordedSet(session, record))
             pictures, size, new = pictures + stored.pictures, size + stored.size, new + stored.new
+        self._bring_home(upload, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
         return Stored(pictures, size, new), sets
+
+    def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
+        """Copy back what an archive holds of the picture sets and is not staged: crops, and pictures sent earlier."""
+        final = upload.final_container
+        archived = self.database.transact(lambda connection: sets_elsewhere(connection, picture_sets, final))
+        for picture_set, container in archived:
+            try:
+                with self.database.connection() as connection:
+                    moves = (
+                        Move((container, one.blob), (final, one.usual), one.size, one.sha256)
+                        for one in pictures_of(connection, picture_set)
+                    )
+                    copy_verified(self.blobs, moves)
+            except FolderDamagedError as error:
+                # What is wrong there keeps nobody's pictures from being imported, and the archive is not removed.
+                log.warning("upload %s: %s", upload.partition, error)
 
     def _describe(self, upload: Upload, session: ManifestSession, record: PictureSetRecord) -> None:
         """Write the picture set's descriptor beside its pictures."""
@@ -366,6 +380,8 @@ def _receipt(
         size=sum(item.size for item in received) or (validation.size if validation else 0),
         container=upload.final_container if received else None,
         picture_sets=received,
+        correction=sum((item.correction for item in received if item.correction), Correction()) if received else None,
+        removed_sessions=sorted(validation.removed_sessions) if validation and received else [],
         refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
         report=validation.report if validation else None,
         report_page=page,
@@ -384,7 +400,28 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
         pictures=session.pictures,
         size=session.size,
         manifest=item.record.audit_trail.manifest,
+        correction=session.correction,
     )
+
+
+def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
+    """A receipt of an import that changed nothing tells what the last one that did changed.
+
+    So the receipt of an import that was killed after its rows were written, and is done again, is that of one that was
+    never disturbed.
+    """
+    same = (receipt.content_digest, receipt.container)
+    if (
+        before is None
+        or before.correction is None
+        or receipt.correction is None
+        or receipt.correction.changes
+        or (before.content_digest, before.container) != same
+    ):
+        return receipt
+    told = {item.id: item.correction for item in before.picture_sets}
+    sets = [item.model_copy(update={"correction": told.get(item.id, item.correction)}) for item in receipt.picture_sets]
+    return receipt.model_copy(update={"correction": before.correction, "picture_sets": sets})
 
 
 def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:

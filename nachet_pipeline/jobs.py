@@ -4,11 +4,13 @@ from dagster import AssetSelection, define_asset_job, in_process_executor
 
 from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
+from nachet_pipeline.checks.labels import labels_agree
 from nachet_pipeline.cut_runs import BULK_TAGS
 
 import_uploads = define_asset_job(
     "import_uploads",
-    selection=AssetSelection.assets("validated_manifest", "stored_pictures", "picture_metadata"),
+    selection=AssetSelection.assets("validated_manifest", "stored_pictures", "picture_metadata")
+    - AssetSelection.checks(labels_agree),
     description="Import staged uploads: validate, store, record. One run takes many uploads, each has its verdict.",
     partitions_def=uploads,
     # One step: a process of its own for it would cost seconds and win nothing.

@@ -28,10 +28,12 @@ from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
 from nachet_pipeline.batches import batched
+from nachet_pipeline.checks import labels
 from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.cut_runs import due_runs
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.crops import due_uploads as uploads_to_crop
+from nachet_pipeline.database.labels import changes, standing
 from nachet_pipeline.database.uploads import Upload, requeue_batch, uploads_of_batch, uploads_of_run, waiting_batches
 from nachet_pipeline.importing import fail_upload
 from nachet_pipeline.jobs import (
@@ -57,6 +59,7 @@ run that is queued for them says how many wait."""
 _SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 _SECONDS_BETWEEN_LOOKS_AT_RECIPES = 60
 _SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
+_SECONDS_BETWEEN_LOOKS_AT_LABELS = 60
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 _UNDER_WAY = set(DagsterRunStatus) - _ENDED
 
@@ -333,6 +336,36 @@ def recipes_sensor() -> SensorDefinition:
         return SkipReason(f"{len(found.recipes)} recipes, each with its partition.")
 
     return look_at_recipes
+
+
+def label_conflicts_sensor() -> SensorDefinition:
+    """The sensor on photographs that are stored under several species."""
+
+    @sensor(
+        name="label_conflicts",
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_LABELS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Says on picture_metadata, by the check labels_agree, which photographs are under several species,"
+        " whenever that changed, whatever changed it.",
+    )
+    def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
+        # Of a check that is older than the latest materialization the UI says that it was not evaluated.
+        latest = context.instance.get_latest_materialization_event(labels.ASSET)
+        materialized = str(latest.timestamp if latest else "never")
+        last_written, last_seen = (context.cursor or "  ").split(" ", 1)
+        with database.open() as db, db.reading() as connection:
+            written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
+            if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
+                return SkipReason("No picture, species or decision changed.")
+            stands = standing(connection)
+            seen = f"{materialized} {stands.fingerprint}"
+            return SensorResult(
+                skip_reason=f"{stands.photographs} photographs are under several species.",
+                asset_events=[labels.evaluation(connection, stands)] if seen != last_seen else [],
+                cursor=f"{written} {seen}",
+            )
+
+    return label_conflicts
 
 
 def users_file_sensor() -> SensorDefinition:

@@ -149,17 +149,6 @@ def test_two_users_may_stage_folders_of_the_same_name_and_content(workbench: Wor
     assert owners == {workbench.user.id, other.user.id}
 
 
-def test_the_same_session_staged_under_two_names_is_stored_once(workbench: Workbench) -> None:
-    pictures = {"1.png": small_picture(1), "2.png": small_picture(2)}
-    sets = []
-    for name in ("first", "second"):
-        outcome = imported(workbench.run(workbench.stage(write_session(workbench.place / name, pictures))))
-        sets.append(outcome.receipt.picture_sets[0].id)
-    assert sets[0] == sets[1]
-    assert sha256s(workbench.stored_pictures()) == sha256s(pictures)
-    assert len(workbench.query("select id from pictures")) == 2
-
-
 def test_an_upload_that_nobody_staged_is_unknown(workbench: Workbench) -> None:
     with pytest.raises(UnknownUploadError):
         workbench.importer().import_upload(uuid4())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nachet_pipeline.contract.receipt import Receipt, State
-from nachet_pipeline.database.uploads import accept_valid_sessions
+from nachet_pipeline.database.uploads import note_wishes
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.storage.naming import report_blob
 from nachet_pipeline_tests.uploads import Workbench, edit
@@ -48,7 +48,7 @@ def test_an_index_that_asks_for_it_has_its_good_sessions_imported(workbench: Wor
 def test_a_user_who_stages_with_the_wish_has_the_good_sessions_imported(workbench: Workbench) -> None:
     upload = workbench.stage(_project_with_a_bad_session(workbench))
     with workbench.database.connection() as connection:
-        accept_valid_sessions(connection, upload.id, wanted=True)
+        note_wishes(connection, upload.id, accept_valid=True, replace=False)
 
     assert workbench.run(upload).receipt.state is State.PARTLY_IMPORTED
     assert _sessions_stored(workbench) == ["session1", "session3"]
@@ -104,7 +104,7 @@ def test_a_wish_that_comes_later_is_a_reason_to_look_again(workbench: Workbench)
     assert workbench.due() == []
 
     with workbench.database.connection() as connection:
-        accept_valid_sessions(connection, upload.id, wanted=True)
+        note_wishes(connection, upload.id, accept_valid=True, replace=False)
 
     assert [arrival.upload.id for arrival in workbench.due()] == [upload.id]
 

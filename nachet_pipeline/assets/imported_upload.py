@@ -199,6 +199,7 @@ def _events(
                 ),
                 "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
                 "pictures": receipt.pictures,
+                **(receipt.correction.model_dump() if receipt.correction else {}),
                 "seconds": round(outcome.seconds.get("record", 0), 3),
             },
         )

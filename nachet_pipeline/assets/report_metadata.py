@@ -63,6 +63,7 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         "pictures": validation.pictures,
         "bytes": validation.size,
         "sessions": len(validation.sessions),
+        **validation.correction.model_dump(),
         "species": MetadataValue.text(", ".join(species) or "none recognised"),
         "errors": report.counts[Severity.ERROR],
         "warnings": report.counts[Severity.WARNING],

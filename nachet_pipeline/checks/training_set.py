@@ -16,6 +16,8 @@ _NOT_CURRENT = "A version that fails does not become the current one."
 _CHECKS = {
     "no_leaks": "Nothing that belongs together is on two sides of the split: found again from the manifest as it was"
     f" published. {_NOT_CURRENT}",
+    "no_conflicting_labels": "Every photograph has one label: in the version and wherever it is stored, or as somebody"
+    f" decided of it. {_NOT_CURRENT}",
     "no_empty_class": f"Every class has pictures to train with, and there is a class. {_NOT_CURRENT}",
     "classes_large_enough": f"Every class has as many pictures as the recipe wants at least. {_NOT_CURRENT}",
     "classes_on_every_side": "Every class has pictures on each side of the split; one of very few groups cannot.",

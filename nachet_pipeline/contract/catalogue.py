@@ -50,7 +50,9 @@ CHECKS: Mapping[Check, str] = MappingProxyType(
             "No data beside or behind a picture, nothing executable in it; no forbidden YAML construct, no unsafe name."
         ),
         Check.PERSONAL_DATA: "No picture tells where it was taken, or whose the camera is.",
-        Check.DUPLICATES: "No picture is there already, in the upload or among all stored pictures.",
+        Check.DUPLICATES: (
+            "No picture is there already, in the upload or among all stored pictures, nor is it under two species."
+        ),
         Check.CHECKSUMS: "Every file is what its sender's SHA256SUMS says, where there is one.",
         Check.SEED_REGISTERED: "Every session shows a registered seed.",
         Check.UPLOADER_REGISTERED: "The uploader is registered and owns the container the folder lies in.",
@@ -370,8 +372,73 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
                 "L'image existe déjà : le même fichier, ou les mêmes pixels dans un autre fichier.",
             ),
             Phrase(
-                "Leave it out, unless it is meant to be there twice; it is imported all the same.",
-                "Retirez-la, à moins qu'elle ne doive figurer deux fois; elle est importée malgré tout.",
+                "Leave it out, unless it is meant to be there twice. It is imported all the same; of equal files in one"
+                " session, one is.",
+                "Retirez-la, à moins qu'elle ne doive figurer deux fois. Elle est importée malgré tout; de fichiers"
+                " identiques d'une même session, un seul l'est.",
+            ),
+        ),
+        "copies-differ": Kind(
+            Check.PICTURE_METADATA,
+            Severity.ERROR,
+            Phrase(
+                "The same picture is in the session twice, and its two YAML files do not say the same.",
+                "La même image figure deux fois dans la session, et ses fichiers YAML ne disent pas la même chose.",
+            ),
+            Phrase(
+                "Remove one of the two pictures with its YAML file, or let both files say the same.",
+                "Retirez l'une des deux images avec son fichier YAML, ou faites dire la même chose aux deux fichiers.",
+            ),
+            fixed=True,
+        ),
+        "pictures-taken-out": Kind(
+            Check.FILE_COUNT,
+            Severity.WARNING,
+            Phrase(
+                "Pictures of an earlier import are not in the session any more; they are taken out of it.",
+                "Des images d'une importation antérieure ne sont plus dans la session; elles en sont retirées.",
+            ),
+            Phrase(
+                "Nothing, if that was meant. If not, put them into the session again: they come back as they were.",
+                "Rien, si c'était voulu. Sinon, remettez-les dans la session : elles reviennent telles quelles.",
+            ),
+        ),
+        "pictures-sent-earlier": Kind(
+            Check.FILE_COUNT,
+            Severity.WARNING,
+            Phrase(
+                "Pictures of an earlier import are not staged any more; this upload was taken for an addition to them.",
+                "Des images d'une importation antérieure ne sont plus déposées; ce dépôt s'y ajoute.",
+            ),
+            Phrase(
+                "Nothing, if it is one: they stay. If they are to be removed, stage the session again with --replace,"
+                " or write uploadData: {replace: yes} into the outermost index.yaml.",
+                "Rien, si c'est le cas : elles restent. Pour les retirer, déposez de nouveau la session avec --replace,"
+                " ou mettez replace à oui sous uploadData dans l'index.yaml principal.",
+            ),
+        ),
+        "removed-session-staged": Kind(
+            Check.INDEX_CONTENT,
+            Severity.ERROR,
+            Phrase(
+                "A session that is to be removed is in the folder.",
+                "Une session à retirer se trouve dans le dossier.",
+            ),
+            Phrase(
+                "Take its name out of removedSessions to keep it, or its folder out of the upload to remove it.",
+                "Ôtez son nom de removedSessions pour la garder, ou son dossier du dépôt pour la retirer.",
+            ),
+        ),
+        "unknown-session": Kind(
+            Check.INDEX_CONTENT,
+            Severity.WARNING,
+            Phrase(
+                "A session that is to be removed was never imported from this folder; nothing is removed.",
+                "Une session à retirer n'a jamais été importée de ce dossier; rien n'est retiré.",
+            ),
+            Phrase(
+                "Correct its name in removedSessions, or take it out.",
+                "Corrigez son nom dans removedSessions, ou ôtez-le.",
             ),
         ),
         "withdrawn-picture": Kind(
@@ -398,6 +465,20 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             Phrase(
                 "Compare the two; nothing needs to be done if they are different photographs.",
                 "Comparez les deux; aucune action requise s'il s'agit de photographies différentes.",
+            ),
+        ),
+        "label-conflict": Kind(
+            Check.DUPLICATES,
+            Severity.WARNING,
+            Phrase(
+                "The same photograph is under another species as well.",
+                "La même photographie figure aussi sous une autre espèce.",
+            ),
+            Phrase(
+                "Correct the species where it is wrong, or ask the AI lab to decide; until then nothing is trained with"
+                " the photograph. It is imported all the same.",
+                "Corrigez l'espèce là où elle est fausse, ou demandez au laboratoire d'IA de trancher; d'ici là, rien"
+                " n'est entraîné avec cette photographie. Elle est importée malgré tout.",
             ),
         ),
         "picture-format": Kind(

@@ -1,14 +1,12 @@
 """Pictures that are there already: in the same upload, or stored before by whomever."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.manifest import ManifestSession, name_within_session
+from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.storage.naming import picture_id
 
@@ -22,54 +20,6 @@ than `FOUND_BITS` of `perceptual_hash.py`: up to there a match is found with cer
 
 _BATCH = 1000
 
-
-class Relation(StrEnum):
-    """How two pictures are the same; the closest first."""
-
-    SAME_FILE = "same file"
-    SAME_PIXELS = "same pixels"
-    NEAR = "near"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A picture that may be there already.
-
-    Attributes:
-        path: relative to its upload.
-        id: what it would be stored as; a stored picture of this identifier is itself.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were not measured.
-        looks: its perceptual hash, None if it has none.
-    """
-
-    path: str
-    id: UUID
-    sha256: bytes
-    pixel_sha256: bytes | None
-    looks: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A stored picture that another one equals.
-
-    Attributes:
-        relation: how.
-        picture: the stored one.
-        distance: bits in which their perceptual hashes differ, 0 if they are the same.
-    """
-
-    relation: Relation
-    picture: UUID
-    distance: int = 0
-
-
-Known = Callable[[Sequence[Candidate], Collection[UUID]], Mapping[str, Match]]
-"""Gives, for a thousand pictures at a time, the closest stored one of each that has one, by path.
-
-The picture sets that the upload becomes are given too: an upload that is imported once more finds them there.
-"""
 
 _ALREADY = {
     Relation.SAME_FILE: Phrase("the same file as {}", "le même fichier que {}"),
@@ -86,33 +36,52 @@ _CODES = {
 _NEW = Phrase("a picture that is not there yet", "une image qui n'est pas encore là")
 
 
-def duplicates(inventory: Inventory, sessions: Iterable[ManifestSession], known: Known | None) -> Iterator[Finding]:
+Known = Callable[[Sequence[Candidate], Collection[UUID]], Mapping[str, Match]]
+"""Gives, for a thousand pictures at a time, the closest stored one of each that has one, by path.
+
+The picture sets that the upload becomes are given too: an upload that is imported once more finds them there.
+"""
+
+
+def duplicates(
+    inventory: Inventory, sessions: Sequence[str], picture_sets: Mapping[str, UUID], known: Known | None
+) -> Iterator[Finding]:
     """One finding for every picture that is there already, about the closest that it equals.
 
-    Of stored pictures nothing but the identifier is told: they may be somebody else's.
+    Of somebody else's picture nothing but the identifier is told.
 
     Args:
         inventory: holds the pictures.
-        sessions: of the upload.
+        sessions: paths of the upload's.
+        picture_sets: which picture set each session is, by path; empty where no owner is known.
         known: knows what is stored; None where nothing is.
     """
-    described = list(sessions)
-    own = {session.picture_set_id for session in described if session.picture_set_id}
-    for session in described:
-        for batch in batched(_candidates(inventory, session), _BATCH):
-            stored = known(batch, own) if known and session.picture_set_id else {}
+    own = set(picture_sets.values())
+    for session in sessions:
+        picture_set = picture_sets.get(session)
+        for batch in batched(_candidates(inventory, session, picture_set), _BATCH):
+            stored = known(batch, own) if known and picture_set else {}
             for candidate in batch:
                 finding = _finding(inventory, candidate, stored.get(candidate.path))
                 if finding:
                     yield finding
+    for path, first in inventory.contradicting_copies():
+        yield Finding(code="copies-differ", path=path, expected=_ONE_DESCRIPTION, found=_as_well(first))
 
 
-def _candidates(inventory: Inventory, session: ManifestSession) -> Iterator[Candidate]:
+_ONE_DESCRIPTION = Phrase("one description of one file", "une seule description d'un même fichier")
+
+
+def _as_well(first: str) -> Phrase:
+    return Phrase(f"the same file as {first}, described otherwise", f"le même fichier que {first}, décrit autrement")
+
+
+def _candidates(inventory: Inventory, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
     nobody = UUID(int=0)
-    for path, sha256, pixel_sha256, looks in inventory.picture_looks(session.path):
+    for path, sha256, pixel_sha256, looks, stored_id in inventory.picture_looks(session):
         yield Candidate(
             path=path,
-            id=picture_id(session.picture_set_id or nobody, name_within_session(path), sha256),
+            id=UUID(stored_id) if stored_id else picture_id(picture_set or nobody, sha256),
             sha256=bytes.fromhex(sha256),
             pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
             looks=bytes.fromhex(looks) if looks else None,
@@ -127,7 +96,8 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
         other = Phrase(here[1], here[1])
     elif stored:
         relation = stored.relation
-        other = Phrase(f"the stored picture {stored.picture}", f"l'image stockée {stored.picture}")
+        where = f" ({stored.place})" if stored.place else ""
+        other = Phrase(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
     else:
         return None
     words = _ALREADY[relation]

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -23,6 +23,7 @@ from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.stored import Correction, EarlierPicture
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
 
@@ -99,6 +100,7 @@ class PictureRecord:
         values: its metadata, inherited and own, by field.
         seed_id: the registered seed it shows, None if that is not known.
         enrichment: what else it tells about itself; None if that was not asked for.
+        stored_id: the identifier that it is stored under, None if it is not stored yet.
     """
 
     path: str
@@ -115,6 +117,7 @@ class PictureRecord:
     values: dict[str, Value]
     seed_id: UUID | None
     enrichment: Enrichment | None = None
+    stored_id: UUID | None = None
 
 
 _SCHEMA = """
@@ -134,7 +137,12 @@ create table picture (
 create index picture_session on picture (session, path);
 create index picture_sha256 on picture (sha256, path);
 create index picture_pixels on picture (pixel_sha256, path);
+create index picture_of_session on picture (session, sha256, path);
 create table band (band integer, path text);
+create table earlier (
+    session text, sha256 text, id text, name text, seed_id text, live integer, sent_earlier integer, becomes text,
+    primary key (session, sha256)
+) without rowid;
 create table finding (
     number integer primary key, code text, severity text, path text, line integer, alike text, record text
 );
@@ -144,6 +152,12 @@ create table checksum (
     folded text primary key, path text, sha256 text, source text, line integer
 ) without rowid;
 """
+
+
+def _said(record: str) -> dict[str, Any]:
+    """What a record says, wherever that was written."""
+    return {name: value[0] for name, value in json.loads(record).items()}
+
 
 _WITH_CONTENT = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _GROUPS_OF_EVERY_CODE = 20
@@ -386,7 +400,8 @@ class Inventory:
         """
         query = (
             "select path, session, version, size, sha256, md5, picture_format, width, height, mode, resolution, record,"
-            f" seed_id, {'enrichment' if measured else 'null'} from picture left join described on number = described"
+            f" picture.seed_id, {'enrichment' if measured else 'null'}, earlier.id"
+            " from picture left join described on number = described left join earlier using (session, sha256)"
             + (" where session = ?" if session is not None else "")
             + " order by session, path"
         )
@@ -394,7 +409,7 @@ class Inventory:
         seed: UUID | None = None
         last: tuple[str | None, str | None] = (None, None)
         for row in self._db.execute(query, () if session is None else (session,)):
-            described, seed_id, enrichment = row[11:]
+            described, seed_id, enrichment, stored_id = row[11:]
             # Neighbours mostly say the same.
             if described != last[0]:
                 values = {name: Value(*value) for name, value in json.loads(described).items()}
@@ -416,16 +431,50 @@ class Inventory:
                 values=values,
                 seed_id=seed,
                 enrichment=Enrichment.model_validate_json(enrichment) if enrichment else None,
+                stored_id=UUID(stored_id) if stored_id else None,
             )
 
     def picture_checksums(self, session: str) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of each picture of a session, sorted by path."""
         return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
 
-    def picture_looks(self, session: str) -> Iterator[tuple[str, str, str | None, str | None]]:
-        """Path, SHA-256, that of the pixels and perceptual hash of each picture of a session, sorted by path."""
-        query = "select path, sha256, pixel_sha256, looks from picture where session = ? order by path"
+    def picture_looks(self, session: str) -> Iterator[tuple[str, str, str | None, str | None, str | None]]:
+        """Of each picture of a session, sorted by path: path, SHA-256, that of the pixels, perceptual hash, stored id.
+
+        The last is the identifier that it is stored under, None if it is not stored yet.
+        """
+        query = (
+            "select path, sha256, pixel_sha256, looks, earlier.id from picture"
+            " left join earlier using (session, sha256) where session = ? order by path"
+        )
         return iter(self._db.execute(query, (session,)))
+
+    def picture_seeds(self, session: str) -> Iterator[tuple[str, str, str | None, str]]:
+        """Path, SHA-256, that of the pixels and seed of each picture of a session that shows one, sorted by path."""
+        query = (
+            "select path, sha256, pixel_sha256, seed_id from picture where session = ? and seed_id is not null"
+            " order by path"
+        )
+        return iter(self._db.execute(query, (session,)))
+
+    def under_two_seeds(self) -> Iterator[tuple[str, str, str, str, bool]]:
+        """Pictures that another one before them, in the order of paths, equals in file or pixels but not in its seed.
+
+        Returns:
+            Of each its path and seed, the first such other's path and seed, and whether the files are equal.
+        """
+        query = (
+            "with first as (select coalesce(pixel_sha256, sha256) as content, seed_id, min(path) as path from picture"
+            " where seed_id is not null group by content, seed_id),"
+            " torn as (select content from first group by content having count(*) > 1),"
+            " found as (select picture.path, min(first.path) as other from torn"
+            " join picture on coalesce(pixel_sha256, sha256) = content join first using (content)"
+            " where first.seed_id <> picture.seed_id and first.path < picture.path group by picture.path)"
+            " select one.path, one.seed_id, other.path, other.seed_id, one.sha256 = other.sha256 from found"
+            " join picture one on one.path = found.path join picture other on other.path = found.other order by 1"
+        )
+        for path, seed, other, other_seed, same_file in self._db.execute(query):
+            yield path, seed, other, other_seed, bool(same_file)
 
     def picture_totals(self, session: str | None = None) -> tuple[int, int]:
         """Number and bytes of the pictures of one session, or of all."""
@@ -478,6 +527,117 @@ class Inventory:
             return None
         middle = f"select {column} from picture where {column} is not null order by {column} limit 1 offset ?"
         return low, self._db.execute(middle, ((number - 1) // 2,)).fetchone()[0], high
+
+    def contradicting_copies(self) -> Iterator[tuple[str, str]]:
+        """Files that stand twice in a session and are described in two ways: each with the first of its copies."""
+        query = (
+            "select picture.path, first.path, one.record, other.record from picture"
+            " join (select session, sha256, min(path) as path from picture group by session, sha256"
+            "  having count(*) > 1) as copied using (session, sha256)"
+            " join picture as first on first.path = copied.path and first.path <> picture.path"
+            " join described as one on one.number = picture.described"
+            " join described as other on other.number = first.described"
+            " where picture.described <> first.described order by picture.path"
+        )
+        for path, first, one, other in self._db.execute(query):
+            if _said(one) != _said(other):
+                yield path, first
+
+    def leave_out_copies(self) -> int:
+        """Forget all but the first of equal files in one session, which are one picture; say how many there were."""
+        return self._db.execute(
+            "delete from picture where path <> (select min(path) from picture as other"
+            " where other.session = picture.session and other.sha256 = picture.sha256)"
+        ).rowcount
+
+    # What earlier imports stored
+
+    def add_earlier(self, session: str, picture: EarlierPicture) -> None:
+        """Note a picture that an earlier import of a session stored; of two with one file the live one counts."""
+        self._db.execute(
+            "insert into earlier values (?, ?, ?, ?, ?, ?, ?, null) on conflict do update set id = excluded.id,"
+            " name = excluded.name, seed_id = excluded.seed_id, live = excluded.live,"
+            " sent_earlier = excluded.sent_earlier where excluded.live > earlier.live",
+            (
+                session,
+                picture.sha256,
+                str(picture.id),
+                picture.name,
+                str(picture.seed_id) if picture.seed_id else None,
+                picture.live,
+                picture.sent_earlier,
+            ),
+        )
+
+    def still_staged(self, session: str, until: datetime) -> bool:
+        """Whether a picture of a session is still the staged file that an earlier import stored.
+
+        Args:
+            session: path of its folder.
+            until: when the latest of the files that were imported then was written.
+        """
+        return bool(
+            self._db.execute(
+                "select exists (select 1 from picture join earlier using (session, sha256) join file using (path)"
+                " where picture.session = ? and live and julianday(modified) <= julianday(?))",
+                (session, until.isoformat()),
+            ).fetchone()[0]
+        )
+
+    def correct(self, session: str, *, in_place: bool, replace: bool) -> Correction:
+        """Decide what becomes of the pictures that earlier imports of a session stored.
+
+        Args:
+            session: path of its folder.
+            in_place: the staged session is the one that was imported last.
+            replace: its uploader wants pictures that are not there any more to be removed.
+
+        Returns:
+            What importing the session changes.
+        """
+        gone = "session = ? and live and sha256 not in (select sha256 from picture where session = ?)"
+        both = (session, session)
+        removed = 0
+        if replace or in_place:
+            removed = self._db.execute(
+                f"update earlier set becomes = 'taken out' where {gone} and (? or not sent_earlier)", (*both, replace)
+            ).rowcount
+        else:
+            self._db.execute(f"update earlier set becomes = 'sent earlier' where {gone} and not sent_earlier", both)
+        relabelled, unchanged = self._db.execute(
+            "select coalesce(sum(earlier.seed_id is not picture.seed_id), 0),"
+            " coalesce(sum(earlier.seed_id is picture.seed_id), 0)"
+            " from picture join earlier using (session, sha256) where session = ? and live",
+            (session,),
+        ).fetchone()
+        added = self.picture_totals(session)[0] - relabelled - unchanged
+        return Correction(added=added, removed=removed, relabelled=relabelled, unchanged=unchanged)
+
+    def absent(self, session: str, *, taken_out: bool, most: int) -> tuple[int, list[str]]:
+        """Pictures of earlier imports that a session does not hold now: how many, and the names of the first.
+
+        Args:
+            session: path of its folder.
+            taken_out: those that are removed, or those that stay because they were sent earlier.
+            most: names at most.
+        """
+        which = (session, "taken out" if taken_out else "sent earlier")
+        rows = self._db.execute("select count(*) from earlier where session = ? and becomes = ?", which)
+        number = int(rows.fetchone()[0])
+        names = "select name from earlier where session = ? and becomes = ? order by name limit ?"
+        return number, [row[0] for row in self._db.execute(names, (*which, most))]
+
+    def identifiers_of_absent(self, session: str, *, taken_out: bool) -> Iterator[UUID]:
+        """The identifiers of those pictures."""
+        query = "select id from earlier where session = ? and becomes = ?"
+        for row in self._db.execute(query, (session, "taken out" if taken_out else "sent earlier")):
+            yield UUID(row[0])
+
+    def latest_picture(self, session: str) -> datetime | None:
+        """When the latest staged picture of a session was written, None if it has none."""
+        query = "select max(modified) from file join picture using (path) where picture.session = ?"
+        latest = self._db.execute(query, (session,)).fetchone()[0]
+        return datetime.fromisoformat(latest) if latest else None
 
     def leave_out_refused_pictures(self) -> int:
         """Forget the pictures that have an error of their own, and say how many there were."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
-from nachet_pipeline.contract.sessions import Owner, Session, seed_of
+from nachet_pipeline.contract.sessions import Session, seed_of
+from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.registry.seeds import REGISTRY_ONLY, Seed, SeedRegistry
-from nachet_pipeline.storage.naming import picture_id, picture_set_id
+from nachet_pipeline.storage.naming import picture_id
 
 MANIFEST_VERSION = "2"
 
@@ -29,6 +30,7 @@ class ManifestSession(BaseModel):
         size: their bytes.
         seed: the registered seed it shows, None if that is not known.
         values: its metadata, inherited and own, each with its origin.
+        correction: what importing it changes; None where it is not known what is stored.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +43,7 @@ class ManifestSession(BaseModel):
     size: int
     seed: Seed | None
     values: dict[str, Value]
+    correction: Correction | None = None
 
 
 def picture_name(record: PictureRecord) -> str:
@@ -69,10 +72,27 @@ def session_digest(path: str, checksums: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
+def picture_identifier(picture_set: UUID, record: PictureRecord) -> UUID:
+    """The identifier of a picture of a set: the one that it is stored under, if it is stored already."""
+    return record.stored_id or picture_id(picture_set, record.sha256)
+
+
 def describe_sessions(
-    inventory: Inventory, sessions: list[Session], registry: SeedRegistry, owner: Owner | None
+    inventory: Inventory,
+    sessions: list[Session],
+    registry: SeedRegistry,
+    picture_sets: Mapping[str, UUID],
+    corrections: Mapping[str, Correction],
 ) -> list[ManifestSession]:
-    """The sessions of an upload as its manifest states them."""
+    """The sessions of an upload as its manifest states them.
+
+    Args:
+        inventory: holds the pictures.
+        sessions: the sessions.
+        registry: the registered seeds.
+        picture_sets: which picture set each session is, by path; empty where no owner is known.
+        corrections: what importing each session changes, by path.
+    """
     described = []
     for session in sessions:
         digest = session_digest(session.path, inventory.picture_checksums(session.path))
@@ -82,11 +102,12 @@ def describe_sessions(
                 path=session.path,
                 name=session.name,
                 digest=digest,
-                picture_set_id=picture_set_id(owner.id, digest) if owner else None,
+                picture_set_id=picture_sets.get(session.path),
                 pictures=pictures,
                 size=size,
                 seed=seed_of(session.values, registry),
                 values=session.values,
+                correction=corrections.get(session.path),
             )
         )
     return described
@@ -108,16 +129,12 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
         "manifest_version": MANIFEST_VERSION,
         "rule_set_version": inventory.rule_set.version,
         "severities": dict(inventory.rule_set.severities),
-        **session.model_dump(mode="json", exclude={"values": True, "seed": set(REGISTRY_ONLY)}),
+        **session.model_dump(mode="json", exclude={"values": True, "correction": True, "seed": set(REGISTRY_ONLY)}),
         "values": {name: _origin(value) for name, value in sorted(session.values.items())},
     }
     yield json.dumps(head, ensure_ascii=False)
     for picture in inventory.pictures(session.path, measured=False):
-        identifier = (
-            picture_id(session.picture_set_id, picture_name(picture), picture.sha256)
-            if session.picture_set_id
-            else None
-        )
+        identifier = picture_identifier(session.picture_set_id, picture) if session.picture_set_id else None
         yield json.dumps(
             {
                 "record": "picture",

@@ -64,6 +64,10 @@ def _yes_or_no(value: Any) -> Any:
     return True if word in _YES else False if word in _NO else value
 
 
+def _one_or_several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 def _text(at_most: int, at_least: int = 1) -> Phrase:
     if at_least:
         return Phrase(f"text of {at_least} to {at_most} characters", f"un texte de {at_least} à {at_most} caractères")
@@ -105,6 +109,11 @@ class UploadData(_Section):
     accept_valid: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Phrase("yes or no", "oui ou non")] = (
         None
     )
+    replace: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Phrase("yes or no", "oui ou non")] = None
+    removed_sessions: Annotated[
+        Annotated[tuple[Text, ...], BeforeValidator(_one_or_several), Field(max_length=1_000)] | None,
+        Phrase("names of sessions", "des noms de sessions"),
+    ] = None
 
 
 class ImageData(_Section):
@@ -157,6 +166,9 @@ class PictureMetadata(_Section):
     seed_data: SeedData = Field(default_factory=SeedData)
     user_data: UserData = Field(default_factory=UserData)
 
+
+_LISTS = {"removedSessions"}
+"""Fields that take several values."""
 
 Model = type[ProjectIndex | SessionIndex | PictureMetadata]
 """Which of the three kinds of file it is."""
@@ -285,12 +297,12 @@ class _Reader:
 
     def _read_section(self, section_key: str, section: str, written: dict[str, Any]) -> None:
         model = self.sections[section]
-        texts: dict[str, Any] = {}
+        texts: dict[str, Any] = {}  # text, or a list where the field takes several
         keys: dict[str, str] = {}
         for key, alias, value in self._known_keys(written, (section_key,), _fields(model)):
             if value is None:
                 continue
-            if not isinstance(value, str):
+            if not isinstance(value, str) and not (isinstance(value, list) and alias in _LISTS):
                 self._wrong((section_key, key), f"{section}.{alias}", Phrase("one value", "une seule valeur"), value)
                 continue
             texts[alias], keys[alias] = value, key

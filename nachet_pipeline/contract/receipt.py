@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.stored import Correction
 
 RECEIPT_VERSION = "2"
 
@@ -40,6 +41,7 @@ class ReceivedPictureSet(BaseModel):
         pictures: number of pictures.
         size: their bytes.
         manifest: blob that lists every picture with its identifier, in the user's container.
+        correction: what the import changed of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +52,7 @@ class ReceivedPictureSet(BaseModel):
     pictures: int
     size: int
     manifest: str
+    correction: Correction | None = None
 
 
 class RefusedSession(BaseModel):
@@ -83,6 +86,8 @@ class Receipt(BaseModel):
         size: their bytes.
         container: where the pictures are, once they are imported.
         picture_sets: what the upload became.
+        correction: what the last import that changed something changed, in pictures; None if nothing is imported.
+        removed_sessions: paths of the sessions that were removed, as the index wants it.
         refused_sessions: what of it was not imported, if the rest was.
         report: the findings; None if validation has not come to an end, or did not.
         report_page: blob beside the staged folder with the same report for people, as a web page.
@@ -105,6 +110,8 @@ class Receipt(BaseModel):
     size: int = 0
     container: str | None = None
     picture_sets: list[ReceivedPictureSet] = []
+    correction: Correction | None = None
+    removed_sessions: list[str] = []
     refused_sessions: list[RefusedSession] = []
     report: Report | None = None
     report_page: str | None = None

@@ -132,19 +132,59 @@ def read_sessions(
 
     project = index(FileKind.PROJECT_INDEX, None, ProjectIndex)
     # What the uploader wishes for the upload is no property of its pictures.
-    given = {name: value for name, value in project.values.items() if not name.startswith(_WISHES)} if project else {}
+    given = _without_wishes(project)
     sessions = []
     for path in inventory.sessions():
-        own = index(FileKind.SESSION_INDEX, path, SessionIndex)
-        values = inherit(given, own.values if own else {})
+        # A session that is staged alone has no project's index to write a wish into.
+        own = index(FileKind.SESSION_INDEX, path, ProjectIndex if shape is Shape.SESSION else SessionIndex)
+        values = inherit(given, _without_wishes(own))
         sessions.append(Session(path, own, values, inventory.count(FileKind.PICTURE, path)))
     return project, sessions
 
 
-def accepts_valid(project: MetadataFile | None) -> bool:
-    """Whether a project's index asks for its sessions without errors to be imported although others are refused."""
-    wish = project.values.get(f"{_WISHES}acceptValid") if project else None
-    return wish is not None and wish.value is True
+def _without_wishes(index: MetadataFile | None) -> dict[str, Value]:
+    return {name: value for name, value in index.values.items() if not name.startswith(_WISHES)} if index else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the uploader wants the upload to be treated.
+
+    Attributes:
+        accept_valid: its sessions without errors are imported although others are refused.
+        replace: a picture that a session does not hold any more is removed, whenever it was sent.
+        removed_sessions: names or paths of sessions to remove.
+        source: the index that says so.
+        removed_line: 1-based line in it that names those sessions.
+    """
+
+    accept_valid: bool = False
+    replace: bool = False
+    removed_sessions: tuple[str, ...] = ()
+    source: str = ""
+    removed_line: int | None = None
+
+
+def read_wishes(project: MetadataFile | None, sessions: list[Session], *, replace: bool = False) -> Wishes:
+    """The wishes in an upload's outermost index.
+
+    Args:
+        project: the project's index, None if there is none.
+        sessions: the upload's.
+        replace: the uploader wants it, whatever the index says.
+    """
+    index = project or (sessions[0].index if len(sessions) == 1 and not sessions[0].path else None)
+    if index is None:
+        return Wishes(replace=replace)
+    wished = {name.removeprefix(_WISHES): value for name, value in index.values.items() if name.startswith(_WISHES)}
+    removed = wished.get("removedSessions")
+    return Wishes(
+        accept_valid="acceptValid" in wished and wished["acceptValid"].value is True,
+        replace=replace or ("replace" in wished and wished["replace"].value is True),
+        removed_sessions=tuple(removed.value) if removed else (),
+        source=index.path,
+        removed_line=removed.line if removed else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

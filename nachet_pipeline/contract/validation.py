@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.checksums import checksums, note_checksums
-from nachet_pipeline.contract.duplicates import Known, duplicates
+from nachet_pipeline.contract.corrections import correct
+from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
@@ -22,19 +25,21 @@ from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
     Session,
-    accepts_valid,
     read_metadata_file,
     read_sessions,
+    read_wishes,
     seed_of,
 )
+from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
-from nachet_pipeline.contract.withdrawn import Withdrawn, withdrawn_pictures
+from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.remarks import Remark
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.storage.naming import picture_set_id
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
@@ -55,6 +60,7 @@ class Validation:
         report: the verdict; if it has no error, the inventory is a manifest that can be imported.
         sessions: what the manifest says of each session, sorted by path.
         refused: paths of the sessions that have an error; all of them, if an error concerns the whole upload.
+        removed_sessions: picture sets of sessions that the uploader's index wants removed, by the session's path.
         accept_valid: whether the uploader's index asks that the other sessions are imported.
         content_digest: SHA-256 over the sessions' digests.
         pictures: number of pictures.
@@ -68,6 +74,7 @@ class Validation:
     report: Report
     sessions: list[ManifestSession]
     refused: frozenset[str]
+    removed_sessions: dict[str, UUID]
     accept_valid: bool
     content_digest: str
     pictures: int
@@ -75,6 +82,11 @@ class Validation:
     quality: tuple[float, float, float] | None
     sharpness: tuple[float, float, float] | None
     thumbnails: dict[str, bytes] = field(repr=False)
+
+    @property
+    def correction(self) -> Correction:
+        """What importing all its sessions changes."""
+        return sum((one.correction for one in self.sessions if one.correction), Correction())
 
     def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
         """The sessions that are to be imported: all or none, unless the uploader wants those without an error.
@@ -101,8 +113,8 @@ def validate(
     readers: int = 4,
     progress: Progress | None = None,
     early: Callable[[Report], None] | None = None,
-    known: Known | None = None,
-    withdrawn: Withdrawn | None = None,
+    stored: StoredPictures | None = None,
+    replace: bool = False,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -118,8 +130,8 @@ def validate(
         for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
         readers: pictures read at a time.
         progress: told after every picture.
-        known: knows which pictures are stored already; None where nothing is stored.
-        withdrawn: knows which pictures are withdrawn; None where nothing is stored.
+        stored: knows what is stored already; None where nothing is.
+        replace: pictures that a session does not hold any more are to be removed, whenever they were sent.
         early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
@@ -138,16 +150,26 @@ def validate(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
     _note(inventory, checksums(inventory))
-    described = describe_sessions(inventory, sessions, registry, owner)
-    _note(inventory, duplicates(inventory, described, known))
-    _note(inventory, withdrawn_pictures(inventory, described, withdrawn))
+    picture_sets = _picture_sets(folder, inventory, sessions, owner, stored)
+    paths = [session.path for session in sessions]
+    _note(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
+    inventory.leave_out_copies()
+    wishes = read_wishes(project, sessions, replace=replace)
+    refused = _refused(inventory, shape, set(paths))
+    right = [session for session in sessions if session.path not in refused]
+    corrected = correct(inventory, right, stored, wishes)
+    _note(inventory, corrected.findings)
+    described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
+    _note(inventory, withdrawn_pictures(inventory, paths, stored))
+    _note(inventory, label_conflicts(inventory, described, registry, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,
         report=Report.of(inventory),
         sessions=described,
-        refused=_refused(inventory, shape, {session.path for session in described}),
-        accept_valid=accepts_valid(project),
+        removed_sessions=corrected.removed,
+        refused=_refused(inventory, shape, set(paths)),
+        accept_valid=wishes.accept_valid,
         content_digest=content_digest(described),
         pictures=pictures,
         size=size,
@@ -185,6 +207,26 @@ def read_pictures(
         FileChangedError: a picture changed or vanished meanwhile.
     """
     return _Pictures(folder, context, pool, limits, for_storing, progress).read(readers)
+
+
+def _picture_sets(
+    folder: Folder, inventory: Inventory, sessions: list[Session], owner: Owner | None, stored: StoredPictures | None
+) -> dict[str, UUID]:
+    """Which picture set each session is; the inventory takes what earlier imports stored of them."""
+    if owner is None:
+        return {}
+    known = stored.sets() if stored else {}
+    found = {
+        session.path: known[session.path].id
+        if session.path in known
+        else picture_set_id(owner.id, folder.name, session.path)
+        for session in sessions
+    }
+    if stored:
+        path_of = {identifier: path for path, identifier in found.items()}
+        for picture in stored.earlier(list(path_of)):
+            inventory.add_earlier(path_of[picture.picture_set], picture)
+    return found
 
 
 def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:

@@ -43,9 +43,12 @@ COLUMNS: dict[str, pa.DataType] = {
     "box_bottom": pa.int32(),
     "photograph_sha256": pa.string(),
     "photograph_pixel_sha256": pa.string(),
+    "root_id": pa.string(),
+    "in_conflict": pa.bool_(),
 }
 """Of `candidates`: `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
-hexadecimal, `photograph_…` those of a crop's topmost parent and null for others."""
+hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
+`in_conflict` says that the photograph is under several species, and that nobody decided of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
     """The pictures that a recipe chooses, in the order of their identifiers, one row for each seed a picture shows.
 
     Pictures that are withdrawn, crops of those, and crops that a later detection took the place of are not among them.
+    What was decided of a photograph takes the place of what its uploaders say that it shows.
 
     Args:
         connection: in whose transaction they are read; it can be used for nothing else meanwhile.
@@ -125,8 +129,8 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
 def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
-    joins, zoom, captured, box = "", "p.zoom", "p.captured_at", ["null::integer"] * 4
-    photograph = ["null::text"] * 2
+    joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4
+    photograph, whole = ["null::text"] * 2, "p.id"
     conditions = ["p.withdrawn_at is null", "p.superseded_at is null", "s.deleted_at is null"]
     if crops:
         # A crop may be cut from a crop, and has its zoom and its time from what it was cut from.
@@ -135,6 +139,7 @@ def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
             f"encode(case when g.id is null then q.{name} else g.{name} end, 'hex')"
             for name in ("sha256", "pixel_sha256")
         ]
+        root = whole = "coalesce(g.id, q.id)"
         zoom = "coalesce(p.zoom, q.zoom, g.zoom)"
         captured = "coalesce(p.captured_at, q.captured_at, g.captured_at)"
         box = [f"p.bounding_box[{place}]" for place in (1, 2, 3, 4)]
@@ -144,16 +149,18 @@ def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
     more, arguments = _conditions(choice, zoom, captured)
     query = (
         f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
-        f" coalesce(linked.merged_into, linked.id), p.nb_object, {zoom}, c.name, p.blob, encode(p.sha256, 'hex'),"
-        " p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'), encode(p.perceptual_hash, 'hex'),"
+        f" coalesce(decided.seed_id, linked.merged_into, linked.id), p.nb_object, {zoom}, c.name, p.blob,"
+        " encode(p.sha256, 'hex'), p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'),"
+        " encode(p.perceptual_hash, 'hex'),"
         f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"
-        f" {', '.join([*box, *photograph])}"
+        f" {', '.join([*box, *photograph])}, {root}, ({whole} in (select picture_id from label_conflict))::integer"
         " from pictures p"
         " join picture_set s on s.id = p.picture_set_id"
         " join (select id, row_number() over () as number from picture_set) numbered on numbered.id = s.id"
         " join container c on c.id = s.container_id"
         # A seed can be merged while pictures of it still wait to be linked to the other.
         f" join picture_seed l on l.picture_id = p.id join seeds linked on linked.id = l.seed_id{joins}"
+        f" left join label_decided decided on decided.picture_id = {whole}"
         f" where {' and '.join([*conditions, *more])} order by p.id"
     )
     return query, arguments
@@ -166,7 +173,8 @@ def _conditions(choice: Choice, zoom: str, captured: str) -> tuple[list[str], di
         # Of such a picture every seed is wanted: one that shows another species too is left out.
         found.append(
             (
-                "p.id in (select picture_id from picture_seed where seed_id = any(%(linked)s))",
+                "(decided.seed_id = any(%(linked)s)"  # noqa: ISC004 (one condition)
+                " or p.id in (select picture_id from picture_seed where seed_id = any(%(linked)s)))",
                 "linked",
                 list(choice.linked),
             )

@@ -166,7 +166,10 @@ _PARENT = (
     " p.blob, encode(p.sha256, 'hex') as sha256, p.size, p.format, p.nb_object, p.picture"
 )
 _PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-_WHOLE = "s.upload_id = %(upload)s and p.parent is null and p.withdrawn_at is null and s.deleted_at is null"
+_WHOLE = (
+    "s.upload_id = %(upload)s and p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
+    " and s.deleted_at is null"
+)
 _CURRENT = "d.current and d.detector = %(detector)s and d.version = %(version)s and d.margin_percent = %(margin)s"
 
 
@@ -232,8 +235,8 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: How, *,
     connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
     # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
     rows = connection.execute(
-        f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and s.deleted_at is null"
-        " order by p.id for no key update of p",
+        f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
+        " and s.deleted_at is null order by p.id for no key update of p",
         (parents,),
     ).fetchall()
     there = {(row["id"], row["container"]) for row in rows}

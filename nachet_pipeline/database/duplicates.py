@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from nachet_pipeline.contract.duplicates import NEAR_BITS, Candidate, Match, Relation
+from nachet_pipeline.contract.duplicates import NEAR_BITS
+from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
@@ -45,6 +46,8 @@ class Pair:
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
         first_owner: e-mail of its owner.
         second_owner: e-mail of its owner.
+        first_species: names of the species that the one shows, as its uploader says.
+        second_species: likewise.
         decision: what an operator said of them; pairs that were said to be different are not listed.
     """
 
@@ -54,7 +57,17 @@ class Pair:
     distance: int
     first_owner: str
     second_owner: str
+    first_species: tuple[str, ...]
+    second_species: tuple[str, ...]
     decision: Decision | None
+
+
+def species_of(picture: str) -> str:
+    """In SQL, the names of the species that uploaders say a picture shows, sorted."""
+    return (
+        "array(select distinct k.name from picture_seed l join seeds o on o.id = l.seed_id"
+        f" join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = {picture} order by k.name)"
+    )
 
 
 def _bits(of: str) -> str:
@@ -120,6 +133,7 @@ def find_duplicates(
     *,
     bits: int = NEAR_BITS,
     apart_from: Collection[UUID] = (),
+    owner: UUID | None = None,
 ) -> dict[str, Match]:
     """The closest stored picture of each that has one, whosever it is; never the picture itself.
 
@@ -128,17 +142,37 @@ def find_duplicates(
         candidates: the pictures, some thousand at most.
         bits: pictures look alike whose perceptual hashes differ in no more; up to `FOUND_BITS` all of them are found.
         apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
+        owner: the user who is told of the matches; where their own pictures are is told too.
 
     Returns:
         By path of the candidate.
     """
     rows = connection.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    places = _places(connection, [cast(UUID, row["id"]) for row in rows], owner) if owner and rows else {}
     return {
         candidates[cast(int, row["number"])].path: Match(
-            _RELATIONS[cast(int, row["rank"])], cast(UUID, row["id"]), cast(int, row["distance"])
+            _RELATIONS[cast(int, row["rank"])],
+            cast(UUID, row["id"]),
+            cast(int, row["distance"]),
+            places.get(cast(UUID, row["id"])),
         )
         for row in rows
     }
+
+
+def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> dict[UUID, str]:
+    """Folder, session and name of those pictures that are a user's."""
+    rows = connection.execute(
+        "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
+        " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
+        " where p.id = any(%s) and s.owner_id = %s"
+        " union all select p.id, c.name || '/' || coalesce(p.picture #>> '{image_data,source}', p.name)"
+        " from pictures p join picture_set s on s.id = p.picture_set_id"
+        " join mass_import m on m.id = s.mass_import_id join container c on c.id = m.container_id"
+        " where p.id = any(%s) and s.owner_id = %s",
+        (list(pictures), owner, list(pictures), owner),
+    )
+    return {cast(UUID, row["id"]): str(row["place"]) for row in rows}
 
 
 def query_of(
@@ -174,7 +208,9 @@ def duplicate_pairs(
     mine = " and (lower(first_user.email) = lower(%(user)s) or lower(second_user.email) = lower(%(user)s))"
     query = (
         "select found.id as first, b.id as second, found.rank, found.distance, first_user.email as first_owner,"
-        " second_user.email as second_owner, decision.decision from pictures b cross join lateral"
+        " second_user.email as second_owner, decision.decision,"
+        f" {species_of('a.id')} as first_species, {species_of('b.id')} as second_species from pictures b"
+        " cross join lateral"
         f" ({_alike('b').format(which='p.id < b.id')}) as found"
         " join pictures a on a.id = found.id"
         " join picture_set first_set on first_set.id = a.picture_set_id"
@@ -197,6 +233,8 @@ def duplicate_pairs(
                 row["distance"],
                 row["first_owner"],
                 row["second_owner"],
+                tuple(row["first_species"]),
+                tuple(row["second_species"]),
                 Decision(decision) if decision else None,
             )
 

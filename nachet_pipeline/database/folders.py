@@ -103,7 +103,7 @@ from picture_set s join users u on u.id = s.owner_id join container c on c.id = 
     cross join lateral (select count(*) filter (where p.parent is null) as pictures,
         count(*) filter (where p.parent is not null) as crops, coalesce(sum(p.size), 0)::bigint as bytes,
         count(*) filter (where p.parent is null and p.verified) as verified
-        from pictures p where p.picture_set_id = s.id) n
+        from pictures p where p.picture_set_id = s.id and p.superseded_at is null) n
 """
 
 
@@ -114,6 +114,7 @@ def _folder(row: dict[str, Any]) -> Folder:
 def folders_of(connection: Connection, owner: UUID, *, put_away: bool = False) -> Iterator[Folder]:
     """A user's folders, the latest first, read as they are needed; those that are put away only if they are wanted."""
     condition = "" if put_away else " and s.deleted_at is null and s.archived_at is null"
+    condition += " and s.superseded_at is null"
     with connection.cursor("folders", row_factory=dict_row) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(f"{_FOLDERS} where s.owner_id = %s{condition} order by s.upload_date desc, s.id", (owner,))
@@ -138,7 +139,8 @@ def find_folder(connection: Connection, wanted: str, user: User | None = None) -
     rows = connection.execute(
         f"{_FOLDERS} where (%(id)s::uuid is null or s.id = %(id)s)"
         " and (%(owner)s::uuid is null or s.owner_id = %(owner)s)"
-        " and (%(id)s::uuid is not null or s.name = %(name)s or up.folder = %(name)s) order by s.upload_date, s.id",
+        " and (%(id)s::uuid is not null or (s.name = %(name)s or up.folder = %(name)s) and s.superseded_at is null)"
+        " order by s.upload_date, s.id",
         {"id": identifier, "owner": user.id if user else None, "name": wanted},
     ).fetchall()
     if not rows:
@@ -191,6 +193,9 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
         return known
     if known or folder.state is not FolderState.THERE:
         raise FolderStateError(f"the folder {folder.name} is {known.action if known else folder.state}")
+    # What stood for the same session in earlier versions of the database goes with it.
+    for earlier in _predecessors(connection, picture_set):
+        delete_folder(connection, earlier, by=by, why=why, undo_days=undo_days)
     training_sets = training_sets_of(connection, picture_set)
     tombstone = put_up(
         connection,
@@ -208,6 +213,17 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
     return tombstone
 
 
+def _predecessors(connection: Connection, picture_set: UUID) -> list[UUID]:
+    """The superseded picture sets of a folder's session that are not deleted or archived."""
+    rows = connection.execute(
+        "select s.id from picture_set s join picture_set live using (upload_id, session)"
+        " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
+        " and s.deleted_at is null and s.archived_at is null order by s.id",
+        (picture_set,),
+    )
+    return [cast(UUID, row["id"]) for row in rows]
+
+
 def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why: str) -> None:
     """Let a deleted folder be there again.
 
@@ -223,6 +239,21 @@ def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why:
     )
     with changing(connection, actor=by, action="restored", note={"why": why}):
         connection.execute("update picture_set set deleted_at = null where id = %s", (known.picture_set_id,))
+    for earlier in _deleted_with(connection, known):
+        undo_deleting(connection, earlier, by=by, why=why)
+
+
+def _deleted_with(connection: Connection, tombstone: Tombstone) -> list[Tombstone]:
+    """The open tombstones of superseded picture sets that were deleted together with a folder."""
+    rows = connection.execute(
+        "select s.id from picture_set s join picture_set live using (upload_id, session)"
+        " join folder_tombstone t on t.picture_set_id = s.id and t.at = %s"
+        " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
+        " and s.deleted_at is not null order by s.id",
+        (tombstone.at, tombstone.picture_set_id),
+    )
+    found = (open_tombstone(connection, cast(UUID, row["id"])) for row in rows.fetchall())
+    return [one for one in found if one]
 
 
 def undoable(connection: Connection, tombstone: Tombstone) -> Tombstone:
@@ -252,8 +283,8 @@ def _named(by: str, why: str) -> None:
 def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
     """Remove the rows of a deleted folder whose blobs are removed.
 
-    What trainings were made of keeps a row, withdrawn and without what its user said of it, so that it can be told what
-    was trained on it; a mass-imported folder keeps its own, so that it is not found anew.
+    What trainings were made of keeps a row, superseded and without what its user said of it, so that it can be told
+    what was trained on it; a mass-imported folder keeps its own, so that it is not found anew.
 
     Returns:
         How many pictures keep a row.
@@ -277,7 +308,12 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
         connection.execute(f"delete from picture_seed where picture_id in ({going})", arguments)
         connection.execute(f"delete from pictures where id in ({going})", arguments)
         connection.execute(
-            "update pictures set picture = '{}', withdrawn_at = coalesce(withdrawn_at, now())"
+            "delete from detection where picture_id in (select id from pictures where picture_set_id = %(set)s)",
+            arguments,
+        )
+        # Not withdrawn, which would hold for its content for ever: who sends it again wants it used.
+        connection.execute(
+            "update pictures set picture = '{}', superseded_at = coalesce(superseded_at, now())"
             " where picture_set_id = %(set)s",
             arguments,
         )
@@ -421,11 +457,23 @@ def _point(connection: Connection, tombstone: Tombstone, container: str, blob: s
 
 
 def container_of(connection: Connection, picture_set: UUID) -> str | None:
-    """Where the rows of a folder point, None if it has none."""
+    """Where the rows of a folder point, None if it has none, or no blobs any more."""
     row = connection.execute(
-        "select c.name from picture_set s join container c on c.id = s.container_id where s.id = %s", (picture_set,)
+        "select c.name from picture_set s join container c on c.id = s.container_id"
+        " where s.id = %s and s.purged_at is null",
+        (picture_set,),
     ).fetchone()
     return str(row["name"]) if row else None
+
+
+def sets_elsewhere(connection: Connection, picture_sets: list[UUID], container: str) -> list[tuple[UUID, str]]:
+    """Those of some folders whose rows point at another container, each with it; the purged ones have none any more."""
+    rows = connection.execute(
+        "select s.id, c.name from picture_set s join container c on c.id = s.container_id"
+        " where s.id = any(%s) and c.name <> %s and s.purged_at is null order by s.id",
+        (picture_sets, container),
+    )
+    return [(cast(UUID, row["id"]), str(row["name"])) for row in rows]
 
 
 def put_away_sets(connection: Connection, picture_sets: list[UUID]) -> set[UUID]:

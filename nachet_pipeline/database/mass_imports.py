@@ -152,7 +152,7 @@ def checksums_of(connection: Connection, picture_set: UUID, names: list[str]) ->
     """SHA-256, in hexadecimal, of those pictures of a set that have one of these names."""
     rows = connection.execute(
         "select name, encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s and name = any(%s)"
-        " and parent is null",
+        " and parent is null and superseded_at is null",
         (picture_set, names),
     )
     return {str(row["name"]): str(row["sha256"]) for row in rows}

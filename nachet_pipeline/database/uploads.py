@@ -39,6 +39,7 @@ class Upload:
         run_id: the run that worked on it last.
         attempts: runs in a row that failed on it.
         accept_valid: whether its sessions without errors are imported although others are refused.
+        replace_wanted: whether pictures that its sessions do not hold any more are removed, whenever they were sent.
         queued_at: when a run was last asked for.
         receipt: its last receipt.
         owner_disabled: whether nothing of its owner's is imported.
@@ -53,6 +54,7 @@ class Upload:
     run_id: str | None
     attempts: int
     accept_valid: bool
+    replace_wanted: bool
     queued_at: datetime | None
     receipt: Receipt | None
     owner_disabled: bool = False
@@ -75,7 +77,8 @@ class Upload:
 
 _COLUMNS = (
     "upload.id, upload.owner_id, lower(users.email) as email, upload.folder, upload.state, upload.staged_digest,"
-    " upload.batch, upload.run_id, upload.attempts, upload.accept_valid, upload.queued_at, upload.receipt,"
+    " upload.batch, upload.run_id, upload.attempts, upload.accept_valid, upload.replace_wanted, upload.queued_at,"
+    " upload.receipt,"
     " users.disabled_at is not null as owner_disabled"
 )
 _FROM = "from upload join users on users.id = upload.owner_id"
@@ -93,6 +96,7 @@ def _upload(row: dict[str, object]) -> Upload:
         run_id=cast("str | None", row["run_id"]),
         attempts=cast(int, row["attempts"]),
         accept_valid=bool(row["accept_valid"]),
+        replace_wanted=bool(row["replace_wanted"]),
         queued_at=cast("datetime | None", row["queued_at"]),
         receipt=Receipt.model_validate(receipt) if receipt else None,
         owner_disabled=bool(row["owner_disabled"]),
@@ -279,14 +283,21 @@ def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upl
     return [found[one] for one in identifiers]
 
 
-def accept_valid_sessions(connection: Connection, upload: UUID, *, wanted: bool) -> None:
-    """Note whether an upload's sessions without errors are to be imported although others are refused.
+def note_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, replace: bool) -> None:
+    """Note how the uploader wants an upload to be treated.
 
     A wish that changes is a reason to look at the folder again, even if nothing else did.
+
+    Args:
+        connection: to the database.
+        upload: the upload.
+        accept_valid: sessions without errors are to be imported although others are refused.
+        replace: pictures that its sessions do not hold any more are to be removed; until the next import of it.
     """
     connection.execute(
-        "update upload set accept_valid = %s, staged_digest = null where id = %s and accept_valid <> %s",
-        (wanted, upload, wanted),
+        "update upload set accept_valid = %(valid)s, replace_wanted = %(replace)s, staged_digest = null"
+        " where id = %(upload)s and (accept_valid, replace_wanted) <> (%(valid)s, %(replace)s)",
+        {"upload": upload, "valid": accept_valid, "replace": replace},
     )
 
 
@@ -350,11 +361,14 @@ def close_upload(connection: Connection, receipt: Receipt) -> None:
     """Note how a run ended, with its receipt."""
     connection.execute(
         "update upload set state = %s, receipt = %s, content_digest = %s, updated_at = now(), checked_at = now(),"
-        " attempts = case when %s = 'failed' then attempts + 1 else 0 end where id = %s",
+        " attempts = case when %s = 'failed' then attempts + 1 else 0 end,"
+        # Said of what was imported now; what comes later may be an addition.
+        " replace_wanted = replace_wanted and %s not in ('imported', 'partly_imported') where id = %s",
         (
             receipt.state,
             Jsonb(receipt.model_dump(mode="json")),
             receipt.content_digest,
+            receipt.state,
             receipt.state,
             receipt.upload,
         ),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from nachet_pipeline.contract.withdrawn import Content
+from nachet_pipeline.contract.stored import Content
 from nachet_pipeline.database.connection import Connection
 
 LOCK_WITHDRAWING = 7209139

@@ -229,11 +229,22 @@ class FolderKeeper:
                     points = container_of(connection, tombstone.picture_set_id)
                 # Archived once more since: what lies in the archive is that.
                 if points != left and not (again and not moved):
+                    if points and not moved:
+                        self._complete(tombstone.picture_set_id, left, points)
                     remove_all(self.blobs, left, tombstone.picture_set_id)
                 with self.database.connection() as connection:
                     note_cleaned(connection, number)
         with self.database.connection() as connection:
             return tombstone_of(connection, number)
+
+    def _complete(self, picture_set: UUID, source: str, target: str) -> None:
+        """Copy what rows point at and is only where it was before: removing that would lose it."""
+        with self.database.connection() as connection:
+            moves = (
+                Move((source, picture.usual), (target, picture.blob), picture.size, picture.sha256)
+                for picture in pictures_of(connection, picture_set)
+            )
+            copy_verified(self.blobs, moves)
 
     # What nobody can undo any more
 

@@ -20,7 +20,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from nachet_pipeline.batches import batched
-from nachet_pipeline.contract.duplicates import Candidate, Match, duplicates
+from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
@@ -28,6 +28,7 @@ from nachet_pipeline.contract.manifest import ManifestSession, picture_name, ses
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
 from nachet_pipeline.contract.report import Report, as_json_lines
 from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
+from nachet_pipeline.contract.stored import Candidate, Match
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
 from nachet_pipeline.database.connection import Connection, Database
@@ -46,6 +47,7 @@ from nachet_pipeline.database.mass_imports import (
 )
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import picture_set_record
+from nachet_pipeline.database.stored_upload import earlier_pictures
 from nachet_pipeline.database.users import User, find_user
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.mass_import.errors import MassImportError
@@ -535,11 +537,14 @@ class _Run:
             if work.known and work.known.picture_set_id and not work.adopted:
                 self._refuse_replaced(work.known.picture_set_id, work, inventory)
         inventory.leave_out_refused_pictures()
-        for finding in duplicates(inventory, self._sessions(batch, inventory), self._stored_already):
+        picture_sets = {work.path: self._picture_set(work) for work in batch}
+        self._take_earlier(picture_sets, inventory)
+        for finding in duplicates(inventory, list(picture_sets), picture_sets, self._stored_already):
             inventory.add_finding(finding)
         inventory.leave_out_refused_pictures()  # once more: a deployment may refuse what is there already
         for work in batch:
             work.taken = inventory.picture_totals(work.path)[0]
+        inventory.leave_out_copies()
         if not self.request.dry_run:
             sets = [self._store(work, inventory) for work in batch if work.taken]
             with self.importer.database.connection() as connection:
@@ -637,13 +642,16 @@ class _Run:
     def _picture_set(self, work: _Work) -> UUID:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)
 
+    def _take_earlier(self, picture_sets: Mapping[str, UUID], inventory: Inventory) -> None:
+        """Note what is stored of the folders: a picture keeps the identifier that it has."""
+        paths = {identifier: path for path, identifier in picture_sets.items()}
+        for picture in earlier_pictures(self.importer.database, list(paths)):
+            inventory.add_earlier(paths[picture.picture_set], picture)
+
     def _stored_already(self, candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, Match]:
         # A folder that grew is the picture set it was: its new pictures may well equal those of it that are stored.
         with self.importer.database.connection() as connection:
-            return find_duplicates(connection, candidates)
-
-    def _sessions(self, batch: Sequence[_Work], inventory: Inventory) -> list[ManifestSession]:
-        return [self._session(work, inventory) for work in batch if inventory.picture_totals(work.path)[0]]
+            return find_duplicates(connection, candidates, owner=self.owner.id)
 
     def _session(self, work: _Work, inventory: Inventory) -> ManifestSession:
         """A folder as a manifest states it, with the pictures that are taken of it."""

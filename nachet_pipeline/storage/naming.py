@@ -41,9 +41,18 @@ def upload_id(owner: UUID, folder: str) -> UUID:
     return _identifier("upload", str(owner), folder)
 
 
-def picture_set_id(owner: UUID, content_digest: str) -> UUID:
-    """Identifier of a session's picture set: the same pictures with the same metadata are the same set."""
-    return _identifier("picture_set", str(owner), content_digest)
+def picture_set_id(owner: UUID, folder: str, session: str) -> UUID:
+    """Identifier of the picture set that a session of a staged folder is, whatever pictures it holds.
+
+    Its place and not its content makes it the same: a corrected session is the same set with other pictures, where
+    another set would hold the photographs once more, under another label.
+
+    Args:
+        owner: the user.
+        folder: the staged folder's name.
+        session: the session's path within it; empty if the folder is the session.
+    """
+    return _identifier("session", str(owner), folder, session)
 
 
 def mass_import_id(container: str) -> UUID:
@@ -60,15 +69,14 @@ def found_picture_set_id(owner: UUID, container: str, folder: str) -> UUID:
     return _identifier("picture_set", str(owner), container, folder)
 
 
-def picture_id(picture_set: UUID, path: str, sha256: str) -> UUID:
-    """Identifier of a picture.
+def picture_id(picture_set: UUID, sha256: str) -> UUID:
+    """Identifier of a picture: a file that is renamed within its session stays the same picture.
 
     Args:
         picture_set: the set it belongs to.
-        path: its name within its session.
         sha256: of its bytes, in hexadecimal.
     """
-    return _identifier("picture", str(picture_set), path, sha256)
+    return _identifier("picture", str(picture_set), sha256)
 
 
 def crop_id(parent: UUID, box: str, detector: str) -> UUID:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
-from nachet_pipeline.contract.manifest import ManifestSession, manifest_lines, picture_name
+from nachet_pipeline.contract.manifest import ManifestSession, manifest_lines, picture_identifier
 from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.settings import Verification
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.naming import manifest_blob, picture_blob, picture_id
+from nachet_pipeline.storage.naming import manifest_blob, picture_blob
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def store_pictures(
         raise ValueError(f"session {session.path!r} has no owner, so it cannot be stored")
 
     def store(picture: PictureRecord) -> bool:
-        identifier = picture_id(picture_set, picture_name(picture), picture.sha256)
+        identifier = picture_identifier(picture_set, picture)
         target = picture_blob(picture_set, identifier, picture.picture_format)
         source = (staging, f"{folder}/{picture.path}" if folder else picture.path)
         for copies_left in reversed(range(_COPIES)):

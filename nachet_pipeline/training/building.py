@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from nachet_pipeline.database.candidates import Choice, resolve
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.labels import species_at_odds
 from nachet_pipeline.database.training_sets import (
     Difference,
     Members,
@@ -181,6 +182,7 @@ class _Read:
     different: Ints
     joined: Ints
     held_out: NDArray[np.int8]
+    torn: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +320,18 @@ def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: Progress) ->
         _decided(connection, "different", selection),
         _decided(connection, "duplicate", selection),
         _held_out(connection, recipe, selection),
+        _torn(connection, selection),
+    )
+
+
+def _torn(connection: Connection, selection: Selection) -> tuple[str, ...]:
+    """The first pictures that were left out because their photograph is under several species, with those."""
+    stored = species_at_odds(connection, [root for _, root, _ in selection.first_torn])
+    shown = {picture: chosen | stored.get(root, set()) for picture, root, chosen in selection.first_torn}
+    known = taxa(connection, list(set().union(*shown.values())))
+    return tuple(
+        f"{picture} is stored as {' and as '.join(sorted(known[one].name for one in species))}"
+        for picture, species in shown.items()
     )
 
 
@@ -432,6 +446,15 @@ def _notes(
             None,
             f"{selection.mixed} pictures show more than one species and were left out.",
         )
+    if selection.torn:
+        yield Note(
+            "label-conflicts",
+            None,
+            f"{selection.torn} pictures were left out because their photograph is stored under several species:"
+            " `nachet labels conflicts` lists those, `nachet labels decide` settles one.",
+        )
+        for one in read.torn:
+            yield Note("label-conflicts", None, one)
     if cut:
         yield Note("capped", None, f"{cut} pictures were left out because their classes have more than enough.")
     if unseen:

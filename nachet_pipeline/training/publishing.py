@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.labels import labels
 from nachet_pipeline.database.training_pictures import (
     changes_by_class,
     files_of,
@@ -125,6 +126,7 @@ def _facts(
             for decision in ("different", "duplicate")
         )
         imported = imported_by_day(connection, name, digest)
+        stored_labels = labels(connection)
         found = not_current(connection, name, digest, current_versions(settings.rule_set()))
         since = None
         if built.previous and built.difference:
@@ -136,13 +138,15 @@ def _facts(
                 built.difference.relabelled.count,
                 changes_by_class(connection, name, digest, built.previous),
             )
+    keys = verifying.keys_of(manifest.rows(verifying.COLUMNS))
     verdicts = (
         verifying.no_leaks(
-            verifying.keys_of(manifest.rows(verifying.COLUMNS)),
+            keys,
             near_bits=recipe.near_duplicate_bits,
             different=different,
             duplicate=duplicate,
         ),
+        verifying.no_conflicting_labels(keys, classes, stored_labels),
         verifying.no_empty_class(counted, classes),
         verifying.classes_large_enough(counted, classes, minimum=recipe.minimum_per_class),
         verifying.classes_on_every_side(counted, classes, fractions=recipe.splits),

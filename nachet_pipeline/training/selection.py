@@ -22,7 +22,8 @@ from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecima
 
 Ints = NDArray[np.int64]
 
-_KEPT = [name for name in COLUMNS if name != "session"]
+_TORN_NAMED = 20
+_KEPT = [name for name in COLUMNS if name not in {"session", "root_id", "in_conflict"}]
 _SCHEMA = pa.schema([(name, COLUMNS[name]) for name in _KEPT])
 
 
@@ -70,6 +71,9 @@ class Selection:
         taxon: (n,) which of `taxa` it shows.
         taxa: identifiers of all species that were read.
         mixed: pictures left out because they show more than one species.
+        torn: pictures left out because their photograph is under several species.
+        first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
+            chosen.
     """
 
     rows: Rows
@@ -80,6 +84,8 @@ class Selection:
     taxon: Ints
     taxa: tuple[UUID, ...]
     mixed: int
+    torn: int = 0
+    first_torn: tuple[tuple[UUID, UUID, frozenset[UUID]], ...] = ()
 
 
 class _Columns:
@@ -100,10 +106,12 @@ class _Columns:
             "looks": np.ascontiguousarray(from_hexadecimal(looks, 32)).view("<u8"),
             "has_looks": looks.is_valid().to_numpy(zero_copy_only=False),
             "taxon": self._coded(batch.column("taxon_id")),
+            "in_conflict": batch.column("in_conflict").to_numpy(zero_copy_only=False),
         }
         if crops:
             found["root"] = _beginnings(batch.column("photograph_sha256"))
             found["root_pixels"] = _beginnings(batch.column("photograph_pixel_sha256"))
+            found["root_id"] = from_uuids(batch.column("root_id"))
         for name, values in found.items():
             self.parts.setdefault(name, []).append(values)
         self.rows += batch.num_rows
@@ -151,9 +159,17 @@ def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, 
     of_two[number[1:][~first[1:] & (taxon[1:] != taxon[:-1])]] = True
     chosen = np.array([not choice.species or one in choice.species for one in taxa], bool)
     place = np.flatnonzero(first & ~of_two[number] & chosen[taxon])
-    picture = picture[place]
     own = [columns.take("file")[place], columns.take("pixels")[place]]
     roots = [columns.take("root")[place], columns.take("root_pixels")[place]] if crops else own
+    root_id = columns.take("root_id")[place] if crops else picture[place]
+    under_several = [_under_several(_codes_of(one), taxon[place]) for one in own]
+    torn = np.logical_or.reduce([columns.take("in_conflict")[place], *under_several])
+    first_torn = tuple(
+        _torn(picture[place], root_id, own, taxon[place], taxa, one) for one in np.flatnonzero(torn)[:_TORN_NAMED]
+    )
+    stays = ~torn
+    place, own, roots = place[stays], [one[stays] for one in own], [one[stays] for one in roots]
+    picture = picture[place]
     file, pixels = map(_codes_of, own)
     root, root_pixels = map(_codes_of, roots) if crops else (file, pixels)
     found = Candidates(
@@ -167,7 +183,18 @@ def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, 
         has_looks=columns.take("has_looks")[place],
     )
     contents = (*own, *roots) if crops else tuple(own)
-    return Selection(rows, place, found, contents, roots[0], taxon[place], taxa, int(of_two.sum()))
+    return Selection(
+        rows,
+        place,
+        found,
+        contents,
+        roots[0],
+        taxon[place],
+        taxa,
+        int(of_two.sum()),
+        torn=int(torn.sum()),
+        first_torn=first_torn,
+    )
 
 
 def _beginnings(hashes: pa.StringArray) -> Bytes:
@@ -177,6 +204,26 @@ def _beginnings(hashes: pa.StringArray) -> Bytes:
 
 def _codes_of(beginnings: Bytes) -> Ints:
     return np.where(beginnings.any(axis=1), hash_codes(beginnings), -1)
+
+
+def _under_several(codes: Ints, taxon: Ints) -> NDArray[np.bool_]:
+    """Which pictures have a code, not -1, that pictures of another species have too."""
+    order = np.lexsort((taxon, codes))
+    code, shown = codes[order], taxon[order]
+    torn = (code[1:] == code[:-1]) & (shown[1:] != shown[:-1]) & (code[1:] != -1)
+    return np.asarray(np.isin(codes, code[1:][torn]), np.bool_)
+
+
+def _torn(
+    picture: Bytes, root: Bytes, own: list[Bytes], taxon: Ints, taxa: tuple[UUID, ...], one: np.int64
+) -> tuple[UUID, UUID, frozenset[UUID]]:
+    """A picture whose photograph is under several species, its topmost parent or itself, and those that are chosen."""
+    same = np.zeros(len(taxon), bool)
+    for contents in own:
+        same |= (contents == contents[one]).all(axis=1) & contents[one].any()
+    same[one] = True
+    shown = frozenset(taxa[code] for code in np.unique(taxon[same]))
+    return UUID(bytes=picture[one].tobytes()), UUID(bytes=root[one].tobytes()), shown
 
 
 def _no_bytes() -> Bytes:

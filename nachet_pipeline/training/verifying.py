@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nachet_pipeline.database.labels import Labels
 from nachet_pipeline.database.training_pictures import NotCurrent
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
@@ -19,6 +20,7 @@ from nachet_pipeline.training.selection import index_pairs
 from nachet_pipeline.training.statistics import Statistics
 
 NO_LEAKS, NO_EMPTY_CLASS, CLASSES_LARGE_ENOUGH = "no_leaks", "no_empty_class", "classes_large_enough"
+NO_CONFLICTING_LABELS = "no_conflicting_labels"
 PICTURES_CURRENT, CLASSES_ON_EVERY_SIDE = "pictures_current", "classes_on_every_side"
 
 Rows = Sequence[Mapping[str, str | int]]
@@ -41,6 +43,7 @@ COLUMNS = (
     "picture_set_id",
     "parent_id",
     "split",
+    "class_index",
     "sha256",
     "pixel_sha256",
     "perceptual_hash",
@@ -79,6 +82,7 @@ class Keys:
     Attributes:
         picture: identifiers as text.
         split: place in `SPLITS`; one that is not there has none of them as its side, and is -1.
+        label: class index.
         ties: by kind codes that are equal exactly for pictures that are tied, -1 for one that is tied to none.
         looks: perceptual hashes, as four numbers.
         has_looks: whether a picture has one.
@@ -86,6 +90,7 @@ class Keys:
 
     picture: NDArray[np.bytes_]
     split: NDArray[np.int64]
+    label: NDArray[np.int64]
     ties: dict[str, NDArray[np.int64]]
     looks: NDArray[np.uint64]
     has_looks: NDArray[np.bool_]
@@ -99,6 +104,7 @@ def keys_of(batches: Iterable[pa.RecordBatch]) -> Keys:
     return Keys(
         np.concatenate([part.picture for part in parts]),
         np.concatenate([part.split for part in parts]),
+        np.concatenate([part.label for part in parts]),
         {kind: np.concatenate([part.ties[kind] for part in parts]) for kind in parts[0].ties},
         np.concatenate([part.looks for part in parts]),
         np.concatenate([part.has_looks for part in parts]),
@@ -112,6 +118,7 @@ def _keys(batch: pa.RecordBatch) -> Keys:
     return Keys(
         _characters(own).view("S36").ravel() if len(own) else np.zeros(0, "S36"),
         split.to_numpy(zero_copy_only=False).astype(np.int64),
+        batch.column("class_index").cast(pa.int64()).to_numpy(zero_copy_only=False),
         {
             "session": _codes(batch.column("picture_set_id")),
             "family": _codes(pc.coalesce(parent, own)),
@@ -202,6 +209,55 @@ def no_leaks(
     if nowhere:
         said.append(f"{nowhere:,} pictures are on no side")
     return Verdict(NO_LEAKS, not said, True, "; ".join(said), {**found, "on_no_side": nowhere}, rows)
+
+
+def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: Labels) -> Verdict:
+    """Whether every photograph has one label: in the version, and wherever it is stored, or as was decided of it.
+
+    Args:
+        keys: what the manifest says of the pictures.
+        classes: of the version.
+        stored: what the database says of labels.
+    """
+    label_of = {one.class_index: one.label for one in classes}
+    index_of = {one.taxon_id: one.class_index for one in classes}
+    pairs = [_on_two_sides(keys.ties[kind], keys.label) for kind in ("file", "pixels")]
+    two = np.unique(np.concatenate(pairs), axis=0)
+    conflicting = np.zeros(len(keys.picture), np.bool_)
+    conflicting[_found(stored.conflicting, keys)[0]] = True
+    for kind, texts in (("file", stored.files), ("pixels", stored.pixels)):
+        conflicting |= np.isin(keys.ties[kind], _codes(pa.array(texts, pa.string())))
+    of_decided, which = _found([picture for picture, _ in stored.decided], keys)
+    wanted = np.array([index_of.get(stored.decided[one][1], _UNKNOWN) for one in which], np.int64)
+    otherwise = of_decided[keys.label[of_decided] != wanted]
+    at_odds = np.flatnonzero(conflicting)
+    numbers = {"two_labels": len(two), "in_conflict": len(at_odds), "not_as_decided": len(otherwise)}
+    what = {
+        "two_labels": "{} photographs are under two labels",
+        "in_conflict": "{} pictures are of photographs that are stored under another species as well",
+        "not_as_decided": "{} pictures are under another species than was decided",
+    }
+    rows: list[Mapping[str, str | int]] = [
+        {"what": "two labels", "picture": keys.picture[one].decode(), "label": label_of.get(int(keys.label[one]), "")}
+        for one in two[:_NAMED].ravel()
+    ]
+    for said, places in (("stored under several species", at_odds), ("decided otherwise", otherwise)):
+        rows += [
+            {"what": said, "picture": keys.picture[one].decode(), "label": label_of.get(int(keys.label[one]), "")}
+            for one in places[:_NAMED]
+        ]
+    said_all = "; ".join(what[name].format(f"{count:,}") for name, count in numbers.items() if count)
+    return Verdict(NO_CONFLICTING_LABELS, not said_all, True, said_all, numbers, rows)
+
+
+def _found(pictures: Sequence[str], keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places in the manifest of the pictures that are in it, and which of the pictures those are."""
+    if not pictures or not len(keys.picture):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    wanted = np.array(pictures, "S36")
+    at = np.minimum(np.searchsorted(keys.picture, wanted), len(keys.picture) - 1)
+    there = np.asarray(keys.picture[at] == wanted, np.bool_)
+    return np.asarray(at[there], np.int64), np.flatnonzero(there)
 
 
 def _on_two_sides(codes: NDArray[np.int64], split: NDArray[np.int64]) -> NDArray[np.int64]:

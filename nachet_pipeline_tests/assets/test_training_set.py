@@ -33,7 +33,7 @@ from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.settings import ImportSettings, Settings
 from nachet_pipeline_tests.uploads import Workbench
 
-GRAVE = {"no_leaks", "no_empty_class", "classes_large_enough"}
+GRAVE = {"no_leaks", "no_conflicting_labels", "no_empty_class", "classes_large_enough"}
 CHECKS = GRAVE | {"classes_on_every_side", "pictures_current"}
 _ASSET = AssetKey("training_set")
 

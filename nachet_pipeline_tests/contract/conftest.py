@@ -32,8 +32,11 @@ def validated(tmp_path: Path, pool: DecodingPool, registry: SeedRegistry) -> Val
         owner: Owner | None = None,
         arrange: Callable[[Path], None] | None = None,
         decoding: DecodingSettings | None = None,
+        name: str = "upload",
     ) -> Outcome:
-        root = write(tmp_path / f"upload{next(number)}", files)
+        place = tmp_path / str(next(number))
+        place.mkdir()
+        root = write(place / name, files)
         if arrange:
             arrange(root)
         with Inventory(tmp_path) as inventory:

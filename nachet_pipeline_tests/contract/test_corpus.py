@@ -58,6 +58,12 @@ NOT_IN_A_FOLDER = {
     "not-a-picture",
     "changed-meanwhile",
     "picture-replaced",
+    # Raised where an earlier import stored something, so tested with the database.
+    "pictures-taken-out",
+    "pictures-sent-earlier",
+    # Never raised alone, so tested with the manifest.
+    "copies-differ",
+    "unknown-session",
     # Raised when stored pictures are cropped, so tested with storage.
     "seed-count-differs",
 }
@@ -145,8 +151,16 @@ CASES = [
     ),
     Case("picture-metadata-syntax", _with(METADATA, b"userData:\n  zoom: 1\n zoom"), METADATA, line=3),
     Case("picture-metadata-content", _with(METADATA, b"userData:\n  zoom: -1\n"), METADATA, "userData.zoom", 2),
-    Case("duplicate-picture", _with(PNG, picture(1, "png")), PNG),
+    Case("duplicate-picture", _with("pictures/session1/2.tiff", picture(1)), "pictures/session1/2.tiff"),
+    Case(
+        "removed-session-staged",
+        _with("index.yaml", PROJECT_INDEX + b"uploadData: {removedSessions: [session2]}\n"),
+        "index.yaml",
+        "uploadData.removedSessions",
+        PROJECT_INDEX.count(b"\n") + 1,
+    ),
     Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
+    Case("label-conflict", _with(PNG, picture(1, "png")), PNG, also=frozenset({"duplicate-picture"})),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
     Case("picture-too-large", _with("pictures/session2/1.png", _long_png()), "pictures/session2/1.png"),

@@ -83,12 +83,49 @@ def _exchanged(files: Files) -> Files:
     return {**files, f"{SESSION}/2.tiff": picture(7)}
 
 
-def test_another_picture_makes_another_set_and_leaves_the_other_session_as_it_was(validated: Validate) -> None:
+def test_a_session_with_another_picture_is_the_same_set_and_its_other_picture_the_same(validated: Validate) -> None:
     before, after = validated(project(), owner=ADA), validated(_exchanged(project()), owner=ADA)
 
     assert before.manifests["pictures/session2"] == after.manifests["pictures/session2"]
-    assert _lines(before)[0]["picture_set_id"] != _lines(after)[0]["picture_set_id"]
+    (one_set, first, second), (same_set, same, other) = _lines(before), _lines(after)
+    assert one_set["picture_set_id"] == same_set["picture_set_id"]
+    assert (first["id"] == same["id"], second["id"] == other["id"]) == (True, False)
     assert before.validation.content_digest != after.validation.content_digest
+
+
+def test_a_renamed_picture_stays_the_same_picture(validated: Validate) -> None:
+    renamed = {path.replace("session1/2.tiff", "session1/9.tiff"): content for path, content in project().items()}
+    before, after = validated(project(), owner=ADA), validated(renamed, owner=ADA)
+
+    assert [line["path"] for line in _lines(after)[1:]] == [f"{SESSION}/1.tiff", f"{SESSION}/9.tiff"]
+    assert _identifiers(before) == _identifiers(after)
+
+
+def test_a_renamed_folder_is_other_sets(validated: Validate) -> None:
+    before, after = validated(project(), owner=ADA), validated(project(), owner=ADA, name="renamed")
+
+    assert not set(_identifiers(before)) & set(_identifiers(after))
+
+
+def test_the_same_file_twice_in_a_session_is_one_picture(validated: Validate) -> None:
+    files = changed(project(), INDEX, b"numberOfImages: 2", b"numberOfImages: 3")
+    files[f"{SESSION}/copy.tiff"] = files[f"{SESSION}/2.tiff"]
+
+    outcome = validated(files, owner=ADA)
+
+    assert outcome.validation.report.importable
+    assert [line["path"] for line in _lines(outcome)[1:]] == [f"{SESSION}/1.tiff", f"{SESSION}/2.tiff"]
+    assert outcome.validation.report.codes == {"duplicate-picture": 1}
+
+
+def test_the_same_file_twice_in_a_session_with_two_descriptions_is_refused(validated: Validate) -> None:
+    files = changed(project(), INDEX, b"numberOfImages: 2", b"numberOfImages: 3")
+    files[f"{SESSION}/copy.tiff"] = files[f"{SESSION}/1.tiff"]  # 1.yaml speaks of the first alone
+
+    outcome = validated(files, owner=ADA)
+
+    assert not outcome.validation.report.importable
+    assert outcome.validation.report.codes["copies-differ"] == 1
 
 
 def test_two_sessions_of_the_same_pictures_are_two_sets(validated: Validate) -> None:

@@ -8,7 +8,7 @@ import pytest
 from nachet_pipeline.contract.folder import LocalFolder, StagedFile
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, SessionIndex, read_metadata
-from nachet_pipeline.contract.sessions import accepts_valid, read_metadata_file
+from nachet_pipeline.contract.sessions import Wishes, read_metadata_file, read_wishes
 from nachet_pipeline.contract.yaml_reader import YamlLimits
 from nachet_pipeline_tests.contract.folders import PROJECT_INDEX, changed, project, session, without, write
 from nachet_pipeline_tests.contract.judged import Judged, judge
@@ -54,7 +54,7 @@ def test_the_wish_for_an_upload_is_no_property_of_its_sessions(judged: Judge) ->
     outcome = judged(files)
 
     assert outcome.findings == []
-    assert accepts_valid(outcome.context.project)
+    assert read_wishes(outcome.context.project, []).accept_valid
     assert not any(name.startswith("uploadData") for values in outcome.sessions.values() for name in values)
 
 
@@ -72,18 +72,42 @@ def test_the_wish_for_an_upload_is_no_property_of_its_sessions(judged: Judge) ->
     ],
 )
 def test_all_or_nothing_is_imported_unless_the_project_says_otherwise(text: str, accepts: bool) -> None:
-    assert accepts_valid(read_metadata(text.encode(), "index.yaml", ProjectIndex)) is accepts
-    assert accepts_valid(None) is False
+    assert read_wishes(read_metadata(text.encode(), "index.yaml", ProjectIndex), []).accept_valid is accepts
+    assert read_wishes(None, []) == Wishes()
 
 
-@pytest.mark.parametrize("files", [project(), session()], ids=["in a project", "alone"])
-def test_a_sessions_index_cannot_wish_anything_for_the_upload(files: dict[str, bytes], judged: Judge) -> None:
-    path = INDEX if INDEX in files else "index.yaml"
-    outcome = judged({**files, path: files[path] + b"uploadData: {acceptValid: yes}\n"})
+@pytest.mark.parametrize(
+    ("text", "removed"),
+    [
+        ("uploadData: {removedSessions: [one, two]}", ("one", "two")),
+        ("uploadData: {removed_sessions: one}", ("one",)),
+        ("uploadData:\n  removedSessions:\n  - one\n  - two\n", ("one", "two")),
+        ("uploadData: {removedSessions: {one: two}}", ()),
+        ("uploadData: {removedSessions: [[one]]}", ()),
+        ("uploadData: {removedSessions: }", ()),
+    ],
+)
+def test_sessions_to_remove_are_named_one_by_one_or_in_a_list(text: str, removed: tuple[str, ...]) -> None:
+    assert read_wishes(read_metadata(text.encode(), "index.yaml", ProjectIndex), []).removed_sessions == removed
+
+
+def test_a_sessions_index_cannot_wish_anything_for_its_project(judged: Judge) -> None:
+    files = project()
+    outcome = judged({**files, INDEX: files[INDEX] + b"uploadData: {acceptValid: yes}\n"})
 
     finding = outcome.only("unknown-key")
-    assert (finding.path, finding.field) == (path, "uploadData")
-    assert not accepts_valid(outcome.context.project)
+    assert (finding.path, finding.field) == (INDEX, "uploadData")
+    assert not read_wishes(outcome.context.project, outcome.context.sessions).accept_valid
+
+
+def test_a_session_that_is_staged_alone_wishes_in_its_own_index(judged: Judge) -> None:
+    files = session()
+    outcome = judged({**files, "index.yaml": files["index.yaml"] + b"uploadData: {replace: yes}\n"})
+
+    assert outcome.findings == []
+    wishes = read_wishes(outcome.context.project, outcome.context.sessions)
+    assert (wishes.replace, wishes.source) == (True, "index.yaml")
+    assert not any(name.startswith("uploadData") for values in outcome.sessions.values() for name in values)
 
 
 class _Unread(LocalFolder):

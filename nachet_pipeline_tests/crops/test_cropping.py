@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import SecretStr
 from tifffile import imread
 
-from nachet_pipeline.contract.duplicates import Candidate
+from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError, detector_of, how_of
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region

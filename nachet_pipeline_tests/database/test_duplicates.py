@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from nachet_pipeline.contract.catalogue import Severity
-from nachet_pipeline.contract.duplicates import NEAR_BITS, Candidate, Match, Relation
+from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.duplicates import (
     FIND,
     Decision,

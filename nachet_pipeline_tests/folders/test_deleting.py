@@ -203,9 +203,9 @@ def test_a_folder_that_trainings_were_made_of_names_them_and_can_be_traced(workb
     assert keeper(workbench).delete(folder, **SAID).training_sets == (version,)
     purge(workbench)
 
-    kept = workbench.query("select id, picture, withdrawn_at is not null as withdrawn from pictures")
+    kept = workbench.query("select id, picture, superseded_at is not null as taken_out from pictures")
     assert {row["id"] for row in kept} == {first, second}
-    assert all(row["picture"] == {} and row["withdrawn"] for row in kept)
+    assert all(row["picture"] == {} and row["taken_out"] for row in kept)
     assert workbench.stored_pictures() == {}
     assert listed(workbench, put_away=True) == {folder: FolderState.PURGED}
     assert kinds(workbench) == {}

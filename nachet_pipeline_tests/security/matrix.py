@@ -43,8 +43,8 @@ TABLES = """\
 | `container`, `folder_tombstone`, `mass_import`, `seeds`, `training_set`, `upload`, `upload_crops`, `users`, \
 `withdrawn_content` | select, insert, update | select |
 | `upload_key` | select, insert, update | no |
-| `detection`, `drift`, `duplicate_decision`, `mass_import_finding`, `mass_import_folder`, `picture_seed`, \
-`picture_set`, `picture_verdict`, `pictures` | select, insert, update, delete | select |
+| `detection`, `drift`, `duplicate_decision`, `label_decision`, `mass_import_finding`, `mass_import_folder`, \
+`picture_seed`, `picture_set`, `picture_verdict`, `pictures` | select, insert, update, delete | select |
 | a table of a later migration, unless it says otherwise | select, insert, update, delete | select |
 """
 

@@ -9,7 +9,7 @@ nobody: they become superseded.
 from alembic import op
 
 revision = "0016"
-down_revision = "0013"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,368 @@
+"""Commands in any order, by two users with overlapping pictures, beside the model of `model.py`."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from PIL import Image
+
+from nachet_pipeline.contract.folder import StagedFile
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.crops.cropping import Cropper
+from nachet_pipeline.crops.cutting import CroppingPool
+from nachet_pipeline.crops.detecting import Region
+from nachet_pipeline.database.labels import decide
+from nachet_pipeline.database.training_sets import withdraw
+from nachet_pipeline.database.uploads import find_upload, note_wishes
+from nachet_pipeline.database.users import User
+from nachet_pipeline.reconciliation.comparing import Comparer
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.naming import archive_container, picture_set_id, upload_id
+from nachet_pipeline.training.building import build, make_current
+from nachet_pipeline.training.manifest import SPLITS, open_manifest
+from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline_tests.any_order.model import Contents, File, Place, Session, World
+from nachet_pipeline_tests.crops.test_cropping import Finding as ToldDetector
+from nachet_pipeline_tests.folders.kept import keeper, let_undo_end
+from nachet_pipeline_tests.test_importing import write_session
+from nachet_pipeline_tests.uploads import Workbench, edit
+
+USERS, FOLDERS, SESSIONS = ("ada", "eve"), ("one", "two"), ("s1", "s2")
+SPECIES = {"napus": "Brassica napus", "juncea": "Brassica juncea"}
+FILES = [(photograph, encoding) for photograph in range(5) for encoding in (0, 1)]
+NAMES = ("a.png", "b.png", "c.png")
+
+files = st.sampled_from(FILES)
+sessions = st.dictionaries(st.sampled_from(NAMES), files, max_size=3)
+SAID = {"by": "op@example.org", "why": "tried"}
+
+
+@cache
+def content_of(file: File) -> bytes:
+    """A small picture unlike those of other numbers, in one of two encodings of the same pixels."""
+    photograph, encoding = file
+    noise = np.random.default_rng(photograph).integers(0, 256, (48, 64, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "png", compress_level=1 + 8 * encoding)
+    return stream.getvalue()
+
+
+@cache
+def file_of(digest: bytes) -> File:
+    return next(file for file in FILES if sha256(content_of(file)).digest() == digest)
+
+
+class ClockedStorage(BlobStorage):
+    """The real storage, whose blobs were written at the ticks of the model's clock: the service's counts seconds."""
+
+    ticks: dict[str, int]
+    now = 0
+
+    def files(self, container: str, folder: str) -> Iterator[StagedFile]:
+        for file in super().files(container, folder):
+            at = self.ticks.setdefault(file.version, self.now)
+            yield replace(file, modified=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=at))
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """One sequence of commands; after each, everything that is kept is compared with the model."""
+
+    make_bench: Any  # gives a bench of its own, as a context manager
+    pool: CroppingPool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        given: AbstractContextManager[Workbench] = self.make_bench()
+        bench = self.stack.enter_context(given)
+        self.blobs = self.stack.enter_context(ClockedStorage.connect(bench.blobs.account_url, bench.blob_key))
+        self.blobs.ticks = {}
+        self.bench = replace(bench, blobs=self.blobs)
+        self.users: dict[str, User] = {}
+        self.world = World()
+        self.local: dict[tuple[str, str], Contents] = {}
+        self.species: dict[tuple[str, str], dict[str, str]] = {}
+        self.versions: list[tuple[UUID, str]] = []
+        self.held_out: set[int] = set()
+        self.recipe = f"all-{uuid4().hex[:8]}"
+
+    @initialize()
+    def begin(self) -> None:
+        for name in USERS:
+            self.users[name] = self.bench.another_user(f"{name}-{self.bench.user.email}").user
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    def of(self, user: str) -> Workbench:
+        return replace(self.bench, user=self.users[user])
+
+    def set_id(self, place: Place) -> UUID:
+        return picture_set_id(self.users[place[0]].id, place[1], f"pictures/{place[2]}")
+
+    # Uploaders
+
+    @rule(
+        user=st.sampled_from(USERS),
+        folder=st.sampled_from(FOLDERS),
+        session=st.sampled_from(SESSIONS),
+        contents=sessions,
+        species=st.sampled_from(sorted(SPECIES)),
+        wanted=st.booleans(),
+    )
+    def send(self, user: str, folder: str, session: str, contents: dict[str, File], species: str, wanted: bool) -> None:
+        """Change a session, or take it out of the folder, and import what is staged then."""
+        local = {**self.local.get((user, folder), {}), session: contents}
+        local = {name: pictures for name, pictures in local.items() if pictures}
+        if not local:
+            return
+        self.local[user, folder] = local
+        self.species.setdefault((user, folder), {})[session] = species
+        self._import(user, folder, replace_wanted=wanted)
+
+    @precondition(lambda self: self.local)
+    @rule(data=st.data(), wanted=st.booleans())
+    def send_again(self, data: st.DataObject, wanted: bool) -> None:
+        user, folder = data.draw(st.sampled_from(sorted(self.local)))
+        self._import(user, folder, replace_wanted=wanted)
+
+    @precondition(lambda self: self.local)
+    @rule(data=st.data())
+    def clear(self, data: st.DataObject) -> None:
+        """Retention clears what is staged, and the user's own folder is gone too."""
+        user, folder = data.draw(st.sampled_from(sorted(self.local)))
+        container = self.users[user].upload_container
+        for blob in self.blobs.listing(container, f"{folder}/"):
+            self.blobs.delete(container, blob.name)
+        del self.local[user, folder]
+        self.world.staged[user, folder] = {}
+
+    def _import(self, user: str, folder: str, *, replace_wanted: bool) -> None:
+        bench, key = self.of(user), (user, folder)
+        place = bench.place / user / folder
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "pictures").mkdir(parents=True)
+        (place / "index.yaml").write_text(f"clientData: {{clientEmail: {bench.user.email}}}\n")
+        for name, pictures in self.local[key].items():
+            write_session(place / "pictures" / name, {path: content_of(file) for path, file in pictures.items()})
+            species = self.species[key][name]
+            edit(place / "pictures" / name / "index.yaml", "seedData", seedSpecies=species)
+        self.world.stage(user, folder, self.local[key])
+        self.blobs.now = self.world.clock
+        upload = bench.stage(place, replace=True)
+        with bench.database.connection() as connection:
+            note_wishes(connection, upload.id, accept_valid=False, replace=replace_wanted)
+
+        outcome = bench.run(bench.now(upload))
+
+        assert outcome.receipt.state is State.IMPORTED, outcome.receipt
+        told = self.world.do_import(user, folder, self.species[key], replace=replace_wanted)
+        expected = Correction(**dict(zip(("added", "removed", "relabelled", "unchanged"), told, strict=True)))
+        if expected.changes:
+            assert outcome.receipt.correction == expected
+        assert outcome.receipt == bench.now(upload).receipt == bench.receipt(upload)
+        self.check()
+
+    # Operators
+
+    def _sets(self, *states: str, undoable: bool | None = None) -> list[Place]:
+        return sorted(
+            place
+            for place, session in self.world.sessions.items()
+            if session.state in states and (undoable is None or session.undoable is undoable)
+        )
+
+    @precondition(lambda self: self._sets("there"))
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(self._sets("there")))
+        keeper(self.bench).delete(self.set_id(place), **SAID)
+        self._put_away(place, "deleted")
+
+    @precondition(lambda self: self._sets("there"))
+    @rule(data=st.data())
+    def archive(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(self._sets("there")))
+        keeper(self.bench).archive(self.set_id(place), **SAID)
+        self._put_away(place, "archived")
+
+    def _put_away(self, place: Place, state: str) -> None:
+        session = self.world.sessions[place]
+        session.state, session.undoable = state, True
+        self.check()
+
+    @precondition(lambda self: self._sets("deleted", "archived", undoable=True))
+    @rule(data=st.data())
+    def undo(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(self._sets("deleted", "archived", undoable=True)))
+        keeper(self.bench).undo(self.set_id(place), **SAID)
+        session = self.world.sessions[place]
+        session.state, session.undoable = "there", False
+        self.check()
+
+    @precondition(lambda self: self._sets("deleted", "archived"))
+    @rule()
+    def purge(self) -> None:
+        let_undo_end(self.bench)
+        assert keeper(self.bench).purge().left == ()
+        self.world.purge()
+        self.check()
+
+    @precondition(lambda self: self.local)
+    @rule(data=st.data())
+    def crop(self, data: st.DataObject) -> None:
+        user, folder = data.draw(st.sampled_from(sorted(self.local)))
+        bench = self.of(user)
+        with bench.database.connection() as connection:
+            found = find_upload(connection, upload_id(bench.user.id, folder))
+        assert found is not None
+        detector = ToldDetector(Region(0, 0, 0.5, 1))
+        outcome = Cropper(bench.database, bench.blobs, self.pool, bench.settings, detector=detector).crop(found)
+        assert outcome.failed == 0
+        self.world.crop(user, folder)
+        self.check()
+
+    @precondition(lambda self: any(True for _ in self.world.used()))
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        place, file = data.draw(st.sampled_from(sorted((place, file) for place, file, _ in self.world.used())))
+        with self.bench.database.connection() as connection:
+            withdraw(connection, self._row(place, file), **SAID)
+        self.world.withdrawn.add(file[0])
+        self.check()
+
+    @precondition(lambda self: self.world.conflicts())
+    @rule(data=st.data(), species=st.sampled_from(sorted(SPECIES)))
+    def decide(self, data: st.DataObject, species: str) -> None:
+        photograph = data.draw(st.sampled_from(sorted(self.world.conflicts())))
+        place, file = next((place, file) for place, file, _ in self.world.used() if file[0] == photograph)
+        with self.bench.database.connection() as connection:
+            decide(connection, self._row(place, file), SPECIES[species], **SAID)
+        self.world.decided[photograph] = species
+        self.check()
+
+    def _row(self, place: Place, file: File) -> UUID:
+        rows = self.bench.query(
+            "select id from pictures where picture_set_id = %s and sha256 = %s and parent is null"
+            " and superseded_at is null",
+            self.set_id(place),
+            sha256(content_of(file)).digest(),
+        )
+        return UUID(str(rows[0]["id"]))
+
+    @rule()
+    def build(self) -> None:
+        """A version takes what the model says, and nothing that the last one held out is trained on."""
+        recipe = Recipe(
+            name=self.recipe,
+            keep_held_out_from="previous",
+            near_duplicate_bits=None,
+            splits={"train": 0.5, "test": 0.5},
+        )
+        built = build(recipe, self.bench.database, self.blobs)
+        wanted = self.world.members()
+        places = {self.set_id(place): place for place in self.world.sessions}
+        found: dict[tuple[Place, File], str] = {}
+        sides: dict[int, set[str]] = {}
+        for row in self.bench.query(
+            "select p.picture_set_id, p.sha256, m.split, m.class_index from training_set_member m"
+            " join pictures p on p.id = m.picture_id where m.training_set_id = %s",
+            built.id,
+        ):
+            label = next(one.scientific_name for one in built.classes if one.class_index == row["class_index"])
+            file = file_of(bytes(row["sha256"]))
+            found[places[row["picture_set_id"]], file] = next(k for k, name in SPECIES.items() if name == label)
+            sides.setdefault(file[0], set()).add(SPLITS[row["split"]])
+        assert found == wanted
+        assert all(len(one) == 1 for one in sides.values()), sides
+        assert not {one for one, side in sides.items() if side == {"train"}} & self.held_out
+        again = build(recipe, self.bench.database, self.blobs)
+        assert (again.digest, again.new) == (built.digest, False)
+        if built.pictures:
+            make_current(built, self.bench.database, self.blobs)
+            self.held_out = {one for one, side in sides.items() if side == {"test"}}
+            self.world.trained_on |= set(found)
+            self.versions.append((built.id, built.blob))
+        self.check()
+
+    # What must hold after every step
+
+    def check(self) -> None:
+        self._check_rows()
+        self._check_blobs()
+
+    def _check_rows(self) -> None:
+        places = {self.set_id(place): place for place in self.world.sessions}
+        found: dict[Place, dict[File, tuple[Any, ...]]] = {place: {} for place in self.world.sessions}
+        for row in self.bench.query(
+            "select s.id, p.sha256, p.name, p.superseded_at is null as live, p.sent_earlier, p.withdrawn_at is not null"
+            " as withdrawn, array_agg(seeds.name) as seeds, (select count(*) from pictures c where c.parent = p.id"
+            "  and c.superseded_at is null) as crops, p.picture = '{}' as emptied"
+            " from pictures p join picture_set s on s.id = p.picture_set_id left join picture_seed l on l.picture_id ="
+            " p.id left join seeds on seeds.id = l.seed_id where p.parent is null group by s.id, p.id"
+        ):
+            file = file_of(bytes(row["sha256"]))
+            assert file not in found[places[row["id"]]], "a file is twice in a set"
+            found[places[row["id"]]][file] = (
+                row["name"],
+                row["live"],
+                row["live"] and row["sent_earlier"],
+                tuple(row["seeds"]),
+                row["crops"] if row["live"] else 0,
+                row["withdrawn"],
+            )
+        assert found == {
+            place: {
+                file: (
+                    one.name,
+                    one.live,
+                    one.live and one.sent_earlier,
+                    (SPECIES[one.species],),
+                    int(one.live and one.cropped),
+                    file[0] in self.world.withdrawn,
+                )
+                for file, one in session.pictures.items()
+            }
+            for place, session in self.world.sessions.items()
+        }
+        states = self.bench.query(
+            "select id, case when purged_at is not null then 'purged' when deleted_at is not null then 'deleted'"
+            " when archived_at is not null then 'archived' else 'there' end as state from picture_set"
+        )
+        assert {places[row["id"]]: row["state"] for row in states} == {
+            place: session.state for place, session in self.world.sessions.items()
+        }
+        (conflicts,) = self.bench.query("select count(distinct photograph) as number from label_conflict")
+        assert conflicts["number"] == len(self.world.conflicts())
+
+    def _check_blobs(self) -> None:
+        for row in self.bench.query(
+            "select c.name as container, p.blob, p.sha256 from pictures p join picture_set s on s.id = p.picture_set_id"
+            " join container c on c.id = s.container_id where s.purged_at is null"
+        ):
+            content = self.blobs.read(row["container"], row["blob"])
+            assert sha256(content).digest() == row["sha256"]
+        for user in self.users.values():
+            for container in (user.user_container, archive_container(user.id)):
+                if self.blobs.container_exists(container):
+                    comparer = Comparer(self.bench.database, self.blobs, self.bench.settings)
+                    with self.bench.database.connection() as connection:
+                        compared = comparer.compare_container(connection, user, container)
+                    assert compared.found == {}, (container, compared)
+        for _version, blob in self.versions:
+            with open_manifest(io.BytesIO(self.blobs.read(f"training-{self.recipe}", blob))) as manifest:
+                manifest.verify()
+
+
+__all__ = ["AnyOrder", "Session"]
