@@ -156,7 +156,7 @@ def test_pictures_stored_before_are_found_by_the_bands_of_today(
     others = "select to_jsonb(pictures) - 'hash_bands' as row from pictures order by id"
     kept, noted = connection.execute(others).fetchall(), connection.execute("select * from audit_trail").fetchall()
 
-    migrate(SecretStr(database_url))
+    migrate(SecretStr(database_url), "0013")
 
     rows = connection.execute("select perceptual_hash, hash_bands from pictures").fetchall()
     assert sorted(row["perceptual_hash"] or b"" for row in rows) == sorted(looks or b"" for looks in hashes)
