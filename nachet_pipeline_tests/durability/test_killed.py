@@ -83,12 +83,13 @@ def test_pictures_that_equal_each_other_are_told_the_same_when_they_are_imported
 ) -> None:
     folder = workbench.sample(sessions=2)
     twin = (folder / "pictures/session1/1.png").read_bytes()
+    (folder / "pictures/session1/1.yaml").unlink()  # two descriptions of one file would be refused
     (folder / "pictures/session1/2.png").write_bytes(twin)
     (folder / "pictures/session2/1.png").write_bytes(twin)
     upload = workbench.stage(folder)
     first, second = workbench.run(upload), workbench.run(upload)
     assert first.receipt.report is not None
-    assert first.receipt.report.codes == {"duplicate-picture": 2}
+    assert first.receipt.report.codes == {"duplicate-picture": 2, "label-conflict": 1}
     assert second.receipt.report == first.receipt.report
 
 
