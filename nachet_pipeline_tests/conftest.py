@@ -154,7 +154,8 @@ def workbench(
         )
     # Of the same pictures the next test makes the same version, which would be found published, with rows of this one.
     with psycopg.connect(url.get_secret_value()) as connection:
-        for (container,) in connection.execute("select distinct container from training_set").fetchall():
+        published = "select distinct container from training_set where container like 'training-%'"
+        for (container,) in connection.execute(published).fetchall():
             for blob in list(blobs.listing(container)) if blobs.container_exists(container) else ():
                 blobs.delete(container, blob.name)
     with psycopg.connect(services.database_url, autocommit=True) as connection:

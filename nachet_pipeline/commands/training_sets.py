@@ -203,7 +203,9 @@ def withdraw(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Let no later version have a picture, nor what was cut from it; names the versions that have it.
+    """Let no later version have a photograph, whatever row it has or will have, nor what was cut from it.
+
+    Names the versions that have it. Of a crop, that crop alone is withdrawn.
 
     Those stay as they are, because they are frozen; build their recipes again, and train anew what was trained on them.
     """

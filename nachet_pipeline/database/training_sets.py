@@ -383,9 +383,9 @@ _VERSION = (
     f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
     # From the few that are withdrawn or deleted to the many members, by index.
     " (select count(*) from (select id from pictures where withdrawn_at is not null union"
-    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null"
-    f"  and not {live_elsewhere('g')}) gone"
-    " join training_set_member on picture_id = gone.id where training_set_id = t.id) as withdrawn"
+    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null) gone"
+    " join training_set_member on picture_id = gone.id join pictures g on g.id = gone.id"
+    f" where training_set_id = t.id and (g.withdrawn_at is not null or not {live_elsewhere('g')})) as withdrawn"
     " from training_set t left join training_set p on p.id = t.previous_id"
 )
 

@@ -1,6 +1,8 @@
+import hashlib
 import threading
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -164,6 +166,68 @@ def test_pictures_stored_before_are_found_by_the_bands_of_today(
     assert connection.execute("select * from audit_trail").fetchall() == noted
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("update pictures set hash_bands = %s", (list(range(16)),))
+
+
+def test_what_was_withdrawn_and_decided_by_rows_goes_by_content_from_then_on(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    migrate(SecretStr(database_url), "0013")
+    connection.execute("set session_replication_role = replica")  # without their picture set
+
+    def picture(
+        file: str, *, pixels: str | None = None, parent: uuid.UUID | None = None, said: str = '{"a": 1}'
+    ) -> Any:
+        identifier = uuid.uuid4()
+        connection.execute(
+            "insert into pictures (id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format,"
+            " width, height, pixel_sha256) values (%s, %s, %s, %s, 1, 'x', %s, sha256(%s), 1, 'PNG', 1, 1, sha256(%s))",
+            (identifier, said, uuid.uuid4(), parent, str(identifier), file.encode(), (pixels or file).encode()),
+        )
+        return identifier
+
+    def withdrawn(identifier: uuid.UUID) -> None:
+        connection.execute("select set_config('nachet.actor', 'ada', false), set_config('nachet.action', 'withdrawn',"
+            " false), set_config('nachet.note', '{\"why\": \"asked for\"}', false)")  # fmt: skip
+        connection.execute("update pictures set withdrawn_at = '2026-05-01' where id = %s", (identifier,))
+        connection.execute("select set_config('nachet.actor', '', false), set_config('nachet.action', '', false),"
+            " set_config('nachet.note', '', false)")  # fmt: skip
+
+    one, same_file, same_pixels = picture("one"), picture("one"), picture("saved anew", pixels="one")
+    crop, untouched = picture("crop", parent=same_pixels), picture("untouched")
+    withdrawn(one)
+    purged, purged_and_withdrawn = picture("purged", said="{}"), picture("both", said="{}")
+    again = picture("both")
+    withdrawn(purged_and_withdrawn)
+    connection.execute("update pictures set withdrawn_at = '2026-06-01' where id = %s", (purged,))
+    decide = "insert into duplicate_decision values (%s, %s, %s, %s, %s, %s)"
+    for pair, decision, by, at in (
+        ((one, untouched), "different", "ada", "2026-05-01"),
+        ((same_file, untouched), "duplicate", "bo", "2026-05-02"),
+        ((one, same_file), "duplicate", "bo", "2026-05-02"),
+    ):
+        connection.execute(decide, (*sorted(pair), decision, by, at, "looked"))
+
+    migrate(SecretStr(database_url))
+
+    rows = connection.execute("select id, withdrawn_at, superseded_at from pictures").fetchall()
+    held = {one, same_file, same_pixels, crop, purged_and_withdrawn, again}
+    assert {row["id"] for row in rows if row["withdrawn_at"]} == held
+    (gone,) = [row for row in rows if row["superseded_at"]]
+    assert (gone["id"], str(gone["superseded_at"].date())) == (purged, "2026-06-01")
+    contents = connection.execute(
+        "select withdrawn_by, why, withdrawn_at::date::text as day from withdrawn_content"
+        " where sha256 in (sha256('one'), sha256('both'), sha256('crop'), sha256('saved anew')) order by withdrawn_at"
+    ).fetchall()
+    assert contents[0] == {"withdrawn_by": "ada", "why": "asked for", "day": "2026-05-01"}
+    assert len(contents) == 4 == connection.execute("select from withdrawn_content").rowcount
+    (decided,) = connection.execute("select * from duplicate_decision").fetchall()
+    files = sorted(hashlib.sha256(file).digest() for file in (b"one", b"untouched"))
+    assert [decided["file_a"], decided["file_b"], decided["decision"], decided["decided_by"], decided["note"]] == [
+        *files,
+        "duplicate",
+        "bo",
+        "looked",
+    ]
 
 
 def test_what_was_stored_last_waits_in_no_list_that_a_search_would_read(

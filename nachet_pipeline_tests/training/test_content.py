@@ -68,7 +68,8 @@ def cut(bench: Workbench, where: str = "true", *, box: str = "array[1, 2, 9, 8]"
     bench.query(
         "insert into pictures (id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format, width,"
         f" height, bounding_box, detector) select {crop}, p.picture, picture_set_id, id, 1, name,"
-        f" blob || %s, sha256({content} || %s), 5, 'TIFF', 8, 6, {box}, 'test 1' from pictures p where parent is null and ({where})",
+        f" blob || %s, sha256({content} || %s), 5, 'TIFF', 8, 6, {box}, 'test 1' from pictures p"
+        f" where parent is null and ({where})",
         box,
         box,
         box.encode(),
@@ -237,8 +238,8 @@ def test_a_withdrawal_at_the_moment_of_an_import_misses_nothing(workbench: Workb
         wait_for_withdrawing(importing)
         importing.execute(
             "insert into pictures (id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width,"
-            " height) select gen_random_uuid(), '{}', picture_set_id, 1, 'again', 'again', sha256, 1, 'PNG', 1, 1"
-            " from pictures where id = %s",
+            " height) select gen_random_uuid(), '{}', o.picture_set_id, 1, 'again', 'again', p.sha256, 1, 'PNG', 1, 1"
+            " from pictures p join pictures o on o.id <> p.id where p.id = %s",
             (picture,),
         )
         hold_withdrawn(importing, "true", {})

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,24 @@ def test_an_unknown_training_set_split_or_folder_is_one_line(export: Export, bui
     for answer in (unknown, split, refused):
         assert len(answer.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_version_is_exported_though_its_rows_are_gone_from_where_they_were_and_another_row_has_the_file(
+    workbench: Workbench, export: Export, built: Built, tmp_path: Path
+) -> None:
+    other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
+    assert other.run(other.stage(other.sample("theirs", sessions=5))).receipt.state is State.IMPORTED
+    first = export("all-pictures", tmp_path / "before", "--format", "imagefolder")
+    for blob in list(workbench.stored_pictures()):
+        workbench.blobs.delete(workbench.user.user_container, blob)
+
+    done = export("all-pictures", tmp_path / "after", "--format", "imagefolder", "--json")
+
+    assert (first.code, done.code) == (0, 0), done.err
+    assert json.loads(done.out)["failed"] == 0
+    trees = [
+        {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*.tiff")}
+        for place in (tmp_path / "before", tmp_path / "after")
+    ]
+    assert len(trees[0]) == 10
+    assert trees[0] == trees[1]
