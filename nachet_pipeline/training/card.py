@@ -209,7 +209,7 @@ def _what(facts: Facts) -> str:
         (
             f"{counted.total:,} {kind} under a microscope, of {_classes_count(len(facts.classes))}, in"
             f" {facts.groups:,} groups that are each on one side of the split. Pictures were validated when they were"
-            " imported; the label is the species that the uploader stated, or that was decided where uploaders disagreed."
+            " imported; the label is the species that the uploader stated, or the one that was decided."
         ),
         "",
         "| | |",
