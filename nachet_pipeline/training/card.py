@@ -209,7 +209,7 @@ def _what(facts: Facts) -> str:
         (
             f"{counted.total:,} {kind} under a microscope, of {_classes_count(len(facts.classes))}, in"
             f" {facts.groups:,} groups that are each on one side of the split. Pictures were validated when they were"
-            " imported; the label is the species that the uploader stated."
+            " imported; the label is the species that the uploader stated, or the one that was decided."
         ),
         "",
         "| | |",
@@ -413,7 +413,8 @@ def _limits(facts: Facts) -> str:
     verified = "" if facts.recipe.get("verified_only") else " and nobody need have verified them"
     return f"""## Limits
 
-- Labels are what uploaders stated{verified}.
+- Labels are what uploaders stated{verified}. A photograph that was stated to show two species, and of which nobody
+  decided, is not here.
 - Groups know what the pictures and their metadata tell. The same seeds photographed in two sessions, from another side,
   are not recognised as the same.
 - Pictures were taken by few people with few microscopes: ground, light and zoom can tell a class apart where the seed

@@ -528,7 +528,7 @@ def test_pictures_of_one_session_are_never_on_two_sides(workbench: Workbench, ge
 def test_equal_files_equal_pixels_and_equal_looks_make_one_group_and_decisions_count(
     workbench: Workbench, generated: Generated
 ) -> None:
-    generated.fill(range(12), each=1)
+    generated.fill(range(12), each=1, species=1)
     ids = known_pictures(workbench)
     copying = "update pictures set {0} = (select {0} from pictures where id = %s) where id = %s"
     for place, column in enumerate(("sha256", "pixel_sha256", "perceptual_hash", "perceptual_hash")):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nachet_pipeline.database.labels import Labels
 from nachet_pipeline.database.training_pictures import NotCurrent
 from nachet_pipeline.training.statistics import statistics
 from nachet_pipeline.training.verifying import (
@@ -12,6 +13,7 @@ from nachet_pipeline.training.verifying import (
     classes_large_enough,
     classes_on_every_side,
     keys_of,
+    no_conflicting_labels,
     no_empty_class,
     no_leaks,
     pictures_current,
@@ -196,3 +198,46 @@ def test_pictures_that_are_not_current_are_a_warning(kind: str) -> None:
     assert (found.passed, found.grave) == (False, False)
     assert found.summary.startswith("3 pictures are ")
     assert sorted(found.numbers.values()) == [0, 0, 0, 0, 3]
+
+
+# Labels
+
+
+def labels(*rows: dict[str, Any], **stored: Any) -> Verdict:
+    known = Labels(**{"conflicting": (), "files": (), "pixels": (), "decided": (), **stored})
+    return no_conflicting_labels(keys_of([batch(*rows)]), classes(), known)
+
+
+@pytest.mark.parametrize("tied", [{"sha256": sha256(1)}, {"pixel_sha256": sha256("pixels 1")}])
+def test_one_photograph_under_two_labels_is_grave_and_named_and_under_one_is_well(tied: dict[str, Any]) -> None:
+    found = labels(row(1), row(2, index=1, **tied), row(3, index=1))
+
+    assert (found.passed, found.grave) == (False, True)
+    assert found.numbers == {"two_labels": 1, "in_conflict": 0, "not_as_decided": 0}
+    assert {(one["picture"], one["label"]) for one in found.rows} == {
+        (uuid(1), "000 Brassica napus"),
+        (uuid(2), "001 Brassica juncea"),
+    }
+    assert labels(row(1), row(2, **tied), row(3, index=1)).passed
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"conflicting": (uuid(2),)}, {"files": (sha256(2),)}, {"pixels": (sha256("pixels 2"),)}],
+    ids=["picture", "file", "pixels"],
+)
+def test_a_picture_that_is_in_conflict_where_it_is_stored_is_grave(stored: dict[str, Any]) -> None:
+    found = labels(row(1), row(2), row(3), **stored)
+
+    assert not found.passed
+    assert [one["picture"] for one in found.rows] == [uuid(2)]
+    assert labels(row(1), row(3), **stored).passed
+
+
+def test_a_picture_must_be_what_was_decided_of_it() -> None:
+    one, other = (kind.taxon_id for kind in classes())
+
+    assert labels(row(1), row(2, index=1), decided=((uuid(2), other), (uuid(9), one))).passed
+    found = labels(row(1), row(2, index=1), decided=((uuid(2), one), (uuid(1), uuid(999))))
+    assert (found.passed, found.numbers["not_as_decided"]) == (False, 2)
+    assert labels(decided=((uuid(1), one),)).passed
