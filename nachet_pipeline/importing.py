@@ -34,6 +34,7 @@ from nachet_pipeline.database.uploads import (
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -162,7 +163,7 @@ class Importer:
         except sqlite3.Error as error:
             # What is known of the upload lies in a temporary file; of a full disk SQLite says it in its own way.
             return self._failed(upload, started, OSError(f"the temporary file of the import: {error}"), ours=True)
-        except (StorageError, DatabaseError, FileChangedError, OSError) as error:
+        except (StorageError, DatabaseError, FileChangedError, WorkersUnavailableError, OSError) as error:
             return self._failed(upload, started, error, ours=True)
         except TakenOverError:
             raise
