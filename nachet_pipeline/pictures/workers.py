@@ -357,7 +357,9 @@ class WorkerPool:
         while True:
             try:
                 return self._begin()
-            except Exception as error:  # noqa: BLE001 (no memory for it, no decoder installed, killed, …)
+            except _EndedError as error:
+                reason = str(error)
+            except Exception as error:  # noqa: BLE001 (no memory for it, no decoder installed, …)
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self._refuse_if_closed()
             failures += 1
