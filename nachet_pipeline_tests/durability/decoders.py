@@ -8,6 +8,7 @@ time left. Work that does not end ends the process, with the traceback of every 
 
 import contextlib
 import faulthandler
+import logging
 import random
 import shutil
 import signal
@@ -45,6 +46,8 @@ from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.pictures.decoders import decoders
 from nachet_pipeline_tests.training.exports.sets import Sets, visible
 from nachet_pipeline_tests.uploads import Workbench
+
+log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGKILL,) * 8 + (signal.SIGSEGV, signal.SIGSTOP)
 # A picture may be hit twice by chance, and is not to be blamed; it is right to blame it once it is hit often enough.
@@ -100,7 +103,7 @@ class _Bench:
 
     def works(self) -> dict[Work, tuple[Callable[[], Any], Callable[[], Any]]]:
         """For each work what precedes it undisturbed, and what does it and gives all that came of it."""
-        self.upload = self.workbench.stage(self.workbench.sample("staged", sessions=2, pictures=20, seed=7))
+        self.upload = self.workbench.stage(self.workbench.sample("staged", sessions=2, pictures=10, seed=7))
         return {
             Work.VALIDATION: (lambda: None, self.validate),
             Work.IMPORT: (lambda: self.workbench.forget(self.upload), self.import_again),
@@ -176,7 +179,7 @@ def _bench(services: Services, place: Path) -> Iterator[_Bench]:
             user = register_user(database, blobs, f"{name}@example.org")
             exports = Sets(blobs, converting, place, f"{name.replace('_', '-')}-pictures")
             blobs.ensure_container(exports.container)
-            exports.usual(80)
+            exports.usual(48)
             bench = Workbench(database, blobs, pool, user, place, url, key, settings)
             yield _Bench(bench, pool, exports, _folder_to_judge(place, user.email))
             for container in (user.user_container, user.upload_container, exports.container):
@@ -189,7 +192,7 @@ def _bench(services: Services, place: Path) -> Iterator[_Bench]:
 def _folder_to_judge(place: Path, email: str) -> Path:
     """A folder of good pictures, a damaged one, one that hides something, and a text."""
     folder = write_sample(
-        place / "judged", sessions=3, pictures=40, picture_format="png", email=email, width=320, height=240
+        place / "judged", sessions=3, pictures=20, picture_format="png", email=email, width=320, height=240
     )
     session = folder / "pictures" / "session2"
     for number, spoil in enumerate(
@@ -257,6 +260,7 @@ def kill_decoders(services: Services, kills: int, seed: int) -> Tally:
                 tally.kills[work] += len(disturber.sent)
                 for number in disturber.sent:
                     tally.signals[number.name] = tally.signals.get(number.name, 0) + 1
+                log.info("%d of %d killed, in %d rounds", sum(tally.kills.values()), kills, tally.rounds)
                 if told:
                     tally.broken.append((f"{work} after {[number.name for number in disturber.sent]}", told))
     tally.seconds = round(time.monotonic() - began, 1)
