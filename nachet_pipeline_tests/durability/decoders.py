@@ -263,6 +263,7 @@ def kill_decoders(services: Services, kills: int, seed: int) -> Tally:
                 log.info("%d of %d killed, in %d rounds", sum(tally.kills.values()), kills, tally.rounds)
                 if told:
                     tally.broken.append((f"{work} after {[number.name for number in disturber.sent]}", told))
+                    log.warning("not as undisturbed: %s: %s", *tally.broken[-1])
     tally.seconds = round(time.monotonic() - began, 1)
     return tally
 
