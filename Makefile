@@ -26,8 +26,9 @@ test: $(READY)  ## check style and types, run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-kills: $(READY)  ## kill 200 imports and compare what becomes of them (nightly; KILLS=… SEED=…)
+kills: $(READY)  ## kill 200 imports, then 200 decoders, and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+	$(BIN)/python -m nachet_pipeline_tests.durability --decoders --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .

@@ -176,7 +176,7 @@ def _processor_time(seconds: dict[str, float]) -> Iterator[None]:
     def now() -> dict[str, float]:
         found: dict[str, float] = {}
         own = psutil.Process()
-        decoders = {child.pid for child in own.children() if "multiprocessing" in " ".join(child.cmdline())}
+        decoders = {child.pid for child in own.children() if "pictures/worker.py" in " ".join(child.cmdline())}
         for process in psutil.process_iter(["pid", "name", "cmdline", "cpu_times"]):
             name = process.info["name"] or ""
             if process.pid == own.pid:

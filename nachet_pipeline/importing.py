@@ -40,6 +40,7 @@ from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.machine import full_disk
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -176,7 +177,7 @@ class Importer:
             # What is known of the upload lies in a temporary file.
             where = f"the temporary file of the import: {error}"
             return self._failed(upload, started, OSError(full_disk(error, where) or where), ours=True)
-        except (StorageError, DatabaseError, FileChangedError, OSError) as error:
+        except (StorageError, DatabaseError, FileChangedError, WorkersUnavailableError, OSError) as error:
             return self._failed(upload, started, error, ours=True)
         except TakenOverError:
             raise

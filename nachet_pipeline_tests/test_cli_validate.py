@@ -12,11 +12,13 @@ from uuid import UUID
 import pytest
 from cryptography.fernet import Fernet
 
-from nachet_pipeline.cli import _show
+from nachet_pipeline.cli import _show, main
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report, as_text
+from nachet_pipeline.pictures import workers
+from nachet_pipeline_tests.pictures.decoders import DyingPool
 from nachet_pipeline_tests.warm import WarmNachet
 
 Nachet = Callable[..., subprocess.CompletedProcess[str]]
@@ -290,3 +292,21 @@ def test_help_names_the_commands_and_the_exit_codes(nachet: Nachet) -> None:
     assert done.returncode == 0
     for word in ("sample", "validate", "stage", "import", "status", "Exit codes"):
         assert word in done.stdout
+
+
+def test_a_machine_short_of_memory_is_told_in_a_line_and_refuses_no_picture(
+    good: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nachet_pipeline.pictures.decoding_pool.DecodingPool", DyingPool)
+    monkeypatch.setattr(workers, "_PAUSE", 0.01)
+    monkeypatch.setattr(sys, "argv", ["nachet", "validate", str(good)])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (3, "")
+    assert said.err.splitlines()[-1] == (
+        "nachet: Decoders: they are killed from outside (code -9), 4 times in a row, as on a machine short of memory;"
+        " give the machine more memory, or lower NACHET_DECODE_WORKERS or NACHET_DECODE_MEMORY_MIB"
+    )

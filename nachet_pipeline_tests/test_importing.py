@@ -19,11 +19,13 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.importing import ImportOutcome, UnknownUploadError
 from nachet_pipeline.local.sample import SPECIES, sample_picture
 from nachet_pipeline.phrases import verbatim
+from nachet_pipeline.pictures import workers
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import receipt_blob, report_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline_tests.pictures.decoders import DyingPool
 from nachet_pipeline_tests.uploads import InterruptedStorage, MeddledStorage, Workbench, edit
 
 SEEDS = {"seedGenus": "Brassica", "seedSpecies": "napus"}
@@ -495,3 +497,20 @@ def test_pictures_of_every_format_are_stored_as_they_came(workbench: Workbench) 
     stored = workbench.stored_pictures()
     assert sha256s(stored) == sha256s(pictures)
     assert sorted(Path(name).suffix for name in stored) == [".jpg", ".png", ".tiff"]
+
+
+def test_a_machine_short_of_memory_fails_the_import_saying_so_and_a_later_run_completes_it(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_PAUSE", 0.01)
+    upload = workbench.stage(workbench.sample(pictures=6))
+
+    with DyingPool(workbench.pool.settings) as pool:
+        outcome = workbench.run(upload, pool=pool)
+
+    assert outcome.receipt.state is State.FAILED
+    assert "killed from outside" in str(outcome.receipt.failure)
+    assert "short of memory; give the machine more memory" in str(outcome.receipt.failure)
+    assert workbench.receipt(upload) == workbench.now(upload).receipt == outcome.receipt
+    assert workbench.query("select id from pictures") == []
+    imported(workbench.run(upload))

@@ -16,7 +16,7 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cutting import CroppingPool, Cut, UncroppablePictureError
-from nachet_pipeline.crops.detecting import Detector
+from nachet_pipeline.crops.detecting import Box, Detector
 from nachet_pipeline.crops.endpoint import DetectorAnswerError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.database.connection import Database, DatabaseError
@@ -57,7 +57,12 @@ PAGE = 500
 NAMED = 100
 """Pictures that differ or could not be cropped, as many as are named."""
 
+CUT = 100
+"""Crops cut at a time, at most; together they have no more pixels than their picture."""
+
 _SHOWN = 12
+# Of four samples of 16 bits: the most that a crop takes before it is compressed.
+_BYTES_PER_PIXEL = 8
 _FIRST = UUID(int=0)
 
 Progress = Callable[[int, int], None]
@@ -246,14 +251,14 @@ class Cropper:
     def _seen(
         self, due: Iterator[Parent], detector: Detector, how: How, rules: RuleSet
     ) -> Iterator["Looked | NotCropped"]:
-        room = Room(contract_limits(self.settings).memory_bytes)
+        room, cut_room = (Room(contract_limits(self.settings).memory_bytes) for _ in range(2))
         # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
         threads = self.settings.transfer_concurrency + self.pool.settings.workers
 
         def look(parent: Parent) -> "Looked | NotCropped":
             try:
                 with room.taken(parent.size):
-                    return self._look(parent, detector, how, rules)
+                    return self._look(parent, detector, how, rules, cut_room)
             except (UncroppablePictureError, DetectorAnswerError) as error:
                 return NotCropped(parent.id, _place(parent), str(error))
 
@@ -266,7 +271,7 @@ class Cropper:
                 executor.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _look(self, parent: Parent, detector: Detector, how: How, rules: RuleSet) -> Looked:
+    def _look(self, parent: Parent, detector: Detector, how: How, rules: RuleSet, room: Room) -> Looked:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
@@ -274,9 +279,13 @@ class Cropper:
         margin = how.margin_percent / 100
         # Two regions may be the same box once they are whole pixels.
         areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
-        cuts = self.pool.cut(content, parent.picture_format, areas, parent.enrichment) if areas else []
-        crops = tuple(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, start=1))
-        return Looked(parent, boxes, crops, finding_of(parent, len(boxes), rules))
+        crops: list[StoredCrop] = []
+        for some in _at_a_time(areas, shown.width * shown.height):
+            with room.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
+                cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
+                crops.extend(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, len(crops) + 1))
+                del cuts
+        return Looked(parent, boxes, tuple(crops), finding_of(parent, len(boxes), rules))
 
     def _read(self, parent: Parent) -> bytes:
         try:
@@ -334,6 +343,22 @@ class Cropper:
             except UncroppablePictureError as error:
                 log.warning("%s is not shown: %s", _place(one.parent), error)
         return contact_sheet(drawn)
+
+
+def _at_a_time(areas: tuple[Box, ...], pixels: int) -> Iterator[list[Box]]:
+    """Boxes in their order, as many together as a process may cut at a time; a decode for all of them, mostly."""
+    some: list[Box] = []
+    for area in areas:
+        if len(some) == CUT or sum(map(_pixels, some)) + _pixels(area) > pixels:
+            yield some
+            some = []
+        some.append(area)
+    if some:
+        yield some
+
+
+def _pixels(box: Box) -> int:
+    return (box.right - box.left) * (box.bottom - box.top)
 
 
 def finding_of(parent: Parent, found: int, rules: RuleSet) -> Finding | None:

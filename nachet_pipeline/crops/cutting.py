@@ -7,12 +7,10 @@ All of it decodes, so all of it happens in worker processes that may be killed; 
 
 import io
 from collections.abc import Callable, Sequence
-from concurrent import futures
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pebble import ProcessExpired
 from PIL import Image, ImageDraw
 
 from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box
@@ -23,6 +21,7 @@ from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
+from nachet_pipeline.pictures.workers import CrashedError, TooSlowError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,13 +116,13 @@ class CroppingPool(DecodingPool):
         return self._done(_draw, content, picture_format, tuple(boxes), self.settings.limits)
 
     def _done(self, task: Callable[_P, _R], *arguments: Any) -> _R:
-        future: futures.Future[_R] = self._started().schedule(task, args=arguments, timeout=self.settings.seconds)
+        future = self._started().submit(task, *arguments, seconds=self.settings.seconds)
         try:
             return future.result()
-        except futures.TimeoutError:
+        except TooSlowError:
             raise UncroppablePictureError(f"decoding takes more than {self.settings.seconds} s") from None
-        except ProcessExpired as error:
-            raise UncroppablePictureError(f"it ended its decoder with code {error.exitcode}") from None
+        except CrashedError as error:
+            raise UncroppablePictureError(f"it ended its decoder with code {error.code}") from None
         except MemoryError:
             raise UncroppablePictureError("it does not fit in a decoder's memory") from None
 

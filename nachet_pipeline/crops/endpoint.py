@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95
 _LARGEST_ANSWER = 4 * 1024 * 1024
 _MOST_SEEDS = 10_000
+# Seeds may overlap, and detectors find some twice; but pictures of almost all of a picture are no seeds.
+_MOST_COVERED = 16
 _PART = 65_536
 _TOO_MANY_REQUESTS, _FIRST_SERVER_ERROR = 429, 500
 _UNAUTHORISED = {401, 403}
@@ -206,7 +208,14 @@ class EndpointDetector:
             raise DetectorAnswerError(
                 f"The detector at {self.name}: its answer is not what was agreed: {where}: {first['msg']}"
             ) from None
-        return in_reading_order([Region(one.box.left, one.box.top, one.box.right, one.box.bottom) for one in found])
+        regions = in_reading_order([Region(one.box.left, one.box.top, one.box.right, one.box.bottom) for one in found])
+        covered = sum((one.right - one.left) * (one.bottom - one.top) for one in regions)
+        if covered > _MOST_COVERED:
+            raise DetectorAnswerError(
+                f"The detector at {self.name}: its answer is not what was agreed: its {len(regions)} boxes cover the"
+                f" picture {covered:.0f} times, expected {_MOST_COVERED} times at most"
+            )
+        return regions
 
 
 def _question(picture: "NDArray[Any]") -> bytes:

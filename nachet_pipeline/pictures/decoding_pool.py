@@ -1,7 +1,7 @@
 """Worker processes that decode pictures and may be killed: a crafted file ends its worker, never the import."""
 
 import ctypes
-import multiprocessing
+import io
 import os
 import resource
 import sys
@@ -10,15 +10,17 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from pebble import ProcessExpired, ProcessPool
+from PIL import Image
 
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding import load_decoders, quieten_decoders
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.remarks import Remark
+from nachet_pipeline.pictures.signatures import PICTURE_STARTS
+from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkerPool
 
 # Numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -30,7 +32,7 @@ class DecodingSettings:
 
     Attributes:
         workers: number of processes.
-        seconds: a picture that takes longer is refused and its worker replaced.
+        seconds: a picture that takes longer, in a worker of its own too, is refused; what it kept busy is replaced.
         memory_bytes: address space of a worker, what OpenCV takes for itself (some 170 MiB) not counted.
         pictures: a worker is replaced after so many.
         limits: what no picture may exceed.
@@ -69,12 +71,22 @@ def _keep_memory(size: int) -> None:
             mallopt(_M_TRIM_THRESHOLD, size)
 
 
+def _decode_what_is_good() -> None:
+    """Decode a picture of each format, made here, as every worker can."""
+    for picture_format in PICTURE_STARTS:
+        stream = io.BytesIO()
+        Image.linear_gradient("L").convert("RGB").save(stream, picture_format)
+        seen = inspect_picture(stream.getvalue(), picture_format, PictureLimits(), enriched=True)
+        if seen.properties is None:
+            raise RuntimeError(f"a good {picture_format} is not decoded: {seen.remarks}")
+
+
 class DecodingPool:
     """A context manager; processes start with the first picture and are recycled now and then."""
 
     def __init__(self, settings: DecodingSettings) -> None:
         self.settings = settings
-        self._pool: ProcessPool | None = None
+        self._pool: WorkerPool | None = None
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -84,29 +96,30 @@ class DecodingPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
+            self._pool.close()
             self._pool = None
 
     def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> "Inspection":
         """Start looking at a picture in a worker; see `inspect_picture`."""
-        future = self._started().schedule(
-            inspect_picture,
-            args=(content, picture_format, self.settings.limits),
-            kwargs={"thumbnail": thumbnail, "enriched": self.settings.enriched},
-            timeout=self.settings.seconds,
+        future = self._started().submit(
+            _inspect,
+            content,
+            picture_format,
+            self.settings.limits,
+            seconds=self.settings.seconds,
+            thumbnail=thumbnail,
+            enriched=self.settings.enriched,
         )
         return Inspection(future, self.settings.seconds)
 
-    def _started(self) -> ProcessPool:
+    def _started(self) -> WorkerPool:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPool(
-                    max_workers=self.settings.workers,
-                    max_tasks=self.settings.pictures,
-                    initializer=_start_worker,
-                    initargs=(self.settings.memory_bytes,),
-                    context=multiprocessing.get_context("spawn"),
+                self._pool = WorkerPool(
+                    self.settings.workers,
+                    self.settings.pictures,
+                    (_start_worker, (self.settings.memory_bytes,)),
+                    _decode_what_is_good,
                 )
             return self._pool
 
@@ -130,20 +143,41 @@ class Inspection:
         self._future.add_done_callback(lambda _: call())
 
     def result(self) -> Inspected:
-        """Wait for the verdict; a worker that died or was killed is one too."""
+        """Wait for the verdict; that a picture ends its decoders is one too.
+
+        Raises:
+            WorkersUnavailableError: no decoder can be had, which is no verdict.
+        """
         try:
             return self._future.result()
-        except futures.TimeoutError:
+        except TooSlowError:
             limit = Phrase(f"at most {self._seconds} s", f"au plus {self._seconds} s")
             return _refused("picture-too-slow", limit, Phrase("more", "davantage"))
-        except ProcessExpired as error:
+        except CrashedError as error:
             code = Phrase(
-                f"a decoder that ended with code {error.exitcode}", f"un décodeur arrêté avec le code {error.exitcode}"
+                f"a decoder that ended with code {error.code}", f"un décodeur arrêté avec le code {error.code}"
             )
             return _refused("picture-crashes-decoder", Phrase("a picture that decodes", "une image décodable"), code)
+        except _NoMemoryError as error:
+            return error.seen
         except MemoryError:
             fits = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
             return _refused("picture-crashes-decoder", fits, Phrase("no memory left", "plus de mémoire disponible"))
+
+
+class _NoMemoryError(MemoryError):
+    """A picture that does not fit in a worker's memory, with all that was seen of it."""
+
+    def __init__(self, seen: Inspected) -> None:
+        super().__init__(seen)
+        self.seen = seen
+
+
+def _inspect(content: bytes, picture_format: str, limits: PictureLimits, **wanted: Any) -> Inspected:
+    seen = inspect_picture(content, picture_format, limits, **wanted)
+    if any(remark.code == "picture-crashes-decoder" for remark in seen.remarks):
+        raise _NoMemoryError(seen)
+    return seen
 
 
 def _refused(code: str, expected: Phrase, found: Phrase) -> Inspected:

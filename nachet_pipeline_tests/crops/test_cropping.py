@@ -1,9 +1,9 @@
 """Cropping an upload: rows, blobs, findings, and that nothing is done twice."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from tifffile import imread
 
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError, detector_of, how_of
-from nachet_pipeline.crops.cutting import CroppingPool
-from nachet_pipeline.crops.detecting import Region
+from nachet_pipeline.crops.cutting import CroppingPool, Cut
+from nachet_pipeline.crops.detecting import Box, Region
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.database.crops import due_uploads
@@ -432,6 +432,53 @@ def test_the_endpoint_finds_what_the_settings_send_it_to(workbench: Workbench, i
     assert server.authorizations == [f"Bearer {TOKEN}"]
     assert TOKEN not in repr(settings)
     assert TOKEN not in str(kept(workbench))
+
+
+def test_an_endpoint_that_finds_ten_thousand_seeds_as_large_as_the_picture_is_not_believed(
+    workbench: Workbench, imported, cropper: Cropper
+) -> None:
+    upload = imported(pictures=2)
+    with endpoint() as server:
+        server.answers = [(200, {"boxes": [box(n / 1e6, 0, 1 - n / 1e6, 1) for n in range(10_000)]})]
+        outcome = replace(cropper, detector=EndpointDetector(server.url)).crop(upload)
+
+    assert (outcome.crops, outcome.failed) == (0, 2)
+    assert "its 10000 boxes cover the picture 9900 times, expected 16 times at most" in outcome.not_cropped[0].reason
+    assert crops_of(workbench) == []
+
+
+class CountingPool(CroppingPool):
+    """The real decoders; how much they answer at a time is noted."""
+
+    answers: ClassVar[list[tuple[int, int]]] = []
+
+    def cut(self, content: bytes, picture_format: str, boxes: Sequence[Box], parent: Any) -> list[Cut]:
+        cuts = super().cut(content, picture_format, boxes, parent)
+        self.answers.append((len(cuts), sum(len(cut.content) for cut in cuts)))
+        return cuts
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [Region(n / 320, 0, 1 - n / 320, 1) for n in range(12)],
+        [Region(n % 16 / 16, n // 16 / 16, (n % 16 + 1) / 16, (n // 16 + 1) / 16) for n in range(256)],
+    ],
+    ids=["large", "many"],
+)
+def test_crops_are_cut_some_at_a_time_so_that_no_answer_is_larger_than_a_picture(
+    workbench: Workbench, imported, cropper: Cropper, regions: list[Region]
+) -> None:
+    upload = imported(pictures=1)
+    with CountingPool(workbench.pool.settings) as pool:
+        pool.answers.clear()
+        settings = workbench.settings.model_copy(update={"crop_margin_percent": 0})
+        outcome = replace(cropper, pool=pool, settings=settings, detector=Finding(*regions)).crop(upload)
+
+    rows = crops_of(workbench)
+    assert outcome.crops == len(rows) == len({tuple(row["bounding_box"]) for row in rows}) == len(regions)
+    header = 2_000
+    assert all(number <= 100 and size <= 320 * 240 * 3 + number * header for number, size in pool.answers)
 
 
 def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(

@@ -1,9 +1,10 @@
-"""Kill imports: `python -m nachet_pipeline_tests.durability --kills 200 --seed 1`."""
+"""Kill imports: `python -m nachet_pipeline_tests.durability --kills 200 --seed 1`; or decoders: `… --decoders`."""
 
 import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from nachet_pipeline.local.services import Services, services
@@ -12,25 +13,31 @@ from nachet_pipeline.local.services import Services, services
 os.environ.setdefault("NACHET_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
 os.environ.setdefault("NACHET_BLOB_ACCOUNT_URL", "http://127.0.0.1:1/nobody")
 
+from nachet_pipeline_tests.durability import decoders, killing
+from nachet_pipeline_tests.durability.decoders import kill_decoders
 from nachet_pipeline_tests.durability.killing import PROJECT, as_json, kill_imports
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Kill so many importing processes; the exit code is 1 if one import did not end as an undisturbed one."""
+    """Kill so many importing processes or decoders; the exit code is 1 if something did not end as undisturbed."""
     parser = argparse.ArgumentParser(prog="python -m nachet_pipeline_tests.durability", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="processes to kill")
     parser.add_argument("--seed", type=int, default=1, help="where chance begins")
+    parser.add_argument("--decoders", action="store_true", help="kill decoders, not the processes that ask them")
     parser.add_argument("--given", action="store_true", help="use the services that NACHET_… name, not own ones")
     wanted = parser.parse_args(arguments)
+    kill: Callable[[Services, int, int], killing.Tally | decoders.Tally] = (
+        kill_decoders if wanted.decoders else kill_imports
+    )
     if wanted.given:
         given = Services(
             os.environ["NACHET_DATABASE_URL"], os.environ["NACHET_BLOB_ACCOUNT_URL"], os.environ["NACHET_BLOB_KEY"]
         )
-        tally = kill_imports(given, wanted.kills, wanted.seed)
+        tally = kill(given, wanted.kills, wanted.seed)
     else:
         tools = Path(os.environ.get("NACHET_HOME") or PROJECT / ".nachet").resolve()
         with tempfile.TemporaryDirectory(prefix="nachet-") as folder, services(Path(folder), tools=tools) as own:
-            tally = kill_imports(own, wanted.kills, wanted.seed)
+            tally = kill(own, wanted.kills, wanted.seed)
     sys.stdout.write(as_json(tally) + "\n")
     return 1 if tally.broken else 0
 

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from dagster import DagsterInstance
@@ -33,6 +33,9 @@ from nachet_pipeline_tests.durability.boundaries import Boundaries
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.durability.imports import Case, Import, Way, write_folder
 from nachet_pipeline_tests.slow_imports import import_what_is_slow
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _READY = b"ready\n"
@@ -384,6 +387,6 @@ def _prepare_template(services: Services, home: Path) -> list[str]:
     return tables
 
 
-def as_json(tally: Tally) -> str:
+def as_json(tally: "DataclassInstance") -> str:
     """A tally for programs."""
     return json.dumps(asdict(tally), indent=2, ensure_ascii=False)

@@ -4,11 +4,8 @@ Stored pictures were validated when they came, and their checksum says that they
 that is only right for honest files is no reason to lose an export of days.
 """
 
-from concurrent import futures
-
-from pebble import ProcessExpired
-
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkersUnavailableError
 from nachet_pipeline.training.exports.rgb_tiff import as_rgb_tiff
 
 # Validation decodes a JPEG at a fraction of its size, and compresses nothing.
@@ -26,21 +23,20 @@ class ConvertingPool(DecodingPool):
         """The picture as an RGB TIFF of 8 bits; waits for it.
 
         Raises:
-            NotConvertedError: it cannot be decoded, takes too long or ends its worker.
+            NotConvertedError: it cannot be decoded, takes too long or ends its workers.
+            WorkersUnavailableError: no worker can be had, which is no fault of the picture.
         """
         seconds = _TIMES_VALIDATION * self.settings.seconds
-        future: futures.Future[bytes] = self._started().schedule(
-            as_rgb_tiff, args=(content, picture_format), timeout=seconds
-        )
+        future = self._started().submit(as_rgb_tiff, content, picture_format, seconds=seconds)
         try:
             return future.result()
-        except futures.TimeoutError:
+        except TooSlowError:
             raise NotConvertedError(f"decoding takes more than {seconds} s") from None
-        except ProcessExpired as error:
-            raise NotConvertedError(f"it ended its decoder with code {error.exitcode}") from None
+        except CrashedError as error:
+            raise NotConvertedError(f"it ended its decoder with code {error.code}") from None
         except MemoryError:
             raise NotConvertedError("it does not fit in a decoder's memory") from None
-        except ImportError:  # a decoder that is not installed is no fault of the picture
+        except (ImportError, WorkersUnavailableError):  # that there is no decoder is no fault of the picture
             raise
         except Exception as error:
             words = " ".join(str(error).split())[:200] or type(error).__name__

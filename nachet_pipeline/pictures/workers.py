@@ -1,0 +1,450 @@
+"""Calls in processes that may die, hang or be stopped, without harm to any other call.
+
+Every worker has a socket of its own to this process and a thread here that serves it: there is no lock and no pipe that
+two of them share, so none can keep another waiting. (multiprocessing's, concurrent.futures', pebble's and loky's pools
+share their queues: a process that dies while it holds the lock of one blocks or breaks all others.) Workers are
+started as scripts: nothing imports this process's main module again, and nothing waits for them at its end.
+
+A call whose process ends without an answer, or takes too long, is tried again in a fresh process that does nothing
+else. What it is then said to be follows from how processes end:
+
+- It takes too long in a process of its own, too: it is too slow (`TooSlowError`).
+- It ends two processes of its own: it crashes them (`CrashedError`). That a decoder knows of no way out but to end, by
+  a signal of the processor's or by itself, is the call's doing.
+- SIGKILL and its like come from outside, from a machine short of memory above all, and never blame a call: what a
+  worker may take is bounded by its address space, which ends as `MemoryError`. It is tried again after growing pauses,
+  while no other call is under way; if that does not help either, no call can be judged (`WorkersUnavailableError`).
+- Likewise if no process can be started, or if one ends with a call known to be good, which is tried before one is
+  blamed.
+"""
+
+import logging
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Condition, Lock, Thread
+from typing import Any, TypeVar
+
+from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.pictures import worker as worker_script
+
+log = logging.getLogger(__name__)
+
+_R = TypeVar("_R")
+
+_CRASHES = 2
+"""Processes of its own that a call ends before it is blamed."""
+
+_KILLS = 4
+"""Processes killed from outside during one call, or while starting, before nothing more is tried."""
+
+_PAUSE = 1.0
+"""Seconds before a call is tried again whose process was killed; twice as many before each further time."""
+
+_START_SECONDS = 60
+_GOODBYE_SECONDS = 5
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT, -signal.SIGQUIT}
+_REMEDY = "give the machine more memory, or lower NACHET_DECODE_WORKERS or NACHET_DECODE_MEMORY_MIB"
+
+
+class TooSlowError(Exception):
+    """A call takes longer than it may, in a process of its own too."""
+
+
+class CrashedError(Exception):
+    """A call ends its process, whenever it is tried.
+
+    Attributes:
+        code: how the last process ended: its exit code, or the number of a signal, negative.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"it ends its process with code {code}")
+        self.code = code
+
+
+class WorkersUnavailableError(UnavailableError):
+    """No call can be judged: processes are killed from outside, or cannot work at all. The message says what to do."""
+
+
+class _How(StrEnum):
+    LATE = "late"
+    CRASHED = "crashed"
+    KILLED = "killed"
+
+
+class _EndedError(Exception):
+    """A process that ended, or was ended, without an answer."""
+
+    def __init__(self, code: int | None) -> None:
+        """Note how it ended; None: it was ended here, because it was late."""
+        super().__init__("it was too slow" if code is None else f"it ended with code {code}")
+        self.code = code or 0
+        if code is None or code == -signal.SIGALRM:
+            self.how = _How.LATE
+        else:
+            self.how = _How.KILLED if code in _FROM_OUTSIDE else _How.CRASHED
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is to be called.
+
+    Attributes:
+        function: one that a fresh process can import.
+        arguments: what it is given.
+        options: what it is given by name.
+        seconds: how long it may take.
+        future: where its result is expected.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = field(repr=False)
+    options: dict[str, Any]
+    seconds: int
+    future: "Future[Any]" = field(default_factory=Future, repr=False)
+
+
+class _Worker:
+    """A process, and this end of the socket to it."""
+
+    def __init__(self) -> None:
+        """Start it.
+
+        Raises:
+            OSError: the system has no room for it.
+        """
+        self._channel, there = socket.socketpair()
+        try:
+            with there:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", worker_script.__file__, str(there.fileno())],
+                    pass_fds=[there.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+        except BaseException:
+            self._channel.close()
+            raise
+        self.calls = 0
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def greet(self) -> None:
+        """Tell it where modules are found.
+
+        Raises:
+            _EndedError: it ended.
+        """
+        self._exchange(sys.path, time.monotonic() + _START_SECONDS, answered=False)
+
+    def ask(self, call: _Call) -> Any:
+        """What the call returns.
+
+        Raises:
+            _EndedError: the process ended, or did not answer in time; it is no more.
+            WorkersUnavailableError: there is no memory to ask it.
+            Exception: whatever the call raises.
+        """
+        self.calls += 1
+        asked = (call.function, call.arguments, call.options, call.seconds)
+        try:
+            answer = self._exchange(asked, time.monotonic() + call.seconds)
+            fine, value = pickle.loads(answer)  # noqa: S301 (from a process of ours)
+            del answer
+        except MemoryError:  # of this process, not of the worker
+            raise WorkersUnavailableError(
+                f"There is no memory left to hand a picture to a decoder; {_REMEDY}"
+            ) from None
+        if not fine:
+            raise value
+        return value
+
+    def _exchange(self, message: Any, until: float, *, answered: bool = True) -> bytearray:
+        content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        try:
+            worker_script.send(self._channel, content, until)
+            del content
+            return worker_script.receive(self._channel, until) if answered else bytearray()
+        except TimeoutError:
+            self.end()
+            raise _EndedError(None) from None
+        except (EOFError, OSError):
+            raise _EndedError(self._code()) from None
+        except BaseException:  # half a message may be under way
+            self.end()
+            raise
+
+    def _code(self) -> int | None:
+        """How it ended by itself, None if it only hung up."""
+        try:
+            return self._process.wait(_GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.end()
+
+    def kill(self) -> None:
+        """End it; whoever waits for its answer learns of it at once."""
+        self._process.kill()
+        try:
+            self._channel.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it is closed already
+            return
+
+    def end(self) -> None:
+        """End it, and leave nothing of it."""
+        self._process.kill()
+        try:
+            self._process.wait(_GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:  # the system does not let go of it yet; nothing here waits for that
+            log.warning("the worker process %d does not end", self._process.pid)
+        self._channel.close()
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A place for one process at a time, with the thread that serves it."""
+
+    worker: _Worker | None = None
+
+
+class WorkerPool:
+    """Runs calls in a fixed number of processes, which start with the first calls."""
+
+    def __init__(
+        self, workers: int, calls: int, prepare: tuple[Callable[..., Any], tuple[Any, ...]], good: Callable[[], Any]
+    ) -> None:
+        """Prepare to run calls.
+
+        Args:
+            workers: number of processes.
+            calls: a process is replaced after so many.
+            prepare: what a process does first, and with what.
+            good: a call that every process can do.
+        """
+        self._calls, self._prepare, self._good = calls, prepare, good
+        # Everything below is looked at and changed with this lock held.
+        self._lock = Lock()
+        self._called, self._turn = Condition(self._lock), Condition(self._lock)
+        self._waiting: deque[_Call] = deque()
+        self._running: set[_Worker] = set()
+        self._busy = 0
+        self._alone = self._closed = False
+        self._threads = [Thread(target=self._serve, name=f"worker-{n}", daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[..., _R], *arguments: Any, seconds: int, **options: Any) -> "Future[_R]":
+        """Call a function in a process, as soon as one is free.
+
+        Args:
+            function: one that a fresh process can import.
+            arguments: what it is given, like `options`.
+            seconds: how long it may take.
+            options: what it is given by name.
+
+        Returns:
+            What will have the result; or one of this module's errors, or what the function raises.
+        """
+        call = _Call(function, arguments, options, seconds)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._waiting.append(call)
+            self._called.notify()
+        return call.future
+
+    def close(self) -> None:
+        """End all processes; what is not done is cancelled."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, deque()
+            for running in self._running:
+                running.kill()
+            self._called.notify_all()
+            self._turn.notify_all()
+        for call in waiting:
+            call.future.cancel()
+        for thread in self._threads:
+            thread.join()
+
+    # In the thread of a seat
+
+    def _serve(self) -> None:
+        seat = _Seat()
+        while call := self._next():
+            if not call.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = self._result_of(call, seat)
+            except Exception as error:  # noqa: BLE001 (whatever it is, whoever waits is told, and the next call done)
+                # Its traceback would keep the call, and the picture in it, until garbage is collected.
+                call.future.set_exception(error.with_traceback(None))
+            else:
+                call.future.set_result(result)
+                del result
+            del call  # a picture, perhaps, that nobody needs while the next one is waited for
+        self._leave(seat)
+
+    def _next(self) -> _Call | None:
+        with self._lock:
+            self._called.wait_for(lambda: self._waiting or self._closed)
+            return None if self._closed else self._waiting.popleft()
+
+    def _result_of(self, call: _Call, seat: _Seat) -> Any:
+        try:
+            with self._beside_others():
+                return self._ask(call, seat)
+        except _EndedError as error:
+            how, code = error.how, error.code
+        crashes = kills = 0
+        while True:
+            log.info("a worker process: %s, %d; what it did is tried again in a fresh one", how, code)
+            if how is _How.KILLED:
+                kills += 1
+                self._pause_after(kills, f"they are killed from outside (code {code})")
+            try:
+                with self._while_others_wait() if how is _How.KILLED else self._beside_others():
+                    return self._ask(call, seat)
+            except _EndedError as error:
+                how, code = error.how, error.code
+            crashes += how is _How.CRASHED
+            if how is _How.LATE or crashes == _CRASHES:
+                self._try_good(seat)
+                raise TooSlowError if how is _How.LATE else CrashedError(code)
+
+    def _ask(self, call: _Call, seat: _Seat) -> Any:
+        """Ask the seat's process, or a fresh one where there is none that could do it.
+
+        Raises:
+            _EndedError: it ended; the next one asked is a fresh one.
+        """
+        if seat.worker and (seat.worker.calls >= self._calls or not seat.worker.is_alive):
+            self._leave(seat)
+        if seat.worker is None:
+            seat.worker = self._start()
+        try:
+            return seat.worker.ask(call)
+        except MemoryError:
+            if seat.worker.calls == 1:
+                raise
+            self._leave(seat)  # what it did before may have left it too little
+            return self._ask(call, seat)
+        except _EndedError:
+            self._leave(seat)
+            self._refuse_if_closed()
+            raise
+
+    def _start(self) -> _Worker:
+        """A process that is ready to be asked.
+
+        Raises:
+            WorkersUnavailableError: none can be started.
+        """
+        failures = 0
+        while True:
+            try:
+                return self._begin()
+            except _EndedError as error:
+                reason = str(error)
+            except Exception as error:  # noqa: BLE001 (no memory for it, no decoder installed, …)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            self._refuse_if_closed()
+            failures += 1
+            self._pause_after(failures, f"none can be started ({reason})")
+
+    def _begin(self) -> _Worker:
+        worker = _Worker()
+        with self._lock:
+            self._running.add(worker)
+            if self._closed:
+                worker.kill()
+        prepare, arguments = self._prepare
+        try:
+            worker.greet()
+            worker.ask(_Call(prepare, arguments, {}, _START_SECONDS))
+        except BaseException:
+            self._end(worker)
+            raise
+        worker.calls = 0
+        return worker
+
+    def _leave(self, seat: _Seat) -> None:
+        if seat.worker:
+            self._end(seat.worker)
+            seat.worker = None
+
+    def _end(self, worker: _Worker) -> None:
+        with self._lock:
+            self._running.discard(worker)
+        worker.end()
+
+    def _try_good(self, seat: _Seat) -> None:
+        """Make sure that processes can do anything at all, before a call is blamed.
+
+        Raises:
+            WorkersUnavailableError: they cannot.
+        """
+        reason = ""
+        for _ in range(_CRASHES):
+            try:
+                with self._beside_others():
+                    self._ask(_Call(self._good, (), {}, _START_SECONDS), seat)
+            except _EndedError as error:
+                reason = str(error)
+            else:
+                return
+        raise WorkersUnavailableError(f"Decoders do not even decode a picture known to be good: {reason}; {_REMEDY}")
+
+    def _pause_after(self, failures: int, what: str) -> None:
+        if failures == _KILLS:
+            raise WorkersUnavailableError(
+                f"Decoders: {what}, {failures} times in a row, as on a machine short of memory; {_REMEDY}"
+            )
+        seconds = _PAUSE * 2 ** (failures - 1)
+        log.warning("decoders: %s; tried again in %.0f s", what, seconds)
+        with self._lock:
+            self._turn.wait_for(lambda: self._closed, seconds)
+        self._refuse_if_closed()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise CancelledError
+
+    @contextmanager
+    def _beside_others(self) -> Iterator[None]:
+        with self._lock:
+            self._turn.wait_for(lambda: not self._alone or self._closed)
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
+                if self._alone:
+                    self._turn.notify_all()
+
+    @contextmanager
+    def _while_others_wait(self) -> Iterator[None]:
+        with self._lock:
+            self._turn.wait_for(lambda: not self._alone or self._closed)
+            self._alone = True
+            self._turn.wait_for(lambda: not self._busy or self._closed)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._alone = False
+                self._turn.notify_all()
