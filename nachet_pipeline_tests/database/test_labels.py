@@ -207,7 +207,6 @@ def test_withdrawing_either_picture_settles_it(torn: Workbench) -> None:
 
 
 def test_a_picture_that_was_superseded_is_under_no_species(torn: Workbench) -> None:
-    torn.query("alter table pictures drop constraint if exists pictures_crops_are_whole")  # of when only crops were
     torn.query("update pictures set superseded_at = now() where id = %s", picture_of(torn, "west"))
 
     assert in_conflict(torn) == []
