@@ -92,7 +92,7 @@ MOST_FILES = 5_000_000
 MOST_SESSIONS = 2_000
 """The indexes of a folder of more sessions are not read by the sensor, nor any once this took `INDEX_SECONDS`."""
 
-INDEX_SECONDS = 5.0
+INDEX_SECONDS = 3.0
 """See `MOST_SESSIONS`."""
 
 MOST_NAME_BYTES = 1_000
@@ -396,8 +396,9 @@ def due_uploads(
         worth = _Worth({user.id: user for user in users}, SECOND_LOOKS)
         for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
             _compare(database, blobs, staged, worth)
-        for candidates in batched(islice(worth.pending(database, blobs), LOOKS_PER_TICK), _LOOKS_BETWEEN_STATEMENTS):
-            looks = list(executor.map(look, candidates))
+        pending = islice(worth.pending(database, blobs), LOOKS_PER_TICK)
+        for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
+            looks = list(executor.map(partial(look, begin=number == 0), candidates))
             large.extend(one for one, seen in zip(candidates, looks, strict=True) if seen is _NoLook.LATER)
             yield from _first_looks(database, blobs, candidates, looks)
             if time.monotonic() - begin > LOOKING_SECONDS:
@@ -425,15 +426,15 @@ class _Looker:
     until: float
     unfinished: UnfinishedLooks
 
-    def look(self, candidate: "_Candidate") -> _Seen:
-        """Look at a folder, as far as its turn goes.
+    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Seen:
+        """Look at a folder, as far as its turn goes; with `begin` even if it is late, so that every tick gets on.
 
         Raises:
             StorageError: storage does not answer.
         """
         container, owner, name = candidate.user.upload_container, candidate.user.id, candidate.folder
         begun = self.unfinished.take(owner, name)
-        if begun is None and time.monotonic() > self.until:
+        if begun is None and not begin and time.monotonic() > self.until:
             return _NoLook.LATER
         looking = begun or _Looking(StagedFolder(self.blobs, container, name), self.settings)
         looking.folder.blobs, given_back = self.blobs, False

@@ -238,11 +238,15 @@ class TopListing:
 
 
 def _first(holds: Callable[[int], bool]) -> int | None:
-    """The first code of a character that a condition holds for, if it holds for those after it; 0 is taken not to."""
-    for code in range(1, ord(" ") + 1):  # such names begin with a control character, most of them
+    """The first code of a character that a condition holds for; above ASCII, if it holds for those after it.
+
+    0 is taken not to hold. Of ASCII each is tried, so that two names that cannot be listed hide none between them,
+    unless their places are next to each other.
+    """
+    for code in range(1, 0x80):
         if holds(code):
             return code
-    low, high = ord(" "), _LAST
+    low, high = 0x7F, _LAST
     if not holds(high):
         return None
     while high - low > 1:
