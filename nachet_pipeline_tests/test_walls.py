@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from azure.core.credentials import AzureSasCredential
+from azure.storage.blob import ContainerClient
 
 from nachet_pipeline import arrivals
 from nachet_pipeline.arrivals import Arrival, Listing, UnfinishedLooks, due_uploads, look_at, queue
@@ -18,9 +20,11 @@ from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.retention import begin_clearing
 from nachet_pipeline.database.uploads import see_upload
 from nachet_pipeline.storage import container_top
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage
 from nachet_pipeline.storage.naming import receipt_blob, user_id
 from nachet_pipeline.storage.staged_folder import StagedFolder
+from nachet_pipeline.storage.upload_address import UploadAddress
+from nachet_pipeline_tests.onboarding.keys import ACTOR, shown_url, upload_keys
 from nachet_pipeline_tests.uploads import Workbench, edit
 
 QUIET = timedelta(hours=1)
@@ -304,3 +308,51 @@ def test_a_folder_that_begins_to_be_cleared_while_it_is_looked_at_is_neither_que
         assert replace(workbench, blobs=clearing).due(after=QUIET) == []
     assert workbench.now(upload).state is State.IMPORTED
     assert workbench.blobs.read(upload.staging_container, receipt_blob("project")) == b"another"
+
+
+# An enemy who has an upload key and nothing else
+
+
+@pytest.fixture
+def key(hostile: Workbench) -> Iterator[ContainerClient]:
+    """The hostile user's container, as their upload key opens it."""
+    upload_keys(hostile).ensure(hostile.user.email, actor=ACTOR)
+    address = UploadAddress.parse(shown_url(hostile))
+    credential = AzureSasCredential(address.sas.get_secret_value())
+    with ContainerClient(address.account_url, address.container, credential, api_version=API_VERSION) as container:
+        yield container
+
+
+def test_a_lease_on_receipts_keeps_them_from_being_written_and_nobody_waiting(
+    workbench: Workbench, hostile: Workbench, key: ContainerClient
+) -> None:
+    mine = hostile.stage(hostile.sample("mine"))
+    for blob in (receipt_blob("mine"), "mine.report.html"):
+        key.upload_blob(blob, b"held")
+        key.get_blob_client(blob).acquire_lease(-1)
+    honest = workbench.stage(workbench.sample("project", seed=1))
+    assert import_within_two_ticks(workbench) == {mine.id: State.IMPORTED, honest.id: State.IMPORTED}
+    assert workbench.now(mine).state is State.IMPORTED
+    assert workbench.due() == []
+
+
+def test_an_index_that_cannot_be_read_is_its_folders_failure(
+    workbench: Workbench, hostile: Workbench, key: ContainerClient
+) -> None:
+    mine = hostile.stage(hostile.sample("mine"), complete=False)
+    key.get_blob_client("mine/pictures/session1/index.yaml").set_standard_blob_tier("Archive")
+    workbench.stage(workbench.sample("project", seed=1))
+    assert names(workbench.due(after=timedelta(seconds=60))) == ["project"]
+    assert hostile.receipt(mine).state is State.FAILED
+
+
+def test_what_an_upload_key_can_write_as_a_receipt_is_put_right(
+    workbench: Workbench, hostile: Workbench, key: ContainerClient
+) -> None:
+    mine = hostile.stage(hostile.sample("mine"))
+    assert import_within_two_ticks(workbench) == {mine.id: State.IMPORTED}
+    receipt = hostile.receipt(mine)
+    for content in (b"{}", b"[" * 100_000, b"\xff\xfe", b"null", b'{"state": ' + b"9" * 50_000 + b"}"):
+        key.upload_blob(receipt_blob("mine"), content, overwrite=True)
+        assert hostile.due() == []
+        assert hostile.receipt(mine) == receipt
