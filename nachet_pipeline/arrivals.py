@@ -3,30 +3,37 @@
 The decision rests on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A
 tick lists the top of each user's container, then only folders that are new, unfinished or due for another look. Pages
 of listings are compared with the database one by one, so that memory does not grow with what is staged.
+
+Users are kept apart: containers are listed a page of each by turns, folders looked at one of each by turns, a look is
+bounded in names and time and goes on in the next tick, and what cannot be listed or read is that folder's failure.
 """
 
 import hashlib
+import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
+from threading import Lock
+from typing import Self
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from nachet_pipeline.batches import batched
-from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner, read_sessions
-from nachet_pipeline.contract.structure import Shape, take_inventory
+from nachet_pipeline.contract.structure import Shape, taking_inventory
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import (
     FolderName,
@@ -70,6 +77,32 @@ case they were corrected."""
 SECOND_LOOKS_UNTIL = 1.0
 """Seconds into a tick after which no more second looks are begun, but for the first few."""
 
+LOOK_NAMES = 10_000
+"""Files that a look lists before others have their turn; it goes on when all have had theirs, or in the next tick."""
+
+LARGE_SECONDS = 10.0
+"""Seconds into a tick after which looks that found more files do not go on: the next tick goes on there."""
+
+LARGE_LOOKS = 4
+"""Such looks at a time, one of each user at most: what they found lies in temporary files from tick to tick."""
+
+MOST_FILES = 5_000_000
+"""A folder of more files fails: the temporary file of a look at it takes 2 GB."""
+
+MOST_SESSIONS = 2_000
+"""The indexes of a folder of more sessions are not read by the sensor, nor any once this took `INDEX_SECONDS`."""
+
+INDEX_SECONDS = 3.0
+"""See `MOST_SESSIONS`."""
+
+MOST_NAME_BYTES = 1_000
+"""A folder of a longer name is no arrival: its receipt would have a name that the service does not take."""
+
+MISSING_RECEIPTS = 50
+"""Receipts that are missing beside their folders and written again at a time, of each user, at most."""
+
+_FORGOTTEN_SECONDS = 1_800
+_RECEIPT_BYTES = 65_536
 _AT_A_TIME = 8
 _LOOKS_BETWEEN_STATEMENTS = 64
 _SECOND_LOOKS_BETWEEN_STATEMENTS = 4
@@ -119,16 +152,97 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None
     It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
     been quiet for long; what is missing then is an error to be told, not a reason to wait.
     """
-    limits = contract_limits(settings)
-    with Inventory() as inventory:
-        shape = take_inventory(folder, inventory, limits)
-        files, size = inventory.total()
-        complete, reason = _completeness(folder, inventory, shape, settings, limits, now or datetime.now(UTC))
-        return Look(inventory.digest(), files, size, complete, reason)
+    with _Looking(folder, settings) as looking:
+        looking.go_on()
+        return looking.result(now or datetime.now(UTC))
+
+
+class _Looking:
+    """A look at a folder that can stop at any file and go on later; closing it forgets what it found."""
+
+    def __init__(self, folder: StagedFolder, settings: ImportSettings) -> None:
+        self.folder = folder
+        self.since = time.monotonic()
+        self._settings = settings
+        self._limits = contract_limits(settings)
+        self._inventory = Inventory()
+        self._shape: Shape | None = None
+        self._digest = ""
+        self._steps = self._take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._steps.close()
+        self._inventory.close()
+
+    def _take(self) -> Generator[int]:
+        self._shape = yield from taking_inventory(self.folder, self._inventory, self._limits)
+        digest = hashlib.sha256()
+        for number, part in enumerate(self._inventory.digested(), start=1):
+            digest.update(part)
+            if number % 1_000 == 0:
+                yield number
+        self._digest = digest.hexdigest()
+
+    def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
+        """List more files, so many or until so late by the monotonic clock; returns whether all is done.
+
+        Raises:
+            StorageError: storage does not answer, or cannot list the folder.
+        """
+        begin = None
+        for listed in self._steps:
+            begin = listed if begin is None else begin
+            if names is not None and listed > MOST_FILES:
+                raise _TooManyFilesError(f"it holds more than {MOST_FILES:,} files")
+            if (names is not None and listed - begin >= names) or (until is not None and time.monotonic() > until):
+                return False
+        return True
+
+    def result(self, now: datetime, *, index_seconds: float | None = None) -> Look:
+        """What the folder looks like, all of which is listed."""
+        files, size = self._inventory.total()
+        complete, reason = _completeness(
+            _Hurried(self.folder, index_seconds), self._inventory, self._shape, self._settings, self._limits, now
+        )
+        return Look(self._digest, files, size, complete, reason)
+
+
+class _TooManyFilesError(Exception):
+    """A folder holds more files than a look at it may find."""
+
+
+class _HurryError(Exception):
+    """Reading a folder's indexes takes too long."""
+
+
+class _Hurried:
+    """A folder of which files are read for so many seconds only."""
+
+    def __init__(self, folder: StagedFolder, seconds: float | None) -> None:
+        self._folder = folder
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def name(self) -> str:
+        return self._folder.name
+
+    def files(self) -> Iterator[StagedFile]:
+        return self._folder.files()
+
+    def read(self, file: StagedFile) -> bytes:
+        if self._until is not None and time.monotonic() > self._until:
+            raise _HurryError
+        return self._folder.read(file)
 
 
 def _completeness(
-    folder: StagedFolder,
+    folder: _Hurried,
     inventory: Inventory,
     shape: Shape | None,
     settings: ImportSettings,
@@ -145,10 +259,15 @@ def _completeness(
         return True, f"nothing in it changed for {settings.quiet_seconds} s"
     if still < timedelta(seconds=settings.settle_seconds):
         return False, "it is changing"
+    unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
+    if inventory.session_count() > MOST_SESSIONS:
+        return False, unread
     try:
         _, sessions = read_sessions(folder, inventory, shape, limits)
     except FileChangedError:
         return False, "it is changing"
+    except _HurryError:
+        return False, unread
     for session in sessions:
         declared = session.number("imageData.numberOfImages")
         if declared is None:
@@ -166,22 +285,79 @@ class Listing:
     elsewhere sees other folders, and all have been seen after some.
 
     Attributes:
-        place: the identifier of the user whose container comes next and, after a colon, the page of it.
+        place: as JSON, whose container comes `first`, and the `pages` that come next of containers that were not listed
+            to their end, by user.
     """
 
     place: str = ""
 
-    def begin(self, users: Iterable[User]) -> Iterator[tuple[User, str]]:
+    def begin(self, users: Iterable[User]) -> list[tuple[User, str]]:
         """The users whose containers are to be listed, in order, each with the page to begin with."""
-        identifier, _, page = self.place.partition(":")
-        for user in sorted(users, key=lambda one: one.id):
-            if str(user.id) >= identifier:
-                yield user, page if str(user.id) == identifier else ""
+        first, pages = "", {}
+        try:
+            noted = json.loads(self.place or "{}")
+            first, pages = str(noted.get("first", "")), {str(user): str(at) for user, at in noted["pages"].items()}
+        except (ValueError, KeyError, AttributeError):  # nothing noted, or by another version: all are listed
+            pass
+        in_order = sorted(users, key=lambda one: (str(one.id) < first, one.id))
+        return [(user, pages.get(str(user.id), "")) for user in in_order]
 
-    def go_on(self, rest: Sequence[tuple[User, str, Sequence[str]]]) -> None:
-        """Note what was not read; what was read beyond the first of it is read once more."""
-        user, page, _ = min(rest, key=lambda one: one[0].id, default=(None, "", ()))
-        self.place = f"{user.id}:{page}" if user else ""
+    def go_on(self, rest: Sequence[tuple[User, str]]) -> None:
+        """Note what was not read, in the order in which it is to be."""
+        pages = {str(user.id): page for user, page in rest if page}
+        self.place = json.dumps({"first": str(rest[0][0].id), "pages": pages}) if rest else ""
+
+
+class UnfinishedLooks:
+    """Looks at large folders that go on in the next tick, kept by the process that evaluates the sensor.
+
+    A process that ends takes them with it, and another one begins again. Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[UUID, str], _Looking] = {}
+        self._lock = Lock()
+
+    def take(self, owner: UUID, folder: str) -> _Looking | None:
+        """The look at a folder that is to go on, if there is one."""
+        with self._lock:
+            return self._kept.pop((owner, folder), None)
+
+    def keep(self, owner: UUID, folder: str, looking: _Looking) -> bool:
+        """Keep a look for later; if there are too many, or its user has one, it is forgotten and False returned."""
+        looking.since = time.monotonic()
+        with self._lock:
+            for key, other in list(self._kept.items()):
+                if looking.since - other.since > _FORGOTTEN_SECONDS:
+                    self._kept.pop(key).close()
+            if len(self._kept) < LARGE_LOOKS and all(user != owner for user, _ in self._kept):
+                self._kept[owner, folder] = looking
+                return True
+        looking.close()
+        return False
+
+    def close(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            while self._kept:
+                self._kept.popitem()[1].close()
+
+
+class _NoLook(Enum):
+    """Why a folder was not looked at to its end."""
+
+    LATER = "the tick is over, or it goes on in the next one"
+    LAST = "it is large, and too many others are looked at; all others come first"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a folder cannot be looked at."""
+
+    reason: str
+
+
+_Seen = Look | _NoLook | _Failure
 
 
 def due_uploads(
@@ -190,10 +366,12 @@ def due_uploads(
     settings: ImportSettings,
     now: datetime | None = None,
     listing: Listing | None = None,
+    unfinished: UnfinishedLooks | None = None,
 ) -> Iterator[Arrival]:
     """The folders that are due for a run.
 
-    On the way, receipts that are missing beside their folders are written again.
+    On the way, receipts that are missing beside their folders are written again, and those of folders that cannot be
+    looked at.
 
     Args:
         database: knows the uploads.
@@ -201,25 +379,28 @@ def due_uploads(
         settings: when a folder is complete.
         now: the time, if it is to be another one.
         listing: where to begin, if there are more folders than one tick lists; says afterwards where to go on.
+        unfinished: looks at large folders that go on, and afterwards those that are to go on in the next tick; without
+            it every look that does not come to its end begins again.
 
     Raises:
         StorageError: storage does not answer.
         DatabaseError: the database does not answer.
     """
     moment, begin = now or datetime.now(UTC), time.monotonic()
-
-    def look(candidate: _Candidate) -> Look:
-        folder = StagedFolder(blobs, candidate.user.upload_container, candidate.folder)
-        return look_at(folder, settings, moment)
-
     with database.connection() as connection:
         users = list(all_users(connection))
+    kept = UnfinishedLooks() if unfinished is None else unfinished
+    look = _Looker(blobs, settings, moment, begin + LOOKING_SECONDS, kept).look
+    large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         worth = _Worth({user.id: user for user in users}, SECOND_LOOKS)
         for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
             _compare(database, blobs, staged, worth)
-        for candidates in batched(islice(worth.pending(database, blobs), LOOKS_PER_TICK), _LOOKS_BETWEEN_STATEMENTS):
-            yield from _first_looks(database, candidates, list(executor.map(look, candidates)))
+        pending = islice(worth.pending(database, blobs), LOOKS_PER_TICK)
+        for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
+            looks = list(executor.map(partial(look, begin=number == 0), candidates))
+            large.extend(one for one, seen in zip(candidates, looks, strict=True) if seen is _NoLook.LATER)
+            yield from _first_looks(database, blobs, candidates, looks)
             if time.monotonic() - begin > LOOKING_SECONDS:
                 log.warning("looking at staged folders takes long; the next tick goes on")
                 break
@@ -227,6 +408,50 @@ def due_uploads(
             yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
             if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
                 break
+        while large and time.monotonic() - begin < LARGE_SECONDS:
+            looks = [look(one) for one in large]
+            yield from _first_looks(database, blobs, large, looks)
+            large = [one for one, seen in zip(large, looks, strict=True) if seen is _NoLook.LATER]
+    if unfinished is None:
+        kept.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    """Looks at folders on behalf of a tick, until so late by the monotonic clock."""
+
+    blobs: BlobStorage
+    settings: ImportSettings
+    moment: datetime
+    until: float
+    unfinished: UnfinishedLooks
+
+    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Seen:
+        """Look at a folder, as far as its turn goes; with `begin` even if it is late, so that every tick gets on.
+
+        Raises:
+            StorageError: storage does not answer.
+        """
+        container, owner, name = candidate.user.upload_container, candidate.user.id, candidate.folder
+        begun = self.unfinished.take(owner, name)
+        if begun is None and not begin and time.monotonic() > self.until:
+            return _NoLook.LATER
+        looking = begun or _Looking(StagedFolder(self.blobs, container, name), self.settings)
+        looking.folder.blobs, given_back = self.blobs, False
+        try:
+            if looking.go_on(names=LOOK_NAMES, until=self.until):
+                return looking.result(self.moment, index_seconds=INDEX_SECONDS)
+            given_back = True
+            return _NoLook.LATER if self.unfinished.keep(owner, name, looking) else _NoLook.LAST
+        except _TooManyFilesError as error:
+            return _Failure(str(error))
+        except StorageError as error:
+            if not self.blobs.answers(container):
+                raise
+            return _Failure(str(error))
+        finally:
+            if not given_back:
+                looking.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +533,14 @@ def _staged(
         # A receipt's name comes before its folder's, rarely on the page before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
+        if strange := [name.folder for name in names if not _can_be_kept(name.folder)]:
+            log.warning(
+                "%s has %d folders whose names are too long or hold a NUL, the first %.200r; they are no uploads",
+                user.email,
+                len(strange),
+                strange[0],
+            )
+            names = [name for name in names if _can_be_kept(name.folder)]
         found.folders.extend(names)
         found.bare.extend(name for name in names if receipt_blob(name.folder) not in beside)
         if len(found.folders) >= _FOLDERS_BETWEEN_STATEMENTS:
@@ -317,18 +550,28 @@ def _staged(
         yield found
 
 
+def _can_be_kept(folder: str) -> bool:
+    return len(folder.encode(errors="replace")) <= MOST_NAME_BYTES and "\0" not in folder
+
+
 def _pages(
     executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
 ) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
-    """The pages of the containers of users, several read at a time; each with the blobs of the page before it."""
+    """Pages of the containers of users, one of each and then the next of each, several read at a time.
+
+    Each comes with the blobs of the page before it.
+    """
 
     def read(user: User, after: str) -> TopPage | None:
         try:
             return blobs.top_page(user.upload_container, after)
         except StorageError as error:
+            # One user's trouble must not keep the others waiting.
+            if blobs.answers(user.upload_container):
+                log.warning("the folders of %s cannot be listed: %s", user.email, error)
+                return None
             if blobs.container_exists(user.upload_container):
                 raise
-            # One user's trouble must not keep the others waiting.
             log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
             return None
 
@@ -343,9 +586,9 @@ def _pages(
         user, before, future = reading.popleft()
         if page := future.result():
             if page.next:
-                waiting.appendleft((user, page.next, page.blobs))
+                waiting.append((user, page.next, page.blobs))
             yield user, page, before
-    listing.go_on(list(waiting))
+    listing.go_on([(user, after) for user, after, _ in waiting])
 
 
 def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Worth) -> None:
@@ -353,20 +596,37 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Wo
     with database.connection() as connection:
         worth.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
         worth.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
-        missing = uploads_with_receipt(connection, staged.bare) if staged.bare else []
+        missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
     for upload in missing:
         if upload.receipt:
             write_receipt(blobs, upload, upload.receipt)
 
 
-def _first_looks(database: Database, candidates: Sequence[_Candidate], looks: Sequence[Look]) -> list[Arrival]:
-    """Those that are due of folders that may be waiting for a run; the others are noted as looked at."""
-    unseen = [FolderName(one.user.id, one.folder) for one in candidates if one.known is None]
+def _first_looks(
+    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], looks: Sequence[_Seen]
+) -> list[Arrival]:
+    """Those that are due of folders that may be waiting for a run; the others are noted as looked at.
+
+    Those that cannot be looked at have failed, and their receipts say why.
+    """
+    done = [(one, look) for one, look in zip(candidates, looks, strict=True) if look is not _NoLook.LATER]
+    unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
+    due, others, failed = [], [], []
     with database.connection() as connection:
         seen = iter(see_uploads(connection, unseen) if unseen else [])
-        arrivals = [Arrival(one.known or next(seen), look) for one, look in zip(candidates, looks, strict=True)]
-        mark_checked(connection, [arrival.upload.id for arrival in arrivals if not arrival.look.complete])
-    return [arrival for arrival in arrivals if arrival.look.complete]
+        for one, look in done:
+            upload = one.known or next(seen)
+            if isinstance(look, Look) and look.complete:
+                due.append(Arrival(upload, look))
+                continue
+            others.append(upload.id)
+            if isinstance(look, _Failure):
+                failed.append((upload, look.reason))
+        mark_checked(connection, others)
+    for upload, reason in failed:
+        log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
+        fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
+    return due
 
 
 def _second_looks(
@@ -374,10 +634,20 @@ def _second_looks(
     blobs: BlobStorage,
     executor: Executor,
     candidates: Sequence[_Candidate],
-    looks: Sequence[Look],
+    looks: Sequence[_Seen],
 ) -> list[Arrival]:
     """Those that are due, because they changed, of folders that are done with; the others are noted as looked at."""
-    arrivals = [Arrival(one.known, look) for one, look in zip(candidates, looks, strict=True) if one.known is not None]
+    done = [
+        (one.known, look)
+        for one, look in zip(candidates, looks, strict=True)
+        if one.known is not None and look is not _NoLook.LATER
+    ]
+    for upload, look in done:
+        if isinstance(look, _Failure):
+            log.warning(
+                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, look.reason
+            )
+    arrivals = [Arrival(upload, look) for upload, look in done if isinstance(look, Look)]
     with database.connection() as connection:
         # Asked after the look: a folder that was being cleared then is not one that its user changed.
         still = unchanged_since_read(connection, [arrival.upload for arrival in arrivals])
@@ -391,7 +661,7 @@ def _second_looks(
         pass
     changed = {arrival.upload.id for arrival in due}
     with database.connection() as connection:
-        mark_checked(connection, [arrival.upload.id for arrival in arrivals if arrival.upload.id not in changed])
+        mark_checked(connection, [upload.id for upload, _ in done if upload.id not in changed])
     return due
 
 
@@ -406,13 +676,16 @@ def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFol
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
     """Write the receipt beside a folder again if it is not the one that the database has.
 
-    A process that was killed after its import and before its receipt leaves that of an earlier import there.
+    A process that was killed after its import and before its receipt leaves that of an earlier import there, and
+    whoever has a key can put anything there: of what is longer than a receipt nothing is read.
     """
     if upload.receipt is None:
         return
+    limit = _RECEIPT_BYTES + 2 * len(upload.receipt.model_dump_json(indent=2))
     try:
-        beside = Receipt.model_validate_json(blobs.read(upload.staging_container, receipt_blob(upload.folder)))
-    except (FileChangedError, ValidationError):
+        content = blobs.read(upload.staging_container, receipt_blob(upload.folder), limit=limit)
+        beside = Receipt.model_validate_json(content)
+    except (FileChangedError, ValidationError, StorageError):
         beside = None
     if beside != upload.receipt:
         write_receipt(blobs, upload, upload.receipt)

@@ -32,7 +32,7 @@ from nachet_pipeline.database.uploads import Upload, find_upload, upload_lock
 from nachet_pipeline.database.users import User
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.settings import ImportSettings
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob, report_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
 
@@ -174,7 +174,13 @@ class Retention:
             finished = upload.receipt.finished_at if upload and upload.receipt else None
             if upload is None or finished is None or finished >= before or upload.state is not State.IMPORTED:
                 return None
-            look = look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), self.settings)
+            try:
+                look = look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), self.settings)
+            except StorageError as error:
+                if not self.blobs.answers(upload.staging_container):
+                    raise
+                unseen = Clearing(What.FOLDER, upload.id, upload.owner.email, upload.folder)
+                return _kept(unseen, f"it cannot be listed: {error}")
             clearing = Clearing(
                 What.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
             )

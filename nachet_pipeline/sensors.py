@@ -24,7 +24,7 @@ from dagster import (
     sensor,
 )
 
-from nachet_pipeline.arrivals import Arrival, Listing, due_uploads, fail_abandoned, queue
+from nachet_pipeline.arrivals import Arrival, Listing, UnfinishedLooks, due_uploads, fail_abandoned, queue
 from nachet_pipeline.assets.mass_imported_container import containers
 from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
@@ -76,6 +76,7 @@ _UNDER_WAY = set(DagsterRunStatus) - _ENDED
 
 def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
     """The sensor on staged folders, looking as often as the settings say."""
+    unfinished = UnfinishedLooks()
 
     @sensor(
         name="staged_folders",
@@ -95,7 +96,7 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _ask_again(context, db)
             listing = Listing(context.cursor or "")
-            arrivals = list(due_uploads(db, blobs, import_settings, listing=listing))
+            arrivals = list(due_uploads(db, blobs, import_settings, listing=listing, unfinished=unfinished))
             keys = [arrival.upload.partition for arrival in arrivals]
             known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
             new = [arrival for arrival in arrivals if arrival.upload.partition not in known]

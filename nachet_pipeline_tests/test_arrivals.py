@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -427,14 +428,14 @@ def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     assert {workbench.receipt(upload).state for upload in uploads} == {State.IMPORTED}
 
 
-def _due_by_ticks(workbench: Workbench) -> list[list[str]]:
-    """What is due tick by tick, until one ends where the listing does."""
+def _due_by_ticks(workbench: Workbench, most: int = 20) -> list[list[str]]:
+    """What is due tick by tick, until one ends where the listing of every container does, or there were so many."""
     listing, found = arrivals.Listing(), []
     while True:
         due = list(due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing))
         found.append(sorted(arrival.upload.folder for arrival in due))
         queue(workbench.database, due)
-        if not listing.place:
+        if not listing.place or len(found) == most:
             return found
         listing = arrivals.Listing(listing.place)  # as the sensor keeps it, as text
 
@@ -462,14 +463,15 @@ def test_with_many_users_each_has_its_turn_within_a_few_ticks(
     for bench in benches:
         for number in range(2):
             bench.put(f"marked-{number}/_COMPLETE", b"complete")
-    ticks = _due_by_ticks(workbench)
+    ticks = _due_by_ticks(workbench, most=8)
     assert sum(map(len, ticks)) == 10
-    assert 5 <= len(ticks) <= 10
+    assert ticks[-1] == []
 
 
 def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: Workbench) -> None:
     workbench.put("marked/_COMPLETE", b"complete")
-    for place in ("", f"{UUID(int=0)}:page"):
+    gone = str(UUID(int=0))
+    for place in ("", f"{gone}:page", json.dumps({"first": gone, "pages": {gone: "page"}}), "[]", '{"pages": 1}'):
         listing = arrivals.Listing(place)
         due = due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing)
         assert [arrival.upload.folder for arrival in due] == ["marked"]

@@ -179,7 +179,10 @@ class Inventory:
         self._has_checksums = False
         self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
-        self._db = sqlite3.connect(Path(self._directory.name) / "inventory.sqlite", isolation_level=None)
+        # One thread at a time uses it, and not always the same one.
+        self._db = sqlite3.connect(
+            Path(self._directory.name) / "inventory.sqlite", isolation_level=None, check_same_thread=False
+        )
         try:
             # The file is scratch: it is never read after a crash, so nothing waits for the disk.
             self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
@@ -248,6 +251,10 @@ class Inventory:
         query = "select distinct session from file where session is not null order by session"
         return [row[0] for row in self._db.execute(query)]
 
+    def session_count(self) -> int:
+        """How many folders hold a session's files."""
+        return int(self._db.execute("select count(distinct session) from file").fetchone()[0])
+
     def metadata_file(self, stem: str) -> StagedFile | None:
         """The YAML file that describes the picture of this stem."""
         query = "select path, size, version, modified from file where stem = ? and kind = ? order by path"
@@ -282,10 +289,15 @@ class Inventory:
     def digest(self) -> str:
         """SHA-256 over names, sizes and versions: changes when anything in the folder does that counts."""
         digest = hashlib.sha256()
+        for part in self.digested():
+            digest.update(part)
+        return digest.hexdigest()
+
+    def digested(self) -> Iterator[bytes]:
+        """What the digest is over, a file at a time."""
         query = "select path, size, version from file where kind not in (?, ?, ?) order by path"
         for row in self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN, FileKind.MARKER)):
-            digest.update(json.dumps(row).encode())
-        return digest.hexdigest()
+            yield json.dumps(row).encode()
 
     def newest(self) -> datetime | None:
         """When the folder last changed, None if it holds nothing."""

@@ -1,8 +1,10 @@
 """Which of the contract's two shapes a folder has, and what each file in it is."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from posixpath import splitext
+from typing import cast
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import EntryKind, Folder, StagedFile
@@ -20,6 +22,7 @@ _YAML_SUFFIXES = {".yaml", ".yml"}
 _INDEX_NAMES = {INDEX_NAME, "index.yml"}
 _CHECKSUMS_NAMES = {"sha256sums", "sha256sums.txt", "sha256sum", "sha256sum.txt"}
 _DEFAULT_LIMITS = ContractLimits()
+_FILES_A_STEP = 500
 
 _SPECIAL = {
     EntryKind.SYMBOLIC_LINK: Phrase("a symbolic link", "un lien symbolique"),
@@ -67,28 +70,46 @@ def shape_of(paths: Iterable[str]) -> Shape | None:
 
     A folder whose pictures lie elsewhere than a shape would have them has none: each of them would be unexpected.
     """
-    root_index = root_picture = project = in_session = misplaced = False
+    seen = _Seen()
     for path in paths:
+        seen.add(path)
+    return seen.shape
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What paths say of the shape of the folder that holds them, in whatever order they come."""
+
+    root_index: bool = False
+    root_picture: bool = False
+    project: bool = False
+    in_session: bool = False
+    misplaced: bool = False
+
+    def add(self, path: str) -> None:
         if is_ignored(path):
-            continue
+            return
         is_picture = picture_format(path) is not None
         folder = path.rpartition("/")[0]
         if not folder:
-            root_index, root_picture = root_index or is_index(path), root_picture or is_picture
+            self.root_index, self.root_picture = self.root_index or is_index(path), self.root_picture or is_picture
         elif session_of(path, Shape.PROJECT) is not None and (is_picture or is_index(path)):
-            in_session = True
+            self.in_session = True
         else:
-            misplaced = misplaced or is_picture
-        project = project or (bool(folder) and folder.split("/", 1)[0].casefold() == PICTURES_FOLDER)
-    if in_session:
-        return Shape.PROJECT
-    if root_picture:
-        return Shape.SESSION
-    if misplaced:
-        return None
-    if project:
-        return Shape.PROJECT
-    return Shape.SESSION if root_index else None
+            self.misplaced = self.misplaced or is_picture
+        self.project = self.project or (bool(folder) and folder.split("/", 1)[0].casefold() == PICTURES_FOLDER)
+
+    @property
+    def shape(self) -> Shape | None:
+        if self.in_session:
+            return Shape.PROJECT
+        if self.root_picture:
+            return Shape.SESSION
+        if self.misplaced:
+            return None
+        if self.project:
+            return Shape.PROJECT
+        return Shape.SESSION if self.root_index else None
 
 
 def session_of(path: str, shape: Shape) -> str | None:
@@ -138,27 +159,49 @@ def take_inventory(folder: Folder, inventory: Inventory, limits: ContractLimits 
     Raises:
         FileChangedError: the folder changed while it was listed.
     """
-    last_unusual = None
-    for file in folder.files():
+    steps = taking_inventory(folder, inventory, limits)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("Shape | None", end.value)
+
+
+def taking_inventory(
+    folder: Folder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
+) -> Generator[int, None, Shape | None]:
+    """Like `take_inventory`, a step of some hundred files at a time, each yielding how many files are listed so far.
+
+    Raises:
+        FileChangedError: the folder changed while it was listed.
+    """
+    last_unusual, seen, listed = None, _Seen(), 0
+    for listed, file in enumerate(folder.files(), start=1):
+        if listed % _FILES_A_STEP == 0:
+            yield listed
         refused = _refused(file, limits)
         if refused:
             inventory.add_finding(refused)
             continue
         inventory.add_file(file, fold(file.path))
+        seen.add(file.path)
         unusual = None if is_ignored(file.path) else unusual_part(file.path)
         if unusual and unusual[0] != last_unusual:  # a folder's name is told once, not for every file in it
             last_unusual, why = unusual
             right = verbatim(usual(last_unusual))
             inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=right))
-    shape = shape_of(inventory.paths())
-    indexed: set[tuple[FileKind, str | None]] = set()
-    for path in inventory.paths():
+    shape = seen.shape
+    indexed: dict[FileKind, str | None] = {}
+    for number, path in enumerate(inventory.paths(), start=1):
+        if number % _FILES_A_STEP == 0:
+            yield listed
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:
-            if (kind, session) in indexed:  # index.yaml and index.yml: only one of them can count
+            if kind in indexed and indexed[kind] == session:  # index.yaml and index.yml: only one of them can count
                 kind, session = FileKind.UNEXPECTED, None
-            indexed.add((kind, session))
+            else:
+                indexed[kind] = session
         inventory.classify(path, kind, session, path.rpartition(".")[0])
     return shape
 

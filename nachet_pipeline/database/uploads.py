@@ -233,12 +233,14 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
     return [SettledUpload(_upload(row), cast(float, row["overdue"])) for row in rows]
 
 
-def uploads_with_receipt(connection: Connection, names: Sequence[FolderName]) -> list[Upload]:
-    """Those of staged folders that the database has a receipt for."""
+def uploads_with_receipt(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[Upload]:
+    """Those of staged folders that the database has a receipt for; of each user at most `limit`, any of them."""
     rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} join {_STAGED} on staged.owner_id = upload.owner_id"
-        f" and staged.folder = upload.folder where upload.receipt is not null and {_ENDED}",
-        _columns(names),
+        f"select {_COLUMNS} {_FROM} where upload.id in (select id from"
+        " (select upload.id, row_number() over (partition by upload.owner_id order by random()) as place"
+        f" from upload join {_STAGED} on staged.owner_id = upload.owner_id and staged.folder = upload.folder"
+        f" where upload.receipt is not null and {_ENDED}) as bare where place <= %s)",
+        (*_columns(names), limit),
     )
     return [_upload(row) for row in rows]
 

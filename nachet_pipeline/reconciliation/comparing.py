@@ -48,7 +48,7 @@ from nachet_pipeline.database.reconciliation import (
 from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.settings import ImportSettings
-from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TopLevel
+from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopLevel
 from nachet_pipeline.storage.naming import RECEIPT_SUFFIX, receipt_blob, upload_id
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,8 @@ Progress = Callable[[int, int], None]
 """Told how many users are done, and how many there are."""
 
 _ANSWERED = {"imported", "partly_imported", "refused", "failed"}
+_RECEIPT_BYTES = 16 * 1024**2
+"""More is no receipt: whoever has a key can put anything under that name."""
 
 
 @dataclass(slots=True)
@@ -270,8 +272,14 @@ class Comparer:
                 continue
             upload = known.get(folder)
             if upload is None:
-                files = self.blobs.files(user.upload_container, folder)
-                changed = max((file.modified for file in files), default=None)
+                try:
+                    files = self.blobs.files(user.upload_container, folder)
+                    changed = max((file.modified for file in files), default=None)
+                except StorageError as error:
+                    if not self.blobs.answers(user.upload_container):
+                        raise
+                    log.warning("the folder %s of %s cannot be listed: %s", folder, user.email, error)
+                    continue
                 if changed is None or datetime.now(UTC) - changed < patience:
                     continue
                 detail, since, identifier = "no run was ever asked for", changed, None
@@ -298,8 +306,9 @@ class Comparer:
             if folder == name or folder in known:
                 continue
             try:
-                receipt = Receipt.model_validate_json(self.blobs.read(user.upload_container, name))
-            except (ValidationError, FileChangedError):
+                content = self.blobs.read(user.upload_container, name, limit=_RECEIPT_BYTES)
+                receipt = Receipt.model_validate_json(content)
+            except (ValidationError, FileChangedError, TooLargeError):
                 continue
             if receipt.upload == upload_id(user.id, folder):
                 yield Drift(

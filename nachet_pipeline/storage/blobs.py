@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.late_import import LateModule
-from nachet_pipeline.storage.container_top import TopListing, TopPage
+from nachet_pipeline.storage.container_top import TopListing, TopPage, UnlistableError
 from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies, SourceChangedError
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 class StorageError(UnavailableError):
     """Blob storage cannot be reached, or refuses; the message is one line that names it."""
+
+
+class TooLargeError(StorageError):
+    """A blob has more bytes than whoever reads it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,13 @@ def _quoted(etag: str | None) -> str:
     return f'"{bare}"'
 
 
+def _check_size(blob: str, found: int, size: int | None, limit: int | None) -> None:
+    if size is not None and found != size:
+        raise FileChangedError(blob)
+    if limit is not None and found > limit:
+        raise TooLargeError(f"{blob} has {found} bytes; more than {limit} are not read")
+
+
 def _md5(content: bytes | IO[bytes]) -> bytes:
     if isinstance(content, bytes):
         return hashlib.md5(content, usedforsecurity=False).digest()
@@ -235,7 +246,7 @@ class BlobStorage:
     def _speaking(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (clients.AzureError, clients.BaseError, HTTPError, CopyRefusedError) as error:
+        except (clients.AzureError, clients.BaseError, HTTPError, CopyRefusedError, UnlistableError) as error:
             host = urlsplit(self.account_url).netloc
             raise StorageError(f"Blob storage at {host}: {what} failed: {_reason(error)}") from error
 
@@ -388,17 +399,15 @@ class BlobStorage:
         Raises:
             StorageError: the container does not exist, or the service does not answer.
         """
-        with self._speaking(f"listing {container}"):
-            try:
-                listed = clients.obstore.list_with_delimiter(self._store(container))
-            except clients.InvalidPathError:
-                return self._top_level_of_any_names(container)
-        folders = [str(prefix).strip("/") for prefix in listed["common_prefixes"]]
-        blobs = [
-            StagedBlob(str(found["path"]), _quoted(found["e_tag"]), found["last_modified"])
-            for found in listed["objects"]
-        ]
-        return TopLevel([folder for folder in folders if folder], blobs)
+        top, after = TopLevel([], []), ""
+        while True:
+            with self._speaking(f"listing {container}"):
+                page = self._top_listing().detailed_page(container, after)
+            top.folders.extend(page.folders)
+            top.blobs.extend(StagedBlob(one.name, _quoted(one.etag), one.modified) for one in page.blobs)
+            after = page.next
+            if not after:
+                return top
 
     def top_page(self, container: str, after: str = "") -> TopPage:
         """A page of the names at the top of a container, the first or the one that another says is the next.
@@ -415,31 +424,35 @@ class BlobStorage:
                 self._top = TopListing(self._service, self.account_url, api_version=API_VERSION)
             return self._top
 
-    def _top_level_of_any_names(self, container: str) -> TopLevel:
-        """Like `top_level`, by the SDK: obstore has no form for names with control characters or empty parts."""
-        top = TopLevel([], [])
-        for found in self._service.get_container_client(container).walk_blobs(delimiter="/"):
-            if isinstance(found, clients.BlobPrefix):
-                top.folders.extend(name for name in [str(found.name).strip("/")] if name)
-            else:
-                top.blobs.append(StagedBlob(str(found.name), _quoted(found.etag), found.last_modified))
-        return top
+    def answers(self, container: str) -> bool:
+        """Whether a container can be listed at all: if so, trouble with what lies in it is that one's own."""
+        return self._top_listing().answers(container)
 
     def files(self, container: str, folder: str) -> Iterator[StagedFile]:
         """The blobs of a folder, with paths relative to it; of the whole container, if the folder is empty."""
+        after = ""
+        while True:
+            files, after = self.files_page(container, folder, after)
+            yield from files
+            if not after:
+                return
+
+    def files_page(self, container: str, folder: str, after: str = "") -> tuple[list[StagedFile], str]:
+        """A page of the blobs of a folder, the first or the one that another says is the next, and which is the next.
+
+        Raises:
+            StorageError: the container does not exist, the service does not answer, or it cannot list a name in the
+                folder; then it still `answers` otherwise.
+        """
         prefix = f"{folder}/" if folder else ""
-        last = ""
         with self._speaking(f"listing {container}/{folder}"):
-            try:
-                for batch in clients.obstore.list(self._store(container), prefix=folder or None):
-                    for found in batch:
-                        last = str(found["path"]).removeprefix(prefix)
-                        yield StagedFile(last, found["size"], _quoted(found["e_tag"]), found["last_modified"])
-            except (clients.InvalidPathError, ValueError):  # obstore has no form for a name: the SDK lists the rest
-                for blob in self._service.get_container_client(container).list_blobs(name_starts_with=prefix):
-                    path = str(blob.name).removeprefix(prefix)
-                    if path > last:
-                        yield StagedFile(path, int(blob.size), _quoted(blob.etag), blob.last_modified)
+            page = self._top_listing().blobs_page(container, prefix, after)
+        files = [
+            StagedFile(one.name.removeprefix(prefix), one.size, _quoted(one.etag), one.modified)
+            for one in page.blobs
+            if one.name != prefix  # some programs put a blob there that stands for the folder
+        ]
+        return files, page.next
 
     def listing(self, container: str, prefix: str = "") -> Iterator[ListedBlob]:
         """The blobs whose names begin with a prefix, with their metadata, in no order that can be relied upon.
@@ -459,21 +472,38 @@ class BlobStorage:
                     dict(found.metadata or {}),
                 )
 
-    def read(self, container: str, blob: str, version: str | None = None, *, size: int | None = None) -> bytes:
+    def read(
+        self,
+        container: str,
+        blob: str,
+        version: str | None = None,
+        *,
+        size: int | None = None,
+        limit: int | None = None,
+    ) -> bytes:
         """The bytes of a blob, of one version if it is given; one of another size is not even read.
+
+        Args:
+            container: the container.
+            blob: the blob's name.
+            version: its ETag.
+            size: its bytes.
+            limit: bytes that it may have; where others can write, nothing says what a blob holds by now.
 
         Raises:
             FileChangedError: the blob does not exist, or is no longer of that version or size.
+            TooLargeError: it has more bytes than the limit; they are not read.
         """
         with self._speaking(f"reading {container}/{blob}"):
             try:
+                if blob != blob.strip("/"):  # obstore would read another one
+                    return self._read_any_name(container, blob, version, size, limit)
                 options: Any = {"if_match": version} if version else None
                 found = clients.obstore.get(self._store(container), blob, options=options)
-                if size is not None and found.meta["size"] != size:
-                    raise FileChangedError(blob)
+                _check_size(blob, found.meta["size"], size, limit)
                 return bytes(found.bytes())
             except ValueError:  # a name that obstore has no form for
-                return self._read_any_name(container, blob, version, size)
+                return self._read_any_name(container, blob, version, size, limit)
             except (clients.NotFoundError, clients.PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
@@ -489,14 +519,15 @@ class BlobStorage:
             except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
-    def _read_any_name(self, container: str, blob: str, version: str | None, size: int | None) -> bytes:
+    def _read_any_name(
+        self, container: str, blob: str, version: str | None, size: int | None, limit: int | None
+    ) -> bytes:
         pinned: dict[str, Any] = (
             {"etag": version, "match_condition": clients.MatchConditions.IfNotModified} if version else {}
         )
         try:
             found = self._blob(container, blob).download_blob(**pinned)
-            if size is not None and found.size != size:
-                raise FileChangedError(blob)
+            _check_size(blob, int(found.size), size, limit)
             return bytes(found.readall())
         except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
             raise FileChangedError(blob) from error

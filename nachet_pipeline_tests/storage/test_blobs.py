@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.folder import FileChangedError
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
 from nachet_pipeline_tests.conftest import BlobAccount
 from nachet_pipeline_tests.uploads import md5
 
@@ -107,6 +107,23 @@ def test_reading_a_picture_that_was_overwritten_since_it_was_listed_is_refused(
     with pytest.raises(FileChangedError):
         blobs.read(container, "folder/1.tiff", listed)
     assert blobs.read(container, "folder/1.tiff", version_of(blobs, container, "folder/1.tiff")) == b"other"
+
+
+@pytest.mark.parametrize("name", ["folder/1.tiff", "folder//1.tiff", "/1.tiff", "folder/"])
+def test_of_a_blob_that_is_larger_than_its_reader_takes_nothing_is_read(
+    blobs: BlobStorage, container: str, name: str
+) -> None:
+    put(blobs, container, name, b"four")
+    assert blobs.read(container, name, limit=4) == b"four"
+    with pytest.raises(TooLargeError, match="4 bytes; more than 3"):
+        blobs.read(container, name, limit=3)
+
+
+def test_names_that_some_clients_take_for_one_are_listed_each(blobs: BlobStorage, container: str) -> None:
+    for name in ("folder/a", "folder/a/", "folder//a", "folder/"):
+        put(blobs, container, name, name.encode())
+    found = {file.path: blobs.read(container, f"folder/{file.path}") for file in blobs.files(container, "folder")}
+    assert found == {"a": b"folder/a", "a/": b"folder/a/", "/a": b"folder//a"}
 
 
 def test_reading_a_picture_that_is_gone_is_a_change(blobs: BlobStorage, container: str) -> None:

@@ -45,6 +45,27 @@ def test_an_empty_container_has_one_page_and_one_that_does_not_exist_is_an_error
         workbench.blobs.top_page("no-such-container")
 
 
+@pytest.mark.parametrize("names_a_page", [1, 5_000])
+def test_names_that_cannot_be_listed_hide_no_other_folder_and_are_logged(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, names_a_page: int
+) -> None:
+    monkeypatch.setattr(container_top, "NAMES_A_PAGE", names_a_page)
+    monkeypatch.setattr(container_top, "PASSING_SECONDS", 60.0)
+    readable = ["a", "beside", "m", "n", "zz", "Käfer", "種子", "🌱"]
+    for folder in [*readable, "\x0bfolder", "m\x1f", "x\x00", "種\x01", "\ufffe"]:
+        workbench.put(f"{folder}/1.png", b"x")
+    assert sorted(name for page in pages(workbench) for name in page.folders) == sorted(readable)
+    assert f"{workbench.user.upload_container}: names up to '\\x0c' are passed over" in caplog.text
+
+
+def test_a_way_around_that_takes_too_long_ends_the_listing_and_is_no_error(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_top, "PASSING_SECONDS", -1.0)
+    workbench.put("\x0bfolder/1.png", b"x")
+    assert pages(workbench) == [TopPage([], [], "")]
+
+
 _NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1), max_size=5)
 
 
@@ -66,7 +87,8 @@ def test_names_are_read_as_they_are_however_the_answer_arrives(
         f"<Blobs>{''.join(items)}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
     ).encode()
     chunks = [answer[start : start + size] for start in range(0, len(answer), size)]
-    assert _read(chunks) == TopPage(folders, blobs, marker)
+    page = _read(chunks)
+    assert (page.folders, page.names, page.next) == (folders, blobs, marker and f"marker:{marker}")
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"<Blobs><Blob><Name>a</Blobs>"])
