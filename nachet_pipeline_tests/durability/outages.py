@@ -69,6 +69,7 @@ class Victim(StrEnum):
     CODE_SERVER = "Dagster's code server"
     WEB_SERVER = "Dagster's web server"
     RUN = "a run's process"
+    DATABASE_AND_RUN = "PostgreSQL, and a run's process before it is back"
     SUPERVISOR = "the supervisor"
     POWER = "everything at once"
 
@@ -178,19 +179,22 @@ class Machine:
         return {one.dagster_run.run_id for one in self.instance.get_run_records(RunsFilter(statuses=_UNDER_WAY))}
 
     def kill(self, victim: Victim, uploads: list[Upload]) -> None:
-        """End it, and do not wait for anything but its end."""
+        """End it, and do not wait for anything but its end; what might note the end of others ends first."""
         killed: list[ProcessIdentity] = []
         if victim in {Victim.SUPERVISOR, Victim.POWER}:
             killed.append(self.state().supervisor)
         if victim is Victim.POWER:
             killed += processes.marked("SUPERVISED_HOME", str(self.home))
             killed += self._postgres()
-        if victim is Victim.POSTGRESQL and (server := postgres.running(self.home / "postgres")):
-            killed.append(server.process)
+        run_id = self.running_run(uploads)
+        worker = self.process_of(run_id) if run_id else None
+        database = postgres.running(self.home / "postgres")
+        if victim in {Victim.POSTGRESQL, Victim.DATABASE_AND_RUN} and database:
+            killed.append(database.process)
+        if victim in {Victim.RUN, Victim.DATABASE_AND_RUN} and worker:
+            killed.append(worker)
         if victim in {Victim.AZURITE, Victim.POWER} and (storage := azurite.running(self.home / "blobs")):
             killed.append(storage.process)
-        if victim is Victim.RUN and (run_id := self.running_run(uploads)) and (process := self.process_of(run_id)):
-            killed.append(process)
         if victim.value in self.state().dagster:
             killed.append(self.state().dagster[victim.value])
         if not killed:
