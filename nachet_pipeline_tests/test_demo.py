@@ -21,7 +21,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
 from nachet_pipeline.database.users import User, find_user
-from nachet_pipeline.local import demo, postgres
+from nachet_pipeline.local import demo, postgres, processes
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down
@@ -159,6 +159,7 @@ def test_a_run_that_ends_while_the_database_is_away_is_recognised_within_a_minut
     # Nobody can write down how the run ended: neither itself nor the code server, whose child it is.
     os.kill(database.process.pid, signal.SIGKILL)
     os.kill(worker.pid, signal.SIGKILL)
+    assert processes.wait_gone(database.process, 20)
 
     running_demo.wait(lambda: running(running_demo.home) is not None, "the return of the database")
     back = time.time()

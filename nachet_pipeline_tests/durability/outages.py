@@ -29,7 +29,9 @@ from pydantic import SecretStr
 
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.crops import due_uploads
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
 from nachet_pipeline.database.users import User
 from nachet_pipeline.local import azurite, dashboard, postgres, processes
@@ -174,9 +176,10 @@ class Machine:
             ).fetchone()
         return ProcessIdentity.of(int(str(row["pid"]))) if row else None
 
-    def under_way(self) -> set[str]:
+    def under_way(self, job: str | None = None) -> set[str]:
         """The runs that hold a place or wait for one."""
-        return {one.dagster_run.run_id for one in self.instance.get_run_records(RunsFilter(statuses=_UNDER_WAY))}
+        wanted = RunsFilter(job_name=job, statuses=_UNDER_WAY)
+        return {record.dagster_run.run_id for record in self.instance.get_run_records(wanted)}
 
     def kill(self, victim: Victim, uploads: list[Upload]) -> None:
         """End it, and do not wait for anything but its end; what might note the end of others ends first."""
@@ -262,7 +265,15 @@ class Machine:
         comparer = Comparer(self.database, self.blobs, ImportSettings())
         users = comparer.compare().users
         repairer = Repairer(self.database, self.blobs, comparer)
-        return [str(one) for one in (repairer.repair(users) if repair else repairer.plan(users))]
+        found = repairer.repair(users) if repair else repairer.plan(users)
+        return [f"{one.drift.kind} {one.drift.container}/{one.drift.name}: {one.remedy.why}" for one in found]
+
+    def settled(self, uploads: list[Upload]) -> bool:
+        """Whether all is imported, all is cropped, and nobody works; a crop run that died leaves blobs to the next."""
+        if not self.all_imported(uploads) or self.under_way():
+            return False
+        with self.database.connection() as connection:
+            return not list(due_uploads(connection, how_of(ImportSettings()), most=1))
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:
@@ -319,11 +330,14 @@ def kill_while_importing(machine: Machine, victim: Victim, chance: random.Random
         outcome.imported_after = round(time.monotonic() - back, 1)
     if wait(lambda: not under_way & machine.under_way(), _PATIENCE_SECONDS):
         outcome.freed_after = round(time.monotonic() - back, 1)
+    # Dagster is told of an import after the database has it.
+    wait(lambda: not machine.under_way("import_uploads"), _PATIENCE_SECONDS)
     outcome.not_materialized = machine.not_materialized(uploads)
+    wait(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
     outcome.drift = machine.reconcile(repair=False)
     if outcome.drift and victim in {Victim.AZURITE, Victim.POWER}:
         outcome.repaired = len(machine.reconcile(repair=True))
-        wait(lambda: machine.all_imported(uploads), _PATIENCE_SECONDS)
+        wait(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
         left = machine.reconcile(repair=False)
         if left:
             outcome.drift, outcome.repaired = left, 0
