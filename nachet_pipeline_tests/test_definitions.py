@@ -84,6 +84,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "staged_folders",
         "failed_imports",
+        "dead_runs",
         "uncropped_uploads",
         "listed_containers",
         "cut_runs",

