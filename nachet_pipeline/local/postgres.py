@@ -92,7 +92,10 @@ def start(folder: Path) -> Server:
         _let_through(folder, account)
     _prepare_cluster(folder, account)
     server = _start_server(folder, account)
-    _create_database(server)
+    try:
+        _create_database(server)
+    except psycopg.Error as error:
+        raise LocalServiceError(f"PostgreSQL does not answer; see {folder / 'server.log'}") from error
     return server
 
 

@@ -299,7 +299,11 @@ class _Supervisor:
         restarts: dict[str, _Restarts] = {}
         while True:
             time.sleep(_WATCH_SECONDS)
-            for name in self._ended():
+            ended = self._ended()
+            for one in restarts.values():
+                if one.name not in ended:
+                    one.due = None
+            for name in ended:
                 known = restarts.setdefault(name, _Restarts(name))
                 now = time.monotonic()
                 if known.due is None:
