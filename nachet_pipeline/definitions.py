@@ -1,6 +1,6 @@
 """The one place where everything is put together."""
 
-from dagster import Definitions, EnvVar
+from dagster import Definitions, EnvVar, in_process_executor
 
 from nachet_pipeline.assets.cleared_imports import cleared_imports
 from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
@@ -13,6 +13,7 @@ from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
 from nachet_pipeline.assets.staged_upload import staged_upload
 from nachet_pipeline.assets.training_set import training_set
 from nachet_pipeline.checks.labels import labels_agree
+from nachet_pipeline.dead_runs import dead_runs_sensor
 from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
 from nachet_pipeline.jobs import (
     build_training_set,
@@ -100,6 +101,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
         sensors=[
             staged_folders_sensor(settings.importing),
             failed_imports_sensor(),
+            dead_runs_sensor(),
             uncropped_uploads_sensor(settings.importing),
             listed_containers_sensor(),
             cut_runs_sensor(),
@@ -116,6 +118,9 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             daily_retention,
             daily_purge,
         ],
+        # Of runs that no job defines, such as those of the UI's "Materialize": a run is one process, whose sign of life
+        # lasts from the first step to the last.
+        executor=in_process_executor,
         resources={
             "database": DatabaseResource(
                 url=EnvVar("NACHET_DATABASE_URL"),

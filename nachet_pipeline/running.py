@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dagster import DagsterInstance
 
 from nachet_pipeline.assets.imported_upload import ImportProgress
+from nachet_pipeline.dead_runs import REPOSITORY, REPOSITORY_TAG
 from nachet_pipeline.definitions import definitions
 from nachet_pipeline.settings import Settings
-
-_LOCATION = "nachet_pipeline"
 
 
 def run_import(settings: Settings, partition: str, tell: Callable[[str, int, int], None]) -> str:
@@ -33,6 +32,6 @@ def run_import(settings: Settings, partition: str, tell: Callable[[str, int, int
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             # The UI lists a run under its job only if it knows the code location.
-            tags={".dagster/repository": f"__repository__@{_LOCATION}"},
+            tags={REPOSITORY_TAG: REPOSITORY},
         )
         return result.run_id

@@ -60,7 +60,7 @@ from nachet_pipeline.settings import ImportSettings
 
 BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-_MINUTES_TO_BECOME_A_RUN = 5
+_MINUTES_TO_BECOME_A_RUN = 1
 _MOST_TOLD_ONE_BY_ONE = 25
 """Of more uploads that arrive together none is told: an event takes the daemon 20 ms, in which no run starts, and the
 run that is queued for them says how many wait."""

@@ -83,9 +83,12 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "purge_folders",
         "build_training_set",
     }
+    # Runs that no job defines are one process too, or their sign of life would have gaps.
+    assert repository.get_job("__ASSET_JOB").executor_def.name == "in_process"
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "staged_folders",
         "failed_imports",
+        "dead_runs",
         "uncropped_uploads",
         "label_conflicts",
         "listed_containers",

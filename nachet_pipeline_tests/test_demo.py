@@ -21,7 +21,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
 from nachet_pipeline.database.users import User, find_user
-from nachet_pipeline.local import demo
+from nachet_pipeline.local import demo, postgres, processes
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down
@@ -142,6 +142,36 @@ def _process_of(running_demo: Demo, run_id: str) -> int:
         ).fetchone()
     assert row is not None
     return int(str(row["pid"]))
+
+
+def test_a_run_that_ends_while_the_database_is_away_is_recognised_as_dead_and_completed_by_another(
+    running_demo: Demo, tmp_path: Path
+) -> None:
+    folder = write_sample(tmp_path / "outage", pictures=150, email=demo.EMAIL, width=640, height=480, seed=1)
+    upload = running_demo.stage(folder)
+    running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
+    run_id = running_demo.now(upload).run_id
+    assert run_id is not None
+    worker = psutil.Process(_process_of(running_demo, run_id))
+    database = postgres.running(running_demo.home / "postgres")
+    assert database is not None
+
+    # Nobody can write down how the run ended: neither itself nor the code server, whose child it is.
+    os.kill(database.process.pid, signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
+    assert processes.wait_gone(database.process, 20)
+
+    running_demo.wait(lambda: running(running_demo.home) is not None, "the return of the database")
+    running_demo.wait(lambda: _status(running_demo, run_id) == "FAILURE", "the end of the dead run")
+    running_demo.wait(lambda: running_demo.now(upload).state == "imported", "the completion of the dead import")
+    assert running_demo.now(upload).run_id != run_id
+
+
+def _status(running_demo: Demo, run_id: str) -> str:
+    with running_demo.database.connection() as connection:
+        row = connection.execute("select status from runs where run_id = %s", (run_id,)).fetchone()
+    assert row is not None
+    return str(row["status"])
 
 
 def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Demo, tmp_path: Path) -> None:

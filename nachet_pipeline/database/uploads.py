@@ -198,7 +198,9 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
         f" from {_STAGED} left join upload on upload.owner_id = staged.owner_id and upload.folder = staged.folder"
         " left join users on users.id = upload.owner_id"
         " where upload.id is null or upload.state = 'staged' or (upload.state = 'failed'"
-        " and upload.attempts < %s and upload.updated_at < now() - interval '1 minute' * power(2, upload.attempts))"
+        # What fails once, fails mostly because a service was away for a moment: soon again, and then after minutes.
+        " and upload.attempts < %s"
+        " and upload.updated_at < now() - interval '30 seconds' * power(8, upload.attempts - 1))"
         ") as pending where place <= %s order by place",
         (*_columns(names), MAX_ATTEMPTS, limit),
     )

@@ -4,15 +4,18 @@ import http.client
 import json
 import os
 import signal
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nachet_pipeline.instance import dagster_home
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
-from nachet_pipeline.local.ports import LOOPBACK
+from nachet_pipeline.local.files import write_private
+from nachet_pipeline.local.ports import LOOPBACK, is_free
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import Services
@@ -29,6 +32,50 @@ _ANSWER_SECONDS = 20.0
 _END_SECONDS = 45.0  # a run under way is told to stop and notes that it was
 _LEFTOVER_SECONDS = 15.0
 _OK = 200
+_WORKSPACE = """load_from:
+  - grpc_server:
+      host: {host}
+      port: {port}
+      location_name: nachet_pipeline
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the processes that Dagster consists of; each is started again by itself.
+
+    Attributes:
+        name: what it is.
+        command: its command line; `{port}` in it stands for the web server's port.
+        answers_at: the port on which it answers before the next part can be started.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    answers_at: int | None = None
+
+
+def parts_of_dagster(home: Path, code_port: int) -> list[Part]:
+    """Dagster as deployments run it: a code server, whose children the runs are, a web server and a daemon.
+
+    Not `dagster dev`, which takes all of them down when one of them ends. Runs outlive even their code server.
+
+    Args:
+        home: folder of everything that is kept on this machine.
+        code_port: where the code server is to listen.
+    """
+    workspace = home / "run" / "workspace.yaml"
+    write_private(workspace, _WORKSPACE.format(host=LOOPBACK, port=code_port))
+    python, module = (sys.executable, "-m"), "nachet_pipeline.definitions"
+    code = (*python, "dagster", "api", "grpc", "-m", module, "-h", LOOPBACK, "-p", str(code_port))
+    quiet = ("--lazy-load-user-code", "--location-name", "nachet_pipeline", "--log-level", "warning")
+    web = (*python, "dagster_webserver", "-w", str(workspace), "-h", LOOPBACK, "-p", "{port}")
+    daemon = (str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace))
+    return [
+        Part("Dagster's code server", (*code, *quiet), answers_at=code_port),
+        Part("Dagster's web server", web),
+        Part("Dagster's daemon", daemon),
+    ]
 
 
 def environment(home: Path, project: Path, services: Services) -> dict[str, str]:
@@ -46,11 +93,11 @@ def environment(home: Path, project: Path, services: Services) -> dict[str, str]
     }
 
 
-def start(command: Sequence[str], *, project: Path, port: int, environment: Mapping[str, str]) -> ProcessIdentity:
-    """Start Dagster.
+def start(part: Part, *, project: Path, port: int, environment: Mapping[str, str]) -> ProcessIdentity:
+    """Start a part of Dagster.
 
     Args:
-        command: the command line; `{port}` in it stands for the port.
+        part: the part.
         project: the working folder.
         port: where the web server is to listen.
         environment: see `environment`.
@@ -60,17 +107,32 @@ def start(command: Sequence[str], *, project: Path, port: int, environment: Mapp
     """
     try:
         return processes.spawn(
-            [part.replace("{port}", str(port)) for part in command],
+            [word.replace("{port}", str(port)) for word in part.command],
             log=None,
             environment=environment,
             cwd=project,
         )
     except OSError as error:
-        raise LocalServiceError(f"Dagster could not be started: {error}") from error
+        raise LocalServiceError(f"{part.name} could not be started: {error}") from error
+
+
+def wait_answering(part: Part, process: ProcessIdentity, seconds: float) -> None:
+    """Wait until a part can be talked to, if others need that.
+
+    Raises:
+        LocalServiceError: it ended, or takes too long.
+    """
+    port = part.answers_at
+    if port is None:
+        return
+    if not processes.wait_until(lambda: process.find() is None or not is_free(port), seconds):
+        raise LocalServiceError(f"{part.name} did not answer after {seconds:.0f} s")
+    if process.find() is None:
+        raise LocalServiceError(f"{part.name} ended before it answered")
 
 
 def wait_ready(process: ProcessIdentity, port: int, seconds: float) -> None:
-    """Wait until the web server answers and every code location has loaded.
+    """Wait until the web server, whose process this is, answers and every code location has loaded.
 
     Raises:
         LocalServiceError: it ended, a code location does not load, or it takes too long.
@@ -84,22 +146,14 @@ def wait_ready(process: ProcessIdentity, port: int, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def stop(home: Path, dagster: ProcessIdentity | None = None) -> bool:
-    """End Dagster, and all of a home's processes that descend from it, runs under way included.
-
-    Args:
-        home: the home.
-        dagster: the process that the others descend from, ended first; if not given, all are ended alike.
+def stop(home: Path) -> bool:
+    """End all of Dagster's processes of a home, runs under way included.
 
     Returns:
         Whether anything was running.
     """
     found = processes.marked(_MARK, str(home))
-    if dagster is not None:
-        # `dagster dev` ends its servers and they their runs, each in good order.
-        processes.send(dagster, signal.SIGINT)
-        processes.wait_gone(dagster, _END_SECONDS)
-    for number, seconds in ((signal.SIGTERM, _LEFTOVER_SECONDS), (signal.SIGKILL, _LEFTOVER_SECONDS)):
+    for number, seconds in ((signal.SIGTERM, _END_SECONDS), (signal.SIGKILL, _LEFTOVER_SECONDS)):
         left = processes.marked(_MARK, str(home))
         for process in left:
             processes.send(process, number)

@@ -80,6 +80,9 @@ def start(folder: Path) -> Server:
         LocalServiceError: it did not start; the message names its log.
     """
     folder = folder.resolve()
+    begun = _postmaster(folder)
+    if begun is not None and not _wait_for_answer(folder, begun):
+        raise LocalServiceError(f"PostgreSQL runs and does not answer; see {folder / 'server.log'}")
     found = running(folder)
     if found is not None:
         return found
@@ -89,7 +92,10 @@ def start(folder: Path) -> Server:
         _let_through(folder, account)
     _prepare_cluster(folder, account)
     server = _start_server(folder, account)
-    _create_database(server)
+    try:
+        _create_database(server)
+    except psycopg.Error as error:
+        raise LocalServiceError(f"PostgreSQL does not answer; see {folder / 'server.log'}") from error
     return server
 
 

@@ -54,15 +54,22 @@ def acquire(home: Path, *, tools: Path | None = None, progress: Callable[[str], 
             undo.callback(_leave, home, users)
             with held(_services_file(home)):
                 users.share()
-                database_folder, blob_folder = _folders(home)
-                tell("starting PostgreSQL")
-                database = postgres.start(database_folder)
-                tell("installing Azurite")
-                installation = azurite.install(tools or home)
-                tell("starting Azurite")
-                blobs = azurite.start(blob_folder, installation)
+                found = _start_both(home, tools, tell)
             undo.pop_all()
-            return Lease(home, _joined(database, blobs), users)
+            return Lease(home, found, users)
+    except OSError as error:
+        raise LocalServiceError(f"the services of {home} cannot be used: {error}") from error
+
+
+def revive_services(home: Path, *, tools: Path | None = None) -> Services:
+    """Start again what ended of the services of a home, for whoever has a lease.
+
+    Raises:
+        LocalServiceError: a service does not start.
+    """
+    try:
+        with held(_services_file(home)):
+            return _start_both(home.resolve(), tools, lambda _: None)
     except OSError as error:
         raise LocalServiceError(f"the services of {home} cannot be used: {error}") from error
 
@@ -115,6 +122,16 @@ def _leave(home: Path, users: FileLock) -> None:
                 _stop_both(home)
         finally:
             users.close()
+
+
+def _start_both(home: Path, tools: Path | None, tell: Callable[[str], None]) -> Services:
+    database_folder, blob_folder = _folders(home)
+    tell("starting PostgreSQL")
+    database = postgres.start(database_folder)
+    tell("installing Azurite")
+    installation = azurite.install(tools or home)
+    tell("starting Azurite")
+    return _joined(database, azurite.start(blob_folder, installation))
 
 
 def _stop_both(home: Path) -> bool:

@@ -43,7 +43,7 @@ class State(BaseModel):
         phase: how far it is.
         doing: what it does in that phase, in a few words.
         project: folder of dagster.yaml and workspace.yaml.
-        dagster: the process that all of Dagster's processes descend from, once there is one.
+        dagster: Dagster's processes by name, those that others descend from.
         dagster_port: where its web server listens.
         database_port: where PostgreSQL listens.
         blob_port: where Azurite listens.
@@ -57,7 +57,7 @@ class State(BaseModel):
     phase: Phase = Phase.STARTING
     doing: str = "starting"
     project: Path
-    dagster: ProcessIdentity | None = None
+    dagster: dict[str, ProcessIdentity] = {}
     dagster_port: int | None = None
     database_port: int | None = None
     blob_port: int | None = None

@@ -1,13 +1,14 @@
 """One process that keeps PostgreSQL, Azurite and Dagster running together on this machine.
 
 `up` starts it in the background, `down` ends it. What it says about itself is in `run/state.json` of the
-home, what it and Dagster write in `run/supervisor.log`. It restarts nothing: when a child dies it stops the
-others and says why.
+home, what it and Dagster write in `run/supervisor.log`. What dies is started again at the same address, after
+pauses that grow; what dies at once each time makes it stop everything and say why.
 """
 
 import argparse
 import importlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -21,12 +22,13 @@ from types import FrameType
 from rich.console import Console
 
 from nachet_pipeline.local import dashboard, processes
+from nachet_pipeline.local.dashboard import Part
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import FileLock, write_private
 from nachet_pipeline.local.ports import LOOPBACK, free_port, remembered_port
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.local.sharing import acquire, missing_services, stop_services
+from nachet_pipeline.local.sharing import acquire, missing_services, revive_services, stop_services
 from nachet_pipeline.local.state import Phase, Running, State, read_state, state_file, write_state
 
 PREPARE = "nachet_pipeline.local.prepare:prepare"
@@ -36,6 +38,8 @@ _USUAL_PORT = 3000
 _STOP_SECONDS = 240.0
 _WATCH_SECONDS = 1.0
 _POLL_SECONDS = 0.1
+_AT_ONCE_SECONDS = 20.0
+_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
 _logger = logging.getLogger(__name__)
 
 
@@ -59,15 +63,14 @@ def up(
         foreground: supervise in this process until SIGINT or SIGTERM comes, instead of in the background.
         tools: folder under which Azurite is installed once; the home if not given.
         prepare: `module:function`, called with the services before Dagster starts.
-        command: what runs Dagster, `{port}` in it standing for the port; `dagster dev` if not given.
+        command: what runs Dagster, `{port}` in it standing for the port; its usual processes if not given.
         seconds: how long it may take to be ready.
 
     Raises:
         LocalServiceError: it did not become ready; the message says why and names the log.
     """
     home, project = home.resolve(), project.resolve()
-    line = _dagster_dev(project) if command is None else tuple(command)
-    task = _Task(home, project, None if tools is None else tools.resolve(), prepare, line, seconds)
+    task = _Task(home, project, None if tools is None else tools.resolve(), prepare, tuple(command or ()), seconds)
     console = Console(stderr=True)
     if foreground:
         return _supervise_here(task, console)
@@ -148,6 +151,40 @@ class _StopRequested(BaseException):
     """SIGINT or SIGTERM came."""
 
 
+@dataclass
+class _Restarts:
+    """When something that ended is started again, and when no more.
+
+    Attributes:
+        name: what it is.
+        begun: when it was started last.
+        in_a_row: how often in a row it ended at once.
+        due: when it is to be started again; None: it did not end.
+    """
+
+    name: str
+    begun: float = -math.inf
+    in_a_row: int = 0
+    due: float | None = None
+
+    def ended(self, now: float) -> float:
+        """Note that it ended; the seconds until it is to be started again.
+
+        Raises:
+            LocalServiceError: it ended at once each time.
+        """
+        self.in_a_row = self.in_a_row + 1 if now - self.begun < _AT_ONCE_SECONDS else 0
+        if self.in_a_row == len(_PAUSES):
+            raise LocalServiceError(f"{self.name} ended at once each time it was started")
+        pause = _PAUSES[self.in_a_row]
+        self.due = now + pause
+        return pause
+
+    def start(self, now: float) -> None:
+        """Note that it is started now."""
+        self.begun, self.due = now, None
+
+
 class _Supervisor:
     """Starts everything in order, watches it, and stops it in reverse."""
 
@@ -159,6 +196,10 @@ class _Supervisor:
         if itself is None:  # cannot be: it is us
             raise ProcessLookupError(os.getpid())
         self._state = State(supervisor=itself, log=task.log, project=task.project)
+        self._port = 0
+        self._parts: list[Part] = []
+        self._found: Services | None = None
+        self._environment: dict[str, str] = {}
 
     def run(self) -> Running | None:
         """Supervise until SIGINT or SIGTERM comes.
@@ -207,43 +248,98 @@ class _Supervisor:
             lease = acquire(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
             stack.callback(lease.release)
             stack.callback(self._stop_dagster)
-            self._change(database_port=lease.services.database_port, blob_port=lease.services.blob_port)
             yield lease.services
 
     def _start(self, services: Services) -> Running:
         task = self._task
+        self._note(services)
         self._change(doing="preparing the database and the storage")
         _function(task.prepare)(services)
         port_file = task.home / "run" / "dagster.port"
-        port = free_port(remembered_port(port_file) or _USUAL_PORT)
-        self._change(doing="starting Dagster")
-        dagster = dashboard.start(
-            task.command,
-            project=task.project,
-            port=port,
-            environment=dashboard.environment(task.home, task.project, services),
-        )
-        self._change(dagster=dagster, dagster_port=port)
-        dashboard.wait_ready(dagster, port, task.seconds)
-        write_private(port_file, f"{port}\n")
-        url = f"http://{LOOPBACK}:{port}"
+        self._port = free_port(remembered_port(port_file) or _USUAL_PORT)
+        self._parts = self._parts_of_dagster()
+        self._change(doing="starting Dagster", dagster_port=self._port)
+        self._start_dagster()
+        web = next(part for part in self._parts if "{port}" in part.command)
+        dashboard.wait_ready(self._state.dagster[web.name], self._port, task.seconds)
+        write_private(port_file, f"{self._port}\n")
+        url = f"http://{LOOPBACK}:{self._port}"
         self._change(phase=Phase.READY, doing=f"ready at {url}", url=url)
         return Running(url=url, pid=self._state.supervisor.pid, log=task.log)
 
+    def _parts_of_dagster(self) -> list[Part]:
+        if self._task.command:
+            return [Part("Dagster", self._task.command)]
+        port_file = self._task.home / "run" / "code-server.port"
+        port = free_port(remembered_port(port_file))
+        write_private(port_file, f"{port}\n")
+        return dashboard.parts_of_dagster(self._task.home, port)
+
+    def _note(self, services: Services) -> None:
+        self._found = services
+        self._environment = dashboard.environment(self._task.home, self._task.project, services)
+        self._change(database_port=services.database_port, blob_port=services.blob_port)
+
+    def _start_dagster(self) -> None:
+        for part in self._parts:
+            process = self._start_part(part)
+            dashboard.wait_answering(part, process, self._task.seconds)
+
+    def _start_part(self, part: Part) -> ProcessIdentity:
+        process = dashboard.start(part, project=self._task.project, port=self._port, environment=self._environment)
+        self._change(dagster={**self._state.dagster, part.name: process})
+        return process
+
     def _watch(self) -> None:
+        """Start again what ends, for ever.
+
+        Raises:
+            LocalServiceError: something ends at once each time.
+        """
+        restarts: dict[str, _Restarts] = {}
         while True:
-            ended = missing_services(self._task.home)
-            if self._state.dagster is None or self._state.dagster.find() is None:
-                ended.append("Dagster")
-            if ended:
-                raise LocalServiceError(f"{' and '.join(ended)} ended unexpectedly")
             time.sleep(_WATCH_SECONDS)
+            ended = self._ended()
+            for one in restarts.values():
+                if one.name not in ended:
+                    one.due = None
+            for name in ended:
+                known = restarts.setdefault(name, _Restarts(name))
+                now = time.monotonic()
+                if known.due is None:
+                    pause = known.ended(now)
+                    self._change(doing=f"{name} ended unexpectedly; starting it again{_in(pause)}")
+                if known.due is not None and known.due <= now:
+                    known.start(now)
+                    self._revive(name)
+
+    def _ended(self) -> list[str]:
+        """What does not run now; first what others need."""
+        dagster = [part.name for part in self._parts if self._state.dagster[part.name].find() is None]
+        return [*missing_services(self._task.home), *dagster]
+
+    def _revive(self, name: str) -> None:
+        part = next((one for one in self._parts if one.name == name), None)
+        try:
+            if part is not None:
+                self._start_part(part)
+            else:
+                found = revive_services(self._task.home, tools=self._task.tools)
+                if found != self._found:
+                    # Somebody else took its port meanwhile.
+                    self._note(found)
+                    dashboard.stop(self._task.home)
+                    self._start_dagster()
+        except LocalServiceError as error:
+            self._change(doing=str(error))
+            return
+        self._change(doing=f"{name} runs again")
 
     def _stop_dagster(self) -> None:
         # From here on a signal changes nothing: everything is being stopped.
         self._stopping = True
         self._change(phase=Phase.STOPPING, doing="stopping")
-        dashboard.stop(self._task.home, self._state.dagster)
+        dashboard.stop(self._task.home)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._stopping:
@@ -266,7 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tools", type=Path)
     parser.add_argument("--prepare", required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("command", nargs="+")
+    parser.add_argument("command", nargs="*")
     given = parser.parse_args(arguments)
     task = _Task(given.home, given.project, given.tools, given.prepare, tuple(given.command), given.seconds)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -361,9 +457,8 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _dagster_dev(project: Path) -> tuple[str, ...]:
-    workspace = str(project / "workspace.yaml")
-    return (sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", LOOPBACK, "-p", "{port}")
+def _in(seconds: float) -> str:
+    return f" in {seconds:.0f} s" if seconds else ""
 
 
 def _lock_file(home: Path) -> Path:

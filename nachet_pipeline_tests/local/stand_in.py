@@ -1,6 +1,6 @@
 """A stand-in for `dagster dev`: answers like its web server, and has a child that outlives it if not cared for.
 
-Arguments: the port, what it does (`serve`, `fail`, `break`, `hang`), and a file to note its child's number in.
+Arguments: the port, what it does (`serve`, `serve once`, `fail`, `break`, `hang`), and a file for its child's number.
 """
 
 import json
@@ -34,6 +34,8 @@ class _Answers(BaseHTTPRequestHandler):
 
 def main() -> None:
     port, deed, note = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    if deed == "serve once" and note.exists():
+        sys.exit("served already")
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as child:
         note.write_text(str(child.pid))
         if deed == "fail":

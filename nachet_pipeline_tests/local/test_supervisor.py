@@ -12,7 +12,7 @@ import psutil
 import pytest
 from azure.storage.blob import ContainerClient
 
-from nachet_pipeline.local import processes, services
+from nachet_pipeline.local import azurite, processes, services
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.state import Running, read_state, state_file
@@ -143,35 +143,81 @@ def test_a_killed_supervisor_hinders_neither_the_next_start_nor_the_next_stop(pl
     assert place.nothing_runs()
 
 
-def test_when_dagster_dies_the_rest_stops_and_the_reason_is_told(
+def _processes_of_postgres(place: Place) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if _mentions(p, str(place.home)) and p.name() == "postgres"]
+
+
+def _is_well(place: Place, found: Running) -> bool:
+    """Whether the page answers and both services run."""
+    try:
+        with urllib.request.urlopen(f"{found.url}/server_info") as answer:  # noqa: S310 (our own address)
+            return answer.status == 200 and running(place.home) is not None
+    except OSError:
+        return False
+
+
+def _kill(place: Place, what: str) -> None:
+    state = read_state(place.home)
+    assert state is not None
+    if what == "Dagster":
+        processes.send(state.dagster["Dagster"], signal.SIGKILL)
+        assert processes.wait_gone(state.dagster["Dagster"], 10)
+    elif what == "Azurite":
+        azurite_here = azurite.running(place.home / "blobs")
+        assert azurite_here is not None
+        processes.send(azurite_here.process, signal.SIGKILL)
+        assert processes.wait_gone(azurite_here.process, 10)
+    else:
+        for process in _processes_of_postgres(place):
+            process.kill()
+
+
+@pytest.mark.parametrize("what", ["PostgreSQL", "Azurite", "Dagster"])
+def test_what_dies_runs_again_at_the_same_address_and_the_log_says_so(place: Place, what: str) -> None:
+    found = place.up()
+    before = running(place.home)
+
+    _kill(place, what)
+
+    _wait(lambda: f"{what} runs again" in found.log.read_text())
+    _wait(lambda: _is_well(place, found))
+    assert running(place.home) == before
+    assert place.up() == found
+    assert f"{what} ended unexpectedly; starting it again" in found.log.read_text()
+
+
+def test_what_dies_at_once_each_time_stops_everything_and_the_reason_is_told(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place.up()
+    found = place.up("serve once")
     state = read_state(place.home)
     assert state is not None
-    assert state.dagster is not None
-    processes.send(state.dagster, signal.SIGKILL)
+
+    _kill(place, "Dagster")
+
     _wait(lambda: not state.alive)
     assert place.nothing_runs()
-
+    log = found.log.read_text()
+    assert all(f"Dagster ended unexpectedly; starting it again{pause}" in log for pause in ("\n", " in 1 s", " in 8 s"))
     down(place.home)
+    assert f"Dagster ended at once each time it was started; see {state.log}" in capsys.readouterr().err
 
-    assert f"Dagster ended unexpectedly; see {state.log}" in capsys.readouterr().err
 
-
-def test_when_a_service_dies_the_rest_stops(place: Place) -> None:
-    place.up()
+def test_a_machine_without_power_goes_on_where_it_was(place: Place) -> None:
+    first = place.up()
+    before = running(place.home)
     state = read_state(place.home)
     assert state is not None
-    for process in psutil.process_iter():
-        if _mentions(process, str(place.home)) and process.name() == "postgres":
-            process.kill()
-    _wait(lambda: not state.alive)
+    processes.send(state.supervisor, signal.SIGKILL)
+    for what in ("Dagster", "Azurite", "PostgreSQL"):
+        _kill(place, what)
+    assert processes.wait_gone(state.supervisor, 10)
 
-    after = read_state(place.home)
-    assert after is not None
-    assert after.failure == "PostgreSQL ended unexpectedly"
-    assert place.nothing_runs()
+    second = place.up()
+
+    assert _is_well(place, second)
+    assert second.url == first.url
+    assert running(place.home) == before
 
 
 @pytest.mark.parametrize(
