@@ -35,6 +35,7 @@ from nachet_pipeline.database.uploads import (
     upload_lock,
     upload_of_partition,
 )
+from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.machine import full_disk
@@ -190,16 +191,23 @@ class Importer:
         log.warning("upload %s failed: %s", upload.partition, error)
         receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=full_disk(error) or str(error))
         wrong = str(error) if isinstance(error, StoredBlobError) else None
-        self.database.transact(lambda connection: self._close(connection, receipt, unbegun=None if ours else upload))
+        # However long a service is away, the upload is imported once it is back, and nobody has to ask for it.
+        away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
+        self.database.transact(
+            lambda connection: self._close(connection, receipt, unbegun=None if ours else upload, away=away)
+        )
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
-    def _close(self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None) -> None:
+    def _close(
+        self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None, away: bool = False
+    ) -> None:
         """Note how the import ended, unless another run has the upload meanwhile.
 
         Args:
             connection: to the database.
             receipt: how it ended.
             unbegun: the upload as it was read, if this run could not even begin with it.
+            away: whether it failed because a service, or room on the disk, was not there.
 
         Raises:
             TakenOverError: another run has it.
@@ -209,7 +217,7 @@ class Importer:
                 raise TakenOverError("another run took it over, after this one had lost its connection to the database")
         elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
             raise TakenOverError("another run has it")
-        close_upload(connection, receipt)
+        close_upload(connection, receipt, away=away)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
         if upload.owner_disabled:

@@ -30,7 +30,7 @@ from nachet_pipeline.storage import container_top
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.uploads import InterruptedStorage, Workbench, edit
 
 SETTLED = timedelta(seconds=60)
 QUIET = timedelta(hours=1)
@@ -579,3 +579,16 @@ def test_an_import_whose_process_is_killed_is_noticed_told_and_completed(
     assert import_due(workbench) == [State.IMPORTED]
     assert len(workbench.stored_pictures()) == len(workbench.query("select id from pictures")) == 3
     assert workbench.receipt(upload).state is State.IMPORTED
+
+
+def test_however_long_storage_is_away_the_upload_is_asked_for_again(workbench: Workbench) -> None:
+    upload = workbench.stage(workbench.sample())
+    (arrival,) = workbench.due()
+    queue(workbench.database, [arrival])
+    with InterruptedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as away:
+        for _ in range(5):
+            assert workbench.run(workbench.now(upload), blobs=away).receipt.state is State.FAILED
+            workbench.backdate(upload.id, 9)
+            assert [one.upload.id for one in workbench.due()] == [upload.id]
+    assert import_due(workbench) == [State.IMPORTED]
+    assert workbench.now(upload).attempts == 0

@@ -404,11 +404,18 @@ def note_receipt(connection: Connection, receipt: Receipt) -> None:
     )
 
 
-def close_upload(connection: Connection, receipt: Receipt) -> None:
-    """Note how a run ended, with its receipt; one that failed before it began has used up no attempt."""
+def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False) -> None:
+    """Note how a run ended, with its receipt; one that failed before it began has used up no attempt.
+
+    Args:
+        connection: to the database.
+        receipt: how it ended.
+        away: whether it failed because a service was not there: that never uses up the last attempt.
+    """
     connection.execute(
         "update upload set state = %s, receipt = %s, content_digest = %s, updated_at = now(), checked_at = now(),"
-        " attempts = case when %s = 'failed' then attempts + (state = 'importing')::int else 0 end,"
+        " attempts = case when %s <> 'failed' then 0 when %s then least(attempts + (state = 'importing')::int, %s)"
+        " else attempts + (state = 'importing')::int end,"
         # Said of what was imported now; what comes later may be an addition.
         " replace_wanted = replace_wanted and %s not in ('imported', 'partly_imported') where id = %s",
         (
@@ -416,6 +423,8 @@ def close_upload(connection: Connection, receipt: Receipt) -> None:
             Jsonb(receipt.model_dump(mode="json")),
             receipt.content_digest,
             receipt.state,
+            away,
+            MAX_ATTEMPTS - 1,
             receipt.state,
             receipt.upload,
         ),
