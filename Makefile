@@ -7,11 +7,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test kills format docs lock clean .venv
+.PHONY: help demo down test kills sequences format docs lock clean .venv
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY)  ## start the pipeline on this machine, with sample uploads
 	$(BIN)/python -m nachet_pipeline.local.demo
@@ -29,6 +29,9 @@ test: $(READY)  ## check style and types, run the tests
 kills: $(READY)  ## kill 200 imports, then 200 decoders, and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 	$(BIN)/python -m nachet_pipeline_tests.durability --decoders --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+
+sequences: $(READY)  ## try 1,000 sequences of commands beside a model (nightly; SEQUENCES=…)
+	NACHET_TEST_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/python -m pytest -q nachet_pipeline_tests/any_order
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
