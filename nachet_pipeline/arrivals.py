@@ -11,6 +11,7 @@ bounded in names and time and goes on in the next tick, and what cannot be liste
 import hashlib
 import json
 import logging
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ SECOND_LOOKS_UNTIL = 1.0
 """Seconds into a tick after which no more second looks are begun, but for the first few."""
 
 LOOK_NAMES = 10_000
-"""Files that a look lists before others have their turn; it goes on when all have had theirs, or in the next tick."""
+"""Files that a look goes through before others have their turn; it goes on when all had theirs, or in the next tick."""
 
 LARGE_SECONDS = 10.0
 """Seconds into a tick after which looks that found more files do not go on: the next tick goes on there."""
@@ -160,8 +161,9 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None
 class _Looking:
     """A look at a folder that can stop at any file and go on later; closing it forgets what it found."""
 
-    def __init__(self, folder: StagedFolder, settings: ImportSettings) -> None:
+    def __init__(self, folder: StagedFolder, settings: ImportSettings, most: int | None = None) -> None:
         self.folder = folder
+        self._most = most
         self.since = time.monotonic()
         self._settings = settings
         self._limits = contract_limits(settings)
@@ -181,26 +183,27 @@ class _Looking:
         self._inventory.close()
 
     def _take(self) -> Generator[int]:
-        self._shape = yield from taking_inventory(self.folder, self._inventory, self._limits)
+        folder = _Bounded(self.folder, files=self._most)
+        self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
         digest = hashlib.sha256()
         for number, part in enumerate(self._inventory.digested(), start=1):
             digest.update(part)
             if number % 1_000 == 0:
-                yield number
+                yield 2 * folder.listed + number
         self._digest = digest.hexdigest()
 
     def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
-        """List more files, so many or until so late by the monotonic clock; returns whether all is done.
+        """Go through more files, so many or until so late by the monotonic clock; returns whether all is done.
 
         Raises:
             StorageError: storage does not answer, or cannot list the folder.
+            _TooManyFilesError: it holds too many.
         """
         begin = None
-        for listed in self._steps:
-            begin = listed if begin is None else begin
-            if names is not None and listed > MOST_FILES:
-                raise _TooManyFilesError(f"it holds more than {MOST_FILES:,} files")
-            if (names is not None and listed - begin >= names) or (until is not None and time.monotonic() > until):
+        for gone_through in self._steps:
+            begin = gone_through if begin is None else begin
+            enough = names is not None and gone_through - begin >= names
+            if enough or (until is not None and time.monotonic() > until):
                 return False
         return True
 
@@ -208,7 +211,12 @@ class _Looking:
         """What the folder looks like, all of which is listed."""
         files, size = self._inventory.total()
         complete, reason = _completeness(
-            _Hurried(self.folder, index_seconds), self._inventory, self._shape, self._settings, self._limits, now
+            _Bounded(self.folder, seconds=index_seconds),
+            self._inventory,
+            self._shape,
+            self._settings,
+            self._limits,
+            now,
         )
         return Look(self._digest, files, size, complete, reason)
 
@@ -221,11 +229,13 @@ class _HurryError(Exception):
     """Reading a folder's indexes takes too long."""
 
 
-class _Hurried:
-    """A folder of which files are read for so many seconds only."""
+class _Bounded:
+    """A folder of which so many files are listed, and files read for so many seconds."""
 
-    def __init__(self, folder: StagedFolder, seconds: float | None) -> None:
+    def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
+        self.listed = 0
         self._folder = folder
+        self._files = files
         self._until = None if seconds is None else time.monotonic() + seconds
 
     @property
@@ -233,7 +243,11 @@ class _Hurried:
         return self._folder.name
 
     def files(self) -> Iterator[StagedFile]:
-        return self._folder.files()
+        for file in self._folder.files():
+            self.listed += 1
+            if self._files is not None and self.listed > self._files:
+                raise _TooManyFilesError(f"it holds more than {self._files:,} files")
+            yield file
 
     def read(self, file: StagedFile) -> bytes:
         if self._until is not None and time.monotonic() > self._until:
@@ -242,7 +256,7 @@ class _Hurried:
 
 
 def _completeness(
-    folder: _Hurried,
+    folder: _Bounded,
     inventory: Inventory,
     shape: Shape | None,
     settings: ImportSettings,
@@ -347,7 +361,7 @@ class _NoLook(Enum):
     """Why a folder was not looked at to its end."""
 
     LATER = "the tick is over, or it goes on in the next one"
-    LAST = "it is large, and too many others are looked at; all others come first"
+    LAST = "there is no room for what it holds, or too many large ones are looked at; all others come first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,7 +450,10 @@ class _Looker:
         begun = self.unfinished.take(owner, name)
         if begun is None and not begin and time.monotonic() > self.until:
             return _NoLook.LATER
-        looking = begun or _Looking(StagedFolder(self.blobs, container, name), self.settings)
+        try:
+            looking = begun or _Looking(StagedFolder(self.blobs, container, name), self.settings, MOST_FILES)
+        except (sqlite3.Error, OSError) as error:
+            return self._no_room(candidate, error)
         looking.folder.blobs, given_back = self.blobs, False
         try:
             if looking.go_on(names=LOOK_NAMES, until=self.until):
@@ -445,6 +462,8 @@ class _Looker:
             return _NoLook.LATER if self.unfinished.keep(owner, name, looking) else _NoLook.LAST
         except _TooManyFilesError as error:
             return _Failure(str(error))
+        except sqlite3.Error as error:
+            return self._no_room(candidate, error)
         except StorageError as error:
             if not self.blobs.answers(container):
                 raise
@@ -452,6 +471,11 @@ class _Looker:
         finally:
             if not given_back:
                 looking.close()
+
+    def _no_room(self, candidate: "_Candidate", error: Exception) -> _NoLook:
+        """Let the folder wait, since its files cannot be noted; others may have fewer."""
+        log.warning("no temporary file for the look at %s of %s: %s", candidate.folder, candidate.user.email, error)
+        return _NoLook.LAST
 
 
 @dataclass(frozen=True, slots=True)

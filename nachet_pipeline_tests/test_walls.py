@@ -1,6 +1,7 @@
 """Walls between users: whatever lies in one upload container, the folders of the others are imported."""
 
 import random
+import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from nachet_pipeline import arrivals
 from nachet_pipeline.arrivals import Arrival, Listing, UnfinishedLooks, due_uploads, look_at, queue
 from nachet_pipeline.contract import structure
 from nachet_pipeline.contract.folder import StagedFile
+from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.retention import begin_clearing
 from nachet_pipeline.database.uploads import see_upload
@@ -239,6 +241,25 @@ def test_a_folder_of_too_many_files_has_failed_and_says_so(
     assert workbench.receipt(see(workbench, "large")).failure == (
         "the folder cannot be looked at: it holds more than 3 files"
     )
+
+
+def test_a_temporary_file_without_room_lets_its_folder_wait_and_no_other(
+    workbench: Workbench, hostile: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile.put("large/0.png", b"x")
+    workbench.put("project/_COMPLETE", b"complete")
+    add_file = Inventory.add_file
+
+    def add(self: Inventory, file: StagedFile, folded: str) -> None:
+        if file.path == "0.png":
+            raise sqlite3.OperationalError("database or disk is full")
+        add_file(self, file, folded)
+
+    monkeypatch.setattr(Inventory, "add_file", add)
+    assert names(workbench.due(after=QUIET)) == ["project"]
+    assert f"no temporary file for the look at large of {hostile.user.email}: database or disk is full" in caplog.text
+    monkeypatch.undo()
+    assert names(workbench.due(after=QUIET)) == ["large", "project"]
 
 
 def test_a_folder_of_very_many_sessions_waits_for_its_marker_and_its_indexes_are_not_read(

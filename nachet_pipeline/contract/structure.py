@@ -170,7 +170,7 @@ def take_inventory(folder: Folder, inventory: Inventory, limits: ContractLimits 
 def taking_inventory(
     folder: Folder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> Generator[int, None, Shape | None]:
-    """Like `take_inventory`, a step of some hundred files at a time, each yielding how many files are listed so far.
+    """Like `take_inventory`, a step of some hundred files at a time, each yielding how many were gone through so far.
 
     Raises:
         FileChangedError: the folder changed while it was listed.
@@ -194,7 +194,7 @@ def taking_inventory(
     indexed: dict[FileKind, str | None] = {}
     for number, path in enumerate(inventory.paths(), start=1):
         if number % _FILES_A_STEP == 0:
-            yield listed
+            yield listed + number
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:
