@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from nachet_pipeline.database.audit import PROGRAM, changing, entries
@@ -65,7 +66,9 @@ def correct(bench: Workbench) -> None:
 
 def relabel(bench: Workbench) -> None:
     folder = bench.place / "project"
-    edit(next(folder.rglob("session*/index.yaml")), "seedData", seedID=None, seedGenus="Bromus", seedSpecies="secalinus")
+    edit(
+        next(folder.rglob("session*/index.yaml")), "seedData", seedID=None, seedGenus="Bromus", seedSpecies="secalinus"
+    )
     bench.run(bench.stage(folder, replace=True))
 
 
@@ -306,4 +309,7 @@ def test_the_command_shows_the_trail(
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code in {0, None}
-        assert workbench.user.email in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert workbench.user.email in shown
+        login = psycopg.conninfo.conninfo_to_dict(workbench.database_url.get_secret_value())["user"]
+        assert (f'"login": "{login}"' if more else f" ({login})  added user ") in shown
