@@ -1,6 +1,6 @@
 """Errors that a person can put right, by what the command answers for them; everything else is a defect of ours."""
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 
 class ActionableError(Exception):
@@ -29,3 +29,16 @@ class UnavailableError(ActionableError):
     """A service does not answer."""
 
     exit_code = 3
+
+
+def raise_alone(error: Exception, instead_of: BaseException) -> NoReturn:
+    """Raise an error without what it comes from, but with the lines that led there.
+
+    What a client of a service raises holds the request, with keys and passwords in it, and whoever stores an error
+    stores its causes and contexts too.
+    """
+    try:
+        raise error.with_traceback(instead_of.__traceback__)
+    finally:
+        error.__cause__ = error.__context__ = None  # `from None` would only keep the context from being shown
+        del error, instead_of  # or this frame, which the error holds, would hold both

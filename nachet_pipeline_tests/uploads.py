@@ -187,7 +187,7 @@ class Workbench:
             see_upload(connection, upload.owner, upload.folder)
             # The trail remembers everything, but for those who may change the table itself.
             connection.execute("alter table audit_trail disable trigger audit_trail_append_only")
-            connection.execute("delete from audit_trail where subject in ('picture set', 'picture')")
+            connection.execute("delete from audit_trail where subject in ('picture set', 'picture', 'picture seed')")
             connection.execute("alter table audit_trail enable always trigger audit_trail_append_only")
         for blob in self.versions(self.user.user_container):
             self.blobs.delete(self.user.user_container, blob)

@@ -150,7 +150,10 @@ def audit(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Say who changed what, when, from what and to what: the latest first, with --json one line for each change."""
+    """Say who changed what, when, from what and to what: the latest first, with --json one line for each change.
+
+    Behind who it was, as far as programs said, stands the login of PostgreSQL that did it.
+    """
     from nachet_pipeline.database.audit import entries
 
     moment = since.replace(tzinfo=UTC) if since else None
@@ -164,4 +167,5 @@ def audit(
                 continue
             what = " → ".join(show(state) for state in (one.before, one.after) if state is not None)
             moment_text = f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-            write(f"{moment_text}  {one.actor}  {one.action} {one.subject} {identifier or ''}  {what}".rstrip())
+            who = f"{one.actor} ({one.login})" if one.login else one.actor
+            write(f"{moment_text}  {who}  {one.action} {one.subject} {identifier or ''}  {what}".rstrip())

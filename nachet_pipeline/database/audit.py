@@ -1,7 +1,8 @@
 """The audit trail: who changed what, from what to what. PostgreSQL lets nobody change or remove a row of it.
 
-Changes of users, picture sets, pictures and training sets are noted by PostgreSQL itself, one row for each, whichever
-program makes them; `changing` says who makes them and why. Changes of all else are noted by `record`.
+Changes of users, picture sets, pictures, their links to seeds, and training sets are noted by PostgreSQL itself, one
+row for each, whichever program makes them; `changing` says who makes them and why. Changes of all else are noted by
+`record`. Whom a row names is what a program says; its time and its login are what PostgreSQL says.
 """
 
 import json
@@ -60,6 +61,7 @@ class Entry:
         id: its number.
         at: when the transaction began that made the change.
         actor: who made it.
+        login: the login of PostgreSQL that acted; None: it was noted before that was kept.
         action: what was done.
         subject: the kind of thing.
         subject_id: which one.
@@ -70,6 +72,7 @@ class Entry:
     id: int
     at: datetime
     actor: str
+    login: str | None
     action: str
     subject: str
     subject_id: UUID | None
@@ -103,7 +106,7 @@ def entries(
     with connection.cursor("audit_entries") as cursor:
         cursor.itersize = _PAGE
         cursor.execute(
-            f"select id, at, actor, action, subject, subject_id, before, after from audit_trail{where}"
+            f"select id, at, actor, login, action, subject, subject_id, before, after from audit_trail{where}"
             " order by id desc limit %(most)s",
             {"identifier": identifier, "subject": subject, "since": since, "most": most},
         )
@@ -138,7 +141,7 @@ def record(
     if not (actor.strip() and action.strip() and subject.strip()):
         raise ValueError("a row of the audit trail names who did what to which kind of thing")
     connection.execute(
-        "insert into audit_trail (actor, action, subject, subject_id, before, after) values (%s, %s, %s, %s, %s, %s)",
+        "select audit_note(%s, %s, %s, %s, %s, %s)",
         (actor, action, subject, subject_id, _json(before), _json(after)),
     )
 

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic import SecretStr
 
-from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.errors import UnavailableError, raise_alone
 
 CONNECT_SECONDS = 5
 MINIMUM_VERSION = 14
@@ -36,13 +36,29 @@ _KEEPALIVE = {
 # What another try may cure: no connection, a lost one, a server that restarts, a deadlock.
 _PASSING = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
+_NOT_THERE_YET = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+)
+
 _Result = TypeVar("_Result")
 
 log = logging.getLogger(__name__)
 
 
 class DatabaseError(UnavailableError):
-    """PostgreSQL cannot be reached or refuses; the message is one line that names it, without its password."""
+    """PostgreSQL cannot be reached or refuses; the message is one line that names it, without its password.
+
+    Attributes:
+        sqlstate: PostgreSQL's code of what it refused for, if it answered.
+        passing: whether another try may do.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str | None = None, passing: bool = False) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.passing = passing
 
 
 def _place(url: SecretStr) -> str:
@@ -133,7 +149,7 @@ class Database:
                 with self.connection() as connection:
                     return work(connection)
             except DatabaseError as error:
-                if not isinstance(error.__cause__, _PASSING):
+                if not error.passing:
                     raise
                 log.warning("%s; trying again in %s s", error, pause)
             time.sleep(pause)
@@ -196,9 +212,11 @@ class _Pool:
         except (psycopg.Error, PoolTimeout) as error:
             lines = str(error).strip().splitlines()
             reason = lines[0] if lines else type(error).__name__
-            if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            if isinstance(error, _NOT_THERE_YET):
                 reason += "; run `nachet db upgrade`"
-            raise DatabaseError(f"PostgreSQL at {self.place}: {reason}") from error
+            sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+            message = f"PostgreSQL at {self.place}: {reason}"
+            raise_alone(DatabaseError(message, sqlstate=sqlstate, passing=isinstance(error, _PASSING)), error)
 
 
 def migrate(url: SecretStr, revision: str = "head") -> None:
@@ -227,6 +245,6 @@ def migrate(url: SecretStr, revision: str = "head") -> None:
         reason = str(cause or error).strip().splitlines()[0]
         if isinstance(cause, psycopg.errors.InsufficientPrivilege) and ";" not in reason:
             reason += "; tables are changed by the login of NACHET_DATABASE_OWNER_URL"
-        raise DatabaseError(f"PostgreSQL at {place}: {reason}") from error
+        raise_alone(DatabaseError(f"PostgreSQL at {place}: {reason}"), error)
     finally:
         engine.dispose()

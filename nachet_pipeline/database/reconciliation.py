@@ -29,6 +29,8 @@ class ReconciliationBusyError(RefusedError):
 class Kind(StrEnum):
     """What can be wrong between staging, storage and database."""
 
+    MISSING_CONTAINER = "missing-container"
+    """A registered container that is not in the account; in all likelihood it is another account than was meant."""
     MISSING_BLOB = "missing-blob"
     """A row, or a picture set's description, whose blob is not there."""
     ORPHAN_BLOB = "orphan-blob"
@@ -128,6 +130,12 @@ def containers_of(connection: Connection, owner: UUID) -> list[str]:
         " where s.owner_id = %s order by 1",
         (owner,),
     )
+    return [str(row["name"]) for row in rows]
+
+
+def registered_containers(connection: Connection, owner: UUID) -> list[str]:
+    """The containers that the database says a user has."""
+    rows = connection.execute("select name from container where owner_id = %s order by 1", (owner,))
     return [str(row["name"]) for row in rows]
 
 

@@ -263,7 +263,8 @@ def _relink(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], acto
         connection.execute("update seeds set merged_into = %s where id = %s", (survivor, row.id))
     current = _rows(connection)
     survivors = {row.id: row.merged_into for row in current.values() if row.merged_into}
-    moved = _move_links(connection, survivors)
+    with audit.changing(connection, actor=actor, action="relinked"):
+        moved = _move_links(connection, survivors)
     merged = {row.id for row, _ in plan.merge}
     changes = []
     for identifier, survivor in survivors.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nachet_pipeline.local import azurite, postgres
 from nachet_pipeline.local.errors import LocalServiceError
-from nachet_pipeline.local.files import FileLock, held
+from nachet_pipeline.local.files import FileLock, held, private_folder
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.services import Services
 
@@ -50,6 +50,7 @@ def acquire(home: Path, *, tools: Path | None = None, progress: Callable[[str], 
     tell = progress or (lambda _: None)
     try:
         with ExitStack() as undo:
+            private_folder(home)
             users = FileLock(_users_file(home))
             undo.callback(_leave, home, users)
             with held(_services_file(home)):

@@ -41,6 +41,7 @@ from nachet_pipeline.database.reconciliation import (
     page,
     readable_pictures,
     reconciliation_lock,
+    registered_containers,
     short_sets,
     tally,
     unheld_uploads,
@@ -168,8 +169,15 @@ class Comparer:
             result.read += compared.read
             result.under_way += compared.under_way
         with self.database.connection() as connection:
+            keep(connection, run, self._missing_containers(connection, user))
             keep(connection, run, self._of_uploads(connection, user))
             forget_settled(connection, user.id, run)
+
+    def _missing_containers(self, connection: Connection, user: User) -> Iterator[Drift]:
+        for container in registered_containers(connection, user.id):
+            if not self.blobs.container_exists(container):
+                detail = f"there is no such container in {self.blobs.account_url}"
+                yield Drift(Kind.MISSING_CONTAINER, user.id, container, "", detail=detail)
 
     # Stored blobs
 

@@ -156,6 +156,10 @@ class Repairer:
     def remedy(self, drift: Drift) -> Remedy:
         """What a repair does about a disagreement."""
         match drift.kind:
+            case Kind.MISSING_CONTAINER:
+                return _nothing(
+                    "is NACHET_BLOB_ACCOUNT_URL the right account? If it is, `nachet user add` makes it anew"
+                )
             case Kind.MISSING_BLOB:
                 return self._of_missing(drift)
             case Kind.ORPHAN_BLOB:

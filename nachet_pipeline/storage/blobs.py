@@ -18,12 +18,12 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
-from urllib3.exceptions import HTTPError, MaxRetryError
 
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
-from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.errors import UnavailableError, raise_alone
 from nachet_pipeline.late_import import LateModule
 from nachet_pipeline.storage.container_top import TopListing, TopPage, UnlistableError
+from nachet_pipeline.storage.scrubbing import reason_of, scrubbed
 from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies, SourceChangedError
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 _PART_BYTES = 1024 * 1024
-_SIGNATURE = re.compile(r"\bsig=[^&\s'\"<>)\]]+", re.IGNORECASE)
 
 
 def _without_signature(record: logging.LogRecord) -> bool:
     """Takes keys out of the addresses that the HTTP library logs when it is asked to log everything."""
     if isinstance(record.args, tuple):
-        record.args = tuple(_SIGNATURE.sub("…", one) if isinstance(one, str) else one for one in record.args)
+        record.args = tuple(scrubbed(one) if isinstance(one, str) else one for one in record.args)
     return True
 
 
@@ -70,7 +69,15 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 
 class StorageError(UnavailableError):
-    """Blob storage cannot be reached, or refuses; the message is one line that names it."""
+    """Blob storage cannot be reached, or refuses; the message is one line that names it.
+
+    Attributes:
+        status: what the service answered, if it did and its client says so.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class TooLargeError(StorageError):
@@ -139,14 +146,6 @@ class ContainerPolicy:
     permissions: str
     starts_at: datetime
     expires_at: datetime
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MaxRetryError) and error.reason:
-        error = error.reason
-    lines = str(error).strip().splitlines()
-    # Errors of connections repeat the address that was asked for, and so the key in it.
-    return _SIGNATURE.sub("…", lines[0] if lines else type(error).__name__)[:300]
 
 
 def _moment(value: datetime | str) -> datetime:
@@ -244,11 +243,16 @@ class BlobStorage:
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
+        """Where all that the clients raise ends: nothing of theirs goes further but a line without keys."""
         try:
             yield
-        except (clients.AzureError, clients.BaseError, HTTPError, CopyRefusedError, UnlistableError) as error:
+        except (clients.AzureError, clients.BaseError, CopyRefusedError, UnlistableError) as error:
             host = urlsplit(self.account_url).netloc
-            raise StorageError(f"Blob storage at {host}: {what} failed: {_reason(error)}") from error
+            status = error.status_code if isinstance(error, clients.HttpResponseError) else None
+            failed = StorageError(f"Blob storage at {host}: {what} failed: {reason_of(error)}", status=status)
+            raise_alone(failed, error)
+        except Exception as error:  # noqa: BLE001 (ours, which may come of one of theirs)
+            raise_alone(error, error)
 
     def _store(self, container: str) -> "clients.AzureStore":
         with self._lock:

@@ -13,7 +13,11 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
+
+from nachet_pipeline.errors import raise_alone
+from nachet_pipeline.storage.scrubbing import reason_of, scrubbed
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class SourceChangedError(Exception):
 
 
 class CopyRefusedError(Exception):
-    """The service does not copy; the message is its status and code, and has no address with a key in it."""
+    """The service does not copy, or not answer; the message says why, and has no address with a key in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +96,23 @@ class ServerCopies:
 
         Raises:
             SourceChangedError: the source is gone, or of another version.
-            CopyRefusedError: the service does not copy, or says that it copied something else.
-            urllib3.exceptions.HTTPError: the service does not answer.
+            CopyRefusedError: the service does not answer or copy, or says that it copied something else.
         """
         md5 = base64.b64encode(request.md5).decode()
-        answer = self._pool.urlopen(
-            "PUT",
-            request.target.removeprefix(self._host),
-            headers={
-                "x-ms-version": self._api_version,
-                "x-ms-copy-source": request.source,
-                "x-ms-requires-sync": "true",
-                "x-ms-source-if-match": request.version,
-                "x-ms-source-content-md5": md5,
-                "If-None-Match": "*",
-                "Content-Length": "0",
-                **{f"x-ms-meta-{name}": value for name, value in request.metadata.items()},
-            },
-        )
+        headers = {
+            "x-ms-version": self._api_version,
+            "x-ms-copy-source": request.source,
+            "x-ms-requires-sync": "true",
+            "x-ms-source-if-match": request.version,
+            "x-ms-source-content-md5": md5,
+            "If-None-Match": "*",
+            "Content-Length": "0",
+            **{f"x-ms-meta-{name}": value for name, value in request.metadata.items()},
+        }
+        try:
+            answer = self._pool.urlopen("PUT", request.target.removeprefix(self._host), headers=headers)
+        except HTTPError as error:  # it holds the address, and so the key
+            raise_alone(CopyRefusedError(reason_of(error)), error)
         code = answer.headers.get("x-ms-error-code", "")
         match answer.status:
             case HTTPStatus.ACCEPTED:
@@ -123,4 +126,4 @@ class ServerCopies:
                 raise SourceChangedError
             case status if status in _LOST_CONDITION:
                 raise SourceChangedError
-        raise CopyRefusedError(f"{answer.status} {code or answer.reason or ''}".strip())
+        raise CopyRefusedError(scrubbed(f"{answer.status} {code or answer.reason or ''}").strip())

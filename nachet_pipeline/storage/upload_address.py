@@ -7,7 +7,6 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
-from azure.core.exceptions import HttpResponseError
 from pydantic import SecretStr
 
 from nachet_pipeline.errors import RefusedError, UsageError
@@ -77,8 +76,7 @@ class UploadAddress:
             try:
                 yield blobs
             except StorageError as error:
-                cause = error.__cause__
-                if isinstance(cause, HttpResponseError) and cause.status_code in _NOT_ALLOWED:
+                if error.status in _NOT_ALLOWED:
                     raise KeyRefusedError(
                         f"the key does not open {self.container}: it has expired, was revoked, or was not copied as a"
                         " whole; ask for a new one"

@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 import traceback
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -121,3 +122,24 @@ def test_a_repr_of_a_database_shows_no_password(workbench: Workbench) -> None:
     password = workbench.database_url.get_secret_value().partition("@")[0].rpartition(":")[2]
     assert password
     assert password not in repr(workbench.database) + str(vars(workbench.database))
+
+
+def test_an_error_of_the_database_comes_alone_and_without_its_password(database_url: str) -> None:
+    password = urlsplit(database_url).password or ""
+    migrate(SecretStr(database_url))
+    closed = database_url.replace(f":{urlsplit(database_url).port}/", ":1/")
+    refused = database_url.replace(password, f"not{password}")
+    errors = []
+    nobody = "insert into users default values"
+    for url, statement in ((closed, "select 1"), (refused, "select 1"), (database_url, nobody)):
+        with Database(SecretStr(url), pauses=()) as database, pytest.raises(DatabaseError) as caught:
+            database.transact(lambda connection, statement=statement: connection.execute(statement))
+        errors.append(caught.value)
+    for url in (closed, refused):
+        with pytest.raises(DatabaseError) as caught:
+            migrate(SecretStr(url))
+        errors.append(caught.value)
+    for error in errors:
+        assert error.__cause__ is error.__context__ is None
+        assert password not in "".join(traceback.format_exception(error)) + repr(vars(error))
+    assert [(error.sqlstate, error.passing) for error in errors[1:3]] == [(None, True), ("23502", False)]

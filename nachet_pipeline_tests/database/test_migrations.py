@@ -154,7 +154,8 @@ def test_pictures_stored_before_are_found_by_the_bands_of_today(
         connection.execute(insert, (identifier, folder, parent, str(identifier), chance.bytes(32), looks, bands))
         parent = parent or identifier
     others = "select to_jsonb(pictures) - 'hash_bands' as row from pictures order by id"
-    kept, noted = connection.execute(others).fetchall(), connection.execute("select * from audit_trail").fetchall()
+    trail = "select to_jsonb(audit_trail) - 'login' as row from audit_trail order by id"
+    kept, noted = connection.execute(others).fetchall(), connection.execute(trail).fetchall()
 
     migrate(SecretStr(database_url), "0013")
 
@@ -163,7 +164,7 @@ def test_pictures_stored_before_are_found_by_the_bands_of_today(
     for row in rows:
         assert row["hash_bands"] == (row["perceptual_hash"] and hash_bands(row["perceptual_hash"]))
     assert connection.execute(others).fetchall() == kept
-    assert connection.execute("select * from audit_trail").fetchall() == noted
+    assert connection.execute(trail).fetchall() == noted
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("update pictures set hash_bands = %s", (list(range(16)),))
 

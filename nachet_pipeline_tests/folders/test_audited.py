@@ -1,10 +1,11 @@
-"""Every change of a user, picture set, picture or training set is in the audit trail, whoever makes it."""
+"""Every change of a user, picture set, picture, label or training set is in the audit trail, whoever makes it."""
 
 import sys
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from nachet_pipeline.database.audit import PROGRAM, changing, entries
@@ -19,7 +20,13 @@ from nachet_pipeline_tests.mass_import.containers import Filled, picture
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures, repair
 from nachet_pipeline_tests.uploads import Workbench, edit
 
-WATCHED = {"users": "user", "picture_set": "picture set", "pictures": "picture", "training_set": "training set"}
+WATCHED = {
+    "users": "user",
+    "picture_set": "picture set",
+    "pictures": "picture",
+    "picture_seed": "picture seed",
+    "training_set": "training set",
+}
 
 
 def contents(bench: Workbench) -> dict[tuple[str, UUID], dict[str, Any]]:
@@ -55,6 +62,21 @@ def correct(bench: Workbench) -> None:
     edit(next(folder.rglob("index.yaml")), "userData", zoom=77)
     upload = bench.stage(folder, replace=True)
     bench.run(upload)
+
+
+def relabel(bench: Workbench) -> None:
+    folder = bench.place / "project"
+    edit(
+        next(folder.rglob("session*/index.yaml")), "seedData", seedID=None, seedGenus="Bromus", seedSpecies="secalinus"
+    )
+    bench.run(bench.stage(folder, replace=True))
+
+
+def relabel_by_hand(bench: Workbench) -> None:
+    bench.query(
+        "update picture_seed set seed_id = (select id from seeds where id not in (select seed_id from picture_seed)"
+        " limit 1)"
+    )
 
 
 def find(bench: Workbench) -> None:
@@ -137,6 +159,8 @@ def beside_a_table_that_stands_in_for_the_trail(bench: Workbench) -> None:
         register,
         first_import,
         correct,
+        relabel,
+        relabel_by_hand,
         find,
         reprocess,
         relink,
@@ -179,17 +203,13 @@ def test_one_row_is_written_for_each_change_and_no_more(
 
 
 @pytest.mark.parametrize("statement", ["update audit_trail set actor = 'x'", "delete from audit_trail"])
-def test_the_role_that_imports_can_add_to_the_trail_and_no_more(workbench: Workbench, statement: str) -> None:
+def test_a_role_that_was_given_everything_can_change_nothing_in_the_trail(workbench: Workbench, statement: str) -> None:
     role, before = f"importing_{uuid4().hex}", last(workbench)
     workbench.query(f"create role {role}; grant all on all tables in schema public to {role}")
     try:
         with pytest.raises(DatabaseError, match="can only be added to"):
             workbench.query(f"set role {role}; {statement}")
         assert last(workbench) == before
-        workbench.query(
-            f"set role {role}; insert into audit_trail (actor, action, subject) values ('x', 'x', 'x'); reset role"
-        )
-        assert last(workbench) > before
     finally:
         workbench.query(f"drop owned by {role}; drop role {role}")
 
@@ -289,4 +309,7 @@ def test_the_command_shows_the_trail(
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code in {0, None}
-        assert workbench.user.email in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert workbench.user.email in shown
+        login = psycopg.conninfo.conninfo_to_dict(workbench.database_url.get_secret_value())["user"]
+        assert (f'"login": "{login}"' if more else f" ({login})  added user ") in shown

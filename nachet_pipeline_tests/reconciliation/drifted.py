@@ -86,6 +86,7 @@ def trail(bench: Workbench) -> list[dict[str, Any]]:
     """What the audit trail says, but for the registry, and for what an import or the test itself writes to rows."""
     return bench.query(
         "select actor, action, subject, subject_id, before, after from audit_trail where subject <> 'seed'"
-        " and not (subject in ('user', 'picture set', 'picture') and action in ('added', 'changed', 'removed'))"
+        " and not (subject in ('user', 'picture set', 'picture', 'picture seed')"
+        "  and action in ('added', 'changed', 'removed'))"
         " order by id"
     )

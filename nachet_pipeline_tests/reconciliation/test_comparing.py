@@ -25,6 +25,7 @@ from nachet_pipeline_tests.reconciliation.drifted import (
     kinds,
     orphan,
     pictures,
+    repair,
     store,
 )
 from nachet_pipeline_tests.uploads import Workbench
@@ -320,3 +321,20 @@ def test_two_comparisons_at_once_are_one_too_many(workbench: Workbench) -> None:
         pytest.raises(ReconciliationBusyError),
     ):
         compare(workbench)
+
+
+def test_an_account_without_a_registered_container_is_never_told_to_be_in_order(workbench: Workbench) -> None:
+    assert kinds(workbench) == {}
+    workbench.blobs._service.delete_container(workbench.user.upload_container)
+    workbench.blobs._service.delete_container(workbench.user.user_container)
+
+    found = drift(workbench)
+
+    assert {(one.kind, one.container) for one in found} == {
+        (Kind.MISSING_CONTAINER, workbench.user.upload_container),
+        (Kind.MISSING_CONTAINER, workbench.user.user_container),
+    }
+    assert all(workbench.blobs.account_url in one.detail for one in found)
+    repairs = repair(workbench)
+    assert [one.done for one in repairs] == [False, False]
+    assert "NACHET_BLOB_ACCOUNT_URL" in repairs[0].remedy.why

@@ -38,8 +38,8 @@ DELEGATED = """\
 TABLES = """\
 | tables | importer | reader |
 | --- | --- | --- |
-| `nachet_alembic_version` | select | select |
-| `audit_trail`, `training_label`, `training_set_member` | select, insert | select |
+| `nachet_alembic_version`, `audit_trail` | select | select |
+| `training_label`, `training_set_member` | select, insert | select |
 | `container`, `folder_tombstone`, `mass_import`, `seeds`, `training_set`, `upload`, `upload_crops`, `users`, \
 `withdrawn_content` | select, insert, update | select |
 | `upload_key` | select, insert, update | no |
@@ -52,6 +52,8 @@ ELSEWHERE = """\
 | what | importer | reader |
 | --- | --- | --- |
 | change what was noted in `audit_trail` | no | no |
+| choose the time or the login of what is noted in `audit_trail` | no | no |
+| note something in `audit_trail` through its function, under its own login | yes | no |
 | make a table among ours | no | no |
 | change or remove a table, its triggers or its rights | no | no |
 | make a schema | no | no |

@@ -171,6 +171,16 @@ def _elsewhere(server: Server, role: Role) -> dict[str, tuple[str, ...]]:
             "delete from audit_trail",
             "truncate audit_trail",
         ),
+        "choose the time or the login of what is noted in `audit_trail`": (
+            "insert into audit_trail (actor, action, subject, at) values ('y', 'x', 'x', '2020-01-01')",
+            "insert into audit_trail (actor, action, subject, login) values ('y', 'x', 'x', 'y')",
+            "alter table audit_trail alter column login set default 'y'",
+            "alter function public.audit_note(text, text, text, uuid, jsonb, jsonb) security invoker",
+            "alter function public.audit_write() owner to current_user",
+        ),
+        "note something in `audit_trail` through its function, under its own login": (
+            "select public.audit_note('y', 'x', 'x', null, null, null)",
+        ),
         "make a table among ours": ("create table public.mine (id integer)", "create view public.mine as select 1"),
         "change or remove a table, its triggers or its rights": (
             "drop trigger audit_trail_append_only on audit_trail",

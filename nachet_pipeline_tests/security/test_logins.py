@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.database.audit import changing, record
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
 from nachet_pipeline.database.logins import LoginError, Role, hand_over_dagster, make_login
 from nachet_pipeline.database.seeds import load_seeds
@@ -239,6 +241,84 @@ def test_the_importer_can_do_all_that_the_pipeline_does(least: tuple[Workbench, 
     with workbench.database.connection() as connection:
         load_seeds(connection, packaged_seeds())
     assert [row["user"] for row in workbench.query("select current_user as user")] == ["nachet_importer"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into audit_trail (actor, action, subject) values ('somebody@example.org', 'removed', 'picture')",
+        "insert into audit_trail (at, actor, action, subject) values ('2020-01-01', 'x', 'removed', 'picture')",
+    ],
+)
+def test_the_importer_cannot_write_the_trail_itself(statement: str, least: tuple[Workbench, str]) -> None:
+    workbench, _ = least
+    with pytest.raises(DatabaseError, match="permission denied for table audit_trail"):
+        workbench.query(statement)
+
+
+def test_beside_whom_the_importer_names_stand_its_login_and_the_time(least: tuple[Workbench, str], login: str) -> None:
+    workbench, _ = least
+    workbench.import_as_the_sensor_does(workbench.stage(workbench.sample()))
+    with workbench.database.connection() as connection:
+        record(connection, actor="somebody@example.org", action="seen", subject="test")
+        with changing(connection, actor="somebody@example.org", action="labelled"):
+            connection.execute("update pictures set verified = true")
+
+    noted = "select actor, login, action, at - now() as since from audit_trail where action in ('seen', 'labelled')"
+    rows = workbench.query(noted)
+    assert [row["action"] for row in rows] == ["seen", "labelled", "labelled"]
+    assert {(row["actor"], row["login"]) for row in rows} == {("somebody@example.org", login)}
+    assert all(timedelta(minutes=-5) < row["since"] <= timedelta(0) for row in rows)
+    imported = workbench.query("select distinct login from audit_trail where subject in ('picture set', 'picture')")
+    assert imported == [{"login": login}]
+
+
+def test_the_importer_changes_no_label_without_a_row_in_the_trail(least: tuple[Workbench, str], login: str) -> None:
+    workbench, _ = least
+    workbench.import_as_the_sensor_does(workbench.stage(workbench.sample(pictures=1)))
+    (before,) = workbench.query("select id, picture_id, seed_id from picture_seed")
+    (other,) = workbench.query("select id from seeds where id <> %s limit 1", before["seed_id"])
+
+    workbench.query("update picture_seed set seed_id = %s", other["id"])
+    workbench.query("delete from picture_seed")
+
+    noted = (
+        "select action, login, subject_id, before, after from audit_trail where subject = 'picture seed' order by id"
+    )
+    rows = workbench.query(noted)
+    assert {(row["subject_id"], row["login"]) for row in rows} == {(before["id"], login)}
+    ids = {"picture_id": str(before["picture_id"]), "seed_id": str(before["seed_id"])}
+    assert [(row["action"], row["before"], row["after"]) for row in rows] == [
+        ("added", None, ids),
+        ("changed", {"seed_id": ids["seed_id"]}, {"seed_id": str(other["id"])}),
+        ("removed", {**ids, "seed_id": str(other["id"])}, None),
+    ]
+
+
+def test_a_database_with_importers_and_a_trail_is_brought_to_the_new_rights(login: str, database_url: str) -> None:
+    migrate(SecretStr(database_url), "0013")
+    importer = _make_before_0014(database_url, login)
+    old = "insert into audit_trail (actor, action, subject) values ('ann', 'added', 'user')"
+    with psycopg.connect(importer) as connection:
+        connection.execute(old)
+
+    migrate(SecretStr(database_url))
+
+    with psycopg.connect(importer, row_factory=dict_row) as connection:
+        record(connection, actor="bob", action="added", subject="user")
+        rows = connection.execute("select actor, login from audit_trail order by id").fetchall()
+        assert rows == [{"actor": "ann", "login": None}, {"actor": "bob", "login": login}]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(old)
+
+
+def _make_before_0014(url: str, name: str) -> str:
+    """An importer's login as it was made before 0014, whose trail the function of today does not write."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"""create role "{name}" login password 'plain' in role nachet_importer""")
+        connection.execute(f'grant connect on database "{connection.info.dbname}" to "{name}"')
+        connection.execute(f'alter role "{name}" in database "{connection.info.dbname}" set role = nachet_importer')
+    return f"postgresql://{name}:plain@{url.rpartition('@')[2]}"
 
 
 def test_training_reads_by_the_reader(least: tuple[Workbench, str]) -> None:

@@ -10,7 +10,7 @@ correction, the one that was imported last is its own and the others are superse
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
