@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test kills format docs lock clean .venv
+.PHONY: help demo down test kills mutants format docs lock clean .venv
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ test: $(READY)  ## check style and types, run the tests
 
 kills: $(READY)  ## kill 200 imports and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+
+mutants: $(READY)  ## put 500 defects in, one at a time, and list those no test finds (nightly; MUTANTS=… SEED=…)
+	$(BIN)/python -m nachet_pipeline_tests.mutation --mutants $(or $(MUTANTS),500) --seed $(or $(SEED),1)
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
