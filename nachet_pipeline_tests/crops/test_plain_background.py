@@ -115,9 +115,9 @@ def test_a_seed_that_shines_all_but_its_rim_is_as_large_as_any() -> None:
     assert near(found[1], (560, 220, 700, 360))
 
 
-def test_a_tray_that_fills_the_picture_is_no_seed() -> None:
+def test_the_rim_of_a_tray_that_fills_the_picture_is_no_seed() -> None:
     image = ground()
-    ImageDraw.Draw(image).rectangle((8, 8, 791, 591), fill=(120, 110, 100))
+    ImageDraw.Draw(image).rectangle((10, 10, 789, 589), outline=(60, 60, 60), width=5)
 
     assert boxes(np.asarray(image)) == []
 
