@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test kills sequences format docs lock clean .venv
+.PHONY: help demo down test kills sequences mutants format docs lock clean .venv
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -32,6 +32,9 @@ kills: $(READY)  ## kill 200 imports, then 200 decoders, and compare what become
 
 sequences: $(READY)  ## try 1,000 sequences of commands beside a model (nightly; SEQUENCES=…)
 	NACHET_TEST_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/python -m pytest -q nachet_pipeline_tests/any_order
+
+mutants: $(READY)  ## put 500 defects in, one at a time, and list those no test finds (nightly; MUTANTS=… SEED=…)
+	$(BIN)/python -m nachet_pipeline_tests.mutation --mutants $(or $(MUTANTS),500) --seed $(or $(SEED),1)
 
 format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .

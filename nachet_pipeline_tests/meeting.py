@@ -1,10 +1,30 @@
-"""Storage at which several processes meet before they work, so that they really work at the same time."""
+"""Those that work at the same time meet here, so that tests need not guess how long something takes."""
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from threading import Barrier, Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline_tests.uploads import Workbench
+
+_Found = TypeVar("_Found")
+
+
+def until(condition: Callable[[], _Found]) -> _Found:
+    """Wait for what certainly comes, however slow the machine is; minutes mean that it never does."""
+    ends = time.monotonic() + 300
+    while not (found := condition()):
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.02)
+    return found
+
+
+def until_one_waits(bench: Workbench) -> None:
+    """Wait until a connection to the test's database waits for a lock that another holds."""
+    name = bench.database_url.get_secret_value().rpartition("/")[2]
+    until(lambda: bench.query("select from pg_stat_activity where datname = %s and wait_event_type = 'Lock'", name))
 
 
 class MeetingStorage(BlobStorage):

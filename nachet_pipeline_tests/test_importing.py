@@ -372,6 +372,24 @@ def test_another_blob_under_a_pictures_name_is_an_error_and_is_not_overwritten(w
     assert workbench.query("select id from pictures") == []
 
 
+def test_other_bytes_under_a_pictures_name_are_refused_although_their_size_and_their_note_are_right(
+    workbench: Workbench,
+) -> None:
+    upload = workbench.stage(workbench.sample())
+    imported(workbench.run(upload))
+    blob, content = min(workbench.stored_pictures().items())
+    workbench.forget(upload)
+    foreign, note = b"x" * len(content), {"sha256": hashlib.sha256(content).hexdigest()}
+    workbench.blobs.upload(workbench.user.user_container, blob, foreign, content_type="image/png", metadata=note)
+
+    outcome = workbench.run(upload)
+
+    assert outcome.receipt.state is State.FAILED
+    assert blob in str(outcome.receipt.failure)
+    assert workbench.blobs.read(workbench.user.user_container, blob) == foreign
+    assert workbench.query("select id from pictures") == []
+
+
 def test_two_runs_of_one_upload_at_the_same_time_end_as_one(workbench: Workbench) -> None:
     upload = workbench.stage(workbench.sample(sessions=2, pictures=3))
     storing, going_on = threading.Event(), threading.Event()

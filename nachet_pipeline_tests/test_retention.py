@@ -1,14 +1,19 @@
 """Staged folders and partitions of old imports are cleared, and never too early."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.retention import begin_clearing
 from nachet_pipeline.database.uploads import search_uploads
 from nachet_pipeline.retention import Cleared, Retention
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.reconciliation.drifted import imported, later, pictures, store, trail
 from nachet_pipeline_tests.uploads import Workbench
 
@@ -79,6 +84,18 @@ def damage_bytes(bench: Workbench) -> None:
     store(bench, row["blob"], b"x" * row["size"])
 
 
+def damage_bytes_under_a_right_note(bench: Workbench) -> None:
+    row = pictures(bench)[0]
+    bench.blobs.upload(
+        bench.user.user_container,
+        row["blob"],
+        b"x" * row["size"],
+        content_type="image/png",
+        overwrite=True,
+        metadata={"sha256": row["sha256"]},
+    )
+
+
 def damage_row(bench: Workbench) -> None:
     row = pictures(bench)[0]
     bench.query("delete from picture_seed where picture_id = %s", row["id"])
@@ -92,6 +109,7 @@ def damage_row(bench: Workbench) -> None:
         (damage_blob, "1 missing-blob"),
         (damage_size, "1 size-mismatch"),
         (damage_bytes, "1 checksum-mismatch"),
+        (damage_bytes_under_a_right_note, "1 checksum-mismatch"),
         (damage_row, "1 pictures of the picture set"),
     ],
 )
@@ -155,6 +173,59 @@ def test_clearing_that_was_interrupted_is_ended_later_and_no_half_folder_is_impo
     assert staged(workbench) == set()
     assert workbench.now(upload).state is State.IMPORTED
     assert [row["action"] for row in trail(workbench)] == ["cleared"]
+
+
+class ShiftedStorage(BlobStorage):
+    """The real storage, as if some staged files had been written at another time."""
+
+    shifts: dict[str, timedelta]
+
+    def files(self, container: str, folder: str) -> Iterator[StagedFile]:
+        for file in super().files(container, folder):
+            yield replace(file, modified=file.modified + self.shifts.get(file.path, timedelta(0)))
+
+
+def test_a_file_that_comes_while_its_folder_is_cleared_stays_with_its_receipt(workbench: Workbench) -> None:
+    upload = imported(workbench)
+    with workbench.database.connection() as connection:
+        assert begin_clearing(connection, upload.id)
+    workbench.put("project/pictures/session1/new.png", b"new")
+
+    with ShiftedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as shifted:
+        shifted.shifts = {"pictures/session1/new.png": timedelta(days=31)}
+        clear(workbench, 31, blobs=shifted)
+
+    assert staged(workbench) == {"project/pictures/session1/new.png", receipt_blob("project")}
+
+
+def test_a_folder_is_cleared_although_storages_clock_is_some_minutes_ahead(workbench: Workbench) -> None:
+    imported(workbench)
+    folder = {name.removeprefix("project/") for name in staged(workbench)}
+
+    with ShiftedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as shifted:
+        shifted.shifts = dict.fromkeys(folder, timedelta(minutes=30))
+        assert clear(workbench, 31, blobs=shifted).folders == 1
+
+    assert staged(workbench) == set()
+
+
+class OverwrittenStorage(BlobStorage):
+    """The real storage, where a user overwrites each staged picture just before it is deleted."""
+
+    def delete(self, container: str, blob: str, version: str | None = None) -> bool:
+        if blob.endswith(".png"):
+            self.upload(container, blob, b"corrected", content_type="image/png", overwrite=True)
+        return super().delete(container, blob, version)
+
+
+def test_a_picture_that_is_replaced_while_its_folder_is_cleared_stays(workbench: Workbench) -> None:
+    imported(workbench)
+
+    with OverwrittenStorage.connect(workbench.blobs.account_url, workbench.blob_key) as overwritten:
+        clear(workbench, 31, blobs=overwritten)
+
+    left = workbench.contents(workbench.user.upload_container)
+    assert left == {f"project/pictures/session1/{number}.png": b"corrected" for number in (1, 2)}
 
 
 def test_what_is_staged_anew_under_the_same_name_is_imported_and_not_cleared(workbench: Workbench) -> None:

@@ -233,7 +233,9 @@ class FolderKeeper:
                         self._complete(tombstone.picture_set_id, left, points)
                     remove_all(self.blobs, left, tombstone.picture_set_id)
                 with self.database.connection() as connection:
-                    note_cleaned(connection, number)
+                    # Undone since it was read, by an import: then the archive is what is left, for the daily job.
+                    if tombstone_of(connection, number).undone_at == tombstone.undone_at:
+                        note_cleaned(connection, number)
         with self.database.connection() as connection:
             return tombstone_of(connection, number)
 

@@ -92,6 +92,11 @@ def test_a_misspelt_species_is_refused_with_the_nearest_registered_one(
     assert outcome.codes == {"unregistered-seed"}
 
 
+@pytest.mark.parametrize("genus", ["Brassica", "brassica", "BRASSICA"])
+def test_a_full_name_written_as_the_species_repeats_its_genus_in_any_case(genus: str, judged: Judge) -> None:
+    assert judged(_seed(f"seedGenus: {genus}; seedSpecies: Brassica napus")).findings == []
+
+
 def test_two_names_of_different_species_contradict_each_other(judged: Judge) -> None:
     finding = judged(_seed("seedName: Brassica napus; seedGenus: Solanum; seedSpecies: nigrum")).only(
         "contradictory-seed"
@@ -165,6 +170,23 @@ def test_a_session_alone_is_not_named_by_its_path(judged: Judge) -> None:
     finding = judged(changed(session(), "index.yaml", b"Images: 2", b"Images: 3")).only("missing-picture")
 
     assert finding.expected == Phrase("3 pictures in the session", "3 images dans la session")
+
+
+def test_a_yaml_file_without_its_picture_is_told_of_a_picture_of_its_own_session(judged: Judge) -> None:
+    files = {
+        **project(),
+        "pictures/session1/leaf_01.yaml": b"",
+        "pictures/session1/leaf_02.tiff": b"1",
+        "pictures/session2/leaf_01.yaml": b"",
+        "pictures/session2/leaf_03.tiff": b"1",
+    }
+
+    found = [one for one in judged(files).findings if one.code == "metadata-without-picture"]
+
+    assert [(one.path, _words(one.suggestion)) for one in found] == [
+        ("pictures/session1/leaf_01.yaml", "leaf_02.yaml"),
+        ("pictures/session2/leaf_01.yaml", "leaf_03.yaml"),
+    ]
 
 
 # Indexes

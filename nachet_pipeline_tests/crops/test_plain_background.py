@@ -104,6 +104,24 @@ def test_what_shines_on_a_seed_does_not_divide_it() -> None:
     assert near(found, (200, 150, 500, 420))
 
 
+def test_a_seed_that_shines_all_but_its_rim_is_as_large_as_any() -> None:
+    pixels = with_seeds(ground(), [(40, 100, 440, 500), (560, 220, 700, 360)])
+    rows, columns = np.mgrid[0:600, 0:800]
+    pixels[(rows - 290) ** 2 + (columns - 630) ** 2 < 65**2] = (238, 236, 230)
+
+    found = boxes(pixels)
+
+    assert len(found) == 2
+    assert near(found[1], (560, 220, 700, 360))
+
+
+def test_the_rim_of_a_tray_that_fills_the_picture_is_no_seed() -> None:
+    image = ground()
+    ImageDraw.Draw(image).rectangle((10, 10, 789, 589), outline=(60, 60, 60), width=5)
+
+    assert boxes(np.asarray(image)) == []
+
+
 def test_many_seeds_are_found_in_reading_order() -> None:
     places = [
         (60 + 120 * column, 60 + 130 * row, 110 + 120 * column, 130 + 130 * row)

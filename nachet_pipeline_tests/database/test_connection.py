@@ -1,7 +1,6 @@
 import logging
 import socket
 import threading
-import time
 import traceback
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
 from nachet_pipeline.database.users import add_user
+from nachet_pipeline_tests.meeting import until
 from nachet_pipeline_tests.uploads import Workbench
 
 PASSWORD = "Kq7-sehr-geheim"
@@ -112,10 +112,8 @@ def test_threads_that_ask_at_once_share_the_connections_and_leave_none_open(work
     assert max(seen) <= 2
     query = "select pid from pg_stat_activity where datname = current_database() and application_name = 'nachet'"
     with psycopg.connect(place, autocommit=True) as connection:
-        deadline = time.monotonic() + 20  # a server process ends a moment after its connection
-        while (left := connection.execute(query).fetchall()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    assert left == []
+        # A server process ends a moment after its connection.
+        until(lambda: connection.execute(query).fetchall() == [])
 
 
 def test_a_repr_of_a_database_shows_no_password(workbench: Workbench) -> None:

@@ -16,6 +16,7 @@ from nachet_pipeline.database.seeds import (
 from nachet_pipeline.database.upgrade import upgrade
 from nachet_pipeline.registry.seeds import RegistryError, Seed, SeedRegistry, packaged_seeds, registry_version
 from nachet_pipeline.storage.naming import picture_seed_id, seed_id
+from nachet_pipeline_tests.meeting import until_one_waits
 from nachet_pipeline_tests.registries import changed, load, merged, renamed, seed, without
 from nachet_pipeline_tests.uploads import Workbench
 
@@ -355,13 +356,14 @@ def test_loading_waits_for_an_import_and_takes_its_pictures_along(imported: Work
     with imported.database.connection() as connection:
         assert surviving_seeds(connection)[JUNCEA] == JUNCEA
         loading.start()
-        assert not done.wait(0.5)
+        until_one_waits(imported)
+        assert not done.is_set()
         connection.execute("delete from picture_seed where picture_id = %s", (picture,))
         connection.execute(
             "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s)",
             (picture_seed_id(picture, JUNCEA), picture, JUNCEA),
         )
-    loading.join(20)
+    loading.join()
     assert done.is_set()
     assert links(imported)[picture] == NAPUS
 
@@ -380,8 +382,9 @@ def test_an_import_waits_for_loading_and_sees_its_result(workbench: Workbench) -
         seeds = without(merged(packaged_seeds(), "Brassica juncea", "Brassica napus"), "Lolium temulentum")
         load_seeds(connection, seeds, actor="test")
         looking.start()
-        assert not done.wait(0.5)
-    looking.join(20)
+        until_one_waits(workbench)
+        assert not done.is_set()
+    looking.join()
     assert seen[JUNCEA] == seen[NAPUS] == NAPUS
     assert seed_id("Lolium temulentum") not in seen
 

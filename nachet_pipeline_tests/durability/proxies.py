@@ -34,6 +34,7 @@ class TcpProxy:
         cut: when it ends.
         cuts_left: how often that happens.
         cuts: how often it happened.
+        refused: set as soon as a new connection was ended.
     """
 
     server: tuple[str, int]
@@ -43,6 +44,7 @@ class TcpProxy:
     cut: Cut = Cut.BEFORE
     cuts_left: int = 0
     cuts: int = 0
+    refused: threading.Event = field(default_factory=threading.Event)
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,6 +63,7 @@ class TcpProxy:
                 return
             if self.refusing:
                 client.close()
+                self.refused.set()
                 continue
             try:
                 server = socket.create_connection(self.server)

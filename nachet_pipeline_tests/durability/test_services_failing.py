@@ -2,7 +2,6 @@
 
 import resource
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -135,7 +134,7 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
     back = threading.Event()
 
     def return_later() -> None:
-        time.sleep(0.3)
+        assert proxy.refused.wait(300)
         proxy.refusing = False
         back.set()
 

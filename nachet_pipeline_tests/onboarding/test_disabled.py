@@ -2,6 +2,7 @@
 
 import pytest
 
+from nachet_pipeline.arrivals import queue
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.onboarding.errors import DisabledUserError, UnknownUserError
 from nachet_pipeline_tests.onboarding.keys import ACTOR, audited, onboarding, opens, shown_url
@@ -62,6 +63,16 @@ def test_who_is_enabled_again_has_the_folder_imported_as_it_is(onboarded: Workbe
 
     assert onboarded.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
     assert len(onboarded.stored_pictures()) == 2
+
+
+def test_a_folder_that_was_queued_before_is_imported_after_its_owner_is_enabled_again(onboarded: Workbench) -> None:
+    upload = onboarded.stage(onboarded.sample())
+    queue(onboarded.database, onboarded.due())
+    disable(onboarded)
+    assert onboarded.run(onboarded.now(upload)).receipt.state is State.REFUSED
+    enable(onboarded)
+
+    assert onboarded.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
 
 
 def test_what_was_imported_stays_and_a_correction_waits(onboarded: Workbench) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.perceptual_hash import FOUND_BITS, distance, hash_bands, perceptual_hash
 from nachet_pipeline.pictures.pixels import of_array, of_image, shrunk
+from nachet_pipeline_tests.pictures.files import with_chunks, with_segments
 
 Array = NDArray[Any]
 
@@ -88,6 +90,21 @@ def test_the_same_pixels_have_one_checksum_whatever_file_they_lie_in() -> None:
     changed[30, 40, 1] ^= 1
     assert enriched(saved(changed)).pixel_sha256 not in checksums
     assert enriched(saved(np.ascontiguousarray(pixels.transpose(1, 0, 2)))).pixel_sha256 not in checksums
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotated_tiff_is_measured_and_hashed_as_it_is_shown_however_it_is_compressed(orientation: int) -> None:
+    rotated = {"photometric": "rgb", "extratags": [(274, "H", 1, orientation, True)]}
+    plain = written_by_tifffile(noise(), **rotated)
+    predicted = written_by_tifffile(noise(), **rotated, compression="lzw", predictor=True)
+    with Image.open(io.BytesIO(plain)) as image:
+        image.load()
+        shown = enriched(saved(image))
+
+    for content in (plain, predicted):
+        found = enriched(content, "TIFF")
+        assert (found.width, found.height) == (shown.width, shown.height)
+        assert (found.pixel_sha256, found.perceptual_hash) == (shown.pixel_sha256, shown.perceptual_hash)
 
 
 def test_grey_pixels_of_eight_and_of_sixteen_bits_have_one_checksum_in_every_file() -> None:
@@ -158,6 +175,16 @@ def test_a_jpeg_keeps_its_checksum_of_pixels_when_only_its_metadata_change() -> 
     assert enriched(saved(noise(1), "JPEG"), "JPEG").pixel_sha256 != enriched(plain, "JPEG").pixel_sha256
 
 
+def test_jpegs_that_show_other_colours_have_other_checksums_of_pixels() -> None:
+    jpeg = saved(noise(), "JPEG")
+    bare = jpeg[:2] + jpeg[20:]  # without JFIF's segment, Adobe's says what the numbers mean
+    versions = [with_segments(bare, (0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))) for transform in (0, 1)]
+
+    as_rgb, as_ycc = (np.asarray(Image.open(io.BytesIO(content))) for content in versions)
+    assert not np.array_equal(as_rgb, as_ycc)
+    assert enriched(versions[0], "JPEG").pixel_sha256 != enriched(versions[1], "JPEG").pixel_sha256
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
 def test_every_kind_of_pixels_that_is_accepted_is_measured(mode: str) -> None:
     image = Image.fromarray(noise()).convert("L" if mode in {"LAB", "I;16", "PA"} else mode)
@@ -203,6 +230,20 @@ def test_clipping_tells_the_share_of_black_and_of_white_pixels_of_each_channel()
         Clipping(channel="G", black=0, white=0.1),
         Clipping(channel="B", black=0, white=0),
     )
+
+
+def test_what_has_no_darkest_and_no_brightest_level_is_not_told_to_be_clipped() -> None:
+    fractions = np.linspace(0, 1, 320 * 240, dtype="float32").reshape(240, 320)
+
+    assert enriched(written_by_tifffile(fractions, photometric="minisblack"), "TIFF").clipping == ()
+
+
+def test_a_seed_that_is_evenly_curved_is_not_taken_for_a_sharp_one() -> None:
+    picture = ground()
+    picture[90:114, 120:144] = (20 + (np.arange(24) - 12) ** 2)[None, :, None]
+
+    # The Laplacian is 2 everywhere on it: it has a mean, and no variance.
+    assert enriched(saved(picture)).sharpness == 0
 
 
 def test_sharpness_is_the_variance_of_the_laplacian_on_the_seed_alone() -> None:
@@ -409,6 +450,15 @@ def test_a_resolution_is_told_with_its_unit_and_is_a_pixel_size_unless_it_is_a_c
     assert photograph.resolution is not None
     assert (photograph.resolution.x, photograph.resolution.source) == (96, "JFIF")
     assert enriched(saved(noise(), "PNG")).resolution is None
+
+
+@pytest.mark.parametrize(("unit", "told"), [(1, True), (0, False)])
+def test_the_proportions_of_a_png_are_no_resolution_unless_they_have_a_unit(unit: int, *, told: bool) -> None:
+    content = with_chunks(saved(noise()), (b"pHYs", struct.pack(">IIB", 400_000, 400_000, unit)))
+
+    found = enriched(content)
+
+    assert (found.resolution is not None, found.pixel_size is not None) == (told, told)
 
 
 def test_ome_xml_and_imagej_tell_the_pixel_size_of_a_microscope() -> None:

@@ -3,8 +3,12 @@ import struct
 import pytest
 from PIL import Image
 
+from nachet_pipeline.pictures.jpeg import walk_jpeg
 from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.metadata import Metadata
+from nachet_pipeline.pictures.remarks import Remarks
 from nachet_pipeline_tests.pictures.files import (
+    LIMITS,
     PHP,
     changed_bits,
     codes,
@@ -84,6 +88,10 @@ def test_a_picture_that_lost_its_second_one_in_an_export_is_accepted() -> None:
 
     assert found.remarks == ()
     assert found.properties is not None
+
+
+def test_a_jpeg_behind_another_that_announces_none_is_data_that_somebody_put_there() -> None:
+    assert codes("JPEG", JPEG + JPEG) == {"trailing-data"}
 
 
 def test_a_phones_video_behind_its_picture_is_named() -> None:
@@ -179,3 +187,14 @@ def test_some_flipped_bits_are_found() -> None:
     copies = changed_bits(content, start, len(content) - 2, 200)
 
     assert sum(not inspect("JPEG", copy).properties for copy in copies) >= 50
+
+
+@pytest.mark.parametrize("frame", [0xC0, 0xC1, 0xC2, 0xC9, 0xCA, 0xCB])
+def test_a_frame_says_whether_it_is_coded_arithmetically(frame: int) -> None:
+    place = JPEG.index(b"\xff\xc0")
+    content = JPEG[: place + 1] + bytes([frame]) + JPEG[place + 2 :]
+
+    found = walk_jpeg(content, LIMITS, Remarks(), Metadata(Remarks(), LIMITS))
+
+    assert found is not None
+    assert found.arithmetic == (frame >= 0xC9)

@@ -3,9 +3,13 @@
 import json
 import uuid
 
+import pytest
+
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.reconciliation import Kind
-from nachet_pipeline.database.uploads import mark_importing, mark_queued
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reconciliation import Kind, hold_imports
+from nachet_pipeline.database.uploads import mark_importing, mark_queued, upload_lock
+from nachet_pipeline.reconciliation import repairing as module
 from nachet_pipeline.reconciliation.repairing import Action, Repairer
 from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob
 from nachet_pipeline_tests.reconciliation.drifted import (
@@ -200,6 +204,44 @@ def test_an_upload_whose_run_died_is_queued_again(workbench: Workbench) -> None:
 
     assert workbench.now(upload).state is State.STAGED
     assert workbench.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
+
+
+def test_an_orphan_that_a_row_comes_to_point_at_just_before_it_is_removed_stays(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(workbench)
+    row = pictures(workbench)[0]
+    name = store(workbench, f"{row['picture_set_id']}/{uuid.uuid4()}.png", b"picture")
+    one = comparer(workbench)
+    users = one.compare(workbench.user).users
+    workbench.query("update drift set modified = modified - interval '15 days'")
+
+    def hold(connection: Connection, owner: uuid.UUID) -> bool:
+        workbench.query("update pictures set blob = %s where id = %s", name, row["id"])
+        return hold_imports(connection, owner)
+
+    monkeypatch.setattr(module, "hold_imports", hold)
+    (repaired,) = Repairer(workbench.database, workbench.blobs, one).repair(users)
+
+    assert (repaired.done, repaired.remedy.why) == (False, "a row points at it since")
+    assert workbench.blobs.read(workbench.user.user_container, name) == b"picture"
+
+
+def test_an_import_that_goes_on_since_the_comparison_is_not_failed(workbench: Workbench) -> None:
+    upload = workbench.stage(workbench.sample())
+    with workbench.database.connection() as connection:
+        mark_queued(connection, "batch", {upload.id: "digest"})
+        mark_importing(connection, upload.id, "run-1")
+    long_ago = "now() - interval '2 days'"
+    workbench.query(f"update upload set first_seen = {long_ago}, updated_at = {long_ago}, queued_at = {long_ago}")
+    one = comparer(workbench)
+    users = one.compare(workbench.user).users
+
+    with workbench.database.connection() as held, upload_lock(held, upload.id):
+        repairs = list(Repairer(workbench.database, workbench.blobs, one).repair(users))
+
+    assert actions(repairs) == [(Kind.STALLED_UPLOAD, Action.NOTHING, False)]
+    assert workbench.now(upload).state is State.IMPORTING
 
 
 def test_a_plan_changes_nothing(workbench: Workbench) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier
 from typing import Any
@@ -19,7 +20,7 @@ from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.reprocessing.reprocessor import Ending, Reprocessed, Wanted
 from nachet_pipeline.reprocessing.telling import result_record
 from nachet_pipeline.reprocessing.together import together, what_is_left
-from nachet_pipeline_tests.meeting import MeetingStorage
+from nachet_pipeline_tests.meeting import MeetingStorage, until
 from nachet_pipeline_tests.reprocessing.stored import (
     age,
     changes_of,
@@ -209,9 +210,10 @@ def test_a_part_that_is_killed_is_done_again_alone(workbench: Workbench) -> None
 
 def _when_unlocked(workbench: Workbench, part: Part) -> Reprocessed:
     """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
-    for _ in range(200):
-        try:
+
+    def once() -> Reprocessed | None:
+        with suppress(ReprocessingBusyError):
             return reprocess(workbench, part=part)
-        except ReprocessingBusyError:
-            workbench.query("select pg_sleep(0.1)")
-    raise AssertionError("the lock of the killed process was never released")
+        return None
+
+    return until(once)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nachet_pipeline.reprocessing.reprocessor import Ending, Wanted
 from nachet_pipeline.reprocessing.telling import plan_record, plan_text, result_record, result_text
 from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, VerdictState
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline_tests.meeting import until
 from nachet_pipeline_tests.reprocessing.stored import (
     OLD,
     age,
@@ -444,12 +446,13 @@ def test_a_killed_process_leaves_its_batches_and_the_rest_is_done_later(
 
 def _when_unlocked(workbench: Workbench) -> module.Reprocessed:
     """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
-    for _ in range(200):
-        try:
+
+    def once() -> module.Reprocessed | None:
+        with suppress(ReprocessingBusyError):
             return reprocess(workbench)
-        except ReprocessingBusyError:
-            workbench.query("select pg_sleep(0.1)")
-    raise AssertionError("the lock of the killed process was never released")
+        return None
+
+    return until(once)
 
 
 def test_work_that_is_written_is_no_failure_because_the_lock_was_lost(workbench: Workbench) -> None:

@@ -39,6 +39,11 @@ def test_a_merged_species_gives_its_index_to_the_one_it_is_part_of_unless_that_h
     assert indices(B, C, earlier=(label(0, A, B), label(1, B))) == {B: 1, C: 2}
 
 
+def test_an_index_of_a_species_that_was_merged_into_another_is_not_given_to_a_third() -> None:
+    earlier = (label(0, B), label(1, A, B))
+    assert indices(B, C, earlier=earlier) == {B: 0, C: 2}
+
+
 def test_a_label_map_says_the_index_and_other_species_follow() -> None:
     assert indices(A, B, C, fixed={B: 7}) == {A: 8, B: 7, C: 9}
 

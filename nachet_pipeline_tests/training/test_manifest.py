@@ -305,6 +305,15 @@ def test_what_is_no_manifest_is_told() -> None:
         open_manifest(stream)
 
 
+def test_a_manifest_with_a_column_that_no_digest_covers_is_none() -> None:
+    table = table_of(written(batch([row(1)]))[1])
+    stream = io.BytesIO()
+    pq.write_table(table.append_column("verified_label", pa.array(["001 Brassica juncea"])), stream)
+
+    with pytest.raises(ManifestError, match="found another Parquet file"):
+        open_manifest(stream)
+
+
 uuids = st.lists(st.uuids(), max_size=30)
 
 
