@@ -1,12 +1,11 @@
 """Photographs that are under two species: in the same upload, or here and among those stored before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.manifest import ManifestSession
 from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, StoredPictures
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -23,7 +22,11 @@ _STORED = {
 
 
 def label_conflicts(
-    inventory: Inventory, sessions: Iterable[ManifestSession], registry: SeedRegistry, stored: StoredPictures | None
+    inventory: Inventory,
+    sessions: Iterable[str],
+    picture_sets: Mapping[str, UUID],
+    registry: SeedRegistry,
+    stored: StoredPictures | None,
 ) -> Iterator[Finding]:
     """A finding for every picture whose photograph is under another species as well.
 
@@ -31,7 +34,8 @@ def label_conflicts(
 
     Args:
         inventory: holds the pictures.
-        sessions: of the upload.
+        sessions: paths of the upload's.
+        picture_sets: which picture set each session is, by path; empty where no owner is known.
         registry: knows the species' names.
         stored: knows what is stored; None where nothing is.
     """
@@ -42,10 +46,9 @@ def label_conflicts(
             path,
             Phrase(f"{here} here; {other}, {same.en}, is {there}", f"{here} ici; {other}, {same.fr}, est {there}"),
         )
-    described = list(sessions)
-    own = {session.picture_set_id for session in described if session.picture_set_id}
-    for session in described:
-        if stored is None or session.picture_set_id is None:
+    own = set(picture_sets.values())
+    for session in sessions:
+        if stored is None or session not in picture_sets:
             continue
         for batch in batched(_labelled(inventory, session), _BATCH):
             found = stored.other_labels(batch, own)
@@ -54,8 +57,8 @@ def label_conflicts(
                     yield _finding(picture.path, _stored(names[str(picture.seed_id)], found[picture.path]))
 
 
-def _labelled(inventory: Inventory, session: ManifestSession) -> Iterator[LabelledPicture]:
-    for path, sha256, pixel_sha256, seed in inventory.picture_seeds(session.path):
+def _labelled(inventory: Inventory, session: str) -> Iterator[LabelledPicture]:
+    for path, sha256, pixel_sha256, seed in inventory.picture_seeds(session):
         yield LabelledPicture(
             path, bytes.fromhex(sha256), bytes.fromhex(pixel_sha256) if pixel_sha256 else None, UUID(seed)
         )

@@ -161,7 +161,7 @@ def validate(
     _note(inventory, corrected.findings)
     described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
     _note(inventory, withdrawn_pictures(inventory, paths, stored))
-    _note(inventory, label_conflicts(inventory, described, registry, stored))
+    _note(inventory, label_conflicts(inventory, paths, picture_sets, registry, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,

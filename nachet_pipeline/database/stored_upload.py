@@ -32,12 +32,12 @@ class StoredUpload:
 
     Attributes:
         database: where it is asked.
-        upload: the upload.
+        upload: the upload; None of what lies in a container already.
         owner: whose it is.
     """
 
     database: Database
-    upload: UUID
+    upload: UUID | None
     owner: UUID
 
     def sets(self) -> Mapping[str, StoredSet]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
 from uuid import UUID
 
 from nachet_pipeline.batches import batched
@@ -24,6 +25,7 @@ from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
 from nachet_pipeline.contract.report import Report, as_json_lines
@@ -31,6 +33,7 @@ from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
 from nachet_pipeline.contract.stored import Candidate, Match
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
+from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.duplicates import find_duplicates
 from nachet_pipeline.database.folders import put_away_sets
@@ -47,7 +50,7 @@ from nachet_pipeline.database.mass_imports import (
 )
 from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
 from nachet_pipeline.database.records import picture_set_record
-from nachet_pipeline.database.stored_upload import earlier_pictures
+from nachet_pipeline.database.stored_upload import StoredUpload, earlier_pictures
 from nachet_pipeline.database.users import User, find_user
 from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.mass_import.errors import MassImportError
@@ -539,7 +542,12 @@ class _Run:
         inventory.leave_out_refused_pictures()
         picture_sets = {work.path: self._picture_set(work) for work in batch}
         self._take_earlier(picture_sets, inventory)
-        for finding in duplicates(inventory, list(picture_sets), picture_sets, self._stored_already):
+        stored, registry = StoredUpload(self.importer.database, None, self.owner.id), self.importer.registry
+        for finding in chain(
+            duplicates(inventory, list(picture_sets), picture_sets, self._stored_already),
+            withdrawn_pictures(inventory, picture_sets, stored),
+            label_conflicts(inventory, picture_sets, picture_sets, registry, stored),
+        ):
             inventory.add_finding(finding)
         inventory.leave_out_refused_pictures()  # once more: a deployment may refuse what is there already
         for work in batch:

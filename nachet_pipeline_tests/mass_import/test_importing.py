@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nachet_pipeline.database.mass_imports import ContainerTakenError, mass_import_lock
+from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.importing import Result
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -462,3 +463,29 @@ def test_progress_ends_with_every_picture(workbench: Workbench) -> None:
 
     assert seen[-1] == (4, 4)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_what_was_withdrawn_or_is_stored_as_another_species_is_told_of_what_lies_in_a_container(
+    workbench: Workbench,
+) -> None:
+    filled = Filled.of(workbench, {"napus/a.png": picture(1), "napus/b.png": picture(2)})
+    filled.run()
+    (withdrawn,) = workbench.query("select id from pictures where name = 'b.png'")
+    with workbench.database.connection() as connection:
+        withdraw(connection, withdrawn["id"], by="ada@example.org", why="blurred")
+
+    again = Filled.of(workbench, {"juncea/a.png": picture(1), "juncea/b.png": picture(2)})
+    outcome = again.run(options={"species": "Brassica juncea", "zoom": "30", "seeds": "2"})
+
+    assert outcome.taken == 2
+    assert codes(outcome) == {"duplicate-picture": 2, "label-conflict": 1, "withdrawn-picture": 1}
+    assert build(Recipe(name="all-pictures"), workbench.database, workbench.blobs).pictures == 0
+
+
+def test_one_file_twice_in_a_folder_is_one_picture_that_lies_where_the_first_does(workbench: Workbench) -> None:
+    filled = Filled.of(workbench, {"napus/a.png": picture(1), "napus/b.png": picture(1)})
+
+    outcome = filled.run()
+
+    assert (outcome.taken, outcome.not_taken, codes(outcome)) == (2, 0, {"duplicate-picture": 1})
+    assert [row["blob"] for row in filled.pictures()] == ["napus/a.png"]
