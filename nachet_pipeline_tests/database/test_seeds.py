@@ -47,7 +47,7 @@ def row(workbench: Workbench, identifier: UUID) -> dict[str, Any]:
 
 def trail(workbench: Workbench) -> list[dict[str, Any]]:
     """What the tests' own loads left in the audit trail."""
-    return workbench.query("select * from audit_trail where actor = 'test' order by id")
+    return workbench.query("select * from audit_trail where actor = 'test' and subject = 'seed' order by id")
 
 
 def told(workbench: Workbench) -> list[tuple[str, UUID]]:
