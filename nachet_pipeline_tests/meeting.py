@@ -24,7 +24,7 @@ def until(condition: Callable[[], _Found]) -> _Found:
 def until_one_waits(bench: Workbench) -> None:
     """Wait until a connection to the test's database waits for a lock that another holds."""
     name = bench.database_url.get_secret_value().rpartition("/")[2]
-    until(lambda: bench.query("select from pg_stat_activity where datname = %s and wait_event_type = 'Lock'", name))
+    until(lambda: bench.query("select pid from pg_stat_activity where datname = %s and wait_event_type = 'Lock'", name))
 
 
 class MeetingStorage(BlobStorage):
