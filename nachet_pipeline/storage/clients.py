@@ -16,13 +16,12 @@ from azure.core.rest import HttpRequest
 from azure.storage.blob import (
     AccessPolicy,
     BlobClient,
-    BlobPrefix,
     BlobServiceClient,
     ContentSettings,
     UserDelegationKey,
     generate_container_sas,
 )
-from obstore.exceptions import BaseError, InvalidPathError, NotFoundError, PreconditionError
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import AzureStore
 
 __all__ = [
@@ -34,13 +33,11 @@ __all__ = [
     "BaseError",
     "BearerTokenCredentialPolicy",
     "BlobClient",
-    "BlobPrefix",
     "BlobServiceClient",
     "ContentSettings",
     "DecodeError",
     "HttpRequest",
     "HttpResponseError",
-    "InvalidPathError",
     "MatchConditions",
     "NotFoundError",
     "PipelineClient",
