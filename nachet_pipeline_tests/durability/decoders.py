@@ -207,7 +207,7 @@ class _Disturber:
     """Sends signals to decoders while a block of work lasts."""
 
     def __init__(self, chance: random.Random, kills: int, pause: float) -> None:
-        """Prepare to send so many signals at most, with random pauses up to so many seconds."""
+        """Prepare to send so many signals at most, with random pauses, two of them within so many seconds."""
         self.sent: list[signal.Signals] = []
         self._chance, self._kills, self._pause = chance, kills, pause
         self._over = Event()
@@ -222,7 +222,7 @@ class _Disturber:
         self._thread.join()
 
     def _disturb(self) -> None:
-        while len(self.sent) < self._kills and not self._over.wait(self._chance.uniform(0, self._pause)):
+        while len(self.sent) < self._kills and not self._over.wait(self._chance.uniform(0, self._pause / 2)):
             living = sorted(decoders(), key=lambda process: process.pid)
             number = self._chance.choice(_SIGNALS)
             if number == signal.SIGSTOP and self.sent.count(number) == _HANGS_AT_ONCE:
