@@ -1,15 +1,24 @@
 """Telling an uploader which of their pictures are there already."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from nachet_pipeline.contract.duplicates import Candidate, Match, Relation
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.contract.stored import (
+    Candidate,
+    Content,
+    EarlierPicture,
+    LabelledPicture,
+    Match,
+    OtherLabel,
+    Relation,
+    StoredSet,
+)
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -23,14 +32,30 @@ STORED = UUID(int=99)
 def test_what_an_earlier_import_of_the_same_upload_stored_is_no_duplicate(
     *, by_an_earlier_import_of_the_upload: bool, tmp_path: Path, pool: DecodingPool, registry: SeedRegistry
 ) -> None:
-    def stored(candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
+    class Stored:
         """The pictures of another picture set, or of the first that this upload becomes."""
-        if by_an_earlier_import_of_the_upload and own:
+
+        def sets(self) -> Mapping[str, StoredSet]:
             return {}
-        return {one.path: Match(Relation.SAME_FILE, STORED) for one in candidates}
+
+        def earlier(self, _picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
+            return iter(())
+
+        def matches(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
+            if by_an_earlier_import_of_the_upload and own:
+                return {}
+            return {one.path: Match(Relation.SAME_FILE, STORED) for one in candidates}
+
+        def withdrawn(self, _contents: Sequence[Content]) -> Collection[str]:
+            return ()
+
+        def other_labels(
+            self, _pictures: Sequence[LabelledPicture], _own: Collection[UUID]
+        ) -> Mapping[str, OtherLabel]:
+            return {}
 
     with Inventory(tmp_path) as inventory:
         folder = LocalFolder(write(tmp_path / "upload", project()))
-        report = validate(folder, inventory, pool, registry, owner=OWNER, known=stored).report
+        report = validate(folder, inventory, pool, registry, owner=OWNER, stored=Stored()).report
 
     assert ("duplicate-picture" in report.codes) is not by_an_earlier_import_of_the_upload
