@@ -39,11 +39,16 @@ from nachet_pipeline_tests.test_importing import write_session
 from nachet_pipeline_tests.uploads import Workbench, edit
 
 USERS, FOLDERS, SESSIONS = ("ada", "eve"), ("one", "two"), ("s1", "s2")
+# Most is sent to one place: what matters is what happens to the same session again and again.
+PLACES = [(user, "one", "s1") for user in ("ada", "ada", "eve")] + [
+    (user, folder, session) for user in USERS for folder in FOLDERS for session in SESSIONS
+]
 SPECIES = {"napus": "Brassica napus", "juncea": "Brassica juncea"}
 FILES = [(photograph, encoding) for photograph in range(5) for encoding in (0, 1)]
 NAMES = ("a.png", "b.png", "c.png")
 
 files = st.sampled_from(FILES)
+seldom = st.sampled_from([False, False, True])
 sessions = st.dictionaries(st.sampled_from(NAMES), files, max_size=3)
 SAID = {"by": "op@example.org", "why": "tried"}
 
@@ -114,15 +119,14 @@ class AnyOrder(RuleBasedStateMachine):
     # Uploaders
 
     @rule(
-        user=st.sampled_from(USERS),
-        folder=st.sampled_from(FOLDERS),
-        session=st.sampled_from(SESSIONS),
+        place=st.sampled_from(PLACES),
         contents=sessions,
         species=st.sampled_from(sorted(SPECIES)),
-        wanted=st.booleans(),
+        wanted=seldom,
     )
-    def send(self, user: str, folder: str, session: str, contents: dict[str, File], species: str, wanted: bool) -> None:
-        """Change a session, or take it out of the folder, and import what is staged then."""
+    def send(self, place: Place, contents: dict[str, File], species: str, wanted: bool) -> None:
+        """Send other pictures as a session, or take it out of the folder, and import what is staged then."""
+        user, folder, session = place
         local = {**self.local.get((user, folder), {}), session: contents}
         local = {name: pictures for name, pictures in local.items() if pictures}
         if not local:
@@ -132,16 +136,49 @@ class AnyOrder(RuleBasedStateMachine):
         self._import(user, folder, replace_wanted=wanted)
 
     @precondition(lambda self: self.local)
-    @rule(data=st.data(), wanted=st.booleans())
-    def send_again(self, data: st.DataObject, wanted: bool) -> None:
+    @rule(
+        data=st.data(),
+        change=st.sampled_from(["nothing", "remove", "rename", "replace", "add", "relabel"]),
+        name=st.sampled_from(NAMES),
+        file=files,
+        wanted=seldom,
+    )
+    def correct(self, data: st.DataObject, change: str, name: str, file: File, wanted: bool) -> None:
+        """Change one thing of a session, and import it again."""
         user, folder = data.draw(st.sampled_from(sorted(self.local)))
+        session = data.draw(st.sampled_from(sorted(self.local[user, folder])))
+        pictures, species = self.local[user, folder][session], self.species[user, folder]
+        old = data.draw(st.sampled_from(sorted(pictures)))
+        if change == "remove" and len(pictures) > 1:
+            del pictures[old]
+        elif change == "rename" and name not in pictures:
+            pictures[name] = pictures.pop(old)
+        elif change == "replace":
+            pictures[old] = file
+        elif change == "add":
+            pictures.setdefault(name, file)
+        elif change == "relabel":
+            species[session] = "juncea" if species[session] == "napus" else "napus"
         self._import(user, folder, replace_wanted=wanted)
 
     @precondition(lambda self: self.local)
     @rule(data=st.data())
     def clear(self, data: st.DataObject) -> None:
         """Retention clears what is staged, and the user's own folder is gone too."""
+        self._clear(*data.draw(st.sampled_from(sorted(self.local))))
+
+    @precondition(lambda self: self.local)
+    @rule(data=st.data(), contents=sessions, wanted=seldom)
+    def send_more(self, data: st.DataObject, contents: dict[str, File], wanted: bool) -> None:
+        """Send other pictures for a session whose staged folder was cleared since."""
         user, folder = data.draw(st.sampled_from(sorted(self.local)))
+        session = data.draw(st.sampled_from(sorted(self.local[user, folder])))
+        if contents:
+            self._clear(user, folder)
+            self.local[user, folder] = {session: contents}
+            self._import(user, folder, replace_wanted=wanted)
+
+    def _clear(self, user: str, folder: str) -> None:
         container = self.users[user].upload_container
         for blob in self.blobs.listing(container, f"{folder}/"):
             self.blobs.delete(container, blob.name)
