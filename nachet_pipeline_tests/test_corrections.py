@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 from uuid import uuid4
 
 import pytest
@@ -199,6 +200,35 @@ def test_what_was_taken_out_comes_back_as_it_was_when_it_is_sent_again(
     assert (cropped.crops, cropped.new) == (4, 0)
 
 
+def test_a_corrected_species_is_that_of_a_crop_of_a_crop_too(workbench: Workbench, cropping_pool: CroppingPool) -> None:
+    folder = session(workbench, "thistles", [1])
+    upload = workbench.stage(folder)
+    imported(workbench, folder)
+    cropper = Cropper(
+        workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=ToldDetector(LEFT)
+    )
+    cropper.crop(workbench.now(upload))
+    # As other programs cut them: the detector finds seeds in whole pictures alone.
+    cut = uuid4()
+    workbench.query(
+        "insert into pictures (id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format, width,"
+        " height, bounding_box, detector) select %s, picture, picture_set_id, id, 1, 'cut', blob, sha256, size, format,"
+        " width, height, bounding_box, 'other 1' from pictures where parent is not null",
+        cut,
+    )
+    workbench.query(
+        "insert into picture_seed (id, picture_id, seed_id) select %s, %s, seed_id from picture_seed limit 1",
+        uuid4(),
+        cut,
+    )
+    edit(folder / "index.yaml", "seedData", seedSpecies="juncea")
+
+    imported(workbench, folder)
+
+    species = workbench.query("select distinct seeds.name from picture_seed l join seeds on seeds.id = l.seed_id")
+    assert [row["name"] for row in species] == ["Brassica juncea"]
+
+
 def test_an_import_that_changes_nothing_keeps_what_the_receipt_says_of_the_last_that_did(workbench: Workbench) -> None:
     folder = session(workbench, "thistles", [1, 2, 3])
     imported(workbench, folder)
@@ -316,6 +346,20 @@ def test_a_session_is_removed_by_a_wish_in_the_index_and_comes_back_when_it_is_s
     assert len(workbench.query("select id from picture_set")) == 2
 
 
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_session_is_removed_however_its_accents_are_written(written: Any, workbench: Workbench) -> None:
+    other = "NFD" if written == "NFC" else "NFC"
+    folder = workbench.sample(sessions=2, pictures=1)
+    (folder / "pictures/session2").rename(folder / "pictures" / normalize(other, "été"))
+    imported(workbench, folder)
+    shutil.rmtree(folder / "pictures" / normalize(other, "été"))
+    edit(folder / "index.yaml", "uploadData", removedSessions=[f"pictures/{normalize(written, 'été')}/"])
+
+    outcome = imported(workbench, folder, replace=True)
+
+    assert outcome.receipt.removed_sessions == [f"pictures/{normalize(other, 'été')}"]
+
+
 def test_removing_a_session_that_is_there_is_refused_and_one_that_never_was_is_told(workbench: Workbench) -> None:
     folder = workbench.sample(sessions=2, pictures=1)
     edit(folder / "index.yaml", "uploadData", removedSessions=["session2"])
@@ -410,6 +454,7 @@ def test_a_purged_folder_that_a_training_set_knows_can_be_sent_again(
     detector = ToldDetector(LEFT)
     cropper = Cropper(workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=detector)
     cropper.crop(workbench.now(upload))
+    said = workbench.query("select id, picture from pictures order by id")
     everything(workbench)
     everything(workbench, pictures="crops")
     keeper(workbench).delete(folder_id(workbench), by="ada", why="blurred")
@@ -421,6 +466,7 @@ def test_a_purged_folder_that_a_training_set_knows_can_be_sent_again(
     assert outcome.receipt.correction == Correction(added=2)
     assert sorted(live(workbench)) == ["1.png", "2.png"]
     assert cropper.crop(workbench.now(upload)).crops == 2
+    assert workbench.query("select id, picture from pictures order by id") == said
     assert everything(workbench).pictures == 2
     assert everything(workbench, pictures="crops").pictures == 2
     assert_every_row_has_its_bytes(workbench)

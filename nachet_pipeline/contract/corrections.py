@@ -8,6 +8,7 @@ the staged file that was imported then. Otherwise what comes is an addition, unl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from unicodedata import normalize
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
@@ -57,8 +58,12 @@ def correct(
             result.sessions[session.path] = inventory.correct(session.path, in_place=in_place, replace=wishes.replace)
             result.findings.extend(_of_absent(inventory, session))
     staged = set(inventory.sessions())
+    # An accent is written in one way by keyboards, and in another by some file systems.
+    paths = {normalize("NFC", path): path for path in (*known, *staged)} | {path: path for path in (*known, *staged)}
     for wanted in wishes.removed_sessions:
-        path = wanted if wanted in staged or wanted in known else f"pictures/{wanted}"
+        name = normalize("NFC", wanted).strip("/")
+        named = (wanted, f"pictures/{wanted}", name, f"pictures/{name}")
+        path = next((paths[one] for one in named if one in paths), f"pictures/{wanted}")
         if path in staged:
             result.findings.append(_of_removed("removed-session-staged", wanted, wishes))
         elif path in known:

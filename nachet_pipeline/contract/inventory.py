@@ -488,6 +488,11 @@ class Inventory:
         for path, seed, other, other_seed, same_file in self._db.execute(query):
             yield path, seed, other, other_seed, bool(same_file)
 
+    def has_picture(self, session: str, sha256: str) -> bool:
+        """Whether a session holds a picture of this SHA-256."""
+        query = "select exists (select 1 from picture where session = ? and sha256 = ?)"
+        return bool(self._db.execute(query, (session, sha256)).fetchone()[0])
+
     def picture_totals(self, session: str | None = None) -> tuple[int, int]:
         """Number and bytes of the pictures of one session, or of all."""
         query = "select count(*), coalesce(sum(size), 0) from picture"

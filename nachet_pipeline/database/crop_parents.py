@@ -18,22 +18,23 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
     of_sets = "c.parent = p.id and c.detector is not null and c.picture_set_id = any(%(sets)s)"
     said = (
         "c.picture || jsonb_build_object('user_data', p.picture -> 'user_data' || '{\"number_of_seeds\": 1}',"
-        " 'metadata', p.picture -> 'metadata', 'terms', c.picture -> 'terms' || coalesce((select"
+        " 'metadata', p.picture -> 'metadata', 'terms', coalesce(nullif(c.picture -> 'terms', 'null'), '{}')"
+        " || coalesce((select"
         " jsonb_object_agg(key, value) from jsonb_each(p.picture -> 'terms') where key like 'dwc:%%'), '{}'))"
     )
     sets = {"sets": list(picture_sets)}
-    connection.execute(
+    changed = connection.execute(
         f"update pictures c set picture = {said} from pictures p where {of_sets}"
         " and p.picture ?& array['user_data', 'metadata', 'terms']"
         f" and c.picture is distinct from {said}",
         sets,
-    )
-    connection.execute(
+    ).rowcount
+    changed += connection.execute(
         f"delete from picture_seed l using pictures c, pictures p where l.picture_id = c.id and {of_sets}"
         " and not exists (select from picture_seed whole where whole.picture_id = p.id"
         " and whole.seed_id = l.seed_id)",
         sets,
-    )
+    ).rowcount
     missing = connection.execute(
         f"select c.id, whole.seed_id from pictures c join pictures p on {of_sets}"
         " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
@@ -48,3 +49,5 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
                 for row in missing
             ],
         )
+    if changed or missing:  # a crop may be cut from a crop, which says it only now
+        follow_parents(connection, picture_sets)

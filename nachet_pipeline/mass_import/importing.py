@@ -24,7 +24,7 @@ from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
-from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
@@ -630,7 +630,24 @@ class _Run:
         )
 
     def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
-        """Note the pictures that were written over others whose rows point at the same blobs."""
+        """Note the pictures that were written over others whose rows point at the same blobs.
+
+        Where all that was there is still in the folder, files were renamed, in a circle say: their rows follow them.
+        """
+        if all(inventory.has_picture(work.path, before) for _, before in self._replaced(picture_set, work, inventory)):
+            return
+        for picture, before in self._replaced(picture_set, work, inventory):
+            inventory.add_finding(
+                Finding(
+                    code="picture-replaced",
+                    path=picture.path,
+                    expected=verbatim(f"SHA-256 {before}"),
+                    found=verbatim(f"SHA-256 {picture.sha256}"),
+                )
+            )
+
+    def _replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> Iterator[tuple[PictureRecord, str]]:
+        """The pictures that are another one's by name, with the SHA-256 of that one."""
         pictures = inventory.pictures(work.path, measured=False)
         with self.importer.database.connection() as connection:
             for page in batched(pictures, _CHECKED_AT_A_TIME):
@@ -638,14 +655,7 @@ class _Run:
                 for picture in page:
                     before = known.get(picture_name(picture), picture.sha256)
                     if before != picture.sha256:
-                        inventory.add_finding(
-                            Finding(
-                                code="picture-replaced",
-                                path=picture.path,
-                                expected=verbatim(f"SHA-256 {before}"),
-                                found=verbatim(f"SHA-256 {picture.sha256}"),
-                            )
-                        )
+                        yield picture, before
 
     def _picture_set(self, work: _Work) -> UUID:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)

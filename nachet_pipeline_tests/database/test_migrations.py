@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -229,6 +230,36 @@ def test_what_was_withdrawn_and_decided_by_rows_goes_by_content_from_then_on(
         "bo",
         "looked",
     ]
+
+
+def test_a_session_whose_newest_set_was_deleted_keeps_the_one_that_is_there(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    migrate(SecretStr(database_url), "0013")
+    owner, container, upload, older, deleted = (uuid.uuid4() for _ in range(5))
+    connection.execute("insert into users (id, email) values (%s, 'ada@example.org')", (owner,))
+    connection.execute("insert into container (id, owner_id, name) values (%s, %s, 'user-ada')", (container, owner))
+    receipt = json.dumps({"picture_sets": [{"id": str(deleted)}]})
+    connection.execute(
+        "insert into upload (id, owner_id, folder, state, receipt) values (%s, %s, 'thistles', 'imported', %s)",
+        (upload, owner, receipt),
+    )
+    for identifier, day, deleted_at in ((older, "2026-05-01", None), (deleted, "2026-06-01", "2026-06-02")):
+        connection.execute(
+            "insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id, digest, upload_date,"
+            " deleted_at) values (%s, %s, %s, 'thistles', %s, %s, 'x', %s, %s)",
+            (identifier, '{"audit_trail": {"session": ""}}', owner, container, upload, day, deleted_at),
+        )
+        connection.execute(
+            "insert into pictures (id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width,"
+            " height) values (%s, '{}', %s, 1, 'x', %s, sha256('one'), 1, 'PNG', 1, 1)",
+            (uuid.uuid4(), identifier, str(identifier)),
+        )
+
+    migrate(SecretStr(database_url))
+
+    rows = connection.execute("select picture_set_id from pictures where superseded_at is null").fetchall()
+    assert [row["picture_set_id"] for row in rows] == [older]
 
 
 def test_what_was_stored_last_waits_in_no_list_that_a_search_would_read(

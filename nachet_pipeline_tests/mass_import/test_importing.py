@@ -20,6 +20,7 @@ from nachet_pipeline.mass_import.importing import Result
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline_tests.folders.kept import assert_every_row_has_its_bytes
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled, counting, folder, picture
 from nachet_pipeline_tests.uploads import Workbench
 
@@ -115,6 +116,20 @@ def test_a_picture_written_over_an_imported_one_is_told_and_keeps_its_row(workbe
 
     assert codes(outcome) == {"picture-replaced": 1}
     assert [(row["id"], row["sha256"]) for row in filled.pictures()] == [(row["id"], row["sha256"]) for row in before]
+
+
+def test_pictures_renamed_in_a_circle_keep_their_rows_which_follow_them(workbench: Workbench) -> None:
+    filled = Filled.of(workbench, {"day1/1.png": picture(1), "day1/2.png": picture(2)})
+    filled.run()
+    before = {row["sha256"]: row["id"] for row in filled.pictures()}
+    filled.put("day1/1.png", picture(2))
+    filled.put("day1/2.png", picture(1))
+
+    outcome = filled.run()
+
+    assert codes(outcome) == {}
+    assert {row["sha256"]: row["id"] for row in filled.pictures()} == before
+    assert_every_row_has_its_bytes(workbench)
 
 
 def test_a_dry_run_tells_everything_and_writes_nothing(workbench: Workbench) -> None:

@@ -48,7 +48,8 @@ create temp table newest on commit drop as
         case when jsonb_typeof(u.receipt -> 'picture_sets') = 'array' then u.receipt -> 'picture_sets' end
     ) as named (id uuid) on named.id = s.id
     where s.session is not null
-    order by s.upload_id, s.session, named.id is null, s.purged_at is not null, s.upload_date desc, s.id;
+    order by s.upload_id, s.session, s.deleted_at is not null, named.id is null, s.purged_at is not null,
+        s.upload_date desc, s.id;
 update picture_set set superseded_at = now()
     where session is not null and id not in (select id from newest);
 
