@@ -18,6 +18,7 @@ from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.phrases import Phrase, verbatim
 
 _NAMED = 5
+_SUGGESTED = 20
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ def correct(
     staged = set(inventory.sessions())
     # An accent is written in one way by keyboards, and in another by some file systems.
     paths = {normalize("NFC", path): path for path in (*known, *staged)} | {path: path for path in (*known, *staged)}
+    unknown = 0
     for wanted in wishes.removed_sessions:
         name = normalize("NFC", wanted).strip("/")
         named = (wanted, f"pictures/{wanted}", name, f"pictures/{name}")
@@ -69,7 +71,8 @@ def correct(
         elif path in known:
             result.removed[path] = known[path].id
         elif stored:
-            near = get_close_matches(path, list(known), 1)
+            unknown += 1  # comparing with thousands of names takes its time
+            near = get_close_matches(path, list(known), 1) if unknown <= _SUGGESTED else ()
             result.findings.append(_of_removed("unknown-session", wanted, wishes, *near))
     return result
 
