@@ -167,9 +167,15 @@ class TopListing:
         try:
             return self._ask(container, asked, details=details, again=False)
         except clients.AzureError as error:
-            if _may_be_for_names(error) and self.answers(container):
-                raise UnlistableError(f"a name among them cannot be listed by the service ({error})") from None
-        return self._ask(container, asked, details=details)
+            for_names = _may_be_for_names(error) and self.answers(container)
+        if not for_names:
+            return self._ask(container, asked, details=details)
+        try:  # once more: what passes is no name's fault
+            return self._ask(container, asked, details=details, again=False)
+        except clients.AzureError as error:
+            if not _may_be_for_names(error):
+                raise
+            raise UnlistableError(f"a name among them cannot be listed by the service ({error})") from None
 
     def _ask(
         self,
@@ -274,7 +280,7 @@ def _may_be_for_names(error: Exception) -> bool:
     """Whether names can be why a listing failed: the answer is a failure of the service's own, or no XML."""
     if isinstance(error, clients.DecodeError):
         return True
-    return isinstance(error, clients.HttpResponseError) and (error.status_code or 0) >= 500  # noqa: PLR2004
+    return isinstance(error, clients.HttpResponseError) and error.status_code == 500  # noqa: PLR2004
 
 
 def _authentication(credential: Any) -> Any:

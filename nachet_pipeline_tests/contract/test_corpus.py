@@ -61,6 +61,7 @@ NOT_IN_A_FOLDER = {
     # Raised where an earlier import stored something, so tested with the database.
     "pictures-taken-out",
     "pictures-sent-earlier",
+    "withdrawn-picture",
     # Never raised alone, so tested with the manifest.
     "copies-differ",
     "unknown-session",
@@ -151,7 +152,11 @@ CASES = [
     ),
     Case("picture-metadata-syntax", _with(METADATA, b"userData:\n  zoom: 1\n zoom"), METADATA, line=3),
     Case("picture-metadata-content", _with(METADATA, b"userData:\n  zoom: -1\n"), METADATA, "userData.zoom", 2),
-    Case("duplicate-picture", _with("pictures/session1/2.tiff", picture(1)), "pictures/session1/2.tiff"),
+    Case(
+        "duplicate-picture",
+        {**without(project(), METADATA), "pictures/session1/2.tiff": picture(1)},
+        "pictures/session1/2.tiff",
+    ),
     Case(
         "removed-session-staged",
         _with("index.yaml", PROJECT_INDEX + b"uploadData: {removedSessions: [session2]}\n"),

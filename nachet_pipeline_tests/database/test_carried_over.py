@@ -36,6 +36,12 @@ ADA = "5a889f9563ae478ebd27280b312c3d2e@example.org"
 FROZEN = "5a1942b27e2b757091fcd877863915293280626ce5fc2944ff6b0b5f5c33c487"
 
 
+def _blobs() -> dict[str, bytes]:
+    """What lay in storage, by container and name."""
+    with zipfile.ZipFile(_MADE / "blobs.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 @pytest.fixture
 def carried_over(
     database_url: str, services: Services, blobs: BlobStorage, pool: DecodingPool, tmp_path: Path
@@ -44,14 +50,12 @@ def carried_over(
     migrate(SecretStr(database_url), "0013")
     with psycopg.connect(database_url) as connection:
         connection.execute((_MADE / "rows.sql").read_text(encoding="utf-8"))  # type: ignore[call-overload]
-    with zipfile.ZipFile(_MADE / "blobs.zip") as archive:
-        for name in archive.namelist():
-            container, _, blob = name.partition("/")
-            blobs.ensure_container(container)
-            content = archive.read(name)
-            kind = "image/png" if blob.endswith(".png") else "application/octet-stream"
-            noted = {"sha256": sha256(content).hexdigest()} if blob.endswith((".png", ".tiff")) else None
-            blobs.upload(container, blob, content, content_type=kind, metadata=noted, overwrite=True)
+    for name, content in _blobs().items():
+        container, _, blob = name.partition("/")
+        blobs.ensure_container(container)
+        kind = "image/png" if blob.endswith(".png") else "application/octet-stream"
+        noted = {"sha256": sha256(content).hexdigest()} if blob.endswith((".png", ".tiff")) else None
+        blobs.upload(container, blob, content, content_type=kind, metadata=noted, overwrite=True)
     migrate(SecretStr(database_url))
     with Database(SecretStr(database_url), connections=6) as database:
         with database.connection() as connection:
@@ -61,6 +65,9 @@ def carried_over(
         yield Workbench(
             database, blobs, pool, user, tmp_path, SecretStr(database_url), key, ImportSettings(decode_workers=2)
         )
+    for container in {name.partition("/")[0] for name in _blobs()}:
+        for blob in list(blobs.listing(container)):
+            blobs.delete(container, blob.name)
 
 
 def of_folder(bench: Workbench, folder: str) -> list[dict[str, Any]]:

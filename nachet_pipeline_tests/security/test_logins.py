@@ -50,7 +50,7 @@ def migrated(login: str, database_url: str) -> str:
 
 @pytest.fixture
 def of_an_earlier_version(login: str, database_url: str) -> str:
-    migrate(SecretStr(database_url), "0013")
+    migrate(SecretStr(database_url), "0016")
     return database_url
 
 
@@ -211,7 +211,7 @@ def test_dagsters_history_moves_to_where_the_importer_finds_it(
 
 def test_tables_are_upgraded_by_their_owner_alone(of_an_earlier_version: str, login: str) -> None:
     importer = SecretStr(_make(of_an_earlier_version, login, Role.IMPORTER))
-    migrate(importer, "0013")  # nothing to do
+    migrate(importer, "0016")  # nothing to do
 
     with pytest.raises(
         DatabaseError,

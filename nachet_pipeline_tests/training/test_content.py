@@ -162,7 +162,7 @@ def test_a_withdrawn_photograph_that_is_sent_again_stays_withdrawn_and_its_uploa
     assert told.found is not None
     assert "withdrawn" in told.found.en
     assert "retirée" in told.found.fr
-    assert "ada" not in outcome.receipt.model_dump_json()
+    assert "ada@example.org" not in outcome.receipt.model_dump_json()
     found = workbench.query("select sha256 from pictures where withdrawn_at is not null")
     assert [row["sha256"].hex() for row in found] == 2 * [file_of(workbench, picture)]
     assert file_of(workbench, picture) not in files(workbench, built(workbench))

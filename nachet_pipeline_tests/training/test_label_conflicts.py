@@ -89,11 +89,13 @@ def test_a_decision_lets_it_in_under_one_species_wherever_it_is_stored(torn: Wor
     assert labels(torn, published(torn, species=[NAPUS])) == [(NAPUS, "east")]
 
 
-def test_once_one_of_the_two_is_withdrawn_the_other_is_trained_with(torn: Workbench) -> None:
+def test_once_the_photograph_is_withdrawn_it_is_in_conflict_no_more_and_nobodys_to_train_with(torn: Workbench) -> None:
     with torn.database.connection() as connection:
         withdraw(connection, picture_of(torn, "west"), by="ann", why="not a mustard")
 
-    assert labels(torn, published(torn)) == [(JUNCEA, "west"), (NAPUS, "east"), (NAPUS, "east")]
+    made = published(torn)
+    assert labels(torn, made) == [(JUNCEA, "west"), (NAPUS, "east")]
+    assert notes(made) == []
 
 
 @pytest.fixture
