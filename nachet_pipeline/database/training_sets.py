@@ -264,7 +264,10 @@ def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents,
 
 
 def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.int8]]:
-    """What a version held out, whatever row it is today.
+    """What a version held out, whatever row it is today, and what had left the set before it while it was held out.
+
+    A photograph whose folder was deleted for a day, or that was in conflict for one, is missing from a version; when it
+    is there again, models were compared by it all the same.
 
     Returns:
         (k, 16) the beginnings of the SHA-256 of files and of pixels, sorted, of its validation and test pictures and of
@@ -273,11 +276,20 @@ def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.i
     batches = list(
         copied(
             connection,
-            "select encode(substring(c.hash from 1 for 16), 'hex') as content, max(m.split) from training_set_member m"
+            "with held as (select picture_id, split from training_set_member"
+            "  where training_set_id = %(version)s and split > 0"
+            " union all select picture_id, split from (select distinct on (m.picture_id) m.picture_id, m.split"
+            "   from training_set t join training_set_member m on m.training_set_id = t.id"
+            "   where t.current_since is not null and t.id <> %(version)s"
+            "   and t.name = (select name from training_set where id = %(version)s)"
+            "   and not exists (select from training_set_member now"
+            "    where now.training_set_id = %(version)s and now.picture_id = m.picture_id)"
+            "   order by m.picture_id, t.current_since desc) gone where split > 0)"
+            " select encode(substring(c.hash from 1 for 16), 'hex') as content, max(m.split) from held m"
             " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
             " left join pictures r on r.id = coalesce(q.parent, p.parent)"
             " cross join lateral unnest(array[p.sha256, p.pixel_sha256, r.sha256, r.pixel_sha256]) as c (hash)"
-            " where m.training_set_id = %(version)s and m.split > 0 and c.hash is not null"
+            " where c.hash is not null"
             " group by substring(c.hash from 1 for 16) order by substring(c.hash from 1 for 16)",
             {"version": version},
             {"content": pa.string(), "split": pa.int8()},

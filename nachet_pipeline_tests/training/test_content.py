@@ -485,3 +485,21 @@ def test_a_manifest_says_which_photograph_a_crop_was_cut_from(workbench: Workben
     names = ("picture_id", "photograph_sha256", "photograph_pixel_sha256")
     assert [tuple(row[name] for name in names) for row in stated] == [tuple(row.values()) for row in found]
     assert {row["photograph_sha256"] for row in rows(workbench, built(workbench))} == {None}
+
+
+def test_what_is_missing_from_a_version_and_back_in_the_next_stays_held_out(
+    workbench: Workbench, generated: Generated
+) -> None:
+    generated.fill(range(40), each=1)
+    held = {file: side for file, side in sides(workbench, released(workbench)).items() if side != "train"}
+    # Their folders are deleted, a version is made without them, and somebody brings them back.
+    hidden = [bytes.fromhex(file) for file in held]
+    folders = "id in (select picture_set_id from pictures where sha256 = any(%s))"
+    workbench.query(f"update picture_set set deleted_at = now() where {folders}", hidden)
+    without = released(workbench, keep_held_out_from="previous", seed=7)
+    assert not held.keys() & sides(workbench, without).keys()
+    workbench.query(f"update picture_set set deleted_at = null where {folders}", hidden)
+
+    after = built(workbench, keep_held_out_from="previous", seed=7)
+
+    assert held.items() <= sides(workbench, after).items()
