@@ -395,8 +395,8 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
             Check.FILE_COUNT,
             Severity.WARNING,
             Phrase(
-                "Pictures of an earlier import are not in the session any more; they are taken out of it.",
-                "Des images d'une importation antérieure ne sont plus dans la session; elles en sont retirées.",
+                "Pictures of an earlier import are not in the session any more; importing it takes them out.",
+                "Des images d'une importation antérieure ne sont plus dans la session; l'importer les en retire.",
             ),
             Phrase(
                 "Nothing, if that was meant. If not, put them into the session again: they come back as they were.",
