@@ -35,7 +35,7 @@ def changing(
         connection: in whose transaction the changes are made.
         actor: as for `record`.
         action: what is done to each of the changed things; if empty, `added`, `changed` or `removed`.
-        note: what is to stand in `after` besides, such as the reason; never a secret.
+        note: what is to stand in `after` besides, such as the reason; never a secret. It hides nothing of the change.
 
     Raises:
         ValueError: nobody makes them.
@@ -59,7 +59,7 @@ class Entry:
 
     Attributes:
         id: its number.
-        at: when the transaction began that made the change.
+        at: when it was noted, by the clock of PostgreSQL.
         actor: who made it.
         login: the login of PostgreSQL that acted; None: it was noted before that was kept.
         action: what was done.

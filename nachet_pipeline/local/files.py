@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def private_folder(folder: Path) -> None:
+def private_folder(folder: Path, *, passable: bool = True) -> None:
     """Make a folder that its owner alone can list; one of ours that is there already is closed to others.
 
-    Root's stays open to pass through, because PostgreSQL runs there as another user; one that is everybody's, as /tmp
-    is, stays as it is.
+    Root's stays open to pass through, where `passable`, because PostgreSQL runs there as another user; one that is
+    everybody's, as /tmp is, stays as it is.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     if found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX:
-        folder.chmod(0o700 if os.geteuid() else 0o701)
+        folder.chmod(0o701 if passable and not os.geteuid() else 0o700)
 
 
 def write_private(file: Path, text: str) -> None:

@@ -16,6 +16,9 @@ from nachet_pipeline.local.files import FileLock, held, private_folder
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.services import Services
 
+_CLOSED = ("azurite", "blobs", "dagster", "run")
+"""Folders of a home that nobody but its owner may pass through, though PostgreSQL's user may pass through the home."""
+
 
 class Lease:
     """A use of a home's services, from `acquire` to `release`.
@@ -51,6 +54,8 @@ def acquire(home: Path, *, tools: Path | None = None, progress: Callable[[str], 
     try:
         with ExitStack() as undo:
             private_folder(home)
+            for name in _CLOSED:
+                private_folder(home / name, passable=False)
             users = FileLock(_users_file(home))
             undo.callback(_leave, home, users)
             with held(_services_file(home)):

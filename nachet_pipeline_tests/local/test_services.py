@@ -150,3 +150,13 @@ def test_a_home_that_is_everybodys_stays_so(tmp_path: Path) -> None:
 def test_the_services_home_is_private(services: Services, session_home: Path) -> None:
     assert services.blob_port
     assert not session_home.stat().st_mode & (stat.S_IRWXG | stat.S_IROTH | stat.S_IWOTH)
+
+
+def test_nobody_else_passes_through_what_a_home_holds_but_for_the_database(
+    services: Services, session_home: Path
+) -> None:
+    assert services.blob_port
+    folders = {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in session_home.iterdir() if folder.is_dir()}
+    folders.pop("postgres")
+    assert "blobs" in folders
+    assert {name: mode for name, mode in folders.items() if mode & 0o077} == {}

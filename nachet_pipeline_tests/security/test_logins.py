@@ -1,6 +1,7 @@
 """Roles and logins of PostgreSQL: made by whoever may, once, and each the way it is documented."""
 
 import importlib
+import json
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -271,6 +272,35 @@ def test_beside_whom_the_importer_names_stand_its_login_and_the_time(least: tupl
     assert all(timedelta(minutes=-5) < row["since"] <= timedelta(0) for row in rows)
     imported = workbench.query("select distinct login from audit_trail where subject in ('picture set', 'picture')")
     assert imported == [{"login": login}]
+
+
+def test_what_the_importer_says_beside_a_change_does_not_hide_it(least: tuple[Workbench, str]) -> None:
+    workbench, _ = least
+    workbench.import_as_the_sensor_does(workbench.stage(workbench.sample(pictures=1)))
+    (before,) = workbench.query("select seed_id from picture_seed")
+    (other,) = workbench.query("select id from seeds where id <> %s limit 1", before["seed_id"])
+    for note in ({"seed_id": str(before["seed_id"]), "why": "a wish"}, ["no", "object"]):
+        with workbench.database.connection() as connection:
+            connection.execute("select set_config('nachet.note', %s, true)", (json.dumps(note),))
+            connection.execute("update picture_seed set seed_id = %s", (other["id"],))
+            connection.execute("update picture_seed set seed_id = %s", (before["seed_id"],))
+
+    rows = workbench.query(
+        "select after from audit_trail where subject = 'picture seed' and action = 'changed' order by id"
+    )
+    there, back = {"seed_id": str(other["id"])}, {"seed_id": str(before["seed_id"])}
+    why = {"why": "a wish"}
+    assert [row["after"] for row in rows] == [there | why, back | why, there, back]
+
+
+def test_a_transaction_that_the_importer_holds_open_does_not_choose_the_time(least: tuple[Workbench, str]) -> None:
+    workbench, _ = least
+    with workbench.database.connection() as connection:
+        connection.execute("select")
+        (later,) = workbench.query("select clock_timestamp() as at")
+        record(connection, actor="somebody@example.org", action="seen", subject="test")
+    (noted,) = workbench.query("select at from audit_trail where subject = 'test'")
+    assert noted["at"] > later["at"]
 
 
 def test_the_importer_changes_no_label_without_a_row_in_the_trail(least: tuple[Workbench, str], login: str) -> None:
