@@ -271,11 +271,20 @@ class Importer:
 
     def _tell_early(self, upload: Upload, started: datetime, report: Report) -> None:
         """Let the uploader read what refuses the upload while its pictures are still being looked at."""
-        receipt = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
+        early = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
             update={"report": report, "finished_at": None}
         )
-        self.database.transact(lambda connection: note_receipt(connection, receipt))
-        write_receipt(self.blobs, upload, receipt)
+
+        def note(connection: Connection) -> Receipt:
+            # What an earlier import stored is stored still; what it changed is told until another changes something.
+            known = find_upload(connection, upload.id)
+            before = known.receipt if known else None
+            stored = {name: getattr(before, name) for name in _STORED} if before else {}
+            receipt = early.model_copy(update=stored)
+            note_receipt(connection, receipt)
+            return receipt
+
+        write_receipt(self.blobs, upload, self.database.transact(note))
 
     def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
         """Write the report for people beside the staged folder; a report without a finding needs none.
@@ -431,6 +440,10 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
         manifest=item.record.audit_trail.manifest,
         correction=session.correction,
     )
+
+
+_STORED = ("content_digest", "container", "picture_sets", "correction")
+"""What a receipt says of an import that stored something."""
 
 
 def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:

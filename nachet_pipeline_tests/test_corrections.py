@@ -538,3 +538,15 @@ def test_retention_does_not_take_what_it_cleared_for_removed(workbench: Workbenc
     outcome = workbench.import_as_the_sensor_does(workbench.stage(session(workbench, "thistles", [3])))
     assert outcome.receipt.correction == Correction(added=1)
     assert sorted(live(workbench)) == ["1.png", "2.png", "3.png"]
+
+
+def test_a_partial_import_that_is_done_again_tells_what_the_first_one_changed(workbench: Workbench) -> None:
+    """As after a kill between its rows and its receipt: the index alone refuses a session, which is told early."""
+    folder = workbench.sample(sessions=2, pictures=2)
+    edit(folder / "pictures/session2/index.yaml", "imageData", numberOfImages=3)
+    edit(folder / "index.yaml", "uploadData", acceptValid=True)
+    upload = workbench.stage(folder)
+    first, again = workbench.run(workbench.now(upload)), workbench.run(workbench.now(upload))
+    assert first.receipt.state is State.PARTLY_IMPORTED
+    assert again.receipt.correction == first.receipt.correction == Correction(added=2)
+    assert again.receipt.picture_sets == first.receipt.picture_sets
