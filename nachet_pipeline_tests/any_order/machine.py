@@ -2,7 +2,6 @@
 
 import io
 import shutil
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,10 +73,12 @@ class ClockedStorage(BlobStorage):
     ticks: dict[str, int]
     now = 0
 
-    def files(self, container: str, folder: str) -> Iterator[StagedFile]:
-        for file in super().files(container, folder):
-            at = self.ticks.setdefault(file.version, self.now)
-            yield replace(file, modified=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=at))
+    def files_page(self, container: str, folder: str, after: str = "") -> tuple[list[StagedFile], str]:
+        files, following = super().files_page(container, folder, after)
+        ticks = (self.ticks.setdefault(file.version, self.now) for file in files)
+        begin = datetime(2020, 1, 1, tzinfo=UTC)
+        dated = [replace(f, modified=begin + timedelta(seconds=at)) for f, at in zip(files, ticks, strict=True)]
+        return dated, following
 
 
 class AnyOrder(RuleBasedStateMachine):
