@@ -200,7 +200,7 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
         " where upload.id is null or upload.state = 'staged' or (upload.state = 'failed'"
         # What fails once, fails mostly because a service was away for a moment: soon again, and then after minutes.
         " and upload.attempts < %s"
-        " and upload.updated_at < now() - interval '30 seconds' * power(8, upload.attempts - 1))"
+        " and upload.updated_at < now() - interval '10 seconds' * power(24, upload.attempts - 1))"
         ") as pending where place <= %s order by place",
         (*_columns(names), MAX_ATTEMPTS, limit),
     )
