@@ -5,10 +5,13 @@ from itertools import groupby
 
 from dagster import (
     MAX_RUNTIME_SECONDS_TAG,
+    AssetKey,
     AssetMaterialization,
+    AssetRecordsFilter,
     AssetSelection,
     AutomationConditionSensorDefinition,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     MetadataValue,
@@ -30,6 +33,7 @@ from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
 from nachet_pipeline.batches import batched
 from nachet_pipeline.checks import labels
+from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.cut_runs import due_runs
 from nachet_pipeline.database.connection import Database
@@ -41,6 +45,7 @@ from nachet_pipeline.database.uploads import (
     split_batch,
     uploads_of_batch,
     uploads_of_run,
+    uploads_settled_by,
     waiting_batches,
 )
 from nachet_pipeline.importing import fail_upload
@@ -60,6 +65,8 @@ from nachet_pipeline.settings import ImportSettings
 
 BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_REPORT_TAG = "nachet/report"
+_MOST_REPORTS = 3
 _MINUTES_TO_BECOME_A_RUN = 1
 _MOST_TOLD_ONE_BY_ONE = 25
 """Of more uploads that arrive together none is told: an event takes the daemon 20 ms, in which no run starts, and the
@@ -192,25 +199,53 @@ def failed_imports_sensor() -> SensorDefinition:
     @run_failure_sensor(
         name="failed_imports",
         monitored_jobs=[import_uploads],
+        request_job=import_uploads,
         default_status=DefaultSensorStatus.RUNNING,
         description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
-        " did not come to are asked for again in two halves.",
+        " did not come to are asked for again in two halves, those it settled without a word to Dagster are reported.",
     )
     def failed_imports(
         context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
-    ) -> None:
+    ) -> list[RunRequest]:
         run = context.dagster_run
         with database.open() as db, blob_storage.open() as blobs:
             with db.connection() as connection:
                 begun = uploads_of_run(connection, run.run_id)
+                settled = uploads_settled_by(connection, run.run_id)
             for upload in begun:
                 if fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done"):
                     context.log.info("wrote the receipt of %s", upload.partition)
             if batch := run.tags.get(BATCH_TAG):
                 for half in _split(db, context.instance, batch):
                     context.log.info("%d uploads that it had not begun with are asked for again", len(half))
+        return _report_again(context.instance, run, settled)
 
     return failed_imports
+
+
+def _report_again(instance: DagsterInstance, run: DagsterRun, settled: Sequence[Upload]) -> list[RunRequest]:
+    """Runs of what a run settled in the database when it died before Dagster knew: they change nothing but the UI."""
+    record = instance.get_run_record_by_id(run.run_id)
+    times = int(run.tags.get(_REPORT_TAG, "0")) + 1
+    if not settled or not record or times > _MOST_REPORTS:
+        return []
+    since = record.create_timestamp.timestamp()
+    reported: set[str | None] = set()
+    for asset, refused in (("picture_metadata", False), ("validated_manifest", True)):
+        keys = [upload.partition for upload in settled if (upload.state is State.REFUSED) is refused]
+        if keys:
+            by_any = AssetRecordsFilter(AssetKey(asset), asset_partitions=keys, after_timestamp=since)
+            events = instance.fetch_materializations(by_any, limit=2 * len(keys), ascending=True)
+            reported |= {event.partition_key for event in events.records if event.run_id == run.run_id}
+    return [
+        RunRequest(
+            run_key=f"{run.run_id}/{upload.partition}",
+            partition_key=upload.partition,
+            tags={_REPORT_TAG: str(times), "nachet/uploads": "1"},
+        )
+        for upload in settled
+        if upload.partition not in reported
+    ]
 
 
 def _split(database: Database, instance: DagsterInstance, batch: str) -> list[list[Upload]]:

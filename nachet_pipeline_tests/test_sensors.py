@@ -8,8 +8,11 @@ from uuid import uuid4
 import pytest
 from dagster import (
     MAX_RUNTIME_SECONDS_TAG,
+    AssetKey,
+    AssetRecordsFilter,
     DagsterEvent,
     DagsterEventType,
+    DagsterRun,
     DagsterRunStatus,
     RunRequest,
     SensorResult,
@@ -19,8 +22,11 @@ from dagster import (
 from dagster._core.events import JobFailureData
 
 from nachet_pipeline import sensors
+from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import Upload, mark_importing, mark_queued, search_uploads
-from nachet_pipeline.importing import fail_upload
+from nachet_pipeline.importing import Importer, fail_upload
+from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -195,16 +201,21 @@ def test_a_folder_without_marker_waits_until_it_is_complete(deployment: Deployme
 # Runs that die
 
 
-def _die(deployment: Deployment, run_id: str | None = None, batch: str | None = None) -> str:
-    """Let a run of these tags have died, and the sensor on failed runs see it."""
+def _die(
+    deployment: Deployment, run_id: str | None = None, batch: str | None = None, *, report: int = 0
+) -> list[RunRequest]:
+    """Let a run of these tags have died, and the sensor on failed runs see it; the runs that it asks for."""
+    tags = {"nachet/batch": batch} if batch else {"nachet/report": str(report)} if report else None
     job = deployment.definitions.resolve_job_def("import_uploads")
-    run = deployment.instance.create_run_for_job(
-        job, run_id=run_id, tags={"nachet/batch": batch} if batch else None, status=DagsterRunStatus.FAILURE
-    )
+    run = deployment.instance.create_run_for_job(job, run_id=run_id, tags=tags, status=DagsterRunStatus.FAILURE)
+    return _failure_is_seen(deployment, run)
+
+
+def _failure_is_seen(deployment: Deployment, run: DagsterRun) -> list[RunRequest]:
     sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
     event = DagsterEvent(
         event_type_value=DagsterEventType.RUN_FAILURE.value,
-        job_name=job.name,
+        job_name=run.job_name,
         event_specific_data=JobFailureData(error=None),
     )
     with build_run_status_sensor_context(
@@ -214,8 +225,48 @@ def _die(deployment: Deployment, run_id: str | None = None, batch: str | None = 
         dagster_run=run,
         resources={key: deployment.resources[key] for key in ("database", "blob_storage")},
     ) as context:
-        sensor(context.for_run_failure())
-    return run.run_id
+        return list(sensor(context.for_run_failure()))
+
+
+@pytest.mark.parametrize("species", ["napus", "nigrum"], ids=["imported", "refused"])
+def test_an_upload_that_was_settled_before_its_run_died_untold_is_reported_by_a_run_of_its_own(
+    deployment: Deployment, species: str
+) -> None:
+    folder = deployment.sample("untold")
+    refused = species != "napus"
+    index = folder / "pictures" / "session1" / "index.yaml"
+    index.write_text(index.read_text().replace("seedSpecies: napus", f"seedSpecies: {species}"))
+    upload = deployment.stage(folder)
+    told = deployment.stage(deployment.sample("told", seed=1))
+    run_id = str(uuid4())
+    _import_untold(deployment, upload, run_id)
+    done_by = deployment.run_import(told).dagster_run
+
+    (request,) = _die(deployment, run_id)
+
+    assert request.partition_key == upload.partition
+    assert _failure_is_seen(deployment, done_by) == []
+    before = deployment.now(upload)
+    result = deployment.run_import(upload)
+    assert result.success is not refused
+    assert deployment.now(upload).state == before.state == ("refused" if refused else "imported")
+    asset = AssetKey("validated_manifest" if refused else "picture_metadata")
+    assert deployment.instance.fetch_materializations(
+        AssetRecordsFilter(asset, asset_partitions=[upload.partition]), limit=1
+    ).records
+    # One that dies again and again is not asked for without end.
+    again = deployment.stage(folder, replace=True)
+    _import_untold(deployment, again, run_id := str(uuid4()))
+    assert _die(deployment, run_id, report=3) == []
+
+
+def _import_untold(deployment: Deployment, upload: Upload, run_id: str) -> None:
+    """Import as a run does whose events never reach Dagster."""
+    settings = deployment.importing
+    with deployment.database.connection() as connection:
+        registry = registered_seeds(connection)
+    with DecodingPool(decoding_settings(settings)) as pool:
+        Importer(deployment.database, deployment.blobs, pool, registry, settings, run_id).import_upload(upload.id)
 
 
 @dataclass

@@ -132,6 +132,16 @@ def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
     return [_upload(row) for row in rows]
 
 
+def uploads_settled_by(connection: Connection, run_id: str) -> list[Upload]:
+    """The uploads that a run imported or refused."""
+    rows = connection.execute(
+        f"select {_COLUMNS} {_FROM} where run_id = %s and state in ('imported', 'partly_imported', 'refused')"
+        " order by upload.id",
+        (run_id,),
+    )
+    return [_upload(row) for row in rows]
+
+
 def uploads_of_batch(connection: Connection, batch: str) -> list[Upload]:
     """The uploads of a run request that nothing has begun with."""
     rows = connection.execute(
