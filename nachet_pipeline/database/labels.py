@@ -1,7 +1,7 @@
 """Photographs that are stored under several species, what was decided of them, and who must know.
 
-A photograph is its content: equal files, or equal pixels. Which are in conflict is a view, `label_conflict`; what was
-decided lies over what uploaders said, which stays as it is.
+A photograph is its content: equal files, or equal pixels, and what was cut from them. Which are in conflict is a view,
+`label_conflict`; what was decided lies over what uploaders said, which stays as it is.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -84,16 +84,21 @@ class Decided:
     new: bool
 
 
-_LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
-# What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them.
+_KEPT = "p.superseded_at is null and p.withdrawn_at is null"
+_LIVE = f"p.parent is null and {_KEPT}"
+# What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
+# the species of what it was cut from, and was decided of with it.
 _SAME = (
     "(select p.id, p.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
     " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = p.id"
     " and k.id <> asked.seed_id) as species"
-    f" from pictures p where p.{{column}} = asked.{{column}} and {_LIVE} and exists (select from picture_seed l"
+    " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
+    f" where p.{{column}} = asked.{{column}} and {_KEPT} and exists (select from picture_seed l"
     " join seeds o on o.id = l.seed_id where l.picture_id = p.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
     " and exists (select from picture_set s where s.id = p.picture_set_id and s.deleted_at is null"
-    f" and s.id <> all(%(apart_from)s::uuid[])) limit {_COPIES_LOOKED_AT})"
+    " and s.id <> all(%(apart_from)s::uuid[])) and not exists (select from label_decision d"
+    " where d.sha256 in (q.sha256, g.sha256) or d.pixel_sha256 in (q.pixel_sha256, g.pixel_sha256))"
+    f" limit {_COPIES_LOOKED_AT})"
 )
 OTHER_LABELS = (
     "with asked as materialized (select number, sha256, pixel_sha256, coalesce(s.merged_into, s.id) as seed_id"
@@ -234,20 +239,23 @@ class _Photograph:
 
     Attributes:
         picture: the whole picture that was meant.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were never measured.
+        whole: SHA-256 of the file and of the pixels, None if they were never measured, of every whole picture of it:
+            those of equal content, those that it was cut from or that were cut from it.
+        files: SHA-256 of all its files, and of what was cut from them.
+        pixels: the same of pixels.
     """
 
     picture: UUID
-    sha256: bytes
-    pixel_sha256: bytes | None
+    whole: dict[bytes, bytes | None]
+    files: list[bytes]
+    pixels: list[bytes]
 
 
 def decide(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
     """Store under which species a photograph is trained with, whatever its uploaders say; the trail says who decided.
 
-    It holds for every picture of that file or those pixels that is or will ever be stored, and for what is cut from
-    them. An earlier decision is replaced.
+    It holds for every picture of that file or those pixels that is or will ever be stored, for what is cut from them,
+    and for what they were cut from. Earlier decisions are replaced.
 
     Args:
         connection: in whose transaction it is stored.
@@ -270,8 +278,9 @@ def decide(connection: Connection, picture: UUID, species: str, *, by: str, why:
     photograph = _photograph(connection, picture, by, why)
     earlier = _forget(connection, photograph)
     connection.execute(
-        "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why) values (%s, %s, %s, %s, %s)",
-        (photograph.sha256, photograph.pixel_sha256, seed.id, by, why),
+        "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why)"
+        " select file, pixels, %s, %s, %s from unnest(%s::bytea[], %s::bytea[]) as whole (file, pixels)",
+        (seed.id, by, why, list(photograph.whole), list(photograph.whole.values())),
     )
     return _noted(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
 
@@ -285,7 +294,7 @@ def undecide(connection: Connection, picture: UUID, *, by: str, why: str) -> Dec
     """
     photograph = _photograph(connection, picture, by, why)
     earlier = _forget(connection, photograph)
-    if earlier is None:
+    if not earlier:
         raise UndecidableLabelError(f"nothing was decided of the picture {picture}")
     return _noted(connection, photograph, "taken back", earlier, {"why": why}, by)
 
@@ -293,45 +302,64 @@ def undecide(connection: Connection, picture: UUID, *, by: str, why: str) -> Dec
 def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Photograph:
     if not (by.strip() and why.strip()):
         raise ValueError("somebody decides for a reason")
-    row = connection.execute(
-        "with recursive up as (select id, parent, sha256, pixel_sha256 from pictures where id = %s union all"
-        " select p.id, p.parent, p.sha256, p.pixel_sha256 from pictures p join up on p.id = up.parent)"
-        # Where the file was stored several times and not measured each time, its pixels are known all the same.
-        " select id as picture, sha256, coalesce(pixel_sha256, (select p.pixel_sha256 from pictures p"
-        " where p.sha256 = up.sha256 and p.pixel_sha256 is not null limit 1)) as pixel_sha256"
-        " from up where parent is null",
-        (picture,),
-    ).fetchone()
-    if row is None:
-        raise UndecidableLabelError(f"there is no picture {picture}")
     # Who decides later waits here, and sees what was decided.
     connection.execute("lock table label_decision in share row exclusive mode")
-    return _Photograph(**cast(dict[str, Any], row))
+    found = connection.execute(
+        "with recursive same (id, parent, sha256, pixel_sha256) as ("
+        "select id, parent, sha256, pixel_sha256 from pictures where id = %s union"
+        " select found.* from same cross join lateral ("
+        "select id, parent, sha256, pixel_sha256 from pictures p where p.id = same.parent"
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.parent = same.id"
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.sha256 = same.sha256"
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256"
+        ") found) select * from same order by id",
+        (picture,),
+    ).fetchall()
+    rows = {cast(UUID, row["id"]): cast(dict[str, Any], row) for row in found}
+    if not rows:
+        raise UndecidableLabelError(f"there is no picture {picture}")
+    whole: dict[bytes, bytes | None] = {}
+    for row in rows.values():
+        if row["parent"] is None:
+            # Where the file was stored several times and not measured each time, its pixels are known all the same.
+            whole[row["sha256"]] = row["pixel_sha256"] or whole.get(row["sha256"])
+    root = picture
+    while rows[root]["parent"] is not None:
+        root = rows[root]["parent"]
+    return _Photograph(
+        root,
+        whole,
+        sorted({row["sha256"] for row in rows.values()}),
+        sorted({row["pixel_sha256"] for row in rows.values() if row["pixel_sha256"]}),
+    )
 
 
-def _forget(connection: Connection, photograph: _Photograph) -> dict[str, Any] | None:
-    """Remove what was decided of a photograph; the latest of it."""
+def _forget(connection: Connection, photograph: _Photograph) -> list[dict[str, Any]]:
+    """Remove what was decided of a photograph; the latest is first."""
     rows = connection.execute(
         "delete from label_decision d using seeds s where s.id = d.seed_id"
-        " and (d.sha256 = %s or d.pixel_sha256 = %s) returning s.name as species, d.why, d.decided_by, d.decided_at",
-        (photograph.sha256, photograph.pixel_sha256),
+        " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s))"
+        " returning s.name as species, d.why, d.decided_at, d.sha256, d.pixel_sha256",
+        (photograph.files, photograph.pixels),
     ).fetchall()
-    return max(cast(list[dict[str, Any]], rows), key=lambda row: row["decided_at"], default=None)
+    return sorted(cast(list[dict[str, Any]], rows), key=lambda row: row["decided_at"], reverse=True)
 
 
 def _noted(
     connection: Connection,
     photograph: _Photograph,
     action: str,
-    earlier: dict[str, Any] | None,
+    earlier: list[dict[str, Any]],
     after: dict[str, Any],
     by: str,
 ) -> Decided:
-    before = {"species": earlier["species"], "why": earlier["why"]} if earlier else None
-    if before != after:
-        content = {"sha256": photograph.sha256.hex()}
-        if photograph.pixel_sha256:
-            content["pixel_sha256"] = photograph.pixel_sha256.hex()
+    before = {"species": earlier[0]["species"], "why": earlier[0]["why"]} if earlier else None
+    settled = {row["sha256"] for row in earlier} | {row["pixel_sha256"] for row in earlier} - {None}
+    same = all({"species": row["species"], "why": row["why"]} == after for row in earlier)
+    new = not same or any(not settled & {*content} for content in photograph.whole.items())
+    if new:
+        content = {"sha256": [file.hex() for file in photograph.whole]}
+        pixels = sorted({pixels.hex() for pixels in photograph.whole.values() if pixels})
         record(
             connection,
             actor=by,
@@ -339,18 +367,18 @@ def _noted(
             subject=_SUBJECT,
             subject_id=photograph.picture,
             before=before,
-            after={**after, **content},
+            after={**after, **content, **({"pixel_sha256": pixels} if pixels else {})},
         )
     rows = connection.execute(
-        f"select {_STORED} from pictures p {_PLACES} where (p.sha256 = %s or p.pixel_sha256 = %s) and {_LIVE}"
+        f"select {_STORED} from pictures p {_PLACES} where (p.sha256 = any(%s) or p.pixel_sha256 = any(%s)) and {_LIVE}"
         " and s.deleted_at is null order by u.email, p.id",
-        (photograph.sha256, photograph.pixel_sha256),
+        (photograph.files, photograph.pixels),
     )
     return Decided(
         after.get("species"),
-        earlier["species"] if earlier else None,
+        before["species"] if before else None,
         tuple(_stored(row) for row in cast(list[dict[str, Any]], rows.fetchall())),
-        before != after,
+        new,
     )
 
 

@@ -11,10 +11,14 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.report import Report
-from nachet_pipeline.database.labels import UndecidableLabelError, decide, doubts, standing, undecide
+from nachet_pipeline.crops.cropping import Cropper
+from nachet_pipeline.crops.cutting import CroppingPool
+from nachet_pipeline.database.labels import UndecidableLabelError, decide, doubts, labels, standing, undecide
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.importing import ImportOutcome
+from nachet_pipeline.limits import decoding_settings
+from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.naming import seed_id
 from nachet_pipeline_tests.folders.kept import folder_id, keeper
@@ -263,7 +267,7 @@ def test_deciding_again_replaces_what_was_decided_and_the_trail_has_both(torn: W
     ]
     assert trail[1]["before"] == {"species": NAPUS, "why": "looked at it"}
     assert trail[1]["after"]["species"] == JUNCEA
-    assert trail[1]["after"]["sha256"] == hashlib.sha256(photograph(1)).hexdigest()
+    assert trail[1]["after"]["sha256"] == [hashlib.sha256(photograph(1)).hexdigest()]
 
 
 def test_a_picture_that_was_not_measured_is_decided_of_with_all_that_share_its_file_or_pixels(torn: Workbench) -> None:
@@ -273,6 +277,88 @@ def test_a_picture_that_was_not_measured_is_decided_of_with_all_that_share_its_f
     decided(torn, picture_of(torn, "west"), NAPUS)
 
     assert in_conflict(torn) == []
+
+
+# A crop that is sent as a picture
+
+
+@pytest.fixture
+def cut(workbench: Workbench) -> bytes:
+    """The file of a crop of a stored picture; the picture shows two seeds of napus."""
+    large = sample_picture(1, seeds=2, width=320, height=240, picture_format="png")
+    outcome = import_as(workbench, "spring", "east", NAPUS, {"1.png": large})
+    with CroppingPool(decoding_settings(workbench.settings)) as pool:
+        cropper = Cropper(workbench.database, workbench.blobs, pool, workbench.settings)
+        cropper.crop(workbench.now(outcome.upload))
+    first, _second = workbench.query("select blob from pictures where parent is not null order by name")
+    return workbench.blobs.read(workbench.user.user_container, str(first["blob"]))
+
+
+def test_a_crop_sent_as_a_picture_of_another_species_is_told_and_in_conflict_with_what_it_was_cut_from(
+    workbench: Workbench, cut: bytes
+) -> None:
+    outcome = import_as(workbench, "summer", "west", JUNCEA, {"9.tiff": cut})
+
+    ((english, _),) = told(outcome).values()
+    assert english.startswith("Brassica juncea here; the same file is stored as Brassica napus, in your folder spring")
+    ((one, other),) = in_conflict(workbench)
+    assert {(one.place, one.species), (other.place, other.species)} == {
+        ("spring/pictures/east/1.png", (NAPUS,)),
+        ("summer/pictures/west/9.tiff", (JUNCEA,)),
+    }
+    assert told(import_as(workbench, "autumn", "north", NAPUS, {"8.tiff": cut})).keys() == {"pictures/north/8.tiff"}
+
+
+def test_a_crop_sent_as_a_picture_of_the_same_species_is_no_conflict(workbench: Workbench, cut: bytes) -> None:
+    assert told(import_as(workbench, "summer", "west", NAPUS, {"9.tiff": cut})) == {}
+    assert in_conflict(workbench) == []
+
+
+@pytest.mark.parametrize("session", ["east", "west"])
+@pytest.mark.parametrize("species", [NAPUS, JUNCEA, ARVENSE])
+def test_deciding_of_either_settles_what_was_cut_and_what_it_was_cut_from(
+    workbench: Workbench, cut: bytes, session: str, species: str
+) -> None:
+    import_as(workbench, "summer", "west", JUNCEA, {"9.tiff": cut})
+    east, west = picture_of(workbench, "east"), picture_of(workbench, "west", "9.tiff")
+
+    done = decided(workbench, east if session == "east" else west, species)
+
+    assert in_conflict(workbench) == []
+    assert {one.picture for one in done.pictures} == {east, west}
+    with workbench.database.reading() as connection:
+        assert {row["seed_id"] for row in connection.execute("select seed_id from label_decided")} == {seed_id(species)}
+        assert {one for _, one in labels(connection).decided} == {str(seed_id(species))}
+        assert len(labels(connection).decided) == 4  # both, and the two crops
+    # What comes later is under it as well.
+    assert told(import_as(another(workbench), "autumn", "north", ARVENSE, {"8.tiff": cut})) == {}
+    assert in_conflict(workbench) == []
+    assert not decided(workbench, east, species).new
+    with workbench.database.connection() as connection:
+        undecide(connection, west, **BY)
+    assert len(in_conflict(workbench)) == 1
+    assert workbench.query("select * from label_decision") == []
+
+
+def test_a_picture_that_comes_after_its_crop_was_decided_of_is_in_conflict_until_it_is_decided_of_as_well(
+    workbench: Workbench, cut: bytes
+) -> None:
+    """The decision was about the small picture: the large one may show another seed beside it."""
+    workbench.query("truncate pictures cascade")
+    import_as(workbench, "summer", "west", JUNCEA, {"9.tiff": cut})
+    west = picture_of(workbench, "west", "9.tiff")
+    decided(workbench, west, JUNCEA)
+    large = sample_picture(1, seeds=2, width=320, height=240, picture_format="png")
+    outcome = import_as(workbench, "autumn", "north", NAPUS, {"1.png": large})
+    with CroppingPool(decoding_settings(workbench.settings)) as pool:
+        Cropper(workbench.database, workbench.blobs, pool, workbench.settings).crop(workbench.now(outcome.upload))
+
+    ((one, other),) = in_conflict(workbench)
+
+    assert {one.species, other.species} == {(NAPUS,), (JUNCEA,)}
+    again = decided(workbench, west, JUNCEA)
+    assert again.new
+    assert in_conflict(workbench) == []
 
 
 @dataclass
