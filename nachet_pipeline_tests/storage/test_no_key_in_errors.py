@@ -5,6 +5,7 @@ import inspect
 import io
 import re
 import socket
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,11 @@ def account(trouble: Trouble) -> Iterator[str]:
 
 # What is cut within an answer, the clients leave to the collector of garbage, which closes it aloud.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses_between_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
 @pytest.fixture(params=Trouble)
