@@ -75,6 +75,7 @@ _MORE_TIME_AT_EACH_ATTEMPT = 4
 """So many times the seconds of the attempt before: the third, which is the last, has 16 times those of the first."""
 _SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 _SECONDS_BETWEEN_LOOKS_AT_RECIPES = 60
+_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS = 10
 _SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
 _SECONDS_BETWEEN_LOOKS_AT_LABELS = 60
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
@@ -199,6 +200,7 @@ def failed_imports_sensor() -> SensorDefinition:
     @run_failure_sensor(
         name="failed_imports",
         monitored_jobs=[import_uploads],
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS,
         request_job=import_uploads,
         default_status=DefaultSensorStatus.RUNNING,
         description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
