@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from pydantic.fields import FieldInfo
+
+from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
 from nachet_pipeline_tests.deployment import PROJECT
 
 PAGES: Mapping[str, str] = {
@@ -17,6 +20,13 @@ PAGES: Mapping[str, str] = {
     )
 }
 """Every page but the changelog, by its path in the project; the changelog speaks of what was."""
+
+SETTINGS: Mapping[str, FieldInfo] = {
+    f"{PREFIX}{name.upper()}": field
+    for name, field in (Settings.model_fields | ImportSettings.model_fields).items()
+    if name != "importing"
+}
+"""Every setting by its name in the environment."""
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 

@@ -11,9 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from nachet_pipeline.cli import app
-from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
+from nachet_pipeline.settings import PREFIX
 from nachet_pipeline_tests.deployment import PROJECT
-from nachet_pipeline_tests.documents import PAGES, anchors, fenced, links, prose, target
+from nachet_pipeline_tests.documents import PAGES, SETTINGS, anchors, fenced, links, prose, target
 
 pytestmark = pytest.mark.parametrize("page", PAGES)
 
@@ -142,5 +142,4 @@ def test_every_file_of_tests_that_is_run_exists(page: str) -> None:
 
 
 def test_every_setting_that_is_named_exists(page: str) -> None:
-    real = {f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *ImportSettings.model_fields)}
-    assert set(re.findall(rf"\b{PREFIX}[A-Z][A-Z_]+", PAGES[page])) <= real
+    assert set(re.findall(rf"\b{PREFIX}[A-Z][A-Z_]+", PAGES[page])) <= SETTINGS.keys()
