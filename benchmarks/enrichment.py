@@ -1,6 +1,6 @@
 """What enriching pictures adds to validating them, from one run.
 
-    .venv/bin/python -m benchmarks.enrichment --given ../shared/data/real
+    .venv/bin/python -m benchmarks.enrichment --given FOLDER
 
 The same folders are validated with enrichment and without, in turn, several times, by two pools of the same size; the
 ratio is with ÷ without, round by round. The pictures are given ones over and over, JPEGs of 1600 by 1200 pixels, and

@@ -1,6 +1,6 @@
 """How much validating a folder costs beyond decoding its pictures, from one run.
 
-    .venv/bin/python -m benchmarks.validate_folder --pictures 500 --given ../shared/data/real
+    .venv/bin/python -m benchmarks.validate_folder --pictures 500 --given FOLDER
 
 Bare is decoding alone: as many worker processes, each opening file after file by itself with the decoder that the
 validation uses for its format, and nothing else. Validating lists the folder, reads its indexes, hands each file to a

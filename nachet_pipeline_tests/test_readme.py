@@ -1,23 +1,48 @@
-"""The README is true: its example is importable, its settings and commands are the real ones."""
+"""The README and the pages of docs/ are true: their examples work, their tables are those of the code."""
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey, Definitions
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from nachet_pipeline.cli import app
+from nachet_pipeline.commands.terminal import REFUSED, UNAVAILABLE, USAGE
 from nachet_pipeline.contract.catalogue import CHECKS
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.validation import validate
+from nachet_pipeline.database.reconciliation import Kind
 from nachet_pipeline.local.sample import sample_picture
+from nachet_pipeline.mass_import.mapping import FIELDS, FolderMapping
+from nachet_pipeline.mass_import.reviewed_list import read_list
+from nachet_pipeline.onboarding.users_file import read_users
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
-from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
-from nachet_pipeline_tests.deployment import PROJECT
+from nachet_pipeline.settings import PREFIX, Settings
+from nachet_pipeline.training.exports.choices import ExportFormat
+from nachet_pipeline.training.recipe import Recipe, read_recipe
+from nachet_pipeline_tests.documents import PAGES, SETTINGS, fenced, names, page_with, tables
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+README = PAGES["README.md"]
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[Definitions]:
+    """What Dagster is given, with services that nobody has to reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NACHET_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+        patch.setenv("NACHET_BLOB_ACCOUNT_URL", "https://nobody.blob.core.windows.net")
+        from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
+
+        yield definitions(Settings.from_environment())
 
 
 def _example(folder: Path) -> Path:
@@ -38,6 +63,42 @@ def _report(folder: Path) -> list[str]:
         return list(as_text(result.report))
 
 
+def _block(first: str, *languages: str) -> str:
+    """The one block of code of all pages that begins so."""
+    found = [block for page in PAGES.values() for block in fenced(page, *languages) if block.startswith(first)]
+    assert len(found) == 1, (first, found)
+    return found[0]
+
+
+def _written(file: Path, content: str) -> Path:
+    file.write_text(content, encoding="utf-8")
+    return file
+
+
+def _same(documented: Iterable[str], real: Iterable[str]) -> None:
+    """Every one is documented, and once."""
+    assert sorted(documented) == sorted(real)
+
+
+# The README itself
+
+
+def test_the_readme_is_for_the_first_ten_minutes() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize(
+    "reader", ["an **uploader**", "a **data scientist**", "an **operator**", "a **backend developer**"]
+)
+def test_every_kind_of_user_finds_on_the_first_screen_where_to_go_on(reader: str) -> None:
+    screen = README.splitlines()[:25]
+    (row,) = [line for line in screen if line.startswith(f"| {reader}")]
+    assert "](docs/" in row
+
+
+# Examples
+
+
 def test_the_example_of_the_folder_contract_is_importable(tmp_path: Path) -> None:
     assert _report(_example(tmp_path / "canola-2026")) == ["Importable."]
 
@@ -51,61 +112,177 @@ def test_the_example_of_a_report_is_what_the_command_says(tmp_path: Path) -> Non
     assert _report(folder) == shown.strip().splitlines()
 
 
-@pytest.mark.parametrize("name", [*Settings.model_fields, *ImportSettings.model_fields])
+def test_the_example_of_partial_acceptance_is_understood(tmp_path: Path) -> None:
+    folder = _example(tmp_path / "canola-2026")
+    index = folder / "index.yaml"
+    index.write_text(index.read_text() + _block("uploadData:", "yaml"))
+    assert _report(folder) == ["Importable."]
+
+
+def test_the_example_of_a_receipt_has_the_keys_of_a_receipt() -> None:
+    shown = _block("$ nachet status canola-2026 --json").partition("\n")[2]
+    receipt = json.loads(re.sub(r",…(?=\})", "", shown))
+
+    assert receipt["receipt_version"] == Receipt.model_fields["receipt_version"].default
+    assert receipt.keys() <= Receipt.model_fields.keys()
+    (picture_set,) = receipt["picture_sets"]
+    assert picture_set.keys() <= Receipt.model_json_schema()["$defs"]["ReceivedPictureSet"]["properties"].keys()
+
+
+def test_the_example_of_a_file_of_users_is_read(tmp_path: Path) -> None:
+    users = read_users(_written(tmp_path / "users.yaml", _block("users:", "yaml")))
+    assert [user.email for user in users] == ["jane.doe@example.org", "former.colleague@example.org"]
+
+
+def test_the_example_of_a_list_of_containers_is_read_with_its_mapping(tmp_path: Path) -> None:
+    _written(tmp_path / "old-pictures.csv", _block("pattern,species"))
+    (listed,) = read_list(_written(tmp_path / "list.yaml", _block("containers:", "yaml")))
+    assert listed.container == "old-pictures"
+
+
+@pytest.mark.parametrize(
+    ("name", "example", "folder", "zoom"),
+    [
+        ("mapping.csv", ("pattern,species",), "2020/Brassica napus/x30/day1", 30),
+        ("mapping.yaml", ("folders:", "yaml"), "2020/Brassica napus/x30/day1", 30),
+        ("mapping.yaml", ("folders:", "yaml"), "Brassica_napus-6", 40),
+    ],
+)
+def test_the_examples_of_mappings_say_what_folders_show(
+    name: str, example: tuple[str, ...], folder: str, zoom: int
+) -> None:
+    shown = FolderMapping.of(_block(*example), name).describe(folder, SeedRegistry.of(packaged_seeds()))
+    assert not shown.findings
+    assert [shown.values[FIELDS[one]].value for one in ("species", "zoom", "seeds")] == ["Brassica napus", zoom, 6]
+
+
+def test_the_example_of_a_recipe_is_read(tmp_path: Path) -> None:
+    recipe = read_recipe(_written(tmp_path / "brassica.yaml", _block("# brassica.yaml", "yaml")))
+    assert recipe.schedule == "nightly"
+
+
+def test_the_example_of_a_severity_is_read(tmp_path: Path) -> None:
+    (line,) = re.findall(r"a YAML file of lines like `([^`]+)`", page_with("a YAML file of lines like"))
+    assert RuleSet.read(_written(tmp_path / "severities.yaml", line)).severities.keys() == {"surplus-picture"}
+
+
+# Settings
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
-    if name == "importing":
-        assert all(field in ImportSettings.model_fields for field in ImportSettings().model_dump())
-        return
-    row = re.search(rf"^\| `{PREFIX}{name.upper()}` \| ([^|]+) \|", README, re.MULTILINE)
-    assert row, name
-    field = ImportSettings.model_fields.get(name)
-    if field is not None and field.default_factory is None:
-        assert row[1] == ("none" if field.default is None else str(field.default))
+    (row,) = [row for row in _settings() if row[0] == f"`{name}`"]
+    default = SETTINGS[name].get_default()
+    # Of services and of what depends on the machine, words say more than a value.
+    if SETTINGS[name].default_factory is None and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+        assert row[1] == ("none" if default is None else str(default))
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(rf"^\| `{PREFIX}(\w+)` \|", README, re.MULTILINE))
-    assert documented == {name.upper() for name in (*Settings.model_fields, *ImportSettings.model_fields)} - {
-        "IMPORTING"
-    }
+    _same(names(_settings()), SETTINGS)
 
 
-def test_every_command_is_documented() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert commands == {
-        "sample",
-        "validate",
-        "stage",
-        "import",
-        "status",
-        "crops",
-        "up",
-        "down",
-        "reprocess",
-        "mass-import",
-    }
-    for name in (
-        *commands,
-        "user add",
-        "user key show",
-        "user list",
-        "secrets generate",
-        "db upgrade",
-        "reconcile",
-        "retention",
-        "folder",
-        "audit",
-    ):
-        assert f"`nachet {name}" in README, name
+def _settings() -> list[list[str]]:
+    return tables("setting", "default", "means") + tables("setting", "default", "most")
 
 
-def test_the_number_of_checks_is_right() -> None:
-    words = {9: "nine", 10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
-    assert f"Each of the {words[len(CHECKS)]} checks" in README
+# Commands
 
 
-def test_every_picture_of_the_readme_is_there_and_small() -> None:
-    pictures = re.findall(r"\]\((docs/images/[^)]+)\)", README)
-    assert pictures
-    for name in pictures:
-        assert 1_000 < (PROJECT / name).stat().st_size < 200_000, name
+def _commands(command: TyperCommand | TyperGroup, path: str = "nachet") -> Iterator[str]:
+    """What can be typed: commands, and groups that do something by themselves."""
+    if not isinstance(command, TyperGroup) or command.invoke_without_command:
+        yield path
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            yield from _commands(child, f"{path} {name}")
+
+
+def test_every_command_is_in_the_list_of_commands_once() -> None:
+    listed = [re.match(r"nachet( [a-z][a-z-]*)+", row[0].strip("`"))[0] for row in tables("command", "does")]
+    _same(listed, _commands(get_command(app)))
+
+
+# What the UI shows
+
+
+def test_every_asset_is_documented(shown: Definitions) -> None:
+    assets = {key.to_user_string() for key in shown.resolve_asset_graph().get_all_asset_keys()}
+    _same(names([[row[0]] for row in tables("asset", "a partition shows") + tables("asset", "shows")]), assets)
+
+
+def test_every_asset_said_to_have_a_partition_an_upload_has_it(shown: Definitions) -> None:
+    graph = shown.resolve_asset_graph()
+    for name in names(tables("asset", "a partition shows")):
+        assert graph.get(AssetKey(name)).partitions_def.name == "upload", name
+
+
+def test_the_checks_of_the_contract_are_documented_as_the_ui_says_them() -> None:
+    assert tables("check", "passes when") == [[f"`{check.value}`", text] for check, text in CHECKS.items()]
+    words = {11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
+    assert page_with(f"Each of the {words[len(CHECKS)]} checks")
+
+
+@pytest.mark.parametrize(
+    ("columns", "asset"),
+    [
+        (("check", "fails when", "then"), "training_set"),
+        (("check", "is amber when"), "reprocessed_pictures"),
+    ],
+)
+def test_the_checks_of_other_assets_are_documented(shown: Definitions, columns: tuple[str, ...], asset: str) -> None:
+    keys = shown.resolve_asset_graph().asset_check_keys
+    _same(names(tables(*columns)), (key.name for key in keys if key.asset_key == AssetKey(asset)))
+
+
+def test_every_check_is_named_on_some_page(shown: Definitions) -> None:
+    text = "\n".join(PAGES.values())
+    for key in shown.resolve_asset_graph().asset_check_keys:
+        # Of this one the receipt says the same.
+        assert key.name == "imported" or f"`{key.name}`" in text, key.name
+
+
+def test_every_job_is_documented(shown: Definitions) -> None:
+    jobs = shown.get_repository_def().get_all_jobs()
+    _same(names(tables("job", "does")), (job.name for job in jobs if not job.name.startswith("__")))
+
+
+def test_every_sensor_is_documented_with_its_interval(shown: Definitions) -> None:
+    real = {sensor.name: f"{sensor.minimum_interval_seconds} s" for sensor in shown.get_repository_def().sensor_defs}
+    assert {row[0].strip("`"): row[1] for row in tables("sensor", "runs every", "does")} == real
+
+
+def test_every_schedule_is_documented_with_its_time_and_its_job(shown: Definitions) -> None:
+    schedules = shown.get_repository_def().schedule_defs
+    rows = {row[0].strip("`"): row for row in tables("schedule", "at", "runs")}
+    assert rows.keys() == {schedule.name for schedule in schedules}
+    for schedule in schedules:
+        _name, at, runs = rows[schedule.name]
+        hour, minute = at.split(":")
+        assert schedule.cron_schedule == f"{int(minute)} {int(hour)} * * *", schedule.name
+        assert runs.startswith(f"`{schedule.job.name}`"), schedule.name
+
+
+# Other tables
+
+
+def test_every_state_of_an_upload_is_documented() -> None:
+    assert names(tables("state", "means")) == [state.value for state in State]
+
+
+def test_every_exit_code_is_documented() -> None:
+    assert [row[0] for row in tables("code", "means")] == [str(code) for code in (0, REFUSED, USAGE, UNAVAILABLE)]
+
+
+def test_every_key_of_a_recipe_is_documented() -> None:
+    _same(names([[row[0]] for row in tables("key", "default", "says")]), Recipe.model_fields.keys() - {"name"})
+
+
+def test_every_format_of_an_export_is_documented() -> None:
+    rows = tables("`--format`", "`DIR` holds", "read by")
+    assert [row[0].strip("`") for row in rows] == [one.value for one in ExportFormat]
+
+
+def test_everything_that_reconciliation_finds_is_documented() -> None:
+    found = [name for name in names(tables("found", "a repair (`--repair`)")) if not name.startswith(PREFIX)]
+    _same(found, (kind.value for kind in Kind))

@@ -61,7 +61,7 @@ class MassImportConfig(Config):
     seed: str | None = Field(None, description="the species, where the mapping does not say it")
     zoom: str | None = Field(None, description="the zoom, where the mapping does not say it")
     seeds_per_picture: str | None = Field(None, description="seeds in a picture, where the mapping does not say it")
-    mapping: str | None = Field(None, description="the content of a mapping file, CSV or YAML; see the README")
+    mapping: str | None = Field(None, description="content of a mapping, CSV or YAML; see docs/mass-imports.md")
     mapping_name: str = Field("mapping.yaml", description="its name, whose suffix says which of the two it is")
     prefix: str = Field("", description="the one folder to look into; empty for the whole container")
     adopt: bool = Field(False, description="copy the pictures into the owner's container; else they stay in place")

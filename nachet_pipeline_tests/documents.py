@@ -1,0 +1,108 @@
+"""The pages of the documentation, for the tests that compare them with the code."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from pydantic.fields import FieldInfo
+
+from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
+from nachet_pipeline_tests.deployment import PROJECT
+
+PAGES: Mapping[str, str] = {
+    str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
+    for path in sorted(
+        [
+            *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md")),
+            *PROJECT.glob("docs/*.md"),
+            *PROJECT.glob("deploy/*/README.md"),
+        ]
+    )
+}
+"""Every page but the changelog, by its path in the project; the changelog speaks of what was."""
+
+SETTINGS: Mapping[str, FieldInfo] = {
+    f"{PREFIX}{name.upper()}": field
+    for name, field in (Settings.model_fields | ImportSettings.model_fields).items()
+    if name != "importing"
+}
+"""Every setting by its name in the environment."""
+
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+def tables(*columns: str) -> list[list[str]]:
+    """The rows of every table on any page whose columns have these names; their cells are as they are written.
+
+    Raises:
+        LookupError: no page has such a table.
+    """
+    head = "| " + " | ".join(columns) + " |\n"
+    rows = [
+        [cell.strip() for cell in line[1:-1].split(" | ")]
+        for text in PAGES.values()
+        for part in text.split(head)[1:]
+        for line in part.partition("\n\n")[0].splitlines()[1:]
+    ]
+    if not rows:
+        raise LookupError(f"no page has a table of {', '.join(columns)}")
+    return rows
+
+
+def names(rows: list[list[str]]) -> list[str]:
+    """What the first cells of rows name, which is in backticks."""
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+def page_with(text: str) -> str:
+    """The one page that holds a text.
+
+    Raises:
+        LookupError: no page does, or several do.
+    """
+    found = [page for page in PAGES.values() if text in page]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} pages have {text!r}")
+    return found[0]
+
+
+def fenced(text: str, *languages: str) -> Iterator[str]:
+    """The blocks of code of a page, of the given languages; without one, those that name none."""
+    wanted = languages or ("",)
+    return (block[3] for block in _FENCE.finditer(text) if block[2] in wanted)
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code."""
+    return _FENCE.sub("", text)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a page's headings make on GitHub."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        number = 0
+        while (name := f"{slug}-{number}" if number else slug) in found:
+            number += 1
+        found.add(name)
+    return found
+
+
+def links(text: str) -> list[str]:
+    """Where a page links to within the project, pictures too."""
+    return [to for to in re.findall(r"\]\(([^)\s]+)\)", prose(text)) if not re.match(r"\w+:", to)]
+
+
+def target(page: str, link: str) -> tuple[str, str]:
+    """The path in the project that a link leads to, and the anchor there."""
+    path, _, anchor = link.partition("#")
+    if not path:
+        return page, anchor
+    parts: list[str] = []
+    for part in (PurePosixPath(page).parent / path).parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts), anchor
