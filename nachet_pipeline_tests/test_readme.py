@@ -14,7 +14,7 @@ from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
-from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
+from nachet_pipeline.settings import PREFIX, Settings
 from nachet_pipeline_tests.deployment import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -51,23 +51,23 @@ def test_the_example_of_a_report_is_what_the_command_says(tmp_path: Path) -> Non
     assert _report(folder) == shown.strip().splitlines()
 
 
-@pytest.mark.parametrize("name", [*Settings.model_fields, *ImportSettings.model_fields])
+SETTINGS = {name: field for kind in Settings.concerns().values() for name, field in kind.model_fields.items()} | {
+    name: None for name in Settings.model_fields if name not in Settings.concerns()
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
-    if name == "importing":
-        assert all(field in ImportSettings.model_fields for field in ImportSettings().model_dump())
-        return
     row = re.search(rf"^\| `{PREFIX}{name.upper()}` \| ([^|]+) \|", README, re.MULTILINE)
     assert row, name
-    field = ImportSettings.model_fields.get(name)
+    field = SETTINGS[name]
     if field is not None and field.default_factory is None:
         assert row[1] == ("none" if field.default is None else str(field.default))
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     documented = set(re.findall(rf"^\| `{PREFIX}(\w+)` \|", README, re.MULTILINE))
-    assert documented == {name.upper() for name in (*Settings.model_fields, *ImportSettings.model_fields)} - {
-        "IMPORTING"
-    }
+    assert documented == {name.upper() for name in SETTINGS}
 
 
 def test_every_command_is_documented() -> None:

@@ -22,11 +22,12 @@ from dagster import (
 from dagster._core.events import JobFailureData
 
 from nachet_pipeline import sensors
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import Upload, mark_importing, mark_queued, search_uploads
 from nachet_pipeline.importing import Importer, fail_upload
-from nachet_pipeline.limits import decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -262,11 +263,15 @@ def test_an_upload_that_was_settled_before_its_run_died_untold_is_reported_by_a_
 
 def _import_untold(deployment: Deployment, upload: Upload, run_id: str) -> None:
     """Import as a run does whose events never reach Dagster."""
-    settings = deployment.importing
+    settings = deployment.settings
+    limits = ContractLimits.of(settings.contract, settings.transfer)
     with deployment.database.connection() as connection:
         registry = registered_seeds(connection)
-    with DecodingPool(decoding_settings(settings)) as pool:
-        Importer(deployment.database, deployment.blobs, pool, registry, settings, run_id).import_upload(upload.id)
+    with DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool:
+        importer = Importer(
+            deployment.database, deployment.blobs, pool, registry, RuleSet(), limits, settings.transfer, run_id
+        )
+        importer.import_upload(upload.id)
 
 
 @dataclass
