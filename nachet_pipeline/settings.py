@@ -160,7 +160,7 @@ class PictureSettings(Concern):
 class ContractSettings(Concern):
     """How a folder is judged, beside its pictures."""
 
-    severities_file: Annotated[Path, AfterValidator(Path.resolve)] | None = Field(
+    severities_file: Path | None = Field(
         None, description="YAML file of findings that weigh something else than the catalogue says"
     )
     max_yaml_kib: int = Field(1024, ge=1, le=65_536, description="largest YAML file, in KiB")
