@@ -70,6 +70,7 @@ from nachet_pipeline.settings import (
     TrainingSettings,
     UserSettings,
 )
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 
 BATCH_TAG = "nachet/batch"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -232,12 +233,14 @@ def failed_imports_sensor() -> SensorDefinition:
             if batch := run.tags.get(BATCH_TAG):
                 for half in _split(db, context.instance, batch):
                     context.log.info("%d uploads that it had not begun with are asked for again", len(half))
-        return _report_again(context.instance, run, settled)
+            return _report_again(context.instance, blobs, run, settled)
 
     return failed_imports
 
 
-def _report_again(instance: DagsterInstance, run: DagsterRun, settled: Sequence[Upload]) -> list[RunRequest]:
+def _report_again(
+    instance: DagsterInstance, blobs: BlobStorage, run: DagsterRun, settled: Sequence[Upload]
+) -> list[RunRequest]:
     """Runs of what a run settled in the database when it died before Dagster knew: they change nothing but the UI."""
     record = instance.get_run_record_by_id(run.run_id)
     times = int(run.tags.get(_REPORT_TAG, "0")) + 1
@@ -251,15 +254,27 @@ def _report_again(instance: DagsterInstance, run: DagsterRun, settled: Sequence[
             by_any = AssetRecordsFilter(AssetKey(asset), asset_partitions=keys, after_timestamp=since)
             events = instance.fetch_materializations(by_any, limit=2 * len(keys), ascending=True)
             reported |= {event.partition_key for event in events.records if event.run_id == run.run_id}
+    untold = [upload for upload in settled if upload.partition not in reported]
+    # Dagster refuses the whole tick, again and again, if a partition that is asked for was deleted.
+    known = instance.get_existing_dynamic_partitions("upload", [upload.partition for upload in untold])
+    tags = {_REPORT_TAG: str(times), "nachet/uploads": "1"}
+    if longest := run.tags.get(MAX_RUNTIME_SECONDS_TAG):
+        tags[MAX_RUNTIME_SECONDS_TAG] = longest  # what needed that long needs it again
     return [
-        RunRequest(
-            run_key=f"{run.run_id}/{upload.partition}",
-            partition_key=upload.partition,
-            tags={_REPORT_TAG: str(times), "nachet/uploads": "1"},
-        )
-        for upload in settled
-        if upload.partition not in reported
+        RunRequest(run_key=f"{run.run_id}/{upload.partition}", partition_key=upload.partition, tags=tags)
+        for upload in untold
+        if upload.partition in known and _is_staged(blobs, upload)
     ]
+
+
+def _is_staged(blobs: BlobStorage, upload: Upload) -> bool:
+    """Whether anything of an upload lies there still: of an empty folder a run would make a refused one."""
+    try:
+        return bool(blobs.files_page(upload.staging_container, upload.folder)[0])
+    except StorageError:
+        if not blobs.answers(upload.staging_container):
+            raise
+        return False  # a name in it cannot be listed, now or at the next tick
 
 
 def _split(database: Database, instance: DagsterInstance, batch: str) -> list[list[Upload]]:

@@ -99,6 +99,31 @@ def test_a_mass_import_on_a_full_disk_says_so_in_a_line_and_the_same_command_com
     assert deployment.count("pictures") == 2
 
 
+def test_a_training_set_on_a_full_disk_says_so_in_a_line_and_the_same_command_builds_it(
+    deployment: Deployment, nachet, tmp_path: Path
+) -> None:
+    assert nachet("import", deployment.sample("trained"), "--user", deployment.user.email).returncode == 0
+    recipe = {"users": [deployment.user.email], "splits": {"train": 1}}
+    (tmp_path / "full-disk.yaml").write_text(json.dumps(recipe))
+    build = ("training-set", "build", "full-disk", "--recipes", tmp_path)
+
+    assert_it_says_so(nachet(*build, full=True))
+
+    again = nachet(*build)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("command", [("crops", "worked"), ("reprocess",)], ids=lambda command: command[0])
+def test_stored_pictures_are_cropped_and_reprocessed_without_a_disk(
+    deployment: Deployment, nachet, command: tuple[str, ...]
+) -> None:
+    assert nachet("import", deployment.sample("worked"), "--user", deployment.user.email).returncode == 0
+
+    done = nachet(*command, full=True)
+
+    assert done.returncode == 0, done.stderr
+
+
 def _uploads(database: Database, folder: str, deployment: Deployment) -> list[Upload]:
     with database.connection() as connection:
         return [one for one in search_uploads(connection, folder, limit=100) if one.owner == deployment.owner]

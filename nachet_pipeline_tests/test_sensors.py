@@ -22,13 +22,16 @@ from dagster import (
 from dagster._core.events import JobFailureData
 
 from nachet_pipeline import sensors
+from nachet_pipeline.arrivals import Arrival, look_at, queue
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import Upload, mark_importing, mark_queued, search_uploads
+from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.importing import Importer, fail_upload
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.storage.naming import receipt_blob
+from nachet_pipeline.storage.staged_folder import StagedFolder
 from nachet_pipeline_tests.deployment import Deployment
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -203,10 +206,15 @@ def test_a_folder_without_marker_waits_until_it_is_complete(deployment: Deployme
 
 
 def _die(
-    deployment: Deployment, run_id: str | None = None, batch: str | None = None, *, report: int = 0
+    deployment: Deployment,
+    run_id: str | None = None,
+    batch: str | None = None,
+    *,
+    report: int = 0,
+    tags: dict[str, str] | None = None,
 ) -> list[RunRequest]:
     """Let a run of these tags have died, and the sensor on failed runs see it; the runs that it asks for."""
-    tags = {"nachet/batch": batch} if batch else {"nachet/report": str(report)} if report else None
+    tags = {"nachet/batch": batch} if batch else {"nachet/report": str(report)} if report else tags
     job = deployment.definitions.resolve_job_def("import_uploads")
     run = deployment.instance.create_run_for_job(job, run_id=run_id, tags=tags, status=DagsterRunStatus.FAILURE)
     return _failure_is_seen(deployment, run)
@@ -261,10 +269,71 @@ def test_an_upload_that_was_settled_before_its_run_died_untold_is_reported_by_a_
     assert _die(deployment, run_id, report=3) == []
 
 
+_Meanwhile = Callable[[Deployment, Upload], object]
+
+
+def _empty(deployment: Deployment, upload: Upload) -> None:
+    for file in deployment.blobs.files(upload.staging_container, upload.folder):
+        deployment.blobs.delete(upload.staging_container, f"{upload.folder}/{file.path}")
+
+
+def _delete(deployment: Deployment, upload: Upload) -> None:
+    keeper = FolderKeeper(database=deployment.database, blobs=deployment.blobs)
+    with deployment.database.reading() as connection:
+        (row,) = connection.execute("select id from picture_set where upload_id = %s", (upload.id,)).fetchall()
+    keeper.delete(row["id"], by="ann@example.org", why="asked")
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        _empty,
+        _delete,
+        lambda deployment, upload: deployment.instance.delete_dynamic_partition("upload", upload.partition),
+    ],
+    ids=["the staged folder is gone", "the folder was deleted", "the partition was deleted"],
+)
+def test_what_changed_after_a_run_settled_it_and_died_untold_is_not_imported_again_to_be_reported(
+    deployment: Deployment, meanwhile: _Meanwhile
+) -> None:
+    upload = deployment.stage(deployment.sample("changed after"))
+    run_id = str(uuid4())
+    _import_untold(deployment, upload, run_id)
+    meanwhile(deployment, upload)
+
+    assert _die(deployment, run_id) == []
+
+    assert deployment.now(upload).state == "imported"
+
+
+def test_what_a_disabled_user_sent_is_refused_once_and_not_reported_by_further_runs(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("disabled"))
+    with deployment.database.connection() as connection:
+        connection.execute("update users set disabled_at = now() where id = %s", (deployment.user.id,))
+
+    run = deployment.run_import(upload).dagster_run
+
+    assert deployment.now(upload).state == "refused"
+    assert _failure_is_seen(deployment, run) == []
+
+
+def test_the_report_of_an_upload_has_the_time_that_its_import_had(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("long"))
+    run_id = str(uuid4())
+    _import_untold(deployment, upload, run_id)
+
+    (request,) = _die(deployment, run_id, tags={MAX_RUNTIME_SECONDS_TAG: "86400"})
+
+    assert request.tags[MAX_RUNTIME_SECONDS_TAG] == "86400"
+
+
 def _import_untold(deployment: Deployment, upload: Upload, run_id: str) -> None:
     """Import as a run does whose events never reach Dagster."""
     settings = deployment.settings
     limits = ContractLimits.of(settings.contract, settings.transfer)
+    staged = StagedFolder(deployment.blobs, upload.staging_container, upload.folder)
+    queue(deployment.database, [Arrival(upload, look_at(staged, settings.arrival, limits))])
+    deployment.instance.add_dynamic_partitions("upload", [upload.partition])
     with deployment.database.connection() as connection:
         registry = registered_seeds(connection)
     with DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool:

@@ -84,20 +84,21 @@ class Decided:
     new: bool
 
 
-_KEPT = "p.superseded_at is null and p.withdrawn_at is null"
-_LIVE = f"p.parent is null and {_KEPT}"
+_LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
 # What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
-# the species of what it was cut from, and was decided of with it.
+# the species of what it was cut from, at the top, for as long as that is there; and was decided of with it.
 _SAME = (
-    "(select p.id, p.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
-    " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = p.id"
+    "(select p.id, r.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
+    " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id"
     " and k.id <> asked.seed_id) as species"
     " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
-    f" where p.{{column}} = asked.{{column}} and {_KEPT} and exists (select from picture_seed l"
-    " join seeds o on o.id = l.seed_id where l.picture_id = p.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
-    " and exists (select from picture_set s where s.id = p.picture_set_id and s.deleted_at is null"
-    " and s.id <> all(%(apart_from)s::uuid[])) and not exists (select from label_decision d"
-    " where d.sha256 in (q.sha256, g.sha256) or d.pixel_sha256 in (q.pixel_sha256, g.pixel_sha256))"
+    " join pictures r on r.id = coalesce(g.id, q.id, p.id)"
+    " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
+    " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
+    " and r.id not in (select picture_id from decided) and exists (select from picture_seed l"
+    " join seeds o on o.id = l.seed_id where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
+    " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
+    " and s.id <> all(%(apart_from)s::uuid[]))"
     f" limit {_COPIES_LOOKED_AT})"
 )
 OTHER_LABELS = (
@@ -105,7 +106,8 @@ OTHER_LABELS = (
     " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[], %(seeds)s::uuid[])"
     " as given (number, sha256, pixel_sha256, seed) join seeds s on s.id = given.seed"
     " where not exists (select from label_decision d where d.sha256 = given.sha256)"
-    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256))"
+    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256)),"
+    " decided as materialized (select picture_id from label_decided)"
     " select distinct on (number) number, found.rank, found.species, s.owner_id = %(owner)s as own,"
     " s.picture_set -> 'audit_trail' ->> 'folder' as folder, s.picture_set -> 'audit_trail' ->> 'session' as session"
     f" from asked cross join lateral ({_SAME.format(rank=1, column='sha256')}"
@@ -310,9 +312,11 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
         " select found.* from same cross join lateral ("
         "select id, parent, sha256, pixel_sha256 from pictures p where p.id = same.parent"
         " union all select id, parent, sha256, pixel_sha256 from pictures p where p.parent = same.id"
+        # Crops of several pictures that equal each other alone prove nothing: a piece of white ground equals any other.
         " union all select id, parent, sha256, pixel_sha256 from pictures p where p.sha256 = same.sha256"
+        " and (p.parent is null or same.parent is null)"
         " union all select id, parent, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256"
-        ") found) select * from same order by id",
+        " and (p.parent is null or same.parent is null)) found) select * from same order by id",
         (picture,),
     ).fetchall()
     rows = {cast(UUID, row["id"]): cast(dict[str, Any], row) for row in found}

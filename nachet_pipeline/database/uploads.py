@@ -133,10 +133,15 @@ def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
 
 
 def uploads_settled_by(connection: Connection, run_id: str) -> list[Upload]:
-    """The uploads that a run imported or refused."""
+    """The uploads that a run imported or refused.
+
+    Those that are taken up again anyway are not among them, nor those of which somebody deleted a session since: to
+    import them once more would bring it back.
+    """
     rows = connection.execute(
         f"select {_COLUMNS} {_FROM} where run_id = %s and state in ('imported', 'partly_imported', 'refused')"
-        " order by upload.id",
+        " and staged_digest is not null and not exists (select from picture_set s where s.upload_id = upload.id"
+        " and s.deleted_at is not null) order by upload.id",
         (run_id,),
     )
     return [_upload(row) for row in rows]

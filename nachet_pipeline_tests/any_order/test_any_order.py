@@ -20,7 +20,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.any_order.machine import AnyOrder
 from nachet_pipeline_tests.uploads import Workbench, settings_with
 
-# In every run of the tests few sequences, the same each time; at night (`make any-order`) many, others each time.
+# In every run of the tests few sequences, the same each time; at night (`make sequences`) many, others each time.
 SEQUENCES = int(os.environ.get("NACHET_TEST_SEQUENCES", "0"))
 
 

@@ -15,6 +15,7 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.labels import UndecidableLabelError, decide, doubts, labels, standing, undecide
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.database.training_sets import withdraw
+from nachet_pipeline.database.uploads import find_upload
 from nachet_pipeline.importing import ImportOutcome
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.registry.seeds import packaged_seeds
@@ -356,6 +357,42 @@ def test_a_picture_that_comes_after_its_crop_was_decided_of_is_in_conflict_until
     assert {one.species, other.species} == {(NAPUS,), (JUNCEA,)}
     again = decided(workbench, west, JUNCEA)
     assert again.new
+    assert in_conflict(workbench) == []
+
+
+def test_cutting_a_picture_otherwise_ends_no_conflict_with_what_was_cut_from_it(
+    workbench: Workbench, cut: bytes
+) -> None:
+    import_as(workbench, "summer", "west", JUNCEA, {"9.tiff": cut})
+    (upload,) = workbench.query("select upload_id from picture_set where name = 'east'")
+    settings = workbench.settings.crop.model_copy(update={"crop_margin_percent": 30})
+    with workbench.database.connection() as connection:
+        east = find_upload(connection, upload["upload_id"])
+    assert east is not None
+    with CroppingPool(workbench.pool.settings) as pool:
+        workbench.cropper(pool, settings=settings).crop(east)
+    file = hashlib.sha256(cut).digest()
+    assert workbench.query(
+        "select superseded_at is not null as gone from pictures where parent is not null and sha256 = %s", file
+    ) == [{"gone": True}]
+
+    assert len(in_conflict(workbench)) == 1
+    assert told(import_as(workbench, "autumn", "north", ARVENSE, {"8.tiff": cut})).keys() == {"pictures/north/8.tiff"}
+    # With the picture itself its crops are gone, however they were cut.
+    keeper(workbench).delete(folder_id(workbench, "east"), **BY)
+    keeper(workbench).delete(folder_id(workbench, "west"), **BY)
+    assert in_conflict(workbench) == []
+    assert told(import_as(workbench, "winter", "south", ARVENSE, {"7.tiff": cut})) == {}
+
+
+def test_what_is_cut_from_a_picture_that_was_decided_of_is_told_to_nobody_however_often_it_is_sent(
+    workbench: Workbench, cut: bytes
+) -> None:
+    decided(workbench, picture_of(workbench, "east"), NAPUS)
+
+    for folder, session, name in (("summer", "west", JUNCEA), ("autumn", "north", ARVENSE)):
+        assert told(import_as(workbench, folder, session, name, {"9.tiff": cut})) == {}
+
     assert in_conflict(workbench) == []
 
 

@@ -179,6 +179,16 @@ def test_crops_of_different_photographs_that_are_equal_and_of_two_species_are_le
     assert made.released
 
 
+def test_deciding_of_a_photograph_says_nothing_of_another_of_which_an_equal_piece_was_cut(torn: Workbench) -> None:
+    for session, name in (("east", "2.png"), ("west", "3.png")):
+        _insert_crop(torn, picture_of(torn, session, name), "blank")
+
+    done = decided(torn, picture_of(torn, "east", "2.png"), ARVENSE)
+
+    assert [one.name for one in done.pictures] == ["2.png"]
+    assert labels(torn, published(torn)) == [(JUNCEA, "west"), (ARVENSE, "east")]
+
+
 def _insert_crop(bench: Workbench, parent: UUID, what: str) -> None:
     crop = uuid5(NAMESPACE, f"{parent} {what}")
     (row,) = bench.query("select seed_id from picture_seed where picture_id = %s", parent)

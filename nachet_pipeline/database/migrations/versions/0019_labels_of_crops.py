@@ -13,13 +13,14 @@ down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-_LIVE = "superseded_at is null and withdrawn_at is null"
+# Of a crop it is the picture that it was cut from, at the top, that must be there: a later detection takes its place.
+_KEPT = "(superseded_at is null or parent is not null) and withdrawn_at is null"
 
 _INDEXES = f"""
 drop index pictures_live_file;
 drop index pictures_live_pixels;
-create index pictures_live_file on pictures (sha256) where {_LIVE};
-create index pictures_live_pixels on pictures (pixel_sha256) where {_LIVE};
+create index pictures_live_file on pictures (sha256) where {_KEPT};
+create index pictures_live_pixels on pictures (pixel_sha256) where {_KEPT};
 """
 
 # A decision of the picture's own content comes before one of what its content was cut from.
@@ -53,12 +54,12 @@ comment on view label_decided is 'Whole pictures whose photograph, or what it wa
 _CONFLICTS = f"""
 create or replace view label_conflict as
 with shared as materialized (
-    select id, parent, sha256, pixel_sha256 from pictures where {_LIVE}
-        and sha256 = any(array(select sha256 from pictures where {_LIVE} group by sha256 having count(*) > 1))
+    select id, parent, sha256, pixel_sha256 from pictures where {_KEPT}
+        and sha256 = any(array(select sha256 from pictures where {_KEPT} group by sha256 having count(*) > 1))
     union
-    select id, parent, sha256, pixel_sha256 from pictures where {_LIVE}
+    select id, parent, sha256, pixel_sha256 from pictures where {_KEPT}
         and pixel_sha256 = any(array(
-            select pixel_sha256 from pictures where {_LIVE} and pixel_sha256 is not null
+            select pixel_sha256 from pictures where {_KEPT} and pixel_sha256 is not null
             group by pixel_sha256 having count(*) > 1
         ))
 ), cut_from as materialized (
