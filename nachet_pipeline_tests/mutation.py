@@ -23,8 +23,13 @@ PACKAGE, TESTS = "nachet_pipeline", "nachet_pipeline_tests"
 SECONDS = 900
 # By a file or a folder of the package: the tests beside it.
 AREAS = {
-    "contract": ["contract"],
-    "storage": ["storage", "test_importing.py", "durability/test_verified_storage.py"],
+    "contract": ["contract", "test_corrections.py", "training/test_content.py", "test_arrivals.py"],
+    "storage": [
+        "storage",
+        "test_importing.py",
+        "durability/test_verified_storage.py",
+        "reconciliation/test_repairing.py",
+    ],
     "retention.py": ["test_retention.py"],
     "database/retention.py": ["test_retention.py"],
     "folders": ["folders"],

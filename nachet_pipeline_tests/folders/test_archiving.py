@@ -147,6 +147,38 @@ def test_nothing_moves_while_something_is_imported_for_the_user(workbench: Workb
     assert names(workbench, workbench.user.user_container) == set()
 
 
+def test_a_folder_on_its_way_to_the_archive_is_not_deleted_instead(workbench: Workbench) -> None:
+    upload = imported(workbench)
+    workbench.query("update upload set state = 'importing' where id = %s", upload.id)
+    with pytest.raises(FolderBusyError):
+        archive(workbench)
+    workbench.query("update upload set state = 'imported' where id = %s", upload.id)
+
+    with pytest.raises(FolderStateError, match="is archived"):
+        keeper(workbench).delete(folder_id(workbench), **SAID)
+
+    assert keeper(workbench).purge().finished == 1
+    assert_every_row_has_its_bytes(workbench)
+    assert workbench.query("select id from picture_set where deleted_at is not null") == []
+
+
+def test_a_folder_on_its_way_back_is_not_archived_anew(workbench: Workbench) -> None:
+    upload = imported(workbench)
+    folder = archive(workbench)
+    workbench.query("update upload set state = 'importing' where id = %s", upload.id)
+    with pytest.raises(FolderBusyError):
+        keeper(workbench).undo(folder, **SAID)
+    workbench.query("update upload set state = 'imported' where id = %s", upload.id)
+
+    with pytest.raises(FolderStateError, match="is being brought back"):
+        archive(workbench)
+
+    assert keeper(workbench).purge().finished == 1
+    assert len(workbench.stored_pictures()) == 2
+    assert names(workbench, archive_of(workbench)) == set()
+    assert_every_row_has_its_bytes(workbench)
+
+
 def test_who_sends_an_archived_folder_again_has_it_again(workbench: Workbench) -> None:
     upload = imported(workbench)
     archive(workbench)

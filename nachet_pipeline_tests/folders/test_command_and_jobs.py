@@ -63,6 +63,7 @@ def test_a_folder_is_listed_deleted_and_brought_back(workbench: Workbench, nache
     assert code == 0
     assert f"nachet folder undo {folder}" in text
     assert nachet("folder", "list", *user)[1] == ""
+    assert nachet("folder", "list", *user, "--all")[1].rstrip().endswith("session1 of project  deleted")
     (line,) = nachet("folder", "list", *user, "--all", "--json")[1].splitlines()
     assert (json.loads(line)["state"], json.loads(line)["pictures"]) == ("deleted", 2)
 

@@ -81,6 +81,7 @@ def test_a_delegated_key_is_rotated_in_the_middle_of_its_week_and_the_former_one
     assert opens(second)
     new, former = upload_keys(user).of(user.user.email)
     assert former.expires_at < new.expires_at <= datetime.now(UTC) + 7 * DAY
+    assert former.revoked_at is None  # it opens the container still, and so is said to
 
 
 def test_who_revokes_a_delegated_key_is_told_until_when_it_works(keyless: Workbench) -> None:

@@ -133,6 +133,7 @@ def test_an_orphan_is_removed_once_it_is_old_and_after_the_trail_says_so(workben
     (noted,) = trail(workbench)
     assert (noted["action"], noted["subject"], noted["before"]["blob"]) == ("removed", "blob", name)
     assert (noted["before"]["container"], noted["before"]["size"]) == (workbench.user.user_container, 5)
+    assert workbench.query("select kind from drift") == []
     assert kinds(workbench) == {}
 
 

@@ -99,6 +99,7 @@ def test_what_somebody_decided_about_a_pair_counts() -> None:
     unlike = row(1), row(2, **TEST)
     torn = verdict(*unlike, duplicate=[(contents(1), contents(2)), (contents(1), contents(99))])
     assert (torn.passed, torn.numbers["duplicates"]) == (False, 1)
+    assert [{one["picture"], one["other picture"]} for one in torn.rows] == [{uuid(1), uuid(2)}]
     assert verdict(row(1), row(2), duplicate=[(contents(1), contents(2))]).passed
 
 

@@ -131,6 +131,15 @@ def test_16_bits_with_opacity_lie_on_white() -> None:
     assert (found[0].min(), found[1].max()) == (255, 0)
 
 
+def test_grey_of_16_bits_with_opacity_lies_on_white_and_with_another_sample_is_grey() -> None:
+    array = np.zeros((4, 4, 2), "u2")
+    array[1:, :, 1] = 65_535
+    on_white = read(as_rgb_tiff(tiff_of(array, photometric="minisblack", extrasamples=["unassalpha"]), "TIFF"))
+    assert (on_white[0].min(), on_white[1].max()) == (255, 0)
+    other = read(as_rgb_tiff(tiff_of(array, photometric="minisblack", extrasamples=["unspecified"]), "TIFF"))
+    assert (other.shape, other.max()) == ((4, 4, 3), 0)
+
+
 @pytest.mark.parametrize("kind", ["f4", "u4"])
 def test_numbers_without_a_greatest_value_are_stretched(kind: str) -> None:
     array = np.linspace(10, 20, 64).reshape(8, 8).astype(kind)
