@@ -20,10 +20,9 @@ from rich.table import Table
 
 from benchmarks.pictures import write_folder
 from benchmarks.validate_folder import timed_validation, write_index
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.settings import DecoderSettings, PictureSettings
 
 TARGET = 1.40
 _DISTINCT = 10
@@ -46,8 +45,7 @@ def main() -> None:
     parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    settings = ImportSettings(decode_pictures=1_000_000)
-    plain = replace(decoding_settings(settings), enriched=False)
+    plain = replace(DecodingSettings.of(DecoderSettings(), PictureSettings()), pictures=1_000_000, enriched=False)
     table = Table(
         title=f"{arguments.pictures} pictures of each kind, milliseconds a picture, {arguments.rounds} rounds"
     )
@@ -67,7 +65,7 @@ def main() -> None:
                 write_folder(folder, arguments.pictures, given=arguments.given if kind == "given" else None)
             write_index(folder, arguments.pictures)
             rounds = [
-                tuple(timed_validation(pool, folder, settings, for_storing=True) for pool in (without, enriching))
+                tuple(timed_validation(pool, folder, for_storing=True) for pool in (without, enriching))
                 for _ in range(arguments.rounds + 1)
             ][1:]  # the first starts the processes
             ratio = statistics.median(enriched / bare for bare, enriched in rounds)

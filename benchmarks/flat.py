@@ -27,16 +27,17 @@ from rich.console import Console
 from benchmarks.import_upload import start, started
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.contract.folder import LocalFolder, StagedFile
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import see_upload
 from nachet_pipeline.database.users import User
 from nachet_pipeline.importing import Importer
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import stage_folder
@@ -91,12 +92,13 @@ def _measure(service: Services, settings: Settings, parts: list[Path]) -> tuple[
     with (
         Database(SecretStr(service.database_url)) as database,
         BlobStorage.connect(service.blob_account_url, settings.blob_key) as blobs,
-        DecodingPool(decoding_settings(settings.importing)) as pool,
+        DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool,
     ):
         user = register_user(database, blobs, "flat@example.org")
         with database.connection() as connection:
             registry = registered_seeds(connection)
-        importer = Importer(database, blobs, pool, registry, settings.importing, "benchmark")
+        rules, limits = RuleSet.of(settings.contract), ContractLimits.of(settings.contract, settings.transfer)
+        importer = Importer(database, blobs, pool, registry, rules, limits, settings.transfer, "benchmark")
         start(pool)
         for part in parts:
             pictures = _stage(blobs, user, part)

@@ -40,16 +40,17 @@ from rich.table import Table
 
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import find_upload, see_upload
 from nachet_pipeline.importing import Importer
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import stage_folder
@@ -210,9 +211,10 @@ def _core(
     """Seconds of an import without Dagster, by step."""
     with database.connection() as connection:
         seen, registry = see_upload(connection, owner, "upload"), registered_seeds(connection)
-    with DecodingPool(decoding_settings(settings.importing)) as pool:
+    with DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool:
         start(pool)
-        importer = Importer(database, blobs, pool, registry, settings.importing, "benchmark")
+        rules, limits = RuleSet.of(settings.contract), ContractLimits.of(settings.contract, settings.transfer)
+        importer = Importer(database, blobs, pool, registry, rules, limits, settings.transfer, "benchmark")
         with _processor_time(processor):
             begin = time.perf_counter()
             outcome = importer.import_upload(seen.id)

@@ -27,16 +27,17 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 _OWNER = "benchmark@example.org"
@@ -75,18 +76,19 @@ def _fill(service: Services, container: str, first: int, pictures: int, per_fold
 
 def _import(container: str) -> dict[str, float]:
     """Import a container in this process: seconds, pictures, and the peak of memory before and after."""
-    settings = ImportSettings()
+    settings = Settings()
+    limits = ContractLimits.of(settings.contract, settings.transfer)
     before = _peak_mib()
     with (
         Database(SecretStr(os.environ["NACHET_DATABASE_URL"])) as database,
         BlobStorage.connect(os.environ["NACHET_BLOB_ACCOUNT_URL"], SecretStr(os.environ["NACHET_BLOB_KEY"])) as blobs,
-        DecodingPool(decoding_settings(settings)) as pool,
+        DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool,
     ):
         with database.connection() as connection:
             registry = registered_seeds(connection)
         for inspection in [pool.inspect(b"", "JPEG") for _ in range(8)]:
             inspection.result()  # the pool's processes start before the clock does
-        importer = MassImporter(database, blobs, pool, registry, settings)
+        importer = MassImporter(database, blobs, pool, registry, RuleSet(), limits, settings.transfer)
         begin = time.perf_counter()
         outcome = importer.run(MassImportRequest(container, _OWNER, FolderMapping.of(None, options=_OPTIONS)))
         seconds = time.perf_counter() - begin

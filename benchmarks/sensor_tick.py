@@ -151,6 +151,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     from dagster import DagsterInstance, SensorResult, build_sensor_context  # noqa: PLC0415 (reads the environment)
 
     from nachet_pipeline.definitions import defs  # noqa: PLC0415
+    from nachet_pipeline.resources import of_settings  # noqa: PLC0415
     from nachet_pipeline.resources.blob_storage import BlobStorageResource  # noqa: PLC0415
     from nachet_pipeline.resources.database import DatabaseResource  # noqa: PLC0415
     from nachet_pipeline.settings import Settings  # noqa: PLC0415
@@ -163,7 +164,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
         "blob_storage": BlobStorageResource(
             account_url=os.environ["NACHET_BLOB_ACCOUNT_URL"], key=os.environ["NACHET_BLOB_KEY"]
         ),
-        "import_settings": Settings.from_environment().importing,
+        **of_settings(Settings.from_environment()),
     }
     containers = os.environ["BENCHMARK_CONTAINERS"].split(",")
 

@@ -28,11 +28,11 @@ from rich.table import Table
 from benchmarks.pictures import write_folder
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.validation import validate
-from nachet_pipeline.limits import contract_limits, decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ContractSettings, DecoderSettings, PictureSettings, TransferSettings
 
 _INDEX = """clientData: {{clientEmail: benchmark@example.org}}
 imageData: {{numberOfImages: {pictures}}}
@@ -67,12 +67,13 @@ def write_index(folder: Path, pictures: int) -> None:
     (folder / "index.yaml").write_text(_INDEX.format(pictures=pictures))
 
 
-def timed_validation(pool: DecodingPool, folder: Path, settings: ImportSettings, *, for_storing: bool = False) -> float:
+def timed_validation(pool: DecodingPool, folder: Path, *, for_storing: bool = False) -> float:
     """Validate a folder with a pool that enriches or does not, in seconds.
 
     Raises:
         SystemExit: it is not importable, or its pictures were not enriched as the pool should.
     """
+    transfer = TransferSettings()
     begin = time.perf_counter()
     with Inventory() as inventory:
         outcome = validate(
@@ -80,9 +81,9 @@ def timed_validation(pool: DecodingPool, folder: Path, settings: ImportSettings,
             inventory,
             pool,
             SeedRegistry.of(packaged_seeds()),
-            limits=contract_limits(settings),
+            limits=ContractLimits.of(ContractSettings(), transfer),
             for_storing=for_storing,
-            readers=settings.transfer_concurrency,
+            readers=transfer.transfer_concurrency,
         )
         validated = time.perf_counter()
         enriched = all((picture.enrichment is not None) == pool.settings.enriched for picture in inventory.pictures())
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--given", type=Path, help="a folder of pictures to use over and over, instead of JPEGs")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    settings = ImportSettings(decode_pictures=1_000_000)
+    decoding = DecodingSettings.of(DecoderSettings(decode_pictures=1_000_000), PictureSettings())
     console = Console()
     table = Table(title=f"{arguments.pictures} pictures, seconds")
     for name in ("round", "bare", "validate", "validate ÷ bare"):
@@ -108,14 +109,14 @@ def main() -> None:
     ratios = []
     with (
         tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch,
-        multiprocessing.get_context("spawn").Pool(settings.decode_workers) as bare_pool,
-        DecodingPool(replace(decoding_settings(settings), enriched=False)) as pool,
+        multiprocessing.get_context("spawn").Pool(decoding.workers) as bare_pool,
+        DecodingPool(replace(decoding, enriched=False)) as pool,
     ):
         folder = Path(scratch) / "folder"
         write_folder(folder, arguments.pictures, given=arguments.given)
         write_index(folder, arguments.pictures)
         for number in range(arguments.rounds + 1):
-            bare, whole = _bare(bare_pool, folder), timed_validation(pool, folder, settings)
+            bare, whole = _bare(bare_pool, folder), timed_validation(pool, folder)
             if number:  # the first round starts the processes
                 ratios.append(whole / bare)
                 table.add_row(str(number), f"{bare:.2f}", f"{whole:.2f}", f"{ratios[-1]:.2f}")

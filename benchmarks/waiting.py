@@ -34,7 +34,7 @@ from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import SensorSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 
@@ -111,7 +111,7 @@ def _measure(home: Path, uploads: int) -> list[_Waited]:
     services = running(home)
     if services is None:
         raise SystemExit("the services ended right after they started; see the log of the supervisor")
-    interval = ImportSettings().sensor_interval_seconds
+    interval = SensorSettings().sensor_interval_seconds
     with (
         Database(SecretStr(services.importer_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,

@@ -53,8 +53,7 @@ from nachet_pipeline.database.uploads import (
 )
 from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.importing import fail_upload, refuse_disabled, write_receipt
-from nachet_pipeline.limits import contract_limits
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.container_top import TopPage
 from nachet_pipeline.storage.naming import TEMPLATE_FOLDER, receipt_blob
@@ -147,13 +146,15 @@ class Arrival:
         return f"{upload.id}:{self.look.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
 
 
-def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None = None) -> Look:
+def look_at(
+    folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
+) -> Look:
     """Look at a staged folder without reading more than its indexes.
 
     It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
     been quiet for long; what is missing then is an error to be told, not a reason to wait.
     """
-    with _Looking(folder, settings) as looking:
+    with _Looking(folder, settings, limits) as looking:
         looking.go_on()
         return looking.result(now or datetime.now(UTC))
 
@@ -161,12 +162,14 @@ def look_at(folder: StagedFolder, settings: ImportSettings, now: datetime | None
 class _Looking:
     """A look at a folder that can stop at any file and go on later; closing it forgets what it found."""
 
-    def __init__(self, folder: StagedFolder, settings: ImportSettings, most: int | None = None) -> None:
+    def __init__(
+        self, folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, most: int | None = None
+    ) -> None:
         self.folder = folder
         self._most = most
         self.since = time.monotonic()
         self._settings = settings
-        self._limits = contract_limits(settings)
+        self._limits = limits
         self._inventory = Inventory()
         self._shape: Shape | None = None
         self._digest = ""
@@ -259,7 +262,7 @@ def _completeness(
     folder: _Bounded,
     inventory: Inventory,
     shape: Shape | None,
-    settings: ImportSettings,
+    settings: ArrivalSettings,
     limits: ContractLimits,
     now: datetime,
 ) -> tuple[bool, str]:
@@ -377,7 +380,8 @@ _Seen = Look | _NoLook | _Failure
 def due_uploads(
     database: Database,
     blobs: BlobStorage,
-    settings: ImportSettings,
+    settings: ArrivalSettings,
+    limits: ContractLimits,
     now: datetime | None = None,
     listing: Listing | None = None,
     unfinished: UnfinishedLooks | None = None,
@@ -391,6 +395,7 @@ def due_uploads(
         database: knows the uploads.
         blobs: where folders are staged.
         settings: when a folder is complete.
+        limits: how much of a folder is read.
         now: the time, if it is to be another one.
         listing: where to begin, if there are more folders than one tick lists; says afterwards where to go on.
         unfinished: looks at large folders that go on, and afterwards those that are to go on in the next tick; without
@@ -404,7 +409,7 @@ def due_uploads(
     with database.connection() as connection:
         users = list(all_users(connection))
     kept = UnfinishedLooks() if unfinished is None else unfinished
-    look = _Looker(blobs, settings, moment, begin + LOOKING_SECONDS, kept).look
+    look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         worth = _Worth({user.id: user for user in users}, SECOND_LOOKS)
@@ -435,7 +440,8 @@ class _Looker:
     """Looks at folders on behalf of a tick, until so late by the monotonic clock."""
 
     blobs: BlobStorage
-    settings: ImportSettings
+    settings: ArrivalSettings
+    limits: ContractLimits
     moment: datetime
     until: float
     unfinished: UnfinishedLooks
@@ -451,7 +457,8 @@ class _Looker:
         if begun is None and not begin and time.monotonic() > self.until:
             return _NoLook.LATER
         try:
-            looking = begun or _Looking(StagedFolder(self.blobs, container, name), self.settings, MOST_FILES)
+            folder = StagedFolder(self.blobs, container, name)
+            looking = begun or _Looking(folder, self.settings, self.limits, MOST_FILES)
         except (sqlite3.Error, OSError) as error:
             return self._no_room(candidate, error)
         looking.folder.blobs, given_back = self.blobs, False

@@ -29,6 +29,7 @@ from nachet_pipeline.commands.terminal import (
     note,
     open_services,
     progress_bar,
+    read_settings,
     registered,
     write,
 )
@@ -160,24 +161,26 @@ def validate(
     """
     from nachet_pipeline.contract.folder import LocalFolder
     from nachet_pipeline.contract.inventory import Inventory
+    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.contract.report import as_json_lines, as_text
     from nachet_pipeline.contract.report_page import as_page
+    from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.contract.validation import validate as validate_folder
-    from nachet_pipeline.limits import contract_limits, decoding_settings
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
     from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 
-    settings = Settings.from_environment().importing
-    with Inventory(rule_set=settings.rule_set()) as inventory:
-        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Validating") as bar:
+    settings = Settings.from_environment()
+    decoding = DecodingSettings.of(settings.decoder, settings.picture)
+    with Inventory(rule_set=RuleSet.of(settings.contract)) as inventory:
+        with DecodingPool(decoding) as pool, progress_bar("Validating") as bar:
             report = validate_folder(
                 LocalFolder(folder),
                 inventory,
                 pool,
                 SeedRegistry.of(packaged_seeds()),
-                limits=contract_limits(settings),
+                limits=ContractLimits.of(settings.contract, settings.transfer),
                 for_storing=False,
-                readers=settings.transfer_concurrency,
+                readers=settings.transfer.transfer_concurrency,
                 progress=bar,
                 early=_tell_early,
             ).report
@@ -261,6 +264,7 @@ def import_(
     from dataclasses import replace as replace_fields
 
     from nachet_pipeline.arrivals import Arrival, look_at, queue
+    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.contract.receipt import State
     from nachet_pipeline.database.uploads import find_upload
     from nachet_pipeline.importing import told_if_full
@@ -269,18 +273,20 @@ def import_(
     from nachet_pipeline.storage.staging import mark_complete
 
     with open_services() as opened:
+        settings = opened.settings
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
         with told_if_full(opened.database, opened.blobs, upload):
             # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-            queue(opened.database, [Arrival(upload, look_at(staged, opened.settings.importing))])
+            look = look_at(staged, settings.arrival, ContractLimits.of(settings.contract, settings.transfer))
+            queue(opened.database, [Arrival(upload, look)])
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
         with told_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
-            name_services(opened.settings, dagster_home(opened.settings.home))
+            name_services(settings, dagster_home(settings.home))
             from nachet_pipeline.running import run_import
 
             with progress_bar("Importing") as bar:
-                run_import(opened.settings, upload.partition, lambda _step, done, total: bar(done, total))
+                run_import(settings, upload.partition, lambda _step, done, total: bar(done, total))
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
@@ -323,14 +329,15 @@ def mass_import(
     """
     from rich.console import Console
 
+    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.contract.report import as_text
+    from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.database.seeds import registered_seeds
-    from nachet_pipeline.limits import decoding_settings
     from nachet_pipeline.mass_import.errors import MappingError
     from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
     from nachet_pipeline.mass_import.mapping import FolderMapping
     from nachet_pipeline.mass_import.telling import as_record, show
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 
     options = {"species": seed, "zoom": zoom, "seeds": seeds_per_picture}
     try:
@@ -344,14 +351,17 @@ def mass_import(
         registered(opened, owner, option="--owner", active=False)
         with opened.database.connection() as connection:
             registry = registered_seeds(connection)
-        settings = opened.settings.importing
-        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Importing") as bar:
+        settings = opened.settings
+        decoding = DecodingSettings.of(settings.decoder, settings.picture)
+        with DecodingPool(decoding) as pool, progress_bar("Importing") as bar:
             outcome = MassImporter(
                 opened.database,
                 opened.blobs,
                 pool,
                 registry,
-                settings,
+                RuleSet.of(settings.contract),
+                ContractLimits.of(settings.contract, settings.transfer),
+                settings.transfer,
                 progress=bar,
                 waiting=lambda: note(f"nachet: another mass import of {container} is under way; waiting for its end"),
             ).run(request)
@@ -422,8 +432,8 @@ def reprocess(
     Reads every picture that is concerned from storage. None is ever removed: those that would be refused today are
     reported and stay. Interrupted, the same command goes on where it was; the nightly schedule does the same.
     """
-    from nachet_pipeline.limits import decoding_settings
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.contract.rule_set import RuleSet
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
     from nachet_pipeline.reprocessing.reprocessor import Reprocessor, Wanted
     from nachet_pipeline.reprocessing.telling import plan_record, plan_text, result_record, result_text
     from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, codes_of
@@ -434,9 +444,11 @@ def reprocess(
         raise typer.BadParameter(str(error)) from None
     wanted = Wanted(since=since.replace(tzinfo=UTC) if since else None, rule=rule, pictures=limit)
     with open_services() as opened:
-        settings = opened.settings.importing
-        with DecodingPool(decoding_settings(settings)) as pool, progress_bar("Reprocessing") as bar:
-            reprocessor = Reprocessor(opened.database, opened.blobs, pool, settings, progress=bar)
+        settings = opened.settings
+        rules = RuleSet.of(settings.contract)
+        decoding = DecodingSettings.of(settings.decoder, settings.picture)
+        with DecodingPool(decoding) as pool, progress_bar("Reprocessing") as bar:
+            reprocessor = Reprocessor(opened.database, opened.blobs, pool, rules, settings.transfer, progress=bar)
             if dry_run:
                 planned = reprocessor.plan(wanted)
                 lines = [json.dumps(plan_record(planned))] if as_json else list(plan_text(planned))
@@ -509,7 +521,7 @@ def up(
     from nachet_pipeline.instance import project_folder
     from nachet_pipeline.local.supervisor import up as start
 
-    running = start(Settings.from_environment().home, project=project_folder(), foreground=foreground)
+    running = start(read_settings().home, project=project_folder(), foreground=foreground)
     if not foreground:
         write(running.url)
 
@@ -585,7 +597,7 @@ def _stage(
             user.upload_container,
             name,
             replace=replace,
-            concurrency=opened.settings.importing.transfer_concurrency,
+            concurrency=opened.settings.transfer.transfer_concurrency,
             progress=bar,
         )
     removed = f", {staged.removed} removed" if staged.removed else ""
@@ -612,7 +624,7 @@ def _stage_by_key(folder: Path, given_name: str | None, sas: str, *, replace: bo
                 name,
                 replace=replace,
                 may_delete=False,
-                concurrency=Settings.from_environment().importing.transfer_concurrency,
+                concurrency=Settings.from_environment().transfer.transfer_concurrency,
                 progress=bar,
             )
         mark_complete(blobs, address.container, name)

@@ -26,6 +26,7 @@ from nachet_pipeline.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.resources.secret_keys import SecretKeysResource
@@ -61,7 +62,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
         progress: whom to tell about long imports, besides the log.
 
     Raises:
-        SettingsError: the services are not named.
+        SettingsError: the services are not named, or a file that the settings name cannot be used.
     """
     if settings.embedded:
         raise SettingsError(
@@ -99,10 +100,10 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             purge_folders,
         ],
         sensors=[
-            staged_folders_sensor(settings.importing),
+            staged_folders_sensor(settings.sensor),
             failed_imports_sensor(),
             dead_runs_sensor(),
-            uncropped_uploads_sensor(settings.importing),
+            uncropped_uploads_sensor(settings.sensor),
             listed_containers_sensor(),
             cut_runs_sensor(),
             label_conflicts_sensor(),
@@ -133,7 +134,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             "secret_keys": SecretKeysResource(
                 fernet_keys=EnvVar("NACHET_SECRET_KEYS") if settings.secret_keys else None
             ),
-            "import_settings": settings.importing,
+            **of_settings(settings),
             "import_progress": progress or ImportProgress(),
         },
     )

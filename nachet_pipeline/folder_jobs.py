@@ -12,7 +12,7 @@ from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.folders.telling import tombstone_record
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import FolderSettings
 
 
 class _FolderConfig(Config):
@@ -59,11 +59,11 @@ def delete_one_folder(
     config: DeletingConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    folder_settings: ResourceParam[FolderSettings],
 ) -> None:
     """Delete a folder, or archive it if its pictures are kept for training."""
     with database.open() as db, blob_storage.open() as blobs:
-        keeper = FolderKeeper(db, blobs, import_settings.undo_days)
+        keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
         try:
             with db.connection() as connection:
                 folder = find_folder(connection, config.folder)
@@ -80,11 +80,11 @@ def archive_one_folder(
     config: ArchivingConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    folder_settings: ResourceParam[FolderSettings],
 ) -> None:
     """Bring a folder to its user's archive."""
     with database.open() as db, blob_storage.open() as blobs:
-        keeper = FolderKeeper(db, blobs, import_settings.undo_days)
+        keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
         try:
             _tell(context, keeper.archive(UUID(config.folder), by=config.by, why=config.why))
         except RefusedError as error:
@@ -96,11 +96,11 @@ def purge_all_folders(
     context: OpExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    folder_settings: ResourceParam[FolderSettings],
 ) -> None:
     """Remove deleted folders whose time to be brought back is over, and end archivings that were interrupted."""
     with database.open() as db, blob_storage.open() as blobs:
-        done = FolderKeeper(db, blobs, import_settings.undo_days).purge()
+        done = FolderKeeper(db, blobs, folder_settings.undo_days).purge()
     left = [f"{tombstone.name} of {tombstone.owner}: {reason}" for tombstone, reason in done.left]
     context.add_output_metadata(
         {

@@ -11,10 +11,12 @@ from uuid import UUID
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession
 from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import as_page
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.validation import Validation, validate
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
@@ -37,13 +39,12 @@ from nachet_pipeline.database.uploads import (
 )
 from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
-from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.machine import full_disk
 from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob, report_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
@@ -95,7 +96,9 @@ class Importer:
         blobs: where pictures are.
         pool: decodes pictures.
         registry: the registered seeds.
-        settings: limits and concurrency.
+        rules: what judges uploads.
+        limits: how much is read and held.
+        transfer: how pictures are read and stored.
         run_id: the Dagster run that does it.
         progress: told about long work.
     """
@@ -104,7 +107,9 @@ class Importer:
     blobs: BlobStorage
     pool: DecodingPool
     registry: SeedRegistry
-    settings: ImportSettings
+    rules: RuleSet
+    limits: ContractLimits
+    transfer: TransferSettings
     run_id: str
     progress: Progress | None = None
 
@@ -223,15 +228,15 @@ class Importer:
         if upload.owner_disabled:
             return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
-        with Inventory(rule_set=self.settings.rule_set()) as inventory:
+        with Inventory(rule_set=self.rules) as inventory:
             validation = validate(
                 StagedFolder(self.blobs, upload.staging_container, upload.folder),
                 inventory,
                 self.pool,
                 self.registry,
                 owner=upload.owner,
-                limits=contract_limits(self.settings),
-                readers=self.settings.transfer_concurrency,
+                limits=self.limits,
+                readers=self.transfer.transfer_concurrency,
                 progress=self._tell("validating"),
                 stored=StoredUpload(self.database, upload.id, upload.owner.id),
                 replace=upload.replace_wanted,
@@ -322,8 +327,8 @@ class Importer:
                 staging=upload.staging_container,
                 folder=upload.folder,
                 final=upload.final_container,
-                concurrency=2 * self.settings.transfer_concurrency,
-                verification=self.settings.verify_stored,
+                concurrency=2 * self.transfer.transfer_concurrency,
+                verification=self.transfer.verify_stored,
                 progress=_from(tell, pictures, total),
             )
             manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from nachet_pipeline.arrivals import Look, look_at
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import PROGRAM, record
 from nachet_pipeline.database.connection import Database
@@ -31,7 +32,7 @@ from nachet_pipeline.database.retention import (
 from nachet_pipeline.database.uploads import Upload, find_upload, upload_lock
 from nachet_pipeline.database.users import User
 from nachet_pipeline.reconciliation.comparing import Comparer
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ArrivalSettings, RetentionSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob, report_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
@@ -119,13 +120,19 @@ class Retention:
         database: has the uploads.
         blobs: the storage account.
         settings: how long what is kept.
+        comparer: compares what was imported with what is stored.
+        arrival: when a staged folder is complete.
+        limits: how much of a staged folder is read.
         forget_partitions: deletes partitions; without it none is cleared.
         actor: whom the audit trail names.
     """
 
     database: Database
     blobs: BlobStorage
-    settings: ImportSettings
+    settings: RetentionSettings
+    comparer: Comparer
+    arrival: ArrivalSettings
+    limits: ContractLimits
     forget_partitions: ForgetPartitions | None = None
     actor: str = PROGRAM
 
@@ -175,7 +182,8 @@ class Retention:
             if upload is None or finished is None or finished >= before or upload.state is not State.IMPORTED:
                 return None
             try:
-                look = look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), self.settings)
+                folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
+                look = look_at(folder, self.arrival, self.limits)
             except StorageError as error:
                 if not self.blobs.answers(upload.staging_container):
                     raise
@@ -215,11 +223,12 @@ class Retention:
             places = places_of_sets(connection, [one.id for one in receipt.picture_sets])
         if short:
             return f"{short[0].pictures - short[0].rows} pictures of the picture set {short[0].picture_set} have no row"
-        comparer = Comparer(self.database, self.blobs, self.settings)
         user = User(upload.owner.id, upload.owner.email)
         for picture_set, container in places:
             with self.database.connection() as connection:
-                compared = comparer.compare_container(connection, user, container, picture_set=picture_set, read=True)
+                compared = self.comparer.compare_container(
+                    connection, user, container, picture_set=picture_set, read=True
+                )
             if compared.found:
                 what = ", ".join(f"{count} {kind.value}" for kind, count in sorted(compared.found.items()))
                 return f"its pictures are not all as they were stored: {what}"

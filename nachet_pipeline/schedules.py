@@ -14,7 +14,7 @@ from nachet_pipeline.assets.partitions import recipes
 from nachet_pipeline.assets.registered_users import rotate_upload_keys
 from nachet_pipeline.folder_jobs import purge_folders
 from nachet_pipeline.jobs import build_training_set, clear_old_imports, reconcile_storage, reprocess_pictures
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TrainingSettings
 
 
 @schedule(
@@ -25,13 +25,13 @@ from nachet_pipeline.settings import ImportSettings
     description="Every night at two, UTC: the training sets of nightly recipes follow what was imported by day.",
 )
 def nightly_training_set(
-    context: ScheduleEvaluationContext, import_settings: ResourceParam[ImportSettings]
+    context: ScheduleEvaluationContext, training_settings: ResourceParam[TrainingSettings]
 ) -> list[RunRequest] | SkipReason:
     """One run for each recipe whose `schedule` is `nightly`."""
     from nachet_pipeline.training.recipe import RecipeError, packaged_recipes  # noqa: PLC0415 (brings a YAML parser)
     from nachet_pipeline.training.recipe_folder import look_at  # noqa: PLC0415
 
-    found = look_at(import_settings.recipes_folder or packaged_recipes())
+    found = look_at(training_settings.recipes_folder or packaged_recipes())
     nightly = sorted(name for name, recipe in found.recipes.items() if recipe.schedule == "nightly")
     if found.complaint:
         if not nightly:

@@ -33,6 +33,7 @@ from nachet_pipeline.assets.partitions import recipes, uploads
 from nachet_pipeline.assets.report_metadata import manifest_link
 from nachet_pipeline.batches import batched
 from nachet_pipeline.checks import labels
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.cut_runs import due_runs
@@ -61,7 +62,14 @@ from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
 from nachet_pipeline.onboarding.users_file import digest_of
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import (
+    ArrivalSettings,
+    CropSettings,
+    MassImportSettings,
+    SensorSettings,
+    TrainingSettings,
+    UserSettings,
+)
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 
 BATCH_TAG = "nachet/batch"
@@ -83,7 +91,7 @@ _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.C
 _UNDER_WAY = set(DagsterRunStatus) - _ENDED
 
 
-def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
+def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on staged folders, looking as often as the settings say."""
     unfinished = UnfinishedLooks()
 
@@ -98,14 +106,18 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
         context: SensorEvaluationContext,
         database: DatabaseResource,
         blob_storage: BlobStorageResource,
-        import_settings: ResourceParam[ImportSettings],
+        sensor_settings: ResourceParam[SensorSettings],
+        arrival_settings: ResourceParam[ArrivalSettings],
+        contract_limits: ResourceParam[ContractLimits],
     ) -> SensorResult:
         with database.open() as db, blob_storage.open() as blobs:
             for upload in fail_abandoned(db, blobs):
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _ask_again(context, db)
             listing = Listing(context.cursor or "")
-            arrivals = list(due_uploads(db, blobs, import_settings, listing=listing, unfinished=unfinished))
+            arrivals = list(
+                due_uploads(db, blobs, arrival_settings, contract_limits, listing=listing, unfinished=unfinished)
+            )
             keys = [arrival.upload.partition for arrival in arrivals]
             known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
             new = [arrival for arrival in arrivals if arrival.upload.partition not in known]
@@ -116,8 +128,8 @@ def staged_folders_sensor(settings: ImportSettings) -> SensorDefinition:
                 context.instance.add_dynamic_partitions("upload", [arrival.upload.partition for arrival in new])
             # Keys that are added together are neighbours in Dagster's order, and a run takes a range of keys.
             groups = [
-                *batched(new, import_settings.batch_size),
-                *_neighbours(context.instance, seen_before, import_settings.batch_size),
+                *batched(new, sensor_settings.batch_size),
+                *_neighbours(context.instance, seen_before, sensor_settings.batch_size),
             ]
             most_seconds = context.instance.run_monitoring_max_runtime_seconds
             requests = [_request(group, queue(db, group), most_seconds) for group in groups]
@@ -273,7 +285,7 @@ def _split(database: Database, instance: DagsterInstance, batch: str) -> list[li
         return split_batch(connection, batch, order)
 
 
-def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:
+def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
 
     @sensor(
@@ -284,7 +296,10 @@ def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:
         description="Crops the pictures of what was imported, one run at a time for all that waits together.",
     )
     def uncropped_uploads(
-        context: SensorEvaluationContext, database: DatabaseResource, import_settings: ResourceParam[ImportSettings]
+        context: SensorEvaluationContext,
+        database: DatabaseResource,
+        sensor_settings: ResourceParam[SensorSettings],
+        crop_settings: ResourceParam[CropSettings],
     ) -> SensorResult | SkipReason:
         under_way = RunsFilter(job_name=crop_pictures.name, statuses=list(_UNDER_WAY))
         if context.instance.get_run_records(under_way, limit=1):
@@ -292,7 +307,7 @@ def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:
         with database.open() as db, db.connection() as connection:
             due = {
                 upload.partition
-                for upload in uploads_to_crop(connection, how_of(import_settings), most=import_settings.batch_size)
+                for upload in uploads_to_crop(connection, how_of(crop_settings), most=sensor_settings.batch_size)
             }
         if not due:
             return SkipReason("No imported upload waits for its crops.")
@@ -301,7 +316,7 @@ def uncropped_uploads_sensor(settings: ImportSettings) -> SensorDefinition:
         order = [*order, *new]
         start = next(place for place, key in enumerate(order) if key in due)
         # A run takes a range of keys in Dagster's order. Those between that are not due cost it a query each.
-        within = [key for key in order[start : start + import_settings.batch_size] if key in due]
+        within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
         return SensorResult(
             run_requests=[
                 RunRequest(tags={_RANGE_START: within[0], _RANGE_END: within[-1], "nachet/uploads": str(len(within))})
@@ -323,9 +338,9 @@ def listed_containers_sensor() -> SensorDefinition:
         description="Mass-imports the containers of the reviewed list, each once for what its entry says.",
     )
     def listed_containers(
-        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+        context: SensorEvaluationContext, mass_import_settings: ResourceParam[MassImportSettings]
     ) -> SensorResult | SkipReason:
-        file = import_settings.mass_import_list
+        file = mass_import_settings.mass_import_list
         if file is None:
             return SkipReason("NACHET_MASS_IMPORT_LIST names no list.")
         listed = read_list(file)
@@ -394,12 +409,12 @@ def recipes_sensor() -> SensorDefinition:
         " as long as a recipe cannot be read, and says why; the others have their partitions all the same.",
     )
     def look_at_recipes(
-        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+        context: SensorEvaluationContext, training_settings: ResourceParam[TrainingSettings]
     ) -> SensorResult | SkipReason:
         from nachet_pipeline.training.recipe import RecipeError, packaged_recipes  # noqa: PLC0415 (a YAML parser)
         from nachet_pipeline.training.recipe_folder import look_at  # noqa: PLC0415
 
-        found = look_at(import_settings.recipes_folder or packaged_recipes())
+        found = look_at(training_settings.recipes_folder or packaged_recipes())
         known = context.instance.get_dynamic_partitions(str(recipes.name))
         new, gone = found.new(known), found.gone(known)
         if new or gone:
@@ -463,9 +478,9 @@ def users_file_sensor() -> SensorDefinition:
         description="Applies the reviewed file of users whenever it changed.",
     )
     def users_file(
-        context: SensorEvaluationContext, import_settings: ResourceParam[ImportSettings]
+        context: SensorEvaluationContext, user_settings: ResourceParam[UserSettings]
     ) -> SensorResult | SkipReason:
-        file = import_settings.users_file
+        file = user_settings.users_file
         if file is None:
             return SkipReason("NACHET_USERS_FILE names no file.")
         digest = digest_of(file)

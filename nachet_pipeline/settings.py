@@ -4,15 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from nachet_pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from nachet_pipeline.contract.rule_set import RuleSet
 
 PREFIX = "NACHET_"
 BUILT_IN_DETECTOR = "built-in"
@@ -59,13 +56,6 @@ def _secret_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-def _rule_set(file: Path | None) -> "RuleSet":
-    # Imported when it is needed: the rules bring a YAML parser, which most commands can do without.
-    from nachet_pipeline.contract.rule_set import RuleSet  # noqa: PLC0415
-
-    return RuleSet.read(file) if file else RuleSet()
-
-
 def _detector(value: str) -> str:
     if value == BUILT_IN_DETECTOR:
         return value
@@ -86,21 +76,26 @@ def _header_value(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-def _severities(file: Path) -> Path:
-    _rule_set(file)  # a wrong file is told at start, not in the middle of an import
-    return file.resolve()
-
-
 Verification = Literal["service", "read"]
 """How a stored picture is verified: by the checksum that the storage service compares, or read again and hashed."""
 
 
-class ImportSettings(BaseModel):
-    """How folders are watched and imported, and upload keys issued; every field is a `NACHET_<FIELD>`."""
+class Concern(BaseModel):
+    """Settings that are read together; every field is a `NACHET_<FIELD>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class SensorSettings(Concern):
+    """How often sensors look, and how much one run gets."""
+
     sensor_interval_seconds: int = Field(30, ge=5, le=3600, description="seconds between two looks at staging")
+    batch_size: int = Field(125, ge=1, le=250, description="uploads in one run, at most")
+
+
+class ArrivalSettings(Concern):
+    """When a staged folder is complete."""
+
     settle_seconds: int = Field(
         15,
         ge=0,
@@ -110,8 +105,29 @@ class ImportSettings(BaseModel):
     quiet_seconds: int = Field(
         900, ge=1, le=7 * 86400, description="a folder unchanged for this long is taken as it is"
     )
-    batch_size: int = Field(125, ge=1, le=250, description="uploads in one run, at most")
+
+
+class TransferSettings(Concern):
+    """How pictures are read and stored."""
+
     transfer_concurrency: int = Field(4, ge=1, le=64, description="pictures read or stored at a time")
+    pictures_in_memory_mib: int = Field(
+        1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
+    )
+    verify_stored: Verification = Field(
+        "service",
+        description="how stored pictures are verified: the `service` compares checksums, or they are `read` again",
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of pictures held at a time."""
+        return self.pictures_in_memory_mib * 1024**2
+
+
+class DecoderSettings(Concern):
+    """The processes that decode pictures."""
+
     decode_workers: int = Field(
         default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),
         ge=1,
@@ -123,16 +139,40 @@ class ImportSettings(BaseModel):
         2048, ge=512, le=65536, description="address space of a decoding process, beside OpenCV's own, in MiB"
     )
     decode_pictures: int = Field(5000, ge=1, le=1_000_000, description="pictures after which a process is replaced")
-    pictures_in_memory_mib: int = Field(
-        1024, ge=16, le=1_048_576, description="bytes of pictures held at a time, in MiB; a larger one waits alone"
-    )
-    verify_stored: Verification = Field(
-        "service",
-        description="how stored pictures are verified: the `service` compares checksums, or they are `read` again",
-    )
-    severities_file: Annotated[Path, AfterValidator(_severities)] | None = Field(
+
+
+class PictureSettings(Concern):
+    """What no picture may exceed."""
+
+    max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
+    max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
+    max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")
+    max_jpeg_scans: int = Field(32, ge=1, le=10_000, description="scans of a JPEG")
+    max_png_chunks: int = Field(20_000, ge=3, le=10_000_000, description="chunks of a PNG")
+    max_tiff_directories: int = Field(64, ge=1, le=10_000, description="directories of a TIFF")
+    max_tiff_tags: int = Field(512, ge=16, le=65_535, description="tags of a directory of a TIFF")
+    max_tiff_strips: int = Field(200_000, ge=1, le=100_000_000, description="strips or tiles of a TIFF")
+    max_tiff_overlap_kib: int = Field(4, ge=0, le=1024, description="bytes of a TIFF that two parts share, in KiB")
+    max_tiff_gap_kib: int = Field(64, ge=0, le=262_144, description="bytes of a TIFF that no part claims, in KiB")
+    max_metadata_mib: int = Field(4, ge=1, le=256, description="one metadata value of a picture, in MiB")
+
+
+class ContractSettings(Concern):
+    """How a folder is judged, beside its pictures."""
+
+    severities_file: Path | None = Field(
         None, description="YAML file of findings that weigh something else than the catalogue says"
     )
+    max_yaml_kib: int = Field(1024, ge=1, le=65_536, description="largest YAML file, in KiB")
+    max_yaml_depth: int = Field(20, ge=2, le=1000, description="nesting of a YAML file")
+    max_yaml_events: int = Field(20_000, ge=100, le=10_000_000, description="keys, values and brackets of a YAML file")
+    max_checksums_mib: int = Field(64, ge=1, le=1024, description="largest SHA256SUMS file, in MiB")
+    max_name_bytes: int = Field(200, ge=16, le=1024, description="longest name of a file or folder, in bytes")
+
+
+class ReprocessingSettings(Concern):
+    """How much one night looks at again."""
+
     reprocess_per_night: int = Field(
         20_000, ge=1, le=100_000_000, description="stored pictures that one night's reprocessing looks at, at most"
     )
@@ -140,6 +180,11 @@ class ImportSettings(BaseModel):
         1, ge=1, le=64, description="runs that one night's reprocessing is cut into, at most, a thousand pictures each"
     )
     reprocess_seconds: int = Field(10_800, ge=1, le=18_000, description="reprocessing begins no picture after so long")
+
+
+class ReconciliationSettings(Concern):
+    """How long storage and rows may disagree."""
+
     orphan_grace_days: int = Field(
         14, ge=1, le=3650, description="days after which a repair removes a stored blob that no row points at"
     )
@@ -149,13 +194,28 @@ class ImportSettings(BaseModel):
         le=8760,
         description="hours that an upload may wait for a run or its receipt before it counts as drift",
     )
+
+
+class RetentionSettings(Concern):
+    """How long imports leave traces in staging and in Dagster."""
+
     retain_staged_days: int = Field(
         30, ge=1, le=36500, description="days after an import that its staged folder is kept"
     )
     retain_partitions_days: int = Field(
         90, ge=1, le=36500, description="days after an import that its partition is kept, if its folder is cleared"
     )
+
+
+class FolderSettings(Concern):
+    """What users do with their folders."""
+
     undo_days: int = Field(30, ge=1, le=3650, description="days in which deleting or archiving a folder can be undone")
+
+
+class MassImportSettings(Concern):
+    """Which containers are mass-imported, and how."""
+
     mass_import_list: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="YAML file of the reviewed containers that a sensor mass-imports"
     )
@@ -165,6 +225,11 @@ class ImportSettings(BaseModel):
         le=100_000_000,
         description="a container with more new pictures is mass-imported by several runs with about so many each",
     )
+
+
+class CropSettings(Concern):
+    """What finds seeds, and how they are cut out."""
+
     detector: Annotated[str, AfterValidator(_detector)] = Field(
         BUILT_IN_DETECTOR, description="what finds seeds in pictures: built-in, or the address of an endpoint"
     )
@@ -181,12 +246,27 @@ class ImportSettings(BaseModel):
     crop_margin_percent: int = Field(
         5, ge=0, le=100, description="margin of a crop around its seed, in percent of the seed's longer side"
     )
+
+
+class TrainingSettings(Concern):
+    """Where the recipes of training sets are."""
+
     recipes_folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="folder of the recipes of training sets; without it, those of the package"
     )
+
+
+class UserSettings(Concern):
+    """Who may upload."""
+
     users_file: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="YAML file of the reviewed users that a sensor applies"
     )
+
+
+class KeySettings(Concern):
+    """How long upload keys live."""
+
     key_days: int = Field(60, ge=30, le=90, description="days that an upload key is valid")
     key_overlap_days: int = Field(
         14, ge=0, le=29, description="days that an upload key works on after another took its place"
@@ -194,26 +274,6 @@ class ImportSettings(BaseModel):
     key_rotate_before_days: int = Field(
         14, ge=1, le=29, description="days before its end that an upload key is rotated by itself"
     )
-    max_picture_mib: int = Field(200, ge=1, le=256, description="largest picture file, in MiB")
-    max_megapixels: int = Field(100, ge=1, le=1000, description="largest picture, in millions of pixels")
-    max_side_pixels: int = Field(30_000, ge=16, le=100_000, description="longest side of a picture, in pixels")
-    max_jpeg_scans: int = Field(32, ge=1, le=10_000, description="scans of a JPEG")
-    max_png_chunks: int = Field(20_000, ge=3, le=10_000_000, description="chunks of a PNG")
-    max_tiff_directories: int = Field(64, ge=1, le=10_000, description="directories of a TIFF")
-    max_tiff_tags: int = Field(512, ge=16, le=65_535, description="tags of a directory of a TIFF")
-    max_tiff_strips: int = Field(200_000, ge=1, le=100_000_000, description="strips or tiles of a TIFF")
-    max_tiff_overlap_kib: int = Field(4, ge=0, le=1024, description="bytes of a TIFF that two parts share, in KiB")
-    max_tiff_gap_kib: int = Field(64, ge=0, le=262_144, description="bytes of a TIFF that no part claims, in KiB")
-    max_metadata_mib: int = Field(4, ge=1, le=256, description="one metadata value of a picture, in MiB")
-    max_yaml_kib: int = Field(1024, ge=1, le=65_536, description="largest YAML file, in KiB")
-    max_yaml_depth: int = Field(20, ge=2, le=1000, description="nesting of a YAML file")
-    max_yaml_events: int = Field(20_000, ge=100, le=10_000_000, description="keys, values and brackets of a YAML file")
-    max_checksums_mib: int = Field(64, ge=1, le=1024, description="largest SHA256SUMS file, in MiB")
-    max_name_bytes: int = Field(200, ge=16, le=1024, description="longest name of a file or folder, in bytes")
-
-    def rule_set(self) -> "RuleSet":
-        """The rules, with the weights of `severities_file`."""
-        return _rule_set(self.severities_file)
 
 
 class Settings(BaseModel):
@@ -227,7 +287,8 @@ class Settings(BaseModel):
         blob_key: the account's key; absent: DefaultAzureCredential (managed identity, `az login`, …).
         secret_keys: Fernet keys for secrets at rest; the first encrypts, all decrypt.
         home: folder of everything that is kept on this machine.
-        importing: how folders are watched and imported.
+
+    The other attributes are the settings of one concern each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -239,7 +300,21 @@ class Settings(BaseModel):
     blob_key: SecretStr | None = None
     secret_keys: Annotated[tuple[SecretStr, ...], AfterValidator(_secret_keys)] = ()
     home: Path = Path(".nachet")
-    importing: ImportSettings = Field(default_factory=ImportSettings)
+    sensor: SensorSettings = SensorSettings()
+    arrival: ArrivalSettings = ArrivalSettings()
+    transfer: TransferSettings = TransferSettings()
+    decoder: DecoderSettings = DecoderSettings()
+    picture: PictureSettings = PictureSettings()
+    contract: ContractSettings = ContractSettings()
+    reprocessing: ReprocessingSettings = ReprocessingSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
+    retention: RetentionSettings = RetentionSettings()
+    folder: FolderSettings = FolderSettings()
+    mass_import: MassImportSettings = MassImportSettings()
+    crop: CropSettings = CropSettings()
+    training: TrainingSettings = TrainingSettings()
+    user: UserSettings = UserSettings()
+    key: KeySettings = KeySettings()
 
     @model_validator(mode="after")
     def _services_come_together(self) -> Self:
@@ -256,6 +331,12 @@ class Settings(BaseModel):
         return self.database_url is None
 
     @classmethod
+    def concerns(cls) -> dict[str, type[Concern]]:
+        """The models of the concerns by field."""
+        found = ((name, field.annotation) for name, field in cls.model_fields.items())
+        return {name: kind for name, kind in found if isinstance(kind, type) and issubclass(kind, Concern)}
+
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read the settings.
 
@@ -270,25 +351,25 @@ class Settings(BaseModel):
             for name, value in (os.environ if environment is None else environment).items()
             if name.startswith(PREFIX) and value.strip()
         }
-        values: dict[str, Any] = {}
-        importing: dict[str, Any] = {}
+        concerns = cls.concerns()
+        concern_of = {field: name for name, concern in concerns.items() for field in concern.model_fields}
+        values: dict[str, Any] = {name: {} for name in concerns}
         for name, value in found.items():
-            if name in ImportSettings.model_fields:
-                importing[name] = value.strip()
+            if name in concern_of:
+                values[concern_of[name]][name] = value.strip()
             elif name == "secret_keys":
                 values[name] = tuple(key.strip() for key in value.split(",") if key.strip())
-            elif name in cls.model_fields and name != "importing":
+            elif name in cls.model_fields and name not in concerns:
                 values[name] = value.strip()
             else:
-                known = sorted({*cls.model_fields, *ImportSettings.model_fields} - {"importing"})
+                known = sorted({*cls.model_fields, *concern_of} - {*concerns})
                 names = ", ".join(f"{PREFIX}{field.upper()}" for field in known)
                 raise SettingsError(f"{PREFIX}{name.upper()}: there is no such setting; the settings are {names}")
-        values["importing"] = importing
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = [part for part in first["loc"] if part != "importing"]
+            where = [part for part in first["loc"] if part not in concerns]
             message = first["msg"].removeprefix("Value error, ")
             name = f"{PREFIX}{str(where[0]).upper()}: " if where else ""
             raise SettingsError(f"{name}{message}") from None

@@ -18,9 +18,8 @@ from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import packaged_seeds
-from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 
 pytest_plugins = [
@@ -150,7 +149,7 @@ def workbench(
     with Database(url, connections=6) as database:
         user = register_user(database, blobs, f"{uuid.uuid4().hex}@example.org")
         yield Workbench(
-            database, blobs, pool, user, tmp_path, url, SecretStr(services.blob_key), ImportSettings(decode_workers=2)
+            database, blobs, pool, user, tmp_path, url, SecretStr(services.blob_key), settings_with(decode_workers=2)
         )
     # Of the same pictures the next test makes the same version, which would be found published, with rows of this one.
     with psycopg.connect(url.get_secret_value()) as connection:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from nachet_pipeline.arrivals import Arrival, look_at, queue
 from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
@@ -22,10 +23,11 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.resources.secret_keys import SecretKeysResource
-from nachet_pipeline.settings import ImportSettings, Settings
+from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staged_folder import StagedFolder
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
@@ -74,9 +76,11 @@ class Deployment:
 
     def run_import(self, *uploads: Upload) -> ExecuteInProcessResult:
         """Run the import job over uploads as the sensor would: one run for all of them."""
+        limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
+        folders = [StagedFolder(self.blobs, upload.staging_container, upload.folder) for upload in uploads]
         arrivals = [
-            Arrival(upload, look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), self.importing))
-            for upload in uploads
+            Arrival(upload, look_at(folder, self.settings.arrival, limits))
+            for upload, folder in zip(uploads, folders, strict=True)
         ]
         queue(self.database, arrivals)
         keys = [upload.partition for upload in uploads]
@@ -88,17 +92,13 @@ class Deployment:
         )
 
     @property
-    def importing(self) -> ImportSettings:
-        return self.settings.importing
-
-    @property
     def resources(self) -> dict[str, object]:
         """What the definitions' resources stand for, for contexts that tests build."""
         return {
             "database": DatabaseResource(url=self.services.importer_url, reader_url=self.services.reader_url),
             "blob_storage": BlobStorageResource(account_url=self.services.blob_account_url, key=self.services.blob_key),
             "secret_keys": SecretKeysResource(fernet_keys=SECRET_KEY),
-            "import_settings": self.importing,
+            **of_settings(self.settings),
         }
 
     def now(self, upload: Upload) -> Upload:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from pydantic.fields import FieldInfo
 
-from nachet_pipeline.settings import PREFIX, ImportSettings, Settings
+from nachet_pipeline.settings import PREFIX, Settings
 from nachet_pipeline_tests.deployment import PROJECT
 
 PAGES: Mapping[str, str] = {
@@ -23,8 +23,9 @@ PAGES: Mapping[str, str] = {
 
 SETTINGS: Mapping[str, FieldInfo] = {
     f"{PREFIX}{name.upper()}": field
-    for name, field in (Settings.model_fields | ImportSettings.model_fields).items()
-    if name != "importing"
+    for kind in (Settings, *Settings.concerns().values())
+    for name, field in kind.model_fields.items()
+    if name not in Settings.concerns()
 }
 """Every setting by its name in the environment."""
 

@@ -38,12 +38,13 @@ _KILLED = r"""
 import os, sys, time
 from uuid import UUID
 from pydantic import SecretStr
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.importing import Importer
-from nachet_pipeline.limits import decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 class Stuck(BlobStorage):
@@ -53,21 +54,21 @@ class Stuck(BlobStorage):
         time.sleep(600)
 
 if __name__ == "__main__":
-    settings = ImportSettings(decode_workers=1, transfer_concurrency=1)
+    judging = RuleSet(), ContractLimits(), TransferSettings(transfer_concurrency=1)
     with (
         Database(SecretStr(os.environ["TEST_DATABASE"])) as database,
         Stuck.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
-        DecodingPool(decoding_settings(settings)) as pool,
+        DecodingPool(DecodingSettings(workers=1)) as pool,
     ):
         with database.connection() as connection:
             registry = registered_seeds(connection)
-        Importer(database, blobs, pool, registry, settings, run_id="killed").import_upload(UUID(sys.argv[1]))
+        Importer(database, blobs, pool, registry, *judging, run_id="killed").import_upload(UUID(sys.argv[1]))
 """
 
 
 def look(workbench: Workbench, upload: Upload, after: timedelta = timedelta(0)) -> Look:
     folder = StagedFolder(workbench.blobs, upload.staging_container, upload.folder)
-    return look_at(folder, workbench.settings, datetime.now(UTC) + after)
+    return look_at(folder, workbench.settings.arrival, workbench.limits, datetime.now(UTC) + after)
 
 
 def folders(due: list[Arrival]) -> list[str]:
@@ -432,7 +433,11 @@ def _due_by_ticks(workbench: Workbench, most: int = 20) -> list[list[str]]:
     """What is due tick by tick, until one ends where the listing of every container does, or there were so many."""
     listing, found = arrivals.Listing(), []
     while True:
-        due = list(due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing))
+        due = list(
+            due_uploads(
+                workbench.database, workbench.blobs, workbench.settings.arrival, workbench.limits, listing=listing
+            )
+        )
         found.append(sorted(arrival.upload.folder for arrival in due))
         queue(workbench.database, due)
         if not listing.place or len(found) == most:
@@ -473,7 +478,9 @@ def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: W
     gone = str(UUID(int=0))
     for place in ("", f"{gone}:page", json.dumps({"first": gone, "pages": {gone: "page"}}), "[]", '{"pages": 1}'):
         listing = arrivals.Listing(place)
-        due = due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing)
+        due = due_uploads(
+            workbench.database, workbench.blobs, workbench.settings.arrival, workbench.limits, listing=listing
+        )
         assert [arrival.upload.folder for arrival in due] == ["marked"]
         assert not listing.place
 

@@ -14,7 +14,6 @@ import yaml
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.stored import Correction
-from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.database.duplicates import duplicate_pairs
@@ -22,7 +21,6 @@ from nachet_pipeline.database.folders import folders_of
 from nachet_pipeline.database.uploads import note_wishes
 from nachet_pipeline.importing import ImportOutcome
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
-from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.retention import Retention
 from nachet_pipeline.training.building import Built, build
 from nachet_pipeline.training.recipe import Recipe
@@ -102,7 +100,7 @@ def everything(bench: Workbench, **recipe: Any) -> Built:
 def assert_nothing_amiss(bench: Workbench) -> None:
     for container in (bench.user.user_container, archive_of(bench)):
         if bench.blobs.container_exists(container):
-            comparer = Comparer(bench.database, bench.blobs, bench.settings)
+            comparer = bench.comparer()
             with bench.database.connection() as connection:
                 found = comparer.compare_container(connection, bench.user, container)
             assert found.found == {}, (container, found)
@@ -178,9 +176,7 @@ def test_what_was_taken_out_comes_back_as_it_was_when_it_is_sent_again(
     folder = session(workbench, "thistles", [1, 2])
     upload = workbench.stage(folder)
     imported(workbench, folder)
-    cropper = Cropper(
-        workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=ToldDetector(LEFT, RIGHT)
-    )
+    cropper = workbench.cropper(cropping_pool, detector=ToldDetector(LEFT, RIGHT))
     assert cropper.crop(workbench.now(upload)).crops == 4
     rows = workbench.query("select id, superseded_at from pictures order by id")
     left_out(folder, 2)
@@ -204,9 +200,7 @@ def test_a_corrected_species_is_that_of_a_crop_of_a_crop_too(workbench: Workbenc
     folder = session(workbench, "thistles", [1])
     upload = workbench.stage(folder)
     imported(workbench, folder)
-    cropper = Cropper(
-        workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=ToldDetector(LEFT)
-    )
+    cropper = workbench.cropper(cropping_pool, detector=ToldDetector(LEFT))
     cropper.crop(workbench.now(upload))
     # As other programs cut them: the detector finds seeds in whole pictures alone.
     cut = uuid4()
@@ -460,7 +454,7 @@ def test_a_purged_folder_that_a_training_set_knows_can_be_sent_again(
     upload = workbench.stage(folder)
     imported(workbench, folder)
     detector = ToldDetector(LEFT)
-    cropper = Cropper(workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=detector)
+    cropper = workbench.cropper(cropping_pool, detector=detector)
     cropper.crop(workbench.now(upload))
     said = workbench.query("select id, picture from pictures order by id")
     everything(workbench)
@@ -486,9 +480,7 @@ def test_an_archived_folder_that_is_sent_again_keeps_its_crops(
     folder = session(workbench, "thistles", [1, 2, 3])
     upload = workbench.stage(folder)
     imported(workbench, folder)
-    cropper = Cropper(
-        workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=ToldDetector(LEFT, RIGHT)
-    )
+    cropper = workbench.cropper(cropping_pool, detector=ToldDetector(LEFT, RIGHT))
     cropper.crop(workbench.now(upload))
     left_out(folder, 3)
     imported(workbench, folder, replace=True)
@@ -512,9 +504,7 @@ def test_cleaning_an_archive_keeps_what_rows_point_at_and_only_the_archive_has(
     folder = session(workbench, "thistles", [1])
     upload = workbench.stage(folder)
     imported(workbench, folder)
-    cropper = Cropper(
-        workbench.database, workbench.blobs, cropping_pool, workbench.settings, detector=ToldDetector(LEFT)
-    )
+    cropper = workbench.cropper(cropping_pool, detector=ToldDetector(LEFT))
     cropper.crop(workbench.now(upload))
     keeper(workbench).archive(folder_id(workbench), by="ada", why="the season is over")
     imported(workbench, folder)
@@ -531,8 +521,16 @@ def test_retention_does_not_take_what_it_cleared_for_removed(workbench: Workbenc
     folder = session(workbench, "thistles", [1, 2])
     upload = workbench.stage(folder)
     workbench.import_as_the_sensor_does(upload)
-    later = datetime.now(UTC) + timedelta(days=workbench.settings.retain_staged_days + 1)
-    assert Retention(workbench.database, workbench.blobs, workbench.settings).run(now=later).folders == 1
+    later = datetime.now(UTC) + timedelta(days=workbench.settings.retention.retain_staged_days + 1)
+    retention = Retention(
+        workbench.database,
+        workbench.blobs,
+        workbench.settings.retention,
+        workbench.comparer(),
+        workbench.settings.arrival,
+        workbench.limits,
+    )
+    assert retention.run(now=later).folders == 1
     shutil.rmtree(folder)
     workbench.query("update picture_set set staged_until = staged_until - interval '40 days'")
     outcome = workbench.import_as_the_sensor_does(workbench.stage(session(workbench, "thistles", [3])))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.uploads import note_wishes
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.storage.naming import report_blob
@@ -215,13 +216,12 @@ def test_a_web_page_with_the_findings_lies_beside_a_refused_folder_until_it_is_c
 def test_the_manifest_says_which_findings_weighed_something_else_here(workbench: Workbench) -> None:
     severities = workbench.place / "severities.yaml"
     severities.write_text("surplus-picture: warning\n")
-    settings = workbench.settings.model_copy(update={"severities_file": severities})
     folder = workbench.sample(pictures=3)
     edit(folder / "pictures/session1/index.yaml", "imageData", numberOfImages=2)
     upload = workbench.stage(folder)
     assert workbench.run(upload).receipt.state is State.REFUSED
 
-    outcome = workbench.run(upload, settings=settings)
+    outcome = workbench.run(upload, rules=RuleSet.read(severities))
 
     assert outcome.receipt.state is State.IMPORTED
     (received,) = outcome.receipt.picture_sets

@@ -22,8 +22,16 @@ def clear(bench: Workbench, days: float, forgotten: list[str] | None = None, **c
     """Clear what is due so many days from now."""
     dry_run = changes.pop("dry_run", False)
     forget = None if forgotten is None else forgotten.extend
-    settings = {"database": bench.database, "blobs": bench.blobs, "settings": bench.settings} | changes
-    return Retention(**settings, forget_partitions=forget).run(dry_run=dry_run, now=later(days))
+    retention = Retention(
+        bench.database,
+        bench.blobs,
+        bench.settings.retention,
+        bench.comparer(),
+        bench.settings.arrival,
+        bench.limits,
+        forget_partitions=forget,
+    )
+    return replace(retention, **changes).run(dry_run=dry_run, now=later(days))
 
 
 def staged(bench: Workbench) -> set[str]:

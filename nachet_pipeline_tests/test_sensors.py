@@ -23,12 +23,13 @@ from dagster._core.events import JobFailureData
 
 from nachet_pipeline import sensors
 from nachet_pipeline.arrivals import Arrival, look_at, queue
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import Upload, mark_importing, mark_queued, search_uploads
 from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.importing import Importer, fail_upload
-from nachet_pipeline.limits import decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
 from nachet_pipeline_tests.deployment import Deployment
@@ -328,14 +329,18 @@ def test_the_report_of_an_upload_has_the_time_that_its_import_had(deployment: De
 
 def _import_untold(deployment: Deployment, upload: Upload, run_id: str) -> None:
     """Import as a run does whose events never reach Dagster."""
-    settings = deployment.importing
+    settings = deployment.settings
+    limits = ContractLimits.of(settings.contract, settings.transfer)
     staged = StagedFolder(deployment.blobs, upload.staging_container, upload.folder)
-    queue(deployment.database, [Arrival(upload, look_at(staged, settings))])
+    queue(deployment.database, [Arrival(upload, look_at(staged, settings.arrival, limits))])
     deployment.instance.add_dynamic_partitions("upload", [upload.partition])
     with deployment.database.connection() as connection:
         registry = registered_seeds(connection)
-    with DecodingPool(decoding_settings(settings)) as pool:
-        Importer(deployment.database, deployment.blobs, pool, registry, settings, run_id).import_upload(upload.id)
+    with DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool:
+        importer = Importer(
+            deployment.database, deployment.blobs, pool, registry, RuleSet(), limits, settings.transfer, run_id
+        )
+        importer.import_upload(upload.id)
 
 
 @dataclass

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from nachet_pipeline.settings import ImportSettings, Settings, SettingsError
+from nachet_pipeline.commands.terminal import read_settings
+from nachet_pipeline.resources import of_settings
+from nachet_pipeline.settings import Settings, SettingsError
 
 SECRET = "s3cret-Passw0rd"
 KEY = "A" * 42 + "8="
@@ -16,6 +18,7 @@ GOOD = {
     "NACHET_BLOB_KEY": SECRET,
     "NACHET_SECRET_KEYS": f"{KEY}, {KEY}",
     "NACHET_HOME": "/var/lib/nachet",
+    "NACHET_DETECTOR_TOKEN": SECRET,
     "NACHET_DECODE_SECONDS": "20",
 }
 
@@ -31,8 +34,8 @@ def test_without_settings_the_services_of_this_machine_are_meant() -> None:
 
     assert found.embedded
     assert found.home == Path(".nachet")
-    assert found.importing.max_picture_mib == 200
-    assert found.importing.decode_workers >= 1
+    assert found.picture.max_picture_mib == 200
+    assert found.decoder.decode_workers >= 1
 
 
 def test_every_setting_is_read_from_the_environment() -> None:
@@ -45,12 +48,15 @@ def test_every_setting_is_read_from_the_environment() -> None:
     assert found.blob_key.get_secret_value() == SECRET
     assert [key.get_secret_value() for key in found.secret_keys] == [KEY, KEY]
     assert found.home == Path("/var/lib/nachet")
-    assert found.importing.decode_seconds == 20
+    assert found.decoder.decode_seconds == 20
     assert not found.embedded
 
 
-@pytest.mark.parametrize("name", ImportSettings.model_fields)
-def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("concern", "name"),
+    [(concern, name) for concern, kind in Settings.concerns().items() for name in kind.model_fields],
+)
+def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path: Path) -> None:
     values: dict[str, object] = {
         "decode_memory_mib": 1024,
         "max_yaml_events": 100,
@@ -73,18 +79,39 @@ def test_every_limit_of_an_import_is_a_setting(name: str, tmp_path: Path) -> Non
     found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
 
     expected = SecretStr(str(value)) if name == "detector_token" else value
-    assert getattr(found.importing, name) == expected
-    assert ImportSettings.model_fields[name].description
+    assert getattr(getattr(found, concern), name) == expected
+    assert Settings.concerns()[concern].model_fields[name].description
 
 
-def test_a_file_of_severities_that_cannot_be_used_is_an_error_at_start(tmp_path: Path) -> None:
+def test_every_setting_is_of_one_concern() -> None:
+    concerns = Settings.concerns()
+    fields = [name for kind in concerns.values() for name in kind.model_fields]
+    assert len({*Settings.model_fields, *fields}) == len(Settings.model_fields) + len(fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("no-such-code: error\n", "no-such-code"),
+        ("picture-damaged: info\n", "stays an error"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_severities_that_cannot_be_used_is_an_error_at_start(
+    content: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "severities.yaml"
-    for content, says in [("no-such-code: error\n", "no-such-code"), ("picture-damaged: info\n", "stays an error")]:
+    if content:
         file.write_text(content)
-        message = _error({"NACHET_SEVERITIES_FILE": str(file)})
-        assert message.startswith("NACHET_SEVERITIES_FILE: ")
-        assert says in message
-    assert "cannot be read" in _error({"NACHET_SEVERITIES_FILE": str(tmp_path / "absent.yaml")})
+    for name, value in {**GOOD, "NACHET_SEVERITIES_FILE": str(file)}.items():
+        monkeypatch.setenv(name, value)
+
+    for start in (read_settings, lambda: of_settings(Settings.from_environment())):  # a command, and Dagster
+        with pytest.raises(SettingsError) as caught:
+            start()
+        assert str(caught.value).startswith("NACHET_SEVERITIES_FILE: ")
+        assert says in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() -> None:
@@ -119,7 +146,8 @@ def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() ->
         ("NACHET_MAX_SIDE_PIXELS", "-1", "greater than or equal to 16"),
         ("NACHET_SENSOR_INTERVAL_SECONDS", "4", "greater than or equal to 5"),
         ("NACHET_DATABASE", "x", "there is no such setting; the settings are NACHET_BATCH_SIZE, "),
-        ("NACHET_IMPORTING", "x", "there is no such setting"),
+        ("NACHET_CONTRACT", "x", "there is no such setting"),
+        ("NACHET_CROP", "x", "there is no such setting"),
         ("NACHET_", "x", "there is no such setting"),
     ],
 )
@@ -157,7 +185,7 @@ def test_a_login_for_a_part_of_the_work_comes_beside_the_one_for_the_rest(name: 
 def test_settings_never_show_a_secret() -> None:
     found = Settings.from_environment(GOOD)
 
-    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.model_dump())):
+    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.model_dump()), repr(of_settings(found))):
         assert SECRET not in shown
         assert KEY not in shown
 

@@ -51,7 +51,14 @@ def ticks(
     for _ in range(count):
         listing = Listing(place)
         due = list(
-            due_uploads(workbench.database, workbench.blobs, workbench.settings, listing=listing, unfinished=unfinished)
+            due_uploads(
+                workbench.database,
+                workbench.blobs,
+                workbench.settings.arrival,
+                workbench.limits,
+                listing=listing,
+                unfinished=unfinished,
+            )
         )
         place = listing.place
         queue(workbench.database, due)
@@ -216,7 +223,7 @@ def test_a_look_at_a_large_folder_goes_on_in_the_next_tick_where_it_stopped(
     (tick,) = [number for number, due in enumerate(found) if "large" in names(due)]
     assert tick >= 3
     folder = StagedFolder(hostile.blobs, hostile.user.upload_container, "large")
-    assert found[tick][0].look == look_at(folder, hostile.settings)
+    assert found[tick][0].look == look_at(folder, hostile.settings.arrival, hostile.limits)
 
 
 @pytest.mark.usefixtures("_small_turns")

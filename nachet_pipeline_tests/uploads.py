@@ -14,8 +14,12 @@ from pydantic import SecretStr
 
 from nachet_pipeline.arrivals import Arrival, due_uploads, queue
 from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.crops.cropping import Cropper
+from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
@@ -24,7 +28,8 @@ from nachet_pipeline.importing import Importer, ImportOutcome
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.reconciliation.comparing import Comparer
+from nachet_pipeline.settings import ArrivalSettings, Settings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
@@ -42,6 +47,16 @@ TABLES = (
 )
 # Of the table upload: when something was last looked at or done, and by whom.
 _PASSING = ("updated_at", "checked_at", "queued_at", "run_id", "batch")
+
+
+def settings_with(settings: Settings | None = None, **values: object) -> Settings:
+    """Settings of which some are others, named as in the environment, whatever they concern."""
+    changed = settings or Settings()
+    for field, value in values.items():
+        (name,) = (name for name, concern in Settings.concerns().items() if field in concern.model_fields)
+        concern = getattr(changed, name).model_copy(update={field: value})
+        changed = changed.model_copy(update={name: concern})
+    return changed
 
 
 def md5(content: bytes) -> bytes:
@@ -73,7 +88,15 @@ class Workbench:
     place: Path
     database_url: SecretStr
     blob_key: SecretStr
-    settings: ImportSettings
+    settings: Settings
+
+    @property
+    def rules(self) -> RuleSet:
+        return RuleSet.of(self.settings.contract)
+
+    @property
+    def limits(self) -> ContractLimits:
+        return ContractLimits.of(self.settings.contract, self.settings.transfer)
 
     @property
     def owner(self) -> Owner:
@@ -108,12 +131,29 @@ class Workbench:
     def importer(self, **changes: Any) -> Importer:
         with self.database.connection() as connection:
             registry = registered_seeds(connection)
-        importer = Importer(self.database, self.blobs, self.pool, registry, self.settings, run_id="run-1")
+        importer = Importer(
+            self.database,
+            self.blobs,
+            self.pool,
+            registry,
+            self.rules,
+            self.limits,
+            self.settings.transfer,
+            run_id="run-1",
+        )
         return replace(importer, **changes)
 
     def run(self, upload: Upload, **changes: Any) -> ImportOutcome:
         """Import an upload; what the importer works with can be exchanged."""
         return self.importer(**changes).import_upload(upload.id)
+
+    def cropper(self, pool: CroppingPool, **changes: Any) -> Cropper:
+        cropper = Cropper(self.database, self.blobs, pool, self.settings.crop, self.rules, self.settings.transfer)
+        return replace(cropper, **changes)
+
+    def comparer(self, **changes: Any) -> Comparer:
+        comparer = Comparer(self.database, self.blobs, self.settings.reconciliation, self.settings.transfer)
+        return replace(comparer, **changes)
 
     def import_as_the_sensor_does(self, upload: Upload) -> ImportOutcome:
         """Import an upload that is due, after noting what it looked like."""
@@ -121,9 +161,10 @@ class Workbench:
         queue(self.database, [arrival])
         return self.run(self.now(upload))
 
-    def due(self, *, after: timedelta = timedelta(0), settings: ImportSettings | None = None) -> list[Arrival]:
+    def due(self, *, after: timedelta = timedelta(0), settings: ArrivalSettings | None = None) -> list[Arrival]:
         """What is due so long after now."""
-        return list(due_uploads(self.database, self.blobs, settings or self.settings, datetime.now(UTC) + after))
+        when, moment = settings or self.settings.arrival, datetime.now(UTC) + after
+        return list(due_uploads(self.database, self.blobs, when, self.limits, moment))
 
     def another_user(self, email: str) -> "Workbench":
         return replace(self, user=register_user(self.database, self.blobs, email))

@@ -17,10 +17,12 @@ from pydantic import Field
 
 from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.assets.partitions import uploads
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.retention import Cleared, ForgetPartitions, Retention
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ArrivalSettings, ReconciliationSettings, RetentionSettings, TransferSettings
 
 
 class RetentionConfig(Config):
@@ -52,7 +54,11 @@ def cleared_imports(
     config: RetentionConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    retention_settings: ResourceParam[RetentionSettings],
+    reconciliation_settings: ResourceParam[ReconciliationSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    arrival_settings: ResourceParam[ArrivalSettings],
+    contract_limits: ResourceParam[ContractLimits],
 ) -> MaterializeResult[None]:
     """Staged folders and partitions of old imports, cleared.
 
@@ -60,7 +66,16 @@ def cleared_imports(
     and right, and whose folder is still what was imported. The database keeps answering for them.
     """
     with database.open() as db, blob_storage.open() as blobs:
-        result = Retention(db, blobs, import_settings, forgetting(context.instance)).run(dry_run=config.dry_run)
+        retention = Retention(
+            db,
+            blobs,
+            retention_settings,
+            Comparer(db, blobs, reconciliation_settings, transfer_settings),
+            arrival_settings,
+            contract_limits,
+            forgetting(context.instance),
+        )
+        result = retention.run(dry_run=config.dry_run)
     context.log.info(
         "%d staged folders and %d partitions cleared, %d folders kept",
         result.folders,

@@ -33,14 +33,15 @@ from nachet_pipeline.checks.folder_contract import (
     evaluated,
 )
 from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.importing import Importer, ImportOutcome, Progress
-from nachet_pipeline.limits import decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings, Verification
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
@@ -103,7 +104,10 @@ def import_upload(
     context: AssetExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    contract_limits: ResourceParam[ContractLimits],
+    decoding: ResourceParam[DecodingSettings],
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run, whatever becomes of the others."""
@@ -112,11 +116,11 @@ def import_upload(
     with (
         database.open() as db,
         blob_storage.open() as blobs,
-        DecodingPool(decoding_settings(import_settings)) as pool,
+        DecodingPool(decoding) as pool,
     ):
         with db.connection() as connection:
             registry = registered_seeds(connection)
-        importer = Importer(db, blobs, pool, registry, import_settings, context.run_id)
+        importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
         log = now_and_then(context)
         for number, partition in enumerate(partitions, start=1):
             what = f"upload {number} of {len(partitions)}, {partition}"
@@ -130,7 +134,7 @@ def import_upload(
                 continue
             if outcome.receipt.state is not State.IMPORTED:
                 not_imported.append(partition)
-            yield from _events(context, partition, outcome, import_settings)
+            yield from _events(context, partition, outcome, transfer_settings.verify_stored)
     if not_imported:
         links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
         raise Failure(
@@ -150,7 +154,7 @@ def _progress(log: Callable[[str], None], what: str, listener: Progress | None) 
 
 
 def _events(
-    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, settings: ImportSettings
+    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
     # First, or the UI would call the manifest out of sync with the upload it was made of.
@@ -178,7 +182,7 @@ def _events(
                 "pictures_per_second": round(outcome.stored.pictures / seconds, 1) if seconds else 0.0,
             },
         )
-        yield _stored_check(context, partition, outcome, settings)
+        yield _stored_check(context, partition, outcome, verification)
         yield AssetMaterialization(
             _METADATA,
             partition=partition,
@@ -204,7 +208,7 @@ def _events(
             },
         )
     elif outcome.wrong_blob:
-        yield _stored_check(context, partition, outcome, settings)
+        yield _stored_check(context, partition, outcome, verification)
     partly = receipt.state is State.PARTLY_IMPORTED
     yield _imported_check(
         partition,
@@ -225,7 +229,7 @@ def _reason(receipt: Receipt) -> str:
 
 
 def _stored_check(
-    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, settings: ImportSettings
+    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
         asset_key=_PICTURES,
@@ -237,7 +241,7 @@ def _stored_check(
         description=outcome.wrong_blob,
         metadata={
             "verified": outcome.stored.pictures if outcome.stored else 0,
-            "by": MetadataValue.text(settings.verify_stored),
+            "by": MetadataValue.text(verification),
         },
         target_materialization_data=evaluated(context.instance, partition, _PICTURES) if outcome.stored else None,
     )

@@ -27,10 +27,11 @@ from pydantic import Field
 
 from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.assets.report_metadata import findings_table
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.cut_runs import PART_FIELD, WHOLE_FIELD, cut
 from nachet_pipeline.database.mass_imports import ContainerTakenError
 from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
 from nachet_pipeline.mass_import.importing import (
     FolderOutcome,
@@ -40,10 +41,10 @@ from nachet_pipeline.mass_import.importing import (
 )
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.parts import WHOLE, Part, PartError
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import MassImportSettings, TransferSettings
 
 COMPLETE_CHECK = "mass_import_complete"
 containers = DynamicPartitionsDefinition(name="container")
@@ -103,7 +104,11 @@ def mass_imported_container(
     config: MassImportConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    mass_import_settings: ResourceParam[MassImportSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    contract_limits: ResourceParam[ContractLimits],
+    decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     container = context.partition_key
@@ -111,7 +116,7 @@ def mass_imported_container(
     with (
         database.open() as db,
         blob_storage.open() as blobs,
-        DecodingPool(decoding_settings(import_settings)) as pool,
+        DecodingPool(decoding) as pool,
     ):
         with db.connection() as connection:
             registry = registered_seeds(connection)
@@ -120,7 +125,9 @@ def mass_imported_container(
             blobs,
             pool,
             registry,
-            import_settings,
+            rule_set,
+            contract_limits,
+            transfer_settings,
             progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
@@ -134,7 +141,7 @@ def mass_imported_container(
                 dry_run=config.dry_run,
                 part=Part.of(config.part) if config.part else WHOLE,
             )
-            most = import_settings.mass_import_pictures_per_run
+            most = mass_import_settings.mass_import_pictures_per_run
             outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
         except (MassImportError, MappingError, ContainerTakenError, PartError) as error:
             raise Failure(str(error), allow_retries=False) from error

@@ -23,15 +23,16 @@ from dagster import (
 from nachet_pipeline.assets.partitions import show_as_failed, uploads
 from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.checks.picture_crops import CROPS, check_specs, differing_table, evaluations
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
 from nachet_pipeline.database.uploads import Upload, upload_of_partition
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.pictures.contact_sheet import as_markdown
+from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import CropSettings, TransferSettings
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _ROWS = 100
@@ -60,7 +61,10 @@ def crop_upload(
     context: AssetExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    crop_settings: ResourceParam[CropSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
     """Crop each upload of the run, whatever becomes of the others."""
     partitions = list(context.partition_keys)
@@ -68,9 +72,9 @@ def crop_upload(
     with (
         database.open() as db,
         blob_storage.open() as blobs,
-        CroppingPool(decoding_settings(import_settings)) as pool,
+        CroppingPool(decoding) as pool,
     ):
-        cropper = Cropper(db, blobs, pool, import_settings)
+        cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)
             cropper.progress = logged_pictures(context, partition)

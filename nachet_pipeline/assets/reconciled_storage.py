@@ -17,6 +17,7 @@ from pydantic import Field
 
 from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.checks.reconciled_storage import check_result, check_specs, tally_table
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.database.reconciliation import Kind
 from nachet_pipeline.database.users import find_user
 from nachet_pipeline.reconciliation.comparing import Compared, Comparer
@@ -24,7 +25,7 @@ from nachet_pipeline.reconciliation.repairing import Repair, Repairer
 from nachet_pipeline.reconciliation.telling import found_text
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ArrivalSettings, ReconciliationSettings, TransferSettings
 
 _NAMED = 100
 
@@ -50,7 +51,10 @@ def reconciled_storage(
     config: ReconcileConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    reconciliation_settings: ResourceParam[ReconciliationSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    arrival_settings: ResourceParam[ArrivalSettings],
+    contract_limits: ResourceParam[ContractLimits],
 ) -> Iterator[MaterializeResult[None]]:
     """Staged folders, stored blobs and rows of all users, compared.
 
@@ -64,9 +68,9 @@ def reconciled_storage(
                 user = find_user(connection, config.user)
             if user is None:
                 raise ValueError(f"{config.user} is not a registered user")
-        comparer = Comparer(db, blobs, import_settings)
+        comparer = Comparer(db, blobs, reconciliation_settings, transfer_settings)
         result = comparer.compare(user, read=config.read)
-        repairer = Repairer(db, blobs, comparer)
+        repairer = Repairer(db, blobs, comparer, arrival_settings, contract_limits)
         repaired: list[Repair] = []
         done = 0
         if config.repair:

@@ -27,7 +27,7 @@ from nachet_pipeline.onboarding.users_file import Change, apply_users, read_user
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.resources.secret_keys import SecretKeysResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import KeySettings, UserSettings
 
 _ROWS = 1_000
 
@@ -38,14 +38,15 @@ def registered_users(
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     secret_keys: SecretKeysResource,
-    import_settings: ResourceParam[ImportSettings],
+    user_settings: ResourceParam[UserSettings],
+    key_settings: ResourceParam[KeySettings],
 ) -> MaterializeResult[None]:
     """The users of the reviewed file that `NACHET_USERS_FILE` names: added, disabled, enabled.
 
     A new user gets both containers, a folder that shows what to upload, and an upload key, which
     `nachet user key show` shows once. Who is not in the file stays as they are, and nothing of anybody's is removed.
     """
-    file = import_settings.users_file
+    file = user_settings.users_file
     if file is None:
         raise Failure("NACHET_USERS_FILE: is not set; it names the file of users", allow_retries=False)
     try:
@@ -53,7 +54,7 @@ def registered_users(
     except UsersFileError as error:
         raise Failure(str(error), allow_retries=False) from None
     with database.open() as db, blob_storage.open() as blobs:
-        onboarding = secret_keys.onboarding(db, blobs, import_settings)
+        onboarding = secret_keys.onboarding(db, blobs, key_settings)
         try:
             changes = list(apply_users(db, onboarding, users, actor=f"{PROGRAM} ({file.name})"))
         except ActionableError as error:
@@ -96,10 +97,10 @@ def _onboard(
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     secret_keys: SecretKeysResource,
-    import_settings: ResourceParam[ImportSettings],
+    key_settings: ResourceParam[KeySettings],
 ) -> None:
     with database.open() as db, blob_storage.open() as blobs:
-        onboarding = secret_keys.onboarding(db, blobs, import_settings)
+        onboarding = secret_keys.onboarding(db, blobs, key_settings)
         try:
             done = onboarding.onboard(config.email, actor=config.by)
         except ValueError as error:
@@ -141,11 +142,11 @@ def _maintain(
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     secret_keys: SecretKeysResource,
-    import_settings: ResourceParam[ImportSettings],
+    key_settings: ResourceParam[KeySettings],
 ) -> None:
     with database.open() as db, blob_storage.open() as blobs:
         try:
-            done = secret_keys.upload_keys(db, blobs, import_settings).maintain(actor=f"{PROGRAM} (schedule)")
+            done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{PROGRAM} (schedule)")
         except ActionableError as error:
             raise _failure(error) from error
     metadata: dict[str, int | MetadataValue[Any]] = {

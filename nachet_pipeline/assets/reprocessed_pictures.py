@@ -25,20 +25,20 @@ from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.assets.progress_log import logged_pictures
 from nachet_pipeline.checks.reprocessed_pictures import check_results, check_specs, stale_table
 from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.cut_runs import PART_FIELD, PART_TAG, WHOLE_FIELD, cut, runs_of_cut
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.reprocessing import of_concern
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.parts import WHOLE, Part, PartError, parts
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.reprocessing.reprocessor import Difference, Reprocessed, Reprocessor, Wanted, plan
 from nachet_pipeline.reprocessing.telling import result_record
 from nachet_pipeline.reprocessing.together import together, what_is_left
 from nachet_pipeline.reprocessing.verdicts import message_of
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ReprocessingSettings, TransferSettings
 
 _ASSET = AssetKey("reprocessed_pictures")
 _SHEETS = 5
@@ -62,7 +62,7 @@ class ReprocessConfig(Config):
     part: str | None = Field(None, description=PART_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
-    def wanted(self, settings: ImportSettings) -> Wanted:
+    def wanted(self, settings: ReprocessingSettings) -> Wanted:
         """The same, within the budgets of the settings; a part has its share of the pictures.
 
         Raises:
@@ -110,15 +110,18 @@ def reprocessed_pictures(
     config: ReprocessConfig,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    reprocessing_settings: ResourceParam[ReprocessingSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Reprocess stored pictures, or a part of them, or cut them into parts."""
     try:
-        wanted = config.wanted(import_settings)
+        wanted = config.wanted(reprocessing_settings)
     except PartError as error:
         raise Failure(f"part: {error}", allow_retries=False) from error
     with database.open() as db:
-        cut_into = _parts(db, wanted, import_settings) if config.may_be_cut else [WHOLE]
+        cut_into = _parts(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
         if len(cut_into) > 1:
             cut(context, cut_into)
             yield AssetObservation(
@@ -127,8 +130,8 @@ def reprocessed_pictures(
             return
         before = _done_by_parts(context)
         records = [record for record, _ in before]
-        with blob_storage.open() as blobs, DecodingPool(decoding_settings(import_settings)) as pool:
-            reprocessor = Reprocessor(db, blobs, pool, import_settings, progress=logged_pictures(context))
+        with blob_storage.open() as blobs, DecodingPool(decoding) as pool:
+            reprocessor = Reprocessor(db, blobs, pool, rule_set, transfer_settings, progress=logged_pictures(context))
             result = reprocessor.reprocess(what_is_left(wanted, records))
         with db.reading() as connection:
             concern = of_concern(connection, most=_NAMED)
@@ -151,11 +154,11 @@ def reprocessed_pictures(
     yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(check_results(result)))
 
 
-def _parts(db: Database, wanted: Wanted, settings: ImportSettings) -> list[Part]:
-    if settings.reprocess_runs == 1:
+def _parts(db: Database, wanted: Wanted, rules: RuleSet, most: int) -> list[Part]:
+    if most == 1:
         return [WHOLE]
-    due = min(plan(db, settings.rule_set(), wanted).pictures, wanted.pictures or 0)
-    return parts(max(1, min(settings.reprocess_runs, due // _WORTH_A_RUN)))
+    due = min(plan(db, rules, wanted).pictures, wanted.pictures or 0)
+    return parts(max(1, min(most, due // _WORTH_A_RUN)))
 
 
 def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:

@@ -25,12 +25,12 @@ from nachet_pipeline.assets.freshness import NIGHTLY
 from nachet_pipeline.assets.partitions import recipes, show_as_failed
 from nachet_pipeline.assets.progress_log import now_and_then
 from nachet_pipeline.checks.training_set import check_results, check_specs
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.errors import UsageError
-from nachet_pipeline.limits import decoding_settings
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TrainingSettings, TransferSettings
 
 if TYPE_CHECKING:
     from nachet_pipeline.training.card import Facts
@@ -58,7 +58,10 @@ def training_set(
     context: AssetExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
-    import_settings: ResourceParam[ImportSettings],
+    training_settings: ResourceParam[TrainingSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None]]:
     """A frozen selection of stored pictures, as a recipe says, with a split that leaks nothing, and a card.
 
@@ -71,11 +74,11 @@ def training_set(
 
     partition = context.partition_key
     try:
-        recipe = recipe_named(partition, import_settings.recipes_folder or packaged_recipes())
+        recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
         with (
             database.open() as db,
             blob_storage.open() as blobs,
-            DecodingPool(decoding_settings(import_settings)) as pool,
+            DecodingPool(decoding) as pool,
         ):
             log = now_and_then(context)
             published = publish(
@@ -83,7 +86,8 @@ def training_set(
                 db,
                 blobs,
                 pool,
-                import_settings,
+                rule_set,
+                transfer_settings,
                 progress=lambda step, done, total: log(f"{step}, {done} of {total}"),
             )
     except UsageError as error:  # the recipe's: another attempt would read the same

@@ -23,11 +23,12 @@ def crops(
     What was looked at before is left as it is. Exit code 1: some pictures could not be cropped. That another number of
     seeds was found than is declared is said, and is no failure.
     """
+    from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.crops.cropping import Cropper
     from nachet_pipeline.crops.cutting import CroppingPool
     from nachet_pipeline.database.uploads import search_uploads
     from nachet_pipeline.errors import RefusedError
-    from nachet_pipeline.limits import decoding_settings
+    from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 
     with open_services() as opened:
         with opened.database.connection() as connection:
@@ -37,9 +38,13 @@ def crops(
         if len(found) > 1:
             named = ", ".join(one.partition for one in found)
             raise RefusedError(f"several uploads are called {upload}; name one of {named}")
-        importing = opened.settings.importing
-        with CroppingPool(decoding_settings(importing)) as pool, progress_bar("Cropping") as bar:
-            cropper = Cropper(opened.database, opened.blobs, pool, importing, progress=bar)
+        settings = opened.settings
+        rules = RuleSet.of(settings.contract)
+        decoding = DecodingSettings.of(settings.decoder, settings.picture)
+        with CroppingPool(decoding) as pool, progress_bar("Cropping") as bar:
+            cropper = Cropper(
+                opened.database, opened.blobs, pool, settings.crop, rules, settings.transfer, progress=bar
+            )
             outcome = cropper.crop(found[0])
     write(json.dumps(_record(found[0].partition, outcome), indent=2) if as_json else _text(outcome))
     for one in outcome.not_cropped:

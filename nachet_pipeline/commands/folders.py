@@ -124,7 +124,7 @@ def _keeping(wanted: str, user: str | None, by: str, why: str) -> "Iterator[tupl
         owner = registered(opened, user) if user else None
         with opened.database.connection() as connection:
             found = find_folder(connection, wanted, owner)
-        keeper = FolderKeeper(opened.database, opened.blobs, opened.settings.importing.undo_days, progress=bar)
+        keeper = FolderKeeper(opened.database, opened.blobs, opened.settings.folder.undo_days, progress=bar)
         yield opened, keeper, found
 
 

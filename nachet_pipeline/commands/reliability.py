@@ -38,17 +38,25 @@ def reconcile(
     blob only if no row points at it, it is older than NACHET_ORPHAN_GRACE_DAYS and the audit trail says so. Exit code 1
     means that something is left that disagrees.
     """
+    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.reconciliation.comparing import Comparer
     from nachet_pipeline.reconciliation.repairing import Repairer
     from nachet_pipeline.reconciliation.telling import drift_record, drift_text, summary_record, summary_text
 
     repaired = left = 0
     with open_services() as opened:
+        settings = opened.settings
         one = registered(opened, user) if user else None
         with progress_bar("Comparing") as bar:
-            comparer = Comparer(opened.database, opened.blobs, opened.settings.importing, progress=bar)
+            comparer = Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer, progress=bar)
             result = comparer.compare(one, read=read)
-        repairer = Repairer(opened.database, opened.blobs, comparer)
+        repairer = Repairer(
+            opened.database,
+            opened.blobs,
+            comparer,
+            settings.arrival,
+            ContractLimits.of(settings.contract, settings.transfer),
+        )
         for found in repairer.repair(result.users) if repair else repairer.plan(result.users):
             repaired, left = repaired + found.done, left + (not found.done)
             write(json.dumps(drift_record(found)) if as_json else drift_text(found, planned=not repair))
@@ -72,18 +80,29 @@ def retention(
     Imports as a whole alone, older than NACHET_RETAIN_STAGED_DAYS (partitions: NACHET_RETAIN_PARTITIONS_DAYS), whose
     receipt is in the database and whose rows and blobs are all there; `nachet status` answers for them as before.
     """
+    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.instance import dagster_home
+    from nachet_pipeline.reconciliation.comparing import Comparer
     from nachet_pipeline.retention import Cleared, Retention
 
     with open_services() as opened:
-        name_services(opened.settings, dagster_home(opened.settings.home))
+        settings = opened.settings
+        name_services(settings, dagster_home(settings.home))
         from dagster import DagsterInstance
 
         from nachet_pipeline.assets.cleared_imports import forgetting
 
         with DagsterInstance.get() as instance:
             result = Cleared()
-            cleaner = Retention(opened.database, opened.blobs, opened.settings.importing, forgetting(instance))
+            cleaner = Retention(
+                opened.database,
+                opened.blobs,
+                settings.retention,
+                Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer),
+                settings.arrival,
+                ContractLimits.of(settings.contract, settings.transfer),
+                forgetting(instance),
+            )
             for one in cleaner.clear(dry_run=dry_run):
                 result.add(one)
                 fields = {name: getattr(one, name) for name in one.__dataclass_fields__}

@@ -24,5 +24,5 @@ def rotate() -> None:
 
     with open_services() as opened:
         settings = opened.settings
-        count = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.importing).encrypt_anew()
+        count = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key).encrypt_anew()
     write(f"{count} keys encrypted anew" if count != 1 else "1 key encrypted anew")

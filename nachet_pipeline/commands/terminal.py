@@ -49,6 +49,20 @@ class Opened:
     blobs: "BlobStorage"
 
 
+def read_settings() -> Settings:
+    """The settings; a file of severities that cannot be used is reported now, not in the middle of an import.
+
+    Raises:
+        SettingsError: a setting, or the file that it names, cannot be used; the message names it.
+    """
+    settings = Settings.from_environment()
+    if settings.contract.severities_file:
+        from nachet_pipeline.contract.rule_set import RuleSet
+
+        RuleSet.of(settings.contract)
+    return settings
+
+
 @contextmanager
 def open_services() -> Iterator[Opened]:
     """The services that the settings name, or those of this machine, made ready."""
@@ -57,7 +71,7 @@ def open_services() -> Iterator[Opened]:
     from nachet_pipeline.storage.blobs import BlobStorage
 
     with ExitStack() as stack:
-        settings = stack.enter_context(with_services(Settings.from_environment()))
+        settings = stack.enter_context(with_services(read_settings()))
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))

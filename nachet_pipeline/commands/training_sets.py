@@ -64,7 +64,7 @@ def build(
 
     if bool(recipes) == every:
         raise typer.BadParameter("expected names of recipes, or --all")
-    place = folder or Settings.from_environment().importing.recipes_folder or packaged_recipes()
+    place = folder or Settings.from_environment().training.recipes_folder or packaged_recipes()
     known: list[Recipe] = []
     failed = 0
     for name in recipes or recipe_files(place):
@@ -91,17 +91,24 @@ def build(
 
 
 def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> bool:
-    from nachet_pipeline.limits import decoding_settings
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.contract.rule_set import RuleSet
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
     from nachet_pipeline.training.publishing import publish
     from nachet_pipeline.training.versions import published_lines, published_record
 
     if copy:
         recipe = recipe.model_copy(update={"copy_pictures": True})
-    settings = opened.settings.importing
-    with DecodingPool(decoding_settings(settings)) as pool, progress_bar(f"Building {recipe.name}") as bar:
+    settings = opened.settings
+    decoding = DecodingSettings.of(settings.decoder, settings.picture)
+    with DecodingPool(decoding) as pool, progress_bar(f"Building {recipe.name}") as bar:
         published = publish(
-            recipe, opened.database, opened.blobs, pool, settings, progress=lambda *told: _tell(bar, *told)
+            recipe,
+            opened.database,
+            opened.blobs,
+            pool,
+            RuleSet.of(settings.contract),
+            settings.transfer,
+            progress=lambda *told: _tell(bar, *told),
         )
     lines = [json.dumps(published_record(published), ensure_ascii=False)] if as_json else published_lines(published)
     for line in lines:
@@ -254,7 +261,7 @@ def export(
     import tempfile
 
     from nachet_pipeline.database.training_sets import version_of
-    from nachet_pipeline.limits import decoding_settings
+    from nachet_pipeline.pictures.decoding_pool import DecodingSettings
     from nachet_pipeline.training.exports.converting import ConvertingPool
     from nachet_pipeline.training.exports.exporting import ExportRequest
     from nachet_pipeline.training.exports.exporting import export as export_pictures
@@ -271,13 +278,14 @@ def export(
             if version.withdrawn:
                 note(f"nachet: {version.withdrawn} pictures of this version were withdrawn since; build a new one")
         request = ExportRequest(manifest, folder, kind, tuple(split or ()), layout, shard_size)
-        settings = opened.settings.importing
-        with ConvertingPool(decoding_settings(settings)) as pool, progress_bar("Exporting") as bar:
+        transfer, decoder = opened.settings.transfer, opened.settings.decoder
+        decoding = DecodingSettings.of(decoder, opened.settings.picture)
+        with ConvertingPool(decoding) as pool, progress_bar("Exporting") as bar:
             fetcher = Fetcher(
                 opened.blobs,
                 pool,
-                readers=max(settings.transfer_concurrency, 2 * settings.decode_workers),
-                memory_bytes=settings.pictures_in_memory_mib * 1024**2,
+                readers=max(transfer.transfer_concurrency, 2 * decoder.decode_workers),
+                memory_bytes=transfer.memory_bytes,
                 places=lambda picture: _places(opened, picture),
             )
             done = export_pictures(request, fetcher, progress=bar)

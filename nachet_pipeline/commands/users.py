@@ -43,7 +43,7 @@ def _desk(by: str) -> Iterator[_Desk]:
 
     with open_services() as opened:
         settings = opened.settings
-        keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.importing)
+        keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key)
         yield _Desk(opened, Onboarding(opened.database, opened.blobs, keys), by.strip() or _login())
 
 

@@ -1,9 +1,11 @@
 """The limits of the folder contract, beside those of pictures."""
 
 from dataclasses import dataclass, field
+from typing import Self
 
 from nachet_pipeline.contract.names import MAX_NAME_BYTES
 from nachet_pipeline.contract.yaml_reader import YamlLimits
+from nachet_pipeline.settings import ContractSettings, TransferSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,15 @@ class ContractLimits:
     name_bytes: int = MAX_NAME_BYTES
     checksums_bytes: int = 64 * 1024**2
     memory_bytes: int = 1024**3
+
+    @classmethod
+    def of(cls, contract: ContractSettings, transfer: TransferSettings) -> Self:
+        """The limits that the settings name."""
+        return cls(
+            yaml=YamlLimits(
+                bytes=contract.max_yaml_kib * 1024, depth=contract.max_yaml_depth, events=contract.max_yaml_events
+            ),
+            name_bytes=contract.max_name_bytes,
+            checksums_bytes=contract.max_checksums_mib * 1024**2,
+            memory_bytes=transfer.memory_bytes,
+        )

@@ -10,6 +10,7 @@ from typing import Self
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Severity
 from nachet_pipeline.contract.yaml_reader import YamlError, read_yaml
+from nachet_pipeline.settings import ContractSettings, SettingsError
 
 
 class RuleSetError(ValueError):
@@ -47,6 +48,20 @@ class RuleSet:
             return self.version
         weights = "\n".join(f"{code}={weight.value}" for code, weight in sorted(self.severities.items()))
         return f"{self.version}+{hashlib.sha256(weights.encode()).hexdigest()[:8]}"
+
+    @classmethod
+    def of(cls, settings: ContractSettings) -> Self:
+        """The rules, with the weights of `severities_file`.
+
+        Raises:
+            SettingsError: the file cannot be used; the message names the setting.
+        """
+        if settings.severities_file is None:
+            return cls()
+        try:
+            return cls.read(settings.severities_file)
+        except RuleSetError as error:
+            raise SettingsError(f"NACHET_SEVERITIES_FILE: {error}") from None
 
     @classmethod
     def read(cls, file: Path) -> Self:

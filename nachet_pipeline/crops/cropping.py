@@ -38,11 +38,10 @@ from nachet_pipeline.database.crops import (
 )
 from nachet_pipeline.database.uploads import Upload, upload_lock
 from nachet_pipeline.errors import ActionableError, RefusedError
-from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
-from nachet_pipeline.settings import BUILT_IN_DETECTOR, ImportSettings
+from nachet_pipeline.settings import BUILT_IN_DETECTOR, CropSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import crop_blob, crop_id
 
@@ -128,7 +127,7 @@ class Cropped:
         return f"{self.failed} pictures could not be cropped, the first of them {first.name}: {first.reason}"
 
 
-def detector_of(settings: ImportSettings) -> Detector:
+def detector_of(settings: CropSettings) -> Detector:
     """The detector that the settings name."""
     if settings.detector == BUILT_IN_DETECTOR:
         return PlainBackgroundDetector()
@@ -141,7 +140,7 @@ def detector_of(settings: ImportSettings) -> Detector:
     )
 
 
-def how_of(settings: ImportSettings, detector: Detector | None = None) -> How:
+def how_of(settings: CropSettings, detector: Detector | None = None) -> How:
     """How the settings want pictures cropped."""
     detector = detector or detector_of(settings)
     return How(detector.name, detector.version, settings.crop_margin_percent)
@@ -155,7 +154,9 @@ class Cropper:
         database: where rows are.
         blobs: where pictures are.
         pool: decodes pictures and cuts them.
-        settings: limits, concurrency, margin and the rule set.
+        settings: the detector and the margin.
+        rules: what judges the number of seeds.
+        transfer: how many pictures, and how many bytes of them, are read at a time.
         detector: finds the seeds; the one that the settings name if not given.
         progress: told after every picture.
     """
@@ -163,7 +164,9 @@ class Cropper:
     database: Database
     blobs: BlobStorage
     pool: CroppingPool
-    settings: ImportSettings
+    settings: CropSettings
+    rules: RuleSet
+    transfer: TransferSettings
     detector: Detector | None = None
     progress: Progress | None = None
 
@@ -192,7 +195,6 @@ class Cropper:
         return outcome
 
     def _crop(self, upload: Upload, detector: Detector, how: How) -> Cropped:
-        rules = self.settings.rule_set()
         with self.database.connection() as connection:
             if not begin(connection, upload.id, how):
                 raise NotImportedError(
@@ -200,24 +202,24 @@ class Cropper:
                 )
         outcome = Cropped(how)
         try:
-            self._look_at_all(upload, detector, rules, outcome)
+            self._look_at_all(upload, detector, outcome)
         except ActionableError as error:
             with self.database.connection() as connection:
                 end(connection, upload.id, failure=str(error))
             raise
         with self.database.connection() as connection:
-            declare_again(connection, upload.id, how, lambda parent, found: finding_of(parent, found, rules))
+            declare_again(connection, upload.id, how, lambda parent, found: finding_of(parent, found, self.rules))
             end(connection, upload.id, failure=outcome.failure)
             outcome.sessions = sessions_of(connection, upload.id, how)
             outcome.differing = detected_pictures(connection, upload.id, how, differing=True, most=NAMED)
         return outcome
 
-    def _look_at_all(self, upload: Upload, detector: Detector, rules: RuleSet, outcome: Cropped) -> None:
+    def _look_at_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
         how = outcome.how
         with self.database.connection() as connection:
             total = count_due(connection, upload.id, how)
         batch: list[Looked] = []
-        for done, seen in enumerate(self._seen(self._due(upload, how), detector, how, rules), start=1):
+        for done, seen in enumerate(self._seen(self._due(upload, how), detector, how), start=1):
             if isinstance(seen, NotCropped):
                 outcome.failed += 1
                 if len(outcome.not_cropped) < NAMED:
@@ -225,15 +227,15 @@ class Cropper:
             else:
                 batch.append(seen)
             if len(batch) == BATCH:
-                self._write(batch, rules, outcome)
+                self._write(batch, outcome)
             if self.progress:
                 self.progress(done, max(total, done))
         if batch:
-            self._write(batch, rules, outcome)
+            self._write(batch, outcome)
 
-    def _write(self, batch: list[Looked], rules: RuleSet, outcome: Cropped) -> None:
+    def _write(self, batch: list[Looked], outcome: Cropped) -> None:
         with self.database.connection() as connection:
-            outcome.new += record_looked(connection, batch, outcome.how, rules=rules.stamp)
+            outcome.new += record_looked(connection, batch, outcome.how, rules=self.rules.stamp)
         outcome.looked_at += len(batch)
         batch.clear()
 
@@ -248,17 +250,15 @@ class Cropper:
             yield from page
             after = page[-1].id
 
-    def _seen(
-        self, due: Iterator[Parent], detector: Detector, how: How, rules: RuleSet
-    ) -> Iterator["Looked | NotCropped"]:
-        room, cut_room = (Room(contract_limits(self.settings).memory_bytes) for _ in range(2))
+    def _seen(self, due: Iterator[Parent], detector: Detector, how: How) -> Iterator["Looked | NotCropped"]:
+        room, cut_room = (Room(self.transfer.memory_bytes) for _ in range(2))
         # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
-        threads = self.settings.transfer_concurrency + self.pool.settings.workers
+        threads = self.transfer.transfer_concurrency + self.pool.settings.workers
 
         def look(parent: Parent) -> "Looked | NotCropped":
             try:
                 with room.taken(parent.size):
-                    return self._look(parent, detector, how, rules, cut_room)
+                    return self._look(parent, detector, how, cut_room)
             except (UncroppablePictureError, DetectorAnswerError) as error:
                 return NotCropped(parent.id, _place(parent), str(error))
 
@@ -271,7 +271,7 @@ class Cropper:
                 executor.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _look(self, parent: Parent, detector: Detector, how: How, rules: RuleSet, room: Room) -> Looked:
+    def _look(self, parent: Parent, detector: Detector, how: How, room: Room) -> Looked:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
@@ -285,7 +285,7 @@ class Cropper:
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
                 crops.extend(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, len(crops) + 1))
                 del cuts
-        return Looked(parent, boxes, tuple(crops), finding_of(parent, len(boxes), rules))
+        return Looked(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules))
 
     def _read(self, parent: Parent) -> bytes:
         try:

@@ -75,7 +75,7 @@ def _stage(home: Path, database: Database, blobs: BlobStorage) -> Upload:
         write_sample(folder, sessions=2, pictures=4, email=EMAIL)
     settings = Settings.from_environment()
     secrets = settings.secret_keys or [SecretStr(key) for key in own_secret_keys(home).split(",")]
-    keys = UploadKeys(database, blobs, secrets, settings.importing)
+    keys = UploadKeys(database, blobs, secrets, settings.key)
     user = Onboarding(database, blobs, keys).onboard(EMAIL, actor=PROGRAM).user
     with database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), FOLDER)

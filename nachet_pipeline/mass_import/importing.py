@@ -26,9 +26,11 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.labels import label_conflicts
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
 from nachet_pipeline.contract.report import Report, as_json_lines
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
 from nachet_pipeline.contract.stored import Candidate, Match
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
@@ -52,7 +54,6 @@ from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_p
 from nachet_pipeline.database.records import picture_set_record
 from nachet_pipeline.database.stored_upload import StoredUpload, earlier_pictures
 from nachet_pipeline.database.users import User, find_user
-from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.listing import ListedFolder, Listing
 from nachet_pipeline.mass_import.mapping import Description, FolderMapping
@@ -60,7 +61,7 @@ from nachet_pipeline.parts import SECTIONS, WHOLE, Part, parts, section_of
 from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import (
     descriptor_blob,
@@ -273,7 +274,9 @@ class MassImporter:
         blobs: where pictures are.
         pool: decodes pictures.
         registry: the registered seeds.
-        settings: limits and concurrency.
+        rules: what judges pictures.
+        limits: how much is read and held.
+        transfer: how pictures are read and stored.
         progress: told about long work.
         waiting: told when another mass import of the same folders has to end first.
         batch_pictures: folders are read together up to so many pictures.
@@ -283,7 +286,9 @@ class MassImporter:
     blobs: BlobStorage
     pool: DecodingPool
     registry: SeedRegistry
-    settings: ImportSettings
+    rules: RuleSet
+    limits: ContractLimits
+    transfer: TransferSettings
     progress: Progress | None = None
     waiting: Callable[[], None] = lambda: None
     batch_pictures: int = _BATCH_PICTURES
@@ -339,7 +344,7 @@ class MassImporter:
                     refuse_other_owner(connection, request.container, owner)
                 else:
                     begin_mass_import(connection, request.container, owner)
-            with Inventory(rule_set=self.settings.rule_set()) as findings, Listing() as listing:
+            with Inventory(rule_set=self.rules) as findings, Listing() as listing:
                 listing.read(self.blobs, request.container, request.prefix, wanted)
                 yield _Run(self, request, owner, listing, _Totals(findings))
 
@@ -371,7 +376,7 @@ class _Run:
         self.id = mass_import_id(request.container)
         self.folder = _Container(importer.blobs, request.container)
         self.rule_set = totals.findings.rule_set
-        self.limits = contract_limits(importer.settings)
+        self.limits = importer.limits
         self.total = listing.pictures()
         self.done = 0
 
@@ -625,7 +630,7 @@ class _Run:
             Context(inventory, None, None, sessions, importer.registry, Owner(self.owner.id, self.owner.email)),
             importer.pool,
             limits=self.limits,
-            readers=importer.settings.transfer_concurrency,
+            readers=importer.transfer.transfer_concurrency,
             progress=(lambda done, _: progress(before + done, self.total)) if progress else None,
         )
 
@@ -698,8 +703,8 @@ class _Run:
                 staging=container,
                 folder="",
                 final=final,
-                concurrency=2 * self.importer.settings.transfer_concurrency,
-                verification=self.importer.settings.verify_stored,
+                concurrency=2 * self.importer.transfer.transfer_concurrency,
+                verification=self.importer.transfer.verify_stored,
             )
         record = picture_set_record(
             session,

@@ -33,7 +33,7 @@ from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.encryption import SecretBox
 from nachet_pipeline.onboarding.errors import DisabledUserError, NoKeyError
 from nachet_pipeline.onboarding.registering import known_user
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.storage.naming import upload_key_id
 from nachet_pipeline.storage.upload_keys import UPLOAD_PERMISSIONS, KeyIssuer, key_issuer
@@ -111,7 +111,7 @@ class UploadKeys:
         database: Database,
         blobs: BlobStorage,
         secret_keys: Sequence[SecretStr],
-        settings: ImportSettings,
+        settings: KeySettings,
         now: datetime | None = None,
     ) -> None:
         """Use a database and an account.

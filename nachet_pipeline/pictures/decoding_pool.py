@@ -10,7 +10,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
@@ -21,6 +21,9 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.remarks import Remark
 from nachet_pipeline.pictures.signatures import PICTURE_STARTS
 from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkerPool
+
+if TYPE_CHECKING:
+    from nachet_pipeline.settings import DecoderSettings, PictureSettings
 
 # Numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -45,6 +48,17 @@ class DecodingSettings:
     pictures: int = 5000
     limits: PictureLimits = field(default_factory=PictureLimits)
     enriched: bool = True
+
+    @classmethod
+    def of(cls, decoder: "DecoderSettings", picture: "PictureSettings") -> Self:
+        """What the settings say about decoding."""
+        return cls(
+            workers=decoder.decode_workers,
+            seconds=decoder.decode_seconds,
+            memory_bytes=decoder.decode_memory_mib * 1024**2,
+            pictures=decoder.decode_pictures,
+            limits=PictureLimits.of(picture),
+        )
 
 
 def _start_worker(memory_bytes: int) -> None:

@@ -1,10 +1,14 @@
 """How much of a picture is too much."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from nachet_pipeline.phrases import Phrase
 
-_MEBIBYTE = 1024 * 1024
+if TYPE_CHECKING:
+    from nachet_pipeline.settings import PictureSettings
+
+_KIBIBYTE, _MEBIBYTE = 1024, 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,23 @@ class PictureLimits:
     metadata_bytes: int = 4 * _MEBIBYTE
     overlap_bytes: int = 4_096
     gap_bytes: int = 65_536
+
+    @classmethod
+    def of(cls, settings: "PictureSettings") -> Self:
+        """The limits that the settings name."""
+        return cls(
+            file_bytes=settings.max_picture_mib * _MEBIBYTE,
+            pixels=settings.max_megapixels * 1_000_000,
+            side=settings.max_side_pixels,
+            jpeg_scans=settings.max_jpeg_scans,
+            png_chunks=settings.max_png_chunks,
+            tiff_directories=settings.max_tiff_directories,
+            tiff_tags=settings.max_tiff_tags,
+            tiff_strips=settings.max_tiff_strips,
+            metadata_bytes=settings.max_metadata_mib * _MEBIBYTE,
+            overlap_bytes=settings.max_tiff_overlap_kib * _KIBIBYTE,
+            gap_bytes=settings.max_tiff_gap_kib * _KIBIBYTE,
+        )
 
     def admits(self, width: int, height: int) -> bool:
         """Whether a picture of that many pixels may be decoded."""

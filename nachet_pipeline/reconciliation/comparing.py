@@ -48,7 +48,7 @@ from nachet_pipeline.database.reconciliation import (
 )
 from nachet_pipeline.database.users import User, all_users
 from nachet_pipeline.lookahead import ahead
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopLevel
 from nachet_pipeline.storage.naming import RECEIPT_SUFFIX, receipt_blob, upload_id
 
@@ -101,14 +101,16 @@ class Comparer:
     Attributes:
         database: has the rows, and takes what is found.
         blobs: the storage account.
-        settings: patience, grace and concurrency.
+        settings: patience and grace.
+        transfer: how many pictures are read at a time.
         progress: told about long work.
         margin: how much younger than the rows that were read a blob is too young to tell; clocks differ.
     """
 
     database: Database
     blobs: BlobStorage
-    settings: ImportSettings
+    settings: ReconciliationSettings
+    transfer: TransferSettings
     progress: Progress | None = None
     margin: timedelta = timedelta(minutes=1)
 
@@ -229,7 +231,7 @@ class Comparer:
             return found.sha256 if found and found.version == picture.version else None
 
         done = 0
-        concurrency = self.settings.transfer_concurrency
+        concurrency = self.transfer.transfer_concurrency
         own = container == user.user_container
         with ThreadPoolExecutor(concurrency, thread_name_prefix="reconcile") as executor:
             pictures = readable_pictures(connection, own=own, all_of_them=all_of_them)

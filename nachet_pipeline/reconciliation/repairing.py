@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from nachet_pipeline.arrivals import look_at
 from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.folder import FileChangedError
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import PROGRAM, changing, record
 from nachet_pipeline.database.connection import Database
@@ -40,6 +41,7 @@ from nachet_pipeline.database.uploads import Upload, find_upload
 from nachet_pipeline.database.users import User
 from nachet_pipeline.importing import fail_upload, write_receipt
 from nachet_pipeline.reconciliation.comparing import Comparer
+from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import SUFFIXES, descriptor_blob
 from nachet_pipeline.storage.staged_folder import StagedFolder
@@ -110,12 +112,16 @@ class Repairer:
         database: has the rows and the disagreements.
         blobs: the storage account.
         comparer: reads the disagreements.
+        arrival: when a staged folder is complete.
+        limits: how much of a staged folder is read.
         actor: whom the audit trail names.
     """
 
     database: Database
     blobs: BlobStorage
     comparer: Comparer
+    arrival: ArrivalSettings
+    limits: ContractLimits
     actor: str = PROGRAM
     _uploads: dict[UUID, Remedy] = field(default_factory=dict)
     _queued: set[UUID] = field(default_factory=set)
@@ -225,8 +231,8 @@ class Repairer:
             return _nothing("the database does not know the upload any more")
         if upload.state not in _WORTH_ANOTHER_RUN:
             return _nothing(f"its upload {upload.folder} is {upload.state}")
-        settings = self.comparer.settings
-        look = look_at(StagedFolder(self.blobs, upload.staging_container, upload.folder), settings)
+        folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
+        look = look_at(folder, self.arrival, self.limits)
         if not look.files:
             return _nothing(f"{upload.folder} is not staged any more; bring it back from a backup, or stage it again")
         if not look.complete or upload.staged_digest not in {None, look.digest}:

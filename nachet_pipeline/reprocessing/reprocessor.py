@@ -33,14 +33,13 @@ from nachet_pipeline.database.reprocessing import (
     stale_pictures,
     standing,
 )
-from nachet_pipeline.limits import contract_limits
 from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.parts import WHOLE, Part
 from nachet_pipeline.pictures import enrichment
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Properties, Thumbnail
 from nachet_pipeline.reprocessing.verdicts import Change, Verdict, VerdictState, changes, codes_of
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 
 log = logging.getLogger(__name__)
@@ -198,7 +197,8 @@ class Reprocessor:
         database: where rows are.
         blobs: where pictures are.
         pool: decodes pictures.
-        settings: limits, concurrency and the rule set.
+        rules: what judges pictures today.
+        transfer: how many pictures, and how many bytes of them, are read at a time.
         progress: told after every picture.
         batch: told after every batch, when its rows are written.
     """
@@ -206,7 +206,8 @@ class Reprocessor:
     database: Database
     blobs: BlobStorage
     pool: DecodingPool
-    settings: ImportSettings
+    rules: RuleSet
+    transfer: TransferSettings
     progress: Progress | None = None
     batch: Callable[[int], None] | None = None
 
@@ -217,7 +218,7 @@ class Reprocessor:
             UnknownRuleError: there is no such rule.
             DatabaseError: the database does not answer.
         """
-        return plan(self.database, self.settings.rule_set(), wanted)
+        return plan(self.database, self.rules, wanted)
 
     def reprocess(self, wanted: Wanted) -> Reprocessed:
         """Look at pictures again, and write what was found, batch by batch.
@@ -235,9 +236,8 @@ class Reprocessor:
 
     def _reprocess(self, wanted: Wanted) -> Reprocessed:
         started = time.monotonic()
-        rules = self.settings.rule_set()
-        planned = plan(self.database, rules, wanted)
-        work = _Work(self, rules, planned.current)
+        planned = plan(self.database, self.rules, wanted)
+        work = _Work(self, planned.current)
         total = planned.pictures if wanted.pictures is None else min(planned.pictures, wanted.pictures)
         due = self._due(wanted, planned)
         within = _Budget(due, wanted, started)
@@ -344,17 +344,16 @@ class _Work:
         differences: how verdicts differ from those before, by what differs.
     """
 
-    def __init__(self, reprocessor: Reprocessor, rules: RuleSet, current: Versions) -> None:
+    def __init__(self, reprocessor: Reprocessor, current: Versions) -> None:
         self._with = reprocessor
-        self._rules = rules
-        self._room = Room(contract_limits(reprocessor.settings).memory_bytes)
+        self._rules = reprocessor.rules
+        self._room = Room(reprocessor.transfer.memory_bytes)
         self.result = Reprocessed(current)
         self.differences: dict[Change, Difference] = {}
 
     def look_at(self, due: "_Budget") -> Iterator[_Seen]:
         """What is seen of the pictures, in their order."""
-        settings = self._with.settings
-        threads = settings.transfer_concurrency + self._with.pool.settings.workers
+        threads = self._with.transfer.transfer_concurrency + self._with.pool.settings.workers
         # Threads wait for the network and for the decoders alike, so there are enough of them for both.
         with ThreadPoolExecutor(threads, thread_name_prefix="reprocess") as executor:
             try:

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.onboarding.lifecycle import Onboarding
 from nachet_pipeline.onboarding.upload_keys import UploadKeys
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 
@@ -17,11 +17,11 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
         None, description="separated by commas, from NACHET_SECRET_KEYS; the first encrypts"
     )
 
-    def upload_keys(self, database: Database, blobs: BlobStorage, settings: ImportSettings) -> UploadKeys:
+    def upload_keys(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> UploadKeys:
         """The upload keys of all users."""
         secrets = [SecretStr(key.strip()) for key in (self.fernet_keys or "").split(",") if key.strip()]
         return UploadKeys(database, blobs, secrets, settings)
 
-    def onboarding(self, database: Database, blobs: BlobStorage, settings: ImportSettings) -> Onboarding:
+    def onboarding(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> Onboarding:
         """Users from their registration to their end."""
         return Onboarding(database, blobs, self.upload_keys(database, blobs, settings))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.labels import labels
 from nachet_pipeline.database.training_pictures import (
@@ -16,7 +17,7 @@ from nachet_pipeline.database.training_pictures import (
 from nachet_pipeline.database.training_sets import decided_pairs
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training import card, verifying
 from nachet_pipeline.training.building import Built, Progress, build, make_current
@@ -57,7 +58,8 @@ def publish(
     database: Database,
     blobs: BlobStorage,
     pool: DecodingPool,
-    settings: ImportSettings,
+    rules: RuleSet,
+    transfer: TransferSettings,
     *,
     progress: Progress | None = None,
 ) -> Published:
@@ -71,7 +73,8 @@ def publish(
         database: knows the pictures.
         blobs: holds them; the version is published there.
         pool: decodes the few pictures that are shown.
-        settings: today's rules, and how much is read at a time.
+        rules: today's.
+        transfer: how many pictures, and how many bytes of them, are read at a time.
         progress: told the step, how much of it is done, and how much there is.
 
     Raises:
@@ -85,7 +88,7 @@ def publish(
         stream.seek(0)
         with open_manifest(stream) as manifest:
             manifest.verify()
-            facts = _facts(recipe, built, manifest, database, settings)
+            facts = _facts(recipe, built, manifest, database, rules)
     pictures = _Pictures(blobs, built)
     if progress:
         progress("card", 0, 1)
@@ -94,8 +97,8 @@ def publish(
     thumbnails = Thumbnails(
         blobs,
         pool,
-        concurrency=settings.transfer_concurrency,
-        memory_bytes=settings.pictures_in_memory_mib * 1024**2,
+        concurrency=transfer.transfer_concurrency,
+        memory_bytes=transfer.memory_bytes,
     )
     _sheets(facts, pictures, thumbnails)
     _pairs(facts, pictures, thumbnails, database)
@@ -111,9 +114,7 @@ def publish(
     return Published(built, facts, place, pictures.known, released)
 
 
-def _facts(
-    recipe: Recipe, built: Built, manifest: Manifest, database: Database, settings: ImportSettings
-) -> card.Facts:
+def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database, rules: RuleSet) -> card.Facts:
     counted = statistics(manifest.rows())
     classes = manifest.metadata.classes
     name, digest = built.name, built.digest
@@ -127,7 +128,7 @@ def _facts(
         )
         imported = imported_by_day(connection, name, digest)
         stored_labels = labels(connection)
-        found = not_current(connection, name, digest, current_versions(settings.rule_set()))
+        found = not_current(connection, name, digest, current_versions(rules))
         since = None
         if built.previous and built.difference:
             since = card.Since(

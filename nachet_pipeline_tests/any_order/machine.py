@@ -18,14 +18,12 @@ from PIL import Image
 from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.stored import Correction
-from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.database.labels import decide
 from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.database.uploads import find_upload, note_wishes
 from nachet_pipeline.database.users import User
-from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.naming import archive_container, picture_set_id, upload_id
 from nachet_pipeline.training.building import build, make_current
@@ -266,7 +264,7 @@ class AnyOrder(RuleBasedStateMachine):
             found = find_upload(connection, upload_id(bench.user.id, folder))
         assert found is not None
         detector = ToldDetector(Region(0, 0, 0.5, 1))
-        outcome = Cropper(bench.database, bench.blobs, self.pool, bench.settings, detector=detector).crop(found)
+        outcome = bench.cropper(self.pool, detector=detector).crop(found)
         assert outcome.failed == 0
         self.world.crop(user, folder)
         self.check()
@@ -394,7 +392,7 @@ class AnyOrder(RuleBasedStateMachine):
         for user in self.users.values():
             for container in (user.user_container, archive_container(user.id)):
                 if self.blobs.container_exists(container):
-                    comparer = Comparer(self.bench.database, self.blobs, self.bench.settings)
+                    comparer = self.bench.comparer(blobs=self.blobs)
                     with self.bench.database.connection() as connection:
                         compared = comparer.compare_container(connection, user, container)
                     assert compared.found == {}, (container, compared)

@@ -16,10 +16,9 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
-from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.any_order.machine import AnyOrder
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 # In every run of the tests few sequences, the same each time; at night (`make sequences`) many, others each time.
 SEQUENCES = int(os.environ.get("NACHET_TEST_SEQUENCES", "0"))
@@ -41,7 +40,7 @@ def test_commands_in_any_order_leave_what_the_model_says(
             key = SecretStr(services.blob_key)
             with Database(url, connections=6) as database:
                 user = register_user(database, blobs, f"{uuid.uuid4().hex}@example.org")
-                yield Workbench(database, blobs, pool, user, place, url, key, ImportSettings(decode_workers=1))
+                yield Workbench(database, blobs, pool, user, place, url, key, settings_with(decode_workers=1))
             with psycopg.connect(services.database_url, autocommit=True) as connection:
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

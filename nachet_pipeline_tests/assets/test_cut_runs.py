@@ -26,6 +26,7 @@ from nachet_pipeline.assets import reprocessed_pictures as module
 from nachet_pipeline.cut_runs import CUT_OF_TAG, PART_TAG, due_runs
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 from nachet_pipeline_tests.mass_import.containers import picture
+from nachet_pipeline_tests.uploads import settings_with
 
 FOLDERS = 8
 OPS = {"mass_import": "import_container", "reprocess_pictures": "reprocessed_pictures"}
@@ -37,9 +38,8 @@ class Site:
     def __init__(self, deployment: Deployment, **settings: Any) -> None:
         from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
 
-        importing = deployment.importing.model_copy(update={"decode_workers": 1, **settings})
         self.deployment = deployment
-        self.definitions: Definitions = definitions(deployment.settings.model_copy(update={"importing": importing}))
+        self.definitions: Definitions = definitions(settings_with(deployment.settings, decode_workers=1, **settings))
 
     def start(
         self, job: str, config: dict[str, Any] | None = None, partition: str | None = None, **tags: str

@@ -144,7 +144,7 @@ def settled(deployment: Deployment) -> None:
     """No upload of another test waits for its crops."""
     with deployment.database.connection() as connection:
         for row in connection.execute("select id from upload").fetchall():
-            if begin(connection, row["id"], how_of(deployment.importing)):
+            if begin(connection, row["id"], how_of(deployment.settings.crop)):
                 end(connection, row["id"])
 
 
@@ -152,7 +152,7 @@ def tick(deployment: Deployment) -> Any:
     with build_sensor_context(
         instance=deployment.instance, definitions=deployment.definitions, resources=deployment.resources
     ) as context:
-        return uncropped_uploads_sensor(deployment.importing)(context)
+        return uncropped_uploads_sensor(deployment.settings.sensor)(context)
 
 
 def test_the_sensor_starts_one_run_for_all_that_was_imported_and_then_rests(

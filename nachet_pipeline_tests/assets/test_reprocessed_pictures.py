@@ -15,15 +15,16 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.reprocessed_pictures import ReprocessConfig, reprocessed_pictures
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.reprocessing.stored import age, imported, measured, places, severe, verdicts
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 
-def run(workbench: Workbench, settings: ImportSettings | None = None, **config: Any) -> ExecuteInProcessResult:
+def run(workbench: Workbench, settings: Settings | None = None, **config: Any) -> ExecuteInProcessResult:
     """Materialize the asset as the job does."""
     return materialize(
         [reprocessed_pictures],
@@ -32,7 +33,7 @@ def run(workbench: Workbench, settings: ImportSettings | None = None, **config: 
             "blob_storage": BlobStorageResource(
                 account_url=workbench.blobs.account_url, key=workbench.blob_key.get_secret_value()
             ),
-            "import_settings": settings or workbench.settings,
+            **of_settings(settings or workbench.settings),
         },
         run_config=RunConfig(ops={"reprocessed_pictures": ReprocessConfig(**config)}),
         raise_on_error=False,
@@ -110,7 +111,7 @@ def test_what_the_budget_leaves_is_stale_and_seen(workbench: Workbench) -> None:
     age(workbench)
     workbench.query("update pictures set upload_date = upload_date - interval '40 days'")
 
-    result = run(workbench, workbench.settings.model_copy(update={"reprocess_per_night": 1}))
+    result = run(workbench, settings_with(workbench.settings, reprocess_per_night=1))
 
     metadata, check = shown(result), checks(result)["nothing_stale"]
     assert (check.passed, check.severity) == (False, AssetCheckSeverity.WARN)

@@ -28,10 +28,11 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from nachet_pipeline.assets.partitions import recipes
 from nachet_pipeline.assets.training_set import training_set
 from nachet_pipeline.jobs import build_training_set
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.settings import ImportSettings, Settings
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline.settings import Settings, TrainingSettings
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 GRAVE = {"no_leaks", "no_conflicting_labels", "no_empty_class", "classes_large_enough"}
 CHECKS = GRAVE | {"classes_on_every_side", "pictures_current"}
@@ -48,8 +49,8 @@ class Kitchen:
     name: str
 
     @property
-    def settings(self) -> ImportSettings:
-        return self.workbench.settings.model_copy(update={"recipes_folder": self.folder})
+    def settings(self) -> Settings:
+        return settings_with(self.workbench.settings, recipes_folder=self.folder)
 
     def recipe(self, name: str = "", text: str = "near_duplicate_bits: null") -> str:
         """Write a recipe under a name that no other test's container has."""
@@ -68,7 +69,7 @@ class Kitchen:
                 "blob_storage": BlobStorageResource(
                     account_url=bench.blobs.account_url, key=bench.blob_key.get_secret_value()
                 ),
-                "import_settings": self.settings,
+                **of_settings(self.settings),
             },
         )
         return found.resolve_job_def("build_training_set").execute_in_process(
@@ -288,7 +289,9 @@ def test_a_recipe_that_is_gone_or_wrong_fails_its_own_run_in_one_line(kitchen: K
 
 def look(kitchen: Kitchen, deployment_definitions: Any) -> SensorResult | SkipReason:
     sensor = deployment_definitions.get_repository_def().get_sensor_def("recipes")
-    with build_sensor_context(instance=kitchen.instance, resources={"import_settings": kitchen.settings}) as context:
+    with build_sensor_context(
+        instance=kitchen.instance, resources={"training_settings": kitchen.settings.training}
+    ) as context:
         result = sensor(context)
     if isinstance(result, SensorResult):
         for request in result.dynamic_partitions_requests or []:
@@ -343,14 +346,14 @@ def test_a_folder_that_is_gone_takes_no_partition_with_it(kitchen: Kitchen, depl
     assert one in known(kitchen)
 
 
-def night(instance: DagsterInstance, found: Any, settings: ImportSettings) -> list[RunRequest]:
+def night(instance: DagsterInstance, found: Any, settings: TrainingSettings) -> list[RunRequest]:
     """What the schedule asks for at two o'clock."""
     repository = found.get_repository_def()
     with build_schedule_context(
         instance=instance,
         repository_def=repository,
         scheduled_execution_time=datetime(2026, 5, 2, 2, tzinfo=UTC),
-        resources={"import_settings": settings},
+        resources={"training_settings": settings},
     ) as context:
         return list(repository.get_schedule_def("nightly_training_set").evaluate_tick(context).run_requests or [])
 
@@ -362,22 +365,22 @@ def test_every_night_each_nightly_recipe_is_built_in_a_run_of_its_own(
     kitchen.recipe("-wrong", "schedule: sometimes")
     nightly = [kitchen.recipe(name, "schedule: nightly") for name in ("-a", "-b")]
 
-    requests = night(kitchen.instance, deployed_definitions, kitchen.settings)
+    requests = night(kitchen.instance, deployed_definitions, kitchen.settings.training)
 
     assert [request.partition_key for request in requests] == nightly
     assert len({request.run_key for request in requests}) == 2
     assert set(nightly) <= known(kitchen)
-    assert [request.run_key for request in night(kitchen.instance, deployed_definitions, kitchen.settings)] == [
-        r.run_key for r in requests
-    ]
+    assert [
+        request.run_key for request in night(kitchen.instance, deployed_definitions, kitchen.settings.training)
+    ] == [r.run_key for r in requests]
 
 
 def test_a_night_without_nightly_recipes_builds_nothing(kitchen: Kitchen, deployed_definitions: Any) -> None:
     kitchen.recipe("-manual", "schedule: manual")
-    assert night(kitchen.instance, deployed_definitions, kitchen.settings) == []
+    assert night(kitchen.instance, deployed_definitions, kitchen.settings.training) == []
 
 
 def test_the_packaged_recipe_of_all_pictures_is_built_every_night(deployed_definitions: Any) -> None:
     with DagsterInstance.get() as instance:
-        requests = night(instance, deployed_definitions, ImportSettings())
+        requests = night(instance, deployed_definitions, TrainingSettings())
     assert [request.partition_key for request in requests] == ["all-pictures"]

@@ -6,7 +6,7 @@ import pytest
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.findings_page import findings_page
-from nachet_pipeline.settings import PREFIX, ImportSettings
+from nachet_pipeline.settings import PREFIX, ContractSettings
 from nachet_pipeline_tests.deployment import PROJECT
 
 
@@ -62,5 +62,5 @@ def test_the_page_explains_every_field_of_a_finding(name: str) -> None:
 
 
 def test_the_page_names_the_setting_that_weighs_findings_differently() -> None:
-    assert "severities_file" in ImportSettings.model_fields
+    assert "severities_file" in ContractSettings.model_fields
     assert f"`{PREFIX}SEVERITIES_FILE`" in findings_page()

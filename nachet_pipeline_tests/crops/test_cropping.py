@@ -21,10 +21,10 @@ from nachet_pipeline.database.crops import due_uploads
 from nachet_pipeline.database.duplicates import duplicate_pairs, find_duplicates
 from nachet_pipeline.database.uploads import Upload
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.reprocessing.reprocessor import Reprocessor, Wanted
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline_tests.crops.endpoints import TOKEN, box, endpoint
+from nachet_pipeline_tests.reprocessing.stored import reprocess
 from nachet_pipeline_tests.uploads import Workbench, edit
 
 LEFT, RIGHT, ALL = Region(0, 0, 0.5, 1), Region(0.5, 0, 1, 1), Region(0.1, 0.1, 0.9, 0.9)
@@ -80,7 +80,7 @@ def imported(workbench: Workbench) -> Callable[..., Upload]:
 
 @pytest.fixture
 def cropper(workbench: Workbench, cropping_pool: CroppingPool) -> Cropper:
-    return Cropper(workbench.database, workbench.blobs, cropping_pool, workbench.settings)
+    return workbench.cropper(cropping_pool)
 
 
 def crops_of(workbench: Workbench) -> list[dict[str, Any]]:
@@ -244,7 +244,7 @@ def test_what_another_way_cuts_supersedes_and_the_first_way_brings_back(
     second = {
         "version": replace(cropper, detector=Finding(LEFT, version="2")),
         "name": replace(cropper, detector=Finding(LEFT, name="other")),
-        "margin": replace(first, settings=workbench.settings.model_copy(update={"crop_margin_percent": 20})),
+        "margin": replace(first, settings=workbench.settings.crop.model_copy(update={"crop_margin_percent": 20})),
     }[other]
 
     outcome = second.crop(upload)
@@ -398,7 +398,7 @@ def test_crops_are_reprocessed_like_every_stored_picture(workbench: Workbench, i
     before = kept(workbench)
     workbench.query("update pictures set enrichment_version = '0', pixel_sha256 = null where parent is not null")
 
-    result = Reprocessor(workbench.database, workbench.blobs, workbench.pool, workbench.settings).reprocess(Wanted())
+    result = reprocess(workbench)
 
     assert result.looked_at == 6
     assert result.standing.refused == result.standing.broken == 0
@@ -423,7 +423,7 @@ def test_the_endpoint_finds_what_the_settings_send_it_to(workbench: Workbench, i
                 "NACHET_DETECTOR_VERSION": "2026-05",
                 "NACHET_CROP_MARGIN_PERCENT": "0",
             }
-        ).importing
+        ).crop
 
         outcome = replace(cropper, settings=settings).crop(upload)
 
@@ -472,7 +472,7 @@ def test_crops_are_cut_some_at_a_time_so_that_no_answer_is_larger_than_a_picture
     upload = imported(pictures=1)
     with CountingPool(workbench.pool.settings) as pool:
         pool.answers.clear()
-        settings = workbench.settings.model_copy(update={"crop_margin_percent": 0})
+        settings = workbench.settings.crop.model_copy(update={"crop_margin_percent": 0})
         outcome = replace(cropper, pool=pool, settings=settings, detector=Finding(*regions)).crop(upload)
 
     rows = crops_of(workbench)
@@ -487,7 +487,7 @@ def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(
     upload = imported(pictures=1)
     detector = EndpointDetector("http://127.0.0.1:9/score", SecretStr(TOKEN), attempts=1)
     asking = replace(cropper, detector=detector)
-    how = how_of(workbench.settings, detector)
+    how = how_of(workbench.settings.crop, detector)
 
     with pytest.raises(DetectorUnavailableError, match="at the only attempt"):
         asking.crop(upload)
@@ -512,7 +512,7 @@ def test_an_upload_is_due_until_it_is_cropped_and_again_when_it_changes(
 ) -> None:
     waiting = workbench.stage(workbench.sample("waiting"))
     upload = imported()
-    how = how_of(workbench.settings)
+    how = how_of(workbench.settings.crop)
 
     def due(**changes: Any) -> list[Any]:
         with workbench.database.connection() as connection:
@@ -549,8 +549,8 @@ def test_a_withdrawn_picture_is_not_cropped(workbench: Workbench, imported, crop
 
 
 def test_the_settings_name_the_detector() -> None:
-    assert isinstance(detector_of(Settings.from_environment({}).importing), PlainBackgroundDetector)
-    found = detector_of(Settings.from_environment({"NACHET_DETECTOR": "https://seeds.example.org/score"}).importing)
+    assert isinstance(detector_of(Settings.from_environment({}).crop), PlainBackgroundDetector)
+    found = detector_of(Settings.from_environment({"NACHET_DETECTOR": "https://seeds.example.org/score"}).crop)
     assert isinstance(found, EndpointDetector)
     assert (found.name, found.token, found.attempts, found.seconds) == ("seeds.example.org/score", None, 3, 30)
 

@@ -23,13 +23,11 @@ from nachet_pipeline.database.uploads import search_uploads
 from nachet_pipeline.database.users import find_user
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.reconciliation.comparing import Comparer
-from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.folders.kept import assert_every_row_has_its_bytes
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 _MADE = Path(__file__).parent / "version_0013"
 ADA = "5a889f9563ae478ebd27280b312c3d2e@example.org"
@@ -63,7 +61,7 @@ def carried_over(
         assert user is not None
         key = SecretStr(services.blob_key)
         yield Workbench(
-            database, blobs, pool, user, tmp_path, SecretStr(database_url), key, ImportSettings(decode_workers=2)
+            database, blobs, pool, user, tmp_path, SecretStr(database_url), key, settings_with(decode_workers=2)
         )
     for container in {name.partition("/")[0] for name in _blobs()}:
         for blob in list(blobs.listing(container)):
@@ -113,7 +111,7 @@ def test_one_file_twice_in_a_session_or_a_container_counts_once(carried_over: Wo
 
 def test_every_row_still_has_its_bytes_and_nothing_is_amiss(carried_over: Workbench) -> None:
     assert_every_row_has_its_bytes(carried_over)
-    comparer = Comparer(carried_over.database, carried_over.blobs, carried_over.settings)
+    comparer = carried_over.comparer()
     for container in (carried_over.user.user_container, f"archive-{carried_over.user.id}"):
         with carried_over.database.connection() as connection:
             found = comparer.compare_container(connection, carried_over.user, container)

@@ -247,7 +247,7 @@ def test_importing_the_same_again_changes_no_row_of_what_was_measured(workbench:
         found = row["picture"]["enrichment"]
         assert (row["enrichment_version"], row["rule_set_version"]) == (
             ENRICHMENT_VERSION,
-            workbench.settings.rule_set().stamp,
+            workbench.rules.stamp,
         )
         assert row["pixel_sha256"].hex() == found["pixel_sha256"]
         assert row["perceptual_hash"].hex() == found["perceptual_hash"]

@@ -11,14 +11,12 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.report import Report
-from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.labels import UndecidableLabelError, decide, doubts, labels, standing, undecide
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.database.uploads import find_upload
 from nachet_pipeline.importing import ImportOutcome
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.naming import seed_id
@@ -288,8 +286,8 @@ def cut(workbench: Workbench) -> bytes:
     """The file of a crop of a stored picture; the picture shows two seeds of napus."""
     large = sample_picture(1, seeds=2, width=320, height=240, picture_format="png")
     outcome = import_as(workbench, "spring", "east", NAPUS, {"1.png": large})
-    with CroppingPool(decoding_settings(workbench.settings)) as pool:
-        cropper = Cropper(workbench.database, workbench.blobs, pool, workbench.settings)
+    with CroppingPool(workbench.pool.settings) as pool:
+        cropper = workbench.cropper(pool)
         cropper.crop(workbench.now(outcome.upload))
     first, _second = workbench.query("select blob from pictures where parent is not null order by name")
     return workbench.blobs.read(workbench.user.user_container, str(first["blob"]))
@@ -351,8 +349,8 @@ def test_a_picture_that_comes_after_its_crop_was_decided_of_is_in_conflict_until
     decided(workbench, west, JUNCEA)
     large = sample_picture(1, seeds=2, width=320, height=240, picture_format="png")
     outcome = import_as(workbench, "autumn", "north", NAPUS, {"1.png": large})
-    with CroppingPool(decoding_settings(workbench.settings)) as pool:
-        Cropper(workbench.database, workbench.blobs, pool, workbench.settings).crop(workbench.now(outcome.upload))
+    with CroppingPool(workbench.pool.settings) as pool:
+        workbench.cropper(pool).crop(workbench.now(outcome.upload))
 
     ((one, other),) = in_conflict(workbench)
 
@@ -367,12 +365,12 @@ def test_cutting_a_picture_otherwise_ends_no_conflict_with_what_was_cut_from_it(
 ) -> None:
     import_as(workbench, "summer", "west", JUNCEA, {"9.tiff": cut})
     (upload,) = workbench.query("select upload_id from picture_set where name = 'east'")
-    settings = workbench.settings.model_copy(update={"crop_margin_percent": 30})
+    settings = workbench.settings.crop.model_copy(update={"crop_margin_percent": 30})
     with workbench.database.connection() as connection:
         east = find_upload(connection, upload["upload_id"])
     assert east is not None
-    with CroppingPool(decoding_settings(settings)) as pool:
-        Cropper(workbench.database, workbench.blobs, pool, settings).crop(east)
+    with CroppingPool(workbench.pool.settings) as pool:
+        workbench.cropper(pool, settings=settings).crop(east)
     file = hashlib.sha256(cut).digest()
     assert workbench.query(
         "select superseded_at is not null as gone from pictures where parent is not null and sha256 = %s", file

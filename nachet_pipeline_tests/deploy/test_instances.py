@@ -176,7 +176,7 @@ def test_the_settings_of_the_cluster_are_settings_of_the_project() -> None:
     settings = Settings.from_environment({**given, "NACHET_DATABASE_URL": "postgresql://importer@server/nachet"})
     # As many as a run may use cores, and not as many as its machine has.
     limits = yaml.safe_load((DEPLOY / "kubernetes" / "dagster.yaml").read_text())["run_launcher"]["config"]["resources"]
-    assert settings.importing.decode_workers == int(limits["limits"]["cpu"])
+    assert settings.decoder.decode_workers == int(limits["limits"]["cpu"])
 
 
 def test_no_file_of_deploy_names_this_machine() -> None:

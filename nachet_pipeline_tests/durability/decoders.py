@@ -30,7 +30,6 @@ from pydantic import SecretStr
 from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.validation import validate
-from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database, migrate
 from nachet_pipeline.database.seeds import load_seeds
@@ -39,13 +38,12 @@ from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
-from nachet_pipeline.settings import ImportSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.exports.converting import ConvertingPool
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.pictures.decoders import decoders
 from nachet_pipeline_tests.training.exports.sets import Sets, visible
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +136,7 @@ class _Bench:
 
     def crop(self) -> Any:
         bench = self.workbench
-        cropper = Cropper(bench.database, bench.blobs, self.pool, bench.settings)
+        cropper = bench.cropper(self.pool)
         outcome = cropper.crop(bench.now(self.upload))
         queries = {
             "pictures": "select to_jsonb(p) - 'upload_date' as row from pictures p order by id",
@@ -162,7 +160,7 @@ def _bench(services: Services, place: Path) -> Iterator[_Bench]:
     name = f"decoders_{uuid.uuid4().hex[:16]}"
     url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
     key = SecretStr(services.blob_key)
-    settings = ImportSettings(decode_workers=2)
+    settings = settings_with(decode_workers=2)
     decoding = DecodingSettings(workers=2, seconds=_SECONDS_A_PICTURE_MAY_TAKE, pictures=200)
     with psycopg.connect(services.database_url, autocommit=True) as connection:
         connection.execute(f'create database "{name}"')

@@ -38,6 +38,8 @@ from nachet_pipeline.assets.imported_upload import ImportProgress
 from nachet_pipeline.assets.partitions import uploads
 from nachet_pipeline.cli import app
 from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.database.uploads import requeue_batch, waiting_batches
@@ -48,6 +50,7 @@ from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.sensors import BATCH_TAG
@@ -128,6 +131,7 @@ class Import:
         self.settings = Settings.from_environment(
             {name: value for name, value in os.environ.items() if name.startswith("NACHET_")}
         )
+        self.limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
         assert self.settings.database_url
         assert self.settings.blob_account_url
         self.database = Database(self.settings.database_url)
@@ -171,7 +175,7 @@ class Import:
             if self._settled():
                 break
         if self.way is not Way.COMMAND:  # the next tick of the sensor
-            list(due_uploads(self.database, self.blobs, self.settings.importing))
+            list(due_uploads(self.database, self.blobs, self.settings.arrival, self.limits))
 
     def _settled(self) -> bool:
         with self.database.connection() as connection:
@@ -188,12 +192,15 @@ class Import:
     # The importer itself
 
     def _import_what_is_due(self, boundaries: Boundaries) -> None:
-        arrivals = list(due_uploads(self.database, self.blobs, self.settings.importing))
+        arrivals = list(due_uploads(self.database, self.blobs, self.settings.arrival, self.limits))
         queue(self.database, arrivals)
         with self.database.connection() as connection:
             registry = registered_seeds(connection)
         pool = DecodingHere(DecodingSettings())
-        importer = Importer(self.database, self.blobs, pool, registry, self.settings.importing, "core")
+        rules = RuleSet.of(self.settings.contract)
+        importer = Importer(
+            self.database, self.blobs, pool, registry, rules, self.limits, self.settings.transfer, "core"
+        )
         importer.progress = boundaries.progress
         for arrival in arrivals:
             importer.import_upload(arrival.upload.id)
@@ -257,7 +264,7 @@ class Import:
             "blob_storage": BlobStorageResource(
                 account_url=str(self.settings.blob_account_url), key=key.get_secret_value()
             ),
-            "import_settings": self.settings.importing,
+            **of_settings(self.settings),
         }
 
     # What is kept
@@ -270,7 +277,7 @@ class Import:
                 container: dict(self._blobs(container))
                 for container in (self.user.upload_container, self.user.user_container)
             },
-            "due": [a.look.reason for a in due_uploads(self.database, self.blobs, self.settings.importing)],
+            "due": [a.look.reason for a in due_uploads(self.database, self.blobs, self.settings.arrival, self.limits)],
             "dagster": {} if self.way is Way.CORE else self._partition_status(),
         }
 

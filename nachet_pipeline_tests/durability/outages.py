@@ -28,6 +28,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.crops.cropping import how_of
 from nachet_pipeline.database.connection import Database, DatabaseError
@@ -43,7 +44,7 @@ from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.repairing import Repairer
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staging import mark_complete, stage_folder
 
@@ -262,9 +263,10 @@ class Machine:
         return missing
 
     def reconcile(self, *, repair: bool) -> list[str]:
-        comparer = Comparer(self.database, self.blobs, ImportSettings())
+        settings = Settings()
+        comparer = Comparer(self.database, self.blobs, settings.reconciliation, settings.transfer)
         users = comparer.compare().users
-        repairer = Repairer(self.database, self.blobs, comparer)
+        repairer = Repairer(self.database, self.blobs, comparer, settings.arrival, ContractLimits())
         found = repairer.repair(users) if repair else repairer.plan(users)
         return [f"{one.drift.kind} {one.drift.container}/{one.drift.name}: {one.remedy.why}" for one in found]
 
@@ -273,7 +275,7 @@ class Machine:
         if not self.all_imported(uploads) or self.under_way():
             return False
         with self.database.connection() as connection:
-            return not list(due_uploads(connection, how_of(ImportSettings()), most=1))
+            return not list(due_uploads(connection, how_of(Settings().crop), most=1))
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:

@@ -9,7 +9,7 @@ from dagster import AssetKey
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.durability.proxies import Fault, HttpProxy, http_proxy
@@ -42,16 +42,16 @@ class DamagingStorage(BlobStorage):
 
 
 @pytest.fixture
-def reading(workbench: Workbench) -> ImportSettings:
+def reading(workbench: Workbench) -> TransferSettings:
     """Settings that let every stored picture be read again."""
-    return workbench.settings.model_copy(update={"verify_stored": "read"})
+    return workbench.settings.transfer.model_copy(update={"verify_stored": "read"})
 
 
-def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, reading: ImportSettings) -> None:
+def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, reading: TransferSettings) -> None:
     upload = workbench.stage(workbench.sample(pictures=3))
     with DamagingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as damaging:
         damaging.damages_left = 1
-        outcome = workbench.run(upload, blobs=damaging, settings=reading)
+        outcome = workbench.run(upload, blobs=damaging, transfer=reading)
     assert outcome.receipt.state is State.IMPORTED
     staged = workbench.contents(upload.staging_container)
     pictures = sorted(content for name, content in staged.items() if name.endswith(".png"))
@@ -59,12 +59,12 @@ def test_a_copy_that_went_wrong_is_made_once_more(workbench: Workbench, reading:
 
 
 def test_a_copy_that_goes_wrong_each_time_fails_the_import_and_a_later_run_does_not_take_it(
-    workbench: Workbench, reading: ImportSettings
+    workbench: Workbench, reading: TransferSettings
 ) -> None:
     upload = workbench.stage(workbench.sample(pictures=3))
     with DamagingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as damaging:
         damaging.damages_left = 2
-        outcome = workbench.run(upload, blobs=damaging, settings=reading)
+        outcome = workbench.run(upload, blobs=damaging, transfer=reading)
     assert outcome.receipt.state is State.FAILED
     assert outcome.wrong_blob == outcome.receipt.failure
     assert "is not the picture pictures/session1/2.png" in str(outcome.wrong_blob)
@@ -74,12 +74,12 @@ def test_a_copy_that_goes_wrong_each_time_fails_the_import_and_a_later_run_does_
 
 
 def test_bytes_that_are_damaged_where_the_service_does_not_see_it_are_noticed(
-    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage], reading: ImportSettings
+    workbench: Workbench, disturbed: tuple[HttpProxy, BlobStorage], reading: TransferSettings
 ) -> None:
     proxy, blobs = disturbed
     upload = workbench.stage(workbench.sample())
     proxy.judge = lambda method, path, _: Fault(flip=True) if method == "GET" and "/user-" in path else None
-    outcome = workbench.run(upload, blobs=blobs, settings=reading)
+    outcome = workbench.run(upload, blobs=blobs, transfer=reading)
     assert outcome.wrong_blob is not None
     assert workbench.query("select id from pictures") == []
 

@@ -10,6 +10,7 @@ from dagster import DagsterInvalidConfigError, JobDefinition
 
 from nachet_pipeline import cli
 from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline_tests.folders.kept import archive_of, folder_id, let_undo_end, names
@@ -104,7 +105,7 @@ def run(bench: Workbench, job: JobDefinition, **config: Any) -> Any:
             "blob_storage": BlobStorageResource(
                 account_url=bench.blobs.account_url, key=bench.blob_key.get_secret_value()
             ),
-            "import_settings": bench.settings,
+            **of_settings(bench.settings),
         },
         raise_on_error=False,
     )

@@ -50,7 +50,10 @@ class Filled:
     def importer(self, **changes: Any) -> MassImporter:
         with self.bench.database.connection() as connection:
             registry = registered_seeds(connection)
-        importer = MassImporter(self.bench.database, self.bench.blobs, self.bench.pool, registry, self.bench.settings)
+        bench = self.bench
+        importer = MassImporter(
+            bench.database, bench.blobs, bench.pool, registry, bench.rules, bench.limits, bench.settings.transfer
+        )
         return replace(importer, **changes)
 
     def request(

@@ -306,12 +306,14 @@ def test_an_interrupted_import_goes_on_where_it_was(workbench: Workbench) -> Non
 KILLED = """
 import os, signal, sys
 from pydantic import SecretStr
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 class Deadly(BlobStorage):
@@ -331,7 +333,8 @@ if __name__ == "__main__":
     ):
         with database.connection() as connection:
             registry = registered_seeds(connection)
-        importer = MassImporter(database, blobs, pool, registry, ImportSettings(), batch_pictures=1)
+        judging = RuleSet(), ContractLimits(), TransferSettings()
+        importer = MassImporter(database, blobs, pool, registry, *judging, batch_pictures=1)
         options = {"species": "Brassica napus", "zoom": "30", "seeds": "2"}
         importer.run(MassImportRequest(container, owner, FolderMapping.of(None, options=options)))
 """

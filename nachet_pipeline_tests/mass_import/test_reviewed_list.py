@@ -6,7 +6,7 @@ import pytest
 from dagster import SensorResult, SkipReason, build_sensor_context
 
 from nachet_pipeline.mass_import.reviewed_list import ListError, read_list
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import MassImportSettings
 from nachet_pipeline_tests.deployment import Deployment
 
 ENTRY = "  - container: old-pictures\n    owner: ada@example.org\n"
@@ -78,8 +78,10 @@ def tick(deployment: Deployment):
     sensor = deployment.definitions.get_repository_def().get_sensor_def("listed_containers")
 
     def evaluate(file: Path | None) -> SensorResult | SkipReason:
-        settings = ImportSettings(mass_import_list=file)
-        with build_sensor_context(instance=deployment.instance, resources={"import_settings": settings}) as context:
+        settings = MassImportSettings(mass_import_list=file)
+        with build_sensor_context(
+            instance=deployment.instance, resources={"mass_import_settings": settings}
+        ) as context:
             result = sensor(context)
         if isinstance(result, SensorResult):
             for request in result.dynamic_partitions_requests or []:

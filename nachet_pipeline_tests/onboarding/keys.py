@@ -26,7 +26,7 @@ def upload_keys(
     **settings: Any,
 ) -> UploadKeys:
     """The workbench's keys, so long after now."""
-    given = workbench.settings.model_copy(update=settings)
+    given = workbench.settings.key.model_copy(update=settings)
     return UploadKeys(workbench.database, workbench.blobs, secret_keys, given, now=datetime.now(UTC) + after)
 
 

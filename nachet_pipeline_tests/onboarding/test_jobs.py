@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from dagster import ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import UserSettings
 from nachet_pipeline_tests.deployment import Deployment
+from nachet_pipeline_tests.uploads import settings_with
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def run(deployment: Deployment, job: str, *, users_file: Path | None = None, **c
     if users_file:
         from nachet_pipeline.definitions import definitions as define  # noqa: PLC0415 (reads the environment)
 
-        importing = deployment.importing.model_copy(update={"users_file": users_file})
-        definitions = define(deployment.settings.model_copy(update={"importing": importing}))
+        definitions = define(settings_with(deployment.settings, users_file=users_file))
     return definitions.resolve_job_def(job).execute_in_process(
         instance=deployment.instance,
         raise_on_error=False,
@@ -126,13 +126,13 @@ def test_the_file_is_applied_when_it_changed_and_only_then(deployment: Deploymen
     sensor = deployment.definitions.get_repository_def().get_sensor_def("users_file")
     file = tmp_path / "users.yaml"
 
-    def tick(cursor: str | None, settings: ImportSettings) -> SensorResult | SkipReason:
-        resources = {**deployment.resources, "import_settings": settings}
+    def tick(cursor: str | None, settings: UserSettings) -> SensorResult | SkipReason:
+        resources = {**deployment.resources, "user_settings": settings}
         with build_sensor_context(instance=deployment.instance, resources=resources, cursor=cursor) as context:
             return sensor(context)
 
-    named = deployment.importing.model_copy(update={"users_file": file})
-    nothing = tick(None, deployment.importing)
+    named = UserSettings(users_file=file)
+    nothing = tick(None, UserSettings())
     assert isinstance(nothing, SkipReason)
     assert "NACHET_USERS_FILE" in str(nothing.skip_message)
     file.write_text("users: []\n")

@@ -76,9 +76,7 @@ def test_no_secret_is_logged_stored_or_shown(
         instance=deployment.instance,
         run_config={"ops": {"onboard": {"config": {"email": deployment.user.email, "by": "ada@example.org"}}}},
     )
-    keys = UploadKeys(
-        deployment.database, deployment.blobs, deployment.settings.secret_keys, deployment.settings.importing
-    )
+    keys = UploadKeys(deployment.database, deployment.blobs, deployment.settings.secret_keys, deployment.settings.key)
     email = deployment.user.email
     urls = [keys.show(email, to="ada@example.org").url.get_secret_value()]
     keys.rotate(email, actor="ada@example.org")

@@ -21,7 +21,11 @@ def imported(bench: Workbench, name: str = "project", *, pictures: int = 2, sess
 
 def comparer(bench: Workbench, *, margin: timedelta = -timedelta(minutes=1), **settings: Any) -> Comparer:
     """One that takes blobs that were written just now for old."""
-    return Comparer(bench.database, bench.blobs, bench.settings.model_copy(update=settings), margin=margin)
+    return bench.comparer(settings=bench.settings.reconciliation.model_copy(update=settings), margin=margin)
+
+
+def repairer(bench: Workbench, comparer: Comparer) -> Repairer:
+    return Repairer(bench.database, bench.blobs, comparer, bench.settings.arrival, bench.limits)
 
 
 def compare(bench: Workbench, *, read: bool = False, **settings: Any) -> Compared:
@@ -50,7 +54,7 @@ def repair(bench: Workbench, *, after_days: int = 0) -> list[Repair]:
     users = one.compare(bench.user).users
     # Storage itself cannot be told that a blob is old.
     bench.query("update drift set modified = modified - interval '1 day' * %s", after_days)
-    return list(Repairer(bench.database, bench.blobs, one).repair(users))
+    return list(repairer(bench, one).repair(users))
 
 
 def actions(repairs: list[Repair]) -> list[tuple[Kind, Action, bool]]:

@@ -10,6 +10,7 @@ from dagster import AssetCheckSeverity, RunConfig, materialize
 
 from nachet_pipeline import cli
 from nachet_pipeline.assets.reconciled_storage import ReconcileConfig, reconciled_storage
+from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline_tests.deployment import Deployment
@@ -44,7 +45,7 @@ def run(bench: Workbench, **config: Any) -> Any:
             "blob_storage": BlobStorageResource(
                 account_url=bench.blobs.account_url, key=bench.blob_key.get_secret_value()
             ),
-            "import_settings": bench.settings,
+            **of_settings(bench.settings),
         },
         run_config=RunConfig(ops={"reconciled_storage": ReconcileConfig(**config)}),
         raise_on_error=False,

@@ -6,7 +6,6 @@ from nachet_pipeline.crops.cropping import Cropper, how_of
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.crops import due_uploads
 from nachet_pipeline.database.reconciliation import Kind
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.reconciliation.repairing import Action
 from nachet_pipeline_tests.reconciliation.drifted import actions, kinds, repair
 from nachet_pipeline_tests.uploads import Workbench
@@ -14,8 +13,8 @@ from nachet_pipeline_tests.uploads import Workbench
 
 @pytest.fixture
 def cropper(workbench: Workbench) -> Iterator[Cropper]:
-    with CroppingPool(decoding_settings(workbench.settings)) as pool:
-        yield Cropper(workbench.database, workbench.blobs, pool, workbench.settings)
+    with CroppingPool(workbench.pool.settings) as pool:
+        yield workbench.cropper(pool)
 
 
 def test_a_crop_that_is_gone_is_cut_again_and_not_imported_again(workbench: Workbench, cropper: Cropper) -> None:
@@ -36,7 +35,7 @@ def test_a_crop_that_is_gone_is_cut_again_and_not_imported_again(workbench: Work
     assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.CUT_AGAIN, True)] * 2
 
     with workbench.database.connection() as connection:
-        assert [one.id for one in due_uploads(connection, how_of(workbench.settings), most=5)] == [upload.id]
+        assert [one.id for one in due_uploads(connection, how_of(workbench.settings.crop), most=5)] == [upload.id]
     cropper.crop(workbench.now(upload))
     assert workbench.contents(workbench.user.user_container) == before
     assert workbench.query("select id, blob, sha256 from pictures where parent is not null order by id") == crops

@@ -10,7 +10,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reconciliation import Kind, hold_imports
 from nachet_pipeline.database.uploads import mark_importing, mark_queued, upload_lock
 from nachet_pipeline.reconciliation import repairing as module
-from nachet_pipeline.reconciliation.repairing import Action, Repairer
+from nachet_pipeline.reconciliation.repairing import Action
 from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob
 from nachet_pipeline_tests.reconciliation.drifted import (
     actions,
@@ -21,6 +21,7 @@ from nachet_pipeline_tests.reconciliation.drifted import (
     orphan,
     pictures,
     repair,
+    repairer,
     store,
     trail,
 )
@@ -145,7 +146,7 @@ def test_no_orphan_is_removed_while_an_import_of_its_users_is_under_way(workbenc
     with workbench.database.connection() as connection:
         mark_importing(connection, upload.id, "run-2")
 
-    (repaired,) = Repairer(workbench.database, workbench.blobs, one).repair(users)
+    (repaired,) = repairer(workbench, one).repair(users)
 
     assert (repaired.done, repaired.remedy.why) == (False, "an import of this user's is under way; try again later")
     assert name in workbench.versions(workbench.user.user_container)
@@ -159,7 +160,7 @@ def test_an_orphan_that_changed_since_it_was_listed_is_left(workbench: Workbench
     workbench.query("update drift set modified = modified - interval '15 days'")
     store(workbench, name, b"another")
 
-    (repaired,) = Repairer(workbench.database, workbench.blobs, one).repair(users)
+    (repaired,) = repairer(workbench, one).repair(users)
 
     assert not repaired.done
     assert workbench.blobs.read(workbench.user.user_container, name) == b"another"
@@ -222,7 +223,7 @@ def test_an_orphan_that_a_row_comes_to_point_at_just_before_it_is_removed_stays(
         return hold_imports(connection, owner)
 
     monkeypatch.setattr(module, "hold_imports", hold)
-    (repaired,) = Repairer(workbench.database, workbench.blobs, one).repair(users)
+    (repaired,) = repairer(workbench, one).repair(users)
 
     assert (repaired.done, repaired.remedy.why) == (False, "a row points at it since")
     assert workbench.blobs.read(workbench.user.user_container, name) == b"picture"
@@ -239,7 +240,7 @@ def test_an_import_that_goes_on_since_the_comparison_is_not_failed(workbench: Wo
     users = one.compare(workbench.user).users
 
     with workbench.database.connection() as held, upload_lock(held, upload.id):
-        repairs = list(Repairer(workbench.database, workbench.blobs, one).repair(users))
+        repairs = list(repairer(workbench, one).repair(users))
 
     assert actions(repairs) == [(Kind.STALLED_UPLOAD, Action.NOTHING, False)]
     assert workbench.now(upload).state is State.IMPORTING
@@ -254,7 +255,7 @@ def test_a_plan_changes_nothing(workbench: Workbench) -> None:
     users = compare(workbench).users
     before = workbench.rows(), workbench.versions(workbench.user.user_container)
 
-    planned = list(Repairer(workbench.database, workbench.blobs, one).plan(users))
+    planned = list(repairer(workbench, one).plan(users))
 
     assert sorted(item.remedy.action for item in planned) == [Action.NOTHING, Action.QUEUE_AGAIN]
     assert not any(item.done for item in planned)

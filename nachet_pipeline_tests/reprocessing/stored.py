@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, Wanted
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.pictures.files import exif_of, position, with_chunks
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.uploads import Workbench, settings_with
 
 OLD = "0"
 
@@ -41,19 +42,21 @@ def age(workbench: Workbench) -> None:
     )
 
 
-def severe(workbench: Workbench, **weights: str) -> ImportSettings:
+def severe(workbench: Workbench, **weights: str) -> Settings:
     """The workbench's settings in a deployment where findings weigh something else."""
     file = workbench.place / "severities.yaml"
     file.write_text("".join(f"{code.replace('_', '-')}: {weight}\n" for code, weight in weights.items()))
-    return workbench.settings.model_copy(update={"severities_file": file})
+    return settings_with(workbench.settings, severities_file=file)
 
 
-def reprocessor(workbench: Workbench, settings: ImportSettings | None = None, **changes: Any) -> Reprocessor:
+def reprocessor(workbench: Workbench, settings: Settings | None = None, **changes: Any) -> Reprocessor:
     blobs = changes.pop("blobs", workbench.blobs)
-    return Reprocessor(workbench.database, blobs, workbench.pool, settings or workbench.settings, **changes)
+    given = settings or workbench.settings
+    rules = RuleSet.of(given.contract)
+    return Reprocessor(workbench.database, blobs, workbench.pool, rules, given.transfer, **changes)
 
 
-def reprocess(workbench: Workbench, settings: ImportSettings | None = None, **wanted: Any) -> Reprocessed:
+def reprocess(workbench: Workbench, settings: Settings | None = None, **wanted: Any) -> Reprocessed:
     return reprocessor(workbench, settings).reprocess(Wanted(**wanted))
 
 

@@ -152,10 +152,11 @@ _STUCK = """
 import os, signal, sys
 from pydantic import SecretStr
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.parts import Part
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.reprocessing import reprocessor as module
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 def stop(done):
@@ -169,7 +170,7 @@ if __name__ == "__main__":
         BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
         DecodingPool(DecodingSettings(workers=1)) as pool,
     ):
-        one = module.Reprocessor(database, blobs, pool, ImportSettings(), batch=stop)
+        one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
         one.reprocess(module.Wanted(part=Part.of(sys.argv[1])))
 """
 

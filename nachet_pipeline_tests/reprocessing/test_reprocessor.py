@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import DatabaseError
 from nachet_pipeline.database.reprocessing import ReprocessingBusyError, Versions, stored_versions
 from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
@@ -208,7 +209,7 @@ def test_a_refused_picture_keeps_the_version_of_the_rules_that_accepted_it(workb
 
     reprocess(workbench, strict)
 
-    stamp = strict.rule_set().stamp
+    stamp = RuleSet.of(strict.contract).stamp
     assert {row["id"]: row["rule_set_version"] for row in measured(workbench)} == {
         picture: before if row["state"] == "refused" else stamp for picture, row in verdicts(workbench).items()
     }
@@ -382,10 +383,11 @@ _STUCK = """
 import os, signal, sys
 from pathlib import Path
 from pydantic import SecretStr
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.reprocessing import reprocessor as module
-from nachet_pipeline.settings import ImportSettings
+from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 
 def stop(done):
@@ -400,7 +402,7 @@ if __name__ == "__main__":
         BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
         DecodingPool(DecodingSettings(workers=1)) as pool,
     ):
-        module.Reprocessor(database, blobs, pool, ImportSettings(), batch=stop).reprocess(module.Wanted())
+        module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop).reprocess(module.Wanted())
 """
 
 

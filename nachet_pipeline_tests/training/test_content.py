@@ -455,7 +455,7 @@ def test_what_a_correction_took_out_is_told_apart_from_what_is_live_in_another_r
 ) -> None:
     generated.fill(range(10))
     made = built(workbench)
-    current = current_versions(workbench.settings.rule_set())
+    current = current_versions(workbench.rules)
 
     def counted() -> tuple[int, int, int]:
         with workbench.database.connection() as connection:

@@ -8,10 +8,8 @@ from uuid import UUID, uuid4, uuid5
 import pyarrow.parquet as pq
 import pytest
 
-from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.training_sets import version_of, withdraw
-from nachet_pipeline.limits import decoding_settings
 from nachet_pipeline.storage.naming import NAMESPACE, picture_seed_id
 from nachet_pipeline.training.publishing import Published, publish
 from nachet_pipeline.training.recipe import Recipe
@@ -26,7 +24,13 @@ def published(bench: Workbench, progress: Any = None, **recipe: Any) -> Publishe
     name = f"labels-{bench.user.id.hex[:12]}"
     wanted = {"name": name, "near_duplicate_bits": None, "splits": {"train": 1}, **recipe}
     return publish(
-        Recipe.model_validate(wanted), bench.database, bench.blobs, bench.pool, bench.settings, progress=progress
+        Recipe.model_validate(wanted),
+        bench.database,
+        bench.blobs,
+        bench.pool,
+        bench.rules,
+        bench.settings.transfer,
+        progress=progress,
     )
 
 
@@ -106,8 +110,8 @@ def cropped(workbench: Workbench) -> Workbench:
     def large(number: int) -> bytes:
         return sample_picture(number, seeds=2, width=320, height=240, picture_format="png")
 
-    with CroppingPool(decoding_settings(workbench.settings)) as pool:
-        cropper = Cropper(workbench.database, workbench.blobs, pool, workbench.settings)
+    with CroppingPool(workbench.pool.settings) as pool:
+        cropper = workbench.cropper(pool)
         for folder, species, second in (("spring", NAPUS, 2), ("summer", JUNCEA, 3)):
             pictures = {"1.png": large(1), "2.png": large(second)}
             outcome = import_as(workbench, folder, f"of-{folder}", species, pictures)
