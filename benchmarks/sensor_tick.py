@@ -151,9 +151,9 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     from dagster import DagsterInstance, SensorResult, build_sensor_context  # noqa: PLC0415 (reads the environment)
 
     from nachet_pipeline.definitions import defs  # noqa: PLC0415
-    from nachet_pipeline.resources import of_settings  # noqa: PLC0415
     from nachet_pipeline.resources.blob_storage import BlobStorageResource  # noqa: PLC0415
     from nachet_pipeline.resources.database import DatabaseResource  # noqa: PLC0415
+    from nachet_pipeline.resources.settings import of_settings  # noqa: PLC0415
     from nachet_pipeline.settings import Settings  # noqa: PLC0415
 
     sensor = defs.get_repository_def().get_sensor_def("staged_folders")

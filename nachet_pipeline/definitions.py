@@ -26,10 +26,10 @@ from nachet_pipeline.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.resources.secret_keys import SecretKeysResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.schedules import (
     daily_purge,
     daily_reconciliation,

@@ -23,10 +23,10 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
 from nachet_pipeline.resources.secret_keys import SecretKeysResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.storage.staged_folder import StagedFolder

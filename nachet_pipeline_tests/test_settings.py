@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from nachet_pipeline.commands.terminal import read_settings
-from nachet_pipeline.resources import of_settings
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.settings import Settings, SettingsError
 
 SECRET = "s3cret-Passw0rd"

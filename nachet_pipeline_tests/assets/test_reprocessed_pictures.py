@@ -15,9 +15,9 @@ from dagster import (
 )
 
 from nachet_pipeline.assets.reprocessed_pictures import ReprocessConfig, reprocessed_pictures
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.reprocessing.stored import age, imported, measured, places, severe, verdicts

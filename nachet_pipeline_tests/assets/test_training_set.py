@@ -28,9 +28,9 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from nachet_pipeline.assets.partitions import recipes
 from nachet_pipeline.assets.training_set import training_set
 from nachet_pipeline.jobs import build_training_set
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.settings import Settings, TrainingSettings
 from nachet_pipeline_tests.uploads import Workbench, settings_with
 

@@ -50,9 +50,9 @@ from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.sensors import BATCH_TAG
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage

@@ -10,9 +10,9 @@ from dagster import DagsterInvalidConfigError, JobDefinition
 
 from nachet_pipeline import cli
 from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline_tests.folders.kept import archive_of, folder_id, let_undo_end, names
 from nachet_pipeline_tests.reconciliation.drifted import imported
 from nachet_pipeline_tests.uploads import Workbench

@@ -10,9 +10,9 @@ from dagster import AssetCheckSeverity, RunConfig, materialize
 
 from nachet_pipeline import cli
 from nachet_pipeline.assets.reconciled_storage import ReconcileConfig, reconciled_storage
-from nachet_pipeline.resources import of_settings
 from nachet_pipeline.resources.blob_storage import BlobStorageResource
 from nachet_pipeline.resources.database import DatabaseResource
+from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures
 from nachet_pipeline_tests.uploads import Workbench
