@@ -29,13 +29,13 @@ from rich.console import Console
 
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.instance import project_folder
+from nachet_pipeline.defs.instance import project_folder
+from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.local import dashboard, processes
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import partition_key, upload_id
+from nachet_pipeline.users.registering import register_user
 
 _PICTURES = 5
 _BAD_EVERY = 100

@@ -26,21 +26,21 @@ from rich.console import Console
 
 from benchmarks.import_upload import start, started
 from benchmarks.pictures import INDEX, write_folder
-from nachet_pipeline.contract.folder import LocalFolder, StagedFile
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.database.uploads import see_upload
-from nachet_pipeline.database.users import User
-from nachet_pipeline.importing import Importer
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.staging import stage_folder
+from nachet_pipeline.support.files import LocalFolder, StagedFile
+from nachet_pipeline.uploads.importing import Importer
+from nachet_pipeline.uploads.queries import see_upload
+from nachet_pipeline.uploads.staging import stage_folder
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 
 _SCALE = 4
 _ALONE = 500

@@ -39,21 +39,21 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pictures import INDEX, write_folder
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.database.uploads import find_upload, see_upload
-from nachet_pipeline.importing import Importer
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.staging import stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.importing import Importer
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staging import stage_folder
+from nachet_pipeline.users.registering import register_user
 
 _TRIAL = 400
 """Pictures that the best concurrency is found with."""
@@ -226,7 +226,7 @@ def _core(
 
 def _job(database: Database, settings: Settings, owner: Owner) -> float:
     """Seconds of the import job in process, with its events in PostgreSQL."""
-    from nachet_pipeline.running import run_import  # noqa: PLC0415 (its definitions read the environment)
+    from nachet_pipeline.defs.uploads.running import run_import  # noqa: PLC0415 (its definitions read the environment)
 
     with database.connection() as connection:
         upload = see_upload(connection, owner, "upload")
@@ -272,7 +272,7 @@ def started(home: Path) -> Iterator[tuple[Services, Settings]]:
             NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
             NACHET_BLOB_KEY=service.blob_key,
         )
-        from nachet_pipeline.instance import dagster_home, project_folder  # noqa: PLC0415
+        from nachet_pipeline.defs.instance import dagster_home, project_folder  # noqa: PLC0415
 
         os.environ["DAGSTER_HOME"] = str(dagster_home(home, project_folder()))
         yield service, Settings.from_environment()

@@ -30,15 +30,15 @@ from rich.table import Table
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.users.registering import register_user
 
 _OWNER = "benchmark@example.org"
 _OPTIONS = {"species": "Brassica napus", "zoom": "30", "seeds": "2"}

@@ -20,19 +20,20 @@ from rich.console import Console
 from rich.table import Table
 
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.reconciliation import (
+from nachet_pipeline.local.prepare import prepare
+from nachet_pipeline.local.services import services
+from nachet_pipeline.reconciliation.queries import (
     begin_comparison,
     count_found,
     find_bad_blobs,
     find_orphans,
     keep_found,
-    note_known,
-    note_listing,
+    record_known,
+    record_listing,
 )
-from nachet_pipeline.database.users import User, add_user
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import services
 from nachet_pipeline.storage.blobs import ListedBlob
+from nachet_pipeline.users.queries import add_user
+from nachet_pipeline.users.user import User
 
 _SHA256 = "00" * 32
 
@@ -83,8 +84,8 @@ def main() -> None:
                 begin = time.perf_counter()
                 with database.connection() as connection:
                     begin_comparison(connection)
-                    note_listing(connection, _listing(blobs))
-                    note_known(connection, user.id, user.user_container, own=True)
+                    record_listing(connection, _listing(blobs))
+                    record_known(connection, user.id, user.user_container, own=True)
                     find_bad_blobs(connection, user.id, user.user_container)
                     find_orphans(connection, user.id, user.user_container, settled_before=datetime.now(UTC))
                     counts = count_found(connection)

@@ -36,15 +36,15 @@ from rich.table import Table
 
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.users import User
-from nachet_pipeline.encryption import new_secret_key
-from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.defs.instance import dagster_home
+from nachet_pipeline.identifiers import partition_key, receipt_blob, upload_id
 from nachet_pipeline.local import azurite, postgres
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import partition_key, receipt_blob, upload_id
+from nachet_pipeline.users.encryption import new_secret_key
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 
 _AT_A_TIME = 8
 _REFUSED_EVERY = 200
@@ -151,9 +151,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     from dagster import DagsterInstance, SensorResult, build_sensor_context  # noqa: PLC0415 (reads the environment)
 
     from nachet_pipeline.definitions import defs  # noqa: PLC0415
-    from nachet_pipeline.resources.blob_storage import BlobStorageResource  # noqa: PLC0415
-    from nachet_pipeline.resources.database import DatabaseResource  # noqa: PLC0415
-    from nachet_pipeline.resources.settings import of_settings  # noqa: PLC0415
+    from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings  # noqa: PLC0415
     from nachet_pipeline.settings import Settings  # noqa: PLC0415
 
     sensor = defs.get_repository_def().get_sensor_def("staged_folders")

@@ -26,7 +26,7 @@ _COMMANDS = {
     "definitions": ["-c", "import dagster, nachet_pipeline.definitions"],
     "nachet --help": [
         "-c",
-        "import sys; from nachet_pipeline.cli import main; sys.argv = ['nachet', '--help']; main()",
+        "import sys; from nachet_pipeline.cli.main import main; sys.argv = ['nachet', '--help']; main()",
     ],
 }
 

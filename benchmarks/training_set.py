@@ -21,12 +21,12 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from nachet_pipeline.database import candidates
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.training_sets import snapshot
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.training import candidates
+from nachet_pipeline.training.queries import snapshot
 from nachet_pipeline.training.recipe import Recipe
 
 TARGET_SECONDS, TARGET_MIB = 60, 1024

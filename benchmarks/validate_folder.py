@@ -26,13 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pictures import write_folder
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.settings import ContractSettings, DecoderSettings, PictureSettings, TransferSettings
+from nachet_pipeline.support.files import LocalFolder
 
 _INDEX = """clientData: {{clientEmail: benchmark@example.org}}
 imageData: {{numberOfImages: {pictures}}}

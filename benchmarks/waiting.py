@@ -23,20 +23,21 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
-from nachet_pipeline.database.users import User
-from nachet_pipeline.instance import dagster_home, project_folder
+from nachet_pipeline.defs.instance import dagster_home, project_folder
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down, up
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.settings import SensorSettings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.staging import mark_complete, stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 
 _PICTURES = 5
 _POLL_SECONDS = 0.2

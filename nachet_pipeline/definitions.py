@@ -2,53 +2,43 @@
 
 from dagster import Definitions, EnvVar, in_process_executor
 
-from nachet_pipeline.assets.cleared_imports import cleared_imports
-from nachet_pipeline.assets.imported_upload import ImportProgress, import_upload
-from nachet_pipeline.assets.mass_imported_container import mass_imported_container
-from nachet_pipeline.assets.picture_crops import crop_upload
-from nachet_pipeline.assets.reconciled_storage import reconciled_storage
-from nachet_pipeline.assets.registered_seeds import registered_seeds
-from nachet_pipeline.assets.registered_users import onboard_user, registered_users, rotate_upload_keys
-from nachet_pipeline.assets.reprocessed_pictures import reprocessed_pictures
-from nachet_pipeline.assets.staged_upload import staged_upload
-from nachet_pipeline.assets.training_set import training_set
-from nachet_pipeline.checks.labels import labels_agree
-from nachet_pipeline.dead_runs import dead_runs_sensor
-from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
-from nachet_pipeline.jobs import (
-    build_training_set,
+from nachet_pipeline.defs.crops.assets import crop_upload
+from nachet_pipeline.defs.crops.jobs import crop_pictures
+from nachet_pipeline.defs.crops.sensors import uncropped_uploads_sensor
+from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.maintenance.jobs import (
+    archive_folder,
     clear_old_imports,
-    crop_pictures,
-    import_uploads,
-    load_seeds,
-    load_users,
-    mass_import,
-    reconcile_storage,
-    reprocess_pictures,
-)
-from nachet_pipeline.resources.blob_storage import BlobStorageResource
-from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.resources.secret_keys import SecretKeysResource
-from nachet_pipeline.resources.settings import of_settings
-from nachet_pipeline.schedules import (
     daily_purge,
     daily_reconciliation,
     daily_retention,
-    nightly_key_rotation,
+    delete_folder,
     nightly_reprocessing,
-    nightly_training_set,
+    purge_folders,
+    reconcile_storage,
+    reprocess_pictures,
 )
-from nachet_pipeline.sensors import (
-    cut_runs_sensor,
-    failed_imports_sensor,
-    label_conflicts_sensor,
-    listed_containers_sensor,
-    recipes_sensor,
-    registry_automation,
-    staged_folders_sensor,
-    uncropped_uploads_sensor,
-    users_file_sensor,
+from nachet_pipeline.defs.maintenance.sensors import cut_runs_sensor, dead_runs_sensor
+from nachet_pipeline.defs.mass_import.assets import mass_imported_container
+from nachet_pipeline.defs.mass_import.jobs import mass_import
+from nachet_pipeline.defs.mass_import.sensors import listed_containers_sensor
+from nachet_pipeline.defs.registry.assets import registered_seeds, registered_users
+from nachet_pipeline.defs.registry.jobs import (
+    load_seeds,
+    load_users,
+    nightly_key_rotation,
+    onboard_user,
+    rotate_upload_keys,
 )
+from nachet_pipeline.defs.registry.sensors import registry_automation, users_file_sensor
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource, of_settings
+from nachet_pipeline.defs.training.assets import training_set
+from nachet_pipeline.defs.training.jobs import build_training_set, nightly_training_set
+from nachet_pipeline.defs.training.sensors import recipes_sensor
+from nachet_pipeline.defs.uploads.assets import ImportProgress, import_upload, staged_upload
+from nachet_pipeline.defs.uploads.checks import labels_agree
+from nachet_pipeline.defs.uploads.jobs import import_uploads
+from nachet_pipeline.defs.uploads.sensors import failed_imports_sensor, label_conflicts_sensor, staged_folders_sensor
 from nachet_pipeline.settings import Settings, SettingsError
 
 

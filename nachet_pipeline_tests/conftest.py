@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.database.seeds import load_seeds
 from nachet_pipeline.local.services import Services, services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
-from nachet_pipeline_tests.uploads import Workbench, settings_with
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
+from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 pytest_plugins = [
     "nachet_pipeline_tests.deployment",

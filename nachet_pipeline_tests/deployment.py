@@ -10,27 +10,25 @@ import pytest
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 from pydantic import SecretStr
 
-from nachet_pipeline.arrivals import Arrival, look_at, queue
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
-from nachet_pipeline.database.users import User
-from nachet_pipeline.encryption import new_secret_key
-from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.defs.instance import dagster_home
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource, of_settings
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.resources.blob_storage import BlobStorageResource
-from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.resources.secret_keys import SecretKeysResource
-from nachet_pipeline.resources.settings import of_settings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.staged_folder import StagedFolder
-from nachet_pipeline.storage.staging import mark_complete, stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.discovery import Arrival, queue, snapshot
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.encryption import new_secret_key
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECRET_KEY = new_secret_key().get_secret_value()
@@ -79,7 +77,7 @@ class Deployment:
         limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
         folders = [StagedFolder(self.blobs, upload.staging_container, upload.folder) for upload in uploads]
         arrivals = [
-            Arrival(upload, look_at(folder, self.settings.arrival, limits))
+            Arrival(upload, snapshot(folder, self.settings.arrival, limits))
             for upload, folder in zip(uploads, folders, strict=True)
         ]
         queue(self.database, arrivals)

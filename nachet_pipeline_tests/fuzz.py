@@ -28,11 +28,11 @@ from PIL import Image, PngImagePlugin
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, SessionIndex, read_metadata
-from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
-from nachet_pipeline.pictures.remarks import MOST_REMARKS
+from nachet_pipeline.pictures.issues import MOST_ISSUES
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
+from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
@@ -282,17 +282,17 @@ def mutated_picture(seed: int, number: int) -> tuple[str, bytes]:
 
 def broken_promise(found: Inspected) -> str | None:
     """What an inspection said that it must never say, None if all is well."""
-    codes = [remark.code for remark in found.remarks]
-    places = {(remark.code, remark.field) for remark in found.remarks}
+    codes = [issue.code for issue in found.issues]
+    places = {(issue.code, issue.field) for issue in found.issues}
     if not set(codes) <= CATALOGUE.keys():
         return "a code that the catalogue does not have"
     if (found.properties is None) != any(CATALOGUE[code].fixed for code in codes):
-        return "properties and remarks contradict each other"
-    if len(codes) > MOST_REMARKS or len(places) < len(codes):
-        return "too many remarks, or the same twice"
-    phrases = [phrase for remark in found.remarks for phrase in (remark.expected, remark.found)]
+        return "properties and issues contradict each other"
+    if len(codes) > MOST_ISSUES or len(places) < len(codes):
+        return "too many issues, or the same twice"
+    phrases = [phrase for issue in found.issues for phrase in (issue.expected, issue.found)]
     if not all(phrase and phrase.en and phrase.fr for phrase in phrases):
-        return "a remark without words in both languages"
+        return "an issue without words in both languages"
     if found.thumbnail is not None:
         with Image.open(io.BytesIO(found.thumbnail), formats=["JPEG"]) as small:
             if max(small.size) > THUMBNAIL_SIDE:
@@ -315,10 +315,10 @@ def fuzz_pictures(inputs: int, seed: int, keep: Path | None = None, workers: int
 
     with DecodingPool(DecodingSettings(workers=workers)) as pool, ThreadPoolExecutor(workers) as threads:
         tasks = (threads.submit(judge, number) for number in range(inputs))
-        for future in ahead(tasks, 4 * workers):
+        for future in bounded_map(tasks, 4 * workers):
             number, picture_format, content, found, seconds = future.result()
             what = found if isinstance(found, str) else broken_promise(found)
-            codes = () if isinstance(found, str) else [remark.code for remark in found.remarks]
+            codes = () if isinstance(found, str) else [issue.code for issue in found.issues]
             tally.add(number, (f"{picture_format}: {code}" for code in codes), seconds)
             if what:
                 tally.broken.append((number, what))

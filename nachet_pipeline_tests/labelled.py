@@ -7,10 +7,10 @@ import yaml
 from PIL import Image
 
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.labels import Decided, Stored, conflicts, decide
-from nachet_pipeline.importing import ImportOutcome
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline.picture_sets.labels import Decided, Stored, conflicts, decide
+from nachet_pipeline.uploads.importing import ImportOutcome
+from nachet_pipeline_tests.workbench import Workbench
 
 NAPUS, JUNCEA, ARVENSE = "Brassica napus", "Brassica juncea", "Cirsium arvense"
 

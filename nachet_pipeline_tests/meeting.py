@@ -7,7 +7,7 @@ from threading import Barrier, Lock
 from typing import Any, TypeVar
 
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 _Found = TypeVar("_Found")
 

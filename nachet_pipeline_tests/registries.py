@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from nachet_pipeline.database.seeds import RegistryChanges, load_seeds
+from nachet_pipeline.registry.queries import RegistryChanges, load_seeds
 from nachet_pipeline.registry.seeds import Seed
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 def seed(name: str, **terms: Any) -> Seed:

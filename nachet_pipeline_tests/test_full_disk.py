@@ -16,12 +16,13 @@ from uuid import uuid4
 
 import pytest
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.uploads import Upload, search_uploads
-from nachet_pipeline.machine import full_disk
-from nachet_pipeline.storage.naming import receipt_blob, upload_container
-from nachet_pipeline.storage.staging import stage_folder
+from nachet_pipeline.identifiers import receipt_blob, upload_container
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.support.machine import full_disk
+from nachet_pipeline.uploads.queries import search_uploads
+from nachet_pipeline.uploads.staging import stage_folder
+from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
 
 
@@ -31,7 +32,7 @@ def nachet(environment: dict[str, str], tmp_path: Path):
 
     def run(*arguments: object, full: bool = False) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "nachet_pipeline.cli", *map(str, arguments)],
+            [sys.executable, "-m", "nachet_pipeline.cli.main", *map(str, arguments)],
             env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=tmp_path,
             capture_output=True,

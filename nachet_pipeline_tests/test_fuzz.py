@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.inspection import Inspected, Properties
-from nachet_pipeline.pictures.remarks import Remark
+from nachet_pipeline.pictures.issues import Issue
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests import fuzz
 
 
@@ -34,11 +34,11 @@ def test_an_input_can_be_made_again_from_its_seed_and_number() -> None:
     assert fuzz.mutated_yaml(3, 14) == fuzz.mutated_yaml(3, 14) != fuzz.mutated_yaml(4, 14)
 
 
-def _remark(code: str, found: Phrase | None) -> Remark:
-    return Remark(code, None, Phrase("a whole picture", "une image entière"), found)
+def _remark(code: str, found: Bilingual | None) -> Issue:
+    return Issue(code, None, Bilingual("a whole picture", "une image entière"), found)
 
 
-_SOMETHING = Phrase("something", "quelque chose")
+_SOMETHING = Bilingual("something", "quelque chose")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ _SOMETHING = Phrase("something", "quelque chose")
         (Inspected(None, (_remark("no-such-code", _SOMETHING),)), "catalogue"),
         (Inspected(None, (_remark("picture-damaged", _SOMETHING),) * 2), "twice"),
         (Inspected(None, (_remark("picture-damaged", None),)), "languages"),
-        (Inspected(None, (_remark("picture-damaged", Phrase("something", "")),)), "languages"),
+        (Inspected(None, (_remark("picture-damaged", Bilingual("something", "")),)), "languages"),
     ],
 )
 def test_a_broken_promise_is_noticed(inspected: Inspected, broken: str | None) -> None:

@@ -10,25 +10,25 @@ from dagster import AssetKey, Definitions
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from nachet_pipeline.cli import app
-from nachet_pipeline.commands.terminal import REFUSED, UNAVAILABLE, USAGE
+from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.terminal import REFUSED, UNAVAILABLE, USAGE
 from nachet_pipeline.contract.catalogue import CHECKS
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.validation import validate
-from nachet_pipeline.database.reconciliation import Kind
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.mass_import.mapping import FIELDS, FolderMapping
 from nachet_pipeline.mass_import.reviewed_list import read_list
-from nachet_pipeline.onboarding.users_file import read_users
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.reconciliation.queries import DriftKind
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.settings import PREFIX, Settings
+from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.choices import ExportFormat
 from nachet_pipeline.training.recipe import Recipe, read_recipe
+from nachet_pipeline.users.users_file import read_users
 from nachet_pipeline_tests.documents import PAGES, SETTINGS, fenced, names, page_with, tables
 
 README = PAGES["README.md"]
@@ -285,4 +285,4 @@ def test_every_format_of_an_export_is_documented() -> None:
 
 def test_everything_that_reconciliation_finds_is_documented() -> None:
     found = [name for name in names(tables("found", "a repair (`--repair`)")) if not name.startswith(PREFIX)]
-    _same(found, (kind.value for kind in Kind))
+    _same(found, (kind.value for kind in DriftKind))

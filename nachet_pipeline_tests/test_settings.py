@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from nachet_pipeline.commands.terminal import read_settings
-from nachet_pipeline.resources.settings import of_settings
+from nachet_pipeline.cli.terminal import read_settings
+from nachet_pipeline.defs.resources import of_settings
 from nachet_pipeline.settings import Settings, SettingsError
 
 SECRET = "s3cret-Passw0rd"

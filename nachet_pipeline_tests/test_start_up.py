@@ -24,7 +24,9 @@ _SLOW_ALWAYS = {
     "scipy",
 }
 _SLOW_FOR_HELP = {"PIL", "blake3", "cryptography", "dagster", "psutil", "psycopg", "sqlalchemy", "urllib3", "yaml"}
-_HELP = "import sys; sys.argv = ['nachet', '--help']; from nachet_pipeline.cli import app; app(standalone_mode=False)"
+_HELP = (
+    "import sys; sys.argv = ['nachet', '--help']; from nachet_pipeline.cli.main import app; app(standalone_mode=False)"
+)
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,21 @@ import pytest
 from azure.core.credentials import AzureSasCredential
 from azure.storage.blob import ContainerClient
 
-from nachet_pipeline import arrivals
-from nachet_pipeline.arrivals import Arrival, Listing, UnfinishedLooks, due_uploads, look_at, queue
 from nachet_pipeline.contract import structure
-from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.retention import begin_clearing
-from nachet_pipeline.database.uploads import see_upload
+from nachet_pipeline.identifiers import receipt_blob, user_id
+from nachet_pipeline.reconciliation.retention_queries import begin_clearing
 from nachet_pipeline.storage import container_top
 from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage
-from nachet_pipeline.storage.naming import receipt_blob, user_id
-from nachet_pipeline.storage.staged_folder import StagedFolder
-from nachet_pipeline.storage.upload_address import UploadAddress
-from nachet_pipeline_tests.onboarding.keys import ACTOR, shown_url, upload_keys
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline.support.files import StagedFile
+from nachet_pipeline.uploads import discovery
+from nachet_pipeline.uploads.discovery import Arrival, Listing, UnfinishedLooks, due_uploads, queue, snapshot
+from nachet_pipeline.uploads.queries import see_upload
+from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.users.upload_address import UploadAddress
+from nachet_pipeline_tests.users.keys import ACTOR, shown_url, upload_keys
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 QUIET = timedelta(hours=1)
 _LONG = "".join(random.Random(1).choices([chr(code) for code in range(0x4E00, 0x9FA5)], k=1000))
@@ -172,8 +172,8 @@ def test_a_container_of_very_many_names_lets_the_next_user_have_a_turn_after_eac
     workbench: Workbench, hostile: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
-    monkeypatch.setattr(arrivals, "LISTING_SECONDS", 0)
-    monkeypatch.setattr(arrivals, "_AT_A_TIME", 1)
+    monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
+    monkeypatch.setattr(discovery, "_AT_A_TIME", 1)
     for number in range(4):
         hostile.put(f"loose-{number}.tiff", b"x")
         hostile.put(f"more-{number}/_COMPLETE", b"complete")
@@ -189,8 +189,8 @@ def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look lists two files at a turn, and has one turn in a tick."""
     monkeypatch.setattr(container_top, "NAMES_A_PAGE", 2)
     monkeypatch.setattr(structure, "_FILES_A_STEP", 1)
-    monkeypatch.setattr(arrivals, "LOOK_NAMES", 2)
-    monkeypatch.setattr(arrivals, "LARGE_SECONDS", 0)
+    monkeypatch.setattr(discovery, "LOOK_NAMES", 2)
+    monkeypatch.setattr(discovery, "LARGE_SECONDS", 0)
 
 
 class CountingStorage(BlobStorage):
@@ -223,7 +223,7 @@ def test_a_look_at_a_large_folder_goes_on_in_the_next_tick_where_it_stopped(
     (tick,) = [number for number, due in enumerate(found) if "large" in names(due)]
     assert tick >= 3
     folder = StagedFolder(hostile.blobs, hostile.user.upload_container, "large")
-    assert found[tick][0].look == look_at(folder, hostile.settings.arrival, hostile.limits)
+    assert found[tick][0].look == snapshot(folder, hostile.settings.arrival, hostile.limits)
 
 
 @pytest.mark.usefixtures("_small_turns")
@@ -241,7 +241,7 @@ def test_a_folder_of_too_many_files_has_failed_and_says_so(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(structure, "_FILES_A_STEP", 1)
-    monkeypatch.setattr(arrivals, "MOST_FILES", 3)
+    monkeypatch.setattr(discovery, "MOST_FILES", 3)
     for number in range(5):
         workbench.put(f"large/{number}.png", b"x")
     assert workbench.due() == []
@@ -272,7 +272,7 @@ def test_a_temporary_file_without_room_lets_its_folder_wait_and_no_other(
 def test_a_folder_of_very_many_sessions_waits_for_its_marker_and_its_indexes_are_not_read(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "MOST_SESSIONS", 1)
+    monkeypatch.setattr(discovery, "MOST_SESSIONS", 1)
     folder = workbench.sample(sessions=2)
     upload = workbench.stage(folder, complete=False)
     assert workbench.due(after=timedelta(seconds=60)) == []
@@ -284,7 +284,7 @@ def test_a_folder_of_very_many_sessions_waits_for_its_marker_and_its_indexes_are
 def test_indexes_that_take_long_to_read_keep_nobody_waiting(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "INDEX_SECONDS", -1.0)
+    monkeypatch.setattr(discovery, "INDEX_SECONDS", -1.0)
     workbench.stage(workbench.sample(), complete=False)
     assert workbench.due(after=timedelta(seconds=60)) == []
     assert names(workbench.due(after=QUIET)) == ["project"]
@@ -295,8 +295,8 @@ def test_receipts_that_are_missing_are_written_some_at_a_time(
 ) -> None:
     uploads = [workbench.stage(workbench.sample(f"project{number}", seed=number)) for number in range(3)]
     assert set(import_within_two_ticks(workbench).values()) == {State.IMPORTED}
-    monkeypatch.setattr(arrivals, "MISSING_RECEIPTS", 1)
-    monkeypatch.setattr(arrivals, "SECOND_LOOKS", 0)
+    monkeypatch.setattr(discovery, "MISSING_RECEIPTS", 1)
+    monkeypatch.setattr(discovery, "SECOND_LOOKS", 0)
     for upload in uploads:
         workbench.blobs.delete(upload.staging_container, receipt_blob(upload.folder))
     for written in (1, 2, 3):

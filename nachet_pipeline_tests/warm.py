@@ -104,7 +104,7 @@ def _exit_code_of_the_command() -> int:
     """Run the command, and what it has left to do at its end; the memory is the system's to clear, which is faster."""
     code: object = 0
     try:
-        import_module("nachet_pipeline.cli").main()
+        import_module("nachet_pipeline.cli.main").main()
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 (the interpreter's last word, which is to be seen where it would be)

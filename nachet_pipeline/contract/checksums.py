@@ -12,11 +12,11 @@ from io import BytesIO
 from posixpath import normpath
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import Folder
 from nachet_pipeline.contract.inventory import Checksum, FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.structure import is_ignored
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.files import SourceFolder
+from nachet_pipeline.support.i18n import Bilingual
 
 _GNU = re.compile(r"(?P<escaped>\\?)(?P<sha256>[0-9a-fA-F]{64})(?: [ *]|[ \t]+\*?)(?P<name>.+)", re.DOTALL)
 _BSD = re.compile(r"(?P<escaped>\\?)SHA256 ?\((?P<name>.+)\) ?= ?(?P<sha256>[0-9a-fA-F]{64})[ \t]*", re.DOTALL)
@@ -31,12 +31,12 @@ _LONGEST_NAME = 4_096
 _SHOWN = 80
 _SUGGESTIONS = 20
 _NAMES_COMPARED = 1_000
-_A_LINE = Phrase("64 hexadecimal digits, two spaces and a name", "64 chiffres hexadécimaux, deux espaces et un nom")
-_A_NAME = Phrase("a name relative to the folder of the file", "un nom relatif au dossier du fichier")
+_A_LINE = Bilingual("64 hexadecimal digits, two spaces and a name", "64 chiffres hexadécimaux, deux espaces et un nom")
+_A_NAME = Bilingual("a name relative to the folder of the file", "un nom relatif au dossier du fichier")
 
 
 class _BadLineError(ValueError):
-    def __init__(self, expected: Phrase, found: Phrase, column: int = 1) -> None:
+    def __init__(self, expected: Bilingual, found: Bilingual, column: int = 1) -> None:
         super().__init__(expected.en)
         self.expected, self.found, self.column = expected, found, column
 
@@ -53,8 +53,8 @@ def read_checksums(content: bytes, path: str) -> Iterator[Checksum | Finding]:
         the file itself, and about files that play no part in an upload, say nothing.
     """
     if content.startswith(_WIDE):
-        found = Phrase("text in UTF-16", "du texte en UTF-16")
-        yield Finding(code="checksum-syntax", path=path, line=1, expected=Phrase("UTF-8", "UTF-8"), found=found)
+        found = Bilingual("text in UTF-16", "du texte en UTF-16")
+        yield Finding(code="checksum-syntax", path=path, line=1, expected=Bilingual("UTF-8", "UTF-8"), found=found)
         return
     bad = 0
     for line, raw in enumerate(_lines(content), start=1):
@@ -95,14 +95,16 @@ def _parse(line: bytes, source: str) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         found = f"0x{line[error.start]:02x}"
         column = len(line[: error.start].decode()) + 1
-        raise _BadLineError(Phrase("UTF-8", "UTF-8"), Phrase(f"the byte {found}", f"l'octet {found}"), column) from None
+        raise _BadLineError(
+            Bilingual("UTF-8", "UTF-8"), Bilingual(f"the byte {found}", f"l'octet {found}"), column
+        ) from None
     match = _GNU.fullmatch(text) or _BSD.fullmatch(text)
     if match is None:
         raise _BadLineError(_A_LINE, _what_it_is(text))
     name = match["name"]
     if len(name) > _LONGEST_NAME:
         raise _BadLineError(
-            _A_LINE, Phrase("a longer name than any file's", "un nom plus long que tout nom de fichier")
+            _A_LINE, Bilingual("a longer name than any file's", "un nom plus long que tout nom de fichier")
         )
     if match["escaped"]:
         name = _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[0]), name)
@@ -111,19 +113,19 @@ def _parse(line: bytes, source: str) -> tuple[str, str]:
     folder = source.rpartition("/")[0]
     whole = unicodedata.normalize("NFC", normpath(f"{folder}/{name}" if folder else name))
     if name.startswith("/") or re.match(r"[A-Za-z]:/", name) or whole == ".." or whole.startswith("../"):
-        raise _BadLineError(_A_NAME, verbatim(name[:_SHOWN]), text.find(match["name"]) + 1)
+        raise _BadLineError(_A_NAME, Bilingual.same(name[:_SHOWN]), text.find(match["name"]) + 1)
     return whole, match["sha256"].lower()
 
 
-def _what_it_is(text: str) -> Phrase:
+def _what_it_is(text: str) -> Bilingual:
     other = _OTHER_HASH.match(text)
     kind = other and (other[2] or _HASHES.get(len(other[1])))
     if kind:
-        return Phrase(f"a checksum by {kind}", f"une somme de contrôle {kind}")
-    return verbatim(text[:_SHOWN])
+        return Bilingual(f"a checksum by {kind}", f"une somme de contrôle {kind}")
+    return Bilingual.same(text[:_SHOWN])
 
 
-def note_checksums(folder: Folder, inventory: Inventory, limits: ContractLimits) -> None:
+def record_checksums(folder: SourceFolder, inventory: Inventory, limits: ContractLimits) -> None:
     """Note the checksums that the sender gave, and what is wrong with the files that give them.
 
     Raises:
@@ -133,8 +135,8 @@ def note_checksums(folder: Folder, inventory: Inventory, limits: ContractLimits)
         file = entry.file
         if file.size > limits.checksums_bytes:
             most = limits.checksums_bytes
-            expected = Phrase(f"at most {most} bytes", f"au plus {most} octets")
-            found = Phrase(f"{file.size} bytes", f"{file.size} octets")
+            expected = Bilingual(f"at most {most} bytes", f"au plus {most} octets")
+            found = Bilingual(f"{file.size} bytes", f"{file.size} octets")
             inventory.add_finding(Finding(code="checksum-syntax", path=file.path, expected=expected, found=found))
             continue
         for given in read_checksums(folder.read(file), file.path):
@@ -150,22 +152,22 @@ def _contradiction(first: Checksum, second: Checksum) -> Finding:
         path=second.source,
         line=second.line,
         column=1,
-        expected=Phrase(f"one checksum for {second.path}", f"une seule somme de contrôle pour {second.path}"),
-        found=Phrase(f"another one than in {first.place}", f"une autre que dans {first.place}"),
+        expected=Bilingual(f"one checksum for {second.path}", f"une seule somme de contrôle pour {second.path}"),
+        found=Bilingual(f"another one than in {first.place}", f"une autre que dans {first.place}"),
     )
 
 
 def checksums(inventory: Inventory) -> Iterator[Finding]:
     """Files that are not what their checksums say, checksums without a file, and files without a checksum.
 
-    It needs the checksum of every file that was read (`Inventory.note_sha256`).
+    It needs the checksum of every file that was read (`Inventory.record_sha256`).
     """
     for path, sha256, given in inventory.checksum_mismatches():
         yield Finding(
             code="checksum-mismatch",
             path=path,
-            expected=verbatim(f"{given.sha256} ({given.place})"),
-            found=verbatim(sha256),
+            expected=Bilingual.same(f"{given.sha256} ({given.place})"),
+            found=Bilingual.same(sha256),
         )
     yield from _without_file(inventory)
     for path in inventory.files_without_checksum():
@@ -184,17 +186,17 @@ def _without_file(inventory: Inventory) -> Iterator[Finding]:
             sessions=(folder,) if elsewhere else (),
             line=given.line,
             column=1,
-            found=verbatim(given.path[:200]),
+            found=Bilingual.same(given.path[:200]),
             suggestion=_meant(given, inventory) if number < _SUGGESTIONS else None,
         )
 
 
-def _meant(given: Checksum, inventory: Inventory) -> Phrase | None:
+def _meant(given: Checksum, inventory: Inventory) -> Bilingual | None:
     """The file that a checksum probably means: the one it fits, else the one in the same folder most like its name."""
     fitting = inventory.path_with_sha256(given.sha256)
     if fitting:
-        return verbatim(fitting)
+        return Bilingual.same(fitting)
     folder, _, name = given.path.rpartition("/")
     names = [path.rpartition("/")[2] for path in inventory.paths_in(folder, _NAMES_COMPARED)]
     near = get_close_matches(name[:200], names, n=1, cutoff=0.8)
-    return verbatim(f"{folder}/{near[0]}".lstrip("/")) if near else None
+    return Bilingual.same(f"{folder}/{near[0]}".lstrip("/")) if near else None

@@ -15,7 +15,7 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Session, Wishes
 from nachet_pipeline.contract.stored import Correction, StoredPictures
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 _NAMED = 5
 _SUGGESTED = 20
@@ -85,8 +85,8 @@ def _of_absent(inventory: Inventory, session: Session) -> Iterator[Finding]:
             yield Finding(code=code, path=session.index_path, found=_pictures(number, listed))
 
 
-def _pictures(number: int, names: str) -> Phrase:
-    return Phrase(
+def _pictures(number: int, names: str) -> Bilingual:
+    return Bilingual(
         f"{number} picture{'s' * (number != 1)} imported before and not in the session now: {names}",
         f"{number} image{'s' * (number > 1)} importée{'s' * (number > 1)} auparavant et absente{'s' * (number > 1)}"
         f" de la session : {names}",
@@ -99,6 +99,6 @@ def _of_removed(code: str, wanted: str, wishes: Wishes, near: str | None = None)
         path=wishes.source,
         field="uploadData.removedSessions",
         line=wishes.removed_line,
-        found=verbatim(wanted),
-        suggestion=verbatim(near) if near else None,
+        found=Bilingual.same(wanted),
+        suggestion=Bilingual.same(near) if near else None,
     )

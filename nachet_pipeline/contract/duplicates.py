@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
-from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
-from nachet_pipeline.phrases import Phrase
-from nachet_pipeline.storage.naming import picture_id
+from nachet_pipeline.identifiers import picture_id
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.i18n import Bilingual
 
 NEAR_BITS = 12
 """Two pictures look alike if their perceptual hashes differ in no more of their 256 bits.
@@ -22,18 +22,18 @@ _BATCH = 1000
 
 
 _ALREADY = {
-    Relation.SAME_FILE: Phrase("the same file as {}", "le même fichier que {}"),
-    Relation.SAME_PIXELS: Phrase(
+    Relation.SAME_FILE: Bilingual("the same file as {}", "le même fichier que {}"),
+    Relation.SAME_PIXELS: Bilingual(
         "the same pixels, in another file, as {}", "les mêmes pixels, dans un autre fichier, que {}"
     ),
-    Relation.NEAR: Phrase("a picture that looks like {}", "une image qui ressemble à {}"),
+    Relation.NEAR: Bilingual("a picture that looks like {}", "une image qui ressemble à {}"),
 }
 _CODES = {
     Relation.SAME_FILE: "duplicate-picture",
     Relation.SAME_PIXELS: "duplicate-picture",
     Relation.NEAR: "near-duplicate-picture",
 }
-_NEW = Phrase("a picture that is not there yet", "une image qui n'est pas encore là")
+_NEW = Bilingual("a picture that is not there yet", "une image qui n'est pas encore là")
 
 
 Known = Callable[[Sequence[Candidate], Collection[UUID]], Mapping[str, Match]]
@@ -69,11 +69,11 @@ def duplicates(
         yield Finding(code="copies-differ", path=path, expected=_ONE_DESCRIPTION, found=_as_well(first))
 
 
-_ONE_DESCRIPTION = Phrase("one description of one file", "une seule description d'un même fichier")
+_ONE_DESCRIPTION = Bilingual("one description of one file", "une seule description d'un même fichier")
 
 
-def _as_well(first: str) -> Phrase:
-    return Phrase(f"the same file as {first}, described otherwise", f"le même fichier que {first}, décrit autrement")
+def _as_well(first: str) -> Bilingual:
+    return Bilingual(f"the same file as {first}, described otherwise", f"le même fichier que {first}, décrit autrement")
 
 
 def _candidates(inventory: Inventory, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
@@ -93,11 +93,11 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
     order = list(Relation)
     if here and (stored is None or order.index(Relation(here[0])) <= order.index(stored.relation)):
         relation = Relation(here[0])
-        other = Phrase(here[1], here[1])
+        other = Bilingual(here[1], here[1])
     elif stored:
         relation = stored.relation
         where = f" ({stored.place})" if stored.place else ""
-        other = Phrase(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
+        other = Bilingual(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
     else:
         return None
     words = _ALREADY[relation]
@@ -105,5 +105,5 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
         code=_CODES[relation],
         path=candidate.path,
         expected=_NEW,
-        found=Phrase(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
+        found=Bilingual(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
     )

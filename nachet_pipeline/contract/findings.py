@@ -4,22 +4,22 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from nachet_pipeline.contract.catalogue import CATALOGUE, Kind, Severity
+from nachet_pipeline.contract.catalogue import CATALOGUE, FindingKind, Severity
 from nachet_pipeline.contract.names import printable
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 
 class UndeclaredFindingError(LookupError):
     """A rule used a code that the catalogue does not have: a programming error."""
 
 
-def _printable_phrase(phrase: Phrase) -> Phrase:
-    return Phrase(printable(phrase.en), printable(phrase.fr))
+def _printable_phrase(phrase: Bilingual) -> Bilingual:
+    return Bilingual(printable(phrase.en), printable(phrase.fr))
 
 
 # An uploader's text must not steer the terminal, the log or the database that a finding ends in.
 _Line = Annotated[str, AfterValidator(printable)]
-_Words = Annotated[Phrase, AfterValidator(_printable_phrase)]
+_Words = Annotated[Bilingual, AfterValidator(_printable_phrase)]
 
 
 class Finding(BaseModel):
@@ -62,7 +62,7 @@ class Finding(BaseModel):
         return code
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FindingKind:
         """The catalogue's entry."""
         return CATALOGUE[self.code]
 

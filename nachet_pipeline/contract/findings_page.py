@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, RULE_SET_VERSION, Check, Kind
+from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, RULE_SET_VERSION, Check, FindingKind
 
 _HEAD = f"""\
 # What a validation can find
@@ -77,7 +77,7 @@ def _title(check: Check) -> str:
     return f"Check `{check.value}`"
 
 
-def _entry(code: str, kind: Kind) -> str:
+def _entry(code: str, kind: FindingKind) -> str:
     weight = "fixed" if kind.fixed else "a deployment may change it"
     return (
         f"#### `{code}`\n\n"

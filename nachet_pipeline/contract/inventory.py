@@ -19,13 +19,13 @@ from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.stored import Correction, EarlierPicture
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
+from nachet_pipeline.support.files import StagedFile
 
 
 class FileKind(StrEnum):
@@ -216,7 +216,7 @@ class Inventory:
         """Say what a file is to the contract."""
         self._db.execute("update file set kind = ?, session = ?, stem = ? where path = ?", (kind, session, stem, path))
 
-    def note_sha256(self, path: str, sha256: str) -> None:
+    def record_sha256(self, path: str, sha256: str) -> None:
         """Note the SHA-256 of a file that was read, in hexadecimal, if there are any checksums to compare it with."""
         if self._has_checksums:
             self._db.execute("update file set sha256 = ? where path = ?", (sha256, path))

@@ -3,21 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
-from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, StoredPictures
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.i18n import Bilingual
 
 _BATCH = 1000
 
 
-_EXPECTED = Phrase("one species for one photograph", "une seule espèce par photographie")
-_SAME = {True: Phrase("the same file", "le même fichier"), False: Phrase("the same pixels", "les mêmes pixels")}
+_EXPECTED = Bilingual("one species for one photograph", "une seule espèce par photographie")
+_SAME = {True: Bilingual("the same file", "le même fichier"), False: Bilingual("the same pixels", "les mêmes pixels")}
 _STORED = {
-    True: Phrase("the same file is stored as", "le même fichier est enregistré comme"),
-    False: Phrase("the same pixels are stored as", "les mêmes pixels sont enregistrés comme"),
+    True: Bilingual("the same file is stored as", "le même fichier est enregistré comme"),
+    False: Bilingual("the same pixels are stored as", "les mêmes pixels sont enregistrés comme"),
 }
 
 
@@ -44,7 +44,7 @@ def label_conflicts(
         same, here, there = _SAME[same_file], names[seed], names[other_seed]
         yield _finding(
             path,
-            Phrase(f"{here} here; {other}, {same.en}, is {there}", f"{here} ici; {other}, {same.fr}, est {there}"),
+            Bilingual(f"{here} here; {other}, {same.en}, is {there}", f"{here} ici; {other}, {same.fr}, est {there}"),
         )
     own = set(picture_sets.values())
     for session in sessions:
@@ -64,17 +64,17 @@ def _labelled(inventory: Inventory, session: str) -> Iterator[LabelledPicture]:
         )
 
 
-def _stored(here: str, other: OtherLabel) -> Phrase:
+def _stored(here: str, other: OtherLabel) -> Bilingual:
     stored = _STORED[other.same_file]
-    place = Phrase("", "")
+    place = Bilingual("", "")
     if other.folder is not None:
-        place = Phrase(f", in your folder {other.folder}", f", dans votre dossier {other.folder}")
+        place = Bilingual(f", in your folder {other.folder}", f", dans votre dossier {other.folder}")
         if other.session:
-            place = Phrase(f"{place.en}, session {other.session}", f"{place.fr}, session {other.session}")
-    return Phrase(
+            place = Bilingual(f"{place.en}, session {other.session}", f"{place.fr}, session {other.session}")
+    return Bilingual(
         f"{here} here; {stored.en} {other.species}{place.en}", f"{here} ici; {stored.fr} {other.species}{place.fr}"
     )
 
 
-def _finding(path: str, found: Phrase) -> Finding:
+def _finding(path: str, found: Bilingual) -> Finding:
     return Finding(code="label-conflict", path=path, expected=_EXPECTED, found=found)

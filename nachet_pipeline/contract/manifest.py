@@ -12,8 +12,8 @@ from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.sessions import Session, seed_of
 from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.registry.seeds import REGISTRY_ONLY, Seed, SeedRegistry
-from nachet_pipeline.storage.naming import picture_id
 
 MANIFEST_VERSION = "2"
 

@@ -20,7 +20,7 @@ from nachet_pipeline.contract.yaml_reader import (
     read_yaml,
     too_many_bytes,
 )
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
@@ -68,14 +68,16 @@ def _one_or_several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-def _text(at_most: int, at_least: int = 1) -> Phrase:
+def _text(at_most: int, at_least: int = 1) -> Bilingual:
     if at_least:
-        return Phrase(f"text of {at_least} to {at_most} characters", f"un texte de {at_least} à {at_most} caractères")
-    return Phrase(f"text of at most {at_most} characters", f"un texte d'au plus {at_most} caractères")
+        return Bilingual(
+            f"text of {at_least} to {at_most} characters", f"un texte de {at_least} à {at_most} caractères"
+        )
+    return Bilingual(f"text of at most {at_most} characters", f"un texte d'au plus {at_most} caractères")
 
 
-def _whole_number(at_most: int) -> Phrase:
-    return Phrase(f"a whole number from 1 to {at_most}", f"un nombre entier de 1 à {at_most}")
+def _whole_number(at_most: int) -> Bilingual:
+    return Bilingual(f"a whole number from 1 to {at_most}", f"un nombre entier de 1 à {at_most}")
 
 
 # What a field asks for stands beside its type, as a phrase that pydantic passes over.
@@ -98,7 +100,7 @@ class ClientData(_Section):
 
     client_email: Annotated[
         Annotated[str, AfterValidator(normalise_email)] | None,
-        Phrase("an e-mail address (name@example.org)", "une adresse courriel (nom@exemple.org)"),
+        Bilingual("an e-mail address (name@example.org)", "une adresse courriel (nom@exemple.org)"),
     ] = Field(None, max_length=254)
     client_expertise: _OptionalText = None
 
@@ -106,13 +108,13 @@ class ClientData(_Section):
 class UploadData(_Section):
     """`uploadData`: how the uploader wants the upload to be treated."""
 
-    accept_valid: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Phrase("yes or no", "oui ou non")] = (
-        None
-    )
-    replace: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Phrase("yes or no", "oui ou non")] = None
+    accept_valid: Annotated[
+        Annotated[bool, BeforeValidator(_yes_or_no)] | None, Bilingual("yes or no", "oui ou non")
+    ] = None
+    replace: Annotated[Annotated[bool, BeforeValidator(_yes_or_no)] | None, Bilingual("yes or no", "oui ou non")] = None
     removed_sessions: Annotated[
         Annotated[tuple[Text, ...], BeforeValidator(_one_or_several), Field(max_length=1_000)] | None,
-        Phrase("names of sessions", "des noms de sessions"),
+        Bilingual("names of sessions", "des noms de sessions"),
     ] = None
 
 
@@ -125,7 +127,7 @@ class ImageData(_Section):
 class SeedData(_Section):
     """`seedData`: what a session shows; by id, by genus and species, or by full name."""
 
-    seed_id: Annotated[Text | None, Phrase("the id of a registered seed", "l'id d'une semence enregistrée")] = Field(
+    seed_id: Annotated[Text | None, Bilingual("the id of a registered seed", "l'id d'une semence enregistrée")] = Field(
         None, alias="seedID"
     )
     seed_name: _OptionalText = None
@@ -141,7 +143,7 @@ class UserData(_Section):
     number_of_seeds: Annotated[int | None, _whole_number(10_000)] = Field(None, ge=1, le=10_000)
     zoom: Annotated[
         Annotated[float, BeforeValidator(_zoom)] | None,
-        Phrase("a number above 0, at most 10000 (30 or 3.5)", "un nombre supérieur à 0, au plus 10000 (30 ou 3,5)"),
+        Bilingual("a number above 0, at most 10000 (30 or 3.5)", "un nombre supérieur à 0, au plus 10000 (30 ou 3,5)"),
     ] = Field(None, gt=0, le=10_000, allow_inf_nan=False)
 
 
@@ -241,16 +243,16 @@ def _fields(model: type[BaseModel]) -> dict[str, str]:
     return {_plain(alias): alias for alias in aliases}
 
 
-def _expected(model: type[BaseModel], alias: str) -> Phrase:
+def _expected(model: type[BaseModel], alias: str) -> Bilingual:
     """What a field of a model asks for."""
     info = next(info for name, info in model.model_fields.items() if (info.alias or name) == alias)
-    return next((note for note in info.metadata if isinstance(note, Phrase)), verbatim(alias))
+    return next((note for note in info.metadata if isinstance(note, Bilingual)), Bilingual.same(alias))
 
 
-def _suggest(key: str, known: Iterable[str]) -> Phrase | None:
+def _suggest(key: str, known: Iterable[str]) -> Bilingual | None:
     names = {_plain(name.rsplit(".", 1)[-1]): name for name in known}
     near = get_close_matches(_plain(key[:_SHOWN]), names, n=1, cutoff=0.7)
-    return verbatim(names[near[0]]) if near else None
+    return Bilingual.same(names[near[0]]) if near else None
 
 
 def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
@@ -261,12 +263,14 @@ def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     return sections
 
 
-def _where_allowed(section: str, model: type[BaseModel]) -> Phrase | None:
+def _where_allowed(section: str, model: type[BaseModel]) -> Bilingual | None:
     """Which file may have a section that this one may not have; None if none may."""
     if section in _section_models(SessionIndex):
-        return Phrase(f"{section} in an index.yaml only", f"{section} dans un index.yaml seulement")
+        return Bilingual(f"{section} in an index.yaml only", f"{section} dans un index.yaml seulement")
     if section in _section_models(ProjectIndex) and model is not ProjectIndex:
-        return Phrase(f"{section} in a project's index.yaml only", f"{section} dans l'index.yaml d'un projet seulement")
+        return Bilingual(
+            f"{section} in a project's index.yaml only", f"{section} dans l'index.yaml d'un projet seulement"
+        )
     return None
 
 
@@ -288,7 +292,7 @@ class _Reader:
             if value is None:
                 continue
             if not isinstance(value, dict):
-                expected = Phrase("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
+                expected = Bilingual("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
                 self._wrong((key,), section, expected, value)
                 continue
             self._read_section(key, section, value)
@@ -303,7 +307,7 @@ class _Reader:
             if value is None:
                 continue
             if not isinstance(value, str) and not (isinstance(value, list) and alias in _LISTS):
-                self._wrong((section_key, key), f"{section}.{alias}", Phrase("one value", "une seule valeur"), value)
+                self._wrong((section_key, key), f"{section}.{alias}", Bilingual("one value", "une seule valeur"), value)
                 continue
             texts[alias], keys[alias] = value, key
         wrong: set[str] = set()
@@ -328,9 +332,9 @@ class _Reader:
             if canonical is None:
                 self._unknown(place, names)
             elif canonical in seen:
-                once = Phrase("each key once", "chaque clé une seule fois")
+                once = Bilingual("each key once", "chaque clé une seule fois")
                 first, again = seen[canonical], key[:_SHOWN]
-                both = Phrase(f"{first} and {again}", f"{first} et {again}")
+                both = Bilingual(f"{first} and {again}", f"{first} et {again}")
                 self.file.findings.append(self._finding("duplicate-key", place, ".".join(place), once, both))
             else:
                 seen[canonical] = key
@@ -343,25 +347,25 @@ class _Reader:
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
             allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
             near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
-        expected = allowed or verbatim(", ".join(names.values()))
-        found = verbatim(key[:_SHOWN]) if key else Phrase("an empty key", "une clé vide")
+        expected = allowed or Bilingual.same(", ".join(names.values()))
+        found = Bilingual.same(key[:_SHOWN]) if key else Bilingual("an empty key", "une clé vide")
         name = ".".join(filter(None, place))[:200] or None
         self.unknown.append(self._finding("unknown-key", place, name, expected, found, near))
 
     def _unknown_findings(self) -> list[Finding]:
         told, more = self.unknown[:_UNKNOWN_KEYS_TOLD], len(self.unknown) - _UNKNOWN_KEYS_TOLD
         if more > 0:
-            rest = Phrase(f"{more} more unknown keys", f"{more} autres clés inconnues")
+            rest = Bilingual(f"{more} more unknown keys", f"{more} autres clés inconnues")
             told.append(self.unknown[_UNKNOWN_KEYS_TOLD].model_copy(update={"found": rest, "suggestion": None}))
         return told
 
-    def _wrong(self, place: tuple[str, ...], name: str, expected: Phrase, value: Any) -> None:
+    def _wrong(self, place: tuple[str, ...], name: str, expected: Bilingual, value: Any) -> None:
         if isinstance(value, str):
-            found = verbatim(f"{value[:_SHOWN]!r}")
+            found = Bilingual.same(f"{value[:_SHOWN]!r}")
         elif isinstance(value, dict):
-            found = Phrase("keys and values", "des clés et des valeurs")
+            found = Bilingual("keys and values", "des clés et des valeurs")
         else:
-            found = Phrase("a list", "une liste")
+            found = Bilingual("a list", "une liste")
         self.file.findings.append(self._finding(self.content_code, place, name, expected, found))
 
     def _position(self, place: tuple[str, ...]) -> Position:
@@ -372,9 +376,9 @@ class _Reader:
         code: str,
         place: tuple[str, ...],
         name: str | None,
-        expected: Phrase,
-        found: Phrase,
-        suggestion: Phrase | None = None,
+        expected: Bilingual,
+        found: Bilingual,
+        suggestion: Bilingual | None = None,
     ) -> Finding:
         position = self._position(place)
         return Finding(

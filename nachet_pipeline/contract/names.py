@@ -4,7 +4,7 @@ import re
 import unicodedata
 from fnmatch import translate
 
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 MAX_NAME_BYTES = 200
 _LITTER = (
@@ -63,7 +63,7 @@ def usual(path: str) -> str:
     return "/".join(part.strip().rstrip(". ") or part for part in parts)
 
 
-def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Phrase | None:
+def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Bilingual | None:
     """What makes a path, relative to its upload and with `/` between its parts, unsafe; None if nothing does.
 
     Args:
@@ -72,21 +72,21 @@ def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Phrase | None:
     """
     for part in path.split("/"):
         if part in _NO_NAMES:
-            return Phrase("an empty part, . or ..", "une partie vide, . ou ..")
+            return Bilingual("an empty part, . or ..", "une partie vide, . ou ..")
         if len(part.encode("utf-8", "surrogatepass")) > max_bytes:
-            return Phrase(f"a name of more than {max_bytes} bytes", f"un nom de plus de {max_bytes} octets")
+            return Bilingual(f"a name of more than {max_bytes} bytes", f"un nom de plus de {max_bytes} octets")
         if "\\" in part:
-            return Phrase("a backslash", "une barre oblique inverse")
+            return Bilingual("a backslash", "une barre oblique inverse")
         # What is printable has no refused category; the reverse does not hold for spaces.
         for character in "" if part.isprintable() else part:
             if unicodedata.category(character) in _REFUSED_CATEGORIES:
                 return _character(character)
         if part.split(".", 1)[0].rstrip(" ").casefold() in _RESERVED:
-            return Phrase(f"{part}, a name reserved by Windows", f"{part}, un nom réservé par Windows")
+            return Bilingual(f"{part}, a name reserved by Windows", f"{part}, un nom réservé par Windows")
     return None
 
 
-def unusual_part(path: str) -> tuple[str, Phrase] | None:
+def unusual_part(path: str) -> tuple[str, Bilingual] | None:
     """What some systems write or show differently in a safe path.
 
     Returns:
@@ -99,17 +99,17 @@ def unusual_part(path: str) -> tuple[str, Phrase] | None:
     return None
 
 
-def _why_unusual(part: str) -> Phrase | None:
+def _why_unusual(part: str) -> Bilingual | None:
     if part != part.strip():
-        return Phrase("a space at the beginning or end of a name", "un espace au début ou à la fin d'un nom")
+        return Bilingual("a space at the beginning or end of a name", "un espace au début ou à la fin d'un nom")
     if part.endswith("."):
-        return Phrase("a dot at the end of a name", "un point à la fin d'un nom")
+        return Bilingual("a dot at the end of a name", "un point à la fin d'un nom")
     if not unicodedata.is_normalized("NFC", part):
-        return Phrase("accents written as characters of their own", "des accents écrits comme caractères séparés")
+        return Bilingual("accents written as characters of their own", "des accents écrits comme caractères séparés")
     return None
 
 
-def _character(character: str) -> Phrase:
+def _character(character: str) -> Bilingual:
     code = f"U+{ord(character):04X}"
     name = unicodedata.name(character, "")
-    return Phrase(f"the character {code} {name}".rstrip(), f"le caractère {code} {name}".rstrip())
+    return Bilingual(f"the character {code} {name}".rstrip(), f"le caractère {code} {name}".rstrip())

@@ -14,7 +14,7 @@ from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Chec
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.phrases import Language, Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual, Language
 
 GROUPS_KEPT = 500
 """A report carries this many groups of findings at most, errors first; its counts are always complete."""
@@ -70,9 +70,9 @@ class Group(BaseModel):
     severity: Severity
     rule: str
     field: str | None = None
-    expected: Phrase | None = None
-    found: Phrase | None = None
-    suggestion: Phrase | None = None
+    expected: Bilingual | None = None
+    found: Bilingual | None = None
+    suggestion: Bilingual | None = None
     count: int
     places: tuple[Place, ...]
 
@@ -264,7 +264,7 @@ def _record_of(finding: Finding, rule_set_version: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _both(phrase: Phrase | None) -> dict[str, str] | None:
+def _both(phrase: Bilingual | None) -> dict[str, str] | None:
     return {"en": phrase.en, "fr": phrase.fr} if phrase else None
 
 
@@ -279,30 +279,30 @@ PLACES_SHOWN = 10
 SESSIONS_SHOWN = 5
 """This many of the sessions that inherit a value are named; the others are counted."""
 
-SEVERITY_NAMES: Mapping[Severity, tuple[Phrase, Phrase]] = MappingProxyType(
+SEVERITY_NAMES: Mapping[Severity, tuple[Bilingual, Bilingual]] = MappingProxyType(
     {
-        Severity.ERROR: (Phrase("error", "erreur"), Phrase("errors", "erreurs")),
-        Severity.WARNING: (Phrase("warning", "avertissement"), Phrase("warnings", "avertissements")),
-        Severity.INFO: (Phrase("info", "info"), Phrase("infos", "infos")),
+        Severity.ERROR: (Bilingual("error", "erreur"), Bilingual("errors", "erreurs")),
+        Severity.WARNING: (Bilingual("warning", "avertissement"), Bilingual("warnings", "avertissements")),
+        Severity.INFO: (Bilingual("info", "info"), Bilingual("infos", "infos")),
     }
 )
 """What one finding of a severity is called, and what several are."""
 
-_TITLE = Phrase("{} {} ({}): {}", "{} {} ({}) : {}")
+_TITLE = Bilingual("{} {} ({}): {}", "{} {} ({}) : {}")
 # The texts of a French explanation have colons of their own.
-_EXPLAINED = Phrase("{}: {}", "{} — {}")
-_EXPECTED = Phrase("expected {}", "attendu : {}")
-_FOUND = Phrase("found {}", "trouvé : {}")
+_EXPLAINED = Bilingual("{}: {}", "{} — {}")
+_EXPECTED = Bilingual("expected {}", "attendu : {}")
+_FOUND = Bilingual("found {}", "trouvé : {}")
 # In French, what was expected may itself be a list with commas after a colon.
-_BETWEEN = Phrase(", ", "; ")
-_SUGGESTION = Phrase("did you mean {}?", "vouliez-vous dire {} ?")
-_INHERITED = Phrase("inherited by {}", "hérité par {}")
-_MORE = Phrase("… {} more", "… {} de plus")
-_OTHERS = Phrase("{} and {} more", "{} et {} de plus")
-_IMPORTABLE = Phrase("Importable", "Importable")
-_REFUSED = Phrase("Not importable", "Non importable")
-_PARTLY = Phrase("Importable in part", "Importable en partie")
-_VERDICT = Phrase("{}: {}.", "{} : {}.")
+_BETWEEN = Bilingual(", ", "; ")
+_SUGGESTION = Bilingual("did you mean {}?", "vouliez-vous dire {} ?")
+_INHERITED = Bilingual("inherited by {}", "hérité par {}")
+_MORE = Bilingual("… {} more", "… {} de plus")
+_OTHERS = Bilingual("{} and {} more", "{} et {} de plus")
+_IMPORTABLE = Bilingual("Importable", "Importable")
+_REFUSED = Bilingual("Not importable", "Non importable")
+_PARTLY = Bilingual("Importable in part", "Importable en partie")
+_VERDICT = Bilingual("{}: {}.", "{} : {}.")
 
 
 def as_text(report: Report, language: Language = "en", *, partly: bool = False) -> Iterator[str]:
@@ -329,7 +329,7 @@ def as_text(report: Report, language: Language = "en", *, partly: bool = False) 
     yield _VERDICT.in_language(language).format(verdict, counts) if counts else f"{verdict}."
 
 
-def counts_of(report: Report) -> Phrase:
+def counts_of(report: Report) -> Bilingual:
     """How many findings of each severity there are; empty if there is none."""
 
     def counted(language: Language) -> str:
@@ -339,7 +339,7 @@ def counts_of(report: Report) -> Phrase:
             if count
         )
 
-    return Phrase(counted("en"), counted("fr"))
+    return Bilingual(counted("en"), counted("fr"))
 
 
 def explanation_of(group: Group, language: Language = "en") -> str:
@@ -356,14 +356,16 @@ def explanation_of(group: Group, language: Language = "en") -> str:
     return f"{known}; {suggestion}" if known else suggestion
 
 
-def inheritance_of(place: Place) -> Phrase | None:
+def inheritance_of(place: Place) -> Bilingual | None:
     """Which sessions inherit a value, if it is said; some of them by name."""
     if not place.sessions:
         return None
     named = ", ".join(session.rpartition("/")[2] or "." for session in place.sessions[:SESSIONS_SHOWN])
     more = len(place.sessions) - SESSIONS_SHOWN
-    names = Phrase(_OTHERS.en.format(named, more), _OTHERS.fr.format(named, more)) if more > 0 else verbatim(named)
-    return Phrase(_INHERITED.en.format(names.en), _INHERITED.fr.format(names.fr))
+    names = (
+        Bilingual(_OTHERS.en.format(named, more), _OTHERS.fr.format(named, more)) if more > 0 else Bilingual.same(named)
+    )
+    return Bilingual(_INHERITED.en.format(names.en), _INHERITED.fr.format(names.fr))
 
 
 def _lines_of(group: Group, language: Language) -> Iterator[str]:

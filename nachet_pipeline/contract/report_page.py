@@ -9,7 +9,7 @@ from types import MappingProxyType
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Place, Report, counts_of, inheritance_of
-from nachet_pipeline.phrases import Language, Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual, Language
 
 PICTURES_SHOWN = 60
 """A page carries this many thumbnails at most."""
@@ -26,52 +26,52 @@ _COLON = "\u00a0:"
 # After a folder, or within `seedData.seedGenus`, but not before a suffix.
 _PART_END = re.compile(r"/|\.(?=\w{5})")
 
-_KICKER = Phrase("Validation report", "Rapport de validation")
-_VERDICT_ACCEPTED = Phrase("Accepted", "Accepté")
-_VERDICT_PARTLY = Phrase("Partly accepted", "Accepté en partie")
-_VERDICT_REFUSED = Phrase("Not accepted", "Non accepté")
-_NOTHING_FOUND = Phrase("Nothing was found that needs attention.", "Rien à signaler.")
-_FOUND = Phrase("Found: {}.", f"Constaté{_COLON} {{}}.")
-_ACCEPTED = Phrase(
+_KICKER = Bilingual("Validation report", "Rapport de validation")
+_VERDICT_ACCEPTED = Bilingual("Accepted", "Accepté")
+_VERDICT_PARTLY = Bilingual("Partly accepted", "Accepté en partie")
+_VERDICT_REFUSED = Bilingual("Not accepted", "Non accepté")
+_NOTHING_FOUND = Bilingual("Nothing was found that needs attention.", "Rien à signaler.")
+_FOUND = Bilingual("Found: {}.", f"Constaté{_COLON} {{}}.")
+_ACCEPTED = Bilingual(
     "This folder can be imported as it is.",
     "Ce dossier peut être importé tel quel.",
 )
-_ACCEPTED_WITH_REMARKS = Phrase(
+_ACCEPTED_WITH_REMARKS = Bilingual(
     "This folder can be imported as it is; what is listed below does not prevent it, but is worth a look.",
     "Ce dossier peut être importé tel quel; les points ci-dessous ne l'empêchent pas, mais méritent un coup d'œil.",
 )
-_REFUSED = Phrase(
+_REFUSED = Bilingual(
     "Correct what is marked as an error, then send the folder again. Warnings alone do not prevent an import.",
     "Corrigez ce qui est marqué comme erreur, puis envoyez de nouveau le dossier. Les avertissements seuls"
     " n'empêchent pas l'importation.",
 )
-_PARTLY = Phrase(
+_PARTLY = Bilingual(
     "The sessions without errors are imported. The others wait: correct what is marked as an error, then send the"
     " folder again.",
     f"Les sessions sans erreur sont importées. Les autres attendent{_COLON} corrigez ce qui est marqué comme erreur,"
     " puis envoyez de nouveau le dossier.",
 )
-_SUMMARY = Phrase("At a glance", "En bref")
-_HEADINGS: Mapping[Severity, Phrase] = MappingProxyType(
+_SUMMARY = Bilingual("At a glance", "En bref")
+_HEADINGS: Mapping[Severity, Bilingual] = MappingProxyType(
     {
-        Severity.ERROR: Phrase("Errors: to be corrected", f"Erreurs{_COLON} à corriger"),
-        Severity.WARNING: Phrase("Warnings: worth a look", f"Avertissements{_COLON} à vérifier"),
-        Severity.INFO: Phrase("For your information", "À titre d'information"),
+        Severity.ERROR: Bilingual("Errors: to be corrected", f"Erreurs{_COLON} à corriger"),
+        Severity.WARNING: Bilingual("Warnings: worth a look", f"Avertissements{_COLON} à vérifier"),
+        Severity.INFO: Bilingual("For your information", "À titre d'information"),
     }
 )
-_SEVERITY = Phrase("Severity", "Gravité")
-_MESSAGE = Phrase("What is wrong", "Problème")
-_COUNT = Phrase("Number", "Nombre")
-_REMEDY = Phrase("What to do", "Que faire")
-_WHERE = Phrase("Where", "Où")
-_FIELD = Phrase("Key", "Clé")
-_EXPECTED = Phrase("Expected", "Attendu")
-_FOUND_COLUMN = Phrase("Found", "Trouvé")
-_SUGGESTION = Phrase("Did you mean", "Vouliez-vous dire")
-_WHOLE = Phrase("the whole folder", "tout le dossier")
-_MORE = Phrase("… and {} more", "… et {} de plus")
-_PICTURES = Phrase("Pictures concerned", "Images concernées")
-_RULES = Phrase("Rule set version {}", "Version {} des règles")
+_SEVERITY = Bilingual("Severity", "Gravité")
+_MESSAGE = Bilingual("What is wrong", "Problème")
+_COUNT = Bilingual("Number", "Nombre")
+_REMEDY = Bilingual("What to do", "Que faire")
+_WHERE = Bilingual("Where", "Où")
+_FIELD = Bilingual("Key", "Clé")
+_EXPECTED = Bilingual("Expected", "Attendu")
+_FOUND_COLUMN = Bilingual("Found", "Trouvé")
+_SUGGESTION = Bilingual("Did you mean", "Vouliez-vous dire")
+_WHOLE = Bilingual("the whole folder", "tout le dossier")
+_MORE = Bilingual("… and {} more", "… et {} de plus")
+_PICTURES = Bilingual("Pictures concerned", "Images concernées")
+_RULES = Bilingual("Rule set version {}", "Version {} des règles")
 _LANGUAGES: Mapping[Language, str] = MappingProxyType({"en": "English", "fr": "Français"})
 
 
@@ -112,7 +112,7 @@ def as_page(
             *_switch(language),
             "<header>",
             f'<p class="kicker">{_said(_KICKER)}</p>',
-            f"<h1>{_said(verbatim(title))}</h1>",
+            f"<h1>{_said(Bilingual.same(title))}</h1>",
             "</header>",
             "<main>",
             f'<section class="verdict {style}"><h2>{_said(verdict)}</h2>',
@@ -153,7 +153,7 @@ def _stem(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _said(phrase: Phrase) -> str:
+def _said(phrase: Bilingual) -> str:
     """A text in both languages, of which the page shows one; what is the same in both is there once."""
     if phrase.en == phrase.fr:
         return f"<bdi>{escape(phrase.en)}</bdi>"
@@ -168,8 +168,8 @@ def _name(text: str) -> str:
     return f"<bdi>{_PART_END.sub(lambda end: f'{end[0]}<wbr>', escape(text))}</bdi>"
 
 
-def _filled(template: Phrase, value: object) -> Phrase:
-    return Phrase(template.en.format(value), template.fr.format(value))
+def _filled(template: Bilingual, value: object) -> Bilingual:
+    return Bilingual(template.en.format(value), template.fr.format(value))
 
 
 def _switch(language: Language) -> Iterator[str]:
@@ -180,16 +180,16 @@ def _switch(language: Language) -> Iterator[str]:
         yield f'<label for="language-{name}" lang="{name}">{label}</label>'
 
 
-def _verdict_on(report: Report, *, partly: bool) -> tuple[Phrase, str, Phrase]:
+def _verdict_on(report: Report, *, partly: bool) -> tuple[Bilingual, str, Bilingual]:
     """The verdict, its class in the style sheet, and what happens next."""
     if report.importable:
         return _VERDICT_ACCEPTED, "accepted", _ACCEPTED_WITH_REMARKS if report.codes else _ACCEPTED
     return (_VERDICT_PARTLY, "partly", _PARTLY) if partly else (_VERDICT_REFUSED, "refused", _REFUSED)
 
 
-def _found(report: Report) -> Phrase:
+def _found(report: Report) -> Bilingual:
     counts = counts_of(report)
-    return Phrase(_FOUND.en.format(counts.en), _FOUND.fr.format(counts.fr)) if report.codes else _NOTHING_FOUND
+    return Bilingual(_FOUND.en.format(counts.en), _FOUND.fr.format(counts.fr)) if report.codes else _NOTHING_FOUND
 
 
 def _summary(report: Report) -> Iterator[str]:
@@ -259,7 +259,7 @@ def _table(groups: list[Group]) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _cell(head: Phrase, content: str) -> str:
+def _cell(head: Bilingual, content: str) -> str:
     """A cell with the head of its column, which is shown where the page is too narrow for columns."""
     return f'<td><span class="head">{_said(head)}</span>{content}</td>' if content else '<td class="empty"></td>'
 
@@ -268,7 +268,7 @@ def _key(field: str | None) -> str:
     return f"<code>{_name(field)}</code>" if field else ""
 
 
-def _value(phrase: Phrase | None) -> str:
+def _value(phrase: Bilingual | None) -> str:
     return _said(phrase) if phrase else ""
 
 

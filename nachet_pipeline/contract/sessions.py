@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import (
@@ -19,6 +18,7 @@ from nachet_pipeline.contract.metadata import (
 )
 from nachet_pipeline.contract.structure import Shape
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.support.files import SourceFolder, StagedFile
 
 _WISHES = "uploadData."
 _DEFAULT_LIMITS = ContractLimits()
@@ -95,7 +95,7 @@ class Context:
 
 
 def read_metadata_file(
-    folder: Folder, file: StagedFile, model: Model, limits: ContractLimits = _DEFAULT_LIMITS
+    folder: SourceFolder, file: StagedFile, model: Model, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> MetadataFile:
     """Read one of an upload's YAML files from its folder; one that is too large is told so without being read.
 
@@ -108,7 +108,7 @@ def read_metadata_file(
 
 
 def read_sessions(
-    folder: Folder, inventory: Inventory, shape: Shape | None, limits: ContractLimits = _DEFAULT_LIMITS
+    folder: SourceFolder, inventory: Inventory, shape: Shape | None, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> tuple[MetadataFile | None, list[Session]]:
     """Read a folder's indexes; their checksums are noted in the inventory.
 
@@ -127,7 +127,7 @@ def read_sessions(
             return None
         read = read_metadata_file(folder, entry.file, model, limits)
         if read.sha256:
-            inventory.note_sha256(read.path, read.sha256)
+            inventory.record_sha256(read.path, read.sha256)
         return read
 
     project = index(FileKind.PROJECT_INDEX, None, ProjectIndex)

@@ -7,12 +7,12 @@ from posixpath import splitext
 from typing import cast
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import EntryKind, Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
+from nachet_pipeline.support.i18n import Bilingual
 
 PICTURES_FOLDER = "pictures"
 COMPLETE_MARKER = "_COMPLETE"
@@ -25,14 +25,14 @@ _DEFAULT_LIMITS = ContractLimits()
 _FILES_A_STEP = 500
 
 _SPECIAL = {
-    EntryKind.SYMBOLIC_LINK: Phrase("a symbolic link", "un lien symbolique"),
-    EntryKind.HARD_LINK: Phrase(
+    EntryKind.SYMBOLIC_LINK: Bilingual("a symbolic link", "un lien symbolique"),
+    EntryKind.HARD_LINK: Bilingual(
         "a hard link: a file with a second name elsewhere", "un lien physique : un fichier avec un second nom ailleurs"
     ),
-    EntryKind.PIPE: Phrase("a named pipe", "un tube nommé"),
-    EntryKind.SOCKET: Phrase("a socket", "un socket"),
-    EntryKind.DEVICE: Phrase("a device", "un périphérique"),
-    EntryKind.DEEP_FOLDER: Phrase(
+    EntryKind.PIPE: Bilingual("a named pipe", "un tube nommé"),
+    EntryKind.SOCKET: Bilingual("a socket", "un socket"),
+    EntryKind.DEVICE: Bilingual("a device", "un périphérique"),
+    EntryKind.DEEP_FOLDER: Bilingual(
         "a folder in too many others to be looked into", "un dossier dans trop d'autres pour être examiné"
     ),
 }
@@ -148,7 +148,9 @@ def kind_of(path: str, shape: Shape | None) -> FileKind:
 _IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA}
 
 
-def take_inventory(folder: Folder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS) -> Shape | None:
+def take_inventory(
+    folder: SourceFolder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
+) -> Shape | None:
     """List a folder into an inventory and classify every file.
 
     Findings about single names are noted at once; a file with an unsafe name is left out of everything that follows.
@@ -168,7 +170,7 @@ def take_inventory(folder: Folder, inventory: Inventory, limits: ContractLimits 
 
 
 def taking_inventory(
-    folder: Folder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
+    folder: SourceFolder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> Generator[int, None, Shape | None]:
     """Like `take_inventory`, a step of some hundred files at a time, each yielding how many were gone through so far.
 
@@ -188,7 +190,7 @@ def taking_inventory(
         unusual = None if is_ignored(file.path) else unusual_part(file.path)
         if unusual and unusual[0] != last_unusual:  # a folder's name is told once, not for every file in it
             last_unusual, why = unusual
-            right = verbatim(usual(last_unusual))
+            right = Bilingual.same(usual(last_unusual))
             inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=right))
     shape = seen.shape
     indexed: dict[FileKind, str | None] = {}
@@ -216,6 +218,6 @@ def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:
     if unsafe:
         return Finding(code="unsafe-name", path=file.path, found=unsafe)
     if not file.regular:
-        expected = Phrase("a file with content of its own", "un fichier avec son propre contenu")
+        expected = Bilingual("a file with content of its own", "un fichier avec son propre contenu")
         return Finding(code="special-file", path=file.path, expected=expected, found=_SPECIAL[file.kind])
     return None

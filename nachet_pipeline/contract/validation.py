@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
-from nachet_pipeline.contract.checksums import checksums, note_checksums
+from nachet_pipeline.contract.checksums import checksums, record_checksums
 from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import Folder, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
 from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
@@ -33,13 +32,14 @@ from nachet_pipeline.contract.sessions import (
 from nachet_pipeline.contract.stored import Correction, StoredPictures
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.contract.withdrawn import withdrawn_pictures
-from nachet_pipeline.lookahead import Room, ahead
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
-from nachet_pipeline.pictures.remarks import Remark
+from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
-from nachet_pipeline.storage.naming import picture_set_id
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
+from nachet_pipeline.support.files import SourceFolder, StagedFile
+from nachet_pipeline.support.i18n import Bilingual
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
@@ -102,7 +102,7 @@ class Validation:
 
 
 def validate(
-    folder: Folder,
+    folder: SourceFolder,
     inventory: Inventory,
     pool: DecodingPool,
     registry: SeedRegistry,
@@ -139,29 +139,29 @@ def validate(
     """
     limits = limits or ContractLimits()
     shape = take_inventory(folder, inventory, limits)
-    note_checksums(folder, inventory, limits)
+    record_checksums(folder, inventory, limits)
     project, sessions = read_sessions(folder, inventory, shape, limits)
     context = Context(inventory, shape, project, sessions, registry, owner)
     for rule in FOLDER_RULES.values():
-        _note(inventory, rule(context))
+        _record_findings(inventory, rule(context))
     if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
     thumbnails = read_pictures(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
-    _note(inventory, checksums(inventory))
+    _record_findings(inventory, checksums(inventory))
     picture_sets = _picture_sets(folder, inventory, sessions, owner, stored)
     paths = [session.path for session in sessions]
-    _note(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
+    _record_findings(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
     inventory.leave_out_copies()
     wishes = read_wishes(project, sessions, replace=replace)
     refused = _refused(inventory, shape, set(paths))
     right = [session for session in sessions if session.path not in refused]
     corrected = correct(inventory, right, stored, wishes)
-    _note(inventory, corrected.findings)
+    _record_findings(inventory, corrected.findings)
     described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
-    _note(inventory, withdrawn_pictures(inventory, paths, stored))
-    _note(inventory, label_conflicts(inventory, paths, picture_sets, registry, stored))
+    _record_findings(inventory, withdrawn_pictures(inventory, paths, stored))
+    _record_findings(inventory, label_conflicts(inventory, paths, picture_sets, registry, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
         shape=shape,
@@ -180,7 +180,7 @@ def validate(
 
 
 def read_pictures(
-    folder: Folder,
+    folder: SourceFolder,
     context: Context,
     pool: DecodingPool,
     *,
@@ -210,7 +210,11 @@ def read_pictures(
 
 
 def _picture_sets(
-    folder: Folder, inventory: Inventory, sessions: list[Session], owner: Owner | None, stored: StoredPictures | None
+    folder: SourceFolder,
+    inventory: Inventory,
+    sessions: list[Session],
+    owner: Owner | None,
+    stored: StoredPictures | None,
 ) -> dict[str, UUID]:
     """Which picture set each session is; the inventory takes what earlier imports stored of them."""
     if owner is None:
@@ -229,7 +233,7 @@ def _picture_sets(
     return found
 
 
-def _note(inventory: Inventory, findings: Iterable[Finding]) -> None:
+def _record_findings(inventory: Inventory, findings: Iterable[Finding]) -> None:
     for finding in findings:
         inventory.add_finding(finding)
 
@@ -266,7 +270,7 @@ class _Pictures:
 
     def __init__(
         self,
-        folder: Folder,
+        folder: SourceFolder,
         context: Context,
         pool: DecodingPool,
         limits: ContractLimits,
@@ -276,7 +280,7 @@ class _Pictures:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
         self.for_storing = for_storing
         self.inventory = context.inventory
-        self.room = Room(limits.memory_bytes)
+        self.room = MemoryBudget(limits.memory_bytes)
         self.shown = 0
         self._last_seed: tuple[str | None, Seed | None] = (None, None)
 
@@ -302,7 +306,9 @@ class _Pictures:
                     )
                     for number, (session, entry, metadata) in enumerate(self._all())
                 )
-                for done, (session, entry, sample, future) in enumerate(ahead(tasks, 2 * (readers + workers)), start=1):
+                for done, (session, entry, sample, future) in enumerate(
+                    bounded_map(tasks, 2 * (readers + workers)), start=1
+                ):
                     result = future.result()
                     if result:
                         seen = result.inspection.result()
@@ -333,12 +339,12 @@ class _Pictures:
         own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
         most = self.pool.settings.limits.file_bytes
         if file.size > most:  # told without reading it
-            remark = Remark(
+            issue = Issue(
                 "picture-too-large",
-                expected=Phrase(f"at most {most} bytes", f"au plus {most} octets"),
-                found=Phrase(f"{file.size} bytes", f"{file.size} octets"),
+                expected=Bilingual(f"at most {most} bytes", f"au plus {most} octets"),
+                found=Bilingual(f"{file.size} bytes", f"{file.size} octets"),
             )
-            return _Read("", "", own, Inspection.told(Inspected(None, (remark,), None)))
+            return _Read("", "", own, Inspection.told(Inspected(None, (issue,), None)))
         wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
         if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
             wanted = Thumbnail.ALWAYS
@@ -376,14 +382,14 @@ class _Pictures:
                 if not read.metadata.is_wrong("seedData"):
                     findings.extend(missing_seed(values, read.metadata.path))
             if read.metadata.sha256:
-                inventory.note_sha256(read.metadata.path, read.metadata.sha256)
+                inventory.record_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
-            Finding(code=remark.code, path=path, field=remark.field, expected=remark.expected, found=remark.found)
-            for remark in seen.remarks
+            Finding(code=issue.code, path=path, field=issue.field, expected=issue.expected, found=issue.found)
+            for issue in seen.issues
         )
-        _note(inventory, findings)
+        _record_findings(inventory, findings)
         if read.sha256:
-            inventory.note_sha256(path, read.sha256)
+            inventory.record_sha256(path, read.sha256)
         if properties := seen.properties:
             seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.stored import Content, StoredPictures
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.i18n import Bilingual
 
 _BATCH = 1000
-_WANTED = Phrase("a picture that models may learn from", "une image dont des modèles peuvent apprendre")
-_FOUND = Phrase("a photograph that was withdrawn from training", "une photographie retirée de l'entraînement")
+_WANTED = Bilingual("a picture that models may learn from", "une image dont des modèles peuvent apprendre")
+_FOUND = Bilingual("a photograph that was withdrawn from training", "une photographie retirée de l'entraînement")
 
 
 def withdrawn_pictures(

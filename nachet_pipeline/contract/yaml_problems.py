@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,109 +16,119 @@ class Problem:
         suggestion: what was probably meant, if that can be guessed.
     """
 
-    found: Phrase
-    suggestion: Phrase | None = None
+    found: Bilingual
+    suggestion: Bilingual | None = None
 
 
-_ALIGN = Phrase(
+_ALIGN = Bilingual(
     "the same number of spaces before all keys of a section",
     "le même nombre d'espaces devant toutes les clés d'une section",
 )
-_QUOTE = Phrase(
+_QUOTE = Bilingual(
     "quotes around the value if it contains a colon: description: 'taken at 12: again', or the same indentation "
     "as the line above",
     "des guillemets droits autour de la valeur si elle contient un deux-points : description: 'prise à 12: encore', "
     "ou le même retrait que la ligne précédente",
 )
-_COLON = Phrase("a colon and a space after the key (zoom: 30)", "un deux-points et un espace après la clé (zoom: 30)")
-_QUOTE_START = Phrase(
+_COLON = Bilingual(
+    "a colon and a space after the key (zoom: 30)", "un deux-points et un espace après la clé (zoom: 30)"
+)
+_QUOTE_START = Bilingual(
     "quotes around a value that starts with a special character: description: '@ 30 h'",
     "des guillemets droits autour d'une valeur qui commence par un caractère spécial : description: '@ 30 h'",
 )
-_CLOSE_QUOTE = Phrase("the same quote at the end of the value", "le même guillemet droit à la fin de la valeur")
-_BRACKET = Phrase(
+_CLOSE_QUOTE = Bilingual("the same quote at the end of the value", "le même guillemet droit à la fin de la valeur")
+_BRACKET = Bilingual(
     "the closing bracket, or quotes around a value that starts with [ or {",
     "le crochet fermant, ou des guillemets droits autour d'une valeur qui commence par [ ou {",
 )
-_BACKSLASH = Phrase(
+_BACKSLASH = Bilingual(
     "single quotes ('…') around a value with backslashes",
     "des apostrophes ('…') autour d'une valeur avec des barres obliques inverses",
 )
-_SPACES = Phrase("spaces in place of each tab", "des espaces à la place de chaque tabulation")
-_TAB = Problem(Phrase("a tab as indentation", "une tabulation comme retrait"), _SPACES)
+_SPACES = Bilingual("spaces in place of each tab", "des espaces à la place de chaque tabulation")
+_TAB = Problem(Bilingual("a tab as indentation", "une tabulation comme retrait"), _SPACES)
 
 _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     {
         "mapping values are not allowed in this context": Problem(
-            Phrase("a colon where no value can begin", "un deux-points là où aucune valeur ne peut commencer"), _QUOTE
+            Bilingual("a colon where no value can begin", "un deux-points là où aucune valeur ne peut commencer"),
+            _QUOTE,
         ),
         "mapping keys are not allowed in this context": Problem(
-            Phrase("a key where none can stand", "une clé là où il ne peut y en avoir"), _ALIGN
+            Bilingual("a key where none can stand", "une clé là où il ne peut y en avoir"), _ALIGN
         ),
         "block sequence entries are not allowed in this context": Problem(
-            Phrase("a list item (-) where none can stand", "un élément de liste (-) là où il ne peut y en avoir"),
-            Phrase(
+            Bilingual("a list item (-) where none can stand", "un élément de liste (-) là où il ne peut y en avoir"),
+            Bilingual(
                 "the list on lines of its own, or quotes around a value that starts with -",
                 "la liste sur ses propres lignes, ou des guillemets droits autour d'une valeur qui commence par -",
             ),
         ),
-        "could not find expected ':'": Problem(Phrase("a line without a colon", "une ligne sans deux-points"), _COLON),
+        "could not find expected ':'": Problem(
+            Bilingual("a line without a colon", "une ligne sans deux-points"), _COLON
+        ),
         "did not find expected key": Problem(
-            Phrase("a line that does not fit those above it", "une ligne qui ne correspond pas aux précédentes"),
+            Bilingual("a line that does not fit those above it", "une ligne qui ne correspond pas aux précédentes"),
             _ALIGN,
         ),
         "did not find expected '-' indicator": Problem(
-            Phrase("a line that is no list item among list items", "une ligne sans tiret parmi des éléments de liste"),
+            Bilingual(
+                "a line that is no list item among list items", "une ligne sans tiret parmi des éléments de liste"
+            ),
             _ALIGN,
         ),
         "did not find expected ',' or ']'": Problem(
-            Phrase("a list in brackets that does not end", "une liste entre crochets qui ne se termine pas"), _BRACKET
+            Bilingual("a list in brackets that does not end", "une liste entre crochets qui ne se termine pas"),
+            _BRACKET,
         ),
         "did not find expected ',' or '}'": Problem(
-            Phrase("keys in braces that do not end", "des clés entre accolades qui ne se terminent pas"), _BRACKET
+            Bilingual("keys in braces that do not end", "des clés entre accolades qui ne se terminent pas"), _BRACKET
         ),
         "did not find expected node content": Problem(
-            Phrase("a sign where a value was expected", "un signe là où une valeur était attendue"), _QUOTE_START
+            Bilingual("a sign where a value was expected", "un signe là où une valeur était attendue"), _QUOTE_START
         ),
         "did not find expected <document start>": Problem(
-            Phrase("text after the end of the keys and values", "du texte après la fin des clés et des valeurs"),
+            Bilingual("text after the end of the keys and values", "du texte après la fin des clés et des valeurs"),
             _ALIGN,
         ),
         "found character that cannot start any token": Problem(
-            Phrase("a character that no value can start with", "un caractère par lequel aucune valeur ne commence"),
+            Bilingual("a character that no value can start with", "un caractère par lequel aucune valeur ne commence"),
             _QUOTE_START,
         ),
         "found unexpected end of stream": Problem(
-            Phrase("the end of the file inside a quoted value", "la fin du fichier dans une valeur entre guillemets"),
+            Bilingual(
+                "the end of the file inside a quoted value", "la fin du fichier dans une valeur entre guillemets"
+            ),
             _CLOSE_QUOTE,
         ),
         "found unexpected document indicator": Problem(
-            Phrase("--- or ... inside a quoted value", "--- ou ... dans une valeur entre guillemets"), _CLOSE_QUOTE
+            Bilingual("--- or ... inside a quoted value", "--- ou ... dans une valeur entre guillemets"), _CLOSE_QUOTE
         ),
-        "found unexpected ':'": Problem(Phrase("a colon inside brackets", "un deux-points entre crochets"), _QUOTE),
+        "found unexpected ':'": Problem(Bilingual("a colon inside brackets", "un deux-points entre crochets"), _QUOTE),
         "found unknown escape character": Problem(
-            Phrase(
+            Bilingual(
                 "a backslash before an ordinary character", "une barre oblique inverse devant un caractère ordinaire"
             ),
             _BACKSLASH,
         ),
         "did not find expected hexdecimal number": Problem(
-            Phrase("an incomplete escape (\\x, \\u)", "un code incomplet (\\x, \\u)"), _BACKSLASH
+            Bilingual("an incomplete escape (\\x, \\u)", "un code incomplet (\\x, \\u)"), _BACKSLASH
         ),
         "found invalid Unicode character escape code": Problem(
-            Phrase("the code of no character", "un code qui ne désigne aucun caractère"), _BACKSLASH
+            Bilingual("the code of no character", "un code qui ne désigne aucun caractère"), _BACKSLASH
         ),
         "did not find expected alphabetic or numeric character": Problem(
-            Phrase("& or * at the beginning of a value", "& ou * au début d'une valeur"), _QUOTE_START
+            Bilingual("& or * at the beginning of a value", "& ou * au début d'une valeur"), _QUOTE_START
         ),
         "did not find expected comment or line break": Problem(
-            Phrase("text after | or >", "du texte après | ou >"), _QUOTE_START
+            Bilingual("text after | or >", "du texte après | ou >"), _QUOTE_START
         ),
         "found a tab character where an indentation space is expected": _TAB,
         "found a tab character that violates indentation": _TAB,
         "found a tab character that violate indentation": _TAB,
         "found an indentation indicator equal to 0": Problem(
-            Phrase("an indentation of 0 after | or >", "un retrait de 0 après | ou >"), _QUOTE_START
+            Bilingual("an indentation of 0 after | or >", "un retrait de 0 après | ou >"), _QUOTE_START
         ),
         **dict.fromkeys(
             (
@@ -129,7 +139,7 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
                 "did not find the expected '>'",
                 "did not find expected '!'",
             ),
-            Problem(Phrase("a value that starts with !", "une valeur qui commence par !"), _QUOTE_START),
+            Problem(Bilingual("a value that starts with !", "une valeur qui commence par !"), _QUOTE_START),
         ),
         **dict.fromkeys(
             (
@@ -145,14 +155,14 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
                 "found incompatible YAML document",
             ),
             Problem(
-                Phrase("a line that starts with %", "une ligne qui commence par %"),
-                Phrase("no line that starts with %", "aucune ligne qui commence par %"),
+                Bilingual("a line that starts with %", "une ligne qui commence par %"),
+                Bilingual("no line that starts with %", "aucune ligne qui commence par %"),
             ),
         ),
         "control characters are not allowed": Problem(
-            Phrase("a control character", "un caractère de commande"),
+            Bilingual("a control character", "un caractère de commande"),
         ),
-        "": Problem(Phrase("something else", "autre chose")),
+        "": Problem(Bilingual("something else", "autre chose")),
     }
 )
 
@@ -168,4 +178,4 @@ def explain(problem: str, line: str) -> Problem:
     if "\t" in indentation:
         # Whatever the parser makes of it: a tab never indents.
         return _TAB
-    return _PROBLEMS.get(problem) or Problem(verbatim(problem))
+    return _PROBLEMS.get(problem) or Problem(Bilingual.same(problem))

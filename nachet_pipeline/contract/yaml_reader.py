@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from nachet_pipeline.contract.yaml_problems import explain
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 # Written as escapes: what is here is neither stored by a database nor shown by a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -73,10 +73,10 @@ class YamlError(ValueError):
         self,
         problem: str,
         position: Position | None,
-        expected: Phrase,
-        found: Phrase,
+        expected: Bilingual,
+        found: Bilingual,
         *,
-        suggestion: Phrase | None = None,
+        suggestion: Bilingual | None = None,
         path: Path = (),
     ) -> None:
         super().__init__(f"expected {expected.en}, found {found.en}")
@@ -102,11 +102,11 @@ class YamlDocument:
 
 
 _DEFAULT_LIMITS = YamlLimits()
-_PLAIN_VALUES = Phrase("plain keys and values", "de simples clés et valeurs")
-_KEYS_AND_VALUES = Phrase("keys and values (zoom: 30)", "des clés et des valeurs (zoom: 30)")
-_TEXT_WITHOUT_CONTROLS = Phrase("text without control characters", "du texte sans caractère de commande")
-_UTF8 = Phrase("UTF-8 text", "du texte en UTF-8")
-_SAVE_AS_UTF8 = Phrase(
+_PLAIN_VALUES = Bilingual("plain keys and values", "de simples clés et valeurs")
+_KEYS_AND_VALUES = Bilingual("keys and values (zoom: 30)", "des clés et des valeurs (zoom: 30)")
+_TEXT_WITHOUT_CONTROLS = Bilingual("text without control characters", "du texte sans caractère de commande")
+_UTF8 = Bilingual("UTF-8 text", "du texte en UTF-8")
+_SAVE_AS_UTF8 = Bilingual(
     "in the editor, save the file again with the encoding UTF-8",
     "dans l'éditeur, enregistrez de nouveau le fichier avec l'encodage UTF-8",
 )
@@ -141,18 +141,18 @@ def too_many_bytes(size: int, limits: YamlLimits) -> YamlError:
     return YamlError(
         "forbidden",
         None,
-        Phrase(f"at most {limits.bytes} bytes", f"au plus {limits.bytes} octets"),
-        Phrase(f"{size} bytes", f"{size} octets"),
+        Bilingual(f"at most {limits.bytes} bytes", f"au plus {limits.bytes} octets"),
+        Bilingual(f"{size} bytes", f"{size} octets"),
     )
 
 
 def _decoded(content: bytes) -> str:
     for mark, name in _OTHER_ENCODINGS:
         if content.startswith(mark):
-            raise _not_utf8(Position(1, 1), Phrase(f"text in {name}", f"du texte en {name}"))
+            raise _not_utf8(Position(1, 1), Bilingual(f"text in {name}", f"du texte en {name}"))
     if len(content) > 1 and 0 in content[:2] and content[0] != content[1]:
         # Every second byte of English UTF-16 is zero.
-        raise _not_utf8(Position(1, 1), Phrase("text in UTF-16", "du texte en UTF-16"))
+        raise _not_utf8(Position(1, 1), Bilingual("text in UTF-16", "du texte en UTF-16"))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -161,10 +161,10 @@ def _decoded(content: bytes) -> str:
         meant = bytes([byte]).decode("cp1252", errors="ignore")
         code = f"0x{byte:02x}" + (f" ({meant} in Windows-1252)" if meant.isalpha() else "")
         code_fr = code.replace(" in ", " en ")
-        raise _not_utf8(_end_of(before), Phrase(f"the byte {code}", f"l'octet {code_fr}")) from None
+        raise _not_utf8(_end_of(before), Bilingual(f"the byte {code}", f"l'octet {code_fr}")) from None
 
 
-def _not_utf8(position: Position, found: Phrase) -> YamlError:
+def _not_utf8(position: Position, found: Bilingual) -> YamlError:
     return YamlError("syntax", position, _UTF8, found, suggestion=_SAVE_AS_UTF8)
 
 
@@ -189,7 +189,7 @@ def _without_controls(text: str, problems: list[YamlError]) -> str:
 
 def _control(character: str, position: Position, path: Path = ()) -> YamlError:
     code = f"U+{ord(character):04X}"
-    found = Phrase(f"the character {code}", f"le caractère {code}")
+    found = Bilingual(f"the character {code}", f"le caractère {code}")
     return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, path=path)
 
 
@@ -201,19 +201,19 @@ def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
     try:
         for number, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
             if number > limits.events:
-                expected = Phrase(f"at most {limits.events} values", f"au plus {limits.events} valeurs")
-                raise YamlError("forbidden", _position(event), expected, Phrase("more", "davantage"))
+                expected = Bilingual(f"at most {limits.events} values", f"au plus {limits.events} valeurs")
+                raise YamlError("forbidden", _position(event), expected, Bilingual("more", "davantage"))
             yield event
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
         problem = explain(error.problem or "", _line(text, position))
         raise YamlError(
-            "syntax", position, Phrase("YAML", "du YAML"), problem.found, suggestion=problem.suggestion
+            "syntax", position, Bilingual("YAML", "du YAML"), problem.found, suggestion=problem.suggestion
         ) from None
     except yaml.YAMLError as error:
         problem = explain(getattr(error, "reason", None) or "", "")
-        raise YamlError("syntax", None, Phrase("YAML", "du YAML"), problem.found) from None
+        raise YamlError("syntax", None, Bilingual("YAML", "du YAML"), problem.found) from None
 
 
 def _line(text: str, position: Position | None) -> str:
@@ -258,7 +258,7 @@ class _Builder:
             return ()
         return level.path if level.key is None else (*level.path, level.key)
 
-    def _note(self, event: Any, found: Phrase) -> None:
+    def _note(self, event: Any, found: Bilingual) -> None:
         if len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(YamlError("forbidden", _position(event), _PLAIN_VALUES, found, path=self._here()))
 
@@ -268,22 +268,22 @@ class _Builder:
         tag: str | None = getattr(event, "tag", None)
         if isinstance(event, yaml.AliasEvent) and anchor is not None:
             name = f"*{anchor[:_SHOWN]}"
-            found = Phrase(f"an alias ({name})", f"un alias ({name})")
+            found = Bilingual(f"an alias ({name})", f"un alias ({name})")
             raise YamlError(
                 "forbidden",
                 _position(event),
                 _PLAIN_VALUES,
                 found,
-                suggestion=Phrase(
+                suggestion=Bilingual(
                     "the value itself, or in quotes if the text starts with *",
                     "la valeur elle-même, ou entre guillemets droits si le texte commence par *",
                 ),
                 path=self._here(),
             )
         if anchor is not None:
-            self._note(event, Phrase(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
+            self._note(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
         if tag is not None:
-            self._note(event, Phrase(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
+            self._note(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
         control = _CONTROL.search(getattr(event, "value", None) or "")
         if control:
             if len(self.problems) < _MAX_PROBLEMS:
@@ -294,8 +294,8 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                one, two = Phrase("one document", "un seul document"), Phrase("a second one", "un deuxième")
-                raise YamlError("forbidden", _position(event), one, two, suggestion=Phrase("no ---", "pas de ---"))
+                one, two = Bilingual("one document", "un seul document"), Bilingual("a second one", "un deuxième")
+                raise YamlError("forbidden", _position(event), one, two, suggestion=Bilingual("no ---", "pas de ---"))
         elif isinstance(event, yaml.MappingStartEvent):
             self._open({}, event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -307,12 +307,12 @@ class _Builder:
 
     def _open(self, container: dict[str, Any] | list[Any], event: Any) -> None:
         if len(self.levels) >= self.limits.depth:
-            expected = Phrase(f"at most {self.limits.depth} levels", f"au plus {self.limits.depth} niveaux")
-            found = Phrase("deeper nesting", "une imbrication plus profonde")
+            expected = Bilingual(f"at most {self.limits.depth} levels", f"au plus {self.limits.depth} niveaux")
+            found = Bilingual("deeper nesting", "une imbrication plus profonde")
             raise YamlError("forbidden", _position(event), expected, found)
         if not self.levels:
             if not isinstance(container, dict):
-                raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, Phrase("a list", "une liste"))
+                raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, Bilingual("a list", "une liste"))
             self.document.values = container
             self.levels.append(_Level((), container))
             return
@@ -323,7 +323,7 @@ class _Builder:
             if event.value == "" and event.implicit[0]:
                 return  # an empty document
             text = event.value[:40]
-            found = Phrase(f"the text {text!r}", f"le texte {text!r}")
+            found = Bilingual(f"the text {text!r}", f"le texte {text!r}")
             raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, found)
         level = self.levels[-1]
         if isinstance(level.container, dict) and level.key is None:
@@ -340,8 +340,8 @@ class _Builder:
         if level.again and len(self.problems) < _MAX_PROBLEMS:
             first = self.document.positions[path]
             key = event.value[:_SHOWN] or "''"
-            found = Phrase(f"{key}, as in line {first.line}", f"{key}, comme à la ligne {first.line}")
-            once = Phrase("each key once", "chaque clé une seule fois")
+            found = Bilingual(f"{key}, as in line {first.line}", f"{key}, comme à la ligne {first.line}")
+            once = Bilingual("each key once", "chaque clé une seule fois")
             self.problems.append(YamlError("duplicate", _position(event), once, found, path=path))
         self.document.positions.setdefault(path, _position(event))
 
@@ -353,11 +353,24 @@ class _Builder:
             self.document.positions.setdefault(path, _position(event))
             return path
         if level.key is None:
-            expected = Phrase("text as a key", "du texte comme clé")
-            found = Phrase("a group of keys or a list as a key", "un groupe de clés ou une liste comme clé")
+            expected = Bilingual("text as a key", "du texte comme clé")
+            found = Bilingual("a group of keys or a list as a key", "un groupe de clés ou une liste comme clé")
             raise YamlError("forbidden", _position(event), expected, found)
         path = (*level.path, level.key)
         if not level.again:
             level.container[level.key] = value
         level.key = None
         return path
+
+
+def yaml_document(text: str, source: str, problem: type[ValueError]) -> YamlDocument:
+    """Read a YAML file of an operator's.
+
+    Raises:
+        ValueError: of the type `problem`; it cannot be read.
+    """
+    try:
+        return read_yaml(text.encode("utf-8", "surrogatepass"))
+    except YamlError as error:
+        line = f":{error.position.line}" if error.position else ""
+        raise problem(f"{source}{line}: {error}") from None

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cutting import CroppingPool, Cut, UncroppablePictureError
 from nachet_pipeline.crops.detecting import Box, Detector
 from nachet_pipeline.crops.endpoint import DetectorAnswerError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
-from nachet_pipeline.database.connection import Database, DatabaseError
-from nachet_pipeline.database.crops import (
+from nachet_pipeline.crops.queries import (
+    CropMethod,
     Detected,
-    How,
     Looked,
     Parent,
     SessionCrops,
@@ -36,14 +34,17 @@ from nachet_pipeline.database.crops import (
     record_looked,
     sessions_of,
 )
-from nachet_pipeline.database.uploads import Upload, upload_lock
+from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.errors import ActionableError, RefusedError
-from nachet_pipeline.lookahead import Room, ahead
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.identifiers import crop_blob, crop_id
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.settings import BUILT_IN_DETECTOR, CropSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.naming import crop_blob, crop_id
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
+from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.uploads.queries import upload_lock
+from nachet_pipeline.uploads.upload import Upload
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Cropped:
         failed: number of those.
     """
 
-    how: How
+    how: CropMethod
     looked_at: int = 0
     new: int = 0
     sessions: list[SessionCrops] = field(default_factory=list)
@@ -140,10 +141,10 @@ def detector_of(settings: CropSettings) -> Detector:
     )
 
 
-def how_of(settings: CropSettings, detector: Detector | None = None) -> How:
+def crop_method(settings: CropSettings, detector: Detector | None = None) -> CropMethod:
     """How the settings want pictures cropped."""
     detector = detector or detector_of(settings)
-    return How(detector.name, detector.version, settings.crop_margin_percent)
+    return CropMethod(detector.name, detector.version, settings.crop_margin_percent)
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ class Cropper:
             DatabaseError: the database does not answer.
         """
         detector = self.detector or detector_of(self.settings)
-        how = how_of(self.settings, detector)
+        how = crop_method(self.settings, detector)
         outcome: Cropped | None = None
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
@@ -194,7 +195,7 @@ class Cropper:
             log.warning("the lock of %s was lost: %s", upload.partition, error)
         return outcome
 
-    def _crop(self, upload: Upload, detector: Detector, how: How) -> Cropped:
+    def _crop(self, upload: Upload, detector: Detector, how: CropMethod) -> Cropped:
         with self.database.connection() as connection:
             if not begin(connection, upload.id, how):
                 raise NotImportedError(
@@ -239,7 +240,7 @@ class Cropper:
         outcome.looked_at += len(batch)
         batch.clear()
 
-    def _due(self, upload: Upload, how: How) -> Iterator[Parent]:
+    def _due(self, upload: Upload, how: CropMethod) -> Iterator[Parent]:
         """The pictures to look at, page by page, so that memory does not grow with their number."""
         after = _FIRST
         while True:
@@ -250,8 +251,8 @@ class Cropper:
             yield from page
             after = page[-1].id
 
-    def _seen(self, due: Iterator[Parent], detector: Detector, how: How) -> Iterator["Looked | NotCropped"]:
-        room, cut_room = (Room(self.transfer.memory_bytes) for _ in range(2))
+    def _seen(self, due: Iterator[Parent], detector: Detector, how: CropMethod) -> Iterator["Looked | NotCropped"]:
+        room, cut_room = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
         # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
         threads = self.transfer.transfer_concurrency + self.pool.settings.workers
 
@@ -265,13 +266,13 @@ class Cropper:
         with ThreadPoolExecutor(threads, thread_name_prefix="crop") as executor:
             try:
                 tasks: Iterator[Future[Looked | NotCropped]] = (executor.submit(look, parent) for parent in due)
-                for future in ahead(tasks, 2 * threads):
+                for future in bounded_map(tasks, 2 * threads):
                     yield future.result()
             except BaseException:
                 executor.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _look(self, parent: Parent, detector: Detector, how: How, room: Room) -> Looked:
+    def _look(self, parent: Parent, detector: Detector, how: CropMethod, room: MemoryBudget) -> Looked:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
@@ -296,7 +297,7 @@ class Cropper:
             raise UncroppablePictureError("its file is not the one that was stored")
         return content
 
-    def _store(self, parent: Parent, cut: Cut, number: int, how: How) -> StoredCrop:
+    def _store(self, parent: Parent, cut: Cut, number: int, how: CropMethod) -> StoredCrop:
         identifier = crop_id(parent.id, cut.box.text, how.found_by)
         blob = crop_blob(parent.picture_set, identifier)
         sha256, size = hashlib.sha256(cut.content).hexdigest(), len(cut.content)
@@ -325,7 +326,7 @@ class Cropper:
                 raise StorageError(f"{container}/{blob} exists and shows something else than its crop does")
         return hashlib.sha256(content).hexdigest(), len(content)
 
-    def sheet(self, upload: Upload, how: How) -> bytes | None:
+    def sheet(self, upload: Upload, how: CropMethod) -> bytes | None:
         """A few pictures of an upload with the boxes drawn, those that differ first, as one JPEG; None without any.
 
         Raises:
@@ -375,8 +376,8 @@ def finding_of(parent: Parent, found: int, rules: RuleSet) -> Finding | None:
     )
 
 
-def _seeds(number: int) -> Phrase:
-    return Phrase(f"{number} seed{'s' if number != 1 else ''}", f"{number} semence{'s' if number > 1 else ''}")
+def _seeds(number: int) -> Bilingual:
+    return Bilingual(f"{number} seed{'s' if number != 1 else ''}", f"{number} semence{'s' if number > 1 else ''}")
 
 
 def _place(parent: Parent) -> str:

@@ -142,7 +142,7 @@ def _cut(
         tiff = _as_tiff(full.array[box.top : box.bottom, box.left : box.right], full.profile, parent)
         seen = inspect_picture(tiff, "TIFF", limits, enriched=True)
         if seen.properties is None:
-            codes = ", ".join(remark.code for remark in seen.remarks)
+            codes = ", ".join(issue.code for issue in seen.issues)
             raise UncroppablePictureError(f"its part {box.text} is no picture that can be stored: {codes}")
         cuts.append(Cut(box, tiff, seen.properties))
     return cuts
@@ -171,7 +171,7 @@ def _decoded(content: bytes, picture_format: str, limits: PictureLimits) -> _Ful
     # The walk comes first here as everywhere: what it lets through is what decoders are given.
     seen = inspect_picture(content, picture_format, limits)
     if seen.properties is None:
-        raise UncroppablePictureError("it cannot be decoded: " + ", ".join(remark.code for remark in seen.remarks))
+        raise UncroppablePictureError("it cannot be decoded: " + ", ".join(issue.code for issue in seen.issues))
     try:
         full = _of_tiff(content) if picture_format == "TIFF" else _of_png(content) if picture_format == "PNG" else None
         full = full or _of_pillow(content, picture_format)

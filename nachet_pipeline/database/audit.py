@@ -54,7 +54,7 @@ def changing(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """A row of the audit trail; see `record`.
 
     Attributes:
@@ -82,7 +82,7 @@ class Entry:
 
 def entries(
     connection: Connection, *, subject: str | None = None, since: datetime | None = None, most: int | None = None
-) -> Iterator[Entry]:
+) -> Iterator[AuditEntry]:
     """What was changed, the latest first, read as it is needed.
 
     Args:
@@ -111,7 +111,7 @@ def entries(
             {"identifier": identifier, "subject": subject, "since": since, "most": most},
         )
         for row in cursor:
-            yield Entry(**cast("dict[str, Any]", row))
+            yield AuditEntry(**cast("dict[str, Any]", row))
 
 
 def record(

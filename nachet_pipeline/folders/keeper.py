@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.folders import (
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.folders.moving import FolderBusyError, Move, copy_verified, descriptions, remove_all, verify
+from nachet_pipeline.folders.queries import (
     FolderStateError,
     KeptPicture,
     begin_archiving,
@@ -28,31 +30,22 @@ from nachet_pipeline.database.folders import (
     undo_deleting,
     undoable,
 )
-from nachet_pipeline.database.reconciliation import hold_imports
-from nachet_pipeline.database.tombstones import (
+from nachet_pipeline.identifiers import user_container
+from nachet_pipeline.picture_sets.holding import hold_imports
+from nachet_pipeline.picture_sets.tombstones import (
     PutAway,
     Tombstone,
     begin_purging,
     due_tombstones,
     last_tombstone,
-    note_cleaned,
-    note_undoing,
-    note_undone,
     open_tombstone,
+    record_cleaned,
+    record_undoing,
+    record_undone,
     tombstone_of,
     unfinished_tombstones,
 )
-from nachet_pipeline.errors import RefusedError
-from nachet_pipeline.folders.moving import (
-    FolderBusyError,
-    Move,
-    copy_verified,
-    descriptions,
-    remove_all,
-    verify,
-)
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import user_container
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +138,7 @@ class FolderKeeper:
                 if not (by.strip() and why.strip()):
                     raise ValueError("somebody brings a folder back for a reason")
                 undoable(connection, tombstone)
-                note_undoing(connection, tombstone.id, by=by, why=why)
+                record_undoing(connection, tombstone.id, by=by, why=why)
             tombstone = tombstone_of(connection, tombstone.id)
         return tombstone if tombstone.action is PutAway.DELETED else self._bring_back(tombstone)
 
@@ -167,7 +160,7 @@ class FolderKeeper:
 
         with self.database.connection() as connection:
             pictures = (target(picture) for picture in pictures_of(connection, tombstone.picture_set_id))
-            copy_verified(self.blobs, pictures, self._tell(tombstone))
+            copy_verified(self.blobs, pictures, self._reporter(tombstone))
         self._copy_descriptions(tombstone, user_container(tombstone.owner_id), archive)
 
     def _copy_descriptions(self, tombstone: Tombstone, source: str, target: str) -> None:
@@ -177,7 +170,7 @@ class FolderKeeper:
         with self._alone(tombstone) as now:
             if now.undone_at is None and now.moved_at is None:
                 with self.database.connection() as connection:
-                    note_undone(connection, now.id)
+                    record_undone(connection, now.id)
             elif now.undone_at is None:
                 self._move(now, lambda: self._copy_back(now), point_back)
         return self._cleaned(tombstone.id)
@@ -196,7 +189,7 @@ class FolderKeeper:
                 # The pipeline writes nothing into a container that was there before it: the pictures never left it.
                 verify(self.blobs, moves)
             else:
-                copy_verified(self.blobs, moves, self._tell(tombstone))
+                copy_verified(self.blobs, moves, self._reporter(tombstone))
         self._copy_descriptions(tombstone, archive, own)
 
     def _move(
@@ -235,7 +228,7 @@ class FolderKeeper:
                 with self.database.connection() as connection:
                     # Undone since it was read, by an import: then the archive is what is left, for the daily job.
                     if tombstone_of(connection, number).undone_at == tombstone.undone_at:
-                        note_cleaned(connection, number)
+                        record_cleaned(connection, number)
         with self.database.connection() as connection:
             return tombstone_of(connection, number)
 
@@ -327,6 +320,6 @@ class FolderKeeper:
                 raise FolderBusyError(f"an import of {tombstone.owner}'s is under way; try again when it is done")
             yield
 
-    def _tell(self, tombstone: Tombstone) -> Callable[[int], None] | None:
+    def _reporter(self, tombstone: Tombstone) -> Callable[[int], None] | None:
         progress = self.progress
         return (lambda done: progress(done, tombstone.pictures)) if progress else None

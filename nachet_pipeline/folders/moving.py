@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.errors import RefusedError
-from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.bounded import bounded_map
+from nachet_pipeline.support.files import FileChangedError
 
 _CONCURRENCY = 8
 _TRIES = 2
@@ -134,7 +134,7 @@ def _at_once(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterab
     with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="folder") as executor:
         try:
             tasks = (executor.submit(work, item) for item in items)
-            for task in ahead(tasks, 2 * _CONCURRENCY):
+            for task in bounded_map(tasks, 2 * _CONCURRENCY):
                 yield task.result()
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import write_private

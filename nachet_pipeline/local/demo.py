@@ -9,24 +9,25 @@ from pathlib import Path
 from pydantic import SecretStr
 from rich.console import Console
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database, DatabaseError
-from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
-from nachet_pipeline.instance import ProjectNotFoundError, project_folder
+from nachet_pipeline.defs.instance import ProjectNotFoundError, project_folder
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import up
-from nachet_pipeline.onboarding.lifecycle import Onboarding
-from nachet_pipeline.onboarding.registering import PROGRAM
-from nachet_pipeline.onboarding.upload_keys import UploadKeys
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.staging import StagingError, mark_complete, stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staging import StagingError, mark_complete, stage_folder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.lifecycle import Onboarding
+from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.upload_keys import UploadKeys
 
 EMAIL = "sample.user@example.org"
 FOLDER = "sample-upload"

@@ -4,8 +4,8 @@ from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.logins import Role, hand_over_dagster, make_login
-from nachet_pipeline.database.upgrade import upgrade
 from nachet_pipeline.local.services import IMPORTER, READER, Services
+from nachet_pipeline.registry.upgrade import upgrade
 
 _ACTOR = "nachet on this machine"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nachet_pipeline.encryption import new_secret_key
 from nachet_pipeline.local.files import held, write_private
+from nachet_pipeline.users.encryption import new_secret_key
 
 
 def own_secret_keys(home: Path) -> str:

@@ -34,7 +34,7 @@ class Running:
     log: Path
 
 
-class State(BaseModel):
+class SupervisorState(BaseModel):
     """A supervisor and its children.
 
     Attributes:
@@ -75,19 +75,19 @@ def state_file(home: Path) -> Path:
     return home / "run" / "state.json"
 
 
-def read_state(home: Path) -> State | None:
+def read_state(home: Path) -> SupervisorState | None:
     """The state that was last written, by a supervisor that may have ended since; None if there is none."""
     try:
         text = state_file(home).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     try:
-        return State.model_validate_json(text)
+        return SupervisorState.model_validate_json(text)
     except ValidationError:
         # Of another version of this program: it says nothing that could be used.
         return None
 
 
-def write_state(home: Path, state: State) -> None:
+def write_state(home: Path, state: SupervisorState) -> None:
     """Replace the state in one step."""
     write_private(state_file(home), state.model_dump_json(indent=2) + "\n")

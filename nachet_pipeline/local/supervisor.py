@@ -29,7 +29,7 @@ from nachet_pipeline.local.ports import LOOPBACK, free_port, remembered_port
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.local.sharing import acquire, missing_services, revive_services, stop_services
-from nachet_pipeline.local.state import Phase, Running, State, read_state, state_file, write_state
+from nachet_pipeline.local.state import Phase, Running, SupervisorState, read_state, state_file, write_state
 
 PREPARE = "nachet_pipeline.local.prepare:prepare"
 START_SECONDS = 600.0
@@ -107,7 +107,7 @@ def down(home: Path) -> bool:
     try:
         if not lock.try_take():
             raise LocalServiceError(f"another process is starting the pipeline of {home} now; try again")
-        _tell_failure(read_state(home))
+        _report_failure(read_state(home))
         was_running = dashboard.stop(home) or was_running
         was_running = stop_services(home) or was_running
         state_file(home).unlink(missing_ok=True)
@@ -195,7 +195,7 @@ class _Supervisor:
         itself = ProcessIdentity.of(os.getpid())
         if itself is None:  # cannot be: it is us
             raise ProcessLookupError(os.getpid())
-        self._state = State(supervisor=itself, log=task.log, project=task.project)
+        self._state = SupervisorState(supervisor=itself, log=task.log, project=task.project)
         self._port = 0
         self._parts: list[Part] = []
         self._found: Services | None = None
@@ -391,7 +391,7 @@ def _up_in_background(task: _Task, tell: Callable[[str], None]) -> Running:
         processes.wait_gone(state.supervisor, _STOP_SECONDS)
     if state is not None and state.alive:
         return _wait_ready(task, state.supervisor, tell)
-    _tell_failure(state)
+    _report_failure(state)
     supervisor = _spawn(task)
     ready = False
     try:
@@ -440,7 +440,7 @@ def _end_supervisor(supervisor: ProcessIdentity, log: Path) -> None:
         raise LocalServiceError(f"process {supervisor.pid} does not stop; see {log}")
 
 
-def _tell_failure(state: State | None) -> None:
+def _report_failure(state: SupervisorState | None) -> None:
     if state is not None and state.failure is not None:
         Console(stderr=True).print(f"it had stopped by itself: {state.failure}; see {state.log}", soft_wrap=True)
 

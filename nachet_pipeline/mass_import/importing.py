@@ -20,10 +20,8 @@ from enum import StrEnum
 from itertools import chain
 from uuid import UUID
 
-from nachet_pipeline.batches import batched
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
@@ -37,40 +35,43 @@ from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
 from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.duplicates import find_duplicates
-from nachet_pipeline.database.folders import put_away_sets
-from nachet_pipeline.database.mass_imports import (
-    DoneFolder,
-    begin_mass_import,
-    checksums_of,
-    done_folder,
-    finish_mass_import,
-    mass_import_lock,
-    note_folders,
-    noted_findings,
-    refuse_other_owner,
-)
-from nachet_pipeline.database.pictures import RecordedSet, RowsWritten, record_picture_sets
-from nachet_pipeline.database.records import picture_set_record
-from nachet_pipeline.database.stored_upload import StoredUpload, earlier_pictures
-from nachet_pipeline.database.users import User, find_user
-from nachet_pipeline.mass_import.errors import MassImportError
-from nachet_pipeline.mass_import.listing import ListedFolder, Listing
-from nachet_pipeline.mass_import.mapping import Description, FolderMapping
-from nachet_pipeline.parts import SECTIONS, WHOLE, Part, parts, section_of
-from nachet_pipeline.phrases import Phrase, verbatim
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.registry.seeds import SeedRegistry
-from nachet_pipeline.settings import TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import (
+from nachet_pipeline.folders.queries import put_away_sets
+from nachet_pipeline.identifiers import (
     descriptor_blob,
     found_picture_set_id,
     mass_import_id,
     mass_import_report_blob,
     user_container,
 )
-from nachet_pipeline.storage.storing import store_manifest, store_pictures
+from nachet_pipeline.mass_import.errors import MassImportError
+from nachet_pipeline.mass_import.listing import ContainerListing, ListedFolder
+from nachet_pipeline.mass_import.mapping import Description, FolderMapping
+from nachet_pipeline.mass_import.queries import (
+    DoneFolder,
+    begin_mass_import,
+    checksums_of,
+    done_folder,
+    finish_mass_import,
+    mass_import_lock,
+    record_folders,
+    recorded_findings,
+    refuse_other_owner,
+)
+from nachet_pipeline.picture_sets.duplicates import find_duplicates
+from nachet_pipeline.picture_sets.queries import RecordedSet, RowsWritten, record_picture_sets
+from nachet_pipeline.picture_sets.records import picture_set_record
+from nachet_pipeline.picture_sets.stored_upload import StoredUpload, earlier_pictures
+from nachet_pipeline.picture_sets.storing import store_manifest, store_pictures
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.settings import TransferSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.files import FileChangedError, StagedFile
+from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.shards import SECTIONS, WHOLE, Shard, section_of, shards
+from nachet_pipeline.users.queries import find_user
+from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class MassImportRequest:
     prefix: str = ""
     adopt: bool = False
     dry_run: bool = False
-    part: Part = WHOLE
+    part: Shard = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +306,7 @@ class MassImporter:
         with self._begun(request) as run:
             return run.go()
 
-    def run_or_cut(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Part]":
+    def run_or_cut(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Shard]":
         """Import a container, unless it is more than one run should do.
 
         Args:
@@ -344,7 +345,7 @@ class MassImporter:
                     refuse_other_owner(connection, request.container, owner)
                 else:
                     begin_mass_import(connection, request.container, owner)
-            with Inventory(rule_set=self.rules) as findings, Listing() as listing:
+            with Inventory(rule_set=self.rules) as findings, ContainerListing() as listing:
                 listing.read(self.blobs, request.container, request.prefix, wanted)
                 yield _Run(self, request, owner, listing, _Totals(findings))
 
@@ -370,7 +371,12 @@ class _Run:
     """One mass import under way."""
 
     def __init__(
-        self, importer: MassImporter, request: MassImportRequest, owner: User, listing: Listing, totals: _Totals
+        self,
+        importer: MassImporter,
+        request: MassImportRequest,
+        owner: User,
+        listing: ContainerListing,
+        totals: _Totals,
     ) -> None:
         self.importer, self.request, self.owner, self.listing, self.totals = importer, request, owner, listing, totals
         self.id = mass_import_id(request.container)
@@ -430,7 +436,7 @@ class _Run:
 
     # Which folders are to be imported
 
-    def cut(self, pictures: int) -> list[Part]:
+    def cut(self, pictures: int) -> list[Shard]:
         """Parts that have about so many pictures to import; the whole alone, if there are not more."""
         if self.total <= pictures:
             return [WHOLE]
@@ -440,7 +446,7 @@ class _Run:
                 work, done = self._work(connection, listed)
                 if not done:
                     weights[section_of(self._picture_set(work))] += listed.pictures
-        return parts(-(-sum(weights) // pictures), weights)
+        return shards(-(-sum(weights) // pictures), weights)
 
     def _work(self, connection: Connection, listed: ListedFolder) -> tuple[_Work, bool]:
         """What there is to do with a folder, and whether it was done before."""
@@ -471,14 +477,14 @@ class _Run:
                 return work
             known = work.known
             if known is None:
-                self._tell(listed.pictures)
+                self._report(listed.pictures)
                 return None
-            for finding in noted_findings(connection, self.id, known.folder):
+            for finding in recorded_findings(connection, self.id, known.folder):
                 self.totals.findings.add_finding(finding)
         work.taken, work.left_behind = known.pictures, listed.files - known.pictures - known.not_taken
         result = Result.UNCHANGED if listed.pictures else Result.EMPTY
         self.totals.add(self._outcome(work, result, known.picture_set_id))
-        self._tell(listed.pictures)
+        self._report(listed.pictures)
         return None
 
     def _digest(self, description: Description, *, adopted: bool) -> str:
@@ -512,7 +518,7 @@ class _Run:
             adopted=work.adopted,
         )
 
-    def _tell(self, pictures: int) -> None:
+    def _report(self, pictures: int) -> None:
         self.done += pictures
         if self.importer.progress:
             self.importer.progress(self.done, self.total)
@@ -533,7 +539,7 @@ class _Run:
                     raise
                 log.warning("%s changed while it was read; its folder is left for another time", error.path)
                 changed.changed = error.path
-        self._tell(sum(work.listed.pictures for work in batch))
+        self._report(sum(work.listed.pictures for work in batch))
 
     def _attempt(self, batch: Sequence[_Work], inventory: Inventory) -> None:
         for work in batch:
@@ -585,7 +591,7 @@ class _Run:
             unusual = unusual_part(file.path)
             if unusual and unusual[0] != last_unusual:
                 last_unusual, why = unusual
-                right = verbatim(usual(last_unusual))
+                right = Bilingual.same(usual(last_unusual))
                 inventory.add_finding(Finding(code="unusual-name", path=file.path, found=why, suggestion=right))
         if inventory.count(FileKind.PICTURE, work.path):
             for finding in work.description.findings:
@@ -602,17 +608,17 @@ class _Run:
         if unsafe := why_unsafe(file.path, self.limits.name_bytes):
             return Finding(code="unsafe-name", path=file.path, found=unsafe)
         if picture_format(file.path) is None:
-            expected = Phrase(f"a picture ({_SUFFIXES})", f"une image ({_SUFFIXES})")
+            expected = Bilingual(f"a picture ({_SUFFIXES})", f"une image ({_SUFFIXES})")
             return Finding(code="not-a-picture", path=file.path, expected=expected)
         if not file.size:
-            content = Phrase("a file with content", "un fichier avec un contenu")
-            return Finding(code="empty-file", path=file.path, expected=content, found=Phrase("0 bytes", "0 octet"))
+            content = Bilingual("a file with content", "un fichier avec un contenu")
+            return Finding(code="empty-file", path=file.path, expected=content, found=Bilingual("0 bytes", "0 octet"))
         return None
 
     def _refuse_collisions(self, inventory: Inventory) -> None:
         for first, other in list(inventory.collisions()):
-            own = Phrase("names of their own", "des noms distincts")
-            too = Phrase(f"{first} too", f"{first} aussi")
+            own = Bilingual("names of their own", "des noms distincts")
+            too = Bilingual(f"{first} too", f"{first} aussi")
             inventory.add_finding(Finding(code="name-collision", path=other, expected=own, found=too))
             inventory.classify(other, FileKind.UNEXPECTED, None, other)
 
@@ -646,8 +652,8 @@ class _Run:
                 Finding(
                     code="picture-replaced",
                     path=picture.path,
-                    expected=verbatim(f"SHA-256 {before}"),
-                    found=verbatim(f"SHA-256 {picture.sha256}"),
+                    expected=Bilingual.same(f"SHA-256 {before}"),
+                    found=Bilingual.same(f"SHA-256 {picture.sha256}"),
                 )
             )
 
@@ -742,7 +748,7 @@ class _Run:
         )
         done = [work for work in batch if work.changed is None]
         folders = {printable(work.path) for work in done}
-        note_folders(
+        record_folders(
             connection,
             self.id,
             (

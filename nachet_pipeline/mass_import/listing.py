@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import StagedFile
 
 _SCHEMA = """
 create table file (
@@ -42,7 +42,7 @@ class ListedFolder:
     size: int
 
 
-class Listing:
+class ContainerListing:
     """The blobs of a container; a context manager that forgets them at the end."""
 
     def __init__(self) -> None:

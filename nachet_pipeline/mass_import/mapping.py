@@ -20,10 +20,10 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import UserData, Value
 from nachet_pipeline.contract.rules.seeds import seed_findings
 from nachet_pipeline.contract.sessions import seed_of
-from nachet_pipeline.contract.yaml_reader import YamlDocument, YamlError, read_yaml
+from nachet_pipeline.contract.yaml_reader import yaml_document
 from nachet_pipeline.mass_import.errors import MappingError
-from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.support.i18n import Bilingual
 
 FIELDS = {
     "species": "seedData.seedName",
@@ -35,9 +35,9 @@ FIELDS = {
 """From what a mapping gives to the field of the folder contract; the split has none there."""
 
 _NEEDED = {
-    "species": Phrase("a registered species", "une espèce enregistrée"),
-    "zoom": Phrase("a zoom", "un zoom"),
-    "seeds": Phrase("the number of seeds in a picture", "le nombre de semences par image"),
+    "species": Bilingual("a registered species", "une espèce enregistrée"),
+    "zoom": Bilingual("a zoom", "un zoom"),
+    "seeds": Bilingual("the number of seeds in a picture", "le nombre de semences par image"),
 }
 _MODEL_FIELDS = {"zoom": "zoom", "seeds": "number_of_seeds", "description": "description"}
 _EARLY_LAYOUT = re.compile(
@@ -73,7 +73,7 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class MappingRule:
     """One line of a mapping.
 
     Attributes:
@@ -98,7 +98,7 @@ class FolderMapping:
     """
 
     source: str = "mapping"
-    rules: Sequence[Rule] = ()
+    rules: Sequence[MappingRule] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -134,7 +134,9 @@ class FolderMapping:
             try:
                 value = _parsed(name, text)
             except ValueError:
-                findings.append(_finding("mapping-content", folder, name, _expected(name), verbatim(repr(text[:80]))))
+                findings.append(
+                    _finding("mapping-content", folder, name, _expected(name), Bilingual.same(repr(text[:80])))
+                )
                 continue
             if name == "species" and registry.named(text) is None and registry.named(_words(text)):
                 value = _words(text)
@@ -142,7 +144,7 @@ class FolderMapping:
         wrong = {finding.field for finding in findings}
         for name, expected in _NEEDED.items():
             if name not in texts and name not in wrong:
-                findings.append(_finding("undescribed-folder", folder, name, expected, Phrase("nothing", "rien")))
+                findings.append(_finding("undescribed-folder", folder, name, expected, Bilingual("nothing", "rien")))
         if seed_of(values, registry) is None:
             findings += [_in_folder(finding, folder) for finding in seed_findings(values, registry)]
         split = texts["split"][0][:_LONGEST_SPLIT] if "split" in texts else None
@@ -174,7 +176,7 @@ def _path(folder: str) -> str:
     return f"{folder}/" if folder else ""
 
 
-def _finding(code: str, folder: str, name: str, expected: Phrase, found: Phrase) -> Finding:
+def _finding(code: str, folder: str, name: str, expected: Bilingual, found: Bilingual) -> Finding:
     return Finding(code=code, path=_path(folder), field=name, expected=expected, found=found)
 
 
@@ -183,13 +185,13 @@ def _in_folder(finding: Finding, folder: str) -> Finding:
     return finding.model_copy(update={"path": _path(folder), "field": "species", "line": None, "column": None})
 
 
-def _expected(name: str) -> Phrase:
+def _expected(name: str) -> Bilingual:
     if name == "species":
         return _NEEDED["species"]
     if name == "split":
-        return Phrase(f"at most {_LONGEST_SPLIT} characters", f"au plus {_LONGEST_SPLIT} caractères")
+        return Bilingual(f"at most {_LONGEST_SPLIT} characters", f"au plus {_LONGEST_SPLIT} caractères")
     notes = UserData.model_fields[_MODEL_FIELDS[name]].metadata
-    return next((note for note in notes if isinstance(note, Phrase)), verbatim(name))
+    return next((note for note in notes if isinstance(note, Bilingual)), Bilingual.same(name))
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -225,7 +227,7 @@ def _checked(name: str, text: str, where: str) -> str:
 # Reading
 
 
-def _read(text: str, source: str) -> list[Rule]:
+def _read(text: str, source: str) -> list[MappingRule]:
     suffix = PurePath(source).suffix.lower()
     if len(text.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
         raise MappingError(f"{source}: expected at most {_MOST_BYTES} bytes")
@@ -293,19 +295,6 @@ def _yaml_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, cells
 
 
-def yaml_document(text: str, source: str, problem: type[ValueError]) -> YamlDocument:
-    """Read a YAML file of an operator's.
-
-    Raises:
-        ValueError: of the type `problem`; it cannot be read.
-    """
-    try:
-        return read_yaml(text.encode("utf-8", "surrogatepass"))
-    except YamlError as error:
-        line = f":{error.position.line}" if error.position else ""
-        raise problem(f"{source}{line}: {error}") from None
-
-
 _KEYS = {
     **dict.fromkeys(("pattern", "folder", "path", "glob"), "pattern"),
     **dict.fromkeys(("regex", "regularexpression"), "regex"),
@@ -327,7 +316,7 @@ def _key(written: str, where: str) -> str:
     raise MappingError(f"{where}: expected one of {', '.join(_KEY_NAMES)}, found {written[:80]!r}{hint}")
 
 
-def _rule(cells: dict[str, str], line: int, where: str) -> Rule:
+def _rule(cells: dict[str, str], line: int, where: str) -> MappingRule:
     pattern, regex = cells.pop("pattern", None), cells.pop("regex", None)
     if (pattern is None) == (regex is None):
         found = "neither" if pattern is None else "both"
@@ -337,7 +326,7 @@ def _rule(cells: dict[str, str], line: int, where: str) -> Rule:
         if name in expression.groupindex:
             raise MappingError(f"{where}: expected {name} once, found it in the pattern and beside it")
         _checked(name, text, f"{where}: {name}")
-    return Rule(expression, cells, line)
+    return MappingRule(expression, cells, line)
 
 
 def _regex(text: str, where: str) -> re.Pattern[str]:

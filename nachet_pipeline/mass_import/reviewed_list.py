@@ -14,9 +14,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from nachet_pipeline.contract.yaml_reader import yaml_document
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
 from nachet_pipeline.mass_import.importing import refuse_container
-from nachet_pipeline.mass_import.mapping import FolderMapping, yaml_document
+from nachet_pipeline.mass_import.mapping import FolderMapping
 
 _KEYS = ("container", "owner", "seed", "zoom", "seeds-per-picture", "map", "prefix", "adopt")
 _YES_NO = {"true": True, "yes": True, "false": False, "no": False}

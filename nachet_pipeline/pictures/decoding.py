@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures import pixels
-from nachet_pipeline.pictures.jpeg import JpegPicture
+from nachet_pipeline.pictures.forensics.jpeg import JpegPicture
+from nachet_pipeline.pictures.forensics.png import PngPicture
+from nachet_pipeline.pictures.forensics.tiff import TiffPicture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import Pixels
-from nachet_pipeline.pictures.png import PngPicture
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
-from nachet_pipeline.pictures.tiff import TiffPicture
+from nachet_pipeline.support.i18n import Bilingual
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class UndecodableError(Exception):
         found: what was found.
     """
 
-    def __init__(self, found: Phrase) -> None:
+    def __init__(self, found: Bilingual) -> None:
         super().__init__(found.en)
         self.found = found
 
@@ -135,26 +135,26 @@ def quieten_decoders() -> None:
 
 # What decoders say without telling an uploader anything, and what it means.
 _MEANINGS = (
-    (re.compile("truncated|Premature end"), Phrase("the end of the data", "la fin des données")),
+    (re.compile("truncated|Premature end"), Bilingual("the end of the data", "la fin des données")),
     (
         re.compile("decoder error|broken data stream|unrecognized data stream|Corrupt JPEG data|Invalid JPEG|Bogus"),
-        Phrase("damaged pixel data", "des données de pixels endommagées"),
+        Bilingual("damaged pixel data", "des données de pixels endommagées"),
     ),
     (
         re.compile("cannot identify"),
-        Phrase("something that no decoder recognises", "quelque chose qu'aucun décodeur ne reconnaît"),
+        Bilingual("something that no decoder recognises", "quelque chose qu'aucun décodeur ne reconnaît"),
     ),
 )
 
 
-def what_failed(error: Exception) -> Phrase:
+def what_failed(error: Exception) -> Bilingual:
     """A decoder's words, explained where they are known, without what changes from run to run."""
     text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>", "the file", str(error))
     words = " ".join(text.split())[:200] or type(error).__name__
     for pattern, meaning in _MEANINGS:
         if pattern.search(words):
-            return Phrase(f"{meaning.en} ({words})", f"{meaning.fr} ({words})")
-    return Phrase(f"damage; the decoder says: {words}", f"un dommage ; le décodeur dit : {words}")
+            return Bilingual(f"{meaning.en} ({words})", f"{meaning.fr} ({words})")
+    return Bilingual(f"damage; the decoder says: {words}", f"un dommage ; le décodeur dit : {words}")
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
@@ -175,7 +175,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
     """
     if picture.precision != _BYTE_BITS:
         bits = picture.precision
-        raise UndecodableError(Phrase(f"{bits} bits per sample", f"{bits} bits par échantillon"))
+        raise UndecodableError(Bilingual(f"{bits} bits per sample", f"{bits} bits par échantillon"))
     content = picture.essence
     with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
         mode = image.mode
@@ -283,15 +283,15 @@ def _compression(picture: TiffPicture) -> str:
     return _COMPRESSION_NAMES.get(picture.compression, f"number {picture.compression}")
 
 
-def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Phrase:
+def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Bilingual:
     said, also = f"{picture.width} × {picture.height}", f"{size[0]} × {size[1]}"  # noqa: RUF001
-    return Phrase(f"two sizes, {said} and {also} pixels", f"deux tailles, {said} et {also} pixels")
+    return Bilingual(f"two sizes, {said} and {also} pixels", f"deux tailles, {said} et {also} pixels")
 
 
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
     if picture.compression not in _COMPRESSIONS:
         code = picture.compression
-        raise UndecodableError(Phrase(f"the compression number {code}", f"la compression numéro {code}"))
+        raise UndecodableError(Bilingual(f"the compression number {code}", f"la compression numéro {code}"))
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:

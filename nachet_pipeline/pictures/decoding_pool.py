@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.decoding import load_decoders, quieten_decoders
+from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.remarks import Remark
-from nachet_pipeline.pictures.signatures import PICTURE_STARTS
 from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkerPool
+from nachet_pipeline.support.i18n import Bilingual
 
 if TYPE_CHECKING:
     from nachet_pipeline.settings import DecoderSettings, PictureSettings
@@ -92,7 +92,7 @@ def _decode_what_is_good() -> None:
         Image.linear_gradient("L").convert("RGB").save(stream, picture_format)
         seen = inspect_picture(stream.getvalue(), picture_format, PictureLimits(), enriched=True)
         if seen.properties is None:
-            raise RuntimeError(f"a good {picture_format} is not decoded: {seen.remarks}")
+            raise RuntimeError(f"a good {picture_format} is not decoded: {seen.issues}")
 
 
 class DecodingPool:
@@ -165,18 +165,18 @@ class Inspection:
         try:
             return self._future.result()
         except TooSlowError:
-            limit = Phrase(f"at most {self._seconds} s", f"au plus {self._seconds} s")
-            return _refused("picture-too-slow", limit, Phrase("more", "davantage"))
+            limit = Bilingual(f"at most {self._seconds} s", f"au plus {self._seconds} s")
+            return _refused("picture-too-slow", limit, Bilingual("more", "davantage"))
         except CrashedError as error:
-            code = Phrase(
+            code = Bilingual(
                 f"a decoder that ended with code {error.code}", f"un décodeur arrêté avec le code {error.code}"
             )
-            return _refused("picture-crashes-decoder", Phrase("a picture that decodes", "une image décodable"), code)
+            return _refused("picture-crashes-decoder", Bilingual("a picture that decodes", "une image décodable"), code)
         except _NoMemoryError as error:
             return error.seen
         except MemoryError:
-            fits = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
-            return _refused("picture-crashes-decoder", fits, Phrase("no memory left", "plus de mémoire disponible"))
+            fits = Bilingual("a picture that fits in memory", "une image qui tient en mémoire")
+            return _refused("picture-crashes-decoder", fits, Bilingual("no memory left", "plus de mémoire disponible"))
 
 
 class _NoMemoryError(MemoryError):
@@ -189,10 +189,10 @@ class _NoMemoryError(MemoryError):
 
 def _inspect(content: bytes, picture_format: str, limits: PictureLimits, **wanted: Any) -> Inspected:
     seen = inspect_picture(content, picture_format, limits, **wanted)
-    if any(remark.code == "picture-crashes-decoder" for remark in seen.remarks):
+    if any(issue.code == "picture-crashes-decoder" for issue in seen.issues):
         raise _NoMemoryError(seen)
     return seen
 
 
-def _refused(code: str, expected: Phrase, found: Phrase) -> Inspected:
-    return Inspected(None, (Remark(code, None, expected, found),))
+def _refused(code: str, expected: Bilingual, found: Bilingual) -> Inspected:
+    return Inspected(None, (Issue(code, None, expected, found),))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.pictures.decoding import (
     Decoded,
     UndecodableError,
@@ -16,15 +15,16 @@ from nachet_pipeline.pictures.decoding import (
     what_failed,
 )
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.jpeg import walk_jpeg
+from nachet_pipeline.pictures.forensics.jpeg import walk_jpeg
+from nachet_pipeline.pictures.forensics.metadata import Metadata
+from nachet_pipeline.pictures.forensics.png import walk_png
+from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
+from nachet_pipeline.pictures.forensics.tiff import walk_tiff
+from nachet_pipeline.pictures.issues import Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import Stored, enrich
-from nachet_pipeline.pictures.metadata import Metadata
-from nachet_pipeline.pictures.png import walk_png
-from nachet_pipeline.pictures.remarks import Remark, Remarks
-from nachet_pipeline.pictures.signatures import PICTURE_STARTS, describe, opens_as_zip
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
-from nachet_pipeline.pictures.tiff import walk_tiff
+from nachet_pipeline.support.i18n import Bilingual
 
 _NEVER_SHOWN = {"picture-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
 
@@ -63,13 +63,13 @@ class Inspected:
     """What an inspection found.
 
     Attributes:
-        properties: None exactly if a remark says that the picture cannot be imported.
-        remarks: all there is to say of it.
+        properties: None exactly if an issue says that the picture cannot be imported.
+        issues: all there is to say of it.
         thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels, if one was asked for and could be made.
     """
 
     properties: Properties | None
-    remarks: tuple[Remark, ...] = ()
+    issues: tuple[Issue, ...] = ()
     thumbnail: bytes | None = field(default=None, repr=False)
 
 
@@ -95,25 +95,25 @@ def inspect_picture(
     look = _Look(content, expected_format, limits, measured=enriched)
     look.take()
     properties = None
-    if look.decoded is not None and not look.remarks.fatal():
+    if look.decoded is not None and not look.issues.fatal():
         decoded = look.decoded
         properties = Properties(
             expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, look.enrichment()
         )
     small = None
-    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.remarks)):
+    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.issues)):
         small = look.thumbnail()
-    return Inspected(properties, tuple(look.remarks), small)
+    return Inspected(properties, tuple(look.issues), small)
 
 
-_WHOLE = Phrase("a complete picture", "une image complète")
+_WHOLE = Bilingual("a complete picture", "une image complète")
 
 
 class _Look:
     """A look at one picture.
 
     Attributes:
-        remarks: what there is to say of it.
+        issues: what there is to say of it.
         decoded: what decoding told, None if there was no decoding it.
     """
 
@@ -123,8 +123,8 @@ class _Look:
         self._limits = limits
         self._measured = measured
         self._left: bytes | None = None
-        self.remarks = Remarks()
-        self._metadata = Metadata(self.remarks, limits)
+        self.issues = Issues()
+        self._metadata = Metadata(self.issues, limits)
         self.decoded: Decoded | None = None
 
     def take(self) -> None:
@@ -132,53 +132,55 @@ class _Look:
         try:
             if self._is_expected():
                 decode = self._walk()
-                self._note_zip()
-                if decode is not None and not self.remarks.fatal():
+                self._report_zip()
+                if decode is not None and not self.issues.fatal():
                     self.decoded = decode()
         except UndecodableError as error:
-            self.remarks.add("picture-damaged", expected=_WHOLE, found=error.found)
+            self.issues.add("picture-damaged", expected=_WHOLE, found=error.found)
         except MemoryError:
-            expected = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
-            found = Phrase("no memory left", "plus de mémoire disponible")
-            self.remarks.add("picture-crashes-decoder", expected=expected, found=found)
+            expected = Bilingual("a picture that fits in memory", "une image qui tient en mémoire")
+            found = Bilingual("no memory left", "plus de mémoire disponible")
+            self.issues.add("picture-crashes-decoder", expected=expected, found=found)
         except ImportError:  # a decoder that is not installed is no fault of the picture
             raise
         except Exception as error:  # noqa: BLE001 (decoders raise OSError, ValueError, SyntaxError, struct.error, …)
-            self.remarks.add("picture-damaged", expected=_WHOLE, found=what_failed(error))
+            self.issues.add("picture-damaged", expected=_WHOLE, found=what_failed(error))
 
     def _is_expected(self) -> bool:
         size, most = len(self._content), self._limits.file_bytes
         if size > most:
-            expected = Phrase(f"at most {most} bytes", f"au plus {most} octets")
-            self.remarks.add("picture-too-large", expected=expected, found=Phrase(f"{size} bytes", f"{size} octets"))
+            expected = Bilingual(f"at most {most} bytes", f"au plus {most} octets")
+            self.issues.add("picture-too-large", expected=expected, found=Bilingual(f"{size} bytes", f"{size} octets"))
         elif not self._content.startswith(PICTURE_STARTS[self._format]):
-            self.remarks.add("picture-format", expected=verbatim(self._format), found=describe(self._content))
-        return not self.remarks.fatal()
+            self.issues.add("picture-format", expected=Bilingual.same(self._format), found=describe(self._content))
+        return not self.issues.fatal()
 
     def _walk(self) -> Callable[[], Decoded] | None:
         """Walk the structure; gives what decodes the picture, if it can be decoded."""
         content, limits, metadata = self._content, self._limits, self._metadata
         match self._format:
             case "JPEG":
-                jpeg = walk_jpeg(content, limits, self.remarks, metadata)
+                jpeg = walk_jpeg(content, limits, self.issues, metadata)
                 self._left = jpeg.essence if jpeg else None
                 return partial(decode_jpeg, jpeg, measured=self._measured) if jpeg else None
             case "PNG":
                 self._left = content
-                png = walk_png(content, limits, self.remarks, metadata)
+                png = walk_png(content, limits, self.issues, metadata)
                 return partial(decode_png, png) if png else None
             case _:
                 self._left = content
-                tiff = walk_tiff(content, limits, self.remarks, metadata, measured=self._measured)
+                tiff = walk_tiff(content, limits, self.issues, metadata, measured=self._measured)
                 return partial(decode_tiff, content, tiff, limits) if tiff else None
 
-    def _note_zip(self) -> None:
+    def _report_zip(self) -> None:
         """A ZIP that the walk did not come across, between compressed pixels perhaps, is told by its directory."""
-        told = {"trailing-data", "hidden-data", "suspicious-metadata"} & {remark.code for remark in self.remarks}
+        told = {"trailing-data", "hidden-data", "suspicious-metadata"} & {issue.code for issue in self.issues}
         if not told and opens_as_zip(self._content):
-            expected = Phrase("a picture and nothing else", "une image et rien d'autre")
-            found = Phrase("a file that also opens as a ZIP archive", "un fichier qui s'ouvre aussi comme archive ZIP")
-            self.remarks.add("hidden-data", expected=expected, found=found)
+            expected = Bilingual("a picture and nothing else", "une image et rien d'autre")
+            found = Bilingual(
+                "a file that also opens as a ZIP archive", "un fichier qui s'ouvre aussi comme archive ZIP"
+            )
+            self.issues.add("hidden-data", expected=expected, found=found)
 
     def enrichment(self) -> Enrichment | None:
         """What the picture tells about itself; that it cannot be measured is no reason to refuse it."""
@@ -195,7 +197,7 @@ class _Look:
 
     def thumbnail(self) -> bytes | None:
         """A picture to show; that there is none is no reason to refuse anything."""
-        if self._left is None or any(remark.code in _NEVER_SHOWN for remark in self.remarks):
+        if self._left is None or any(issue.code in _NEVER_SHOWN for issue in self.issues):
             return None
         try:
             if self.decoded is not None:

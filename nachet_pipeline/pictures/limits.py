@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 if TYPE_CHECKING:
     from nachet_pipeline.settings import PictureSettings
@@ -63,9 +63,9 @@ class PictureLimits:
         return width * height <= self.pixels and max(width, height) <= self.side
 
     @property
-    def size(self) -> Phrase:
+    def size(self) -> Bilingual:
         """What `admits` admits, in words."""
-        return Phrase(
+        return Bilingual(
             f"at most {self.pixels} pixels, {self.side} on a side",
             f"au plus {self.pixels} pixels, {self.side} de côté",
         )

@@ -15,9 +15,9 @@ if nothing stands out from the ground. It orders pictures; it decides nothing.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nachet_pipeline.pictures.declared import Declared
+from nachet_pipeline.pictures.background import Background, tell_apart
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
-from nachet_pipeline.pictures.ground import Ground, tell_apart
+from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
 from nachet_pipeline.pictures.pixels import Pixels, shrunk
 
@@ -199,7 +199,7 @@ def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
     return inner if 4 * cv2.countNonZero(inner) >= cv2.countNonZero(on_objects) else on_objects
 
 
-def _uniformity(coarse: "NDArray[np.uint8]", ground: Ground) -> float | None:
+def _uniformity(coarse: "NDArray[np.uint8]", ground: Background) -> float | None:
     """1 less the range of the ground's luminance, from the 5th to the 95th percentile."""
     import cv2
 

@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.reconciliation import (
+from nachet_pipeline.identifiers import RECEIPT_SUFFIX, receipt_blob, upload_id
+from nachet_pipeline.reconciliation.queries import (
     Drift,
-    Kind,
+    DriftKind,
     KnownFolder,
     ReadablePicture,
     Tally,
@@ -35,22 +35,23 @@ from nachet_pipeline.database.reconciliation import (
     keep,
     keep_found,
     known_folders,
-    note_found,
-    note_known,
-    note_listing,
     page,
     readable_pictures,
     reconciliation_lock,
+    record_found,
+    record_known,
+    record_listing,
     registered_containers,
     short_sets,
     tally,
     unheld_uploads,
 )
-from nachet_pipeline.database.users import User, all_users
-from nachet_pipeline.lookahead import ahead
 from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopLevel
-from nachet_pipeline.storage.naming import RECEIPT_SUFFIX, receipt_blob, upload_id
+from nachet_pipeline.support.bounded import bounded_map
+from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.users.queries import all_users
+from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Compared:
         """Number of disagreements."""
         return sum(one.number for one in self.tallies)
 
-    def number_of(self, kind: Kind) -> int:
+    def number_of(self, kind: DriftKind) -> int:
         """Number of disagreements of a kind."""
         return sum(one.number for one in self.tallies if one.kind is kind)
 
@@ -179,7 +180,7 @@ class Comparer:
         for container in registered_containers(connection, user.id):
             if not self.blobs.container_exists(container):
                 detail = f"there is no such container in {self.blobs.account_url}"
-                yield Drift(Kind.MISSING_CONTAINER, user.id, container, "", detail=detail)
+                yield Drift(DriftKind.MISSING_CONTAINER, user.id, container, "", detail=detail)
 
     # Stored blobs
 
@@ -202,8 +203,8 @@ class Comparer:
         now = begin_comparison(connection)
         busy = own and imports_under_way(connection, user.id)
         prefix = f"{picture_set}/" if picture_set and own else ""
-        compared = ComparedContainer(note_listing(connection, self._listing(container, prefix)))
-        compared.pictures = note_known(connection, user.id, container, own=own, picture_set=picture_set)
+        compared = ComparedContainer(record_listing(connection, self._listing(container, prefix)))
+        compared.pictures = record_known(connection, user.id, container, own=own, picture_set=picture_set)
         find_bad_blobs(connection, user.id, container)
         if own and picture_set is None:
             grace = timedelta(days=self.settings.orphan_grace_days) if busy else self.margin
@@ -236,11 +237,11 @@ class Comparer:
         with ThreadPoolExecutor(concurrency, thread_name_prefix="reconcile") as executor:
             pictures = readable_pictures(connection, own=own, all_of_them=all_of_them)
             tasks = ((picture, executor.submit(digest, picture)) for picture in pictures)
-            for picture, task in ahead(tasks, 2 * concurrency):
+            for picture, task in bounded_map(tasks, 2 * concurrency):
                 found = task.result()
                 done += found is not None
                 if found not in {None, picture.sha256}:
-                    note_found(connection, _other_bytes(user, container, picture, found))
+                    record_found(connection, _other_bytes(user, container, picture, found))
         return done
 
     # Uploads
@@ -252,7 +253,7 @@ class Comparer:
         yield from self._unanswered(user, staged, beside, known)
         for short in short_sets(connection, user.id):
             yield Drift(
-                Kind.RECEIPT_WITHOUT_ROWS,
+                DriftKind.RECEIPT_WITHOUT_ROWS,
                 user.id,
                 user.upload_container,
                 short.folder,
@@ -300,7 +301,7 @@ class Comparer:
             else:
                 continue
             yield Drift(
-                Kind.STAGED_WITHOUT_RECEIPT,
+                DriftKind.STAGED_WITHOUT_RECEIPT,
                 user.id,
                 user.upload_container,
                 folder,
@@ -322,7 +323,7 @@ class Comparer:
                 continue
             if receipt.upload == upload_id(user.id, folder):
                 yield Drift(
-                    Kind.RECEIPT_WITHOUT_ROWS,
+                    DriftKind.RECEIPT_WITHOUT_ROWS,
                     user.id,
                     user.upload_container,
                     folder,
@@ -338,7 +339,7 @@ def _stalled(connection: Connection, user: User, known: dict[str, KnownFolder]) 
         one = waiting[upload]
         why = "its run ended before it was done" if one.state == "importing" else "no run came of what was asked for"
         yield Drift(
-            Kind.STALLED_UPLOAD,
+            DriftKind.STALLED_UPLOAD,
             user.id,
             user.upload_container,
             one.folder,
@@ -365,12 +366,12 @@ class ComparedContainer:
     pictures: int = 0
     read: int = 0
     under_way: int = 0
-    found: dict[Kind, int] = field(default_factory=dict)
+    found: dict[DriftKind, int] = field(default_factory=dict)
 
 
 def _other_bytes(user: User, container: str, picture: ReadablePicture, found: str | None) -> Drift:
     return Drift(
-        Kind.CHECKSUM_MISMATCH,
+        DriftKind.CHECKSUM_MISMATCH,
         user.id,
         container,
         picture.name,

@@ -16,19 +16,19 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from nachet_pipeline.arrivals import look_at
-from nachet_pipeline.batches import batched
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.crops.queries import cut_again, is_superseded
 from nachet_pipeline.database.audit import PROGRAM, changing, record
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.crops import cut_again, is_superseded
-from nachet_pipeline.database.reconciliation import (
+from nachet_pipeline.identifiers import SUFFIXES, descriptor_blob
+from nachet_pipeline.picture_sets.holding import hold_imports
+from nachet_pipeline.picture_sets.records import PictureSetRecord
+from nachet_pipeline.reconciliation.comparing import Comparer
+from nachet_pipeline.reconciliation.queries import (
     Drift,
-    Kind,
+    DriftKind,
     forget,
-    hold_imports,
     queue_again,
     reconciliation_lock,
     record_of_set,
@@ -36,15 +36,16 @@ from nachet_pipeline.database.reconciliation import (
     spoken_for,
     unheld_uploads,
 )
-from nachet_pipeline.database.records import PictureSetRecord
-from nachet_pipeline.database.uploads import Upload, find_upload
-from nachet_pipeline.database.users import User
-from nachet_pipeline.importing import fail_upload, write_receipt
-from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import SUFFIXES, descriptor_blob
-from nachet_pipeline.storage.staged_folder import StagedFolder
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.uploads.discovery import snapshot
+from nachet_pipeline.uploads.importing import fail_upload, write_receipt
+from nachet_pipeline.uploads.queries import find_upload
+from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ _WORTH_ANOTHER_RUN = {State.IMPORTED, State.PARTLY_IMPORTED, State.FAILED}
 _SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
 
 
-class Action(StrEnum):
+class RepairAction(StrEnum):
     """What a repair does."""
 
     QUEUE_AGAIN = "queue-again"
@@ -81,7 +82,7 @@ class Action(StrEnum):
 class Remedy:
     """What a repair does about a disagreement, and why, or why nothing."""
 
-    action: Action
+    action: RepairAction
     why: str
 
 
@@ -101,7 +102,7 @@ class Repair:
 
 
 def _nothing(why: str) -> Remedy:
-    return Remedy(Action.NOTHING, why)
+    return Remedy(RepairAction.NOTHING, why)
 
 
 @dataclass(slots=True)
@@ -145,14 +146,14 @@ class Repairer:
         with self.database.connection() as lock, reconciliation_lock(lock):
             for user in users:
                 for batch in batched(self._all_but_removals(user), _REMOVED_AT_A_TIME):
-                    waiting = [one for one in batch if one.remedy.action is Action.REMOVE]
-                    yield from (one for one in batch if one.remedy.action is not Action.REMOVE)
+                    waiting = [one for one in batch if one.remedy.action is RepairAction.REMOVE]
+                    yield from (one for one in batch if one.remedy.action is not RepairAction.REMOVE)
                     yield from self._remove(user, waiting)
 
     def _all_but_removals(self, user: User) -> Iterator[Repair]:
         for drift in self.comparer.drift_of([user]):
             remedy = self.remedy(drift)
-            if remedy.action in {Action.NOTHING, Action.REMOVE}:
+            if remedy.action in {RepairAction.NOTHING, RepairAction.REMOVE}:
                 yield Repair(drift, remedy)
             else:
                 yield self._apply(drift, remedy)
@@ -162,35 +163,35 @@ class Repairer:
     def remedy(self, drift: Drift) -> Remedy:
         """What a repair does about a disagreement."""
         match drift.kind:
-            case Kind.MISSING_CONTAINER:
+            case DriftKind.MISSING_CONTAINER:
                 return _nothing(
                     "is NACHET_BLOB_ACCOUNT_URL the right account? If it is, `nachet user add` makes it anew"
                 )
-            case Kind.MISSING_BLOB:
+            case DriftKind.MISSING_BLOB:
                 return self._of_missing(drift)
-            case Kind.ORPHAN_BLOB:
+            case DriftKind.ORPHAN_BLOB:
                 return self._of_orphan(drift)
-            case Kind.SIZE_MISMATCH | Kind.CHECKSUM_MISMATCH:
+            case DriftKind.SIZE_MISMATCH | DriftKind.CHECKSUM_MISMATCH:
                 return _nothing("which of the two is right is for a person to say; nothing is written over a blob")
-            case Kind.STAGED_WITHOUT_RECEIPT:
+            case DriftKind.STAGED_WITHOUT_RECEIPT:
                 return self._of_unanswered(drift)
-            case Kind.RECEIPT_WITHOUT_ROWS:
+            case DriftKind.RECEIPT_WITHOUT_ROWS:
                 return self._of_upload(drift)
-            case Kind.STALLED_UPLOAD:
-                return Remedy(Action.QUEUE_AGAIN, "no process works on it")
+            case DriftKind.STALLED_UPLOAD:
+                return Remedy(RepairAction.QUEUE_AGAIN, "no process works on it")
 
     def _of_missing(self, drift: Drift) -> Remedy:
         if drift.elsewhere:
-            return Remedy(Action.RELINK, f"the picture may lie in {drift.elsewhere}; its checksum decides")
+            return Remedy(RepairAction.RELINK, f"the picture may lie in {drift.elsewhere}; its checksum decides")
         if drift.picture_set_id and drift.name == descriptor_blob(drift.picture_set_id):
-            return Remedy(Action.REWRITE, "the database has all that it says")
+            return Remedy(RepairAction.REWRITE, "the database has all that it says")
         if drift.picture_id:
             with self.database.connection() as connection:
                 superseded = is_superseded(connection, drift.picture_id)
             if superseded:
                 return _nothing("today's detector would not cut this crop; bring it back from a backup")
             if superseded is not None:
-                return Remedy(Action.CUT_AGAIN, "it is cut again from its picture")
+                return Remedy(RepairAction.CUT_AGAIN, "it is cut again from its picture")
         return self._of_upload(drift)
 
     def _of_orphan(self, drift: Drift) -> Remedy:
@@ -204,12 +205,12 @@ class Repairer:
         with self.database.connection() as connection:
             if spoken_for(connection, [_identified(drift)]):
                 return _nothing("it bears the name of a picture that has a row")
-        return Remedy(Action.REMOVE, f"no row has pointed at it for {grace.days} days")
+        return Remedy(RepairAction.REMOVE, f"no row has pointed at it for {grace.days} days")
 
     def _of_unanswered(self, drift: Drift) -> Remedy:
         upload = self._upload(drift)
         if upload and upload.state in _SETTLED and upload.receipt:
-            return Remedy(Action.REWRITE, "the database has the receipt")
+            return Remedy(RepairAction.REWRITE, "the database has the receipt")
         return _nothing("it waits for the sensor staged_folders; is it running?")
 
     def _upload(self, drift: Drift) -> Upload | None:
@@ -232,27 +233,27 @@ class Repairer:
         if upload.state not in _WORTH_ANOTHER_RUN:
             return _nothing(f"its upload {upload.folder} is {upload.state}")
         folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
-        look = look_at(folder, self.arrival, self.limits)
+        look = snapshot(folder, self.arrival, self.limits)
         if not look.files:
             return _nothing(f"{upload.folder} is not staged any more; bring it back from a backup, or stage it again")
         if not look.complete or upload.staged_digest not in {None, look.digest}:
             return _nothing(f"the staged folder {upload.folder} changed since; the sensor takes it by itself")
-        return Remedy(Action.QUEUE_AGAIN, f"{upload.folder} is staged still")
+        return Remedy(RepairAction.QUEUE_AGAIN, f"{upload.folder} is staged still")
 
     # Doing it
 
     def _apply(self, drift: Drift, remedy: Remedy) -> Repair:
         done = False
         match remedy.action:
-            case Action.RELINK:
+            case RepairAction.RELINK:
                 return self._relink(drift, remedy)
-            case Action.REWRITE if drift.kind is Kind.MISSING_BLOB:
+            case RepairAction.REWRITE if drift.kind is DriftKind.MISSING_BLOB:
                 done = self._rewrite_description(drift)
-            case Action.REWRITE:
+            case RepairAction.REWRITE:
                 done = self._rewrite_receipt(drift)
-            case Action.QUEUE_AGAIN:
+            case RepairAction.QUEUE_AGAIN:
                 done = self._queue_again(drift)
-            case Action.CUT_AGAIN:
+            case RepairAction.CUT_AGAIN:
                 done = self._cut_again(drift)
         return Repair(drift, remedy if done else _nothing("it changed meanwhile; compare again"), done)
 
@@ -326,7 +327,7 @@ class Repairer:
                 before={"state": upload.state.value},
                 after={"state": State.STAGED.value, "because": drift.kind.value},
             )
-            if drift.kind is Kind.STALLED_UPLOAD:
+            if drift.kind is DriftKind.STALLED_UPLOAD:
                 forget(connection, drift)
         self._queued.add(upload.id)
         return True

@@ -16,31 +16,31 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.reprocessing import (
+from nachet_pipeline.pictures import enrichment
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.inspection import Properties, Thumbnail
+from nachet_pipeline.reprocessing.queries import (
     DuePicture,
-    Place,
+    PagePlace,
     StaleGroup,
     Standing,
     Versions,
     count_found,
     found_pictures,
-    note_seen,
+    record_seen,
     reprocessing_lock,
     stale_groups,
     stale_pictures,
     standing,
 )
-from nachet_pipeline.lookahead import Room, ahead
-from nachet_pipeline.parts import WHOLE, Part
-from nachet_pipeline.pictures import enrichment
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.pictures.inspection import Properties, Thumbnail
-from nachet_pipeline.reprocessing.verdicts import Change, Verdict, VerdictState, changes, codes_of
+from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, changes, codes_of
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
+from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.shards import WHOLE, Shard
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReprocessRequest:
     """Which pictures are to be looked at.
 
     Attributes:
@@ -81,7 +81,7 @@ class Wanted:
     rule: str | None = None
     pictures: int | None = None
     seconds: float | None = None
-    part: Part = WHOLE
+    part: Shard = WHOLE
 
     @property
     def codes(self) -> list[str] | None:
@@ -119,7 +119,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Difference:
+class VerdictDifference:
     """Pictures whose verdicts differ from those before in the same way.
 
     Attributes:
@@ -129,7 +129,7 @@ class Difference:
         thumbnails: a few of them, as small JPEGs.
     """
 
-    change: Change
+    change: VerdictChange
     count: int = 0
     pictures: list[UUID] = field(default_factory=list)
     thumbnails: list[bytes] = field(default_factory=list, repr=False)
@@ -157,7 +157,7 @@ class Reprocessed:
     updated: int = 0
     changed_verdicts: int = 0
     states: dict[VerdictState, int] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[VerdictDifference] = field(default_factory=list)
     seconds: float = 0.0
     ending: Ending = Ending.DONE
     left: list[StaleGroup] = field(default_factory=list)
@@ -211,7 +211,7 @@ class Reprocessor:
     progress: Progress | None = None
     batch: Callable[[int], None] | None = None
 
-    def plan(self, wanted: Wanted) -> Plan:
+    def plan(self, wanted: ReprocessRequest) -> Plan:
         """What `reprocess` would look at; nothing is changed.
 
         Raises:
@@ -220,7 +220,7 @@ class Reprocessor:
         """
         return plan(self.database, self.rules, wanted)
 
-    def reprocess(self, wanted: Wanted) -> Reprocessed:
+    def reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
         """Look at pictures again, and write what was found, batch by batch.
 
         Interrupted, it leaves all batches before written; another call goes on from there.
@@ -234,7 +234,7 @@ class Reprocessor:
         with self.database.connection() as connection, reprocessing_lock(connection, wanted.part):
             return self._reprocess(wanted)
 
-    def _reprocess(self, wanted: Wanted) -> Reprocessed:
+    def _reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
         started = time.monotonic()
         planned = plan(self.database, self.rules, wanted)
         work = _Work(self, planned.current)
@@ -260,12 +260,12 @@ class Reprocessor:
             result.standing = standing(connection)
         return result
 
-    def _due(self, wanted: Wanted, planned: Plan) -> Iterator[DuePicture]:
+    def _due(self, wanted: ReprocessRequest, planned: Plan) -> Iterator[DuePicture]:
         """The pictures to look at, page by page, so that memory does not grow with their number."""
         codes = wanted.codes
         if codes is not None:
             yield from self._pages(
-                Place(None),
+                PagePlace(None),
                 lambda place: self._query(
                     found_pictures, codes, place, since=wanted.since, most=PAGE, part=wanted.part
                 ),
@@ -273,16 +273,16 @@ class Reprocessor:
             return
         for group in planned.groups:
             yield from self._pages(
-                Place(group.versions),
+                PagePlace(group.versions),
                 lambda place: self._query(
                     stale_pictures, planned.current, place, since=wanted.since, most=PAGE, part=wanted.part
                 ),
             )
 
-    def _pages(self, place: Place, page: Callable[[Place], list[DuePicture]]) -> Iterator[DuePicture]:
+    def _pages(self, place: PagePlace, page: Callable[[PagePlace], list[DuePicture]]) -> Iterator[DuePicture]:
         while pictures := page(place):
             yield from pictures
-            place = Place(place.versions, pictures[-1].id)
+            place = PagePlace(place.versions, pictures[-1].id)
 
     def _query(self, query: Callable[..., list[DuePicture]], *arguments: Any, **settings: Any) -> list[DuePicture]:
         with self.database.reading() as connection:
@@ -294,7 +294,7 @@ def current_versions(rules: RuleSet) -> Versions:
     return Versions(rules.stamp, enrichment.ENRICHMENT_VERSION)
 
 
-def plan(database: Database, rules: RuleSet, wanted: Wanted) -> Plan:
+def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
     """What reprocessing would look at; nothing is changed.
 
     Raises:
@@ -319,7 +319,7 @@ class _Budget:
         ending: why there are no more; settled when they are used up.
     """
 
-    def __init__(self, due: Iterator[DuePicture], wanted: Wanted, started: float) -> None:
+    def __init__(self, due: Iterator[DuePicture], wanted: ReprocessRequest, started: float) -> None:
         self._due = due
         self._pictures = wanted.pictures
         self._until = None if wanted.seconds is None else started + wanted.seconds
@@ -347,9 +347,9 @@ class _Work:
     def __init__(self, reprocessor: Reprocessor, current: Versions) -> None:
         self._with = reprocessor
         self._rules = reprocessor.rules
-        self._room = Room(reprocessor.transfer.memory_bytes)
+        self._room = MemoryBudget(reprocessor.transfer.memory_bytes)
         self.result = Reprocessed(current)
-        self.differences: dict[Change, Difference] = {}
+        self.differences: dict[VerdictChange, VerdictDifference] = {}
 
     def look_at(self, due: "_Budget") -> Iterator[_Seen]:
         """What is seen of the pictures, in their order."""
@@ -358,7 +358,7 @@ class _Work:
         with ThreadPoolExecutor(threads, thread_name_prefix="reprocess") as executor:
             try:
                 tasks: Iterator[Future[_Seen]] = (executor.submit(self._look_at, picture) for picture in due)
-                for future in ahead(tasks, 2 * threads):
+                for future in bounded_map(tasks, 2 * threads):
                     yield future.result()
             except BaseException:
                 executor.shutdown(wait=True, cancel_futures=True)
@@ -400,7 +400,7 @@ class _Work:
         """Write what was seen of some pictures in one transaction, then count it."""
         current = self.result.current
         with self._with.database.connection() as connection:
-            updated = note_seen(
+            updated = record_seen(
                 connection, {seen.picture.id: (seen.properties, seen.verdict) for seen in batch}, current
             )
         self.result.updated += updated
@@ -416,7 +416,7 @@ class _Work:
         changed = list(changes(seen.picture.verdict, seen.verdict))
         result.changed_verdicts += bool(changed)
         for change in changed:
-            difference = self.differences.setdefault(change, Difference(change))
+            difference = self.differences.setdefault(change, VerdictDifference(change))
             difference.count += 1
             if len(difference.pictures) < NAMED:
                 difference.pictures.append(seen.picture.id)

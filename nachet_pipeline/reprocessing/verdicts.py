@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures.inspection import Inspected
+from nachet_pipeline.support.i18n import Bilingual
 
 BLOBS_RULE = "stored_blobs_intact"
 """The rule that a stored picture's file is as it was stored."""
@@ -44,35 +44,37 @@ class BlobFinding:
     """
 
     code: str
-    message: Phrase
-    remedy: Phrase
+    message: Bilingual
+    remedy: Bilingual
 
 
 BLOB_FINDINGS: Mapping[VerdictState, BlobFinding] = MappingProxyType(
     {
         VerdictState.MISSING: BlobFinding(
             "blob-missing",
-            Phrase("The picture's file is no longer in storage.", "Le fichier de l'image n'est plus dans le stockage."),
-            Phrase(
+            Bilingual(
+                "The picture's file is no longer in storage.", "Le fichier de l'image n'est plus dans le stockage."
+            ),
+            Bilingual(
                 "Restore the blob, or import its folder again.",
                 "Restaurez le blob ou importez de nouveau son dossier.",
             ),
         ),
         VerdictState.CHANGED: BlobFinding(
             "blob-changed",
-            Phrase(
+            Bilingual(
                 "The picture's file is not the one that was stored: size or checksum differ.",
                 "Le fichier de l'image n'est pas celui qui a été stocké : taille ou somme de contrôle diffèrent.",
             ),
-            Phrase("Restore the blob that was stored.", "Restaurez le blob d'origine."),
+            Bilingual("Restore the blob that was stored.", "Restaurez le blob d'origine."),
         ),
         VerdictState.UNREADABLE: BlobFinding(
             "blob-unreadable",
-            Phrase(
+            Bilingual(
                 "Storage answers, but does not give out the picture's file.",
                 "Le stockage répond, mais ne donne pas accès au fichier de l'image.",
             ),
-            Phrase(
+            Bilingual(
                 "See whether the blob was moved to the archive tier, or is locked.",
                 "Vérifiez si le blob a été déplacé au niveau d'archivage ou s'il est verrouillé.",
             ),
@@ -98,8 +100,8 @@ class StoredFinding(BaseModel):
     code: str
     severity: Severity
     field: str | None = None
-    expected: Phrase | None = None
-    found: Phrase | None = None
+    expected: Bilingual | None = None
+    found: Bilingual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +135,20 @@ class Verdict:
         """The verdict on a picture that was looked at, with the weights of a rule set."""
         findings = tuple(
             StoredFinding(
-                code=remark.code,
-                severity=rules.severity_of(remark.code),
-                field=remark.field,
-                expected=remark.expected,
-                found=remark.found,
+                code=issue.code,
+                severity=rules.severity_of(issue.code),
+                field=issue.field,
+                expected=issue.expected,
+                found=issue.found,
             )
-            for remark in seen.remarks
+            for issue in seen.issues
         )
         refused = seen.properties is None or any(one.severity is Severity.ERROR for one in findings)
         return cls(VerdictState.REFUSED if refused else VerdictState.ACCEPTED, findings)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VerdictChange:
     """What a finding of one code weighed in the verdict before, and weighs now; None where it is not found."""
 
     code: str
@@ -159,7 +161,7 @@ class Change:
         return rule_of(self.code)
 
 
-def changes(before: Verdict | None, now: Verdict) -> Iterator[Change]:
+def changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
     """How a verdict differs from the one before.
 
     A picture without one was accepted when it was imported, so only errors are news: what else was said of it then
@@ -169,9 +171,9 @@ def changes(before: Verdict | None, now: Verdict) -> Iterator[Change]:
     known = before is not None and before.state not in BLOB_FINDINGS
     for code, weight in is_now.items():
         if was.get(code) is not weight and (known or weight is Severity.ERROR):
-            yield Change(code, was.get(code), weight)
+            yield VerdictChange(code, was.get(code), weight)
     if now.state not in BLOB_FINDINGS:
-        yield from (Change(code, weight, None) for code, weight in was.items() if code not in is_now)
+        yield from (VerdictChange(code, weight, None) for code, weight in was.items() if code not in is_now)
 
 
 def rule_of(code: str) -> str:
@@ -181,11 +183,11 @@ def rule_of(code: str) -> str:
     return CATALOGUE[code].check.value if code in CATALOGUE else code
 
 
-def message_of(code: str) -> Phrase:
+def message_of(code: str) -> Bilingual:
     """What a code says."""
     if code in _BLOB_CODES:
         return _BLOB_CODES[code].message
-    return CATALOGUE[code].message if code in CATALOGUE else Phrase(code, code)
+    return CATALOGUE[code].message if code in CATALOGUE else Bilingual(code, code)
 
 
 def codes_of(rule: str) -> frozenset[str]:

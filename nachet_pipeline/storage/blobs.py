@@ -19,19 +19,19 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from nachet_pipeline.contract.folder import FileChangedError, StagedFile
 from nachet_pipeline.errors import UnavailableError, raise_alone
-from nachet_pipeline.late_import import LateModule
 from nachet_pipeline.storage.container_top import TopListing, TopPage, UnlistableError
 from nachet_pipeline.storage.scrubbing import reason_of, scrubbed
 from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies, SourceChangedError
+from nachet_pipeline.support.files import FileChangedError, StagedFile
+from nachet_pipeline.support.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
     from nachet_pipeline.storage import clients
 else:
-    clients = LateModule("nachet_pipeline.storage.clients")
+    clients = LazyModule("nachet_pipeline.storage.clients")
 
 API_VERSION = "2026-02-06"
 """Of the Blob service; the newest that Azurite 3.37 and azure-storage-blob 12.31 both speak."""

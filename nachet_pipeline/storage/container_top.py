@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote, urlencode
 from xml.parsers import expat
 
-from nachet_pipeline.late_import import LateModule
+from nachet_pipeline.support.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     from azure.core.rest import HttpRequest, HttpResponse
 
     from nachet_pipeline.storage import clients
 else:
-    clients = LateModule("nachet_pipeline.storage.clients")
+    clients = LazyModule("nachet_pipeline.storage.clients")
 
 NAMES_A_PAGE = 5_000
 """As many as the service gives at most."""

@@ -20,14 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nachet_pipeline.database.candidates import Choice, resolve
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.labels import species_at_odds
-from nachet_pipeline.database.training_sets import (
-    Difference,
+from nachet_pipeline.identifiers import training_container, training_manifest_blob, training_set_id
+from nachet_pipeline.picture_sets.labels import species_at_odds
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.training.candidates import Choice, resolve
+from nachet_pipeline.training.copying import copy_pictures
+from nachet_pipeline.training.grouping import Grouping, groups
+from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
+from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
+from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestWriter
+from nachet_pipeline.training.queries import (
     Members,
     NewVersion,
     Version,
+    VersionDifference,
     current_version,
     decided_pairs,
     difference,
@@ -40,13 +47,6 @@ from nachet_pipeline.database.training_sets import (
     snapshot,
     taxa,
 )
-from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import training_container, training_manifest_blob, training_set_id
-from nachet_pipeline.training.copying import copy_pictures
-from nachet_pipeline.training.grouping import Grouping, groups
-from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
-from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
-from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestWriter
 from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
 from nachet_pipeline.training.selection import (
     Ints,
@@ -152,7 +152,7 @@ class Built:
     notes: tuple[Note, ...]
     near_pairs: NearPairs
     previous: str | None
-    difference: Difference | None
+    difference: VersionDifference | None
     copied: int | None = None
 
     @property
@@ -302,7 +302,7 @@ def _silent(step: str, done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def _changed(connection: Connection, recipe: Recipe, known: Version) -> Difference | None:
+def _changed(connection: Connection, recipe: Recipe, known: Version) -> VersionDifference | None:
     if known.previous is None:
         return None
     return difference(connection, training_set_id(recipe.name, known.previous), known.id)

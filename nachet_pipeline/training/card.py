@@ -12,7 +12,7 @@ from nachet_pipeline.training import plots
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.training.statistics import Statistics
-from nachet_pipeline.training.verifying import Verdict
+from nachet_pipeline.training.verifying import SetVerdict
 
 README = "README.md"
 PICTURES_PER_CLASS, SEEDS_PER_PICTURE = "pictures-per-class.png", "seeds-per-picture.png"
@@ -83,7 +83,7 @@ class Facts:
     notes: Sequence[str]
     imported: Mapping[date, int]
     since: Since | None
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[SetVerdict]
 
     @property
     def by_class(self) -> dict[str, dict[str, int]]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from nachet_pipeline.contract.folder import FileChangedError
-from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Thumbnail
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.training.plots import side_by_side
 
 SHOWN_PAIRS = 8
@@ -55,7 +55,7 @@ class Thumbnails:
         self._blobs = blobs
         self._pool = pool
         self._concurrency = concurrency
-        self._room = Room(memory_bytes)
+        self._room = MemoryBudget(memory_bytes)
 
     def sheets(self, samples: Mapping[str, Sequence[StoredPicture]]) -> Iterator[tuple[str, bytes]]:
         """A contact sheet for each name, in order; none where no picture can be shown."""
@@ -78,7 +78,7 @@ class Thumbnails:
     def _of(self, pictures: Iterable[StoredPicture]) -> Iterator[bytes | None]:
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="thumbnail") as executor:
             tasks = (executor.submit(self._thumbnail, picture) for picture in pictures)
-            for future in ahead(tasks, 2 * self._concurrency):
+            for future in bounded_map(tasks, 2 * self._concurrency):
                 yield future.result()
 
     def _thumbnail(self, picture: StoredPicture) -> bytes | None:

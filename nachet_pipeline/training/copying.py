@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
-from nachet_pipeline.contract.folder import FileChangedError
-from nachet_pipeline.lookahead import ahead
+from nachet_pipeline.identifiers import training_picture_blob
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.naming import training_picture_blob
+from nachet_pipeline.support.bounded import bounded_map
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.training.manifest import open_manifest
 
 _COLUMNS = ("picture_id", "container", "blob", "sha256", "size", "format")
@@ -57,7 +57,7 @@ def copy_pictures(
         tasks = (executor.submit(_copy, blobs, container, picture) for picture in pictures)
         copied = 0
         try:
-            for done, task in enumerate(ahead(tasks, 2 * concurrency), start=1):
+            for done, task in enumerate(bounded_map(tasks, 2 * concurrency), start=1):
                 copied += task.result()
                 if progress:
                     progress(done, total)

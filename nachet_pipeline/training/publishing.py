@@ -7,14 +7,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.labels import labels
-from nachet_pipeline.database.training_pictures import (
-    changes_by_class,
-    files_of,
-    imported_by_day,
-    not_current,
-)
-from nachet_pipeline.database.training_sets import decided_pairs
+from nachet_pipeline.picture_sets.labels import labels
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.settings import TransferSettings
@@ -23,8 +16,10 @@ from nachet_pipeline.training import card, verifying
 from nachet_pipeline.training.building import Built, Progress, build, make_current
 from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
 from nachet_pipeline.training.manifest import Manifest, open_manifest
+from nachet_pipeline.training.queries import decided_pairs
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.training.statistics import statistics
+from nachet_pipeline.training.version_pictures import changes_by_class, files_of, imported_by_day, not_current
 
 _TYPES = {"png": "image/png", "jpg": "image/jpeg", "md": "text/markdown; charset=utf-8"}
 
@@ -48,7 +43,7 @@ class Published:
     released: bool
 
     @property
-    def verdicts(self) -> tuple[verifying.Verdict, ...]:
+    def verdicts(self) -> tuple[verifying.SetVerdict, ...]:
         """What the checks found."""
         return tuple(self.facts.verdicts)
 

@@ -33,7 +33,7 @@ class RecipeFolder:
         return "\n".join(self.unreadable.values())
 
 
-def look_at(folder: Path) -> RecipeFolder:
+def read_folder(folder: Path) -> RecipeFolder:
     """Read every recipe of a folder.
 
     Raises:

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nachet_pipeline.database.candidates import COLUMNS, Choice, candidates
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.training.candidates import COLUMNS, Choice, candidates
 from nachet_pipeline.training.grouping import Candidates
 from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
 

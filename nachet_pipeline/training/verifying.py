@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nachet_pipeline.database.labels import Labels
-from nachet_pipeline.database.training_pictures import NotCurrent
+from nachet_pipeline.picture_sets.labels import Labels
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
 from nachet_pipeline.training.selection import index_pairs
 from nachet_pipeline.training.statistics import Statistics
+from nachet_pipeline.training.version_pictures import NotCurrent
 
 NO_LEAKS, NO_EMPTY_CLASS, CLASSES_LARGE_ENOUGH = "no_leaks", "no_empty_class", "classes_large_enough"
 NO_CONFLICTING_LABELS = "no_conflicting_labels"
@@ -55,7 +55,7 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SetVerdict:
     """What a check found.
 
     Attributes:
@@ -173,7 +173,7 @@ def no_leaks(
     near_bits: int | None,
     different: Sequence[Pair] = (),
     duplicate: Sequence[Pair] = (),
-) -> Verdict:
+) -> SetVerdict:
     """Whether anything that belongs together is on two sides.
 
     Args:
@@ -208,10 +208,10 @@ def no_leaks(
     said = [f"{_KEYS[kind]} are on two sides ({count:,} times)" for kind, count in found.items() if count]
     if nowhere:
         said.append(f"{nowhere:,} pictures are on no side")
-    return Verdict(NO_LEAKS, not said, True, "; ".join(said), {**found, "on_no_side": nowhere}, rows)
+    return SetVerdict(NO_LEAKS, not said, True, "; ".join(said), {**found, "on_no_side": nowhere}, rows)
 
 
-def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: Labels) -> Verdict:
+def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: Labels) -> SetVerdict:
     """Whether every photograph has one label: in the version, and wherever it is stored, or as was decided of it.
 
     Args:
@@ -247,7 +247,7 @@ def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: 
             for one in places[:_NAMED]
         ]
     said_all = "; ".join(what[name].format(f"{count:,}") for name, count in numbers.items() if count)
-    return Verdict(NO_CONFLICTING_LABELS, not said_all, True, said_all, numbers, rows)
+    return SetVerdict(NO_CONFLICTING_LABELS, not said_all, True, said_all, numbers, rows)
 
 
 def _found(pictures: Sequence[str], keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -291,7 +291,7 @@ def _side(place: np.int64) -> str:
     return SPLITS[place] if place != _UNKNOWN else "none"
 
 
-def no_empty_class(counted: Statistics, classes: Sequence[ManifestClass]) -> Verdict:
+def no_empty_class(counted: Statistics, classes: Sequence[ManifestClass]) -> SetVerdict:
     """Whether every class has pictures to learn from, and there is any class."""
     empty = [one for one in classes if not counted.of_class(one.class_index)]
     untrained = [one for one in classes if one not in empty and not counted.pictures[one.class_index, "train"]]
@@ -303,10 +303,10 @@ def no_empty_class(counted: Statistics, classes: Sequence[ManifestClass]) -> Ver
         {"class": one.label, "pictures": counted.of_class(one.class_index), "train": 0} for one in (*empty, *untrained)
     ]
     numbers = {"classes": len(classes), "empty": len(empty), "without_training_pictures": len(untrained)}
-    return Verdict(NO_EMPTY_CLASS, not said, True, "; ".join(said), numbers, rows)
+    return SetVerdict(NO_EMPTY_CLASS, not said, True, "; ".join(said), numbers, rows)
 
 
-def classes_large_enough(counted: Statistics, classes: Sequence[ManifestClass], *, minimum: int) -> Verdict:
+def classes_large_enough(counted: Statistics, classes: Sequence[ManifestClass], *, minimum: int) -> SetVerdict:
     """Whether every class has as many pictures as the recipe wants at least; empty classes are another check's."""
     sizes = {one: counted.of_class(one.class_index) for one in classes}
     small = {one: size for one, size in sizes.items() if 0 < size < minimum}
@@ -317,14 +317,14 @@ def classes_large_enough(counted: Statistics, classes: Sequence[ManifestClass], 
     )
     rows: Rows = [{"class": one.label, "pictures": size, "minimum": minimum} for one, size in small.items()]
     smallest = min(sizes.values(), default=0)
-    return Verdict(
+    return SetVerdict(
         CLASSES_LARGE_ENOUGH, not small, True, said, {"under_minimum": len(small), "smallest_class": smallest}, rows
     )
 
 
 def classes_on_every_side(
     counted: Statistics, classes: Sequence[ManifestClass], *, fractions: Mapping[str, float]
-) -> Verdict:
+) -> SetVerdict:
     """Whether every class is measured: on each side that the recipe wants; a class of few groups cannot be."""
     wanted = [split for split in SPLITS if fractions.get(split)]
     missing = {
@@ -342,10 +342,10 @@ def classes_on_every_side(
         {"class": one.label, "pictures": counted.of_class(one.class_index), "not in": ", ".join(splits)}
         for one, splits in absent.items()
     ]
-    return Verdict(CLASSES_ON_EVERY_SIDE, not absent, False, said, {"not_on_every_side": len(absent)}, rows)
+    return SetVerdict(CLASSES_ON_EVERY_SIDE, not absent, False, said, {"not_on_every_side": len(absent)}, rows)
 
 
-def pictures_current(found: NotCurrent) -> Verdict:
+def pictures_current(found: NotCurrent) -> SetVerdict:
     """Whether all pictures are still wanted, and judged and measured by today's rules and code."""
     numbers = {
         "withdrawn": found.withdrawn,
@@ -362,7 +362,7 @@ def pictures_current(found: NotCurrent) -> Verdict:
         "stale": "judged or measured by other rules or code than today's",
     }
     said = [f"{count:,} pictures are {what[name]}" for name, count in numbers.items() if count]
-    return Verdict(PICTURES_CURRENT, not said, False, "; ".join(said), numbers)
+    return SetVerdict(PICTURES_CURRENT, not said, False, "; ".join(said), numbers)
 
 
 def _count(number: int, one: str, many: str) -> str:

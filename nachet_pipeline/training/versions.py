@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nachet_pipeline.database.training_sets import Change, Difference, Membership, Version, Withdrawal
+from nachet_pipeline.training.queries import Membership, Version, VersionChange, VersionDifference, Withdrawal
 
 if TYPE_CHECKING:
     from nachet_pipeline.training.publishing import Published
@@ -84,19 +84,19 @@ def membership_lines(found: Membership) -> Iterator[str]:
         yield f"  {label:<{_WIDTH}}{value}"
 
 
-def difference_record(found: Difference) -> dict[str, Any]:
+def difference_record(found: VersionDifference) -> dict[str, Any]:
     """A difference as JSON."""
-    return {name: _change(getattr(found, name)) for name in Difference.__dataclass_fields__}
+    return {name: _change(getattr(found, name)) for name in VersionDifference.__dataclass_fields__}
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: VersionChange) -> dict[str, Any]:
     return {"count": change.count, "sample": [str(picture) for picture in change.sample]}
 
 
-def difference_lines(found: Difference) -> Iterator[str]:
+def difference_lines(found: VersionDifference) -> Iterator[str]:
     """A difference, with the first pictures of each kind."""
-    for name in Difference.__dataclass_fields__:
-        change: Change = getattr(found, name)
+    for name in VersionDifference.__dataclass_fields__:
+        change: VersionChange = getattr(found, name)
         yield f"{name:<{_WIDTH}}{change.count}"
         for picture in change.sample:
             yield f"  {picture}"
@@ -156,7 +156,7 @@ def published_lines(published: "Published") -> Iterator[str]:
         counts = ", ".join(f"{count} {side}" for side, count in one.counts.items())
         yield f"  {one.label}: {counts}"
     if built.difference and built.new:
-        changes = (f"{getattr(built.difference, name).count} {name}" for name in Difference.__dataclass_fields__)
+        changes = (f"{getattr(built.difference, name).count} {name}" for name in VersionDifference.__dataclass_fields__)
         yield f"  since {(built.previous or '')[:_SHORT]}: {', '.join(changes)}"
     if built.copied is not None:
         yield f"  {built.copied} pictures copied"

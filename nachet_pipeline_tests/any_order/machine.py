@@ -15,25 +15,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from PIL import Image
 
-from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
-from nachet_pipeline.database.labels import decide
-from nachet_pipeline.database.training_sets import withdraw
-from nachet_pipeline.database.uploads import find_upload, note_wishes
-from nachet_pipeline.database.users import User
+from nachet_pipeline.identifiers import archive_container, picture_set_id, upload_id
+from nachet_pipeline.picture_sets.labels import decide
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import archive_container, picture_set_id, upload_id
+from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.training.building import build, make_current
 from nachet_pipeline.training.manifest import SPLITS, open_manifest
+from nachet_pipeline.training.queries import withdraw
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.uploads.queries import find_upload, record_wishes
+from nachet_pipeline.users.user import User
 from nachet_pipeline_tests.any_order.model import Contents, File, Place, Session, World
 from nachet_pipeline_tests.crops.test_cropping import Finding as ToldDetector
 from nachet_pipeline_tests.folders.kept import keeper, let_undo_end
-from nachet_pipeline_tests.test_importing import write_session
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.uploads.test_importing import write_session
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 USERS, FOLDERS, SESSIONS = ("ada", "eve"), ("one", "two"), ("s1", "s2")
 # Most is sent to one place: what matters is what happens to the same session again and again.
@@ -198,7 +198,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.blobs.now = self.world.clock
         upload = bench.stage(place, replace=True)
         with bench.database.connection() as connection:
-            note_wishes(connection, upload.id, accept_valid=False, replace=replace_wanted)
+            record_wishes(connection, upload.id, accept_valid=False, replace=replace_wanted)
 
         outcome = bench.run(bench.now(upload))
 

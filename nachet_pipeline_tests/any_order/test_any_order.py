@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.any_order.machine import AnyOrder
-from nachet_pipeline_tests.uploads import Workbench, settings_with
+from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 # In every run of the tests few sequences, the same each time; at night (`make sequences`) many, others each time.
 SEQUENCES = int(os.environ.get("NACHET_TEST_SEQUENCES", "0"))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.manifest import manifest_lines
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, write
 
 

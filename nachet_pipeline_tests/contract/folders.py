@@ -12,12 +12,12 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.local.sample import PictureFormat, sample_picture
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 Files = dict[str, bytes]
 
 
-def english(phrase: Phrase | None) -> str | None:
+def english(phrase: Bilingual | None) -> str | None:
     return phrase.en if phrase else None
 
 

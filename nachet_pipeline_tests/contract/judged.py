@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nachet_pipeline.contract.checksums import checksums, note_checksums
+from nachet_pipeline.contract.checksums import checksums, record_checksums
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.sessions import Context, Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, take_inventory
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import Files, write
 
 REGISTRY = SeedRegistry.of(packaged_seeds())
@@ -55,7 +55,7 @@ def judge(
         arrange(root)
     with Inventory(root.parent) as inventory:
         shape = take_inventory(folder, inventory, limits)
-        note_checksums(folder, inventory, limits)
+        record_checksums(folder, inventory, limits)
         project, sessions = read_sessions(folder, inventory, shape, limits)
         context = Context(inventory, shape, project, sessions, REGISTRY, owner)
         for rule in FOLDER_RULES.values():
@@ -63,7 +63,7 @@ def judge(
                 inventory.add_finding(finding)
         for kind in (FileKind.PICTURE, FileKind.PICTURE_METADATA):
             for entry in list(inventory.files(kind)):
-                inventory.note_sha256(entry.file.path, hashlib.sha256(folder.read(entry.file)).hexdigest())
+                inventory.record_sha256(entry.file.path, hashlib.sha256(folder.read(entry.file)).hexdigest())
         for finding in checksums(inventory):
             inventory.add_finding(finding)
         values = {one.path: {name: value.value for name, value in one.values.items()} for one in sessions}

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.stored import (
@@ -22,6 +21,7 @@ from nachet_pipeline.contract.stored import (
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import project, write
 
 OWNER = Owner(UUID(int=1), "ada@example.org")

@@ -4,7 +4,7 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, Check, Severity
 from nachet_pipeline.contract.findings import Finding, UndeclaredFindingError
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
@@ -74,19 +74,19 @@ def test_what_an_uploader_wrote_cannot_steer_the_terminal_it_is_shown_on(written
         path=written,
         sessions=(written,),
         field=written,
-        expected=Phrase(written, "x"),
-        found=Phrase("x", written),
-        suggestion=verbatim(written),
+        expected=Bilingual(written, "x"),
+        found=Bilingual("x", written),
+        suggestion=Bilingual.same(written),
     )
 
     assert {finding.path, finding.field, *finding.sessions} == {shown}
-    assert (finding.expected, finding.found) == (Phrase(shown, "x"), Phrase("x", shown))
-    assert finding.suggestion == verbatim(shown)
+    assert (finding.expected, finding.found) == (Bilingual(shown, "x"), Bilingual("x", shown))
+    assert finding.suggestion == Bilingual.same(shown)
 
 
 def test_a_finding_reads_back_from_json_as_it_was() -> None:
     finding = Finding(
-        code="index-content", path="index.yaml", field="userData.zoom", line=4, column=3, found=Phrase("a", "à")
+        code="index-content", path="index.yaml", field="userData.zoom", line=4, column=3, found=Bilingual("a", "à")
     )
 
     assert Finding.model_validate_json(finding.model_dump_json()) == finding

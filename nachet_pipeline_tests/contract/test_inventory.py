@@ -9,11 +9,11 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.folder import StagedFile
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.phrases import verbatim
+from nachet_pipeline.support.files import StagedFile
+from nachet_pipeline.support.i18n import Bilingual
 
 FILE = StagedFile("a.tiff", 3, "v1", datetime(2024, 5, 1, tzinfo=UTC))
 
@@ -118,7 +118,7 @@ def test_findings_that_differ_in_their_place_only_are_one_group_with_its_number(
     with Inventory() as inventory:
         for number in range(50):
             inventory.add_finding(Finding(code="empty-file", path=f"{number:02}.png"))
-        inventory.add_finding(Finding(code="empty-file", path="0.png", found=verbatim("another")))
+        inventory.add_finding(Finding(code="empty-file", path="0.png", found=Bilingual.same("another")))
         groups = list(inventory.alike_findings(groups=10, places=3))
 
     assert [(count, [one.path for one in alike]) for count, alike in groups] == [
@@ -130,7 +130,7 @@ def test_findings_that_differ_in_their_place_only_are_one_group_with_its_number(
 def test_one_kind_of_trouble_does_not_crowd_out_another() -> None:
     with Inventory() as inventory:
         for number in range(500):
-            size = verbatim(f"{number} bytes")
+            size = Bilingual.same(f"{number} bytes")
             inventory.add_finding(Finding(code="trailing-data", path=f"{number:03}.png", found=size))
         inventory.add_finding(Finding(code="unknown-key", path="index.yaml"))
         groups = [alike[0].code for _, alike in inventory.alike_findings(groups=30, places=1)]

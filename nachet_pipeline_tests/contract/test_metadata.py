@@ -17,7 +17,7 @@ from nachet_pipeline.contract.metadata import (
     too_large,
 )
 from nachet_pipeline.contract.yaml_reader import YamlLimits
-from nachet_pipeline.phrases import verbatim
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import PROJECT_INDEX
 
 
@@ -90,7 +90,7 @@ def test_digits_may_be_parted_by_underscores() -> None:
 def test_a_comma_that_may_mean_thousands_is_asked_about(written: str) -> None:
     finding = _only(_session(f"userData:\n  zoom: {written}"))
 
-    assert (finding.code, finding.found) == ("index-content", verbatim(repr(written)))
+    assert (finding.code, finding.found) == ("index-content", Bilingual.same(repr(written)))
 
 
 @pytest.mark.parametrize("spelling", ["seedID", "seedId", "seed_id", "SeedID", "seed ID"])
@@ -176,7 +176,7 @@ def test_what_is_right_in_a_file_is_kept_beside_what_is_wrong() -> None:
 def test_an_unknown_key_is_told_with_the_key_that_was_probably_meant(text: str, suggestion: str | None) -> None:
     finding = _only(_session(text))
 
-    assert (finding.code, finding.suggestion) == ("unknown-key", verbatim(suggestion) if suggestion else None)
+    assert (finding.code, finding.suggestion) == ("unknown-key", Bilingual.same(suggestion) if suggestion else None)
 
 
 @pytest.mark.parametrize(

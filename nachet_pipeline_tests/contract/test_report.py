@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from nachet_pipeline.assets.report_metadata import findings_table
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
@@ -25,7 +24,8 @@ from nachet_pipeline.contract.report import (
 )
 from nachet_pipeline.contract.report_page import as_page
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.phrases import Language, Phrase, verbatim
+from nachet_pipeline.defs.metadata import findings_table
+from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline_tests.contract.folders import Validate, changed, project
 
 INDEX = "pictures/session1/index.yaml"
@@ -34,21 +34,23 @@ _SEVERITY_WORDS: dict[Language, dict[str, str]] = {
     "en": {"error": "ERROR", "warning": "WARNING", "info": "INFO"},
     "fr": {"error": "ERREUR", "warning": "AVERTISSEMENT", "info": "INFO"},
 }
-_WHOLE_PICTURE = Phrase("a complete picture", "une image complète")
-_END_OF_FILE = Phrase("the end of the file", "la fin du fichier")
+_WHOLE_PICTURE = Bilingual("a complete picture", "une image complète")
+_END_OF_FILE = Bilingual("the end of the file", "la fin du fichier")
 
 
 def _mixed() -> list[Finding]:
     return [
         Finding(code="ignored-file", path=".DS_Store"),
-        Finding(code="unknown-key", path="index.yaml", field="colour", line=2, column=1, found=verbatim("colour")),
+        Finding(
+            code="unknown-key", path="index.yaml", field="colour", line=2, column=1, found=Bilingual.same("colour")
+        ),
         Finding(code="picture-damaged", path="1.tiff", expected=_WHOLE_PICTURE, found=_END_OF_FILE),
         Finding(code="picture-damaged", path="2.tiff", expected=_WHOLE_PICTURE, found=_END_OF_FILE),
         Finding(
             code="picture-damaged",
             path="3.tiff",
             expected=_WHOLE_PICTURE,
-            found=Phrase("a broken strip", "une bande rompue"),
+            found=Bilingual("a broken strip", "une bande rompue"),
         ),
         Finding(code="missing-index", path="index.yaml"),
         _misspelt(),
@@ -63,9 +65,9 @@ def _misspelt() -> Finding:
         field="seedData.seedSpecies",
         line=6,
         column=3,
-        expected=Phrase("a registered seed", "une semence enregistrée"),
-        found=verbatim("Brassica nappus"),
-        suggestion=verbatim("Brassica napus"),
+        expected=Bilingual("a registered seed", "une semence enregistrée"),
+        found=Bilingual.same("Brassica nappus"),
+        suggestion=Bilingual.same("Brassica napus"),
     )
 
 
@@ -185,11 +187,15 @@ def test_the_verdict_counts_in_words_that_agree(number: int, english: str, frenc
     ("finding", "english", "french"),
     [
         (Finding(code="empty-file"), "", ""),
-        (Finding(code="empty-file", expected=verbatim("1")), "expected 1", "attendu : 1"),
-        (Finding(code="empty-file", found=verbatim("0")), "found 0", "trouvé : 0"),
-        (Finding(code="unknown-key", suggestion=verbatim("zoom")), "did you mean zoom?", "vouliez-vous dire zoom ?"),
+        (Finding(code="empty-file", expected=Bilingual.same("1")), "expected 1", "attendu : 1"),
+        (Finding(code="empty-file", found=Bilingual.same("0")), "found 0", "trouvé : 0"),
         (
-            Finding(code="unknown-key", found=verbatim("{}{0}%s"), suggestion=verbatim("{zoom}")),
+            Finding(code="unknown-key", suggestion=Bilingual.same("zoom")),
+            "did you mean zoom?",
+            "vouliez-vous dire zoom ?",
+        ),
+        (
+            Finding(code="unknown-key", found=Bilingual.same("{}{0}%s"), suggestion=Bilingual.same("{zoom}")),
             "found {}{0}%s; did you mean {zoom}?",
             "trouvé : {}{0}%s; vouliez-vous dire {zoom} ?",
         ),
@@ -264,7 +270,7 @@ def test_a_report_of_thousands_lists_some_and_counts_all() -> None:
 def test_a_text_of_many_different_findings_ends() -> None:
     number = GROUPS_KEPT + 100
     report = Report.of_findings(
-        Finding(code="trailing-data", path=f"{n:04}.jpeg", found=Phrase(f"{n} bytes", f"{n} octets"))
+        Finding(code="trailing-data", path=f"{n:04}.jpeg", found=Bilingual(f"{n} bytes", f"{n} octets"))
         for n in range(number)
     )
 
@@ -345,7 +351,7 @@ def test_the_record_of_every_code_holds_all_that_is_known_of_it(code: str) -> No
 def _of_everything() -> list[Finding]:
     """Findings of every code, alike and not, more than a report names, found in no order."""
     findings = [
-        Finding(code=code, path=path, line=line, column=1, field=field, found=verbatim(found) if found else None)
+        Finding(code=code, path=path, line=line, column=1, field=field, found=Bilingual.same(found) if found else None)
         for code in CATALOGUE
         for path, line, field, found in [
             ("index.yaml", 9, "a", "x"),

@@ -12,7 +12,7 @@ from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Seve
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.report import PLACES_KEPT, Report
 from nachet_pipeline.contract.report_page import PICTURES_OF_A_CODE, PICTURES_SHOWN, as_page
-from nachet_pipeline.phrases import Language, Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual, Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 HOSTILE = [
@@ -99,9 +99,9 @@ def test_every_code_is_explained_under_its_anchor_in_both_languages(code: str, l
         line=7,
         column=3,
         field="userData.zoom",
-        expected=Phrase("a number", "un nombre"),
-        found=Phrase("a word", "un mot"),
-        suggestion=verbatim("30x"),
+        expected=Bilingual("a number", "un nombre"),
+        found=Bilingual("a word", "un mot"),
+        suggestion=Bilingual.same("30x"),
     )
 
     page = _page(finding, language="en" if language == "fr" else "fr")
@@ -169,7 +169,7 @@ def test_the_page_opens_in_the_language_asked_for_and_offers_both(language: Lang
 
 
 def test_each_text_says_which_language_it_is_in() -> None:
-    page = _page(Finding(code="unknown-key", field="zoom", found=Phrase("a", "b")), Finding(code="empty-session"))
+    page = _page(Finding(code="unknown-key", field="zoom", found=Bilingual("a", "b")), Finding(code="empty-session"))
 
     spans = [element.attributes for element in page.all("span") if "lang" in element.attributes]
     assert len(spans) > 20
@@ -209,9 +209,9 @@ def test_what_an_uploader_wrote_is_text_and_never_markup(written: str, language:
                 line=1,
                 sessions=("pictures/" + text.replace("/", "|"),),
                 field=text,
-                expected=Phrase(f"not {text}", f"pas {text}"),
-                found=verbatim(text),
-                suggestion=verbatim(text),
+                expected=Bilingual(f"not {text}", f"pas {text}"),
+                found=Bilingual.same(text),
+                suggestion=Bilingual.same(text),
             ),
             language=language,
             title=text,
@@ -288,7 +288,9 @@ def test_headings_descend_without_gaps_and_every_table_has_heads() -> None:
 
 
 def test_a_column_that_no_finding_of_a_code_needs_is_left_out() -> None:
-    page = _page(Finding(code="empty-file", path="1.tiff"), Finding(code="hidden-file", path=".x", found=verbatim("y")))
+    page = _page(
+        Finding(code="empty-file", path="1.tiff"), Finding(code="hidden-file", path=".x", found=Bilingual.same("y"))
+    )
 
     assert "Found" not in page.text("en", inside="empty-file")
     assert "Found" in page.text("en", inside="hidden-file")
@@ -347,7 +349,7 @@ def test_without_thumbnails_there_is_no_gallery() -> None:
 def test_a_page_shows_a_few_pictures_of_each_code_and_not_too_many_in_all() -> None:
     codes = ["picture-damaged", "picture-format", "trailing-data", "several-pages", "hidden-data", "unused-bytes"]
     findings = [
-        Finding(code=code, path=f"{code}/{number:02}.tiff", found=verbatim(str(number % 3)))
+        Finding(code=code, path=f"{code}/{number:02}.tiff", found=Bilingual.same(str(number % 3)))
         for code in codes
         for number in range(30)
     ]

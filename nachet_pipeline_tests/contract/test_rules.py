@@ -10,7 +10,7 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import PictureMetadata, read_metadata
 from nachet_pipeline.contract.rules.seeds import seed_findings
 from nachet_pipeline.contract.sessions import Owner
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import Files, changed, project, session, without
 from nachet_pipeline_tests.contract.judged import REGISTRY, Judged, judge
 
@@ -38,7 +38,7 @@ def _seed(written: str) -> Files:
     return changed(session(), "index.yaml", SEED, f"seedData:\n{seed}".encode())
 
 
-def _words(phrase: Phrase | None) -> str | None:
+def _words(phrase: Bilingual | None) -> str | None:
     return phrase.en if phrase else None
 
 
@@ -88,7 +88,7 @@ def test_a_misspelt_species_is_refused_with_the_nearest_registered_one(
 
     finding = outcome.only("unregistered-seed")
     assert (_words(finding.found), _words(finding.suggestion)) == (found, nearest)
-    assert finding.expected == Phrase("a registered seed", "une semence enregistrée")
+    assert finding.expected == Bilingual("a registered seed", "une semence enregistrée")
     assert outcome.codes == {"unregistered-seed"}
 
 
@@ -102,7 +102,7 @@ def test_two_names_of_different_species_contradict_each_other(judged: Judge) -> 
         "contradictory-seed"
     )
 
-    assert finding.found == Phrase("Brassica napus and Solanum nigrum", "Brassica napus et Solanum nigrum")
+    assert finding.found == Bilingual("Brassica napus and Solanum nigrum", "Brassica napus et Solanum nigrum")
 
 
 @pytest.mark.parametrize("family", ["Brassicaceae", "BRASSICACEAE", "brassicaceae"])
@@ -159,9 +159,9 @@ def test_a_count_that_all_sessions_inherit_may_be_right_for_one_and_wrong_for_an
     finding = judged(files).only("surplus-picture")
 
     assert (finding.path, finding.line, finding.sessions) == ("index.yaml", 9, ("pictures/session1",))
-    assert finding.expected == Phrase("1 picture in pictures/session1", "1 image dans pictures/session1")
-    assert finding.found == Phrase("2 pictures", "2 images")
-    assert finding.suggestion == Phrase(
+    assert finding.expected == Bilingual("1 picture in pictures/session1", "1 image dans pictures/session1")
+    assert finding.found == Bilingual("2 pictures", "2 images")
+    assert finding.suggestion == Bilingual(
         f"an imageData.numberOfImages of its own in {INDEX}", f"un imageData.numberOfImages propre dans {INDEX}"
     )
 
@@ -169,7 +169,7 @@ def test_a_count_that_all_sessions_inherit_may_be_right_for_one_and_wrong_for_an
 def test_a_session_alone_is_not_named_by_its_path(judged: Judge) -> None:
     finding = judged(changed(session(), "index.yaml", b"Images: 2", b"Images: 3")).only("missing-picture")
 
-    assert finding.expected == Phrase("3 pictures in the session", "3 images dans la session")
+    assert finding.expected == Bilingual("3 pictures in the session", "3 images dans la session")
 
 
 def test_a_yaml_file_without_its_picture_is_told_of_a_picture_of_its_own_session(judged: Judge) -> None:
@@ -213,13 +213,13 @@ def test_a_value_that_is_given_nowhere_is_named_by_what_it_means(
 @pytest.mark.parametrize(
     ("written", "given"),
     [
-        ("seedGenus: Brassica", Phrase("only seedGenus", "seulement seedGenus")),
-        ("seedFamily: Brassicaceae", Phrase("only seedFamily", "seulement seedFamily")),
+        ("seedGenus: Brassica", Bilingual("only seedGenus", "seulement seedGenus")),
+        ("seedFamily: Brassicaceae", Bilingual("only seedFamily", "seulement seedFamily")),
         ("seedGenus: ; seedSpecies: ", None),
     ],
 )
 def test_a_session_that_names_its_seed_in_part_is_told_what_is_missing(
-    written: str, given: Phrase | None, judged: Judge
+    written: str, given: Bilingual | None, judged: Judge
 ) -> None:
     finding = judged(_seed(written)).only("missing-key")
 
@@ -263,7 +263,7 @@ def test_a_session_that_names_somebody_else_is_refused_at_its_own_line(judged: J
 # All of them
 
 
-def _texts(finding: Finding) -> list[Phrase]:
+def _texts(finding: Finding) -> list[Bilingual]:
     return [text for text in (finding.expected, finding.found, finding.suggestion) if text]
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline.contract.folder import LocalFolder, StagedFile
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, SessionIndex, read_metadata
 from nachet_pipeline.contract.sessions import Wishes, read_metadata_file, read_wishes
 from nachet_pipeline.contract.yaml_reader import YamlLimits
+from nachet_pipeline.support.files import LocalFolder, StagedFile
 from nachet_pipeline_tests.contract.folders import PROJECT_INDEX, changed, project, session, without, write
 from nachet_pipeline_tests.contract.judged import Judged, judge
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachet_pipeline.contract.inventory import FileKind
-from nachet_pipeline.contract.rules.layout import Layout
+from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.structure import Shape, kind_of, picture_format, shape_of
 from nachet_pipeline_tests.contract.folders import Files, changed, picture, project, session, without
 from nachet_pipeline_tests.contract.judged import Judged, judge
@@ -217,7 +217,7 @@ _PATHS = st.lists(st.lists(_PART, min_size=1, max_size=4).map("/".join), max_siz
 
 @given(_PATHS)
 def test_any_layout_either_has_a_shape_or_can_be_explained(paths: list[str]) -> None:
-    layout = Layout.of(paths)
+    layout = FolderLayout.of(paths)
     suggestion = layout.suggestion()
 
     if shape_of(paths) is not None:

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from nachet_pipeline.contract.catalogue import Check
-from nachet_pipeline.contract.folder import FileChangedError, LocalFolder, StagedFile
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import THUMBNAILS, validate
-from nachet_pipeline.phrases import verbatim
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.support.files import FileChangedError, LocalFolder, StagedFile
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import (
     LONE_SESSION_INDEX,
     Files,
@@ -114,7 +114,7 @@ def test_a_misspelt_key_does_not_hide_that_a_session_names_no_seed(validated: Va
     outcome = validated(_seed(session(), "seedGenos: Brassica; seedSpecies: napus"))
 
     assert outcome.codes == {"unknown-key", "missing-key"}
-    assert outcome.only("unknown-key").suggestion == verbatim("seedData.seedGenus")
+    assert outcome.only("unknown-key").suggestion == Bilingual.same("seedData.seedGenus")
     assert not outcome.report.importable
 
 
@@ -142,7 +142,7 @@ def test_a_pictures_unregistered_seed_is_refused_in_the_pictures_file(validated:
     outcome = validated({**project(), METADATA: b"seedData: {seedName: Bromus secalinum}"})
 
     finding = outcome.only("unregistered-seed")
-    assert (finding.path, finding.suggestion) == (METADATA, verbatim("Bromus secalinus"))
+    assert (finding.path, finding.suggestion) == (METADATA, Bilingual.same("Bromus secalinus"))
 
 
 def test_sessions_that_inherit_a_wrong_seed_are_told_once_where_it_is_written(validated: Validate) -> None:
@@ -215,7 +215,7 @@ def test_a_session_that_names_somebody_else_is_refused_at_its_own_line(validated
     finding = validated(files, owner=Owner(UUID(int=1), "ada@example.org")).only("not-the-owner")
 
     assert (finding.path, finding.line) == (INDEX, 8)
-    assert (finding.expected, finding.found) == (verbatim("ada@example.org"), verbatim("eve@example.org"))
+    assert (finding.expected, finding.found) == (Bilingual.same("ada@example.org"), Bilingual.same("eve@example.org"))
 
 
 def test_a_count_that_all_sessions_inherit_may_be_right_for_one_and_wrong_for_another(validated: Validate) -> None:

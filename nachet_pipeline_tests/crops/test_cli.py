@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from nachet_pipeline import cli
-from nachet_pipeline.database.uploads import Upload
+from nachet_pipeline.cli import main
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline_tests.workbench import Workbench
 
 Nachet = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +25,7 @@ def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 

@@ -12,20 +12,20 @@ from pydantic import SecretStr
 from tifffile import imread
 
 from nachet_pipeline.contract.stored import Candidate
-from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError, detector_of, how_of
+from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError, crop_method, detector_of
 from nachet_pipeline.crops.cutting import CroppingPool, Cut
 from nachet_pipeline.crops.detecting import Box, Region
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
-from nachet_pipeline.database.crops import due_uploads
-from nachet_pipeline.database.duplicates import duplicate_pairs, find_duplicates
-from nachet_pipeline.database.uploads import Upload
+from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, find_duplicates
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.crops.endpoints import TOKEN, box, endpoint
 from nachet_pipeline_tests.reprocessing.stored import reprocess
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 LEFT, RIGHT, ALL = Region(0, 0, 0.5, 1), Region(0.5, 0, 1, 1), Region(0.1, 0.1, 0.9, 0.9)
 
@@ -487,7 +487,7 @@ def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(
     upload = imported(pictures=1)
     detector = EndpointDetector("http://127.0.0.1:9/score", SecretStr(TOKEN), attempts=1)
     asking = replace(cropper, detector=detector)
-    how = how_of(workbench.settings.crop, detector)
+    how = crop_method(workbench.settings.crop, detector)
 
     with pytest.raises(DetectorUnavailableError, match="at the only attempt"):
         asking.crop(upload)
@@ -498,7 +498,7 @@ def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(
 
     def due() -> list[Upload]:
         with workbench.database.connection() as connection:
-            return due_uploads(connection, how, most=10)
+            return uploads_to_crop(connection, how, most=10)
 
     assert due() == []
     workbench.query("update upload_crops set begun_at = begun_at - interval '3 minutes'")
@@ -512,11 +512,11 @@ def test_an_upload_is_due_until_it_is_cropped_and_again_when_it_changes(
 ) -> None:
     waiting = workbench.stage(workbench.sample("waiting"))
     upload = imported()
-    how = how_of(workbench.settings.crop)
+    how = crop_method(workbench.settings.crop)
 
     def due(**changes: Any) -> list[Any]:
         with workbench.database.connection() as connection:
-            return [one.id for one in due_uploads(connection, replace(how, **changes), most=10)]
+            return [one.id for one in uploads_to_crop(connection, replace(how, **changes), most=10)]
 
     assert due() == [upload.id]
     cropper.crop(upload)

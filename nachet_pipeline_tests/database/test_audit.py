@@ -5,7 +5,7 @@ import pytest
 
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import DatabaseError
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 WHO = UUID(int=7)
 

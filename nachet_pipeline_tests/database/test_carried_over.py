@@ -18,16 +18,16 @@ from pydantic import SecretStr
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.database.folders import folders_of
-from nachet_pipeline.database.uploads import search_uploads
-from nachet_pipeline.database.users import find_user
+from nachet_pipeline.folders.queries import folders_of
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.uploads.queries import search_uploads
+from nachet_pipeline.users.queries import find_user
 from nachet_pipeline_tests.folders.kept import assert_every_row_has_its_bytes
-from nachet_pipeline_tests.uploads import Workbench, settings_with
+from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 _MADE = Path(__file__).parent / "version_0013"
 ADA = "5a889f9563ae478ebd27280b312c3d2e@example.org"

@@ -9,9 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
-from nachet_pipeline.database.users import add_user
+from nachet_pipeline.users.queries import add_user
 from nachet_pipeline_tests.meeting import until
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 PASSWORD = "Kq7-sehr-geheim"
 

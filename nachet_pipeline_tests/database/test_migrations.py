@@ -12,9 +12,9 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import DatabaseError, migrate
-from nachet_pipeline.database.users import add_user, find_user
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline.users.queries import add_user, find_user
+from nachet_pipeline_tests.workbench import Workbench
 
 GIVEN = {
     "users": {

@@ -19,7 +19,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from nachet_pipeline.cut_runs import BULK_TAGS
+from nachet_pipeline.defs.fan_out import BULK_TAGS
 from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.services import Services
 from nachet_pipeline_tests.deploy import DEPLOY, IMAGE

@@ -27,23 +27,23 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.database.seeds import load_seeds
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
+from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.converting import ConvertingPool
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.pictures.decoders import decoders
 from nachet_pipeline_tests.training.exports.sets import Sets, visible
-from nachet_pipeline_tests.uploads import Workbench, settings_with
+from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 log = logging.getLogger(__name__)
 

@@ -32,32 +32,30 @@ from dagster._core.events import JobFailureData
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from psycopg.rows import dict_row
 
-from nachet_pipeline.arrivals import due_uploads, fail_abandoned, queue
-from nachet_pipeline.assets import imported_upload
-from nachet_pipeline.assets.imported_upload import ImportProgress
-from nachet_pipeline.assets.partitions import uploads
-from nachet_pipeline.cli import app
-from nachet_pipeline.contract.folder import LocalFolder
+from nachet_pipeline.cli.main import app
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.seeds import registered_seeds
-from nachet_pipeline.database.uploads import requeue_batch, waiting_batches
-from nachet_pipeline.database.users import User
 from nachet_pipeline.definitions import definitions
-from nachet_pipeline.importing import Importer
+from nachet_pipeline.defs.partitions import uploads
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline.defs.runs import BATCH_TAG
+from nachet_pipeline.defs.uploads import assets
+from nachet_pipeline.defs.uploads.assets import ImportProgress
+from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
-from nachet_pipeline.resources.blob_storage import BlobStorageResource
-from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.resources.settings import of_settings
-from nachet_pipeline.sensors import BATCH_TAG
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import receipt_blob
-from nachet_pipeline.storage.staging import mark_complete, stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.discovery import due_uploads, fail_abandoned, queue
+from nachet_pipeline.uploads.importing import Importer
+from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 from nachet_pipeline_tests.durability.boundaries import Boundaries
 
 FOLDER = "project"
@@ -137,7 +135,7 @@ class Import:
         self.database = Database(self.settings.database_url)
         self.blobs = BlobStorage.connect(self.settings.blob_account_url, self.settings.blob_key)
         self.user: User = register_user(self.database, self.blobs, email)
-        imported_upload.DecodingPool = DecodingHere  # type: ignore[misc]
+        assets.DecodingPool = DecodingHere  # type: ignore[misc]
 
     def stage(self) -> None:
         """What precedes the import: nothing, where the command itself stages."""
@@ -337,7 +335,7 @@ class Import:
                         status.deserialize_in_progress_partition_subsets(uploads),
                     )
                 ]
-            for spec in imported_upload.check_specs:
+            for spec in assets.check_specs:
                 found[f"{spec.asset_key.to_user_string()}:{spec.name}"] = _verdict(instance, spec.key)
             found["partitions"] = sorted(instance.get_dynamic_partitions("upload"))
             return found

@@ -24,11 +24,11 @@ import psycopg
 from dagster import DagsterInstance
 from pydantic import SecretStr
 
-from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.defs.instance import dagster_home
+from nachet_pipeline.identifiers import upload_container, user_container, user_id
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import upload_container, user_container, user_id
 from nachet_pipeline_tests.durability.boundaries import Boundaries
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.durability.imports import Case, Import, Way, write_folder

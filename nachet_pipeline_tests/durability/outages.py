@@ -27,26 +27,27 @@ import psutil
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from pydantic import SecretStr
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.sessions import Owner
-from nachet_pipeline.crops.cropping import how_of
+from nachet_pipeline.crops.cropping import crop_method
+from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.database.connection import Database, DatabaseError
-from nachet_pipeline.database.crops import due_uploads
-from nachet_pipeline.database.uploads import Upload, find_upload, see_upload
-from nachet_pipeline.database.users import User
 from nachet_pipeline.local import azurite, dashboard, postgres, processes
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services, running
-from nachet_pipeline.local.state import Running, State, read_state
+from nachet_pipeline.local.state import Running, SupervisorState, read_state
 from nachet_pipeline.local.supervisor import down, up
-from nachet_pipeline.onboarding import register_user
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.repairing import Repairer
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.staging import mark_complete, stage_folder
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.registering import register_user
+from nachet_pipeline.users.user import User
 
 PROJECT = Path(__file__).resolve().parents[2]
 UPLOADS, PICTURES = 6, 40
@@ -158,7 +159,7 @@ class Machine:
         states = self.states(uploads)
         return len(states) == len(uploads) and set(states) == {"imported"}
 
-    def state(self) -> State:
+    def state(self) -> SupervisorState:
         state = read_state(self.home)
         if state is None:
             raise LookupError("there is no supervisor")
@@ -250,7 +251,7 @@ class Machine:
         return dict(sorted(counts.items()))
 
     def not_materialized(self, uploads: list[Upload]) -> list[str]:
-        from nachet_pipeline.assets.partitions import uploads as partitions  # noqa: PLC0415 (after the environment)
+        from nachet_pipeline.defs.partitions import uploads as partitions  # noqa: PLC0415 (after the environment)
 
         keys = [upload.partition for upload in uploads]
         missing = []
@@ -275,7 +276,7 @@ class Machine:
         if not self.all_imported(uploads) or self.under_way():
             return False
         with self.database.connection() as connection:
-            return not list(due_uploads(connection, how_of(Settings().crop), most=1))
+            return not list(uploads_to_crop(connection, crop_method(Settings().crop), most=1))
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:

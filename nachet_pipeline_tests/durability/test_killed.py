@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
+from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import receipt_blob
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.durability.differing import differences
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 KILLS = 30
 
@@ -68,7 +68,7 @@ def test_a_receipt_that_an_import_killed_after_its_rows_did_not_write_replaces_t
     edit(folder / "pictures/session1/index.yaml", "imageData", numberOfImages=2)
     upload = workbench.stage(folder)
     with monkeypatch.context() as patch:
-        patch.setattr("nachet_pipeline.importing.write_receipt", lambda *_: None)
+        patch.setattr("nachet_pipeline.uploads.importing.write_receipt", lambda *_: None)
         workbench.import_as_the_sensor_does(upload)
     assert (workbench.now(upload).state, workbench.receipt(upload).state) == ("imported", "refused")
     assert workbench.due() == []

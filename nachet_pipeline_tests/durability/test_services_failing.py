@@ -16,16 +16,16 @@ from pydantic import SecretStr
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database import connection as connection_module
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
-from nachet_pipeline.database.seeds import load_seeds
-from nachet_pipeline.database.uploads import Upload
-from nachet_pipeline.importing import ImportOutcome
 from nachet_pipeline.local import postgres
-from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.uploads.importing import ImportOutcome
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.durability.proxies import Cut, Fault, HttpProxy, Judge, TcpProxy, http_proxy, tcp_proxy
 from nachet_pipeline_tests.homes import furnish
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 _PAUSES = (0.1, 0.2, 0.4)
 

@@ -13,7 +13,7 @@ from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.durability.proxies import Fault, HttpProxy, http_proxy
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 @pytest.fixture

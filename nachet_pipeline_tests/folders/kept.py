@@ -10,9 +10,9 @@ from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.folders.keeper import FolderKeeper
+from nachet_pipeline.identifiers import archive_container
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.storage.naming import archive_container
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 def keeper(bench: Workbench, **changes: Any) -> FolderKeeper:

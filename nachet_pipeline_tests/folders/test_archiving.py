@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from nachet_pipeline.database.folders import FolderState, FolderStateError, folders_of
+from nachet_pipeline.folders.folder import FolderState
 from nachet_pipeline.folders.moving import FolderBusyError, FolderDamagedError
+from nachet_pipeline.folders.queries import FolderStateError, folders_of
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
@@ -21,7 +22,7 @@ from nachet_pipeline_tests.folders.kept import (
 )
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled
 from nachet_pipeline_tests.reconciliation.drifted import imported, kinds, pictures, store
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 SAID = {"by": "ann@example.org", "why": "she left"}
 

@@ -10,15 +10,15 @@ import pytest
 
 from nachet_pipeline.database.audit import PROGRAM, changing, entries
 from nachet_pipeline.database.connection import DatabaseError
-from nachet_pipeline.database.reprocessing import Versions, note_seen
-from nachet_pipeline.database.users import add_user
 from nachet_pipeline.folders.keeper import FolderKeeper
+from nachet_pipeline.reprocessing.queries import Versions, record_seen
 from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictState
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.users.queries import add_user
 from nachet_pipeline_tests.mass_import.containers import Filled, picture
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures, repair
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 WATCHED = {
     "users": "user",
@@ -86,7 +86,7 @@ def find(bench: Workbench) -> None:
 def reprocess(bench: Workbench) -> None:
     with bench.database.connection() as connection:
         accepted = Verdict(VerdictState.ACCEPTED, ())
-        note_seen(connection, {pictures(bench)[0]["id"]: (None, accepted)}, Versions("other rules", "other code"))
+        record_seen(connection, {pictures(bench)[0]["id"]: (None, accepted)}, Versions("other rules", "other code"))
 
 
 def relink(bench: Workbench) -> None:
@@ -299,7 +299,7 @@ def test_the_trail_is_read_by_subject_and_time(workbench: Workbench) -> None:
 def test_the_command_shows_the_trail(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nachet_pipeline import cli  # noqa: PLC0415
+    from nachet_pipeline.cli import main  # noqa: PLC0415
 
     monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
     monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
@@ -307,7 +307,7 @@ def test_the_command_shows_the_trail(
     for more in ((), ("--json",)):
         monkeypatch.setattr(sys, "argv", ["nachet", "audit", "--subject", "user", *more])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert ended.value.code in {0, None}
         shown = capsys.readouterr().out
         assert workbench.user.email in shown

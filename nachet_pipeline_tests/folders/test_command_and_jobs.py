@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 from dagster import DagsterInvalidConfigError, JobDefinition
 
-from nachet_pipeline import cli
-from nachet_pipeline.folder_jobs import archive_folder, delete_folder, purge_folders
-from nachet_pipeline.resources.blob_storage import BlobStorageResource
-from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.resources.settings import of_settings
+from nachet_pipeline.cli import main
+from nachet_pipeline.defs.maintenance.jobs import archive_folder, delete_folder, purge_folders
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline_tests.folders.kept import archive_of, folder_id, let_undo_end, names
 from nachet_pipeline_tests.reconciliation.drifted import imported
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 Nachet = Callable[..., tuple[int, str, str]]
 SAID = ("--by", "ann@example.org", "--why", "asked")
@@ -32,7 +30,7 @@ def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 

@@ -4,17 +4,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from nachet_pipeline.database.duplicates import duplicate_pairs
-from nachet_pipeline.database.folders import (
-    FolderState,
+from nachet_pipeline.folders.folder import FolderState
+from nachet_pipeline.folders.moving import FolderBusyError
+from nachet_pipeline.folders.queries import (
     FolderStateError,
     UnknownFolderError,
     find_folder,
     folders_of,
     training_sets_of,
 )
-from nachet_pipeline.database.reprocessing import Place, Versions, found_pictures, of_concern, stale_groups, standing
-from nachet_pipeline.folders.moving import FolderBusyError
+from nachet_pipeline.picture_sets.duplicates import duplicate_pairs
+from nachet_pipeline.reprocessing.queries import PagePlace, Versions, found_pictures, of_concern, stale_groups, standing
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.folders.kept import (
@@ -27,7 +27,7 @@ from nachet_pipeline_tests.folders.kept import (
 )
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled, picture
 from nachet_pipeline_tests.reconciliation.drifted import imported, kinds, pictures
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 SAID = {"by": "ann@example.org", "why": "she asked for it"}
 
@@ -180,7 +180,7 @@ def test_a_deleted_folder_is_used_for_nothing(workbench: Workbench) -> None:
         with workbench.database.connection() as connection:
             found = (
                 sum(group.pictures for group in stale_groups(connection, today)),
-                len(found_pictures(connection, ["x"], Place(None), since=None, most=9)),
+                len(found_pictures(connection, ["x"], PagePlace(None), since=None, most=9)),
                 standing(connection).refused,
                 len(of_concern(connection, most=9)),
             )

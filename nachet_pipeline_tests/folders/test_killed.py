@@ -15,7 +15,7 @@ from nachet_pipeline_tests.folders.kept import (
     state,
 )
 from nachet_pipeline_tests.reconciliation.drifted import imported
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 MOST = 200
 

@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.folders import FolderStateError
-from nachet_pipeline.database.reconciliation import hold_imports
 from nachet_pipeline.folders import keeper as module
 from nachet_pipeline.folders.moving import FolderBusyError
+from nachet_pipeline.folders.queries import FolderStateError
+from nachet_pipeline.picture_sets.holding import hold_imports
 from nachet_pipeline_tests.folders.kept import archive_of, assert_every_row_has_its_bytes, folder_id, keeper, names
 from nachet_pipeline_tests.reconciliation.drifted import imported, kinds
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 SAID = {"by": "ann@example.org", "why": "she left"}
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from nachet_pipeline.encryption import SecretBox, new_secret_key
 from nachet_pipeline.local.secret_keys import own_secret_keys
+from nachet_pipeline.users.encryption import SecretBox, new_secret_key
 
 
 def test_a_home_has_one_secret_key_of_its_own_that_only_its_owner_reads(tmp_path: Path) -> None:

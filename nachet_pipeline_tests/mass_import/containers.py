@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nachet_pipeline.database.seeds import registered_seeds
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.mass_import.importing import FolderOutcome, MassImporter, MassImportOutcome, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 OPTIONS = {"species": "Brassica napus", "zoom": "30", "seeds": "2"}
 

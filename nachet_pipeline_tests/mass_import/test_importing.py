@@ -13,16 +13,16 @@ from urllib.parse import unquote, urlsplit
 import pyarrow.parquet as pq
 import pytest
 
-from nachet_pipeline.database.mass_imports import ContainerTakenError, mass_import_lock
-from nachet_pipeline.database.training_sets import withdraw
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.importing import Result
+from nachet_pipeline.mass_import.queries import ContainerTakenError, mass_import_lock
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.training.building import build
+from nachet_pipeline.training.queries import withdraw
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.folders.kept import assert_every_row_has_its_bytes
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled, counting, folder, picture
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 ZOOM_ONLY = {"zoom": "30"}
 
@@ -309,7 +309,7 @@ from pydantic import SecretStr
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.seeds import registered_seeds
+from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings

@@ -10,7 +10,7 @@ from nachet_pipeline.mass_import.errors import MappingError
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline_tests.mass_import.containers import Filled, picture
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 REGISTRY = SeedRegistry.of(packaged_seeds())
 FIELDS = ("species", "zoom", "seeds", "split", "description")

@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.remarks import Remark
 
 LIMITS = PictureLimits()
 PHP = b"<?php system($_GET['c']); ?>"
@@ -217,20 +217,20 @@ def inspect(
 ) -> Inspected:
     """`inspect_picture`, with what must hold of every answer."""
     found = inspect_picture(content, picture_format, limits, thumbnail=thumbnail)
-    assert (found.properties is None) == any(remark.fatal for remark in found.remarks)
-    assert len({(remark.code, remark.field) for remark in found.remarks}) == len(found.remarks) <= 50
+    assert (found.properties is None) == any(issue.fatal for issue in found.issues)
+    assert len({(issue.code, issue.field) for issue in found.issues}) == len(found.issues) <= 50
     return found
 
 
 def codes(picture_format: str, content: bytes, limits: PictureLimits = LIMITS) -> set[str]:
-    """The codes of all remarks."""
-    return {remark.code for remark in inspect(picture_format, content, limits).remarks}
+    """The codes of all issues."""
+    return {issue.code for issue in inspect(picture_format, content, limits).issues}
 
 
-def only(picture_format: str, content: bytes, limits: PictureLimits = LIMITS) -> Remark:
-    """The one remark that there is."""
-    (remark,) = inspect(picture_format, content, limits).remarks
-    return remark
+def only(picture_format: str, content: bytes, limits: PictureLimits = LIMITS) -> Issue:
+    """The one issue that there is."""
+    (issue,) = inspect(picture_format, content, limits).issues
+    return issue
 
 
 def changed_bits(content: bytes, start: int, end: int, times: int) -> Iterator[bytes]:

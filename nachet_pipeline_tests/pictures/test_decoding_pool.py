@@ -13,19 +13,19 @@ import psutil
 import pytest
 from PIL import Image
 
-from nachet_pipeline.contract.folder import LocalFolder
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.phrases import Phrase
 from nachet_pipeline.pictures import workers
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.remarks import Remark
 from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import picture
 from nachet_pipeline_tests.pictures.decoders import CrashingPool, DyingPool, decoders
 from nachet_pipeline_tests.pictures.files import saved
@@ -73,7 +73,7 @@ def test_pictures_are_described_in_the_order_they_are_asked_for(pool: DecodingPo
     assert (png.properties.picture_format, png.properties.width, png.thumbnail) == ("PNG", 64, None)
     assert (jpeg.properties.picture_format, jpeg.thumbnail is not None) == ("JPEG", True)
     assert text == Inspected(
-        None, (Remark("picture-format", None, Phrase("TIFF", "TIFF"), Phrase("text", "du texte")),)
+        None, (Issue("picture-format", None, Bilingual("TIFF", "TIFF"), Bilingual("text", "du texte")),)
     )
 
 
@@ -87,15 +87,15 @@ def test_a_picture_of_many_scans_is_refused_without_decoding_it() -> None:
     with DecodingPool(DecodingSettings(workers=1, seconds=60)) as pool:
         found = pool.inspect(_hanging_jpeg(), "JPEG").result()
 
-    assert [remark.code for remark in found.remarks] == ["picture-too-complex"]
+    assert [issue.code for issue in found.issues] == ["picture-too-complex"]
 
 
 def test_a_picture_that_hangs_its_decoder_is_refused_and_the_next_one_decoded() -> None:
     with DecodingPool(DecodingSettings(workers=1, seconds=2, limits=NO_LIMIT_TO_SCANS)) as pool:
         found = pool.inspect(_hanging_jpeg(), "JPEG").result()
 
-        limit = Phrase("at most 2 s", "au plus 2 s")
-        assert found == Inspected(None, (Remark("picture-too-slow", None, limit, Phrase("more", "davantage")),))
+        limit = Bilingual("at most 2 s", "au plus 2 s")
+        assert found == Inspected(None, (Issue("picture-too-slow", None, limit, Bilingual("more", "davantage")),))
         assert _decodes(pool)
 
 
@@ -106,9 +106,9 @@ def test_a_picture_that_exhausts_its_decoders_memory_is_refused_and_the_next_one
     with DecodingPool(DecodingSettings(workers=1, seconds=60, memory_bytes=300 * 1024**2)) as pool:
         found = pool.inspect(content, picture_format).result()
 
-        expected = Phrase("a picture that fits in memory", "une image qui tient en mémoire")
-        memory = Phrase("no memory left", "plus de mémoire disponible")
-        assert found == Inspected(None, (Remark("picture-crashes-decoder", None, expected, memory),))
+        expected = Bilingual("a picture that fits in memory", "une image qui tient en mémoire")
+        memory = Bilingual("no memory left", "plus de mémoire disponible")
+        assert found == Inspected(None, (Issue("picture-crashes-decoder", None, expected, memory),))
         assert _decodes(pool)
 
 
@@ -127,10 +127,10 @@ def test_a_picture_that_ends_its_decoders_is_refused() -> None:
         found = pool.inspect().result()
 
     assert found.properties is None
-    (remark,) = found.remarks
-    assert remark.code == "picture-crashes-decoder"
-    assert remark.expected == Phrase("a picture that decodes", "une image décodable")
-    assert remark.found == Phrase("a decoder that ended with code -11", "un décodeur arrêté avec le code -11")
+    (issue,) = found.issues
+    assert issue.code == "picture-crashes-decoder"
+    assert issue.expected == Bilingual("a picture that decodes", "une image décodable")
+    assert issue.found == Bilingual("a decoder that ended with code -11", "un décodeur arrêté avec le code -11")
 
 
 @pytest.mark.usefixtures("_short_pauses")
@@ -211,7 +211,7 @@ def test_a_pool_applies_the_limits_it_was_given() -> None:
     with DecodingPool(DecodingSettings(workers=1, seconds=60, limits=PictureLimits(side=50))) as pool:
         found = pool.inspect(picture(), "TIFF").result()
 
-    assert [remark.code for remark in found.remarks] == ["picture-too-large"]
+    assert [issue.code for issue in found.issues] == ["picture-too-large"]
 
 
 def test_a_pool_leaves_no_process_behind_even_when_a_picture_hangs() -> None:

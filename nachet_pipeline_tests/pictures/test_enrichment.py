@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 def enriched(content: bytes, picture_format: str = "PNG") -> Enrichment:
     found = inspect_picture(content, picture_format, PictureLimits(), enriched=True)
-    assert found.properties is not None, found.remarks
+    assert found.properties is not None, found.issues
     assert found.properties.enrichment is not None
     return found.properties.enrichment
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
-from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.pictures.inspection import Thumbnail
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
@@ -54,7 +54,7 @@ def test_a_whole_picture_is_described_and_nothing_else_said(name: str) -> None:
 
     found = inspect(picture_format, content)
 
-    assert found.remarks == ()
+    assert found.issues == ()
     assert found.thumbnail is None
     assert found.properties is not None
     described = found.properties
@@ -106,9 +106,9 @@ def test_no_damage_makes_the_inspection_itself_fail(name: str, data: st.DataObje
 
     found = inspect(picture_format, bytes(content), thumbnail=Thumbnail.ALWAYS)
 
-    for remark in found.remarks:
-        assert remark.code in CATALOGUE
-        for phrase in (remark.expected, remark.found):
+    for issue in found.issues:
+        assert issue.code in CATALOGUE
+        for phrase in (issue.expected, issue.found):
             assert phrase is not None
             assert phrase.en
             assert phrase.fr
@@ -137,7 +137,7 @@ def test_a_file_appended_to_a_picture_is_found_and_the_picture_described_all_the
 
     found = inspect(picture_format, content + payload)
 
-    assert [remark.code for remark in found.remarks] == ["trailing-data"]
+    assert [issue.code for issue in found.issues] == ["trailing-data"]
     assert found.properties is not None
     assert found.properties.width == 24
 
@@ -173,29 +173,29 @@ def test_so_many_zeros_that_they_are_no_padding_are_data(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (GOOD["png"][1], verbatim("PNG")),
-        (GOOD["tiff-big"][1], verbatim("TIFF")),
-        (b"GIF89a", Phrase("a GIF", "un GIF")),
-        (b"%PDF-1.7", Phrase("a PDF", "un PDF")),
-        (b"PK\x03\x04\0", Phrase("a ZIP archive", "une archive ZIP")),
-        (b"MZ\x90", Phrase("a program", "un programme")),
-        (b"\x7fELF", Phrase("a program", "un programme")),
-        (b"<!doctype html>", Phrase("HTML or XML", "du HTML ou du XML")),
-        (b"#!/bin/sh", Phrase("a script", "un script")),
-        (b"RIFF\0\0\0\0WEBPVP8 ", Phrase("a WebP picture", "une image WebP")),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", Phrase("a HEIC or AVIF picture", "une image HEIC ou AVIF")),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0", Phrase("a video", "une vidéo")),
-        (b"Not a picture.\n", Phrase("text", "du texte")),
+        (GOOD["png"][1], Bilingual.same("PNG")),
+        (GOOD["tiff-big"][1], Bilingual.same("TIFF")),
+        (b"GIF89a", Bilingual("a GIF", "un GIF")),
+        (b"%PDF-1.7", Bilingual("a PDF", "un PDF")),
+        (b"PK\x03\x04\0", Bilingual("a ZIP archive", "une archive ZIP")),
+        (b"MZ\x90", Bilingual("a program", "un programme")),
+        (b"\x7fELF", Bilingual("a program", "un programme")),
+        (b"<!doctype html>", Bilingual("HTML or XML", "du HTML ou du XML")),
+        (b"#!/bin/sh", Bilingual("a script", "un script")),
+        (b"RIFF\0\0\0\0WEBPVP8 ", Bilingual("a WebP picture", "une image WebP")),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", Bilingual("a HEIC or AVIF picture", "une image HEIC ou AVIF")),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", Bilingual("a video", "une vidéo")),
+        (b"Not a picture.\n", Bilingual("text", "du texte")),
         (
             b"\0\1\2\3\4",
-            Phrase("bytes that start with 00 01 02 03", "des octets qui commencent par 00 01 02 03"),
+            Bilingual("bytes that start with 00 01 02 03", "des octets qui commencent par 00 01 02 03"),
         ),
     ],
 )
-def test_a_file_that_is_no_jpeg_is_told_what_it_is(content: bytes, what: Phrase) -> None:
-    remark = only("JPEG", content)
+def test_a_file_that_is_no_jpeg_is_told_what_it_is(content: bytes, what: Bilingual) -> None:
+    issue = only("JPEG", content)
 
-    assert (remark.code, remark.expected, remark.found) == ("picture-format", verbatim("JPEG"), what)
+    assert (issue.code, issue.expected, issue.found) == ("picture-format", Bilingual.same("JPEG"), what)
 
 
 @pytest.mark.parametrize("said", ["PNG", "JPEG", "TIFF"])
@@ -208,28 +208,30 @@ def test_a_picture_is_accepted_under_its_own_name_only(name: str, said: str) -> 
     if said == is_format:
         assert found.properties is not None
     else:
-        assert [(remark.code, remark.found) for remark in found.remarks] == [("picture-format", verbatim(is_format))]
+        assert [(issue.code, issue.found) for issue in found.issues] == [("picture-format", Bilingual.same(is_format))]
 
 
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (PictureLimits(file_bytes=100), Phrase("at most 100 bytes", "au plus 100 octets")),
+        (PictureLimits(file_bytes=100), Bilingual("at most 100 bytes", "au plus 100 octets")),
         (
             PictureLimits(pixels=383),
-            Phrase("at most 383 pixels, 30000 on a side", "au plus 383 pixels, 30000 de côté"),
+            Bilingual("at most 383 pixels, 30000 on a side", "au plus 383 pixels, 30000 de côté"),
         ),
         (
             PictureLimits(side=23),
-            Phrase("at most 100000000 pixels, 23 on a side", "au plus 100000000 pixels, 23 de côté"),
+            Bilingual("at most 100000000 pixels, 23 on a side", "au plus 100000000 pixels, 23 de côté"),
         ),
     ],
 )
 @pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_a_picture_above_a_limit_is_refused_with_the_limit(name: str, limits: PictureLimits, expected: Phrase) -> None:
-    remark = only(*GOOD[name], limits)
+def test_a_picture_above_a_limit_is_refused_with_the_limit(
+    name: str, limits: PictureLimits, expected: Bilingual
+) -> None:
+    issue = only(*GOOD[name], limits)
 
-    assert (remark.code, remark.expected) == ("picture-too-large", expected)
+    assert (issue.code, issue.expected) == ("picture-too-large", expected)
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -346,5 +348,5 @@ def test_a_picture_with_something_wrong_everywhere_gets_a_bounded_number_of_rema
 
     found = inspect("PNG", content)
 
-    assert len(found.remarks) == 50
-    assert "picture-damaged" in {remark.code for remark in found.remarks}
+    assert len(found.issues) == 50
+    assert "picture-damaged" in {issue.code for issue in found.issues}

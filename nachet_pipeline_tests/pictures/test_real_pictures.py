@@ -10,7 +10,7 @@ def test_real_photographs_of_seeds_are_accepted_without_a_remark(real_pictures: 
         for file in real_pictures
     ]
 
-    assert [one.remarks for one in found] == [(), ()]
+    assert [one.issues for one in found] == [(), ()]
     described = [one.properties for one in found]
     assert all(described)
     assert [(one.width, one.height, one.mode) for one in described if one] == [
@@ -26,4 +26,4 @@ def test_a_real_photograph_cut_off_or_with_an_archive_behind_it_is_not(real_pict
         content = file.read_bytes()
 
         assert inspect(picture_format, content[: len(content) * 2 // 3]).properties is None
-        assert [one.code for one in inspect(picture_format, content + zip_archive()).remarks] == ["trailing-data"]
+        assert [one.code for one in inspect(picture_format, content + zip_archive()).issues] == ["trailing-data"]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.database.reconciliation import Drift, Kind
-from nachet_pipeline.database.uploads import Upload
 from nachet_pipeline.reconciliation.comparing import Compared, Comparer
-from nachet_pipeline.reconciliation.repairing import Action, Repair, Repairer
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline.reconciliation.queries import Drift, DriftKind
+from nachet_pipeline.reconciliation.repairing import Repair, RepairAction, Repairer
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline_tests.workbench import Workbench
 
 
 def imported(bench: Workbench, name: str = "project", *, pictures: int = 2, sessions: int = 1, seed: int = 0) -> Upload:
@@ -40,9 +40,9 @@ def drift(bench: Workbench, *, read: bool = False, **settings: Any) -> list[Drif
     return found
 
 
-def kinds(bench: Workbench, **settings: Any) -> dict[Kind, set[str]]:
+def kinds(bench: Workbench, **settings: Any) -> dict[DriftKind, set[str]]:
     """The names of what disagrees, by kind."""
-    found: dict[Kind, set[str]] = {}
+    found: dict[DriftKind, set[str]] = {}
     for one in drift(bench, **settings):
         found.setdefault(one.kind, set()).add(one.name)
     return found
@@ -57,7 +57,7 @@ def repair(bench: Workbench, *, after_days: int = 0) -> list[Repair]:
     return list(repairer(bench, one).repair(users))
 
 
-def actions(repairs: list[Repair]) -> list[tuple[Kind, Action, bool]]:
+def actions(repairs: list[Repair]) -> list[tuple[DriftKind, RepairAction, bool]]:
     return [(one.drift.kind, one.remedy.action, one.done) for one in repairs]
 
 

@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 from dagster import AssetCheckSeverity, RunConfig, materialize
 
-from nachet_pipeline import cli
-from nachet_pipeline.assets.reconciled_storage import ReconcileConfig, reconciled_storage
-from nachet_pipeline.resources.blob_storage import BlobStorageResource
-from nachet_pipeline.resources.database import DatabaseResource
-from nachet_pipeline.resources.settings import of_settings
+from nachet_pipeline.cli import main
+from nachet_pipeline.defs.maintenance.assets import ReconcileConfig, reconciled_storage
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 Nachet = Callable[..., tuple[int, str]]
 
@@ -30,7 +28,7 @@ def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def run(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return int(ended.value.code or 0), capsys.readouterr().out
 
     return run
@@ -121,7 +119,7 @@ def test_a_dry_run_of_retention_names_what_is_due_and_leaves_it(
         )
     monkeypatch.setattr(sys, "argv", ["nachet", "retention", "--dry-run"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code in {0, None}
     assert "cleared  folder old-import" in capsys.readouterr().out
     assert deployment.instance.has_dynamic_partition("upload", upload.partition)

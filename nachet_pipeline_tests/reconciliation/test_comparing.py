@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from nachet_pipeline.database.reconciliation import (
-    Kind,
+from nachet_pipeline.identifiers import descriptor_blob, receipt_blob
+from nachet_pipeline.reconciliation.queries import (
+    DriftKind,
     ReconciliationBusyError,
     begin_comparison,
     find_bad_blobs,
-    note_known,
-    note_listing,
     reconciliation_lock,
+    record_known,
+    record_listing,
 )
-from nachet_pipeline.database.uploads import mark_importing, mark_queued, upload_lock
-from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob
+from nachet_pipeline.uploads.queries import mark_importing, mark_queued, upload_lock
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled
 from nachet_pipeline_tests.reconciliation.drifted import (
     compare,
@@ -28,7 +28,7 @@ from nachet_pipeline_tests.reconciliation.drifted import (
     repair,
     store,
 )
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 def test_after_an_import_nothing_is_amiss(workbench: Workbench) -> None:
@@ -54,7 +54,7 @@ def test_a_row_without_blob_is_found(workbench: Workbench) -> None:
 
     (found,) = drift(workbench)
 
-    assert (found.kind, found.name, found.picture_id) == (Kind.MISSING_BLOB, gone["blob"], gone["id"])
+    assert (found.kind, found.name, found.picture_id) == (DriftKind.MISSING_BLOB, gone["blob"], gone["id"])
     assert (found.size, found.sha256, found.found_size) == (gone["size"], gone["sha256"], None)
     assert there["blob"] != gone["blob"]
 
@@ -67,7 +67,7 @@ def test_a_picture_set_without_its_description_is_found(workbench: Workbench, wh
     name = descriptor_blob(received.id) if which == "descriptor" else received.manifest
     workbench.blobs.delete(workbench.user.user_container, name)
 
-    assert kinds(workbench) == {Kind.MISSING_BLOB: {name}}
+    assert kinds(workbench) == {DriftKind.MISSING_BLOB: {name}}
 
 
 def test_a_container_that_is_gone_leaves_rows_without_blob(workbench: Workbench) -> None:
@@ -79,7 +79,7 @@ def test_a_container_that_is_gone_leaves_rows_without_blob(workbench: Workbench)
     found = drift(workbench)
 
     assert {one.name for one in found} == set(EARLY_LAYOUT)
-    assert {(one.kind, one.container) for one in found} == {(Kind.MISSING_BLOB, filled.name)}
+    assert {(one.kind, one.container) for one in found} == {(DriftKind.MISSING_BLOB, filled.name)}
 
 
 def test_a_stored_blob_without_row_is_found(workbench: Workbench) -> None:
@@ -92,7 +92,7 @@ def test_a_stored_blob_without_row_is_found(workbench: Workbench) -> None:
         store(workbench, "at the top", b"somebody else's"),
     }
 
-    assert kinds(workbench) == {Kind.ORPHAN_BLOB: names}
+    assert kinds(workbench) == {DriftKind.ORPHAN_BLOB: names}
 
 
 def test_a_blob_that_was_written_just_now_is_not_judged_yet(workbench: Workbench) -> None:
@@ -111,7 +111,7 @@ def test_what_an_import_that_is_under_way_stored_is_not_drift(workbench: Workben
 
     result = compare(workbench)
 
-    assert (result.number_of(Kind.ORPHAN_BLOB), result.under_way) == (0, 1)
+    assert (result.number_of(DriftKind.ORPHAN_BLOB), result.under_way) == (0, 1)
 
 
 def test_an_earlier_manifest_of_a_picture_set_is_no_orphan(workbench: Workbench) -> None:
@@ -139,7 +139,12 @@ def test_a_blob_of_another_size_is_found(workbench: Workbench) -> None:
 
     (found,) = drift(workbench)
 
-    assert (found.kind, found.name, found.size, found.found_size) == (Kind.SIZE_MISMATCH, row["blob"], row["size"], 5)
+    assert (found.kind, found.name, found.size, found.found_size) == (
+        DriftKind.SIZE_MISMATCH,
+        row["blob"],
+        row["size"],
+        5,
+    )
 
 
 def test_a_blob_that_was_written_over_by_another_of_the_same_size_is_found(workbench: Workbench) -> None:
@@ -149,7 +154,7 @@ def test_a_blob_that_was_written_over_by_another_of_the_same_size_is_found(workb
 
     (found,) = drift(workbench)
 
-    assert (found.kind, found.name, found.sha256) == (Kind.CHECKSUM_MISMATCH, row["blob"], row["sha256"])
+    assert (found.kind, found.name, found.sha256) == (DriftKind.CHECKSUM_MISMATCH, row["blob"], row["sha256"])
     assert found.found_sha256 not in {None, row["sha256"]}
 
 
@@ -170,7 +175,7 @@ def test_in_a_container_that_was_there_before_only_reading_tells_other_bytes(wor
     filled.put(name, b"x" * len(content))
 
     assert kinds(workbench) == {}
-    assert {(one.kind, one.name) for one in drift(workbench, read=True)} == {(Kind.CHECKSUM_MISMATCH, name)}
+    assert {(one.kind, one.name) for one in drift(workbench, read=True)} == {(DriftKind.CHECKSUM_MISMATCH, name)}
 
 
 def test_names_that_services_sort_differently_are_compared_all_the_same(workbench: Workbench) -> None:
@@ -187,10 +192,10 @@ def test_a_picture_that_is_imported_while_blobs_are_listed_is_not_drift(workbenc
     user, container = workbench.user, workbench.user.user_container
     with workbench.database.connection() as connection:
         begin_comparison(connection)
-        note_listing(connection, [])
+        record_listing(connection, [])
         imported(workbench)
 
-        pictures_seen = note_known(connection, user.id, container, own=True)
+        pictures_seen = record_known(connection, user.id, container, own=True)
         find_bad_blobs(connection, user.id, container)
 
         assert pictures_seen == 0
@@ -203,7 +208,7 @@ def test_a_settled_folder_without_receipt_is_found(workbench: Workbench) -> None
 
     (found,) = drift(workbench)
 
-    assert (found.kind, found.name, found.upload_id) == (Kind.STAGED_WITHOUT_RECEIPT, "project", upload.id)
+    assert (found.kind, found.name, found.upload_id) == (DriftKind.STAGED_WITHOUT_RECEIPT, "project", upload.id)
 
 
 def test_a_folder_that_nobody_takes_up_is_found_once_patience_is_at_its_end(workbench: Workbench) -> None:
@@ -212,14 +217,14 @@ def test_a_folder_that_nobody_takes_up_is_found_once_patience_is_at_its_end(work
 
     workbench.query("update upload set first_seen = now() - interval '2 days', updated_at = now() - interval '2 days'")
 
-    assert kinds(workbench) == {Kind.STAGED_WITHOUT_RECEIPT: {upload.folder}}
+    assert kinds(workbench) == {DriftKind.STAGED_WITHOUT_RECEIPT: {upload.folder}}
 
 
 def test_a_folder_that_was_never_seen_has_time_to_be(workbench: Workbench) -> None:
     workbench.put("never-seen/1.png", b"picture")
 
     assert kinds(workbench) == {}
-    assert kinds(workbench, reconcile_patience_hours=-1) == {Kind.STAGED_WITHOUT_RECEIPT: {"never-seen"}}
+    assert kinds(workbench, reconcile_patience_hours=-1) == {DriftKind.STAGED_WITHOUT_RECEIPT: {"never-seen"}}
 
 
 def test_a_receipt_whose_pictures_have_no_rows_is_found(workbench: Workbench) -> None:
@@ -230,9 +235,9 @@ def test_a_receipt_whose_pictures_have_no_rows_is_found(workbench: Workbench) ->
 
     found = {one.kind: one for one in drift(workbench)}
 
-    assert set(found) == {Kind.RECEIPT_WITHOUT_ROWS, Kind.ORPHAN_BLOB}
-    assert found[Kind.RECEIPT_WITHOUT_ROWS].upload_id == upload.id
-    assert found[Kind.RECEIPT_WITHOUT_ROWS].detail == "the receipt tells of 2 pictures, 1 have rows"
+    assert set(found) == {DriftKind.RECEIPT_WITHOUT_ROWS, DriftKind.ORPHAN_BLOB}
+    assert found[DriftKind.RECEIPT_WITHOUT_ROWS].upload_id == upload.id
+    assert found[DriftKind.RECEIPT_WITHOUT_ROWS].detail == "the receipt tells of 2 pictures, 1 have rows"
 
 
 def test_a_receipt_of_an_upload_that_the_database_does_not_know_is_found(workbench: Workbench) -> None:
@@ -241,7 +246,7 @@ def test_a_receipt_of_an_upload_that_the_database_does_not_know_is_found(workben
     workbench.forget(upload)
     workbench.query("delete from upload where id = %s", upload.id)
 
-    assert kinds(workbench) == {Kind.RECEIPT_WITHOUT_ROWS: {"project"}}
+    assert kinds(workbench) == {DriftKind.RECEIPT_WITHOUT_ROWS: {"project"}}
 
 
 def test_a_file_of_the_users_that_is_called_like_a_receipt_is_none(workbench: Workbench) -> None:
@@ -264,7 +269,7 @@ def test_an_upload_that_no_process_works_on_is_found_after_a_while(workbench: Wo
 
     with workbench.database.connection() as connection, upload_lock(connection, upload.id):
         assert kinds(workbench) == {}
-    assert kinds(workbench) == {Kind.STALLED_UPLOAD: {upload.folder}}
+    assert kinds(workbench) == {DriftKind.STALLED_UPLOAD: {upload.folder}}
 
 
 def test_since_when_something_is_wrong_is_remembered_and_what_is_right_again_is_forgotten(workbench: Workbench) -> None:
@@ -305,7 +310,7 @@ def test_a_folder_that_is_deleted_while_blobs_are_listed_is_not_drift(workbench:
     workbench.query("delete from picture_seed")
     workbench.query("delete from pictures")
 
-    from nachet_pipeline.database.reconciliation import forget_settled  # noqa: PLC0415
+    from nachet_pipeline.reconciliation.queries import forget_settled  # noqa: PLC0415
 
     run = workbench.query("select seen_by from drift limit 1")[0]["seen_by"]
     with workbench.database.connection() as connection:
@@ -331,8 +336,8 @@ def test_an_account_without_a_registered_container_is_never_told_to_be_in_order(
     found = drift(workbench)
 
     assert {(one.kind, one.container) for one in found} == {
-        (Kind.MISSING_CONTAINER, workbench.user.upload_container),
-        (Kind.MISSING_CONTAINER, workbench.user.user_container),
+        (DriftKind.MISSING_CONTAINER, workbench.user.upload_container),
+        (DriftKind.MISSING_CONTAINER, workbench.user.user_container),
     }
     assert all(workbench.blobs.account_url in one.detail for one in found)
     repairs = repair(workbench)

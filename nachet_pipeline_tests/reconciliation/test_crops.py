@@ -2,13 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from nachet_pipeline.crops.cropping import Cropper, how_of
+from nachet_pipeline.crops.cropping import Cropper, crop_method
 from nachet_pipeline.crops.cutting import CroppingPool
-from nachet_pipeline.database.crops import due_uploads
-from nachet_pipeline.database.reconciliation import Kind
-from nachet_pipeline.reconciliation.repairing import Action
+from nachet_pipeline.crops.queries import uploads_to_crop
+from nachet_pipeline.reconciliation.queries import DriftKind
+from nachet_pipeline.reconciliation.repairing import RepairAction
 from nachet_pipeline_tests.reconciliation.drifted import actions, kinds, repair
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 @pytest.fixture
@@ -30,12 +30,14 @@ def test_a_crop_that_is_gone_is_cut_again_and_not_imported_again(workbench: Work
     gone = {str(crop["blob"]) for crop in crops[:2]}
     for blob in gone:
         workbench.blobs.delete(workbench.user.user_container, blob)
-    assert kinds(workbench) == {Kind.MISSING_BLOB: gone}
+    assert kinds(workbench) == {DriftKind.MISSING_BLOB: gone}
 
-    assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.CUT_AGAIN, True)] * 2
+    assert actions(repair(workbench)) == [(DriftKind.MISSING_BLOB, RepairAction.CUT_AGAIN, True)] * 2
 
     with workbench.database.connection() as connection:
-        assert [one.id for one in due_uploads(connection, how_of(workbench.settings.crop), most=5)] == [upload.id]
+        assert [one.id for one in uploads_to_crop(connection, crop_method(workbench.settings.crop), most=5)] == [
+            upload.id
+        ]
     cropper.crop(workbench.now(upload))
     assert workbench.contents(workbench.user.user_container) == before
     assert workbench.query("select id, blob, sha256 from pictures where parent is not null order by id") == crops
@@ -54,4 +56,4 @@ def test_a_crop_that_is_gone_and_would_not_be_cut_today_is_left_to_people(
     workbench.query("update pictures set superseded_at = now() where id = %s", crop["id"])
     workbench.blobs.delete(workbench.user.user_container, str(crop["blob"]))
 
-    assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.NOTHING, False)]
+    assert actions(repair(workbench)) == [(DriftKind.MISSING_BLOB, RepairAction.NOTHING, False)]

@@ -7,11 +7,12 @@ import pytest
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reconciliation import Kind, hold_imports
-from nachet_pipeline.database.uploads import mark_importing, mark_queued, upload_lock
+from nachet_pipeline.identifiers import descriptor_blob, receipt_blob
+from nachet_pipeline.picture_sets.holding import hold_imports
 from nachet_pipeline.reconciliation import repairing as module
-from nachet_pipeline.reconciliation.repairing import Action
-from nachet_pipeline.storage.naming import descriptor_blob, receipt_blob
+from nachet_pipeline.reconciliation.queries import DriftKind
+from nachet_pipeline.reconciliation.repairing import RepairAction
+from nachet_pipeline.uploads.queries import mark_importing, mark_queued, upload_lock
 from nachet_pipeline_tests.reconciliation.drifted import (
     actions,
     compare,
@@ -25,7 +26,7 @@ from nachet_pipeline_tests.reconciliation.drifted import (
     store,
     trail,
 )
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 LONG = 15
 """Days: longer than orphans are kept."""
@@ -39,7 +40,7 @@ def test_what_is_missing_of_a_staged_upload_is_imported_again(workbench: Workben
 
     repairs = repair(workbench)
 
-    assert actions(repairs) == [(Kind.MISSING_BLOB, Action.QUEUE_AGAIN, True)] * 2
+    assert actions(repairs) == [(DriftKind.MISSING_BLOB, RepairAction.QUEUE_AGAIN, True)] * 2
     assert [(row["action"], row["subject_id"]) for row in trail(workbench)] == [("queued again", upload.id)]
     workbench.import_as_the_sensor_does(workbench.now(upload))
     assert workbench.stored_pictures() == before
@@ -55,7 +56,7 @@ def test_what_is_missing_and_no_longer_staged_is_left_to_people(workbench: Workb
 
     repairs = repair(workbench)
 
-    assert {one.remedy.action for one in repairs} == {Action.NOTHING}
+    assert {one.remedy.action for one in repairs} == {RepairAction.NOTHING}
     assert "not staged any more" in repairs[0].remedy.why
     assert workbench.now(upload).state is State.IMPORTED
 
@@ -68,7 +69,7 @@ def test_a_folder_that_changed_since_is_left_to_the_sensor(workbench: Workbench)
 
     (one,) = repair(workbench)
 
-    assert (one.remedy.action, one.done) == (Action.NOTHING, False)
+    assert (one.remedy.action, one.done) == (RepairAction.NOTHING, False)
     assert workbench.now(upload).state is State.IMPORTED
 
 
@@ -77,7 +78,7 @@ def test_a_row_that_points_at_nothing_is_linked_to_the_blob_of_its_usual_name(wo
     (row, _) = pictures(workbench)
     workbench.query("update pictures set blob = 'lost.png' where id = %s", row["id"])
 
-    assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.RELINK, True)]
+    assert actions(repair(workbench)) == [(DriftKind.MISSING_BLOB, RepairAction.RELINK, True)]
 
     assert pictures(workbench)[0]["blob"] == row["blob"]
     (noted,) = trail(workbench)
@@ -92,7 +93,7 @@ def test_a_row_is_not_linked_to_another_picture(workbench: Workbench) -> None:
     workbench.query("update pictures set blob = 'lost.png' where id = %s", row["id"])
     store(workbench, row["blob"], b"x" * row["size"])
 
-    assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.NOTHING, False)]
+    assert actions(repair(workbench)) == [(DriftKind.MISSING_BLOB, RepairAction.NOTHING, False)]
 
     assert workbench.query("select blob from pictures where id = %s", row["id"]) == [{"blob": "lost.png"}]
     assert trail(workbench) == []
@@ -105,7 +106,7 @@ def test_a_descriptor_is_written_again_and_says_the_same(workbench: Workbench) -
     before = workbench.blobs.read(container, name)
     workbench.blobs.delete(container, name)
 
-    assert actions(repair(workbench)) == [(Kind.MISSING_BLOB, Action.REWRITE, True)]
+    assert actions(repair(workbench)) == [(DriftKind.MISSING_BLOB, RepairAction.REWRITE, True)]
 
     # PostgreSQL keeps what JSON says, and not the order in which it says it.
     assert json.loads(workbench.blobs.read(container, name)) == json.loads(before)
@@ -115,7 +116,7 @@ def test_a_receipt_is_written_again(workbench: Workbench) -> None:
     upload = imported(workbench)
     workbench.blobs.delete(upload.staging_container, receipt_blob(upload.folder))
 
-    assert actions(repair(workbench)) == [(Kind.STAGED_WITHOUT_RECEIPT, Action.REWRITE, True)]
+    assert actions(repair(workbench)) == [(DriftKind.STAGED_WITHOUT_RECEIPT, RepairAction.REWRITE, True)]
 
     assert workbench.receipt(upload) == upload.receipt
 
@@ -124,10 +125,10 @@ def test_an_orphan_is_removed_once_it_is_old_and_after_the_trail_says_so(workben
     imported(workbench)
     name = orphan(workbench, b"12345")
     kept = set(workbench.versions(workbench.user.user_container)) - {name}
-    assert actions(repair(workbench, after_days=13)) == [(Kind.ORPHAN_BLOB, Action.NOTHING, False)]
+    assert actions(repair(workbench, after_days=13)) == [(DriftKind.ORPHAN_BLOB, RepairAction.NOTHING, False)]
     assert name in workbench.versions(workbench.user.user_container)
 
-    assert actions(repair(workbench, after_days=LONG)) == [(Kind.ORPHAN_BLOB, Action.REMOVE, True)]
+    assert actions(repair(workbench, after_days=LONG)) == [(DriftKind.ORPHAN_BLOB, RepairAction.REMOVE, True)]
 
     assert set(workbench.versions(workbench.user.user_container)) == kept
     (noted,) = trail(workbench)
@@ -177,7 +178,7 @@ def test_what_somebody_else_put_there_or_a_row_could_come_to_mean_is_never_remov
 
     repairs = repair(workbench, after_days=LONG)
 
-    assert actions(repairs) == [(Kind.ORPHAN_BLOB, Action.NOTHING, False)] * 2
+    assert actions(repairs) == [(DriftKind.ORPHAN_BLOB, RepairAction.NOTHING, False)] * 2
     assert names <= set(workbench.versions(workbench.user.user_container))
 
 
@@ -189,8 +190,8 @@ def test_a_blob_with_other_bytes_is_never_written_over(workbench: Workbench) -> 
 
     repairs = repair(workbench, after_days=LONG)
 
-    assert {one.drift.kind for one in repairs} == {Kind.SIZE_MISMATCH, Kind.CHECKSUM_MISMATCH}
-    assert {one.remedy.action for one in repairs} == {Action.NOTHING}
+    assert {one.drift.kind for one in repairs} == {DriftKind.SIZE_MISMATCH, DriftKind.CHECKSUM_MISMATCH}
+    assert {one.remedy.action for one in repairs} == {RepairAction.NOTHING}
     assert workbench.blobs.read(workbench.user.user_container, first["blob"]) == b"short"
 
 
@@ -202,7 +203,7 @@ def test_an_upload_whose_run_died_is_queued_again(workbench: Workbench) -> None:
     long_ago = "now() - interval '2 days'"
     workbench.query(f"update upload set first_seen = {long_ago}, updated_at = {long_ago}, queued_at = {long_ago}")
 
-    assert actions(repair(workbench)) == [(Kind.STALLED_UPLOAD, Action.QUEUE_AGAIN, True)]
+    assert actions(repair(workbench)) == [(DriftKind.STALLED_UPLOAD, RepairAction.QUEUE_AGAIN, True)]
 
     assert workbench.now(upload).state is State.STAGED
     assert workbench.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
@@ -242,7 +243,7 @@ def test_an_import_that_goes_on_since_the_comparison_is_not_failed(workbench: Wo
     with workbench.database.connection() as held, upload_lock(held, upload.id):
         repairs = list(repairer(workbench, one).repair(users))
 
-    assert actions(repairs) == [(Kind.STALLED_UPLOAD, Action.NOTHING, False)]
+    assert actions(repairs) == [(DriftKind.STALLED_UPLOAD, RepairAction.NOTHING, False)]
     assert workbench.now(upload).state is State.IMPORTING
 
 
@@ -257,6 +258,6 @@ def test_a_plan_changes_nothing(workbench: Workbench) -> None:
 
     planned = list(repairer(workbench, one).plan(users))
 
-    assert sorted(item.remedy.action for item in planned) == [Action.NOTHING, Action.QUEUE_AGAIN]
+    assert sorted(item.remedy.action for item in planned) == [RepairAction.NOTHING, RepairAction.QUEUE_AGAIN]
     assert not any(item.done for item in planned)
     assert (workbench.rows(), workbench.versions(workbench.user.user_container)) == before

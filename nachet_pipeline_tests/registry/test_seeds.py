@@ -6,15 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nachet_pipeline.registry.seeds import (
-    RegistryError,
-    Seed,
-    SeedRegistry,
-    check_seeds,
-    packaged_seeds,
-    read_seeds,
-)
-from nachet_pipeline.storage.naming import seed_id
+from nachet_pipeline.identifiers import seed_id
+from nachet_pipeline.registry.seeds import RegistryError, Seed, SeedRegistry, check_seeds, packaged_seeds, read_seeds
 from nachet_pipeline_tests.registries import changed, merged, renamed, seed
 
 PACKAGED = SeedRegistry.of(packaged_seeds())

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, Wanted
+from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.pictures.files import exif_of, position, with_chunks
-from nachet_pipeline_tests.uploads import Workbench, settings_with
+from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 OLD = "0"
 
@@ -57,7 +57,7 @@ def reprocessor(workbench: Workbench, settings: Settings | None = None, **change
 
 
 def reprocess(workbench: Workbench, settings: Settings | None = None, **wanted: Any) -> Reprocessed:
-    return reprocessor(workbench, settings).reprocess(Wanted(**wanted))
+    return reprocessor(workbench, settings).reprocess(ReprocessRequest(**wanted))
 
 
 def places(workbench: Workbench) -> dict[UUID, tuple[str, str]]:

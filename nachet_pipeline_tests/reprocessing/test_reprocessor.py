@@ -14,11 +14,11 @@ import pytest
 
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import DatabaseError
-from nachet_pipeline.database.reprocessing import ReprocessingBusyError, Versions, stored_versions
 from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.reprocessing import reprocessor as module
-from nachet_pipeline.reprocessing.reprocessor import Ending, Wanted
-from nachet_pipeline.reprocessing.telling import plan_record, plan_text, result_record, result_text
+from nachet_pipeline.reprocessing.formatting import plan_record, plan_text, result_record, result_text
+from nachet_pipeline.reprocessing.queries import ReprocessingBusyError, Versions, stored_versions
+from nachet_pipeline.reprocessing.reprocessor import Ending, ReprocessRequest
 from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, VerdictState
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline_tests.meeting import until
@@ -34,7 +34,7 @@ from nachet_pipeline_tests.reprocessing.stored import (
     severe,
     verdicts,
 )
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 _BATCH_IN_TESTS = 2
 PLACE = "location-in-picture"
@@ -49,7 +49,7 @@ def enrichments(workbench: Workbench) -> list[str]:
 
 
 def plan_of(workbench: Workbench) -> module.Plan:
-    return reprocessor(workbench).plan(Wanted())
+    return reprocessor(workbench).plan(ReprocessRequest())
 
 
 def everything_stored(workbench: Workbench) -> dict[str, bytes]:
@@ -262,7 +262,7 @@ def test_one_rule_is_looked_at_again_stale_or_not(workbench: Workbench) -> None:
     earlier = verdicts(workbench)[told]["checked_at"]
 
     for rule in (PLACE, "personal_data"):
-        assert reprocessor(workbench).plan(Wanted(rule=rule)).pictures == 1
+        assert reprocessor(workbench).plan(ReprocessRequest(rule=rule)).pictures == 1
         result = reprocess(workbench, rule=rule)
         assert (result.looked_at, result.updated, result.changed_verdicts) == (1, 0, 0)
 
@@ -282,7 +282,7 @@ def test_only_pictures_imported_since_a_day_are_looked_at(workbench: Workbench) 
     age(workbench)
     since = datetime.now(UTC) - timedelta(days=7)
 
-    assert reprocessor(workbench).plan(Wanted(since=since)).pictures == 3
+    assert reprocessor(workbench).plan(ReprocessRequest(since=since)).pictures == 3
     result = reprocess(workbench, since=since)
 
     assert (result.looked_at, result.left_stale) == (3, 2)
@@ -349,7 +349,7 @@ def test_a_service_that_goes_away_fails_the_run_which_then_goes_on(
     failing.gone_after = 4
 
     with pytest.raises(StorageError, match="went away"):
-        reprocessor(workbench, blobs=failing).reprocess(Wanted())
+        reprocessor(workbench, blobs=failing).reprocess(ReprocessRequest())
 
     done = enrichments(workbench).count(ENRICHMENT_VERSION)
     assert done % _BATCH_IN_TESTS == 0
@@ -364,14 +364,14 @@ def test_a_batch_is_written_as_a_whole_or_not_at_all(workbench: Workbench, monke
     age(workbench)
     before = workbench.rows()
 
-    writing = module.note_seen
+    writing = module.record_seen
 
     def lost_after_it(*arguments: Any) -> int:
         writing(*arguments)
         raise DatabaseError("PostgreSQL at 127.0.0.1: the connection was lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "note_seen", lost_after_it)
+        patch.setattr(module, "record_seen", lost_after_it)
         with pytest.raises(DatabaseError, match="was lost"):
             reprocess(workbench)
 
@@ -467,7 +467,7 @@ def test_work_that_is_written_is_no_failure_because_the_lock_was_lost(workbench:
             " and database = (select oid from pg_database where datname = current_database())"
         )
 
-    result = reprocessor(workbench, batch=cut).reprocess(Wanted())
+    result = reprocessor(workbench, batch=cut).reprocess(ReprocessRequest())
 
     assert (result.looked_at, result.left_stale) == (2, 0)
     assert reprocess(workbench).looked_at == 0
@@ -532,7 +532,7 @@ def test_a_file_that_storage_does_not_give_out_is_named(workbench: Workbench) ->
     age(workbench)
     with ArchivingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as storage:
         storage.archived = next(iter(places(workbench).values()))[1]
-        result = reprocessor(workbench, blobs=storage).reprocess(Wanted())
+        result = reprocessor(workbench, blobs=storage).reprocess(ReprocessRequest())
 
     assert result.states == {VerdictState.UNREADABLE: 1, VerdictState.ACCEPTED: 1}
 
@@ -551,14 +551,14 @@ def test_a_picture_that_an_import_removed_meanwhile_is_left_out(
     imported(workbench, number=2)
     age(workbench)
     gone = next(iter(places(workbench)))
-    writing = module.note_seen
+    writing = module.record_seen
 
     def after_it_is_gone(connection: Any, *arguments: Any) -> int:
         connection.execute("delete from picture_seed where picture_id = %s", (gone,))
         connection.execute("delete from pictures where id = %s", (gone,))
         return writing(connection, *arguments)
 
-    monkeypatch.setattr(module, "note_seen", after_it_is_gone)
+    monkeypatch.setattr(module, "record_seen", after_it_is_gone)
     result = reprocess(workbench)
 
     assert (result.looked_at, result.updated, len(verdicts(workbench))) == (2, 1, 1)
@@ -572,7 +572,9 @@ def test_progress_counts_every_picture(workbench: Workbench) -> None:
     age(workbench)
     told: list[tuple[int, int]] = []
 
-    reprocessor(workbench, progress=lambda done, total: told.append((done, total))).reprocess(Wanted(pictures=2))
+    reprocessor(workbench, progress=lambda done, total: told.append((done, total))).reprocess(
+        ReprocessRequest(pictures=2)
+    )
 
     assert told == [(1, 2), (2, 2)]
 

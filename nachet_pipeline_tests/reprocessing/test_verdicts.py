@@ -3,7 +3,7 @@ import pytest
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.pictures.inspection import Inspected, Properties
-from nachet_pipeline.pictures.remarks import Remark
+from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.reprocessing.verdicts import (
     BLOB_FINDINGS,
     StoredFinding,
@@ -30,14 +30,14 @@ def differing(before: Verdict | None, now: Verdict) -> set[tuple[str, Severity |
 
 
 def test_a_warning_refuses_nothing_until_the_deployment_calls_it_an_error() -> None:
-    seen = Inspected(PNG, (Remark(PLACE, "GPSInfo"),))
+    seen = Inspected(PNG, (Issue(PLACE, "GPSInfo"),))
 
     assert Verdict.of_picture(seen, RuleSet()).state is VerdictState.ACCEPTED
     assert Verdict.of_picture(seen, RuleSet({PLACE: Severity.ERROR})).state is VerdictState.REFUSED
 
 
 def test_a_picture_that_does_not_decode_is_refused() -> None:
-    found = Verdict.of_picture(Inspected(None, (Remark("picture-damaged"),)), RuleSet())
+    found = Verdict.of_picture(Inspected(None, (Issue("picture-damaged"),)), RuleSet())
 
     assert found.state is VerdictState.REFUSED
     assert found.weights == {"picture-damaged": Severity.ERROR}

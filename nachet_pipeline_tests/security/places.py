@@ -8,8 +8,8 @@ from uuid import uuid4
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient, PublicAccess
 
+from nachet_pipeline.identifiers import training_container, upload_container, user_container
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS
-from nachet_pipeline.storage.naming import training_container, upload_container, user_container
 
 BLOB, CONTENT = "there/1.tiff", b"a picture"
 REFUSED = {401, 403}

@@ -12,10 +12,10 @@ from azure.core.credentials import AzureSasCredential
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 
 from nachet_pipeline.storage.blobs import DELEGATED_SAS_VERSION, BlobStorage
-from nachet_pipeline.storage.upload_keys import UPLOAD_PERMISSIONS
-from nachet_pipeline_tests.onboarding.oauth_storage import Identity, storage_of_an_identity
+from nachet_pipeline.users.key_issuers import UPLOAD_PERMISSIONS
 from nachet_pipeline_tests.security.matrix import DELEGATED, rows_of
 from nachet_pipeline_tests.security.places import BLOB, CONTENT, changed, client, found_in, new_places
+from nachet_pipeline_tests.users.oauth_storage import Identity, storage_of_an_identity
 
 EXPECTED = {row.pop("who asks with"): row for row in rows_of(DELEGATED)}
 DAY = timedelta(days=1)

@@ -20,15 +20,15 @@ from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import changing, record
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
 from nachet_pipeline.database.logins import LoginError, Role, hand_over_dagster, make_login
-from nachet_pipeline.database.seeds import load_seeds
-from nachet_pipeline.instance import dagster_home
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.onboarding import register_user
+from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.deployment import PROJECT
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 ROLES = importlib.import_module("nachet_pipeline.database.migrations.versions.0012_roles")
 
@@ -368,7 +368,7 @@ def test_reports_need_the_reader_alone(
 ) -> None:
     from typer.testing import CliRunner  # noqa: PLC0415
 
-    from nachet_pipeline.cli import app  # noqa: PLC0415
+    from nachet_pipeline.cli.main import app  # noqa: PLC0415
 
     workbench, reader_url = least
     upload = workbench.stage(workbench.sample("reported"))

@@ -14,7 +14,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient, generate_cont
 
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import API_VERSION, CLIENT_OPTIONS, BlobStorage, ContainerPolicy
-from nachet_pipeline.storage.upload_keys import UPLOAD_PERMISSIONS
+from nachet_pipeline.users.key_issuers import UPLOAD_PERMISSIONS
 from nachet_pipeline_tests.security.matrix import STORAGE, rows_of
 from nachet_pipeline_tests.security.places import (
     BLOB,

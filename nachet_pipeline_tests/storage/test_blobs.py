@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
-from nachet_pipeline.contract.folder import FileChangedError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline_tests.conftest import BlobAccount
-from nachet_pipeline_tests.uploads import md5
+from nachet_pipeline_tests.workbench import md5
 
 NAMES = [
     "two words/première récolte.tiff",

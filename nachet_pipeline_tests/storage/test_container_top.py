@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nachet_pipeline.storage import container_top
 from nachet_pipeline.storage.blobs import StorageError
 from nachet_pipeline.storage.container_top import TopPage, _read
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 def pages(workbench: Workbench) -> list[TopPage]:

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage, ContainerPolicy, StorageError
 from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies
-from nachet_pipeline.storage.upload_address import KeyRefusedError, UploadAddress
+from nachet_pipeline.users.upload_address import KeyRefusedError, UploadAddress
 
 SIGNATURE = "c2VjcmV0IHNpZ25hdHVyZQ=="
 SAS = f"sv={API_VERSION}&sr=c&sp=rcwl&sig={quote(SIGNATURE, safe='')}"

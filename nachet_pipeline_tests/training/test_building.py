@@ -12,8 +12,14 @@ from pydantic import SecretStr
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.database.duplicates import Decision, decide
-from nachet_pipeline.database.training_sets import (
+from nachet_pipeline.identifiers import NAMESPACE, picture_seed_id, seed_id
+from nachet_pipeline.picture_sets.duplicates import Decision, decide
+from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.storage.blobs import StorageError
+from nachet_pipeline.training import building
+from nachet_pipeline.training.building import Built, build, make_current
+from nachet_pipeline.training.manifest import SCHEMA, open_manifest
+from nachet_pipeline.training.queries import (
     UnknownTrainingSetError,
     WithdrawnMeanwhileError,
     current_version,
@@ -23,16 +29,10 @@ from nachet_pipeline.database.training_sets import (
     versions,
     withdraw,
 )
-from nachet_pipeline.onboarding import register_user
-from nachet_pipeline.registry.seeds import packaged_seeds
-from nachet_pipeline.storage.blobs import StorageError
-from nachet_pipeline.storage.naming import NAMESPACE, picture_seed_id, seed_id
-from nachet_pipeline.training import building
-from nachet_pipeline.training.building import Built, build, make_current
-from nachet_pipeline.training.manifest import SCHEMA, open_manifest
 from nachet_pipeline.training.recipe import Recipe, RecipeError
+from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.registries import load, merged, renamed
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 EVERY = Recipe(name="all-pictures", near_duplicate_bits=None)
 

@@ -24,7 +24,7 @@ from nachet_pipeline.training.card import (
 )
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.training.statistics import statistics
-from nachet_pipeline.training.verifying import Verdict
+from nachet_pipeline.training.verifying import SetVerdict
 from nachet_pipeline_tests.training.rows import batch, classes, row, uuid
 
 DIGEST = "ab" * 32
@@ -48,7 +48,7 @@ def facts(*rows: Mapping[str, Any], **changes: Any) -> Facts:
         notes=[],
         imported={date(2026, 5, 1): 4},
         since=None,
-        verdicts=[Verdict("no_leaks", True, True)],
+        verdicts=[SetVerdict("no_leaks", True, True)],
     )
     return replace(plain, **changes)
 
@@ -122,12 +122,12 @@ def test_the_recipe_stands_in_the_card_as_a_recipe_that_makes_the_same_set() -> 
 
 
 def test_a_version_that_failed_a_check_warns_before_all_else() -> None:
-    bad = facts(verdicts=[Verdict("no_leaks", False, True, "pictures of one session are on two sides | here")])
+    bad = facts(verdicts=[SetVerdict("no_leaks", False, True, "pictures of one session are on two sides | here")])
     text = render(bad, [])
     assert "Do not train with this version" in text
     assert text.index("Do not train") < text.index("## Recipe")
     assert "on two sides \\| here |" in text
-    light = facts(verdicts=[Verdict("pictures_current", False, False, "3 pictures are stale")])
+    light = facts(verdicts=[SetVerdict("pictures_current", False, False, "3 pictures are stale")])
     assert "Do not train" not in render(light, [])
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nachet_pipeline.cli import app
+from nachet_pipeline.cli.main import app
 from nachet_pipeline.errors import ActionableError
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 RECIPES = {
     "every": "splits: {train: 1}\nnear_duplicate_bits:\n",

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import changing
-from nachet_pipeline.database.duplicates import Decision, decide
-from nachet_pipeline.database.training_pictures import not_current
-from nachet_pipeline.database.training_sets import recorded, withdraw
-from nachet_pipeline.database.withdrawn_content import LOCK_WITHDRAWING, hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.folders.keeper import FolderKeeper
+from nachet_pipeline.identifiers import NAMESPACE
+from nachet_pipeline.picture_sets.duplicates import Decision, decide
+from nachet_pipeline.picture_sets.withdrawn_content import LOCK_WITHDRAWING, hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.reprocessing.reprocessor import current_versions
-from nachet_pipeline.storage.naming import NAMESPACE
 from nachet_pipeline.training.building import Built
+from nachet_pipeline.training.queries import recorded, withdraw
 from nachet_pipeline.training.selection import capped
 from nachet_pipeline.training.splitting import split
+from nachet_pipeline.training.version_pictures import not_current
 from nachet_pipeline_tests.training.test_building import Generated, built, known_pictures, released, rows
-from nachet_pipeline_tests.uploads import Workbench, edit
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 SAMPLE = {"sessions": 3, "pictures": 4}
 

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from nachet_pipeline.crops.cutting import CroppingPool
-from nachet_pipeline.database.training_sets import version_of, withdraw
-from nachet_pipeline.storage.naming import NAMESPACE, picture_seed_id
+from nachet_pipeline.identifiers import NAMESPACE, picture_seed_id
 from nachet_pipeline.training.publishing import Published, publish
+from nachet_pipeline.training.queries import version_of, withdraw
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.labelled import ARVENSE, JUNCEA, NAPUS, decided, import_as, photograph, picture_of
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 CHECK = "no_conflicting_labels"
 

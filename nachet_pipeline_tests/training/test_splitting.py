@@ -7,10 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nachet_pipeline.training.splitting import (
-    Splitting,
-    split,
-)
+from nachet_pipeline.training.splitting import Splitting, split
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 SHARES = np.array(list(FRACTIONS.values()))

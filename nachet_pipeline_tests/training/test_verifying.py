@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nachet_pipeline.database.labels import Labels
-from nachet_pipeline.database.training_pictures import NotCurrent
+from nachet_pipeline.picture_sets.labels import Labels
 from nachet_pipeline.training.statistics import statistics
 from nachet_pipeline.training.verifying import (
-    Verdict,
+    SetVerdict,
     classes_large_enough,
     classes_on_every_side,
     keys_of,
@@ -18,12 +17,13 @@ from nachet_pipeline.training.verifying import (
     no_leaks,
     pictures_current,
 )
+from nachet_pipeline.training.version_pictures import NotCurrent
 from nachet_pipeline_tests.training.rows import batch, classes, row, sha256, uuid
 
 TEST = {"split": "test"}
 
 
-def verdict(*rows: dict[str, Any], **options: Any) -> Verdict:
+def verdict(*rows: dict[str, Any], **options: Any) -> SetVerdict:
     ordered = sorted(rows, key=lambda one: one["picture_id"])
     middle = len(ordered) // 2
     return no_leaks(keys_of([batch(*ordered[:middle]), batch(*ordered[middle:])]), **{"near_bits": 12, **options})
@@ -204,7 +204,7 @@ def test_pictures_that_are_not_current_are_a_warning(kind: str) -> None:
 # Labels
 
 
-def labels(*rows: dict[str, Any], **stored: Any) -> Verdict:
+def labels(*rows: dict[str, Any], **stored: Any) -> SetVerdict:
     known = Labels(**{"conflicting": (), "files": (), "pixels": (), "decided": (), **stored})
     return no_conflicting_labels(keys_of([batch(*rows)]), classes(), known)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.sessions import Context, Session
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 _FIELD = "imageData.numberOfImages"
 
@@ -20,8 +20,8 @@ def declared_counts(context: Context) -> Iterator[Finding]:
 
 def _differs(session: Session, declared: Value) -> Finding:
     inherited = session.inherits(declared)
-    where = Phrase(session.path, session.path) if session.path else Phrase("the session", "la session")
-    own = Phrase(f"an {_FIELD} of its own in {session.index_path}", f"un {_FIELD} propre dans {session.index_path}")
+    where = Bilingual(session.path, session.path) if session.path else Bilingual("the session", "la session")
+    own = Bilingual(f"an {_FIELD} of its own in {session.index_path}", f"un {_FIELD} propre dans {session.index_path}")
     return Finding(
         code="missing-picture" if session.pictures < declared.value else "surplus-picture",
         path=declared.source,
@@ -29,7 +29,7 @@ def _differs(session: Session, declared: Value) -> Finding:
         field=_FIELD,
         line=declared.line,
         column=declared.column,
-        expected=Phrase(
+        expected=Bilingual(
             f"{_pictures(declared.value).en} in {where.en}", f"{_pictures(declared.value).fr} dans {where.fr}"
         ),
         found=_pictures(session.pictures),
@@ -37,5 +37,5 @@ def _differs(session: Session, declared: Value) -> Finding:
     )
 
 
-def _pictures(number: int) -> Phrase:
-    return Phrase(f"{number} picture{'' if number == 1 else 's'}", f"{number} image{'s' if number > 1 else ''}")
+def _pictures(number: int) -> Bilingual:
+    return Bilingual(f"{number} picture{'' if number == 1 else 's'}", f"{number} image{'s' if number > 1 else ''}")

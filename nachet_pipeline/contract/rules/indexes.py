@@ -6,16 +6,16 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile, Value
 from nachet_pipeline.contract.sessions import Context, seed_names
 from nachet_pipeline.contract.structure import Shape
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = "clientData.clientEmail"
-_UPLOADER = Phrase("the uploader's e-mail address", "l'adresse courriel de la personne qui téléverse")
+_UPLOADER = Bilingual("the uploader's e-mail address", "l'adresse courriel de la personne qui téléverse")
 _NEEDED = {
-    "imageData.numberOfImages": Phrase("the number of pictures in the session", "le nombre d'images de la session"),
-    "userData.numberOfSeeds": Phrase("the number of seeds in each picture", "le nombre de semences par image"),
-    "userData.zoom": Phrase("the zoom the pictures were taken at", "le zoom auquel les images ont été prises"),
+    "imageData.numberOfImages": Bilingual("the number of pictures in the session", "le nombre d'images de la session"),
+    "userData.numberOfSeeds": Bilingual("the number of seeds in each picture", "le nombre de semences par image"),
+    "userData.zoom": Bilingual("the zoom the pictures were taken at", "le zoom auquel les images ont été prises"),
 }
-_SEED = Phrase(
+_SEED = Bilingual(
     "the seed, by seedGenus and seedSpecies, seedName or seedID",
     "la semence, par seedGenus et seedSpecies, seedName ou seedID",
 )
@@ -27,13 +27,13 @@ def index_present(context: Context) -> Iterator[Finding]:
         return
     if context.shape is Shape.PROJECT:
         if context.project is None:
-            expected = Phrase("the project's index.yaml", "l'index.yaml du projet")
+            expected = Bilingual("the project's index.yaml", "l'index.yaml du projet")
             yield Finding(code="missing-index", path=INDEX_NAME, expected=expected)
         elif _EMAIL not in context.project.values and not context.project.is_wrong(_EMAIL):
             yield _missing(context.project.path, _EMAIL, _UPLOADER)
     for session in context.sessions:
         if session.index is None:
-            expected = Phrase("the session's index.yaml", "l'index.yaml de la session")
+            expected = Bilingual("the session's index.yaml", "l'index.yaml de la session")
             yield Finding(code="missing-index", path=session.index_path, expected=expected)
             continue
         yield from _missing_values(session.values, session.index, context.project)
@@ -55,10 +55,10 @@ def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
     """What is missing if these values, as a file gives or completes them, do not name a seed."""
     if not seed_names(values):
         given = ", ".join(name.removeprefix("seedData.") for name in values if name.startswith("seedData."))
-        yield _missing(path, "seedData", _SEED, Phrase(f"only {given}", f"seulement {given}") if given else None)
+        yield _missing(path, "seedData", _SEED, Bilingual(f"only {given}", f"seulement {given}") if given else None)
 
 
-def _missing(path: str, name: str, meaning: Phrase, found: Phrase | None = None) -> Finding:
+def _missing(path: str, name: str, meaning: Bilingual, found: Bilingual | None = None) -> Finding:
     return Finding(code="missing-key", path=path, field=name, expected=meaning, found=found)
 
 

@@ -6,7 +6,7 @@ from posixpath import commonpath
 
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format, shape_of
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 _FOLDERS_LOOKED_AT = 10_000
 _NAMES_SHOWN = 5
@@ -21,7 +21,7 @@ class _Content:
 
 
 @dataclass(slots=True)
-class Layout:
+class FolderLayout:
     """Where the files of an upload lie.
 
     Attributes:
@@ -33,7 +33,7 @@ class Layout:
     folders: dict[str, _Content] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, paths: Iterable[str]) -> "Layout":
+    def of(cls, paths: Iterable[str]) -> "FolderLayout":
         """The layout of an upload with these paths."""
         layout = cls()
         for path in paths:
@@ -48,11 +48,11 @@ class Layout:
         return layout
 
     @property
-    def found(self) -> Phrase:
+    def found(self) -> Bilingual:
         """The first names that lie in the upload itself."""
-        return verbatim(_names(sorted(self.tops)))
+        return Bilingual.same(_names(sorted(self.tops)))
 
-    def suggestion(self) -> Phrase | None:
+    def suggestion(self) -> Bilingual | None:
         """What to move where, if the layout is one that people often use."""
         around = self._around()
         inside = {_below(path, around): content for path, content in self.folders.items()}
@@ -61,11 +61,11 @@ class Layout:
             return move
         if shape_of(_examples(inside)) is None and move is None:
             return None
-        peel = Phrase(
+        peel = Bilingual(
             f"upload the content of {around}/ without the folder around it",
             f"téléversez le contenu de {around}/ sans le dossier autour",
         )
-        return Phrase(f"{peel.en}; in it, {move.en}", f"{peel.fr} ; dans ce contenu, {move.fr}") if move else peel
+        return Bilingual(f"{peel.en}; in it, {move.en}", f"{peel.fr} ; dans ce contenu, {move.fr}") if move else peel
 
     def _around(self) -> str:
         """The folder that holds everything and is no part of a shape; empty if there is none."""
@@ -97,7 +97,7 @@ def _examples(folders: Mapping[str, _Content]) -> Iterator[str]:
             yield f"{prefix}{INDEX_NAME}"
 
 
-def _move(folders: Mapping[str, _Content]) -> Phrase | None:
+def _move(folders: Mapping[str, _Content]) -> Bilingual | None:
     """What to move where below the outermost folder."""
     paths = sorted(folder for folder, content in folders.items() if content.pictures)
     split = [path.split("/") for path in paths]
@@ -110,44 +110,44 @@ def _move(folders: Mapping[str, _Content]) -> Phrase | None:
     if depths == {1}:
         return _to_sessions(folders, tops)
     if depths == {2} and len(tops) == 1:
-        return Phrase(f"rename {tops[0]}/ to {PICTURES_FOLDER}/", f"renommez {tops[0]}/ en {PICTURES_FOLDER}/")
+        return Bilingual(f"rename {tops[0]}/ to {PICTURES_FOLDER}/", f"renommez {tops[0]}/ en {PICTURES_FOLDER}/")
     return None
 
 
-def _out_of_pictures(folders: Mapping[str, _Content], paths: Sequence[str]) -> Phrase:
+def _out_of_pictures(folders: Mapping[str, _Content], paths: Sequence[str]) -> Bilingual:
     """The pictures lie in pictures/ itself, without the folder of a session."""
     number = sum(folders[path].pictures for path in paths)
     target = f"{PICTURES_FOLDER}/session1/"
     en, fr = f"move the pictures ({number}) of {paths[0]}/", f"déplacez les images ({number}) de {paths[0]}/"
     if any(folders[path].index for path in paths):
-        return Phrase(f"{en} with their {INDEX_NAME} into {target}", f"{fr} avec leur {INDEX_NAME} vers {target}")
-    return Phrase(
+        return Bilingual(f"{en} with their {INDEX_NAME} into {target}", f"{fr} avec leur {INDEX_NAME} vers {target}")
+    return Bilingual(
         f"{en} up beside {INDEX_NAME} for a single session, else into {target} with an {INDEX_NAME} of its own",
         f"{fr} à côté de l'{INDEX_NAME} pour une seule session, sinon vers {target} avec son propre {INDEX_NAME}",
     )
 
 
-def _up_to_sessions(paths: Sequence[str]) -> Phrase | None:
+def _up_to_sessions(paths: Sequence[str]) -> Bilingual | None:
     """The sessions lie deeper in pictures/ than they should."""
     deep = [path for path in paths if "/" in path]
     parents = sorted({path.rpartition("/")[0] for path in deep})
     if len(deep) < len(paths):
         return None
-    return Phrase(
+    return Bilingual(
         f"move the folders in {_names([f'{parent}/' for parent in parents])} directly into {PICTURES_FOLDER}/",
         f"déplacez les dossiers de {_names([f'{parent}/' for parent in parents])} directement dans {PICTURES_FOLDER}/",
     )
 
 
-def _to_sessions(folders: Mapping[str, _Content], tops: Sequence[str]) -> Phrase:
+def _to_sessions(folders: Mapping[str, _Content], tops: Sequence[str]) -> Bilingual:
     """The pictures lie in folders beside the index."""
     names = _names([f"{top}/" for top in tops])
     if len(tops) == 1 and not folders[tops[0]].index:
-        return Phrase(
+        return Bilingual(
             f"move the content of {names} up beside {INDEX_NAME}",
             f"déplacez le contenu de {names} à côté de l'{INDEX_NAME}",
         )
-    return Phrase(
+    return Bilingual(
         f"move {names} into a new folder {PICTURES_FOLDER}/",
         f"déplacez {names} dans un nouveau dossier {PICTURES_FOLDER}/",
     )

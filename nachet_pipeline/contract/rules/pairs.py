@@ -7,7 +7,7 @@ from itertools import islice
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.phrases import Phrase, verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 _NAMES_COMPARED = 1_000
 
@@ -15,8 +15,8 @@ _NAMES_COMPARED = 1_000
 def picture_pairs(context: Context) -> Iterator[Finding]:
     """YAML files without a picture, several for one picture, and pictures that would share a YAML file."""
     inventory = context.inventory
-    one = Phrase("one YAML file for a picture", "un seul fichier YAML par image")
-    own = Phrase("a name of its own before the suffix", "un nom propre avant le suffixe")
+    one = Bilingual("one YAML file for a picture", "un seul fichier YAML par image")
+    own = Bilingual("a name of its own before the suffix", "un nom propre avant le suffixe")
     yield from _without_picture(context)
     for _, paths in inventory.stems(FileKind.PICTURE_METADATA):
         for path in paths[1:]:
@@ -39,10 +39,10 @@ def _without_picture(context: Context) -> Iterator[Finding]:
             yield Finding(
                 code="metadata-without-picture",
                 path=path,
-                expected=Phrase(f"a picture named {name}", f"une image nommée {name}"),
-                suggestion=verbatim(f"{near[0]}.yaml") if near else None,
+                expected=Bilingual(f"a picture named {name}", f"une image nommée {name}"),
+                suggestion=Bilingual.same(f"{near[0]}.yaml") if near else None,
             )
 
 
-def _too(path: str) -> Phrase:
-    return Phrase(f"{path} too", f"{path} aussi")
+def _too(path: str) -> Bilingual:
+    return Bilingual(f"{path} too", f"{path} aussi")

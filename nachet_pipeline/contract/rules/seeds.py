@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.sessions import Context, SeedName, recognise_seeds
-from nachet_pipeline.phrases import Phrase, verbatim
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.support.i18n import Bilingual
 
 _FAMILY = "seedData.seedFamily"
 
@@ -33,9 +33,9 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
                 name.value,
                 "unregistered-seed",
                 name.field,
-                Phrase("a registered seed", "une semence enregistrée"),
-                verbatim(name.text[:100]),
-                verbatim(nearest) if nearest else None,
+                Bilingual("a registered seed", "une semence enregistrée"),
+                Bilingual.same(name.text[:100]),
+                Bilingual.same(nearest) if nearest else None,
             )
     seeds = {seed.scientific_name: (name, seed) for name, seed in recognised if seed}
     if len(seeds) > 1:
@@ -43,10 +43,17 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
     for _, seed in seeds.values() if len(seeds) == 1 else ():
         family = values.get(_FAMILY)
         if family and str(family.value).casefold() != seed.family.casefold():
-            expected = Phrase(
+            expected = Bilingual(
                 f"{seed.family}, for {seed.scientific_name}", f"{seed.family}, pour {seed.scientific_name}"
             )
-            yield _about(family, "other-family", _FAMILY, expected, verbatim(str(family.value)), verbatim(seed.family))
+            yield _about(
+                family,
+                "other-family",
+                _FAMILY,
+                expected,
+                Bilingual.same(str(family.value)),
+                Bilingual.same(seed.family),
+            )
 
 
 def _contradiction(seeds: dict[str, tuple[SeedName, Seed]]) -> Finding:
@@ -56,13 +63,13 @@ def _contradiction(seeds: dict[str, tuple[SeedName, Seed]]) -> Finding:
         name.value,
         "contradictory-seed",
         name.field,
-        Phrase("one species", "une seule espèce"),
-        Phrase(" and ".join(species), " et ".join(species)),
+        Bilingual("one species", "une seule espèce"),
+        Bilingual(" and ".join(species), " et ".join(species)),
     )
 
 
 def _about(
-    value: Value, code: str, field: str, expected: Phrase, found: Phrase, suggestion: Phrase | None = None
+    value: Value, code: str, field: str, expected: Bilingual, found: Bilingual, suggestion: Bilingual | None = None
 ) -> Finding:
     return Finding(
         code=code,

@@ -7,10 +7,10 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold
-from nachet_pipeline.contract.rules.layout import Layout
+from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
-from nachet_pipeline.phrases import Phrase
+from nachet_pipeline.support.i18n import Bilingual
 
 _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
@@ -18,10 +18,10 @@ _OTHER_PICTURES = {
     *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".raw", ".dng", ".cr2", ".cr3"),
     *(".nef", ".arw", ".orf", ".rw2", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".pdf", ".zip"),
 }
-_NOTHING = Phrase("none", "aucune")
+_NOTHING = Bilingual("none", "aucune")
 _SESSION_FOLDER = f"{PICTURES_FOLDER}/<session>/"
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
-_PLACES = Phrase(
+_PLACES = Bilingual(
     f"{INDEX_NAME}, pictures ({_SUFFIXES}) and their YAML files, directly in a session's folder",
     f"{INDEX_NAME}, images ({_SUFFIXES}) et leurs fichiers YAML, directement dans le dossier d'une session",
 )
@@ -42,25 +42,25 @@ def folder_structure(context: Context) -> Iterator[Finding]:
     for kind in _READ:
         for entry in inventory.files(kind):
             if entry.file.size == 0:
-                content = Phrase("a file with content", "un fichier avec un contenu")
+                content = Bilingual("a file with content", "un fichier avec un contenu")
                 yield Finding(
-                    code="empty-file", path=entry.file.path, expected=content, found=Phrase("0 bytes", "0 octet")
+                    code="empty-file", path=entry.file.path, expected=content, found=Bilingual("0 bytes", "0 octet")
                 )
     if not context.sessions:
-        expected = Phrase("at least one session", "au moins une session")
+        expected = Bilingual("at least one session", "au moins une session")
         yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
     for session in context.sessions:
         if not session.pictures:
-            expected = Phrase("at least one picture", "au moins une image")
+            expected = Bilingual("at least one picture", "au moins une image")
             yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
 
 
 def _shapeless(context: Context) -> Finding:
-    layout = Layout.of(context.inventory.paths())
+    layout = FolderLayout.of(context.inventory.paths())
     if not layout.tops:
-        expected = Phrase(f"{INDEX_NAME} and pictures", f"{INDEX_NAME} et des images")
-        return Finding(code="empty-upload", expected=expected, found=Phrase("no file", "aucun fichier"))
-    expected = Phrase(
+        expected = Bilingual(f"{INDEX_NAME} and pictures", f"{INDEX_NAME} et des images")
+        return Finding(code="empty-upload", expected=expected, found=Bilingual("no file", "aucun fichier"))
+    expected = Bilingual(
         f"{INDEX_NAME} with {_SESSION_FOLDER}, or {INDEX_NAME} beside pictures",
         f"{INDEX_NAME} avec {_SESSION_FOLDER}, ou {INDEX_NAME} à côté d'images",
     )
@@ -70,42 +70,44 @@ def _shapeless(context: Context) -> Finding:
 def _unexpected(path: str, shape: Shape, sessions: Set[str]) -> Finding:
     folder = path.rpartition("/")[0]
     if is_index(path) and (not folder or folder in sessions):
-        one = Phrase(f"one {INDEX_NAME} in a folder", f"un seul {INDEX_NAME} par dossier")
+        one = Bilingual(f"one {INDEX_NAME} in a folder", f"un seul {INDEX_NAME} par dossier")
         return Finding(code="unexpected-file", path=path, expected=one)
     return Finding(code="unexpected-file", path=path, expected=_PLACES, suggestion=_place(path, shape, sessions))
 
 
-def _place(path: str, shape: Shape, sessions: Set[str]) -> Phrase | None:
+def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
     """Where a file probably belongs, told alike for all files of a folder; None if that cannot be guessed."""
     here, _, name = path.rpartition("/")
     suffix = splitext(name)[1].lower()
     if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor's doing, whose suffix Windows does not show
-        return Phrase(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
+        return Bilingual(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
     if suffix in _OTHER_PICTURES:
-        return Phrase("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
+        return Bilingual("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
     if suffix not in PICTURE_FORMATS and suffix not in {".yaml", ".yml"}:
         return None
     parts = here.split("/") if here else []
     if shape is Shape.SESSION:
         target = INDEX_NAME
-        return Phrase(
+        return Bilingual(
             f"move the content of {here}/ up beside {target}", f"déplacez le contenu de {here}/ à côté de l'{target}"
         )
     if here.casefold() in {"", PICTURES_FOLDER}:
-        return Phrase(
+        return Bilingual(
             f"move it into the folder of a session: {_SESSION_FOLDER}",
             f"déplacez-le dans le dossier d'une session : {_SESSION_FOLDER}",
         )
     session = "/".join(parts[:2])
     if session in sessions:
-        return Phrase(f"move the content of {here}/ to {session}/", f"déplacez le contenu de {here}/ vers {session}/")
-    return Phrase(f"move {here}/ into {PICTURES_FOLDER}/", f"déplacez {here}/ dans {PICTURES_FOLDER}/")
+        return Bilingual(
+            f"move the content of {here}/ to {session}/", f"déplacez le contenu de {here}/ vers {session}/"
+        )
+    return Bilingual(f"move {here}/ into {PICTURES_FOLDER}/", f"déplacez {here}/ dans {PICTURES_FOLDER}/")
 
 
 def safe_names(context: Context) -> Iterator[Finding]:
     """Names that a file system which ignores case or accents' encoding takes for one."""
     sessions = {session.path for session in context.sessions}
-    own = Phrase("names of their own", "des noms distincts")
+    own = Bilingual("names of their own", "des noms distincts")
     told: set[tuple[str, ...]] = set()
     for first, other in context.inventory.collisions():
         # In two folders whose names collide, both sessions are concerned.
@@ -122,5 +124,5 @@ def safe_names(context: Context) -> Iterator[Finding]:
             )
 
 
-def _too(path: str) -> Phrase:
-    return Phrase(f"{path} too", f"{path} aussi")
+def _too(path: str) -> Bilingual:
+    return Bilingual(f"{path} too", f"{path} aussi")

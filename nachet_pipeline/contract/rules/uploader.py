@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.phrases import verbatim
+from nachet_pipeline.support.i18n import Bilingual
 
 _FIELD = "clientData.clientEmail"
 
@@ -23,6 +23,6 @@ def registered_uploader(context: Context) -> Iterator[Finding]:
                 field=_FIELD,
                 line=named.line,
                 column=named.column,
-                expected=verbatim(context.owner.email),
-                found=verbatim(str(named.value)),
+                expected=Bilingual.same(context.owner.email),
+                found=Bilingual.same(str(named.value)),
             )

@@ -12,7 +12,7 @@ class ExportFormat(StrEnum):
     CROISSANT = "croissant"
 
 
-class Layout(StrEnum):
+class ExportLayout(StrEnum):
     """How the trees of an ImageFolder are cut: one for each number of seeds in a picture, or one for all."""
 
     SEEDS = "seeds"

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from nachet_pipeline.training.exports import croissant, webdataset
-from nachet_pipeline.training.exports.choices import ExportFormat, Layout
+from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
 from nachet_pipeline.training.exports.image_folder import FolderExport, empty_classes, trees_of
@@ -25,7 +25,7 @@ from nachet_pipeline.training.exports.parquet import columns_of, shard_writer
 from nachet_pipeline.training.exports.readme import readme_of
 from nachet_pipeline.training.exports.rgb_tiff import CONVERSION
 from nachet_pipeline.training.exports.shards import ShardedExport
-from nachet_pipeline.training.exports.source import Contents, ExportManifest
+from nachet_pipeline.training.exports.source import ExportContents, ExportManifest
 
 _SAMPLE = 20
 _MIB = 1024**2
@@ -48,7 +48,7 @@ class ExportRequest:
     folder: Path
     format: ExportFormat
     splits: tuple[str, ...] = ()
-    layout: Layout = Layout.SEEDS
+    layout: ExportLayout = ExportLayout.SEEDS
     shard_mib: int = 1024
 
 
@@ -117,17 +117,19 @@ def _identity(request: ExportRequest, manifest: ExportManifest) -> dict[str, obj
     }
 
 
-def _chosen(manifest: ExportManifest, request: ExportRequest) -> Contents:
+def _chosen(manifest: ExportManifest, request: ExportRequest) -> ExportContents:
     contents = manifest.contents()
     if unknown := [split for split in request.splits if split not in contents.splits]:
         found = ", ".join(contents.splits) or "no pictures"
         raise ChoiceError(f"{manifest.file}: expected one of its splits ({found}), found {unknown[0]!r}")
     chosen = request.splits or contents.splits
-    return Contents(contents.classes, {key: count for key, count in contents.pictures.items() if key[0] in chosen})
+    return ExportContents(
+        contents.classes, {key: count for key, count in contents.pictures.items() if key[0] in chosen}
+    )
 
 
 def _run(
-    request: ExportRequest, manifest: ExportManifest, contents: Contents, journal: Journal, fetcher: Fetcher
+    request: ExportRequest, manifest: ExportManifest, contents: ExportContents, journal: Journal, fetcher: Fetcher
 ) -> Iterator[Fetched]:
     if request.format is ExportFormat.IMAGEFOLDER:
         folders = FolderExport(request.folder, journal, manifest, contents.splits)
@@ -141,7 +143,7 @@ def _run(
 
 
 def _finished(
-    request: ExportRequest, manifest: ExportManifest, contents: Contents, journal: Journal, counts: Counter[str]
+    request: ExportRequest, manifest: ExportManifest, contents: ExportContents, journal: Journal, counts: Counter[str]
 ) -> Exported:
     folder = request.folder
     journal.commit()
@@ -174,7 +176,7 @@ def _finished(
     )
 
 
-def _describe(request: ExportRequest, manifest: ExportManifest, contents: Contents, journal: Journal) -> None:
+def _describe(request: ExportRequest, manifest: ExportManifest, contents: ExportContents, journal: Journal) -> None:
     paths = sorted(f"data/{file.name}" for file in (request.folder / "data").glob("*.parquet"))
     shards = [croissant.ShardFile(path, *journal.checksum(path)) for path in paths]
     columns = columns_of(contents.classes)
@@ -182,7 +184,7 @@ def _describe(request: ExportRequest, manifest: ExportManifest, contents: Conten
     _write_text(request.folder, croissant.NAME, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
-def _summary(request: ExportRequest, manifest: ExportManifest, contents: Contents, counts: Counter[str]) -> str:
+def _summary(request: ExportRequest, manifest: ExportManifest, contents: ExportContents, counts: Counter[str]) -> str:
     by_split: Counter[str] = Counter()
     for (split, _, _), count in contents.pictures.items():
         by_split[split] += count

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachet_pipeline.contract.folder import FileChangedError
-from nachet_pipeline.lookahead import Room, ahead
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.training.exports.converting import ConvertingPool, NotConvertedError
 from nachet_pipeline.training.exports.journal import Failure, Journal, written
 from nachet_pipeline.training.exports.source import Picture
@@ -18,7 +18,7 @@ _BYTES_PER_PIXEL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPicture:
     """A picture, and the file that it is to become.
 
     Attributes:
@@ -41,7 +41,7 @@ class Fetched:
         failure: why it could not be done; None: its file is there.
     """
 
-    wanted: Wanted
+    wanted: WantedPicture
     failure: Failure | None
 
 
@@ -79,9 +79,9 @@ class Fetcher:
         self._pool = pool
         self._readers = readers
         self._places = places
-        self._room = Room(memory_bytes)
+        self._room = MemoryBudget(memory_bytes)
 
-    def fetch(self, folder: Path, journal: Journal, wanted: Iterator[Wanted]) -> Iterator[Fetched]:
+    def fetch(self, folder: Path, journal: Journal, wanted: Iterator[WantedPicture]) -> Iterator[Fetched]:
         """Make each picture's file, and note it; finished ones are not fetched again.
 
         Raises:
@@ -93,7 +93,7 @@ class Fetcher:
                 (one, None if one.finished else threads.submit(self._make, folder, one.path, one.picture))
                 for one in wanted
             )
-            for one, task in ahead(tasks, 2 * self._readers):
+            for one, task in bounded_map(tasks, 2 * self._readers):
                 yield _noted(one, task, journal)
         finally:
             threads.shutdown(cancel_futures=True)
@@ -132,7 +132,7 @@ class Fetcher:
         return content
 
 
-def _noted(one: Wanted, task: "Future[_Made] | None", journal: Journal) -> Fetched:
+def _noted(one: WantedPicture, task: "Future[_Made] | None", journal: Journal) -> Fetched:
     if task is None:
         return Fetched(one, None)
     try:

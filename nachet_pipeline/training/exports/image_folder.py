@@ -9,21 +9,21 @@ files alone and does shift: where a class has no picture in any split of a tree,
 from collections.abc import Iterator
 from pathlib import Path
 
-from nachet_pipeline.training.exports.choices import Layout
-from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, Wanted
+from nachet_pipeline.training.exports.choices import ExportLayout
+from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, WantedPicture
 from nachet_pipeline.training.exports.journal import Journal
-from nachet_pipeline.training.exports.source import Contents, ExportManifest, Picture, TrainingClass
+from nachet_pipeline.training.exports.source import ExportContents, ExportManifest, Picture, TrainingClass
 
 FLAT_TREE = "pictures"
 """The one tree of the flat layout."""
 
 
-def tree_of(layout: Layout, seeds: int) -> str:
+def tree_of(layout: ExportLayout, seeds: int) -> str:
     """The tree that pictures of so many seeds are in; it is what readers are given."""
-    return f"{seeds}-seed" if layout is Layout.SEEDS else FLAT_TREE
+    return f"{seeds}-seed" if layout is ExportLayout.SEEDS else FLAT_TREE
 
 
-def trees_of(layout: Layout, contents: Contents) -> dict[str, dict[str, dict[int, int]]]:
+def trees_of(layout: ExportLayout, contents: ExportContents) -> dict[str, dict[str, dict[int, int]]]:
     """Every tree, with the number of pictures by split and class index."""
     trees: dict[str, dict[str, dict[int, int]]] = {}
     for (split, seeds, index), count in sorted(contents.pictures.items()):
@@ -32,7 +32,7 @@ def trees_of(layout: Layout, contents: Contents) -> dict[str, dict[str, dict[int
     return trees
 
 
-def empty_classes(layout: Layout, contents: Contents) -> list[tuple[str, str, str]]:
+def empty_classes(layout: ExportLayout, contents: ExportContents) -> list[tuple[str, str, str]]:
     """Tree, split and class folder of each folder that holds no picture."""
     return [
         (tree, split, each.folder)
@@ -52,7 +52,7 @@ class FolderExport:
         self._manifest = manifest
         self._splits = splits
 
-    def run(self, fetcher: Fetcher, *, layout: Layout, contents: Contents) -> Iterator[Fetched]:
+    def run(self, fetcher: Fetcher, *, layout: ExportLayout, contents: ExportContents) -> Iterator[Fetched]:
         """Make all folders, then all files that are not finished; tells of every picture."""
         for tree, splits in trees_of(layout, contents).items():
             for split in splits:
@@ -60,11 +60,11 @@ class FolderExport:
                     (self._folder / tree / split / each.folder).mkdir(parents=True, exist_ok=True)
         yield from fetcher.fetch(self._folder, self._journal, self._wanted(layout, contents.classes))
 
-    def _wanted(self, layout: Layout, classes: tuple[TrainingClass, ...]) -> Iterator[Wanted]:
+    def _wanted(self, layout: ExportLayout, classes: tuple[TrainingClass, ...]) -> Iterator[WantedPicture]:
         for picture in self._manifest.pictures(self._splits):
             path = _path(layout, picture, classes[picture.class_index].folder)
-            yield Wanted(picture, path, self._journal.finished(path))
+            yield WantedPicture(picture, path, self._journal.finished(path))
 
 
-def _path(layout: Layout, picture: Picture, class_folder: str) -> str:
+def _path(layout: ExportLayout, picture: Picture, class_folder: str) -> str:
     return f"{tree_of(layout, picture.seeds)}/{picture.split}/{class_folder}/{picture.identifier}.tiff"

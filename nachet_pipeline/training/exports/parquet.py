@@ -7,7 +7,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nachet_pipeline.training.exports.shards import Entry, WriteShard
+from nachet_pipeline.training.exports.shards import ShardEntry, WriteShard
 from nachet_pipeline.training.exports.source import TrainingClass
 from nachet_pipeline.training.manifest import SCHEMA
 
@@ -53,7 +53,7 @@ def shard_writer(classes: tuple[TrainingClass, ...]) -> WriteShard:
     compression |= {"image.bytes": "NONE", "image.path": "ZSTD"}
     with_dictionary = [name for name in schema.names if name != "image"]
 
-    def write(stream: IO[bytes], entries: Iterator[Entry]) -> None:
+    def write(stream: IO[bytes], entries: Iterator[ShardEntry]) -> None:
         with pq.ParquetWriter(stream, schema, compression=compression, use_dictionary=with_dictionary) as writer:
             for group in _groups(entries, classes):
                 writer.write_table(pa.Table.from_pylist(group, schema=schema))
@@ -61,7 +61,7 @@ def shard_writer(classes: tuple[TrainingClass, ...]) -> WriteShard:
     return write
 
 
-def _groups(entries: Iterator[Entry], classes: tuple[TrainingClass, ...]) -> Iterator[list[dict[str, Any]]]:
+def _groups(entries: Iterator[ShardEntry], classes: tuple[TrainingClass, ...]) -> Iterator[list[dict[str, Any]]]:
     group: list[dict[str, Any]] = []
     size = 0
     for picture, file in entries:

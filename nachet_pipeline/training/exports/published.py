@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nachet_pipeline.contract.folder import FileChangedError
-from nachet_pipeline.database.training_sets import Version
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.training.exports.errors import ChoiceError
+from nachet_pipeline.training.queries import Version
 
 
 def bring_manifest(blobs: BlobStorage, version: Version, file: Path) -> None:

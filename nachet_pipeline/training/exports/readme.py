@@ -1,6 +1,6 @@
 """What an exported folder says of itself: how to load it, in the words of each reader."""
 
-from nachet_pipeline.training.exports.source import Contents
+from nachet_pipeline.training.exports.source import ExportContents
 from nachet_pipeline.training.manifest import ManifestMetadata
 
 _IMAGEFOLDER = """\
@@ -65,7 +65,7 @@ pictures = train.decode("pil").to_tuple("tiff", "cls", "json")
 """
 
 
-def readme_of(kind: str, of: ManifestMetadata, contents: Contents, trees: tuple[str, ...]) -> str:
+def readme_of(kind: str, of: ManifestMetadata, contents: ExportContents, trees: tuple[str, ...]) -> str:
     """The text of README.md.
 
     Args:

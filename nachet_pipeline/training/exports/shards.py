@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, Wanted
+from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, WantedPicture
 from nachet_pipeline.training.exports.journal import FOLDER, Journal, written
 from nachet_pipeline.training.exports.source import ExportManifest, Picture
 
 _MOST_PICTURES = 10_000
 _BYTES_PER_PIXEL = 3
 
-Entry = tuple[Picture, Path]
+ShardEntry = tuple[Picture, Path]
 """A picture of a shard, and the file that holds it as an RGB TIFF."""
 
-WriteShard = Callable[[IO[bytes], Iterator[Entry]], None]
+WriteShard = Callable[[IO[bytes], Iterator[ShardEntry]], None]
 """Writes a shard's pictures, which are drawn one after the other."""
 
 
@@ -61,7 +61,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ExportShard:
     """One shard of a split.
 
     Attributes:
@@ -113,17 +113,17 @@ class ShardedExport:
             if len(waiting[shard.path]) == shard.pictures:
                 self._write(shard, waiting.pop(shard.path), write)
 
-    def _shard(self, path: str, pictures: int) -> Shard:
-        return Shard(path, pictures, self._journal.finished(path))
+    def _shard(self, path: str, pictures: int) -> ExportShard:
+        return ExportShard(path, pictures, self._journal.finished(path))
 
-    def _wanted(self, shards: dict[tuple[str, int], Shard], most_bytes: int) -> Iterator[Wanted]:
+    def _wanted(self, shards: dict[tuple[str, int], ExportShard], most_bytes: int) -> Iterator[WantedPicture]:
         assignment = Assignment(most_bytes)
         for picture in self._manifest.pictures(self._splits):
             shard = shards[picture.split, assignment.shard_of(picture)]
             path = f"{_waiting(shard.path)}/{picture.identifier}.tiff"
-            yield Wanted(picture, path, shard.finished or self._journal.finished(path))
+            yield WantedPicture(picture, path, shard.finished or self._journal.finished(path))
 
-    def _write(self, shard: Shard, fetched: list[Fetched], write: WriteShard) -> None:
+    def _write(self, shard: ExportShard, fetched: list[Fetched], write: WriteShard) -> None:
         entries = [(one.wanted.picture, one.wanted.path) for one in fetched if one.failure is None]
         with written(self._folder, shard.path) as stream:
             write(stream, ((picture, self._folder / path) for picture, path in entries))

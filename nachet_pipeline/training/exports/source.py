@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from nachet_pipeline.storage.naming import archive_container, training_container, training_picture_blob
+from nachet_pipeline.identifiers import archive_container, training_container, training_picture_blob
 from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestError, open_manifest
 
 _ROWS = 4096
@@ -74,7 +74,7 @@ class TrainingClass:
 
 
 @dataclass(frozen=True)
-class Contents:
+class ExportContents:
     """What a manifest holds in all.
 
     Attributes:
@@ -141,7 +141,7 @@ class ExportManifest:
             row,
         )
 
-    def contents(self) -> Contents:
+    def contents(self) -> ExportContents:
         """What it holds in all.
 
         Raises:
@@ -157,7 +157,7 @@ class ExportManifest:
                     if split not in SPLITS or not 0 <= index < len(classes):
                         raise ManifestError(f"{self.file}: found a picture of class {index} in the split {split!r}")
                     counted[split, seeds, index] += group["count_all"]
-        return Contents(classes, dict(counted))
+        return ExportContents(classes, dict(counted))
 
 
 def _classes(named: tuple[ManifestClass, ...]) -> tuple[TrainingClass, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import IO
 
-from nachet_pipeline.training.exports.shards import Entry
+from nachet_pipeline.training.exports.shards import ShardEntry
 
 _LEFT_OUT = {"url"}  # says where the account is, and would make another tar of the same pictures
 
 
-def write_shard(stream: IO[bytes], entries: Iterator[Entry]) -> None:
+def write_shard(stream: IO[bytes], entries: Iterator[ShardEntry]) -> None:
     """Write a shard: the same pictures make the same bytes, on any day and by any user."""
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for picture, file in entries:

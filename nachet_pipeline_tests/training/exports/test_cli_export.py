@@ -12,12 +12,12 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
-from nachet_pipeline import cli
+from nachet_pipeline.cli import main
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.training.building import Built, build
 from nachet_pipeline.training.recipe import packaged_recipes, recipe_named
 from nachet_pipeline_tests.training.exports.sets import visible
-from nachet_pipeline_tests.uploads import Workbench
+from nachet_pipeline_tests.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def export(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def run(*arguments: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["nachet", "training-set", "export", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return Answer(int(ended.value.code or 0), said.out, said.err)
 

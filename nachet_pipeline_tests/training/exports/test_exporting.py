@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nachet_pipeline.identifiers import archive_container, training_container, training_picture_blob
 from nachet_pipeline.storage.blobs import StorageError
-from nachet_pipeline.storage.naming import archive_container, training_container, training_picture_blob
-from nachet_pipeline.training.exports.choices import Layout
+from nachet_pipeline.training.exports.choices import ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError, ExportRefusedError
 from nachet_pipeline.training.exports.exporting import export
 from nachet_pipeline.training.exports.fetching import Fetcher
@@ -201,7 +201,7 @@ def test_a_folder_with_something_else_in_it_is_refused(sets: Sets) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"layout": Layout.FLAT}, {"splits": ("test",)}, {"kind": "parquet"}, {"shard_mib": 7}]
+    "other", [{"layout": ExportLayout.FLAT}, {"splits": ("test",)}, {"kind": "parquet"}, {"shard_mib": 7}]
 )
 def test_another_export_in_the_same_folder_is_refused(sets: Sets, other: dict[str, Any]) -> None:
     sets.usual(8)

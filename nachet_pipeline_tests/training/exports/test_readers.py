@@ -16,7 +16,7 @@ from datasets import ClassLabel, Features, load_dataset
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from nachet_pipeline.training.exports.choices import Layout
+from nachet_pipeline.training.exports.choices import ExportLayout
 from nachet_pipeline_tests.training.exports.sets import SPECIES, Sets
 
 CLASSES = [f"{index:03} {name}" for index, name in enumerate(SPECIES[:3])]
@@ -78,7 +78,7 @@ def test_the_trainers_folders_load_by_datasets_with_the_classes_of_the_manifest(
 
 def test_torchvision_finds_the_same_classes_in_every_split(sets: Sets) -> None:
     sets.usual()
-    done = sets.export("out", "imagefolder", layout=Layout.FLAT)
+    done = sets.export("out", "imagefolder", layout=ExportLayout.FLAT)
     for split in ("train", "validation", "test"):
         folder = done.folder / "pictures" / split
         assert find_classes(folder) == {name: index for index, name in enumerate(CLASSES)}

@@ -1,1 +1,0 @@
-"""The asset checks: the folder contract, check by check."""

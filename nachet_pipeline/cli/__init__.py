@@ -1,0 +1,1 @@
+"""The command `nachet`: one module a group of commands, put together in `main`."""

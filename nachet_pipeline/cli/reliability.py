@@ -1,0 +1,119 @@
+"""`nachet reconcile` and `nachet retention`: what keeps storage and database one, and staging short."""
+
+# ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
+
+import json
+from typing import Annotated
+
+import typer
+
+from nachet_pipeline.cli.terminal import (
+    REFUSED,
+    JsonOption,
+    name_services,
+    open_services,
+    progress_bar,
+    registered,
+    write,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def reconcile(
+    user: Annotated[str | None, typer.Option("--user", help="E-mail address of the one user to compare.")] = None,
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Do what is safe about what is found: complete, re-link, remove orphans.")
+    ] = False,
+    read: Annotated[
+        bool, typer.Option("--read", help="Read every picture and compare its bytes, instead of storage's notes.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what is staged, what is stored and what the database says, and say what a repair would do.
+
+    With --json, one line for each disagreement and a last one that sums up. No row is ever removed by a repair, and a
+    blob only if no row points at it, it is older than NACHET_ORPHAN_GRACE_DAYS and the audit trail says so. Exit code 1
+    means that something is left that disagrees.
+    """
+    from nachet_pipeline.contract.limits import ContractLimits
+    from nachet_pipeline.reconciliation.comparing import Comparer
+    from nachet_pipeline.reconciliation.formatting import drift_record, drift_text, summary_record, summary_text
+    from nachet_pipeline.reconciliation.repairing import Repairer
+
+    repaired = left = 0
+    with open_services() as opened:
+        settings = opened.settings
+        one = registered(opened, user) if user else None
+        with progress_bar("Comparing") as bar:
+            comparer = Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer, progress=bar)
+            result = comparer.compare(one, read=read)
+        repairer = Repairer(
+            opened.database,
+            opened.blobs,
+            comparer,
+            settings.arrival,
+            ContractLimits.of(settings.contract, settings.transfer),
+        )
+        for found in repairer.repair(result.users) if repair else repairer.plan(result.users):
+            repaired, left = repaired + found.done, left + (not found.done)
+            write(json.dumps(drift_record(found)) if as_json else drift_text(found, planned=not repair))
+    if as_json:
+        write(json.dumps({"summary": summary_record(result, repaired=repaired, left=left)}))
+    else:
+        for line in summary_text(result, repaired=repaired, left=left):
+            write(line)
+    if left:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def retention(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be cleared; change nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Clear staged folders and partitions of imports that are old, recorded and verified.
+
+    Imports as a whole alone, older than NACHET_RETAIN_STAGED_DAYS (partitions: NACHET_RETAIN_PARTITIONS_DAYS), whose
+    receipt is in the database and whose rows and blobs are all there; `nachet status` answers for them as before.
+    """
+    from nachet_pipeline.contract.limits import ContractLimits
+    from nachet_pipeline.defs.instance import dagster_home
+    from nachet_pipeline.reconciliation.comparing import Comparer
+    from nachet_pipeline.reconciliation.retention import Cleared, Retention
+
+    with open_services() as opened:
+        settings = opened.settings
+        name_services(settings, dagster_home(settings.home))
+        from dagster import DagsterInstance
+
+        from nachet_pipeline.defs.maintenance.assets import forgetting
+
+        with DagsterInstance.get() as instance:
+            result = Cleared()
+            cleaner = Retention(
+                opened.database,
+                opened.blobs,
+                settings.retention,
+                Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer),
+                settings.arrival,
+                ContractLimits.of(settings.contract, settings.transfer),
+                forgetting(instance),
+            )
+            for one in cleaner.clear(dry_run=dry_run):
+                result.add(one)
+                fields = {name: getattr(one, name) for name in one.__dataclass_fields__}
+                if as_json:
+                    write(json.dumps({**fields, "upload": str(one.upload)}))
+                elif one.kept:
+                    write(f"kept       {one.what} {one.name} of {one.owner}: {one.kept}")
+                else:
+                    write(f"{'would be ' if dry_run else ''}cleared  {one.what} {one.name} of {one.owner}")
+    if not as_json:
+        write(
+            f"{result.folders} folders, {result.size:,} bytes; {result.partitions} partitions;"
+            f" {result.kept_number} folders kept"
+        )

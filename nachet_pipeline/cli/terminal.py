@@ -1,0 +1,157 @@
+"""What every command needs of its terminal: the services, output, progress bars, and options of one meaning."""
+
+# ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nachet_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.storage.blobs import BlobStorage
+    from nachet_pipeline.support.i18n import Language
+    from nachet_pipeline.users.user import User
+
+REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
+
+
+class Lang(StrEnum):
+    """Languages of a report."""
+
+    EN = "en"
+    FR = "fr"
+
+    @property
+    def language(self) -> "Language":
+        """The same, for the report."""
+        return "fr" if self is Lang.FR else "en"
+
+
+LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the report.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The settings and the services that they name."""
+
+    settings: Settings
+    database: "Database"
+    blobs: "BlobStorage"
+
+
+def read_settings() -> Settings:
+    """The settings; a file of severities that cannot be used is reported now, not in the middle of an import.
+
+    Raises:
+        SettingsError: a setting, or the file that it names, cannot be used; the message names it.
+    """
+    settings = Settings.from_environment()
+    if settings.contract.severities_file:
+        from nachet_pipeline.contract.rule_set import RuleSet
+
+        RuleSet.of(settings.contract)
+    return settings
+
+
+@contextmanager
+def open_services() -> Iterator[Opened]:
+    """The services that the settings name, or those of this machine, made ready."""
+    from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.storage.blobs import BlobStorage
+
+    with ExitStack() as stack:
+        settings = stack.enter_context(with_services(read_settings()))
+        if settings.database_url is None or settings.blob_account_url is None:
+            raise SettingsError("NACHET_DATABASE_URL: is not set")
+        database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))
+        blobs = stack.enter_context(BlobStorage.connect(settings.blob_account_url, settings.blob_key))
+        yield Opened(settings, database, blobs)
+
+
+def write(text: str) -> None:
+    """Say what the command was asked for."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Say something beside it, where it is in no program's way."""
+    typer.echo(text, err=True)
+
+
+def registered(opened: Opened, email: str, option: str = "--user", *, active: bool = True) -> "User":
+    """The user of an e-mail address; a refusal, as a finding, if there is none, or one who is to be active is not."""
+    from nachet_pipeline.contract.findings import Finding
+    from nachet_pipeline.contract.report import Report, as_text
+    from nachet_pipeline.support.i18n import Bilingual
+    from nachet_pipeline.users.queries import find_user
+
+    with opened.database.reading() as connection:
+        user = find_user(connection, email)
+    if user is None or (active and user.disabled_at is not None):
+        finding = Finding(
+            code="disabled-uploader" if user else "unregistered-uploader",
+            field=option,
+            expected=None if user else Bilingual("a registered user", "une personne enregistrée"),
+            found=Bilingual.same(email.strip()[:254]),
+        )
+        for line in as_text(Report.of_findings([finding])):
+            write(line)
+        raise typer.Exit(REFUSED)
+    return user
+
+
+def name_services(settings: Settings, home: Path) -> None:
+    """Put into the environment what Dagster's configuration reads from there."""
+    if settings.database_url and settings.blob_account_url:
+        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
+        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
+    if settings.database_reader_url:
+        os.environ["NACHET_DATABASE_READER_URL"] = settings.database_reader_url.get_secret_value()
+    if settings.blob_key:
+        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
+    if settings.secret_keys:
+        os.environ["NACHET_SECRET_KEYS"] = ",".join(key.get_secret_value() for key in settings.secret_keys)
+    os.environ["DAGSTER_HOME"] = str(home.resolve())
+
+
+class ProgressBar:
+    """Told what is done and what there is in all; shows it."""
+
+    def __init__(self, title: str, *, of_bytes: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            amount,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._task = self.progress.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        self.progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[ProgressBar]:
+    """A bar in the terminal, gone at the end; none where nobody looks."""
+    bar = ProgressBar(title, of_bytes=of_bytes)
+    with bar.progress:
+        yield bar

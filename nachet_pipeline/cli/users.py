@@ -1,0 +1,217 @@
+"""`nachet user`: users and their upload keys."""
+
+# ruff: noqa: PLC0415 (imports inside commands, so that help answers at once)
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nachet_pipeline.cli.terminal import JsonOption, Opened, note, open_services, write
+
+if TYPE_CHECKING:
+    from nachet_pipeline.users.key import UploadKey
+    from nachet_pipeline.users.lifecycle import Onboarding
+    from nachet_pipeline.users.upload_keys import Revocation, ShownKey
+
+app = typer.Typer(no_args_is_help=True, help="Users, their containers, and the keys to these.")
+key_app = typer.Typer(no_args_is_help=True, help="Upload keys: each opens one user's upload container.")
+app.add_typer(key_app, name="key")
+
+EmailArgument = Annotated[str, typer.Argument(help="The user's e-mail address.")]
+ByOption = Annotated[
+    str, typer.Option("--by", help="Who does it, for the audit trail; the login, if not given.", show_default=False)
+]
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What the commands work with, and who is at work."""
+
+    opened: Opened
+    onboarding: "Onboarding"
+    by: str
+
+
+@contextmanager
+def _desk(by: str) -> Iterator[_Desk]:
+    from nachet_pipeline.users.lifecycle import Onboarding
+    from nachet_pipeline.users.upload_keys import UploadKeys
+
+    with open_services() as opened:
+        settings = opened.settings
+        keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key)
+        yield _Desk(opened, Onboarding(opened.database, opened.blobs, keys), by.strip() or _login())
+
+
+def _login() -> str:
+    import getpass
+
+    from nachet_pipeline import __version__
+
+    try:
+        return f"{getpass.getuser()} (nachet {__version__})"
+    except (OSError, KeyError):  # a process whose number has no name
+        return f"nachet {__version__}"
+
+
+@app.command("add")
+def add(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False) -> None:
+    """Register a user: a container to stage folders in, one for their pictures, a first folder, and an upload key.
+
+    Who is registered already stays as they are. Prints the user's id and upload container; `nachet user key show`
+    shows the key.
+    """
+    with _desk(by) as desk:
+        try:
+            done = desk.onboarding.onboard(email, actor=desk.by)
+        except ValueError as error:
+            from nachet_pipeline.errors import ActionableError
+
+            if isinstance(error, ActionableError):
+                raise
+            raise typer.BadParameter(f"{email}: {error}") from None
+    user, key = done.user, done.key
+    if as_json:
+        record: dict[str, Any] = {"id": str(user.id), "email": user.email, "upload_container": user.upload_container}
+        write(json.dumps({**record, "new": done.new, "key_expires_at": key.expires_at.isoformat() if key else None}))
+        return
+    if not done.new:
+        note(f"{user.email} was registered already")
+    if key:
+        note(f"an upload key is issued, until {key.expires_at:%Y-%m-%d}: nachet user key show {user.email}")
+    write(f"{user.id}\n{user.upload_container}")
+
+
+@app.command("list")
+def list_(*, as_json: JsonOption = False) -> None:
+    """List all users, with when their newest key expires."""
+    from datetime import UTC, datetime
+
+    from nachet_pipeline.users.key_queries import keys_of
+    from nachet_pipeline.users.queries import all_users
+
+    with open_services() as opened, opened.database.connection() as connection:
+        users = [(user, next(iter(keys_of(connection, user.id)), None)) for user in list(all_users(connection))]
+    if as_json:
+        records = [
+            {
+                "id": str(user.id),
+                "email": user.email,
+                "upload_container": user.upload_container,
+                "disabled_at": user.disabled_at.isoformat() if user.disabled_at else None,
+                "key": _record(key) if key else None,
+            }
+            for user, key in users
+        ]
+        write(json.dumps(records))
+        return
+    now = datetime.now(UTC)
+    for user, key in users:
+        state = f"disabled since {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
+        write(f"{user.id}  {user.email}  {state}  {_state(key, now)}")
+
+
+@app.command("disable")
+def disable(email: EmailArgument, by: ByOption = "") -> None:
+    """Let nothing that a user stages be imported, and revoke their keys; nothing of theirs is removed."""
+    with _desk(by) as desk:
+        state = desk.onboarding.disable(email, actor=desk.by)
+    write(f"{state.user.email}: disabled{'' if state.changed else ', as before'}")
+    if state.revoked:
+        _report_revoked(state.revoked)
+
+
+@app.command("enable")
+def enable(email: EmailArgument, by: ByOption = "") -> None:
+    """Let a user who was disabled upload again, with a new key."""
+    with _desk(by) as desk:
+        state = desk.onboarding.enable(email, actor=desk.by)
+    write(f"{state.user.email}: enabled{'' if state.changed else ', as before'}")
+    if state.key:
+        note(f"an upload key is issued, until {state.key.expires_at:%Y-%m-%d}: nachet user key show {state.user.email}")
+
+
+@key_app.command("show")
+def key_show(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False) -> None:
+    """Show a user's newest upload key, once, with lines to paste into the programs that upload.
+
+    Who has the key can write into this user's upload container, and nowhere else, until it expires or is revoked.
+    """
+    with _desk(by) as desk:
+        shown = desk.onboarding.keys.show(email, to=desk.by)
+    if as_json:
+        write(json.dumps({**_record(shown.key), "url": shown.url.get_secret_value()}))
+    else:
+        for line in _how_to_use(shown):
+            write(line)
+
+
+@key_app.command("rotate")
+def key_rotate(
+    email: EmailArgument,
+    by: ByOption = "",
+    *,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Revoke the keys before it now: one has leaked.")] = False,
+) -> None:
+    """Issue a new upload key; those before it work on for a while, so that nobody is locked out."""
+    with _desk(by) as desk:
+        rotation = desk.onboarding.keys.rotate(email, actor=desk.by, at_once=at_once)
+    write(f"new upload key, until {rotation.new.expires_at:%Y-%m-%d}: nachet user key show {email.strip()}")
+    for key in rotation.former:
+        note(f"key {key.number} works on until {key.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+@key_app.command("revoke")
+def key_revoke(email: EmailArgument, by: ByOption = "") -> None:
+    """Let no upload key of a user's work any more; `rotate` issues another."""
+    with _desk(by) as desk:
+        revocation = desk.onboarding.keys.revoke(email, actor=desk.by)
+    write(f"{len(revocation.keys)} keys revoked" if len(revocation.keys) != 1 else "1 key revoked")
+    _report_revoked(revocation)
+
+
+def _report_revoked(revocation: "Revocation") -> None:
+    if revocation.open_until:
+        note(
+            "delegated keys cannot be taken back one by one: this one works until"
+            f" {revocation.open_until:%Y-%m-%d %H:%M} UTC,"
+            " unless all of the account's are ended by `az storage account revoke-delegation-keys`"
+        )
+
+
+def _how_to_use(shown: "ShownKey") -> Iterator[str]:
+    url = shown.url.get_secret_value()
+    yield f"Upload key of {shown.user.email}, until {shown.key.expires_at:%Y-%m-%d %H:%M} UTC. It is not shown again."
+    yield ""
+    yield "Azure Storage Explorer: Connect > Blob container or directory > Shared access signature URL, and paste:"
+    yield f"  {url}"
+    yield ""
+    yield "azcopy, with your folder instead of FOLDER:"
+    yield f'  azcopy copy "FOLDER" "{url}" --recursive --from-to LocalBlob'
+    yield ""
+    yield "nachet, which resumes, and marks the folder as complete:"
+    yield f'  nachet stage "FOLDER" --sas "{url}"'
+
+
+def _record(key: "UploadKey") -> dict[str, Any]:
+    return {
+        "number": key.number,
+        "container": key.container,
+        "kind": key.kind.value,
+        "permissions": key.permissions,
+        "expires_at": key.expires_at.isoformat(),
+        "shown_at": key.shown_at.isoformat() if key.shown_at else None,
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }
+
+
+def _state(key: "UploadKey | None", now: Any) -> str:
+    if key is None:
+        return "no key"
+    if key.revoked_at:
+        return f"key {key.number} revoked on {key.revoked_at:%Y-%m-%d}"
+    return f"key {key.number} {'until' if key.live(now) else 'expired on'} {key.expires_at:%Y-%m-%d}"

@@ -1,0 +1,514 @@
+"""Crops and detections: which pictures are to be looked at, what was found in them, and what was cut out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.crops.detecting import Box
+from nachet_pipeline.database.audit import changing
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.picture_sets.crop_parents import follow_parents
+from nachet_pipeline.picture_sets.queries import enrichment_columns
+from nachet_pipeline.picture_sets.records import MODEL_VERSION, enrichment_terms
+from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
+from nachet_pipeline.pictures.enrichment import Enrichment
+from nachet_pipeline.pictures.inspection import Properties
+from nachet_pipeline.uploads.queries import MAX_ATTEMPTS, find_upload
+from nachet_pipeline.uploads.upload import Upload
+
+_IMPORTED = "upload.state in ('imported', 'partly_imported')"
+
+
+@dataclass(frozen=True, slots=True)
+class CropMethod:
+    """How pictures are cropped; another way makes every picture due again.
+
+    Attributes:
+        detector: name of what finds the seeds.
+        version: of it.
+        margin_percent: margin around a seed, in percent of its longer side.
+    """
+
+    detector: str
+    version: str
+    margin_percent: int
+
+    @property
+    def found_by(self) -> str:
+        """The detector with its version, as it stands with a crop."""
+        return f"{self.detector} {self.version}"
+
+    @property
+    def stamp(self) -> str:
+        """All of it as one text."""
+        return f"{self.found_by} margin {self.margin_percent}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A whole picture that is to be looked at.
+
+    Attributes:
+        id: identifier.
+        picture_set: its picture set.
+        session: path of its session within the upload.
+        name: its name within its session.
+        container: where its file is.
+        blob: its file.
+        sha256: of the file, in hexadecimal.
+        size: of the file, in bytes.
+        picture_format: `TIFF`, `PNG` or `JPEG`.
+        declared: how many seeds it shows, as its uploader says.
+        record: its stored JSON.
+    """
+
+    id: UUID
+    picture_set: UUID
+    session: str
+    name: str
+    container: str
+    blob: str
+    sha256: str
+    size: int
+    picture_format: str
+    declared: int
+    record: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def enrichment(self) -> Enrichment | None:
+        """What it tells about itself, if it was measured by code of this version's kind."""
+        stored = self.record.get("enrichment")
+        try:
+            return Enrichment.model_validate(stored) if stored else None
+        except ValueError:  # of an older version; reprocessing will bring it up to date
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCrop:
+    """A crop whose file is stored.
+
+    Attributes:
+        id: identifier.
+        box: where it lies in its parent.
+        name: its name within its session.
+        blob: its file.
+        sha256: of the file, in hexadecimal.
+        size: of the file, in bytes.
+        properties: what its file tells.
+    """
+
+    id: UUID
+    box: Box
+    name: str
+    blob: str
+    sha256: str
+    size: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A picture that was looked at: what was found in it.
+
+    Attributes:
+        parent: the picture.
+        boxes: where the seeds are, without margin.
+        crops: what was cut out.
+        finding: what there is to say of their number.
+    """
+
+    parent: Parent
+    boxes: tuple[Box, ...]
+    crops: tuple[StoredCrop, ...]
+    finding: Finding | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCrops:
+    """What was found in a session.
+
+    Attributes:
+        session: its path within the upload.
+        pictures: whole pictures that were looked at.
+        declared: seeds in them, as their uploader says.
+        found: seeds in them, as the detector says.
+        crops: crops of them.
+        differing: pictures of which the two say something else.
+    """
+
+    session: str
+    pictures: int
+    declared: int
+    found: int
+    crops: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A picture with what was found in it; see `Parent` and `Looked`."""
+
+    parent: Parent
+    found: int
+    boxes: tuple[Box, ...]
+    finding: Finding | None
+
+
+Findings = Callable[[Parent, int], Finding | None]
+"""What there is to say of a picture in which so many seeds were found."""
+
+_PARENT = (
+    "p.id, p.picture_set_id, s.picture_set -> 'audit_trail' ->> 'session' as session, p.name, c.name as container,"
+    " p.blob, encode(p.sha256, 'hex') as sha256, p.size, p.format, p.nb_object, p.picture"
+)
+_PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
+_WHOLE = (
+    "s.upload_id = %(upload)s and p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
+    " and s.deleted_at is null"
+)
+_CURRENT = "d.current and d.detector = %(detector)s and d.version = %(version)s and d.margin_percent = %(margin)s"
+
+
+def _of(how: CropMethod) -> dict[str, Any]:
+    return {"detector": how.detector, "version": how.version, "margin": how.margin_percent}
+
+
+def _parent(row: Mapping[str, Any]) -> Parent:
+    return Parent(
+        id=row["id"],
+        picture_set=row["picture_set_id"],
+        session=row["session"] or "",
+        name=row["name"],
+        container=row["container"],
+        blob=row["blob"],
+        sha256=row["sha256"],
+        size=row["size"],
+        picture_format=row["format"],
+        declared=row["nb_object"],
+        record=row["picture"],
+    )
+
+
+def count_due(connection: Connection, upload: UUID, how: CropMethod) -> int:
+    """How many whole pictures of an upload were not looked at in this way yet."""
+    row = connection.execute(
+        f"select count(*) as pictures {_PARENTS} where {_WHOLE}"
+        f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
+        {"upload": upload, **_of(how)},
+    ).fetchone()
+    return cast(int, row["pictures"]) if row else 0
+
+
+def due_pictures(connection: Connection, upload: UUID, how: CropMethod, *, after: UUID, most: int) -> list[Parent]:
+    """The next whole pictures of an upload that were not looked at in this way yet, in order of their identifiers."""
+    rows = connection.execute(
+        f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
+        f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
+        " order by p.id limit %(most)s",
+        {"upload": upload, "after": after, "most": most, **_of(how)},
+    )
+    return [_parent(row) for row in rows]
+
+
+def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMethod, *, rules: str) -> int:
+    """Write what was found in pictures and what was cut out of them, in the caller's transaction.
+
+    Crops that an earlier detection cut and this one does not are superseded, and stay: training sets may hold them.
+
+    Args:
+        connection: in whose transaction all is written.
+        looked: the pictures.
+        how: how they were cropped.
+        rules: the version of the rules, with its weights, that crops satisfy.
+
+    Returns:
+        Number of crops that are new, or cut again after they were superseded.
+    """
+    parents = sorted((one.parent.id for one in looked), key=lambda identifier: identifier.bytes)
+    picture_sets = sorted({one.parent.picture_set for one in looked}, key=lambda identifier: identifier.bytes)
+    wait_for_withdrawing(connection)
+    # A folder that is deleted or archived meanwhile has its pictures elsewhere, or nowhere.
+    connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
+    # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
+    rows = connection.execute(
+        f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
+        " and s.deleted_at is null order by p.id for no key update of p",
+        (parents,),
+    ).fetchall()
+    there = {(row["id"], row["container"]) for row in rows}
+    present = [one for one in looked if (one.parent.id, one.parent.container) in there]
+    crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
+    with changing(connection, actor=how.found_by, action="superseded"):
+        connection.execute(
+            "update pictures set superseded_at = now() where parent = any(%s) and detector is not null"
+            " and superseded_at is null and id <> all(%s)",
+            ([one.parent.id for one in present], [crop.id for _, crop in crops]),
+        )
+    with changing(connection, actor=how.found_by, action="cropped"):
+        new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
+        hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
+    _record_detections(connection, present, how)
+    with changing(connection, actor=how.found_by):
+        follow_parents(connection, picture_sets)
+    return new
+
+
+_CROP_COLUMNS = (
+    "id, picture, picture_set_id, parent, nb_object, name, blob, sha256, size, format, width, height, bounding_box,"
+    " detector, rule_set_version, enrichment_version, pixel_sha256, perceptual_hash, hash_bands, quality_score,"
+    " sharpness, captured_at"
+)
+_CROP_VALUES = ", ".join(f"%({name})s" for name in _CROP_COLUMNS.split(", "))
+
+
+def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: CropMethod, rules: str) -> int:
+    properties = crop.properties
+    return connection.execute(
+        f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
+        # What is said of a crop whose folder was purged was emptied.
+        " on conflict (id) do update set superseded_at = null, sha256 = excluded.sha256, size = excluded.size,"
+        " picture = excluded.picture"
+        " where pictures.superseded_at is not null or pictures.sha256 <> excluded.sha256",
+        {
+            "id": crop.id,
+            "picture": Jsonb(crop_record(parent, crop)),
+            "picture_set_id": parent.picture_set,
+            "parent": parent.id,
+            "nb_object": 1,
+            "name": crop.name,
+            "blob": crop.blob,
+            "sha256": bytes.fromhex(crop.sha256),
+            "size": crop.size,
+            "format": properties.picture_format,
+            "width": properties.width,
+            "height": properties.height,
+            "bounding_box": crop.box.corners,
+            "detector": how.found_by,
+            "rule_set_version": rules,
+            **enrichment_columns(properties.enrichment),
+        },
+    ).rowcount
+
+
+def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
+    """What is stored with a crop: what its uploader said of the whole picture, and what its own file tells."""
+    stored, properties = parent.record, crop.properties
+    enrichment = properties.enrichment
+    terms = {name: value for name, value in stored.get("terms", {}).items() if name.startswith("dwc:")}
+    return {
+        "model_version": MODEL_VERSION,
+        "user_data": {**stored.get("user_data", {}), "number_of_seeds": 1},
+        "metadata": stored.get("metadata", {"sources": {}}),
+        "image_data": {
+            "format": properties.picture_format,
+            "width": properties.width,
+            "height": properties.height,
+            "mode": properties.mode,
+            "resolution": list(properties.resolution) if properties.resolution else None,
+            "source": stored.get("image_data", {}).get("source", parent.name),
+        },
+        "quality_check": {
+            "image_checksum": crop.sha256,
+            "upload_check": True,
+            "valid_data": True,
+            "error_type": None,
+            "quality_score": enrichment.quality_score if enrichment else None,
+        },
+        "enrichment": enrichment.model_dump(mode="json") if enrichment else None,
+        "terms": {
+            **terms,
+            "dcterms:title": crop.name,
+            "dcterms:source": str(parent.id),
+            "ac:hashFunction": "SHA-256",
+            "ac:hashValue": crop.sha256,
+            "exif:PixelXDimension": properties.width,
+            "exif:PixelYDimension": properties.height,
+            **(enrichment_terms(enrichment) if enrichment else {}),
+        },
+    }
+
+
+def _record_detections(connection: Connection, looked: Sequence[Looked], how: CropMethod) -> None:
+    connection.execute(
+        "update detection set current = false where current and picture_id = any(%s) and detector <> %s",
+        ([one.parent.id for one in looked], how.detector),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into detection (picture_id, detector, version, margin_percent, found, declared, boxes, finding)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (picture_id, detector) do update set version = excluded.version,"
+            " margin_percent = excluded.margin_percent, found = excluded.found, declared = excluded.declared,"
+            " boxes = excluded.boxes, finding = excluded.finding, current = true, detected_at = excluded.detected_at",
+            [
+                (
+                    one.parent.id,
+                    how.detector,
+                    how.version,
+                    how.margin_percent,
+                    len(one.boxes),
+                    one.parent.declared,
+                    Jsonb([box.corners for box in one.boxes]),
+                    Jsonb(one.finding.model_dump(mode="json")) if one.finding else None,
+                )
+                for one in looked
+            ],
+        )
+
+
+def is_superseded(connection: Connection, picture: UUID) -> bool | None:
+    """Whether a crop is one that the current detection would not cut; None of what is no crop."""
+    row = connection.execute(
+        "select superseded_at is not null as superseded from pictures where id = %s and detector is not null",
+        (picture,),
+    ).fetchone()
+    return cast(bool, row["superseded"]) if row else None
+
+
+def cut_again(connection: Connection, picture: UUID) -> bool:
+    """Let the picture that a crop was cut from be looked at again, by whoever crops its upload next.
+
+    Returns:
+        False if it is no crop, or not one of an upload.
+    """
+    upload = connection.execute(
+        "delete from detection using pictures crop, picture_set s where crop.id = %s and crop.detector is not null"
+        " and s.id = crop.picture_set_id and s.upload_id is not null and detection.picture_id = crop.parent"
+        " returning s.upload_id",
+        (picture,),
+    ).fetchone()
+    # Another crop of the same picture may have let it be looked at again already.
+    row = (
+        upload
+        or connection.execute(
+            "select s.upload_id from pictures crop join picture_set s on s.id = crop.picture_set_id"
+            " where crop.id = %s and crop.detector is not null and s.upload_id is not null",
+            (picture,),
+        ).fetchone()
+    )
+    if row is None:
+        return False
+    connection.execute("update upload_crops set stamp = '' where upload_id = %s", (row["upload_id"],))
+    return True
+
+
+def sessions_of(connection: Connection, upload: UUID, how: CropMethod) -> list[SessionCrops]:
+    """What was found in an upload in this way, by session; compared with what its uploader says now."""
+    rows = connection.execute(
+        "select s.picture_set -> 'audit_trail' ->> 'session' as session, count(d.picture_id) as pictures,"
+        " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0) as declared,"
+        " coalesce(sum(d.found), 0) as found, count(*) filter (where d.found <> p.nb_object) as differing,"
+        " coalesce(sum((select count(*) from pictures crop where crop.parent = p.id and crop.detector is not null"
+        "  and crop.superseded_at is null)), 0) as crops"
+        f" {_PARENTS} left join detection d on d.picture_id = p.id and {_CURRENT}"
+        f" where {_WHOLE} group by s.id order by 1, s.id",
+        {"upload": upload, **_of(how)},
+    )
+    return [
+        SessionCrops(
+            str(row["session"] or ""),
+            *(int(str(row[name])) for name in ("pictures", "declared", "found", "crops", "differing")),
+        )
+        for row in rows
+    ]
+
+
+def detected_pictures(
+    connection: Connection, upload: UUID, how: CropMethod, *, differing: bool, most: int
+) -> list[Detected]:
+    """The first pictures of an upload with what was found in them, by session and name.
+
+    Args:
+        connection: where to look.
+        upload: the upload.
+        how: in which way they were looked at.
+        differing: those in which another number of seeds was found than is declared, or else the others.
+        most: how many at most.
+    """
+    rows = connection.execute(
+        f"select {_PARENT}, d.found, d.boxes, d.finding {_PARENTS}"
+        f" join detection d on d.picture_id = p.id and {_CURRENT}"
+        f" where {_WHOLE} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
+        {"upload": upload, "most": most, **_of(how)},
+    )
+    return [
+        Detected(
+            _parent(row),
+            cast(int, row["found"]),
+            tuple(Box(*corners) for corners in cast(list[list[int]], row["boxes"])),
+            Finding.model_validate(row["finding"]) if row["finding"] else None,
+        )
+        for row in rows
+    ]
+
+
+def declare_again(connection: Connection, upload: UUID, how: CropMethod, findings: Findings) -> None:
+    """Say anew what there is to say of pictures whose declared number of seeds was corrected since."""
+    rows = connection.execute(
+        f"select {_PARENT}, d.found {_PARENTS} join detection d on d.picture_id = p.id and {_CURRENT}"
+        f" where {_WHOLE} and d.declared <> p.nb_object order by p.id",
+        {"upload": upload, **_of(how)},
+    ).fetchall()
+    for row in rows:
+        parent = _parent(row)
+        finding = findings(parent, cast(int, row["found"]))
+        connection.execute(
+            "update detection set declared = %s, finding = %s where picture_id = %s and detector = %s",
+            (
+                parent.declared,
+                Jsonb(finding.model_dump(mode="json")) if finding else None,
+                parent.id,
+                how.detector,
+            ),
+        )
+
+
+def uploads_to_crop(connection: Connection, how: CropMethod, *, most: int) -> list[Upload]:
+    """The imported uploads that were not cropped in this way since they last changed, longest waiting first.
+
+    One that failed is due again after a while that doubles with each attempt, until there were `MAX_ATTEMPTS`.
+    """
+    rows = connection.execute(
+        "select upload.id from upload left join upload_crops k on k.upload_id = upload.id"
+        f" where {_IMPORTED} and (k.upload_id is null or k.stamp <> %(stamp)s or k.upload_changed <> upload.updated_at"
+        " or (k.finished_at is null and k.attempts < %(attempts)s"
+        " and k.begun_at < now() - interval '1 minute' * power(2, k.attempts)))"
+        " order by upload.updated_at, upload.id limit %(most)s",
+        {"stamp": how.stamp, "attempts": MAX_ATTEMPTS, "most": most},
+    ).fetchall()
+    found = [find_upload(connection, cast(UUID, row["id"])) for row in rows]
+    return [upload for upload in found if upload]
+
+
+def begin(connection: Connection, upload: UUID, how: CropMethod) -> bool:
+    """Note that an upload is being cropped.
+
+    Returns:
+        False if there is nothing to crop, because it is not imported.
+    """
+    return bool(
+        connection.execute(
+            "insert into upload_crops as k (upload_id, stamp, upload_changed, attempts)"
+            " select upload.id, %(stamp)s, upload.updated_at, 1 from upload"
+            f" where upload.id = %(upload)s and {_IMPORTED}"
+            " on conflict (upload_id) do update set stamp = excluded.stamp, upload_changed = excluded.upload_changed,"
+            " attempts = case when (k.stamp, k.upload_changed) = (excluded.stamp, excluded.upload_changed)"
+            " then k.attempts + 1 else 1 end, begun_at = now(), finished_at = null, failure = null",
+            {"stamp": how.stamp, "upload": upload},
+        ).rowcount
+    )
+
+
+def end(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
+    """Note that an upload was cropped, or why it was not cropped as a whole."""
+    connection.execute(
+        "update upload_crops set failure = %(failure)s,"
+        " finished_at = case when %(failure)s::text is null then now() end,"
+        " attempts = case when %(failure)s::text is null then 0 else attempts end where upload_id = %(upload)s",
+        {"failure": failure, "upload": upload},
+    )

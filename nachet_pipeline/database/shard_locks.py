@@ -1,0 +1,77 @@
+"""Locks on parts of bulk work, so that no two processes do the same: one lock for each section."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.support.shards import Shard
+
+log = logging.getLogger(__name__)
+
+_GATE = -1
+
+
+@contextmanager
+def shard_lock(
+    connection: Connection,
+    name: str,
+    part: Shard,
+    *,
+    busy: Exception | None = None,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold a part against parts that overlap it, for as long as the connection lives at most.
+
+    Args:
+        connection: holds the locks.
+        name: of the work.
+        part: the part of it.
+        busy: raised if another process has some of it; without it, that process is waited for.
+        waiting: told if another process is waited for.
+    """
+    if not _take_at_once(connection, name, part):
+        if busy:
+            raise busy
+        waiting()
+        # From the lowest section on, as everybody does: of two that wait, none has what the other waits for.
+        connection.execute(
+            "select pg_advisory_lock(hashtextextended(%s, section))"
+            " from (select section from generate_series(%s::int, %s) section order by section) as ordered",
+            (name, part.first, part.last),
+        )
+        connection.commit()
+    try:
+        yield
+    finally:
+        try:
+            connection.rollback()
+            _release(connection, name, list(range(part.first, part.last + 1)))
+        except psycopg.Error as error:
+            # It was idle for long; the locks went with it, and what was written by others is written.
+            log.warning("the connection that kept other processes from the same work was lost: %s", error)
+
+
+def _take_at_once(connection: Connection, name: str, part: Shard) -> bool:
+    # One at a time, or two that overlap could each take some and both give up.
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, %s))", (name, _GATE))
+    rows = connection.execute(
+        "select section, pg_try_advisory_lock(hashtextextended(%s, section)) as taken"
+        " from generate_series(%s::int, %s) section",
+        (name, part.first, part.last),
+    ).fetchall()
+    taken = [int(str(row["section"])) for row in rows if row["taken"]]
+    if len(taken) == len(rows):
+        connection.commit()
+        return True
+    _release(connection, name, taken)
+    return False
+
+
+def _release(connection: Connection, name: str, sections: list[int]) -> None:
+    connection.execute(
+        "select pg_advisory_unlock(hashtextextended(%s, section)) from unnest(%s::int[]) section", (name, sections)
+    )
+    connection.commit()

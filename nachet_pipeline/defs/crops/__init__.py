@@ -1,0 +1,1 @@
+"""Crops: the asset `picture_crops`, its check, job and sensor."""

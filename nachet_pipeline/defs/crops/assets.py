@@ -1,0 +1,153 @@
+"""`picture_crops`: every seed in an upload's pictures as a picture of its own.
+
+One step for all of the run's uploads, with its events for each, for the reason given in imported_upload.py. A sensor
+starts it after imports, so that it is never part of a run that imports.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    ResourceParam,
+    TableRecord,
+    multi_asset,
+)
+
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
+from nachet_pipeline.crops.cutting import CroppingPool
+from nachet_pipeline.crops.endpoint import DetectorUnavailableError
+from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_table, evaluations
+from nachet_pipeline.defs.partitions import show_as_failed, uploads
+from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.pictures.contact_sheet import as_markdown
+from nachet_pipeline.pictures.decoding_pool import DecodingSettings
+from nachet_pipeline.settings import CropSettings, TransferSettings
+from nachet_pipeline.uploads.queries import upload_of_partition
+from nachet_pipeline.uploads.upload import Upload
+
+Event = AssetMaterialization | AssetCheckEvaluation
+_ROWS = 100
+
+
+@multi_asset(
+    name="crop_upload",
+    specs=[
+        AssetSpec(
+            CROPS,
+            deps=["picture_metadata"],
+            skippable=True,
+            partitions_def=uploads,
+            group_name="uploads",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            description="The seeds that a detector found in the upload's pictures, each cut out as a picture of its"
+            " own beside its parent, without loss. Where another number was found than declared, the check says so.",
+        )
+    ],
+    check_specs=check_specs,
+    can_subset=True,
+    backfill_policy=BackfillPolicy.single_run(),
+)
+def crop_upload(
+    context: AssetExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    crop_settings: ResourceParam[CropSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    decoding: ResourceParam[DecodingSettings],
+) -> Iterator[Event]:
+    """Crop each upload of the run, whatever becomes of the others."""
+    partitions = list(context.partition_keys)
+    failed: dict[str, str] = {}
+    with (
+        database.open() as db,
+        blob_storage.open() as blobs,
+        CroppingPool(decoding) as pool,
+    ):
+        cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)
+        for number, partition in enumerate(partitions, start=1):
+            context.log.info("%d of %d: %s", number, len(partitions), partition)
+            cropper.progress = logged_pictures(context, partition)
+            try:
+                with db.connection() as connection:
+                    upload = upload_of_partition(connection, partition)
+                if upload is None:
+                    context.log.warning("there is no upload of the partition %s", partition)
+                    continue
+                outcome = cropper.crop(upload)
+            except NotImportedError as error:
+                # A range of partitions may hold one that was refused; it has nothing to crop.
+                context.log.info("%s", error)
+                continue
+            except Exception as error:  # an error in one upload must not take its neighbours with it
+                context.log.exception("%s failed", partition)
+                failed[partition] = str(error) or type(error).__name__
+                if isinstance(error, DetectorUnavailableError):
+                    break  # the next upload would only wait for the same answer
+                continue
+            yield from _events(context, cropper, upload, outcome)
+            if outcome.failure:
+                failed[partition] = outcome.failure
+                show_as_failed(context, CROPS, partition)
+    if failed:
+        reasons = "\n".join(f"- {partition}: {reason}" for partition, reason in list(failed.items())[:_ROWS])
+        raise Failure(
+            f"{len(failed)} of {len(partitions)} uploads were not cropped, or not as a whole",
+            metadata={"not_cropped": MetadataValue.md(reasons)},
+            allow_retries=False,
+        )
+
+
+def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:
+    sheet = cropper.sheet(upload, outcome.how)
+    yield AssetMaterialization(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))
+    yield from evaluations(context.instance, upload.partition, outcome, sheet)
+
+
+def _metadata(outcome: Cropped, sheet: bytes | None) -> dict[str, Any]:
+    """What the UI shows of an upload's crops; Dagster shows no table without a row."""
+    metadata: dict[str, Any] = {}
+    if outcome.differing:
+        metadata["findings"] = differing_table(outcome)
+    if sheet:
+        metadata["boxes"] = MetadataValue.md(as_markdown(sheet, "what was found"))
+    if outcome.not_cropped:
+        metadata["not_cropped"] = MetadataValue.table(
+            [TableRecord({"where": one.name, "why": one.reason}) for one in outcome.not_cropped]
+        )
+    if outcome.sessions:
+        metadata["sessions"] = MetadataValue.table(
+            [
+                TableRecord(
+                    {
+                        "session": one.session,
+                        "pictures": one.pictures,
+                        "seeds declared": one.declared,
+                        "seeds found": one.found,
+                        "crops": one.crops,
+                        "differing": one.differing,
+                    }
+                )
+                for one in outcome.sessions[:_ROWS]
+            ]
+        )
+    return metadata | {
+        "pictures": outcome.pictures,
+        "crops": outcome.crops,
+        "differing": outcome.pictures_differing,
+        "not_cropped_pictures": outcome.failed,
+        "looked_at": outcome.looked_at,
+        "new_crops": outcome.new,
+        "detector": MetadataValue.text(outcome.how.found_by),
+        "margin_percent": outcome.how.margin_percent,
+    }

@@ -1,0 +1,63 @@
+"""The sensor on imported uploads whose pictures are not cropped."""
+
+from dagster import (
+    DefaultSensorStatus,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from nachet_pipeline.crops.cropping import crop_method
+from nachet_pipeline.crops.queries import uploads_to_crop
+from nachet_pipeline.defs.crops.jobs import crop_pictures
+from nachet_pipeline.defs.partitions import uploads
+from nachet_pipeline.defs.resources import DatabaseResource
+from nachet_pipeline.defs.runs import RANGE_END, RANGE_START, UNDER_WAY
+from nachet_pipeline.settings import CropSettings, SensorSettings
+
+
+def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
+    """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
+
+    @sensor(
+        name="uncropped_uploads",
+        job=crop_pictures,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Crops the pictures of what was imported, one run at a time for all that waits together.",
+    )
+    def uncropped_uploads(
+        context: SensorEvaluationContext,
+        database: DatabaseResource,
+        sensor_settings: ResourceParam[SensorSettings],
+        crop_settings: ResourceParam[CropSettings],
+    ) -> SensorResult | SkipReason:
+        under_way = RunsFilter(job_name=crop_pictures.name, statuses=list(UNDER_WAY))
+        if context.instance.get_run_records(under_way, limit=1):
+            return SkipReason("A run that crops pictures is under way.")
+        with database.open() as db, db.connection() as connection:
+            due = {
+                upload.partition
+                for upload in uploads_to_crop(connection, crop_method(crop_settings), most=sensor_settings.batch_size)
+            }
+        if not due:
+            return SkipReason("No imported upload waits for its crops.")
+        order = context.instance.get_dynamic_partitions("upload")
+        new = sorted(due - set(order))
+        order = [*order, *new]
+        start = next(place for place, key in enumerate(order) if key in due)
+        # A run takes a range of keys in Dagster's order. Those between that are not due cost it a query each.
+        within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
+        return SensorResult(
+            run_requests=[
+                RunRequest(tags={RANGE_START: within[0], RANGE_END: within[-1], "nachet/uploads": str(len(within))})
+            ],
+            dynamic_partitions_requests=[uploads.build_add_request(new)] if new else [],
+        )
+
+    return uncropped_uploads

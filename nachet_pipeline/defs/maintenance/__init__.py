@@ -1,0 +1,1 @@
+"""Reprocessing, reconciliation, retention, and folders that are put away."""

@@ -1,0 +1,441 @@
+"""`reprocessed_pictures`, `reconciled_storage` and `cleared_imports`."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    AssetSpec,
+    Config,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableRecord,
+    asset,
+    multi_asset,
+)
+from pydantic import Field
+
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.defs.fan_out import SHARD_FIELD, SHARD_TAG, WHOLE_FIELD, fan_out, runs_of_fan_out
+from nachet_pipeline.defs.freshness import NIGHTLY
+from nachet_pipeline.defs.maintenance.checks import (
+    reconciled_result,
+    reconciled_specs,
+    reprocessed_results,
+    reprocessed_specs,
+    stale_table,
+    tally_table,
+)
+from nachet_pipeline.defs.partitions import uploads
+from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.reconciliation.comparing import Compared, Comparer
+from nachet_pipeline.reconciliation.formatting import found_text
+from nachet_pipeline.reconciliation.queries import DriftKind
+from nachet_pipeline.reconciliation.repairing import Repair, Repairer
+from nachet_pipeline.reconciliation.retention import Cleared, ForgetPartitions, Retention
+from nachet_pipeline.reprocessing.formatting import result_record
+from nachet_pipeline.reprocessing.merging import merge, what_is_left
+from nachet_pipeline.reprocessing.queries import of_concern
+from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest, VerdictDifference, plan
+from nachet_pipeline.reprocessing.verdicts import message_of
+from nachet_pipeline.settings import (
+    ArrivalSettings,
+    ReconciliationSettings,
+    ReprocessingSettings,
+    RetentionSettings,
+    TransferSettings,
+)
+from nachet_pipeline.support.shards import WHOLE, Shard, ShardError, shards
+from nachet_pipeline.users.queries import find_user
+
+_ASSET = AssetKey("reprocessed_pictures")
+_SHEETS = 5
+_NAMED = 100
+_WORTH_A_RUN = 1000
+"""Pictures for which a run more is started: fewer are done before its machine is up."""
+
+
+class ReprocessConfig(Config):
+    """What one run looks at; all of it may be left as it is."""
+
+    since: str | None = Field(None, description="only pictures imported on or after this date, such as 2026-05-01")
+    rule: str | None = Field(
+        None,
+        description="instead of stale pictures those, stale or not, of which this check or finding was said last,"
+        " such as picture-too-slow",
+    )
+    limit: int | None = Field(
+        None, ge=1, description="pictures at most; the setting NACHET_REPROCESS_PER_NIGHT if empty"
+    )
+    part: str | None = Field(None, description=SHARD_FIELD)
+    whole: bool = Field(False, description=WHOLE_FIELD)
+
+    def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
+        """The same, within the budgets of the settings; a part has its share of the pictures.
+
+        Raises:
+            ValueError: `since` is no date.
+            PartError: `part` is none.
+        """
+        since = datetime.fromisoformat(self.since) if self.since else None
+        part = Shard.of(self.part) if self.part else WHOLE
+        return ReprocessRequest(
+            since=since.replace(tzinfo=since.tzinfo or UTC) if since else None,
+            rule=self.rule or None,
+            pictures=part.share(self.limit or settings.reprocess_per_night),
+            seconds=settings.reprocess_seconds,
+            part=part,
+        )
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it may become several runs."""
+        return not (self.part or self.whole or self.rule)
+
+
+@multi_asset(
+    name="reprocessed_pictures",
+    specs=[
+        AssetSpec(
+            _ASSET,
+            deps=["picture_metadata"],
+            skippable=True,
+            group_name="uploads",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            freshness_policy=NIGHTLY,
+            description="Stored pictures, judged by today's rules and enriched by today's code. Every night a budget of"
+            " those that are stale is looked at again, from their files in storage. A picture that would be refused"
+            " today is reported, and stays; files that are missing or changed are reported likewise.",
+        )
+    ],
+    check_specs=reprocessed_specs,
+    # Makes the checks optional as well: a part has no verdict on the whole.
+    can_subset=True,
+)
+def reprocessed_pictures(
+    context: AssetExecutionContext,
+    config: ReprocessConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    reprocessing_settings: ResourceParam[ReprocessingSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    decoding: ResourceParam[DecodingSettings],
+) -> Iterator[MaterializeResult[None] | AssetObservation]:
+    """Reprocess stored pictures, or a part of them, or cut them into parts."""
+    try:
+        wanted = config.wanted(reprocessing_settings)
+    except ShardError as error:
+        raise Failure(f"part: {error}", allow_retries=False) from error
+    with database.open() as db:
+        cut_into = _parts(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
+        if len(cut_into) > 1:
+            fan_out(context, cut_into)
+            yield AssetObservation(
+                _ASSET, description=f"cut into {len(cut_into)} parts", metadata={"parts": len(cut_into)}
+            )
+            return
+        before = _done_by_parts(context)
+        records = [record for record, _ in before]
+        with blob_storage.open() as blobs, DecodingPool(decoding) as pool:
+            reprocessor = Reprocessor(db, blobs, pool, rule_set, transfer_settings, progress=logged_pictures(context))
+            result = reprocessor.reprocess(what_is_left(wanted, records))
+        with db.reading() as connection:
+            concern = of_concern(connection, most=_NAMED)
+    context.log.info(
+        "%d pictures looked at, %d rows changed, %d verdicts changed, %d left stale",
+        result.looked_at,
+        result.updated,
+        result.changed_verdicts,
+        result.left_stale,
+    )
+    if wanted.part != WHOLE:
+        metadata = _reprocessed_metadata(result, concern) | {"result": MetadataValue.json(result_record(result))}
+        yield AssetObservation(_ASSET, description=f"part {wanted.part}", metadata=metadata)
+        return
+    result = merge(result, records)
+    metadata = _reprocessed_metadata(result, concern)
+    samples = [sample for _, sample in before if sample]
+    if samples and "sample" not in metadata:
+        metadata["sample"] = MetadataValue.md(samples[0])
+    yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(reprocessed_results(result)))
+
+
+def _parts(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
+    if most == 1:
+        return [WHOLE]
+    due = min(plan(db, rules, wanted).pictures, wanted.pictures or 0)
+    return shards(max(1, min(most, due // _WORTH_A_RUN)))
+
+
+def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
+    """What the parts said before this run ends the whole, each with its sample of pictures."""
+    found = []
+    for run in runs_of_fan_out(context.instance, context.run):
+        if run.status is not DagsterRunStatus.SUCCESS:
+            context.log.warning("part %s did not end well; what it left is done now", run.tags[SHARD_TAG])
+            continue
+        records = context.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_OBSERVATION).records
+        for record in records:
+            said = record.asset_observation
+            if said and "result" in said.metadata:
+                sample = said.metadata.get("sample")
+                found.append((said.metadata["result"].value, str(sample.value) if sample else None))
+    return found
+
+
+def _reprocessed_metadata(result: Reprocessed, concern: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
+    oldest = result.oldest_left
+    metadata: dict[str, Any] = {}
+    if result.differences:
+        metadata["differences"] = MetadataValue.table([_difference_row(one) for one in result.differences[:_NAMED]])
+    if sample := _sample(result.differences):
+        metadata["sample"] = MetadataValue.md(sample)
+    if concern:
+        metadata["not_accepted_today"] = MetadataValue.table([_concern_row(row) for row in concern])
+    if result.left:
+        metadata["stale"] = stale_table(result)
+    return metadata | {
+        "looked_at": result.looked_at,
+        "changed": result.updated,
+        "changed_verdicts": result.changed_verdicts,
+        "refused_today": result.standing.refused,
+        "broken_files": result.standing.broken,
+        "left_stale": result.left_stale,
+        "oldest_stale_days": (datetime.now(UTC) - oldest).days if oldest else 0,
+        "pictures_per_second": round(result.pictures_per_second, 1),
+        "seconds": round(result.seconds, 3),
+        "ended": MetadataValue.text(result.ending.value),
+        "rule_set_version": MetadataValue.text(result.current.rules),
+        "enrichment_version": MetadataValue.text(result.current.enrichment),
+    }
+
+
+def _difference_row(one: VerdictDifference) -> TableRecord:
+    return TableRecord(
+        {
+            "rule": one.change.rule,
+            "code": one.change.code,
+            "before": _weight(one.change.before),
+            "now": _weight(one.change.now),
+            "pictures": one.count,
+            "what": message_of(one.change.code).en,
+            "first": " ".join(str(picture) for picture in one.pictures),
+        }
+    )
+
+
+def _concern_row(row: dict[str, Any]) -> TableRecord:
+    return TableRecord(
+        {
+            "state": row["state"],
+            "codes": ", ".join(row["codes"]),
+            "picture": str(row["id"]),
+            "blob": f"{row['container']}/{row['blob']}",
+        }
+    )
+
+
+def _sample(differences: list[VerdictDifference]) -> str:
+    """A few pictures of the most frequent differences."""
+    parts = []
+    for one in [one for one in differences if one.thumbnails][:_SHEETS]:
+        sheet = contact_sheet(one.thumbnails)
+        title = f"{one.change.code}: {_weight(one.change.before)} → {_weight(one.change.now)}"
+        if sheet:
+            parts.append(f"**{title}**, {one.count} pictures\n\n{as_markdown(sheet, title)}")
+    return "\n\n".join(parts)
+
+
+def _weight(severity: Severity | None) -> str:
+    return severity.value if severity else "not found"
+
+
+class RetentionConfig(Config):
+    """What one run does; it may be left as it is."""
+
+    dry_run: bool = Field(False, description="say what would be cleared, and change nothing")
+
+
+def forgetting(instance: DagsterInstance) -> ForgetPartitions:
+    """Deletes partitions of uploads from an instance."""
+
+    def forget(keys: Sequence[str]) -> None:
+        for key in keys:
+            if instance.has_dynamic_partition(str(uploads.name), key):
+                instance.delete_dynamic_partition(str(uploads.name), key)
+
+    return forget
+
+
+@asset(
+    deps=["picture_metadata"],
+    group_name="uploads",
+    kinds={"azure", "postgres"},
+    owners=["team:ai-lab"],
+    freshness_policy=NIGHTLY,
+)
+def cleared_imports(
+    context: AssetExecutionContext,
+    config: RetentionConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    retention_settings: ResourceParam[RetentionSettings],
+    reconciliation_settings: ResourceParam[ReconciliationSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    arrival_settings: ResourceParam[ArrivalSettings],
+    contract_limits: ResourceParam[ContractLimits],
+) -> MaterializeResult[None]:
+    """Staged folders and partitions of old imports, cleared.
+
+    Only of uploads that were imported as a whole, whose receipt is in the database, whose rows and blobs are all there
+    and right, and whose folder is still what was imported. The database keeps answering for them.
+    """
+    with database.open() as db, blob_storage.open() as blobs:
+        retention = Retention(
+            db,
+            blobs,
+            retention_settings,
+            Comparer(db, blobs, reconciliation_settings, transfer_settings),
+            arrival_settings,
+            contract_limits,
+            forgetting(context.instance),
+        )
+        result = retention.run(dry_run=config.dry_run)
+    context.log.info(
+        "%d staged folders and %d partitions cleared, %d folders kept",
+        result.folders,
+        result.partitions,
+        result.kept_number,
+    )
+    return MaterializeResult(metadata=_cleared_metadata(result))
+
+
+def _cleared_metadata(result: Cleared) -> dict[str, Any]:
+    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
+    rows = [TableRecord({"owner": one.owner, "folder": one.name, "why": one.kept or ""}) for one in result.kept]
+    return {
+        **({"kept": MetadataValue.table(rows)} if rows else {}),
+        "folders": result.folders,
+        "partitions": result.partitions,
+        "bytes": result.size,
+        "kept_folders": result.kept_number,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+_REPAIRS_NAMED = 100
+
+
+class ReconcileConfig(Config):
+    """What one run compares; all of it may be left as it is."""
+
+    user: str | None = Field(None, description="e-mail address of the one user to compare; all of them if empty")
+    read: bool = Field(False, description="read every picture and compare its bytes, instead of what storage noted")
+    repair: bool = Field(False, description="do what is safe about what is found")
+
+
+@asset(
+    deps=["picture_metadata", "mass_imported_container"],
+    group_name="uploads",
+    kinds={"azure", "postgres"},
+    owners=["team:ai-lab"],
+    check_specs=reconciled_specs,
+    freshness_policy=NIGHTLY,
+)
+def reconciled_storage(
+    context: AssetExecutionContext,
+    config: ReconcileConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    reconciliation_settings: ResourceParam[ReconciliationSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    arrival_settings: ResourceParam[ArrivalSettings],
+    contract_limits: ResourceParam[ContractLimits],
+) -> Iterator[MaterializeResult[None]]:
+    """Staged folders, stored blobs and rows of all users, compared.
+
+    What disagrees is in the table `drift`, since when, and here as a table of the first hundred with what a repair does
+    about each. Nothing is changed unless the run is asked to repair.
+    """
+    with database.open() as db, blob_storage.open() as blobs:
+        user = None
+        if config.user:
+            with db.connection() as connection:
+                user = find_user(connection, config.user)
+            if user is None:
+                raise ValueError(f"{config.user} is not a registered user")
+        comparer = Comparer(db, blobs, reconciliation_settings, transfer_settings)
+        result = comparer.compare(user, read=config.read)
+        repairer = Repairer(db, blobs, comparer, arrival_settings, contract_limits)
+        repaired: list[Repair] = []
+        done = 0
+        if config.repair:
+            for repair in repairer.repair(result.users):
+                done += repair.done
+                if len(repaired) < _REPAIRS_NAMED:
+                    repaired.append(repair)
+            comparer.count(result)
+        left = list(islice(repairer.plan(result.users), _REPAIRS_NAMED))
+    context.log.info(
+        "%d pictures and %d blobs compared, %d disagreements, %d repaired",
+        result.pictures,
+        result.blobs,
+        result.drift,
+        done,
+    )
+    yield MaterializeResult(
+        metadata=_reconciled_metadata(result, repaired, left, done), check_results=[reconciled_result(result)]
+    )
+
+
+def _reconciled_metadata(result: Compared, repaired: list[Repair], left: list[Repair], done: int) -> dict[str, Any]:
+    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
+    metadata: dict[str, Any] = {}
+    if result.tallies:
+        metadata["tally"] = tally_table(result)
+    if left:
+        metadata["first"] = MetadataValue.table([_repair_row(one) for one in left])
+    if repaired:
+        metadata["repairs"] = MetadataValue.table([_repair_row(one) for one in repaired])
+    return metadata | {
+        "drift": result.drift,
+        **{kind.value.replace("-", "_"): result.number_of(kind) for kind in DriftKind},
+        "repaired": done,
+        "under_way": result.under_way,
+        "users": len(result.users),
+        "pictures": result.pictures,
+        "blobs": result.blobs,
+        "read": result.read,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _repair_row(repair: Repair) -> TableRecord:
+    drift = repair.drift
+    return TableRecord(
+        {
+            "kind": drift.kind.value,
+            "blob": f"{drift.container}/{drift.name}",
+            "what": found_text(drift).removeprefix(": "),
+            "action": repair.remedy.action.value,
+            "why": repair.remedy.why,
+        }
+    )

@@ -1,0 +1,209 @@
+"""The jobs that reprocess, reconcile, clear, delete, archive and purge, and their schedules."""
+
+from uuid import UUID
+
+from dagster import (
+    AssetSelection,
+    Config,
+    DefaultScheduleStatus,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+    ResourceParam,
+    ScheduleDefinition,
+    define_asset_job,
+    in_process_executor,
+    job,
+    op,
+)
+from pydantic import Field, field_validator
+
+from nachet_pipeline.defs.fan_out import BULK_TAGS
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.folders.folder import Folder
+from nachet_pipeline.folders.formatting import tombstone_record
+from nachet_pipeline.folders.keeper import FolderKeeper
+from nachet_pipeline.folders.queries import find_folder
+from nachet_pipeline.picture_sets.tombstones import Tombstone
+from nachet_pipeline.settings import FolderSettings
+
+
+class _FolderConfig(Config):
+    folder: str = Field(description="identifier of the folder, which is a picture set; `nachet folder list` names it")
+    by: str = Field(description="who wants it, for the audit trail")
+    why: str = Field(description="the reason, for the audit trail")
+
+    @field_validator("folder")
+    @classmethod
+    def _is_an_identifier(cls, value: str) -> str:
+        return str(UUID(value.strip()))
+
+    @field_validator("by", "why")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected some text")
+        return value.strip()
+
+
+class DeletingConfig(_FolderConfig):
+    """Which folder is deleted, by whom and why, and what becomes of its pictures."""
+
+    keep_for_training: bool = Field(False, description="archive the pictures, so that they stay for training")
+    delete_all: bool = Field(False, description="delete the pictures too; one of the two must be decided")
+
+
+class ArchivingConfig(_FolderConfig):
+    """Which folder is archived, by whom and why."""
+
+
+def _report(context: OpExecutionContext, tombstone: Tombstone) -> None:
+    context.add_output_metadata({"tombstone": MetadataValue.json(tombstone_record(tombstone))})
+
+
+def _check_decision(config: DeletingConfig, folder: Folder) -> None:
+    if config.keep_for_training == config.delete_all and (config.delete_all or folder.needs_decision):
+        raise RefusedError(f"{folder.name} has {folder.pictures} pictures: decide keep_for_training or delete_all")
+
+
+@op(description="Delete or archive a folder.")
+def delete_one_folder(
+    context: OpExecutionContext,
+    config: DeletingConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    folder_settings: ResourceParam[FolderSettings],
+) -> None:
+    """Delete a folder, or archive it if its pictures are kept for training."""
+    with database.open() as db, blob_storage.open() as blobs:
+        keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
+        try:
+            with db.connection() as connection:
+                folder = find_folder(connection, config.folder)
+            _check_decision(config, folder)
+            act = keeper.archive if config.keep_for_training else keeper.delete
+            _report(context, act(folder.id, by=config.by, why=config.why))
+        except RefusedError as error:
+            raise Failure(str(error), allow_retries=False) from error
+
+
+@op(description="Archive a folder.")
+def archive_one_folder(
+    context: OpExecutionContext,
+    config: ArchivingConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    folder_settings: ResourceParam[FolderSettings],
+) -> None:
+    """Bring a folder to its user's archive."""
+    with database.open() as db, blob_storage.open() as blobs:
+        keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
+        try:
+            _report(context, keeper.archive(UUID(config.folder), by=config.by, why=config.why))
+        except RefusedError as error:
+            raise Failure(str(error), allow_retries=False) from error
+
+
+@op(description="Remove what nobody can bring back any more.")
+def purge_all_folders(
+    context: OpExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    folder_settings: ResourceParam[FolderSettings],
+) -> None:
+    """Remove deleted folders whose time to be brought back is over, and end archivings that were interrupted."""
+    with database.open() as db, blob_storage.open() as blobs:
+        done = FolderKeeper(db, blobs, folder_settings.undo_days).purge()
+    left = [f"{tombstone.name} of {tombstone.owner}: {reason}" for tombstone, reason in done.left]
+    context.add_output_metadata(
+        {
+            "purged": done.purged,
+            "kept_rows": done.kept_rows,
+            "finished": done.finished,
+            "left": MetadataValue.json(left),
+        }
+    )
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all.",
+)
+def delete_folder() -> None:
+    """Delete a folder."""
+    delete_one_folder()
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why.",
+)
+def archive_folder() -> None:
+    """Archive a folder."""
+    archive_one_folder()
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Remove deleted folders that nobody can bring back any more, and end what was interrupted.",
+)
+def purge_folders() -> None:
+    """Purge folders."""
+    purge_all_folders()
+
+
+reprocess_pictures = define_asset_job(
+    "reprocess_pictures",
+    selection=AssetSelection.assets("reprocessed_pictures"),
+    tags=BULK_TAGS,
+    description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
+    executor_def=in_process_executor,
+)
+
+reconcile_storage = define_asset_job(
+    "reconcile_storage",
+    selection=AssetSelection.assets("reconciled_storage"),
+    description="Compare staging, storage and rows; with `repair` in its form, do what is safe about what disagrees.",
+    executor_def=in_process_executor,
+)
+
+clear_old_imports = define_asset_job(
+    "clear_old_imports",
+    selection=AssetSelection.assets("cleared_imports"),
+    description="Clear staged folders and partitions of imports that are old, recorded and verified.",
+    executor_def=in_process_executor,
+)
+
+
+nightly_reprocessing = ScheduleDefinition(
+    name="nightly_reprocessing",
+    job=reprocess_pictures,
+    cron_schedule="0 3 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every night at three, UTC: stored pictures follow the rules and the code. Cheap if nothing is stale.",
+)
+
+daily_reconciliation = ScheduleDefinition(
+    name="daily_reconciliation",
+    job=reconcile_storage,
+    cron_schedule="0 4 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at four, UTC: staging, storage and rows are compared. Repairs nothing.",
+)
+
+daily_retention = ScheduleDefinition(
+    name="daily_retention",
+    job=clear_old_imports,
+    cron_schedule="0 5 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at five, UTC: staged folders and partitions of old, verified imports are cleared.",
+)
+
+daily_purge = ScheduleDefinition(
+    name="daily_purge",
+    job=purge_folders,
+    cron_schedule="30 5 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
+)

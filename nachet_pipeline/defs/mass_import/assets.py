@@ -1,0 +1,222 @@
+"""`mass_imported_container`: a container's pictures, given rows where they are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    AssetSpec,
+    Config,
+    DynamicPartitionsDefinition,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableColumn,
+    TableMetadataValue,
+    TableRecord,
+    TableSchema,
+    multi_asset,
+)
+from pydantic import Field
+
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
+from nachet_pipeline.defs.metadata import findings_table
+from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.mass_import.errors import MappingError, MassImportError
+from nachet_pipeline.mass_import.importing import FolderOutcome, MassImporter, MassImportOutcome, MassImportRequest
+from nachet_pipeline.mass_import.mapping import FolderMapping
+from nachet_pipeline.mass_import.queries import ContainerTakenError
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.registry.queries import registered_seeds
+from nachet_pipeline.settings import MassImportSettings, TransferSettings
+from nachet_pipeline.support.shards import WHOLE, Shard, ShardError
+
+COMPLETE_CHECK = "mass_import_complete"
+containers = DynamicPartitionsDefinition(name="container")
+"""One partition a container, by its name."""
+
+_ASSET = AssetKey("mass_imported_container")
+_ROWS = 100
+_COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
+
+
+class MassImportConfig(Config):
+    """What the launchpad asks for."""
+
+    owner: str = Field(description="e-mail address of the registered user whom the pictures belong to")
+    seed: str | None = Field(None, description="the species, where the mapping does not say it")
+    zoom: str | None = Field(None, description="the zoom, where the mapping does not say it")
+    seeds_per_picture: str | None = Field(None, description="seeds in a picture, where the mapping does not say it")
+    mapping: str | None = Field(None, description="content of a mapping, CSV or YAML; see docs/mass-imports.md")
+    mapping_name: str = Field("mapping.yaml", description="its name, whose suffix says which of the two it is")
+    prefix: str = Field("", description="the one folder to look into; empty for the whole container")
+    adopt: bool = Field(False, description="copy the pictures into the owner's container; else they stay in place")
+    dry_run: bool = Field(False, description="say what would be done, and write nothing")
+    part: str | None = Field(None, description=SHARD_FIELD)
+    whole: bool = Field(False, description=WHOLE_FIELD)
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it may become several runs."""
+        return not (self.part or self.whole or self.dry_run)
+
+
+@multi_asset(
+    name="import_container",
+    specs=[
+        AssetSpec(
+            _ASSET,
+            deps=["registered_seeds"],
+            skippable=True,
+            partitions_def=containers,
+            group_name="mass_import",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            description="The pictures that lay in a container already: each folder a picture set, with rows that"
+            " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
+        )
+    ],
+    check_specs=[
+        AssetCheckSpec(
+            COMPLETE_CHECK, asset=_ASSET, description="Every file of the container that is a picture was taken."
+        )
+    ],
+    # Makes the check optional as well: a dry run has no verdict, and a part none on the whole.
+    can_subset=True,
+)
+def mass_imported_container(
+    context: AssetExecutionContext,
+    config: MassImportConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    mass_import_settings: ResourceParam[MassImportSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    rule_set: ResourceParam[RuleSet],
+    contract_limits: ResourceParam[ContractLimits],
+    decoding: ResourceParam[DecodingSettings],
+) -> Iterator[MaterializeResult[None] | AssetObservation]:
+    """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
+    container = context.partition_key
+    options = {"species": config.seed, "zoom": config.zoom, "seeds": config.seeds_per_picture}
+    with (
+        database.open() as db,
+        blob_storage.open() as blobs,
+        DecodingPool(decoding) as pool,
+    ):
+        with db.connection() as connection:
+            registry = registered_seeds(connection)
+        importer = MassImporter(
+            db,
+            blobs,
+            pool,
+            registry,
+            rule_set,
+            contract_limits,
+            transfer_settings,
+            progress=logged_pictures(context, container),
+            waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
+        )
+        try:
+            request = MassImportRequest(
+                container=container,
+                owner=config.owner,
+                mapping=FolderMapping.of(config.mapping, config.mapping_name, options),
+                prefix=config.prefix,
+                adopt=config.adopt,
+                dry_run=config.dry_run,
+                part=Shard.of(config.part) if config.part else WHOLE,
+            )
+            most = mass_import_settings.mass_import_pictures_per_run
+            outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
+        except (MassImportError, MappingError, ContainerTakenError, ShardError) as error:
+            raise Failure(str(error), allow_retries=False) from error
+    if isinstance(outcome, list):
+        fan_out(context, outcome)
+        yield AssetObservation(
+            _ASSET,
+            partition=container,
+            description=f"cut into {len(outcome)} parts",
+            metadata={"parts": len(outcome)},
+        )
+        return
+    context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
+    metadata = _metadata(outcome)
+    if outcome.dry_run or request.part != WHOLE:
+        what = "dry run" if outcome.dry_run else f"part {request.part}"
+        yield AssetObservation(_ASSET, partition=container, description=what, metadata=metadata)
+        return
+    yield MaterializeResult(
+        asset_key=_ASSET,
+        metadata=metadata,
+        check_results=[
+            AssetCheckResult(
+                check_name=COMPLETE_CHECK,
+                passed=outcome.not_taken == 0,
+                severity=AssetCheckSeverity.WARN,
+                description=_reason(outcome),
+                metadata={"container": MetadataValue.text(container), "not_taken": outcome.not_taken},
+            )
+        ],
+    )
+
+
+def _reason(outcome: MassImportOutcome) -> str | None:
+    if not outcome.not_taken:
+        return None
+    codes = ", ".join(f"{code} ({count})" for code, count in outcome.report.codes.items())
+    return f"{outcome.not_taken} files were not taken: {codes}"
+
+
+def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
+    """What the UI shows; what was not taken comes first."""
+    report = outcome.report
+    return {
+        "not_taken": outcome.not_taken,
+        **({"findings": findings_table(report.groups)} if report.groups else {}),
+        "pictures": outcome.pictures,
+        "bytes": outcome.size,
+        "taken": outcome.taken,
+        **{f"folders_{result.name.lower()}": count for result, count in outcome.results.items()},
+        "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
+        **({"folders": _folders_table(outcome.folders)} if outcome.folders else {}),
+        "owner": MetadataValue.text(outcome.owner),
+        **({"report": MetadataValue.text(outcome.report_blob)} if outcome.report_blob else {}),
+    }
+
+
+def _folders_table(folders: list[FolderOutcome]) -> TableMetadataValue:
+    return MetadataValue.table(
+        [
+            TableRecord(
+                dict(
+                    zip(
+                        _COLUMNS,
+                        (
+                            one.folder or "/",
+                            one.result.value,
+                            one.species or "",
+                            one.zoom or "",
+                            one.seeds or "",
+                            one.split or "",
+                            one.pictures,
+                            one.size,
+                            one.taken,
+                            one.not_taken,
+                        ),
+                        strict=True,
+                    )
+                )
+            )
+            for one in folders[:_ROWS]
+        ],
+        schema=TableSchema(columns=[TableColumn(name) for name in _COLUMNS]),
+    )

@@ -1,0 +1,1 @@
+"""The group `registry`: species and users."""

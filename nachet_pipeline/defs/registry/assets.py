@@ -1,0 +1,155 @@
+"""`registered_seeds` and `registered_users`: the reviewed files of species and of users, applied."""
+
+from collections import Counter
+
+from dagster import (
+    AssetExecutionContext,
+    AutomationCondition,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableMetadataValue,
+    TableRecord,
+    asset,
+)
+
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
+from nachet_pipeline.errors import ActionableError, UnavailableError
+from nachet_pipeline.registry.queries import RegistryChanges, load_seeds
+from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_version
+from nachet_pipeline.settings import KeySettings, UserSettings
+from nachet_pipeline.users.errors import UsersFileError
+from nachet_pipeline.users.queries import all_users
+from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
+
+
+@asset(
+    group_name="registry",
+    kinds={"postgres", "yaml"},
+    owners=["team:ai-lab"],
+    code_version=registry_version(),
+    automation_condition=(AutomationCondition.missing() | AutomationCondition.code_version_changed())
+    & ~AutomationCondition.in_progress(),
+)
+def registered_seeds(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
+    """The species that pictures may show, from the package's reviewed file `registry/seeds.yaml`.
+
+    A new version of the file is loaded by itself. Renamed species keep their identifier; pictures of merged ones are
+    linked to the species they are part of; every change is in the table `audit_trail`.
+    """
+    seeds = packaged_seeds()
+    with database.open() as db, db.connection() as connection:
+        loaded = load_seeds(connection, seeds)
+    context.log.info("%d seeds in the registry, %d changes", len(seeds), loaded.total)
+    return MaterializeResult(
+        metadata={
+            "seeds": len(seeds),
+            "changed": loaded.total,
+            "added": loaded.count("added"),
+            "renamed": loaded.count("renamed"),
+            "merged": loaded.count("merged"),
+            "retired": loaded.count("retired"),
+            "relinked_pictures": sum(change.pictures for change in loaded.changes),
+            "registry": _registry_table(seeds),
+            # Dagster shows no table without a row.
+            **({"changes": _changes_table(loaded)} if loaded.total else {}),
+        }
+    )
+
+
+def _registry_table(seeds: list[Seed]) -> TableMetadataValue:
+    return MetadataValue.table(
+        [
+            TableRecord(
+                {
+                    "scientificName": seed.full_name,
+                    "family": seed.family,
+                    "English": ", ".join(seed.vernacular_names.en),
+                    "français": ", ".join(seed.vernacular_names.fr),
+                    "synonyms": ", ".join(seed.synonyms),
+                    "gbifID": str(seed.gbif_id or ""),
+                    "eppoCode": seed.eppo_code or "",
+                    "id": str(seed.id),
+                }
+            )
+            for seed in seeds
+        ]
+    )
+
+
+def _changes_table(loaded: RegistryChanges) -> TableMetadataValue:
+    return MetadataValue.table(
+        [
+            TableRecord(
+                {
+                    "change": change.action,
+                    "before": change.before or "",
+                    "scientificName": change.name,
+                    "relinked pictures": change.pictures,
+                    "id": str(change.id),
+                }
+            )
+            for change in loaded.changes
+        ]
+    )
+
+
+_ROWS = 1_000
+
+
+@asset(group_name="registry", kinds={"postgres", "azure", "yaml"}, owners=["team:ai-lab"])
+def registered_users(
+    context: AssetExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    secret_keys: SecretKeysResource,
+    user_settings: ResourceParam[UserSettings],
+    key_settings: ResourceParam[KeySettings],
+) -> MaterializeResult[None]:
+    """The users of the reviewed file that `NACHET_USERS_FILE` names: added, disabled, enabled.
+
+    A new user gets both containers, a folder that shows what to upload, and an upload key, which
+    `nachet user key show` shows once. Who is not in the file stays as they are, and nothing of anybody's is removed.
+    """
+    file = user_settings.users_file
+    if file is None:
+        raise Failure("NACHET_USERS_FILE: is not set; it names the file of users", allow_retries=False)
+    try:
+        users = read_users(file)
+    except UsersFileError as error:
+        raise Failure(str(error), allow_retries=False) from None
+    with database.open() as db, blob_storage.open() as blobs:
+        onboarding = secret_keys.onboarding(db, blobs, key_settings)
+        try:
+            changes = list(apply_users(db, onboarding, users, actor=f"{PROGRAM} ({file.name})"))
+        except ActionableError as error:
+            raise as_failure(error) from error
+        with db.connection() as connection:
+            registered = sum(1 for _ in all_users(connection))
+    counts = Counter(change for _user, change in changes)
+    context.log.info("%d users listed; %s", len(users), ", ".join(f"{n} {name}" for name, n in counts.items()))
+    changed = [(user, change) for user, change in changes if change is not UserChange.UNCHANGED][:_ROWS]
+    return MaterializeResult(
+        metadata={
+            "listed": len(users),
+            "registered": registered,
+            **{change.name.lower(): counts[change] for change in UserChange},
+            # Dagster shows no table without a row.
+            **(
+                {"changes": MetadataValue.table([_row(user.email, change) for user, change in changed])}
+                if changed
+                else {}
+            ),
+        }
+    )
+
+
+def _row(email: str, change: UserChange) -> TableRecord:
+    return TableRecord({"user": email, "change": change.value})
+
+
+def as_failure(error: ActionableError) -> Failure:
+    """What a person must put right is not tried again; a service that does not answer is."""
+    return Failure(str(error), allow_retries=isinstance(error, UnavailableError))

@@ -1,0 +1,140 @@
+"""The jobs on species, users and upload keys, and the schedule that rotates keys."""
+
+from typing import Any
+
+from dagster import (
+    AssetSelection,
+    Config,
+    DefaultScheduleStatus,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+    ResourceParam,
+    ScheduleDefinition,
+    define_asset_job,
+    in_process_executor,
+    job,
+    op,
+)
+from pydantic import Field
+
+from nachet_pipeline.defs.registry.assets import as_failure
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
+from nachet_pipeline.errors import ActionableError
+from nachet_pipeline.settings import KeySettings
+from nachet_pipeline.users.registering import PROGRAM
+
+load_seeds = define_asset_job(
+    "load_seeds",
+    selection=AssetSelection.assets("registered_seeds"),
+    description="Bring the species registry of the database up to the package's reviewed file.",
+    executor_def=in_process_executor,
+)
+
+load_users = define_asset_job(
+    "load_users",
+    selection=AssetSelection.assets("registered_users"),
+    description="Apply the reviewed file of users.",
+    executor_def=in_process_executor,
+)
+
+
+class OnboardConfig(Config):
+    """What the launchpad asks for."""
+
+    email: str = Field(description="e-mail address of the user, name@example.org")
+    by: str = Field(description="who registers the user, for the audit trail")
+
+
+@op(name="onboard", description="Registers a user, makes their containers and default folder, issues an upload key.")
+def _onboard(
+    context: OpExecutionContext,
+    config: OnboardConfig,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    secret_keys: SecretKeysResource,
+    key_settings: ResourceParam[KeySettings],
+) -> None:
+    with database.open() as db, blob_storage.open() as blobs:
+        onboarding = secret_keys.onboarding(db, blobs, key_settings)
+        try:
+            done = onboarding.onboard(config.email, actor=config.by)
+        except ValueError as error:
+            raise Failure(f"{config.email[:254]!r}: {error}", allow_retries=False) from None
+        except ActionableError as error:
+            raise as_failure(error) from error
+    user, key = done.user, done.key
+    context.log.info("%s %s", user.email, "is registered now" if done.new else "was registered already")
+    context.add_output_metadata(
+        {
+            "user": user.email,
+            "id": str(user.id),
+            "new": done.new,
+            "upload_container": user.upload_container,
+            "user_container": user.user_container,
+            "key": MetadataValue.md(
+                f"issued, until {key.expires_at:%Y-%m-%d}: `nachet user key show {user.email}` shows it, once"
+                if key
+                else "as it was"
+            ),
+        }
+    )
+
+
+@job(
+    name="onboard_user",
+    executor_def=in_process_executor,
+    description="Register a user: the row, both containers, a default folder and an upload key. Fill in the e-mail"
+    " address in the launchpad; who is registered already stays as they are.",
+)
+def onboard_user() -> None:
+    """Onboard one user."""
+    _onboard()
+
+
+@op(name="maintain_upload_keys", description="Rotates, revokes, and lets storage follow the database.")
+def _maintain(
+    context: OpExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    secret_keys: SecretKeysResource,
+    key_settings: ResourceParam[KeySettings],
+) -> None:
+    with database.open() as db, blob_storage.open() as blobs:
+        try:
+            done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{PROGRAM} (schedule)")
+        except ActionableError as error:
+            raise as_failure(error) from error
+    metadata: dict[str, int | MetadataValue[Any]] = {
+        "rotated": len(done.rotated),
+        "revoked": len(done.revoked),
+        "repaired": len(done.repaired),
+        "forgotten": done.forgotten,
+        "failed": len(done.failed),
+        "users": MetadataValue.json(
+            {"rotated": done.rotated, "revoked": done.revoked, "repaired": done.repaired, "failed": done.failed}
+        ),
+    }
+    context.add_output_metadata(metadata)
+    if done.failed:
+        raise Failure(f"the keys of {len(done.failed)} users could not be kept", metadata=metadata)
+
+
+@job(
+    name="rotate_upload_keys",
+    executor_def=in_process_executor,
+    description="Rotate upload keys that are about to expire, revoke those of disabled users, and repair access"
+    " policies that are not what the database says. It prints no key.",
+)
+def rotate_upload_keys() -> None:
+    """Keep all upload keys."""
+    _maintain()
+
+
+nightly_key_rotation = ScheduleDefinition(
+    name="nightly_key_rotation",
+    job=rotate_upload_keys,
+    cron_schedule="0 1 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every night at one, UTC: upload keys about to expire are rotated, those of disabled users revoked.",
+)

@@ -1,0 +1,88 @@
+"""Dagster's resources: PostgreSQL, Blob storage, and the keys of secrets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import Field, SecretStr
+
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.run_locks import sign_of_life
+from nachet_pipeline.pictures.decoding_pool import DecodingSettings
+from nachet_pipeline.settings import KeySettings, Settings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.users.lifecycle import Onboarding
+from nachet_pipeline.users.upload_keys import UploadKeys
+
+
+class DatabaseResource(ConfigurableResource[Database]):
+    """The database of pictures. A run that uses it gives a sign of life there."""
+
+    url: str = Field(description="postgresql://…, from NACHET_DATABASE_URL")
+    reader_url: str | None = Field(
+        None, description="for what only reads, from NACHET_DATABASE_READER_URL; absent: the same as url"
+    )
+
+    def open(self) -> Database:
+        """Pools of connections; a context manager."""
+        return Database(SecretStr(self.url), reader_url=SecretStr(self.reader_url) if self.reader_url else None)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
+        """The resource; while a run has it, the sensor `dead_runs` sees that the run's process lives."""
+        if context.run is None:  # a sensor's
+            yield self
+            return
+        with sign_of_life(SecretStr(self.url), context.run.run_id):
+            yield self
+
+
+class BlobStorageResource(ConfigurableResource[BlobStorage]):
+    """The storage account of staged folders, pictures and training sets."""
+
+    account_url: str = Field(description="https://ACCOUNT.blob.core.windows.net, from NACHET_BLOB_ACCOUNT_URL")
+    key: str | None = Field(None, description="the account's key, from NACHET_BLOB_KEY; absent: managed identity")
+
+    @contextmanager
+    def open(self) -> Iterator[BlobStorage]:
+        """Storage, with credentials and administration by dagster-azure's resource."""
+        from nachet_pipeline.defs.azure_account import azure_account  # noqa: PLC0415 (slow to import)
+
+        with azure_account(self.account_url, self.key).get_client() as client:
+            yield BlobStorage(client, self.account_url, SecretStr(self.key) if self.key else None)
+
+
+class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
+    """Fernet keys for secrets at rest; without them nobody gets an upload key."""
+
+    fernet_keys: str | None = Field(
+        None, description="separated by commas, from NACHET_SECRET_KEYS; the first encrypts"
+    )
+
+    def upload_keys(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> UploadKeys:
+        """The upload keys of all users."""
+        secrets = [SecretStr(key.strip()) for key in (self.fernet_keys or "").split(",") if key.strip()]
+        return UploadKeys(database, blobs, secrets, settings)
+
+    def onboarding(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> Onboarding:
+        """Users from their registration to their end."""
+        return Onboarding(database, blobs, self.upload_keys(database, blobs, settings))
+
+
+def of_settings(settings: Settings) -> dict[str, object]:
+    """The settings as resources: one for each concern, and what is made of several.
+
+    Where everything is, and the secrets to it, are not among them.
+
+    Raises:
+        SettingsError: the file of severities cannot be used.
+    """
+    return {
+        **{f"{name}_settings": getattr(settings, name) for name in settings.concerns()},
+        "rule_set": RuleSet.of(settings.contract),
+        "contract_limits": ContractLimits.of(settings.contract, settings.transfer),
+        "decoding": DecodingSettings.of(settings.decoder, settings.picture),
+    }

@@ -1,0 +1,1 @@
+"""The group `training`: training sets."""

@@ -1,0 +1,1 @@
+"""The group `uploads`: a staged folder, from found to imported."""

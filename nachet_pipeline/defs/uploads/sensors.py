@@ -1,0 +1,284 @@
+"""The sensors on staged folders, on imports that failed, and on conflicts of labels."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from dagster import (
+    MAX_RUNTIME_SECONDS_TAG,
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    DagsterInstance,
+    DagsterRun,
+    DefaultSensorStatus,
+    MetadataValue,
+    ResourceParam,
+    RunFailureSensorContext,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    run_failure_sensor,
+    sensor,
+)
+
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.defs.metadata import manifest_link
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
+from nachet_pipeline.defs.uploads import checks
+from nachet_pipeline.defs.uploads.jobs import import_uploads
+from nachet_pipeline.picture_sets.labels import changes, standing
+from nachet_pipeline.settings import ArrivalSettings, SensorSettings
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.uploads.discovery import Arrival, Listing, UnfinishedLooks, due_uploads, fail_abandoned, queue
+from nachet_pipeline.uploads.importing import fail_upload
+from nachet_pipeline.uploads.queries import (
+    requeue_batch,
+    split_batch,
+    uploads_of_batch,
+    uploads_of_run,
+    uploads_settled_by,
+    waiting_batches,
+)
+from nachet_pipeline.uploads.upload import Upload
+
+_REPORT_TAG = "nachet/report"
+_MOST_REPORTS = 3
+_MINUTES_TO_BECOME_A_RUN = 1
+_MOST_TOLD_ONE_BY_ONE = 25
+"""Of more uploads that arrive together none is told: an event takes the daemon 20 ms, in which no run starts, and the
+run that is queued for them says how many wait."""
+_MORE_TIME_AT_EACH_ATTEMPT = 4
+"""So many times the seconds of the attempt before: the third, which is the last, has 16 times those of the first."""
+_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS = 10
+_SECONDS_BETWEEN_LOOKS_AT_LABELS = 60
+
+
+def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
+    """The sensor on staged folders, looking as often as the settings say."""
+    unfinished = UnfinishedLooks()
+
+    @sensor(
+        name="staged_folders",
+        job=import_uploads,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts an import when a staged folder is complete: one run for all that arrived together.",
+    )
+    def staged_folders(
+        context: SensorEvaluationContext,
+        database: DatabaseResource,
+        blob_storage: BlobStorageResource,
+        sensor_settings: ResourceParam[SensorSettings],
+        arrival_settings: ResourceParam[ArrivalSettings],
+        contract_limits: ResourceParam[ContractLimits],
+    ) -> SensorResult:
+        with database.open() as db, blob_storage.open() as blobs:
+            for upload in fail_abandoned(db, blobs):
+                context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
+            _ask_again(context, db)
+            listing = Listing(context.cursor or "")
+            arrivals = list(
+                due_uploads(db, blobs, arrival_settings, contract_limits, listing=listing, unfinished=unfinished)
+            )
+            keys = [arrival.upload.partition for arrival in arrivals]
+            known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
+            new = [arrival for arrival in arrivals if arrival.upload.partition not in known]
+            seen_before = [arrival for arrival in arrivals if arrival.upload.partition in known]
+            if new:
+                # Here and not by the tick's result: the daemon would ask for each by itself, in a connection of its
+                # own. Should this tick end before its runs are asked for, the next one finds them as neighbours.
+                context.instance.add_dynamic_partitions("upload", [arrival.upload.partition for arrival in new])
+            # Keys that are added together are neighbours in Dagster's order, and a run takes a range of keys.
+            groups = [
+                *batched(new, sensor_settings.batch_size),
+                *_neighbours(context.instance, seen_before, sensor_settings.batch_size),
+            ]
+            most_seconds = context.instance.run_monitoring_max_runtime_seconds
+            requests = [_request(group, queue(db, group), most_seconds) for group in groups]
+        if not requests:
+            return SensorResult(skip_reason="No staged folder is due.", cursor=listing.place)
+        return SensorResult(
+            run_requests=requests,
+            cursor=listing.place,
+            asset_events=[_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_TOLD_ONE_BY_ONE else [],
+        )
+
+    return staged_folders
+
+
+def _neighbours(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
+    """Uploads that have their partitions already, in groups whose keys follow each other in Dagster's order.
+
+    A run takes a range of keys, and with it whatever lies between two that are due: so nothing may lie there.
+    """
+    if len(arrivals) < 2:  # noqa: PLR2004 (one has no neighbour)
+        yield from ([arrival] for arrival in arrivals)
+        return
+    due = {arrival.upload.partition: arrival for arrival in arrivals}
+
+    def group(key: str) -> tuple[bool, str | None]:
+        return key in due, due[key].upload.apart if key in due else None
+
+    for (is_due, _), keys in groupby(instance.get_dynamic_partitions("upload"), key=group):
+        if is_due:
+            yield from batched((due[key] for key in keys), size)
+
+
+def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunRequest:
+    """Ask for a run of uploads.
+
+    Args:
+        arrivals: the uploads, neighbours in Dagster's order.
+        batch: names the request.
+        most_seconds: after which a run is ended, 0 if never.
+    """
+    first, last = arrivals[0].upload.partition, arrivals[-1].upload.partition
+    tags = {RANGE_START: first, RANGE_END: last, BATCH_TAG: batch, "nachet/uploads": str(len(arrivals))}
+    attempts = max(arrival.upload.attempts for arrival in arrivals)
+    if attempts and most_seconds:
+        # An import that was ended begins anew with its pictures: only with more time does it get further.
+        tags[MAX_RUNTIME_SECONDS_TAG] = str(most_seconds * _MORE_TIME_AT_EACH_ATTEMPT**attempts)
+    return RunRequest(run_key=batch, tags=tags)
+
+
+def _seen(arrival: Arrival) -> AssetMaterialization:
+    upload, look = arrival.upload, arrival.look
+    return AssetMaterialization(
+        "staged_upload",
+        partition=upload.partition,
+        description=look.reason,
+        metadata={
+            "state": MetadataValue.text("queued"),
+            "owner": MetadataValue.text(upload.owner.email),
+            "folder": MetadataValue.text(upload.folder),
+            "upload": MetadataValue.text(str(upload.id)),
+            "files": look.files,
+            "bytes": look.size,
+            "manifest": manifest_link(upload.partition, "manifest and checks"),
+        },
+    )
+
+
+def _ask_again(context: SensorEvaluationContext, database: Database) -> None:
+    """Uploads whose run request never became a run, because a tick ended between the two, are asked for again."""
+    with database.connection() as connection:
+        for batch in waiting_batches(connection, minutes=_MINUTES_TO_BECOME_A_RUN):
+            records = context.instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch}), limit=1)
+            if not records or records[0].dagster_run.status in ENDED:
+                context.log.warning("the run request %s came to nothing; its uploads are asked for again", batch)
+                requeue_batch(connection, batch)
+
+
+def failed_imports_sensor() -> SensorDefinition:
+    """The sensor on import runs that failed."""
+
+    @run_failure_sensor(
+        name="failed_imports",
+        monitored_jobs=[import_uploads],
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS,
+        request_job=import_uploads,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
+        " did not come to are asked for again in two halves, those it settled without a word to Dagster are reported.",
+    )
+    def failed_imports(
+        context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
+    ) -> list[RunRequest]:
+        run = context.dagster_run
+        with database.open() as db, blob_storage.open() as blobs:
+            with db.connection() as connection:
+                begun = uploads_of_run(connection, run.run_id)
+                settled = uploads_settled_by(connection, run.run_id)
+            for upload in begun:
+                if fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done"):
+                    context.log.info("wrote the receipt of %s", upload.partition)
+            if batch := run.tags.get(BATCH_TAG):
+                for half in _split(db, context.instance, batch):
+                    context.log.info("%d uploads that it had not begun with are asked for again", len(half))
+            return _report_again(context.instance, blobs, run, settled)
+
+    return failed_imports
+
+
+def _report_again(
+    instance: DagsterInstance, blobs: BlobStorage, run: DagsterRun, settled: Sequence[Upload]
+) -> list[RunRequest]:
+    """Runs of what a run settled in the database when it died before Dagster knew: they change nothing but the UI."""
+    record = instance.get_run_record_by_id(run.run_id)
+    times = int(run.tags.get(_REPORT_TAG, "0")) + 1
+    if not settled or not record or times > _MOST_REPORTS:
+        return []
+    since = record.create_timestamp.timestamp()
+    reported: set[str | None] = set()
+    for asset, refused in (("picture_metadata", False), ("validated_manifest", True)):
+        keys = [upload.partition for upload in settled if (upload.state is State.REFUSED) is refused]
+        if keys:
+            by_any = AssetRecordsFilter(AssetKey(asset), asset_partitions=keys, after_timestamp=since)
+            events = instance.fetch_materializations(by_any, limit=2 * len(keys), ascending=True)
+            reported |= {event.partition_key for event in events.records if event.run_id == run.run_id}
+    untold = [upload for upload in settled if upload.partition not in reported]
+    # Dagster refuses the whole tick, again and again, if a partition that is asked for was deleted.
+    known = instance.get_existing_dynamic_partitions("upload", [upload.partition for upload in untold])
+    tags = {_REPORT_TAG: str(times), "nachet/uploads": "1"}
+    if longest := run.tags.get(MAX_RUNTIME_SECONDS_TAG):
+        tags[MAX_RUNTIME_SECONDS_TAG] = longest  # what needed that long needs it again
+    return [
+        RunRequest(run_key=f"{run.run_id}/{upload.partition}", partition_key=upload.partition, tags=tags)
+        for upload in untold
+        if upload.partition in known and _is_staged(blobs, upload)
+    ]
+
+
+def _is_staged(blobs: BlobStorage, upload: Upload) -> bool:
+    """Whether anything of an upload lies there still: of an empty folder a run would make a refused one."""
+    try:
+        return bool(blobs.files_page(upload.staging_container, upload.folder)[0])
+    except StorageError:
+        if not blobs.answers(upload.staging_container):
+            raise
+        return False  # a name in it cannot be listed, now or at the next tick
+
+
+def _split(database: Database, instance: DagsterInstance, batch: str) -> list[list[Upload]]:
+    with database.connection() as connection:
+        if not uploads_of_batch(connection, batch):  # as after most failed runs, which came to an end
+            return []
+        order = {key: place for place, key in enumerate(instance.get_dynamic_partitions("upload"))}
+        return split_batch(connection, batch, order)
+
+
+def label_conflicts_sensor() -> SensorDefinition:
+    """The sensor on photographs that are stored under several species."""
+
+    @sensor(
+        name="label_conflicts",
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_LABELS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Says on picture_metadata, by the check labels_agree, which photographs are under several species,"
+        " whenever that changed, whatever changed it.",
+    )
+    def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
+        # Of a check that is older than the latest materialization the UI says that it was not evaluated.
+        latest = context.instance.get_latest_materialization_event(checks.PICTURE_METADATA)
+        materialized = str(latest.timestamp if latest else "never")
+        last_written, last_seen = (context.cursor or "  ").split(" ", 1)
+        with database.open() as db, db.reading() as connection:
+            written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
+            if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
+                return SkipReason("No picture, species or decision changed.")
+            stands = standing(connection)
+            seen = f"{materialized} {stands.fingerprint}"
+            return SensorResult(
+                skip_reason=f"{stands.photographs} photographs are under several species.",
+                asset_events=[checks.labels_evaluation(connection, stands)] if seen != last_seen else [],
+                cursor=f"{written} {seen}",
+            )
+
+    return label_conflicts

@@ -1,0 +1,432 @@
+"""Folders as users know them, which are picture sets: what is in them, and putting them away."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from nachet_pipeline.database.audit import changing
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.folders.folder import Folder, FolderState
+from nachet_pipeline.identifiers import archive_container, picture_blob, user_container
+from nachet_pipeline.picture_sets.tombstones import (
+    PutAway,
+    Tombstone,
+    create_tombstone,
+    open_tombstone,
+    record_moved,
+    record_purged,
+    record_undone,
+)
+from nachet_pipeline.users.queries import container_id
+from nachet_pipeline.users.user import User
+
+_LOCK_WITHDRAWING = 7209139
+"""Whoever records a version of a training set holds it shared: pictures leave either before, or after with a notice."""
+_PAGE = 1000
+
+
+class UnknownFolderError(RefusedError, LookupError):
+    """There is no such folder, or several are meant."""
+
+
+class FolderStateError(RefusedError):
+    """What is wanted of a folder cannot be done as it is now."""
+
+
+_FOLDERS = """
+select s.id, s.name, s.owner_id, lower(u.email) as owner, coalesce(up.folder, found.name, '') as source,
+    num_nonnulls(s.upload_id, s.mass_import_id) > 0 as imported, s.upload_date as uploaded_at, c.name as container,
+    case when s.purged_at is not null then 'purged' when s.deleted_at is not null then 'deleted'
+        when s.archived_at is not null then 'archived' else 'there' end as state,
+    n.pictures, n.crops, n.bytes, n.verified
+from picture_set s join users u on u.id = s.owner_id join container c on c.id = s.container_id
+    left join upload up on up.id = s.upload_id
+    left join mass_import m on m.id = s.mass_import_id left join container found on found.id = m.container_id
+    cross join lateral (select count(*) filter (where p.parent is null) as pictures,
+        count(*) filter (where p.parent is not null) as crops, coalesce(sum(p.size), 0)::bigint as bytes,
+        count(*) filter (where p.parent is null and p.verified) as verified
+        from pictures p where p.picture_set_id = s.id and p.superseded_at is null) n
+"""
+
+
+def _folder(row: dict[str, Any]) -> Folder:
+    return Folder(**row | {"state": FolderState(row["state"])})
+
+
+def folders_of(connection: Connection, owner: UUID, *, put_away: bool = False) -> Iterator[Folder]:
+    """A user's folders, the latest first, read as they are needed; those that are put away only if they are wanted."""
+    condition = "" if put_away else " and s.deleted_at is null and s.archived_at is null"
+    condition += " and s.superseded_at is null"
+    with connection.cursor("folders", row_factory=dict_row) as cursor:
+        cursor.itersize = _PAGE
+        cursor.execute(f"{_FOLDERS} where s.owner_id = %s{condition} order by s.upload_date desc, s.id", (owner,))
+        for row in cursor:
+            yield _folder(row)
+
+
+def find_folder(connection: Connection, wanted: str, user: User | None = None) -> Folder:
+    """The folder that somebody names, by its identifier, or by its name or that of its upload among a user's.
+
+    Raises:
+        UnknownFolderError: there is none, or there are several.
+    """
+    try:
+        identifier = UUID(wanted)
+    except ValueError:
+        identifier = None
+    if identifier is None and user is None:
+        raise UnknownFolderError(
+            f"{wanted[:80]} is no identifier; give that of `nachet folder list`, or --user as well"
+        )
+    rows = connection.execute(
+        f"{_FOLDERS} where (%(id)s::uuid is null or s.id = %(id)s)"
+        " and (%(owner)s::uuid is null or s.owner_id = %(owner)s)"
+        " and (%(id)s::uuid is not null or (s.name = %(name)s or up.folder = %(name)s) and s.superseded_at is null)"
+        " order by s.upload_date, s.id",
+        {"id": identifier, "owner": user.id if user else None, "name": wanted},
+    ).fetchall()
+    if not rows:
+        raise UnknownFolderError(f"there is no folder {wanted[:80]}; `nachet folder list` names all of a user's")
+    if len(rows) > 1:
+        which = ", ".join(str(row["id"]) for row in rows[:5])
+        raise UnknownFolderError(f"{wanted[:80]} means {len(rows)} folders; name one by its identifier: {which}")
+    return _folder(rows[0])
+
+
+def training_sets_of(connection: Connection, picture_set: UUID) -> list[str]:
+    """The versions of training sets that have a picture of a folder, as `name@digest`."""
+    rows = connection.execute(
+        "select distinct t.name || '@' || t.digest as version from pictures p"
+        " join training_set_member m on m.picture_id = p.id join training_set t on t.id = m.training_set_id"
+        " where p.picture_set_id = %s order by 1",
+        (picture_set,),
+    )
+    return [str(row["version"]) for row in rows]
+
+
+def _lock(connection: Connection, picture_set: UUID) -> Folder:
+    """A folder, whose row nobody else changes until the transaction ends, and no training set takes up meanwhile.
+
+    Raises:
+        UnknownFolderError: it is not there any more.
+    """
+    connection.execute("select pg_advisory_xact_lock(%s, 0)", (_LOCK_WITHDRAWING,))
+    connection.execute("select from picture_set where id = %s for no key update", (picture_set,))
+    return find_folder(connection, str(picture_set))
+
+
+# Deleting
+
+
+def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
+    """Let a folder be gone: rows and blobs stay until it can be undone no more, and nothing shows or uses them.
+
+    A folder that is deleted already stays as it is, with what was said first.
+
+    Raises:
+        UnknownFolderError: there is no such folder.
+        FolderStateError: it is archived.
+        ValueError: nobody deletes it, or for no reason.
+    """
+    _named(by, why)
+    folder = _lock(connection, picture_set)
+    known = open_tombstone(connection, picture_set)
+    if known and known.action is PutAway.DELETED:
+        return known
+    if known or folder.state is not FolderState.THERE:
+        raise FolderStateError(f"the folder {folder.name} is {known.action if known else folder.state}")
+    # What stood for the same session in earlier versions of the database goes with it.
+    for earlier in _predecessors(connection, picture_set):
+        delete_folder(connection, earlier, by=by, why=why, undo_days=undo_days)
+    training_sets = training_sets_of(connection, picture_set)
+    tombstone = create_tombstone(
+        connection,
+        picture_set=picture_set,
+        action=PutAway.DELETED,
+        by=by,
+        why=why,
+        undo_days=undo_days,
+        archive=None,
+        training_sets=training_sets,
+    )
+    note = {"why": why, "undo_until": tombstone.undo_until.isoformat(), "training_sets": training_sets}
+    with changing(connection, actor=by, action="deleted", note=note):
+        connection.execute("update picture_set set deleted_at = now() where id = %s", (picture_set,))
+    return tombstone
+
+
+def _predecessors(connection: Connection, picture_set: UUID) -> list[UUID]:
+    """The superseded picture sets of a folder's session that are not deleted or archived."""
+    rows = connection.execute(
+        "select s.id from picture_set s join picture_set live using (upload_id, session)"
+        " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
+        " and s.deleted_at is null and s.archived_at is null order by s.id",
+        (picture_set,),
+    )
+    return [cast(UUID, row["id"]) for row in rows]
+
+
+def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why: str) -> None:
+    """Let a deleted folder be there again.
+
+    Raises:
+        FolderStateError: that is not possible any more.
+    """
+    _named(by, why)
+    _lock(connection, tombstone.picture_set_id)
+    known = undoable(connection, tombstone)
+    connection.execute(
+        "update folder_tombstone set undone_by = %s, undone_why = %s, undone_at = now() where id = %s",
+        (by, why, known.id),
+    )
+    with changing(connection, actor=by, action="restored", note={"why": why}):
+        connection.execute("update picture_set set deleted_at = null where id = %s", (known.picture_set_id,))
+    for earlier in _deleted_with(connection, known):
+        undo_deleting(connection, earlier, by=by, why=why)
+
+
+def _deleted_with(connection: Connection, tombstone: Tombstone) -> list[Tombstone]:
+    """The open tombstones of superseded picture sets that were deleted together with a folder."""
+    rows = connection.execute(
+        "select s.id from picture_set s join picture_set live using (upload_id, session)"
+        " join folder_tombstone t on t.picture_set_id = s.id and t.at = %s"
+        " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
+        " and s.deleted_at is not null order by s.id",
+        (tombstone.at, tombstone.picture_set_id),
+    )
+    found = (open_tombstone(connection, cast(UUID, row["id"])) for row in rows.fetchall())
+    return [one for one in found if one]
+
+
+def undoable(connection: Connection, tombstone: Tombstone) -> Tombstone:
+    """What was said of a folder that is put away, as it is now, if that can be undone.
+
+    Raises:
+        FolderStateError: it cannot be undone, or it was.
+    """
+    row = connection.execute("select now() as now").fetchone()
+    now = cast(datetime, row and row["now"])
+    known = open_tombstone(connection, tombstone.picture_set_id)
+    if known is None or known.id != tombstone.id:
+        raise FolderStateError(f"the folder {tombstone.name} is not put away any more")
+    if known.undone_by is None and (known.purging_at or known.undo_until <= now):
+        raise FolderStateError(
+            f"the folder {known.name} was {known.action} on {known.at:%Y-%m-%d}; that could be undone until"
+            f" {known.undo_until:%Y-%m-%d}"
+        )
+    return known
+
+
+def _named(by: str, why: str) -> None:
+    if not (by.strip() and why.strip()):
+        raise ValueError("somebody puts a folder away, or brings it back, for a reason")
+
+
+def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
+    """Remove the rows of a deleted folder whose blobs are removed.
+
+    What trainings were made of keeps a row, superseded and without what its user said of it, so that it can be told
+    what was trained on it; a mass-imported folder keeps its own, so that it is not found anew.
+
+    Returns:
+        How many pictures keep a row.
+    """
+    arguments = {"set": tombstone.picture_set_id}
+    connection.execute("select pg_advisory_xact_lock(%s, 0)", (_LOCK_WITHDRAWING,))
+    connection.execute("create temp table kept (id uuid primary key) on commit drop")
+    connection.execute(
+        "with recursive used as (select p.id, p.parent from pictures p where p.picture_set_id = %(set)s"
+        "  and exists (select from training_set_member m where m.picture_id = p.id)"
+        " union select q.id, q.parent from pictures q join used on used.parent = q.id)"
+        " insert into kept select distinct id from used",
+        arguments,
+    )
+    going = (
+        "select p.id from pictures p where p.picture_set_id = %(set)s"
+        " and not exists (select from kept where kept.id = p.id)"
+    )
+    note = {"why": tombstone.why, "deleted_by": tombstone.by}
+    with changing(connection, actor=tombstone.by, action="purged", note=note):
+        connection.execute(f"delete from picture_seed where picture_id in ({going})", arguments)
+        connection.execute(f"delete from pictures where id in ({going})", arguments)
+        connection.execute(
+            "delete from detection where picture_id in (select id from pictures where picture_set_id = %(set)s)",
+            arguments,
+        )
+        # Not withdrawn, which would hold for its content for ever: who sends it again wants it used.
+        connection.execute(
+            "update pictures set picture = '{}', superseded_at = coalesce(superseded_at, now())"
+            " where picture_set_id = %(set)s",
+            arguments,
+        )
+        left = connection.execute(
+            "select count(*) as pictures from pictures where picture_set_id = %(set)s", arguments
+        ).fetchone()
+        kept = cast(int, left and left["pictures"])
+        gone = connection.execute(
+            "delete from picture_set s where id = %(set)s and mass_import_id is null"
+            " and not exists (select from pictures p where p.picture_set_id = s.id)",
+            arguments,
+        ).rowcount
+        if not gone:
+            connection.execute(
+                "update picture_set set picture_set = '{}' where id = %(set)s and picture_set <> '{}'", arguments
+            )
+    record_purged(connection, tombstone.id)
+    return kept
+
+
+def hide_blobs(connection: Connection, tombstone: Tombstone) -> None:
+    """Note on a deleted folder's row that its blobs are being removed: nobody misses them."""
+    with changing(connection, actor=tombstone.by, action="purging", note={"why": tombstone.why}):
+        connection.execute(
+            "update picture_set set purged_at = now() where id = %s and purged_at is null and deleted_at is not null",
+            (tombstone.picture_set_id,),
+        )
+
+
+# Archiving
+
+
+def begin_archiving(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
+    """Note that a folder goes to its owner's archive; one of which that is known already stays as it is.
+
+    Raises:
+        UnknownFolderError: there is no such folder.
+        FolderStateError: it is deleted, or its archiving is being undone.
+        ValueError: nobody archives it, or for no reason.
+    """
+    _named(by, why)
+    folder = _lock(connection, picture_set)
+    known = open_tombstone(connection, picture_set)
+    if known and known.action is PutAway.ARCHIVED and known.undone_by is None:
+        return known
+    if known or folder.state is not FolderState.THERE:
+        raise FolderStateError(
+            f"the folder {folder.name} is {'being brought back' if known and known.undone_by else folder.state}"
+        )
+    archive = archive_container(folder.owner_id)
+    connection.execute(
+        "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
+        (container_id(archive), folder.owner_id, archive),
+    )
+    return create_tombstone(
+        connection,
+        picture_set=picture_set,
+        action=PutAway.ARCHIVED,
+        by=by,
+        why=why,
+        undo_days=undo_days,
+        archive=archive,
+        training_sets=training_sets_of(connection, picture_set),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPicture:
+    """A picture whose blob is brought elsewhere.
+
+    Attributes:
+        id: its identifier.
+        blob: its blob now.
+        usual: the name that the pipeline gives its blob.
+        source: the path that it was found under.
+        size: in bytes.
+        sha256: in hexadecimal.
+    """
+
+    id: UUID
+    blob: str
+    usual: str
+    source: str
+    size: int
+    sha256: str
+
+
+def pictures_of(connection: Connection, picture_set: UUID) -> Iterator[KeptPicture]:
+    """The pictures of a folder, with what was cut from them, read as they are needed."""
+    with connection.cursor("pictures_of_folder", row_factory=dict_row) as cursor:
+        cursor.itersize = _PAGE
+        cursor.execute(
+            "select id, blob, format, coalesce(picture #>> '{image_data,source}', blob) as source, size,"
+            " encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s order by id",
+            (picture_set,),
+        )
+        for row in cursor:
+            usual = picture_blob(picture_set, row["id"], row["format"])
+            yield KeptPicture(row["id"], row["blob"], usual, row["source"], row["size"], row["sha256"])
+
+
+def fingerprint(connection: Connection, picture_set: UUID) -> tuple[int, int]:
+    """Number of a folder's pictures, and a number that changes with them: whether it is still what was copied."""
+    row = connection.execute(
+        "select count(*) as pictures, coalesce(bit_xor(hashtextextended(id::text || blob, 0)), 0) as all_of_them"
+        " from pictures where picture_set_id = %s",
+        (picture_set,),
+    ).fetchone()
+    return cast("tuple[int, int]", tuple(row.values()) if row else (0, 0))
+
+
+_SUFFIX = "case format when 'TIFF' then '.tiff' when 'PNG' then '.png' else '.jpg' end"
+
+
+def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
+    """Let the rows of a folder point at the archive, where all of it was verified."""
+    note = {"why": tombstone.why, "undo_until": tombstone.undo_until.isoformat(), "container": tombstone.archive}
+    with changing(connection, actor=tombstone.by, action="archived", note=note):
+        _point(connection, tombstone, tombstone.archive or "", f"picture_set_id || '/' || id || {_SUFFIX}", "now()")
+    record_moved(connection, tombstone.id)
+
+
+def point_back(connection: Connection, tombstone: Tombstone) -> None:
+    """Let the rows of an archived folder point at where its pictures were before and were verified again."""
+    found = tombstone.container != user_container(tombstone.owner_id)
+    blob = "coalesce(picture #>> '{image_data,source}', blob)" if found else "blob"
+    note = {"why": tombstone.undone_why, "container": tombstone.container}
+    with changing(connection, actor=tombstone.undone_by or "", action="restored", note=note):
+        _point(connection, tombstone, tombstone.container, blob, "null")
+    record_undone(connection, tombstone.id)
+
+
+def _point(connection: Connection, tombstone: Tombstone, container: str, blob: str, archived_at: str) -> None:
+    connection.execute(
+        f"update pictures set blob = {blob} where picture_set_id = %s and blob <> {blob}", (tombstone.picture_set_id,)
+    )
+    connection.execute(
+        f"update picture_set set container_id = %s, archived_at = {archived_at} where id = %s",
+        (container_id(container), tombstone.picture_set_id),
+    )
+
+
+def container_of(connection: Connection, picture_set: UUID) -> str | None:
+    """Where the rows of a folder point, None if it has none, or no blobs any more."""
+    row = connection.execute(
+        "select c.name from picture_set s join container c on c.id = s.container_id"
+        " where s.id = %s and s.purged_at is null",
+        (picture_set,),
+    ).fetchone()
+    return str(row["name"]) if row else None
+
+
+def sets_elsewhere(connection: Connection, picture_sets: list[UUID], container: str) -> list[tuple[UUID, str]]:
+    """Those of some folders whose rows point at another container, each with it; the purged ones have none any more."""
+    rows = connection.execute(
+        "select s.id, c.name from picture_set s join container c on c.id = s.container_id"
+        " where s.id = any(%s) and c.name <> %s and s.purged_at is null order by s.id",
+        (picture_sets, container),
+    )
+    return [(cast(UUID, row["id"]), str(row["name"])) for row in rows]
+
+
+def put_away_sets(connection: Connection, picture_sets: list[UUID]) -> set[UUID]:
+    """Those of some folders that are deleted or archived."""
+    rows = connection.execute(
+        "select id from picture_set where id = any(%s) and (deleted_at is not null or archived_at is not null)",
+        (picture_sets,),
+    )
+    return {cast(UUID, row["id"]) for row in rows}

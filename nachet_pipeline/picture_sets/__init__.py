@@ -1,0 +1,1 @@
+"""Picture sets: what an import or a mass import writes, to storage and to the database."""

@@ -1,0 +1,53 @@
+"""Crops follow their parents: what is said of a picture, and the seeds it shows, hold for what was cut from it."""
+
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.identifiers import picture_seed_id
+
+
+def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None:
+    """Let the crops of picture sets show and say what their parents do: a corrected upload corrects its crops.
+
+    Args:
+        connection: in whose transaction it is written; what is right already is not touched.
+        picture_sets: the picture sets.
+    """
+    of_sets = "c.parent = p.id and c.detector is not null and c.picture_set_id = any(%(sets)s)"
+    said = (
+        "c.picture || jsonb_build_object('user_data', p.picture -> 'user_data' || '{\"number_of_seeds\": 1}',"
+        " 'metadata', p.picture -> 'metadata', 'terms', coalesce(nullif(c.picture -> 'terms', 'null'), '{}')"
+        " || coalesce((select"
+        " jsonb_object_agg(key, value) from jsonb_each(p.picture -> 'terms') where key like 'dwc:%%'), '{}'))"
+    )
+    sets = {"sets": list(picture_sets)}
+    changed = connection.execute(
+        f"update pictures c set picture = {said} from pictures p where {of_sets}"
+        " and p.picture ?& array['user_data', 'metadata', 'terms']"
+        f" and c.picture is distinct from {said}",
+        sets,
+    ).rowcount
+    changed += connection.execute(
+        f"delete from picture_seed l using pictures c, pictures p where l.picture_id = c.id and {of_sets}"
+        " and not exists (select from picture_seed whole where whole.picture_id = p.id"
+        " and whole.seed_id = l.seed_id)",
+        sets,
+    ).rowcount
+    missing = connection.execute(
+        f"select c.id, whole.seed_id from pictures c join pictures p on {of_sets}"
+        " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
+        " where l.picture_id = c.id and l.seed_id = whole.seed_id)",
+        sets,
+    ).fetchall()
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s) on conflict do nothing",
+            [
+                (picture_seed_id(cast(UUID, row["id"]), cast(UUID, row["seed_id"])), row["id"], row["seed_id"])
+                for row in missing
+            ],
+        )
+    if changed or missing:  # a crop may be cut from a crop, which says it only now
+        follow_parents(connection, picture_sets)

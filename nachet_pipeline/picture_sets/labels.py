@@ -1,0 +1,438 @@
+"""Photographs that are stored under several species, what was decided of them, and who must know.
+
+A photograph is its content: equal files, or equal pixels, and what was cut from them. Which are in conflict is a view,
+`label_conflict`; what was decided lies over what uploaders said, which stays as it is.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, cast
+from uuid import UUID
+
+from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, Relation
+from nachet_pipeline.database.audit import record
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, species_of
+from nachet_pipeline.registry.queries import registered_seeds
+
+_SUBJECT = "label of a photograph"
+_PAGE = 500
+_COPIES_LOOKED_AT = 20
+
+
+class UndecidableLabelError(RefusedError, LookupError):
+    """There is no such picture, species or decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored picture with its place and its species.
+
+    Attributes:
+        picture: its identifier.
+        name: its file's name.
+        owner: e-mail of the user whose it is.
+        folder: of the upload, or the container that a mass import found.
+        session: path of its session there, empty if the folder is the session.
+        species: names of what its uploader says that it shows; mostly one.
+    """
+
+    picture: UUID
+    name: str
+    owner: str
+    folder: str
+    session: str
+    species: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """Folder, session and file."""
+        return "/".join(part for part in (self.folder, self.session, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStanding:
+    """How things stand.
+
+    Attributes:
+        photographs: how many are in conflict.
+        pictures: how many stored pictures those are.
+        fingerprint: changes with what is in conflict.
+    """
+
+    photographs: int
+    pictures: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What deciding did.
+
+    Attributes:
+        species: name of the species that counts now; None if the decision was taken back.
+        before: the one that was decided before, None if none was.
+        pictures: the photograph's live pictures.
+        new: False if that was decided before, for the same reason.
+    """
+
+    species: str | None
+    before: str | None
+    pictures: tuple[Stored, ...]
+    new: bool
+
+
+_LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
+# What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
+# the species of what it was cut from, at the top, for as long as that is there; and was decided of with it.
+_SAME = (
+    "(select p.id, r.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
+    " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id"
+    " and k.id <> asked.seed_id) as species"
+    " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
+    " join pictures r on r.id = coalesce(g.id, q.id, p.id)"
+    " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
+    " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
+    " and r.id not in (select picture_id from decided) and exists (select from picture_seed l"
+    " join seeds o on o.id = l.seed_id where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
+    " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
+    " and s.id <> all(%(apart_from)s::uuid[]))"
+    f" limit {_COPIES_LOOKED_AT})"
+)
+OTHER_LABELS = (
+    "with asked as materialized (select number, sha256, pixel_sha256, coalesce(s.merged_into, s.id) as seed_id"
+    " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[], %(seeds)s::uuid[])"
+    " as given (number, sha256, pixel_sha256, seed) join seeds s on s.id = given.seed"
+    " where not exists (select from label_decision d where d.sha256 = given.sha256)"
+    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256)),"
+    " decided as materialized (select picture_id from label_decided)"
+    " select distinct on (number) number, found.rank, found.species, s.owner_id = %(owner)s as own,"
+    " s.picture_set -> 'audit_trail' ->> 'folder' as folder, s.picture_set -> 'audit_trail' ->> 'session' as session"
+    f" from asked cross join lateral ({_SAME.format(rank=1, column='sha256')}"
+    f" union all {_SAME.format(rank=2, column='pixel_sha256')}) found"
+    " join picture_set s on s.id = found.picture_set_id order by number, rank, own desc, found.id"
+)
+"""Gives, for each picture that is asked for, one of the same photograph that is stored under another species."""
+
+
+def other_labels(
+    connection: Connection, pictures: Sequence[LabelledPicture], *, owner: UUID, apart_from: Collection[UUID] = ()
+) -> dict[str, OtherLabel]:
+    """Of each picture whose photograph is stored under another species, and was not decided of, one that is.
+
+    Args:
+        connection: to the database.
+        pictures: some thousand at most.
+        owner: who is told the place of what is theirs.
+        apart_from: picture sets that do not count: those that the pictures become themselves.
+
+    Returns:
+        By path.
+    """
+    rows = connection.execute(
+        OTHER_LABELS,
+        {
+            "numbers": list(range(len(pictures))),
+            "files": [one.sha256 for one in pictures],
+            "pixels": [one.pixel_sha256 for one in pictures],
+            "seeds": [one.seed_id for one in pictures],
+            "owner": owner,
+            "apart_from": list(apart_from),
+        },
+    ).fetchall()
+    return {
+        pictures[row["number"]].path: OtherLabel(
+            row["rank"] == 1,
+            row["species"],
+            (row["folder"] or "") if row["own"] else None,
+            (row["session"] or "") if row["own"] else "",
+        )
+        for row in cast(list[dict[str, Any]], rows)
+    }
+
+
+def standing(connection: Connection) -> LabelStanding:
+    """How many photographs are in conflict."""
+    row = connection.execute(
+        "select count(distinct photograph) as photographs, count(*) as pictures,"
+        " coalesce(md5(string_agg(picture_id::text || species::text, ',' order by picture_id)), '') as fingerprint"
+        " from label_conflict"
+    ).fetchone()
+    return LabelStanding(**cast(dict[str, Any], row))
+
+
+def changes(connection: Connection) -> int:
+    """A number that is another one after anything changed that conflicts follow from; costs nothing to ask.
+
+    PostgreSQL counts the rows written, and says so a second after at the latest, or when who wrote them disconnects.
+    """
+    row = connection.execute(
+        "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as written from pg_stat_user_tables"
+        " where relid = any('{pictures,picture_set,picture_seed,seeds,label_decision}'::regclass[])"
+    ).fetchone()
+    return cast(int, cast(dict[str, Any], row)["written"])
+
+
+_STORED = (
+    "p.id as picture, p.name, u.email as owner, coalesce(s.picture_set -> 'audit_trail' ->> 'folder', '') as folder,"
+    f" coalesce(s.picture_set -> 'audit_trail' ->> 'session', s.name, '') as session, {species_of('p.id')} as species"
+)
+_PLACES = "join picture_set s on s.id = p.picture_set_id join users u on u.id = s.owner_id"
+
+
+def conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tuple[Stored, ...]]:
+    """The photographs in conflict, each as its stored pictures, read as they are needed.
+
+    Args:
+        connection: to the database; its transaction stays open meanwhile.
+        most: how many photographs at most.
+    """
+    query = (
+        f"select c.photograph, {_STORED} from (select *, dense_rank() over (order by photograph) as place"
+        f" from label_conflict) c join pictures p on p.id = c.picture_id {_PLACES}"
+        " where %(most)s::integer is null or place <= %(most)s order by c.photograph, u.email, p.id"
+    )
+    with connection.cursor("label_conflicts") as cursor:
+        cursor.itersize = _PAGE
+        cursor.execute(query, {"most": most})
+        rows = cast("Iterator[dict[str, Any]]", iter(cursor))
+        for _, found in groupby(rows, key=lambda row: row["photograph"]):
+            yield tuple(_stored(row) for row in found)
+
+
+def _stored(row: dict[str, Any]) -> Stored:
+    return Stored(
+        **{name: row[name] for name in Stored.__dataclass_fields__ if name != "species"}, species=tuple(row["species"])
+    )
+
+
+def doubts(connection: Connection) -> Iterator[tuple[Stored, Stored, int]]:
+    """Pairs of pictures that look alike and are under different species, with the bits in which their looks differ.
+
+    Nothing is left out for them: that two look alike is no proof that they are one. Of each picture the ten closest
+    are looked at, and pairs that were decided to be different are not among them.
+    """
+    named = dict(registered_seeds(connection).by_id)
+    decided = {
+        cast(UUID, row["picture_id"]): (named[cast(UUID, row["seed_id"])].scientific_name,)
+        for row in connection.execute("select picture_id, seed_id from label_decided")
+        if row["seed_id"] in named
+    }
+    for pair in duplicate_pairs(connection, near=True):
+        first = decided.get(pair.first, pair.first_species)
+        if pair.relation is Relation.NEAR and first != decided.get(pair.second, pair.second_species):
+            rows = connection.execute(
+                f"select {_STORED} from pictures p {_PLACES} where p.id = any(%s) and {_LIVE} order by p.id",
+                ([pair.first, pair.second],),
+            )
+            found = [_stored(row) for row in cast(list[dict[str, Any]], rows.fetchall())]
+            if len(found) == 2:  # noqa: PLR2004 (a pair)
+                yield found[0], found[1], pair.distance
+
+
+# Deciding
+
+
+@dataclass(frozen=True, slots=True)
+class _Photograph:
+    """A stored photograph.
+
+    Attributes:
+        picture: the whole picture that was meant.
+        whole: SHA-256 of the file and of the pixels, None if they were never measured, of every whole picture of it:
+            those of equal content, those that it was cut from or that were cut from it.
+        files: SHA-256 of all its files, and of what was cut from them.
+        pixels: the same of pixels.
+    """
+
+    picture: UUID
+    whole: dict[bytes, bytes | None]
+    files: list[bytes]
+    pixels: list[bytes]
+
+
+def decide(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
+    """Store under which species a photograph is trained with, whatever its uploaders say; the trail says who decided.
+
+    It holds for every picture of that file or those pixels that is or will ever be stored, for what is cut from them,
+    and for what they were cut from. Earlier decisions are replaced.
+
+    Args:
+        connection: in whose transaction it is stored.
+        picture: a stored picture of it; a crop means what it was cut from.
+        species: the name or identifier of a registered species.
+        by: who says so.
+        why: the reason.
+
+    Raises:
+        UndecidableLabelError: there is no such picture or species.
+        ValueError: nobody says so, or for no reason.
+    """
+    registry = registered_seeds(connection)
+    seed = registry.with_id(species) or registry.named(species)
+    if seed is None:
+        near = registry.nearest(species)
+        raise UndecidableLabelError(
+            f"expected a registered species, found {species[:80]!r}{f'; did you mean {near}?' if near else ''}"
+        )
+    photograph = _photograph(connection, picture, by, why)
+    earlier = _forget(connection, photograph)
+    connection.execute(
+        "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why)"
+        " select file, pixels, %s, %s, %s from unnest(%s::bytea[], %s::bytea[]) as whole (file, pixels)",
+        (seed.id, by, why, list(photograph.whole), list(photograph.whole.values())),
+    )
+    return _recorded(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
+
+
+def undecide(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
+    """Take back what was decided of a photograph: what its uploaders say counts again.
+
+    Raises:
+        UndecidableLabelError: there is no such picture, or nothing was decided of it.
+        ValueError: nobody says so, or for no reason.
+    """
+    photograph = _photograph(connection, picture, by, why)
+    earlier = _forget(connection, photograph)
+    if not earlier:
+        raise UndecidableLabelError(f"nothing was decided of the picture {picture}")
+    return _recorded(connection, photograph, "taken back", earlier, {"why": why}, by)
+
+
+def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Photograph:
+    if not (by.strip() and why.strip()):
+        raise ValueError("somebody decides for a reason")
+    # Who decides later waits here, and sees what was decided.
+    connection.execute("lock table label_decision in share row exclusive mode")
+    found = connection.execute(
+        "with recursive same (id, parent, sha256, pixel_sha256) as ("
+        "select id, parent, sha256, pixel_sha256 from pictures where id = %s union"
+        " select found.* from same cross join lateral ("
+        "select id, parent, sha256, pixel_sha256 from pictures p where p.id = same.parent"
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.parent = same.id"
+        # Crops of several pictures that equal each other alone prove nothing: a piece of white ground equals any other.
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.sha256 = same.sha256"
+        " and (p.parent is null or same.parent is null)"
+        " union all select id, parent, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256"
+        " and (p.parent is null or same.parent is null)) found) select * from same order by id",
+        (picture,),
+    ).fetchall()
+    rows = {cast(UUID, row["id"]): cast(dict[str, Any], row) for row in found}
+    if not rows:
+        raise UndecidableLabelError(f"there is no picture {picture}")
+    whole: dict[bytes, bytes | None] = {}
+    for row in rows.values():
+        if row["parent"] is None:
+            # Where the file was stored several times and not measured each time, its pixels are known all the same.
+            whole[row["sha256"]] = row["pixel_sha256"] or whole.get(row["sha256"])
+    root = picture
+    while rows[root]["parent"] is not None:
+        root = rows[root]["parent"]
+    return _Photograph(
+        root,
+        whole,
+        sorted({row["sha256"] for row in rows.values()}),
+        sorted({row["pixel_sha256"] for row in rows.values() if row["pixel_sha256"]}),
+    )
+
+
+def _forget(connection: Connection, photograph: _Photograph) -> list[dict[str, Any]]:
+    """Remove what was decided of a photograph; the latest is first."""
+    rows = connection.execute(
+        "delete from label_decision d using seeds s where s.id = d.seed_id"
+        " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s))"
+        " returning s.name as species, d.why, d.decided_at, d.sha256, d.pixel_sha256",
+        (photograph.files, photograph.pixels),
+    ).fetchall()
+    return sorted(cast(list[dict[str, Any]], rows), key=lambda row: row["decided_at"], reverse=True)
+
+
+def _recorded(
+    connection: Connection,
+    photograph: _Photograph,
+    action: str,
+    earlier: list[dict[str, Any]],
+    after: dict[str, Any],
+    by: str,
+) -> Decided:
+    before = {"species": earlier[0]["species"], "why": earlier[0]["why"]} if earlier else None
+    settled = {row["sha256"] for row in earlier} | {row["pixel_sha256"] for row in earlier} - {None}
+    same = all({"species": row["species"], "why": row["why"]} == after for row in earlier)
+    new = not same or any(not settled & {*content} for content in photograph.whole.items())
+    if new:
+        content = {"sha256": [file.hex() for file in photograph.whole]}
+        pixels = sorted({pixels.hex() for pixels in photograph.whole.values() if pixels})
+        record(
+            connection,
+            actor=by,
+            action=action,
+            subject=_SUBJECT,
+            subject_id=photograph.picture,
+            before=before,
+            after={**after, **content, **({"pixel_sha256": pixels} if pixels else {})},
+        )
+    rows = connection.execute(
+        f"select {_STORED} from pictures p {_PLACES} where (p.sha256 = any(%s) or p.pixel_sha256 = any(%s)) and {_LIVE}"
+        " and s.deleted_at is null order by u.email, p.id",
+        (photograph.files, photograph.pixels),
+    )
+    return Decided(
+        after.get("species"),
+        before["species"] if before else None,
+        tuple(_stored(row) for row in cast(list[dict[str, Any]], rows.fetchall())),
+        new,
+    )
+
+
+# Training
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a version of a training set must agree with.
+
+    Attributes:
+        conflicting: pictures of photographs in conflict, and all that was cut from them.
+        files: SHA-256 of the files of those photographs, in hexadecimal.
+        pixels: those of their pixels.
+        decided: pictures of photographs that somebody decided of, and all that was cut from them, with the species.
+    """
+
+    conflicting: Sequence[str]
+    files: Sequence[str]
+    pixels: Sequence[str]
+    decided: Sequence[tuple[str, str]]
+
+
+_CUT = (
+    "with recursive cut as (select picture_id as id, {what} as what from {view} union"
+    " select p.id, cut.what from pictures p join cut on p.parent = cut.id)"
+)
+
+
+def labels(connection: Connection) -> Labels:
+    """What is in conflict, and what was decided."""
+    conflicting = connection.execute(
+        f"{_CUT.format(what='picture_id', view='label_conflict')} select cut.id, encode(p.sha256, 'hex') as file,"
+        " encode(p.pixel_sha256, 'hex') as pixels from cut left join pictures p on p.id = cut.id and p.id = cut.what"
+    ).fetchall()
+    decided = connection.execute(f"{_CUT.format(what='seed_id', view='label_decided')} select id, what from cut")
+    return Labels(
+        [str(row["id"]) for row in conflicting],
+        [str(row["file"]) for row in conflicting if row["file"]],
+        [str(row["pixels"]) for row in conflicting if row["pixels"]],
+        [(str(row["id"]), str(row["what"])) for row in decided.fetchall()],
+    )
+
+
+def species_at_odds(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+    """All species that photographs in conflict are under, by a whole picture of each."""
+    rows = connection.execute(
+        "select c.picture_id, array_agg(distinct one) as species from label_conflict c join label_conflict o"
+        " on o.photograph = c.photograph cross join lateral unnest(o.species) one where c.picture_id = any(%s)"
+        " group by c.picture_id",
+        (list(pictures),),
+    )
+    return {cast(UUID, row["picture_id"]): set(cast(list[UUID], row["species"])) for row in rows}

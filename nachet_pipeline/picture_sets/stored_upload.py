@@ -1,0 +1,120 @@
+"""What earlier imports of an upload stored, and what everybody's pictures are: asked while it is validated."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import cast
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from nachet_pipeline.contract.stored import (
+    Candidate,
+    Content,
+    EarlierPicture,
+    LabelledPicture,
+    Match,
+    OtherLabel,
+    StoredSet,
+)
+from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.picture_sets.duplicates import find_duplicates
+from nachet_pipeline.picture_sets.labels import other_labels
+from nachet_pipeline.picture_sets.withdrawn_content import withdrawn_among
+
+_PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpload:
+    """Knows what is stored of an upload; see `contract.stored.StoredPictures`.
+
+    Attributes:
+        database: where it is asked.
+        upload: the upload; None of what lies in a container already.
+        owner: whose it is.
+    """
+
+    database: Database
+    upload: UUID | None
+    owner: UUID
+
+    def sets(self) -> Mapping[str, StoredSet]:
+        """The picture sets that the upload's sessions are already, or were until they were removed, by the path.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        # A set of a version that did not note when its files were staged was written after they were.
+        query = (
+            "select distinct on (session) session, id, coalesce(staged_until, upload_date) as staged_until"
+            " from picture_set where upload_id = %s and session is not null"
+            " order by session, superseded_at is not null, superseded_at desc, id"
+        )
+        rows = self.database.transact(lambda connection: connection.execute(query, (self.upload,)).fetchall())
+        return {
+            str(row["session"]): StoredSet(cast(UUID, row["id"]), cast(datetime, row["staged_until"])) for row in rows
+        }
+
+    def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
+        """The whole pictures of some picture sets, read page by page.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return earlier_pictures(self.database, picture_sets)
+
+    def matches(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
+        """The closest stored picture of each that has one, by path.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(
+            lambda connection: find_duplicates(connection, candidates, apart_from=own, owner=self.owner)
+        )
+
+    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+        """The paths of those that are withdrawn from training.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(lambda connection: withdrawn_among(connection, contents))
+
+    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+        """Of each whose photograph is stored under another species one such, by path.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(
+            lambda connection: other_labels(connection, pictures, owner=self.owner, apart_from=own)
+        )
+
+
+def earlier_pictures(database: Database, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
+    """The whole pictures of some picture sets, read page by page.
+
+    Raises:
+        DatabaseError: the database does not answer.
+    """
+    sets, after = list(picture_sets), UUID(int=0)
+    while page := database.transact(partial(_page, picture_sets=sets, after=after)):
+        yield from page
+        after = page[-1].id
+
+
+def _page(connection: Connection, picture_sets: list[UUID], after: UUID) -> list[EarlierPicture]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(
+            "select p.picture_set_id, encode(p.sha256, 'hex'), p.id, p.name, coalesce(seed.merged_into, seed.id),"
+            " p.superseded_at is null and s.deleted_at is null, p.sent_earlier"
+            " from pictures p join picture_set s on s.id = p.picture_set_id"
+            " left join lateral (select seed_id from picture_seed l where l.picture_id = p.id order by seed_id limit 1)"
+            "  link on true left join seeds seed on seed.id = link.seed_id"
+            " where p.picture_set_id = any(%s) and p.parent is null and p.id > %s order by p.id limit %s",
+            (picture_sets, after, _PAGE),
+        )
+        return [EarlierPicture(*row) for row in cursor]

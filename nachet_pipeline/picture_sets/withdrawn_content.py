@@ -1,0 +1,132 @@
+"""What is withdrawn, by content: whatever row has a withdrawn file or withdrawn pixels, or is cut from one that has.
+
+A row's own `withdrawn_at` is what queries read. It follows the table `withdrawn_content`: when something is withdrawn,
+in all rows there are, and with `hold_withdrawn` in every row that is written or measured afterwards.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from nachet_pipeline.contract.stored import Content
+from nachet_pipeline.database.connection import Connection
+
+LOCK_WITHDRAWING = 7209139
+"""Held alone by whoever takes pictures away, shared by whoever writes what they could be taken from."""
+
+# What has the same bytes or pixels, or is cut from what has, over any number of steps; each found by its own index.
+_SAME = (
+    "same (id, sha256, pixel_sha256) as (select id, sha256, pixel_sha256 from pictures p where {of} union"
+    " select found.* from same cross join lateral ("
+    "select id, sha256, pixel_sha256 from pictures p where p.parent = same.id"
+    " union all select id, sha256, pixel_sha256 from pictures p where p.sha256 = same.sha256"
+    " union all select id, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256) found)"
+)
+
+
+def wait_for_withdrawing(connection: Connection) -> None:
+    """Let nobody withdraw anything until the transaction ends: what is written meanwhile is neither missed nor late.
+
+    Before any row is locked: a withdrawal that waits for one would be waited for.
+    """
+    connection.execute("select pg_advisory_xact_lock_shared(%s, 0)", (LOCK_WITHDRAWING,))
+
+
+def withdrawing(connection: Connection) -> None:
+    """Let nobody else withdraw anything, nor write what could be withdrawn, until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s, 0)", (LOCK_WITHDRAWING,))
+
+
+def live_elsewhere(picture: str) -> str:
+    """The condition that another row of a picture's file or pixels is wanted, whatever became of this one."""
+    return (
+        "exists (select from (select e.* from pictures e"
+        f" where e.sha256 = {picture}.sha256 union all select e.* from pictures e"
+        f" where e.pixel_sha256 = {picture}.pixel_sha256) e join picture_set es on es.id = e.picture_set_id"
+        f" where e.id <> {picture}.id and e.superseded_at is null and e.withdrawn_at is null and es.deleted_at is null)"
+    )
+
+
+def rows_of_content(connection: Connection, picture: UUID) -> dict[UUID, bool]:
+    """All rows of a picture's content and of all that was cut from them, and whether each is withdrawn already."""
+    rows = connection.execute(
+        f"with recursive {_SAME.format(of='p.id = %s')} select distinct p.id, p.withdrawn_at is not null as withdrawn"
+        " from same join pictures p on p.id = same.id order by p.id",
+        (picture,),
+    )
+    return {cast(UUID, row["id"]): cast(bool, row["withdrawn"]) for row in rows}
+
+
+def record_withdrawn(connection: Connection, pictures: Sequence[UUID], *, by: str, why: str) -> None:
+    """Let the content of these rows be withdrawn, and the rows with it."""
+    connection.execute(
+        "insert into withdrawn_content (sha256, pixel_sha256, withdrawn_by, why)"
+        " select distinct on (sha256) sha256, pixel_sha256, %(by)s, %(why)s from pictures where id = any(%(pictures)s)"
+        " order by sha256, pixel_sha256 on conflict (sha256) do nothing",
+        {"pictures": list(pictures), "by": by, "why": why},
+    )
+    connection.execute(
+        "update pictures set withdrawn_at = now() where id = any(%s) and withdrawn_at is null", (list(pictures),)
+    )
+
+
+def hold_withdrawn(connection: Connection, where: str, arguments: dict[str, Any]) -> int:
+    """Withdraw what was written or measured just now, if its content is withdrawn, or that of what it was cut from.
+
+    Args:
+        connection: in whose transaction they were written, after `wait_for_withdrawing`.
+        where: which rows, as a condition on `pictures p`.
+        arguments: of the condition.
+
+    Returns:
+        How many rows are withdrawn now that were not.
+    """
+    if connection.execute("select from withdrawn_content limit 1").fetchone() is None:
+        return 0
+    connection.execute(
+        "update withdrawn_content w set pixel_sha256 = p.pixel_sha256 from pictures p"
+        f" where ({where}) and w.sha256 = p.sha256 and p.pixel_sha256 <> coalesce(w.pixel_sha256, '')",
+        arguments,
+    )
+    fresh = connection.execute(
+        f"with recursive {_SAME.format(of=_FRESH.format(where=where))}"
+        " select distinct p.id from same join pictures p on p.id = same.id where p.withdrawn_at is null order by p.id",
+        arguments,
+    ).fetchall()
+    if not fresh:
+        return 0
+    pictures = [cast(UUID, row["id"]) for row in fresh]
+    # The same photograph in another file, or measured anew: its new file and its new pixels are withdrawn as well.
+    connection.execute(
+        "insert into withdrawn_content (sha256, pixel_sha256, withdrawn_by, why)"
+        " select distinct on (p.sha256) p.sha256, p.pixel_sha256, w.withdrawn_by, w.why from pictures p"
+        " left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
+        " join withdrawn_content w on w.sha256 in (p.sha256, q.sha256, g.sha256)"
+        " or w.pixel_sha256 in (p.pixel_sha256, q.pixel_sha256, g.pixel_sha256)"
+        " where p.id = any(%s) order by p.sha256, w.withdrawn_at, w.sha256 on conflict (sha256) do nothing",
+        (pictures,),
+    )
+    return connection.execute("update pictures set withdrawn_at = now() where id = any(%s)", (pictures,)).rowcount
+
+
+_FRESH = (
+    "({where}) and (p.withdrawn_at is not null"
+    " or exists (select from withdrawn_content w where w.sha256 = p.sha256)"
+    " or exists (select from withdrawn_content w where w.pixel_sha256 = p.pixel_sha256)"
+    " or exists (select from pictures q where q.id = p.parent and q.withdrawn_at is not null))"
+)
+
+
+def withdrawn_among(connection: Connection, contents: Sequence[Content]) -> Collection[str]:
+    """The paths of those whose file or pixels are withdrawn."""
+    rows = connection.execute(
+        "select number from unnest(%s::integer[], %s::bytea[], %s::bytea[]) as given (number, sha256, pixel_sha256)"
+        " where exists (select from withdrawn_content w where w.sha256 = given.sha256)"
+        " or exists (select from withdrawn_content w where w.pixel_sha256 = given.pixel_sha256)",
+        (
+            list(range(len(contents))),
+            [one.sha256 for one in contents],
+            [one.pixel_sha256 for one in contents],
+        ),
+    )
+    return {contents[cast(int, row["number"])].path for row in rows}

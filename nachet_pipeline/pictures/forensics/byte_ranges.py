@@ -1,0 +1,96 @@
+"""Which bytes of a file its parts cover: what lies between them, after them, or in two of them."""
+
+from collections.abc import Iterator
+
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE
+from nachet_pipeline.pictures.forensics.inflating import TOLERATED_BYTES
+from nachet_pipeline.pictures.forensics.signatures import describe, harmful
+from nachet_pipeline.pictures.issues import Issues
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.support.i18n import Bilingual
+
+_PARTS = Bilingual("parts that follow each other", "des parties qui se suivent")
+
+
+class ByteRanges:
+    """The parts of a file, as half-open ranges of its bytes; the same range may be used twice."""
+
+    def __init__(self) -> None:
+        self._ranges: set[tuple[int, int]] = set()
+
+    def add(self, start: int, end: int) -> None:
+        """Note a part."""
+        if end > start:
+            self._ranges.add((start, end))
+
+    def start_after(self, place: int, default: int) -> int:
+        """Where the first part starts that lies after a place."""
+        return min((start for start, _ in self._ranges if start > place), default=default)
+
+    def report(self, content: bytes, limits: PictureLimits, issues: Issues) -> None:
+        """Note what the parts leave unused, and what they share.
+
+        Honest writers round up sizes, share values and leave holes where they changed something; what is zero hides
+        nothing.
+        """
+        covered = shared = 0
+        gaps: list[bytes] = []
+        for start, end in sorted(self._ranges):
+            if start > covered:
+                gaps.append(content[covered:start])
+            else:
+                shared += min(end, covered) - start
+            covered = max(covered, end)
+        if shared > limits.overlap_bytes:
+            issues.add(
+                "hidden-data",
+                expected=_PARTS,
+                found=Bilingual(
+                    f"{shared} bytes that belong to two parts at once",
+                    f"{shared} octets qui appartiennent à deux parties à la fois",
+                ),
+            )
+        _report_gaps([gap for gap in gaps if gap.strip(b"\0")], limits, issues)
+        _report_end(content[covered:], limits, issues)
+
+
+def _report_gaps(gaps: list[bytes], limits: PictureLimits, issues: Issues) -> None:
+    size = sum(map(len, gaps))
+    what = next(filter(None, (harmful(gap, text=True) for gap in _worth_reading(gaps, limits))), None)
+    if what is not None:
+        found = Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
+        issues.add("hidden-data", expected=_PARTS, found=found)
+    elif size > limits.gap_bytes:
+        found = Bilingual(f"{size} bytes in between", f"{size} octets entre elles")
+        issues.add("hidden-data", expected=_PARTS, found=found)
+    elif any(len(gap) > TOLERATED_BYTES for gap in gaps):
+        found = Bilingual(f"{size} bytes in between", f"{size} octets entre elles")
+        issues.add("unused-bytes", expected=_PARTS, found=found)
+
+
+def _worth_reading(gaps: list[bytes], limits: PictureLimits) -> Iterator[bytes]:
+    """As much of the gaps as may be harmless by its size."""
+    budget = limits.gap_bytes
+    for gap in gaps:
+        if budget <= 0:
+            return
+        yield gap[:budget]
+        budget -= len(gap)
+
+
+def _report_end(tail: bytes, limits: PictureLimits, issues: Issues) -> None:
+    if not tail.strip(b"\0"):
+        return
+    size = len(tail)
+    what = harmful(tail[: limits.gap_bytes], text=True)
+    if size <= limits.gap_bytes and what is None:
+        if size > TOLERATED_BYTES:
+            found = Bilingual(f"{size} more bytes", f"{size} octets de plus")
+            issues.add("unused-bytes", expected=END_OF_FILE, found=found)
+        return
+    what = what or describe(tail[:512])
+    issues.add(
+        "trailing-data",
+        expected=END_OF_FILE,
+        found=Bilingual(f"{size} more bytes ({what.en})", f"{size} octets de plus ({what.fr})"),
+    )

@@ -1,0 +1,252 @@
+"""The structure of a JPEG: its markers, from the start of the image to its end (ITU-T T.81, annex B)."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, report_tail
+from nachet_pipeline.pictures.forensics.metadata import Metadata
+from nachet_pipeline.pictures.issues import Issues
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.support.i18n import Bilingual
+
+# FF and neither 00 (a stuffed byte), nor D0 to D7 (a restart), nor FF (a fill byte). Starts with one literal byte and
+# repeats nothing: twenty times faster than `\xff+`, and linear in a run of fill bytes.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_SOI, _EOI, _SOS, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xFE
+_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+# Tables that decoding needs, scans and what belongs to them; everything else is about the picture, or hides something.
+_CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
+_MOST_SEGMENTS = 10_000
+_APP0, _ADOBE = 0xE0, 0xEE
+_JFIF_BYTES = 12
+_JFIF_UNITS: dict[int, Literal["inch", "centimetre"]] = {1: "inch", 2: "centimetre"}
+_IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_MORE_XMP_HEADER = len(_MORE_XMP) + 32 + 4 + 4  # a digest, the whole size, the place of this part
+_EXIF = b"Exif\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_ICC = b"ICC_PROFILE\0"
+
+
+@dataclass(frozen=True, slots=True)
+class JpegPicture:
+    """What the markers say of a JPEG.
+
+    Attributes:
+        end: the byte after its end marker; of one that was cut off, the end of the file.
+        essence: a JPEG of the segments that the pixels and their resolution need, and of nothing else.
+        width: in pixels.
+        height: in pixels.
+        precision: bits of a sample.
+        components: 1 for grey, 3 for colour, 4 for CMYK.
+        arithmetic: whether it is coded arithmetically.
+        pixel_digest: SHA-256 over the segments that make the pixels; everything that only speaks of them is left out.
+    """
+
+    end: int
+    essence: bytes
+    width: int
+    height: int
+    precision: int
+    components: int
+    arithmetic: bool
+    pixel_digest: bytes
+
+
+def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata) -> JpegPicture | None:
+    """Follow the markers to the end of the image, and look at all else.
+
+    Returns:
+        None if nothing of the image can be shown; whether it may be decoded is for the issues to say.
+    """
+    walk = _Walk(content, limits, issues)
+    picture = walk.follow()
+    _look_at(walk.segments, metadata)
+    if walk.density:
+        metadata.declared.density("JFIF", *walk.density)
+    if picture is None or issues.fatal():
+        return picture
+    if walk.multi_picture and content.startswith(b"\xff\xd8\xff", picture.end):
+        issues.add(
+            "several-pages",
+            expected=Bilingual("one picture", "une seule image"),
+            found=Bilingual("a second JPEG, as phones append one", "un second JPEG, comme en ajoutent les téléphones"),
+        )
+    else:
+        report_tail(content, picture.end, limits, issues)
+    return picture
+
+
+class _Walk:
+    """A way through the markers, and the segments that are not the image's."""
+
+    def __init__(self, content: bytes, limits: PictureLimits, issues: Issues) -> None:
+        self._content = content
+        self._limits = limits
+        self._issues = issues
+        self._scans = 0
+        self._frame: tuple[int, bytes] | None = None
+        self._essence: list[bytes] = [content[:2]]
+        self.segments: list[tuple[int, bytes]] = []
+        self.multi_picture = False
+        self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
+        self._pixels = hashlib.sha256()
+
+    def follow(self) -> JpegPicture | None:
+        content = self._content
+        position = 2
+        coded = False  # entropy-coded data may lie here, in which only real markers match the pattern
+        segments = 0
+        while marker := _MARKER.search(content, position):
+            code = marker[1][0]
+            if marker.start() > position and not coded:
+                self._between_segments(content[position : marker.start()])
+            elif coded:
+                self._coded(content[position : marker.start()])
+            position = marker.end()
+            if code == _EOI:
+                return self._picture(position)
+            if code == _TEM:
+                continue
+            segments += code != _SOS  # scans have a limit of their own
+            if segments > _MOST_SEGMENTS:
+                expected = Bilingual(f"at most {_MOST_SEGMENTS} segments", f"au plus {_MOST_SEGMENTS} segments")
+                self._issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+                return None
+            size = int.from_bytes(content[position : position + 2], "big")
+            if code == _SOI or size < 2:  # noqa: PLR2004 (the size counts itself)
+                self._damaged(f"FF{code:02X}")
+                return None
+            if position + size > len(content):
+                break
+            if not self._segment(code, position + 2, position + size):
+                return None
+            position += size
+            coded = code == _SOS
+        self._issues.add(
+            "picture-damaged",
+            expected=Bilingual("the end marker of a JPEG", "le marqueur de fin d'un JPEG"),
+            found=END_OF_FILE,
+        )
+        if not self._scans or self._frame is None:
+            return None
+        self._coded(content[position:])
+        return self._picture(len(content))
+
+    def _segment(self, code: int, start: int, end: int) -> bool:
+        """Take a segment into account; False if the walk ends here."""
+        if code == _SOS:
+            self._scans += 1
+            most = self._limits.jpeg_scans
+            if self._scans > most:
+                expected = Bilingual(f"at most {most} scans", f"au plus {most} balayages")
+                self._issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+                return False
+        elif code in _FRAMES:
+            if self._frame is None:
+                self._frame = (code, self._content[start : min(end, start + 6)])
+        elif code not in _CODING:
+            payload = self._content[start:end]
+            self.segments.append((code, payload))
+            self.multi_picture |= code == 0xE2 and payload.startswith(b"MPF\0")  # noqa: PLR2004 (APP2)
+            if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
+                unit = _JFIF_UNITS.get(payload[7])
+                x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
+                self.density = (x, y, unit) if unit else None
+            if self._is_essential(code, payload):
+                self._essence.append(self._content[start - 4 : end])
+            if code == _ADOBE:  # says what the numbers of the pixels mean
+                self._pixels.update(self._content[start - 4 : end])
+            return True
+        self._coded(self._content[start - 4 : end])
+        return True
+
+    def _coded(self, data: bytes) -> None:
+        self._essence.append(data)
+        self._pixels.update(data)
+
+    @staticmethod
+    def _is_essential(code: int, payload: bytes) -> bool:
+        """Whether decoders need a segment: JFIF's, Adobe's, Exif for the resolution, and what is no metadata at all."""
+        return code in {0xE0, 0xEE} or payload.startswith(_EXIF) or not (code == _COM or 0xE0 <= code <= 0xEF)  # noqa: PLR2004
+
+    def _picture(self, end: int) -> JpegPicture | None:
+        code, header = self._frame or (0, b"")
+        if len(header) < 6:  # noqa: PLR2004 (precision, height, width, components)
+            self._damaged("SOF")
+            return None
+        picture = JpegPicture(
+            end=end,
+            essence=b"".join([*self._essence, b"\xff\xd9"]),
+            precision=header[0],
+            height=int.from_bytes(header[1:3], "big"),
+            width=int.from_bytes(header[3:5], "big"),
+            components=header[5],
+            arithmetic=code >= 0xC9,  # noqa: PLR2004 (SOF9 and later)
+            pixel_digest=self._pixels.digest(),
+        )
+        if not self._limits.admits(picture.width, picture.height):
+            found = Bilingual.same(f"{picture.width} × {picture.height} pixels")  # noqa: RUF001
+            self._issues.add("picture-too-large", expected=self._limits.size, found=found)
+            return None
+        return picture
+
+    def _damaged(self, marker: str) -> None:
+        self._issues.add(
+            "picture-damaged",
+            expected=Bilingual("the markers of a JPEG in their order", "les marqueurs d'un JPEG dans leur ordre"),
+            found=Bilingual(f"a damaged marker {marker}", f"un marqueur {marker} endommagé"),
+        )
+
+    def _between_segments(self, data: bytes) -> None:
+        size = len(data.strip(b"\xff"))  # fill bytes are allowed
+        if size == 0:
+            return
+        self._issues.add(
+            "hidden-data",
+            expected=Bilingual("one segment after the other", "des segments qui se suivent"),
+            found=Bilingual(f"{size} bytes between two segments", f"{size} octets entre deux segments"),
+        )
+
+
+def _look_at(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
+    """Put the values together that are spread over several segments, and look at each."""
+    values: dict[str, list[bytes]] = {}
+    for code, payload in segments:
+        field, part = _named(code, payload)
+        values.setdefault(field, []).append(part)
+    for field, parts in values.items():
+        if metadata.is_oversized(field, sum(map(len, parts))):
+            continue
+        data = b"".join(parts)
+        match field:
+            case "Exif":
+                metadata.exif(field, data)
+            case "XMP":
+                metadata.xmp(field, data)
+            case "Photoshop":
+                metadata.photoshop(field, data)
+            case _:
+                metadata.value(field, data, text=field == "COM")
+
+
+def _named(code: int, payload: bytes) -> tuple[str, bytes]:
+    """What a segment's value is called, and the part of it that the segment carries."""
+    if code == _COM:
+        return "COM", payload
+    if payload.startswith(_EXIF):
+        return "Exif", payload[6:]
+    if payload.startswith(_XMP):
+        return "XMP", payload[len(_XMP) :]
+    if payload.startswith(_MORE_XMP):
+        return "XMP", payload[_MORE_XMP_HEADER:]
+    if payload.startswith(_PHOTOSHOP):
+        return "Photoshop", payload[len(_PHOTOSHOP) :]
+    if payload.startswith(_ICC):
+        return "ICC_PROFILE", payload[len(_ICC) + 2 :]
+    marker = f"APP{code - 0xE0}" if 0xE0 <= code <= 0xEF else f"FF{code:02X}"  # noqa: PLR2004
+    identifier = _IDENTIFIER.match(payload)
+    return (f"{marker} {identifier[0].decode()}" if identifier else marker), payload

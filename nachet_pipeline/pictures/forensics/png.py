@@ -1,0 +1,212 @@
+"""The structure of a PNG: its chunks, each with its checksum (PNG, third edition)."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, report_tail
+from nachet_pipeline.pictures.forensics.inflating import Stream, inflate, inflate_exactly, judge_in_pieces
+from nachet_pipeline.pictures.forensics.metadata import Metadata
+from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS
+from nachet_pipeline.pictures.issues import Issues
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.support.i18n import Bilingual
+
+_SIGNATURE = PICTURE_STARTS["PNG"][0]
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+# Adam7: where each pass starts and how far its pixels lie apart, horizontally and vertically.
+_PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
+_NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"}
+_PHYS_BYTES = 21
+_MOST_INFLATED_VALUES = 8
+"""Values of the greatest size that are inflated: a file may be thousands of small bombs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PngPicture:
+    """What the chunks say of a PNG.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        bits: of a sample.
+        essence: a PNG of what the pixels need and nothing else; not compressed, if it was inflated in one piece.
+    """
+
+    width: int
+    height: int
+    bits: int
+    essence: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    kind: bytes
+    start: int
+    end: int
+
+    @property
+    def data(self) -> slice:
+        return slice(self.start + 8, self.end - 4)
+
+
+def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata) -> PngPicture | None:
+    """Follow the chunks to the end, and look at what is not the image; None if there is no decoding it."""
+    chunks = _follow(content, limits, issues)
+    size = _size(content, chunks, limits, issues)
+    if not issues.fatal():
+        _look_at(content, chunks, limits, metadata)
+    if issues.fatal() or size is None:
+        return None
+    width, height, raw_bytes = size
+    report_tail(content, chunks[-1].end, limits, issues)
+    stream = b"".join([content[chunk.data] for chunk in chunks if chunk.kind == b"IDAT"])
+    pixels = inflate_exactly(stream, raw_bytes)
+    if pixels is None:
+        _judge_pixels(stream, raw_bytes, issues)
+    if issues.fatal():
+        return None
+    # Inflated already, and handed on without compression: decoders take most of their time to inflate.
+    kept = _NEEDED if pixels is None else _NEEDED - {b"IDAT", b"IEND"}
+    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in kept]
+    if pixels is not None:
+        essence += [_chunk(b"IDAT", zlib.compress(pixels, 0)), _chunk(b"IEND", b"")]
+    return PngPicture(width, height, content[24], b"".join([_SIGNATURE, *essence]))  # IHDR comes first
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+
+
+def _follow(content: bytes, limits: PictureLimits, issues: Issues) -> list[_Chunk]:
+    """The chunks up to IEND, or to where something is wrong."""
+    chunks: list[_Chunk] = []
+    view = memoryview(content)
+    position = len(_SIGNATURE)
+    while position + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, position)
+        chunk = _Chunk(content[position + 4 : position + 8], position, position + 12 + length)
+        if chunk.end > len(content) or not chunk.kind.isalpha():
+            break
+        (crc,) = struct.unpack_from(">I", content, chunk.end - 4)
+        if zlib.crc32(view[position + 4 : chunk.end - 4]) != crc:
+            name = chunk.kind.decode("ascii")
+            issues.add(
+                "picture-damaged",
+                expected=Bilingual("a chunk as its checksum says", "un bloc conforme à sa somme de contrôle"),
+                found=Bilingual(f"a damaged chunk {name}", f"un bloc {name} endommagé"),
+            )
+            return chunks
+        chunks.append(chunk)
+        if len(chunks) > limits.png_chunks:
+            expected = Bilingual(f"at most {limits.png_chunks} chunks", f"au plus {limits.png_chunks} blocs")
+            issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+            return chunks
+        if chunk.kind == b"IEND":
+            return chunks
+        position = chunk.end
+    issues.add(
+        "picture-damaged",
+        expected=Bilingual("the end chunk of a PNG", "le bloc de fin d'un PNG"),
+        found=END_OF_FILE,
+    )
+    return chunks
+
+
+def _size(content: bytes, chunks: list[_Chunk], limits: PictureLimits, issues: Issues) -> tuple[int, int, int] | None:
+    """Width, height and bytes of the pixels before compression, None if the header is wrong or too large."""
+    header = content[chunks[0].data] if chunks and chunks[0].kind == b"IHDR" else b""
+    width, height, depth, colour, compression, filtering, interlace = (
+        struct.unpack(">IIBBBBB", header) if len(header) == 13 else (0,) * 7  # noqa: PLR2004 (IHDR's size)
+    )
+    if any(chunk.kind == b"acTL" for chunk in chunks):
+        issues.add(
+            "several-pages",
+            expected=Bilingual("one picture", "une seule image"),
+            found=Bilingual("an animation", "une animation"),
+        )
+    known = depth in _DEPTHS.get(colour, ()) and compression == filtering == 0 and interlace in {0, 1}
+    if not known or not width or not height:
+        issues.add(
+            "picture-damaged",
+            expected=Bilingual("the header of a PNG", "l'en-tête d'un PNG"),
+            found=Bilingual("something else", "autre chose"),
+        )
+        return None
+    if not limits.admits(width, height):
+        found = Bilingual(f"{width} × {height} pixels", f"{width} × {height} pixels")  # noqa: RUF001
+        issues.add("picture-too-large", expected=limits.size, found=found)
+        return None
+    return width, height, sum(_rows(width, height, depth * _SAMPLES[colour], interlaced=bool(interlace)))
+
+
+def _rows(width: int, height: int, pixel_bits: int, *, interlaced: bool) -> Iterator[int]:
+    """Bytes of each pass over the picture: rows of whole bytes, each with its filter's number before it."""
+    for left, across, top, down in _PASSES if interlaced else ((0, 1, 0, 1),):
+        columns = max(0, -(-(width - left) // across))
+        rows = max(0, -(-(height - top) // down))
+        yield rows * (1 + -(-columns * pixel_bits // 8)) if columns else 0
+
+
+def _judge_pixels(stream: bytes, raw_bytes: int, issues: Issues) -> None:
+    verdict = judge_in_pieces(stream, raw_bytes)
+    if verdict in {Stream.DAMAGED, Stream.SHORT}:
+        issues.add(
+            "picture-damaged",
+            "IDAT",
+            expected=Bilingual(f"{raw_bytes} bytes of pixels", f"{raw_bytes} octets de pixels"),
+            found=Bilingual("less, or damaged ones", "moins, ou des octets endommagés"),
+        )
+    elif verdict is not Stream.EXACT:
+        where = ("compressed with", "compressées avec") if verdict is Stream.LONG else ("after", "après")
+        issues.add(
+            "hidden-data",
+            "IDAT",
+            expected=Bilingual("the pixels and nothing else", "les pixels et rien d'autre"),
+            found=Bilingual(f"data {where[0]} the pixels", f"des données {where[1]} les pixels"),
+        )
+
+
+def _look_at(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
+    budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
+    for chunk in chunks:
+        if chunk.kind == b"pHYs" and chunk.end - chunk.start == _PHYS_BYTES:
+            x, y, unit = struct.unpack(">IIB", content[chunk.data])
+            if unit == 1:
+                metadata.declared.density("pHYs", x, y, "metre")
+        if chunk.kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs"}:
+            continue
+        kind = chunk.kind.decode("ascii")
+        data = content[chunk.data]
+        if chunk.kind == b"eXIf":
+            metadata.exif("Exif", data.removeprefix(b"Exif\0\0"))
+            continue
+        if chunk.kind not in {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}:
+            metadata.value(kind, data, text=False)
+            continue
+        keyword, text, compressed = _text(chunk.kind, data)
+        field = f"{kind} {keyword}" if keyword else kind
+        if compressed:
+            if budget <= 0:
+                metadata.is_oversized(field, limits.metadata_bytes + 1)
+                continue
+            text = inflate(text, limits.metadata_bytes)
+            budget -= len(text)
+        if chunk.kind == b"iCCP":
+            metadata.value(kind, text, text=False)
+        else:
+            metadata.text(field, keyword, text)
+
+
+def _text(kind: bytes, data: bytes) -> tuple[str, bytes, bool]:
+    """Keyword, text, and whether that is compressed."""
+    keyword, _, text = data.partition(b"\0")
+    name = keyword[:79].decode("latin-1")
+    if kind in {b"zTXt", b"iCCP"}:
+        return name, text[1:], True
+    if kind == b"iTXt":
+        compressed = text[:1] == b"\1"
+        return name, text[2:].partition(b"\0")[2].partition(b"\0")[2], compressed
+    return name, text, False

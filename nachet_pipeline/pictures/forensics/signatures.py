@@ -1,0 +1,158 @@
+"""What bytes look like: the kind of a file by its start, and scripts, programs and archives inside other data."""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from nachet_pipeline.support.i18n import Bilingual
+
+PICTURE_STARTS = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+}
+"""What a picture of each format starts with."""
+
+_ARCHIVE = Bilingual("an archive", "une archive")
+_DOCUMENT = Bilingual("an office document", "un document bureautique")
+_HTML = Bilingual("HTML or XML", "du HTML ou du XML")
+_PDF = Bilingual("a PDF", "un PDF")
+_PROGRAM = Bilingual("a program", "un programme")
+_SCRIPT = Bilingual("a script", "un script")
+_VIDEO = Bilingual("a video", "une vidéo")
+_WEB_PAGE = Bilingual("a web page", "une page Web")
+_ZIP = Bilingual("a ZIP archive", "une archive ZIP")
+
+_STARTS: tuple[tuple[bytes, Bilingual], ...] = (
+    (b"%PDF", _PDF),
+    (b"PK\x03\x04", _ZIP),
+    (b"PK\x05\x06", _ZIP),
+    (b"Rar!\x1a\x07", _ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (b"\x1f\x8b\x08", _ARCHIVE),
+    (b"\xfd7zXZ\x00", _ARCHIVE),
+    (b"MSCF\x00\x00\x00\x00", _ARCHIVE),
+    (b"MZ", _PROGRAM),
+    (b"\x7fELF", _PROGRAM),
+    (b"\xcf\xfa\xed\xfe", _PROGRAM),
+    (b"\xca\xfe\xba\xbe", _PROGRAM),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _DOCUMENT),
+    (b"{\\rtf", _DOCUMENT),
+    (b"GIF8", Bilingual("a GIF", "un GIF")),
+    (b"BM", Bilingual("a BMP", "un BMP")),
+    (b"RIFF", Bilingual("a RIFF file", "un fichier RIFF")),
+    (b"\x00\x00\x00\x0cjP  ", Bilingual("a JPEG 2000 picture", "une image JPEG 2000")),
+    (b"#!", _SCRIPT),
+    (b"<?php", _SCRIPT),
+    (b"<", _HTML),
+)
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif"}
+
+
+def describe(content: bytes) -> Bilingual:
+    """What a file is, by how it starts."""
+    for name, magics in PICTURE_STARTS.items():
+        if content.startswith(magics):
+            return Bilingual.same(name)
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return Bilingual("a WebP picture", "une image WebP")
+    if content[4:8] == b"ftyp":
+        if content[8:12] in _HEIF_BRANDS:
+            return Bilingual("a HEIC or AVIF picture", "une image HEIC ou AVIF")
+        return _VIDEO
+    for start, what in _STARTS:
+        if content.startswith(start):
+            return what
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in content[:512]):  # noqa: PLR2004 (printable ASCII)
+        return Bilingual("text", "du texte")
+    start_bytes = content[:4].hex(" ")
+    return Bilingual(f"bytes that start with {start_bytes}", f"des octets qui commencent par {start_bytes}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """Something harmful inside a value: a needle that is found fast (in lower case), and what confirms it."""
+
+    needle: bytes
+    pattern: re.Pattern[bytes]
+    what: Bilingual
+
+
+def _signature(needle: bytes, pattern: bytes, what: Bilingual) -> _Signature:
+    return _Signature(needle, re.compile(pattern, re.IGNORECASE | re.DOTALL), what)
+
+
+# Each is at least six bytes long, or as good as that: a megabyte of noise holds one by chance less than once in 10**7.
+_ANYWHERE = (
+    _signature(b"pk\x03\x04", rb"PK\x03\x04[\x0a-\x3f]\x00", _ZIP),
+    _signature(b"pk\x05\x06", rb"PK\x05\x06\x00\x00\x00\x00", _ZIP),
+    _signature(b"rar!", rb"Rar!\x1a\x07", _ARCHIVE),
+    _signature(b"7z\xbc\xaf", rb"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    _signature(b"\xfd7zxz", rb"\xfd7zXZ\x00", _ARCHIVE),
+    _signature(b"\x7felf", rb"\x7fELF[\x01\x02][\x01\x02]\x01", _PROGRAM),
+    _signature(b"%pdf-", rb"%PDF-[12]\.\d", _PDF),
+    _signature(b"\xd0\xcf\x11\xe0", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _DOCUMENT),
+    _signature(b"<?php", rb"<\?php[\s(/#]", _SCRIPT),
+    _signature(b"<script", rb"<script[\s>/]", _SCRIPT),
+    _signature(b"javascript:", rb"javascript:", _SCRIPT),
+    _signature(b"vbscript:", rb"vbscript:", _SCRIPT),
+    _signature(b"<!doctype html", rb"<!doctype html", _WEB_PAGE),
+)
+# Too short for binary data, but nobody writes them in a caption.
+_IN_TEXT = (
+    _signature(b"<?=", rb"<\?=.{1,200}?\?>", _SCRIPT),
+    _signature(b"<%", rb"<%[@=!\s][^%]{1,200}%>", _SCRIPT),
+    _signature(b"#!/", rb"(?:^|[\r\n])[ \t]{0,20}#!/(?:usr|bin|opt|env)", _SCRIPT),
+    _signature(b"<iframe", rb"<iframe[\s>/]", _WEB_PAGE),
+    _signature(b"<html", rb"<html[\s>]", _WEB_PAGE),
+    _signature(b"@echo off", rb"@echo off", _SCRIPT),
+)
+_AT_START = (b"\x1f\x8b\x08", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"{\\rtf", b"MSCF\x00\x00\x00\x00")
+_FARTHEST_PE_HEADER = 1_048_576
+
+
+def harmful(data: bytes, *, text: bool) -> Bilingual | None:
+    """The script, program or archive that a value holds, None if it holds none.
+
+    Args:
+        data: the value.
+        text: whether it is meant to be read by people; signatures that binary data holds by chance count only then.
+    """
+    found = _search(data, _ANYWHERE + _IN_TEXT if text else _ANYWHERE)
+    if found is None and text and b"\0" in data:  # UTF-16
+        found = _search(data.replace(b"\0", b""), _ANYWHERE + _IN_TEXT)
+    if found is None and data.startswith(_AT_START):
+        found = describe(data)
+    return found or (_PROGRAM if _holds_windows_program(data) else None)
+
+
+def _search(data: bytes, signatures: tuple[_Signature, ...]) -> Bilingual | None:
+    lowered = data.lower()
+    for signature in signatures:
+        # Most values hold none, and looking for a needle is many times faster than for a pattern.
+        if signature.needle in lowered and signature.pattern.search(data):
+            return signature.what
+    return None
+
+
+def _holds_windows_program(data: bytes) -> bool:
+    """Whether a Windows program starts somewhere: two letters alone stand in most pictures, so their header is read."""
+    place = data.find(b"MZ")
+    while 0 <= place <= len(data) - 64:
+        (distance,) = struct.unpack_from("<I", data, place + 60)
+        header = place + distance
+        if 0 < distance < _FARTHEST_PE_HEADER and data[header : header + 4] == b"PE\0\0":
+            return True
+        place = data.find(b"MZ", place + 1)
+    return False
+
+
+def opens_as_zip(content: bytes) -> bool:
+    """Whether a file's end is a ZIP's directory: such a file is a ZIP to every unpacker, whatever it starts with."""
+    end = content.rfind(b"PK\x05\x06", max(0, len(content) - 65_557))
+    if not 0 <= end <= len(content) - 22:
+        return False
+    (size,) = struct.unpack_from("<I", content, end + 12)
+    if size == 0:
+        return content[end + 4 : end + 20] == bytes(16)
+    return size <= end and content[end - size : end - size + 4] == b"PK\x01\x02"

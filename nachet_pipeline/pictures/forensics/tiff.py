@@ -1,0 +1,501 @@
+"""The structure of a TIFF or BigTIFF: its directories, its strips or tiles, and every byte that is neither."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from threading import local
+
+from nachet_pipeline.pictures.forensics.byte_ranges import ByteRanges
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE
+from nachet_pipeline.pictures.forensics.inflating import (
+    TOLERATED_BYTES,
+    Stream,
+    judge_lzw,
+    judge_stream,
+    undo_differences,
+)
+from nachet_pipeline.pictures.forensics.metadata import EXIF, GPS, INTEROP, Metadata, tag_name
+from nachet_pipeline.pictures.forensics.tiff_ifd import (
+    Directory,
+    DirectoryReader,
+    StructureError,
+    Tag,
+    TooManyTagsError,
+)
+from nachet_pipeline.pictures.issues import Issues
+from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.support.i18n import Bilingual
+
+_RAW, _LZW, _DEFLATE = 1, 5, {8, 32946}
+_SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SUB_DIRECTORIES = 254, 255, 270, 330
+_REDUCED_OR_MASK = 0b101
+_OLD_REDUCED = 2
+_TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
+_PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
+_BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
+_JPEG_START, _JPEG_SIZE = 513, 514
+_MOST_BITS = 64
+_PREDICTOR, _DIFFERENCES = 317, 2
+_IMAGEJ_FRAMES = re.compile(rb"ImageJ=.{0,200}?\nimages=(\d{1,9})\n", re.DOTALL)
+_SHARED_METADATA = 1024 * 1024
+_MOST_KEPT = 64 * 1024 * 1024
+MAIN, PAGE, SUB = "main", "page", "sub"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A strip or a tile: where its bytes lie, and how many bytes of pixels it stands for.
+
+    Attributes:
+        start: its first byte.
+        end: the byte after it.
+        least: bytes of those of its pixels that lie in the picture, 0 if that depends on the contents.
+        most: bytes of all its pixels.
+    """
+
+    start: int
+    end: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class TiffPicture:
+    """What the main directory says of a TIFF.
+
+    Attributes:
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+        bits: of a sample.
+        samples: of a pixel.
+        photometric: TIFF's number of what the samples mean.
+        compression: TIFF's number of it.
+        orientation: Exif's number of it.
+        segments: its strips or tiles.
+        verified: whether all of them were decompressed and hold what they should, so that nothing is left that could
+            fail; they are not decompressed twice.
+        samples_read: the pixels as decompressed, of 8-bit samples in rows, until the next picture is; None of what is
+            stored in another way, or if they were not asked for.
+    """
+
+    width: int
+    height: int
+    bits: int
+    samples: int
+    photometric: int
+    compression: int
+    orientation: int
+    segments: tuple[Segment, ...]
+    verified: bool = False
+    samples_read: memoryview | None = field(default=None, repr=False)
+
+
+def walk_tiff(
+    content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata, *, measured: bool = False
+) -> TiffPicture | None:
+    """Follow all directories, and look at what is not the image; None if there is no decoding it.
+
+    Args:
+        content: the file's bytes.
+        limits: what no picture may exceed.
+        issues: takes what there is to say.
+        metadata: looks at the values.
+        measured: whether the pixels will be asked for; then they are kept where they are decompressed anyway.
+    """
+    try:
+        reader = DirectoryReader(content)
+    except StructureError:
+        _outside(issues, None)
+        return None
+    return _Walk(reader, limits, issues, metadata, measured=measured).follow()
+
+
+def _outside(issues: Issues, field: str | None) -> None:
+    issues.add(
+        "picture-damaged",
+        field,
+        expected=Bilingual("tags and pixels inside the file", "des étiquettes et des pixels dans le fichier"),
+        found=END_OF_FILE,
+    )
+
+
+class _Room(local):
+    """Memory that strips are decompressed into; used again, for making it takes as long as decompressing."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def of(self, size: int) -> memoryview:
+        """So many bytes, which hold anything, until it is asked again."""
+        if size > _MOST_KEPT:
+            return memoryview(bytearray(size))
+        if len(self._kept) < size:
+            self._kept = bytearray(size)
+        return memoryview(self._kept)[:size]
+
+
+_ROOM = _Room()
+
+
+class _Walk:
+    """A way through the directories of one file."""
+
+    def __init__(
+        self, reader: DirectoryReader, limits: PictureLimits, issues: Issues, metadata: Metadata, *, measured: bool
+    ) -> None:
+        self._reader = reader
+        self._limits = limits
+        self._issues = issues
+        self._metadata = metadata
+        self._measured = measured
+        self._read: memoryview | None = None
+        self._extents = ByteRanges()
+        self._value_bytes = 0
+        self._directories: list[tuple[str | int, Directory]] = []
+
+    def follow(self) -> TiffPicture | None:
+        issues = self._issues
+        self._extents.add(0, self._reader.header_bytes)
+        self._collect()
+        if not self._directories or self._directories[0][0] != MAIN:
+            return None
+        for _, directory in self._directories:
+            self._place_values(directory)
+        main = self._directories[0][1]
+        self._report_pages(main)
+        picture = self._picture(main)
+        if picture is None or issues.fatal():
+            return None
+        for role, directory in self._directories:
+            if role in {PAGE, SUB}:
+                self._segments(directory)
+            self._metadata.directory(self._reader, role if isinstance(role, int) else 0, directory)
+        if issues.fatal():
+            return None
+        verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
+        picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
+        self._extents.report(self._reader.content, self._limits, issues)
+        self._report_frames(main, picture)
+        return None if issues.fatal() else picture
+
+    def _too_complex(self, expected: Bilingual, found: Bilingual) -> None:
+        self._issues.add("picture-too-complex", expected=expected, found=found)
+
+    def _collect(self) -> None:
+        """Read all directories, each once."""
+        waiting: list[tuple[str | int, int]] = [(MAIN, self._reader.first)]
+        seen: set[int] = set()
+        most = self._limits.tiff_directories
+        while waiting:
+            role, start = waiting.pop()
+            if start in seen:
+                self._too_complex(
+                    Bilingual("directories in a chain", "des répertoires en chaîne"),
+                    Bilingual("a directory that leads back to itself", "un répertoire qui ramène à lui-même"),
+                )
+                continue
+            if len(seen) >= most:
+                expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
+                self._too_complex(expected, Bilingual("more", "davantage"))
+                return
+            seen.add(start)
+            directory = self._directory(role, start)
+            if directory is not None:
+                self._directories.append((role, directory))
+                waiting += self._leads_to(role, directory)
+
+    def _directory(self, role: str | int, start: int) -> Directory | None:
+        try:
+            directory = self._reader.directory(start, self._limits.tiff_tags)
+        except StructureError:
+            _outside(self._issues, tag_name(role) if isinstance(role, int) else None)
+            return None
+        except TooManyTagsError:
+            most = self._limits.tiff_tags
+            expected = Bilingual(f"at most {most} tags in a directory", f"au plus {most} étiquettes par répertoire")
+            self._too_complex(expected, Bilingual("more", "davantage"))
+            return None
+        self._extents.add(directory.start, directory.end)
+        return directory
+
+    def _leads_to(self, role: str | int, directory: Directory) -> Iterator[tuple[str | int, int]]:
+        """The directories that one points to; those of Exif have none after them whatever stands there."""
+        if role in {MAIN, PAGE} and directory.following:
+            yield PAGE, directory.following
+        for code in (EXIF, GPS, INTEROP):
+            yield from ((code, place) for place in self._reader.numbers(directory.tags.get(code))[:1] if place)
+        if role in {MAIN, PAGE}:
+            places = self._reader.numbers(directory.tags.get(_SUB_DIRECTORIES))
+            # One more than allowed shows that there are too many.
+            yield from ((SUB, place) for place in places[: self._limits.tiff_directories + 1] if place)
+
+    def _place_values(self, directory: Directory) -> None:
+        """Every value lies in the file; together they are not larger than it."""
+        for tag in directory.tags.values():
+            if not self._reader.holds(tag):
+                _outside(self._issues, tag_name(tag.code))
+            elif not tag.inline:
+                self._extents.add(tag.start, tag.end)
+                self._value_bytes += tag.end - tag.start
+        if self._value_bytes > len(self._reader.content) + _SHARED_METADATA:
+            self._too_complex(
+                Bilingual("values that each have their own bytes", "des valeurs qui ont chacune leurs octets"),
+                Bilingual("values that share theirs", "des valeurs qui partagent les leurs"),
+            )
+
+    def _report_pages(self, main: Directory) -> None:
+        """A thumbnail or a mask is no second picture."""
+        size = self._size(main)
+        for role, directory in self._directories:
+            if role not in {PAGE, SUB} or self._is_reduced(directory):
+                continue
+            if role == PAGE or self._size(directory) >= size:
+                found = Bilingual("several pages", "plusieurs pages")
+                self._issues.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)
+
+    def _is_reduced(self, directory: Directory) -> bool:
+        kind = self._reader.number(directory.tags.get(_SUBFILE), 0)
+        return bool(kind & _REDUCED_OR_MASK) or self._reader.number(directory.tags.get(_OLD_SUBFILE), 0) == _OLD_REDUCED
+
+    def _size(self, directory: Directory) -> int:
+        return self._number(directory, 256, 0) * self._number(directory, 257, 0)
+
+    def _number(self, directory: Directory, code: int, default: int) -> int:
+        return self._reader.number(directory.tags.get(code), default)
+
+    def _picture(self, main: Directory) -> TiffPicture | None:
+        width, height = self._number(main, 256, 0), self._number(main, 257, 0)
+        if width <= 0 or height <= 0:
+            self._issues.add(
+                "picture-damaged",
+                expected=Bilingual("width and height of the picture", "la largeur et la hauteur de l'image"),
+                found=Bilingual("none", "rien de tel"),
+            )
+            return None
+        if not self._limits.admits(width, height):
+            found = Bilingual(f"{width} × {height} pixels", f"{width} × {height} pixels")  # noqa: RUF001
+            self._issues.add("picture-too-large", expected=self._limits.size, found=found)
+            return None
+        segments = self._segments(main)
+        if not segments:
+            if not self._issues.fatal():
+                _outside(self._issues, "StripOffsets")
+            return None
+        return TiffPicture(
+            width=width,
+            height=height,
+            bits=self._number(main, 258, 1),
+            samples=self._number(main, 277, 1),
+            photometric=self._number(main, 262, 1),
+            compression=self._number(main, 259, _RAW),
+            orientation=self._number(main, 274, 1),
+            segments=segments,
+        )
+
+    def _segments(self, directory: Directory) -> tuple[Segment, ...]:
+        """Note where the strips or tiles of a directory lie; none if they do not lie in the file."""
+        start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
+        if start and size:
+            self._hold(start, start + size, "JPEGInterchangeFormat")
+        tiled = _TILE_OFFSETS in directory.tags
+        offsets_tag = directory.tags.get(_TILE_OFFSETS if tiled else _STRIP_OFFSETS)
+        counts_tag = directory.tags.get(_TILE_COUNTS if tiled else _STRIP_COUNTS)
+        if offsets_tag is None:
+            return ()
+        most = self._limits.tiff_strips
+        if max(offsets_tag.count, counts_tag.count if counts_tag else 0) > most:
+            expected = Bilingual(f"at most {most} strips or tiles", f"au plus {most} bandes ou tuiles")
+            self._too_complex(expected, Bilingual("more", "davantage"))
+            return ()
+        label = tag_name(offsets_tag.code)
+        wanted = self._layout(directory, tiled=tiled)
+        offsets = self._reader.numbers(offsets_tag)
+        if wanted is None or len(offsets) < len(wanted):
+            if not self._issues.fatal():
+                _outside(self._issues, label)
+            return ()
+        counts = self._counts(directory, counts_tag, offsets, wanted)
+        if len(counts) < len(wanted):
+            _outside(self._issues, tag_name(_TILE_COUNTS if tiled else _STRIP_COUNTS))
+            return ()
+        segments = tuple(
+            Segment(offset, offset + count, *sizes)
+            for offset, count, sizes in zip(offsets, counts, wanted, strict=False)
+        )
+        for segment in segments:
+            if not self._hold(segment.start, segment.end, label):
+                return ()
+        return segments
+
+    def _hold(self, start: int, end: int, label: str) -> bool:
+        if not 0 < start < end <= len(self._reader.content):
+            _outside(self._issues, label)
+            return False
+        self._extents.add(start, end)
+        return True
+
+    def _counts(
+        self, directory: Directory, tag: Tag | None, offsets: tuple[int, ...], wanted: list[tuple[int, int]]
+    ) -> tuple[int, ...]:
+        """Bytes of each strip; old writers leave them out, or zero, if there is one strip only."""
+        counts = self._reader.numbers(tag)
+        if len(wanted) != 1 or any(counts[:1]):
+            return counts
+        if self._number(directory, 259, _RAW) == _RAW:
+            return (wanted[0][0],)
+        return (self._extents.start_after(offsets[0], len(self._reader.content)) - offsets[0],)
+
+    def _layout(self, directory: Directory, *, tiled: bool) -> list[tuple[int, int]] | None:
+        """For each strip or tile, bytes of its pixels in the picture and in all; None if the tags make no sense."""
+        width, height = self._number(directory, 256, 0), self._number(directory, 257, 0)
+        samples = self._number(directory, 277, 1)
+        bits = self._reader.numbers(directory.tags.get(258)) or (1,)
+        across = self._number(directory, 322, 0) if tiled else width
+        down = self._number(directory, 323, 0) if tiled else min(self._number(directory, 278, height) or height, height)
+        if min(width, height, samples, across, down, *bits) <= 0 or max(bits) > _MOST_BITS:
+            return None
+        if not self._limits.admits(across, down):
+            found = Bilingual(f"a tile of {across} × {down} pixels", f"une tuile de {across} × {down} pixels")  # noqa: RUF001
+            self._issues.add("picture-too-large", expected=self._limits.size, found=found)
+            return None
+        separate = self._number(directory, 284, 1) == _SEPARATE
+        pixel_bits = max(bits) if separate else sum(bits) if len(bits) == samples else bits[0] * samples
+        columns, rows = -(-width // across), -(-height // down)
+        planes = samples if separate else 1
+        if columns * rows * planes > self._limits.tiff_strips:
+            return None
+        if self._is_subsampled(directory) or (separate and len(set(bits)) > 1):
+            pixel_bits = 0  # the decoder judges that
+        full = -(-across * pixel_bits // 8) * down
+        last = full if tiled else -(-across * pixel_bits // 8) * (height - (rows - 1) * down)
+        plane = [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
+        return plane * planes
+
+    def _is_subsampled(self, directory: Directory) -> bool:
+        """Whether there are fewer samples of colour than of brightness."""
+        sampling = self._reader.numbers(directory.tags.get(_SUBSAMPLING)) or (2, 2)
+        return self._number(directory, _PHOTOMETRIC, 1) == _YCBCR and set(sampling) != {1}
+
+    def _judge_contents(self, picture: TiffPicture) -> bool:
+        """Whether the strips or tiles were decompressed and hold what they should; if they do not, that is noted."""
+        if not all(segment.most for segment in picture.segments):
+            return False
+        if picture.compression == _RAW:
+            self._judge_raw(picture)
+        elif picture.compression in _DEFLATE:
+            return self._judge_streams(picture, self._judge_deflate)
+        elif picture.compression == _LZW and not self._is_old_lzw(picture):
+            return self._judge_lzw(picture)
+        return False
+
+    def _judge_lzw(self, picture: TiffPicture) -> bool:
+        most = max(segment.most for segment in picture.segments)
+        surplus = 2 * TOLERATED_BYTES
+        kept = self._measured and self._is_plain(picture)
+        room = _ROOM.of(most * (len(picture.segments) if kept else 1) + surplus)
+        places = iter(range(0, len(room), most))
+
+        def judge(stream: bytes, segment: Segment) -> Stream:
+            # What a strip holds too much of is overwritten by the next.
+            start = next(places) if kept else 0
+            return judge_lzw(stream, segment.least, segment.most, room[start : start + most + surplus])
+
+        complete = self._judge_streams(picture, judge)
+        self._read = room if kept and complete else None
+        return complete
+
+    @staticmethod
+    def _is_plain(picture: TiffPicture) -> bool:
+        """Whether its strips, one after the other, are its pixels as Pillow would give them."""
+        row = picture.width * picture.samples
+        return (
+            (picture.photometric, picture.samples) in {(_BLACK_IS_ZERO, 1), (_RGB, 3)}
+            and picture.bits == _BYTE_BITS
+            and picture.orientation == 1
+            and all(segment.most % row == 0 for segment in picture.segments)
+            and sum(segment.least for segment in picture.segments) == row * picture.height
+        )
+
+    def _samples(self, main: Directory, picture: TiffPicture) -> memoryview | None:
+        """The pixels, if they were kept when they were decompressed."""
+        if self._read is None or _TILE_OFFSETS in main.tags or self._number(main, 284, 1) == _SEPARATE:
+            return None
+        samples = self._read[: picture.width * picture.samples * picture.height]
+        if self._number(main, _PREDICTOR, 1) == _DIFFERENCES:
+            undo_differences(samples, (picture.height, picture.width, picture.samples))
+        return samples
+
+    def _is_predicted_simply(self, main: Directory, picture: TiffPicture) -> bool:
+        """Whether pixels are stored as they are, or as differences of whole bytes: what any decoder knows."""
+        predictor = self._number(main, _PREDICTOR, 1)
+        return predictor == 1 or (predictor == _DIFFERENCES and picture.bits in {8, 16, 32})
+
+    def _is_old_lzw(self, picture: TiffPicture) -> bool:
+        """The LZW of before 1992, with its bits the other way round."""
+        start = picture.segments[0].start
+        return self._reader.content[start] == 0 and bool(self._reader.content[start + 1] & 1)
+
+    def _judge_raw(self, picture: TiffPicture) -> None:
+        """Pixels as they are have a known size; some writers round that of each strip up."""
+        if any(segment.end - segment.start < segment.least for segment in picture.segments):
+            self._issues.add(
+                "picture-damaged",
+                "StripByteCounts",
+                expected=Bilingual("strips as long as their pixels", "des bandes aussi longues que leurs pixels"),
+                found=Bilingual("shorter ones", "des bandes plus courtes"),
+            )
+            return
+        surplus = [(segment.end - segment.start - segment.most, segment) for segment in picture.segments]
+        over = [(size, segment) for size, segment in surplus if size > 0]
+        if any(size > self._limits.overlap_bytes for size, _ in over) or (
+            sum(size for size, _ in over) > self._limits.gap_bytes
+            and any(any(self._reader.content[part.start + part.most : part.end]) for _, part in over)
+        ):
+            self._hidden(Bilingual("longer ones", "des bandes plus longues"))
+
+    @staticmethod
+    def _judge_deflate(stream: bytes, segment: Segment) -> Stream:
+        verdict = judge_stream(stream, segment.least)
+        if verdict is Stream.LONG and segment.least < segment.most:  # some writers fill up the last strip
+            verdict = judge_stream(stream, segment.most)
+        return verdict
+
+    def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
+        """Whether every strip decompresses to its pixels; nothing else is compressed with them, or follows them."""
+        for segment in picture.segments:
+            verdict = judge(self._reader.content[segment.start : segment.end], segment)
+            if verdict in {Stream.DAMAGED, Stream.SHORT}:
+                self._issues.add(
+                    "picture-damaged",
+                    "StripOffsets",
+                    expected=Bilingual("strips that hold their pixels", "des bandes qui contiennent leurs pixels"),
+                    found=Bilingual("a damaged one", "une bande endommagée"),
+                )
+                return False
+            if verdict is Stream.ODD:
+                self._issues.add(
+                    "unused-bytes",
+                    "StripOffsets",
+                    expected=Bilingual("strips that hold their pixels", "des bandes qui contiennent leurs pixels"),
+                    found=Bilingual(
+                        "a few bytes more, often a sign of damage",
+                        "quelques octets de plus, souvent un signe de dommage",
+                    ),
+                )
+            elif verdict is not Stream.EXACT:
+                self._hidden(Bilingual("more data", "des données en plus"))
+        return True
+
+    def _hidden(self, found: Bilingual) -> None:
+        expected = Bilingual("strips of the pixels alone", "des bandes qui ne contiennent que les pixels")
+        self._issues.add("hidden-data", "StripByteCounts", expected=expected, found=found)
+
+    def _report_frames(self, main: Directory, picture: TiffPicture) -> None:
+        """ImageJ writes a large stack with one directory only, one picture after the other."""
+        tag = main.tags.get(_DESCRIPTION)
+        frames = _IMAGEJ_FRAMES.match(self._reader.value(tag)[:1000]) if tag else None
+        end = max(segment.end for segment in picture.segments)
+        frame = sum(segment.least for segment in picture.segments)
+        if frames and int(frames[1]) > 1 and frame and len(self._reader.content) - end >= frame:
+            found = Bilingual(f"a stack of {int(frames[1])} pictures", f"une pile de {int(frames[1])} images")
+            self._issues.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)

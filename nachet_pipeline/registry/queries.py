@@ -1,0 +1,317 @@
+"""Registered seeds: bringing the table up to the reviewed registry, and reading it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from nachet_pipeline.database import audit
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.identifiers import picture_seed_id, seed_id
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
+
+SeedAction = Literal["added", "renamed", "changed", "restored", "merged", "relinked", "retired"]
+"""What became of a seed.
+
+`relinked`: a seed that had been merged earlier had pictures again; `restored`: a retired one is registered again.
+"""
+
+_LOCK = 7209138
+_LINKS_AT_A_TIME = 10_000
+
+
+class RegistryConflictError(RefusedError, LookupError):
+    """The registry cannot be loaded without losing what pictures show; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedChange:
+    """One change of a seed.
+
+    Attributes:
+        action: what became of it.
+        id: which seed.
+        name: its scientific name; for a merged one that of the seed it is part of now.
+        before: its name before, None if there was none.
+        pictures: how many pictures were linked to another seed.
+    """
+
+    action: SeedAction
+    id: UUID
+    name: str
+    before: str | None
+    pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryChanges:
+    """What loading a registry changed, in the order in which it was done."""
+
+    changes: tuple[SeedChange, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many changes there were."""
+        return len(self.changes)
+
+    def count(self, action: SeedAction) -> int:
+        """How many there were of a kind."""
+        return sum(change.action == action for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table."""
+
+    id: UUID
+    name: str
+    information: dict[str, Any]
+    merged_into: UUID | None
+    active: bool
+
+    def audited(self) -> dict[str, Any]:
+        merged_into = str(self.merged_into) if self.merged_into else None
+        return {"name": self.name, "information": self.information, "active": self.active, "merged_into": merged_into}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be done.
+
+    Attributes:
+        write: seeds that are new or differ from their row, with what that is called.
+        merge: rows that become part of another seed, with the seed.
+        retire: rows that the registry no longer names.
+    """
+
+    write: list[tuple[Seed, SeedAction]] = field(default_factory=list)
+    merge: list[tuple[_Row, UUID]] = field(default_factory=list)
+    retire: list[_Row] = field(default_factory=list)
+
+
+def load_seeds(connection: Connection, seeds: Iterable[Seed], *, actor: str | None = None) -> RegistryChanges:
+    """Bring the table up to a registry, with every picture linked to the seed that it shows by that registry.
+
+    All is done in the caller's transaction, each change with its row of the audit trail; a registry that is loaded
+    already changes nothing and waits for nobody. Two that load at once come one after the other, and an import either
+    ends before or sees the result.
+
+    A seed that the registry no longer names is retired and not deleted: its identifier may stand in manifests and
+    receipts, and must never come to mean another species.
+
+    Args:
+        connection: in whose transaction all is done.
+        seeds: the registry.
+        actor: whom the audit trail names; without one, the packaged registry and its version: its review, not the
+            account that happens to run the upgrade, is what decides on a name.
+
+    Raises:
+        RegistryError: the registry contradicts itself.
+        RegistryConflictError: an entry is gone that pictures refer to, or a merged seed would be taken apart.
+    """
+    entries = list(seeds)
+    check_seeds(entries)
+    if _settled(connection, _plan(_rows(connection), entries)):
+        return RegistryChanges()
+    connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+    # The rows stay locked, so that no import links a picture to a seed that is merged or retired meanwhile.
+    rows = _rows(connection, lock=True)
+    plan = _plan(rows, entries)
+    _refuse_in_use(connection, plan.retire)
+    by = actor or f"registry {registry_version()}"
+    return RegistryChanges((*_carry_out(connection, plan, rows, by), *_relink(connection, plan, rows, by)))
+
+
+def registered_seeds(connection: Connection) -> SeedRegistry:
+    """The seeds that an upload may name, with the identifiers of those that were merged into them."""
+    rows = _rows(connection)
+    return SeedRegistry.of(
+        (Seed.model_validate(row.information) for row in rows.values() if row.active),
+        {row.id: row.merged_into for row in rows.values() if row.merged_into},
+    )
+
+
+def surviving_seeds(connection: Connection) -> dict[UUID, UUID]:
+    """For every seed that a picture may still be linked to, the seed to link it to: itself, or what it is part of.
+
+    Until the transaction ends no seed is merged or retired.
+    """
+    rows = connection.execute(
+        "select id, coalesce(merged_into, id) as survivor from seeds where active or merged_into is not null"
+        " order by id for key share"
+    )
+    return {cast(UUID, row["id"]): cast(UUID, row["survivor"]) for row in rows}
+
+
+def _rows(connection: Connection, *, lock: bool = False) -> dict[UUID, _Row]:
+    # By id, so that two who lock rows never wait for each other.
+    query = f"select id, name, information, merged_into, active from seeds order by id{' for update' if lock else ''}"
+    rows = [_Row(**cast(dict[str, Any], row)) for row in connection.execute(query)]
+    return {row.id: row for row in sorted(rows, key=lambda row: row.name)}
+
+
+def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
+    """What a registry asks for.
+
+    Raises:
+        RegistryConflictError: a merged seed would be taken apart.
+    """
+    registered = {seed.id: seed for seed in entries}
+    survivors = {seed_id(name): seed.id for seed in entries for name in seed.merged_from}
+    plan, problems = _Plan(), []
+
+    def survivor_of(row: _Row) -> UUID | None:
+        if stated := survivors.get(row.id):
+            return stated
+        if row.merged_into is None or row.merged_into in registered:
+            return row.merged_into
+        return survivor_of(rows[row.merged_into]) or row.merged_into
+
+    for seed in entries:
+        row = rows.get(seed.id)
+        if row and row.merged_into:
+            problems.append(
+                f"{seed.first_name} was merged into {rows[row.merged_into].name} and cannot be an entry again: its"
+                " pictures can no longer be told apart; register it with another registeredAs"
+            )
+        elif row is None:
+            plan.write.append((seed, "added"))
+        elif not row.active:
+            plan.write.append((seed, "restored"))
+        elif row.name != seed.scientific_name:
+            plan.write.append((seed, "renamed"))
+        elif row.information != seed.model_dump(mode="json"):
+            plan.write.append((seed, "changed"))
+    for row in rows.values():
+        if row.id in registered:
+            continue
+        survivor = survivor_of(row)
+        if survivor is None:
+            plan.retire.append(row)
+        elif row.merged_into in registered and survivor != row.merged_into:
+            problems.append(
+                f"{row.name} was merged into {registered[row.merged_into].scientific_name}, so"
+                f" {registered[survivor].scientific_name} cannot have it in mergedFrom"
+            )
+        elif survivor != row.merged_into:
+            plan.merge.append((row, survivor))
+    if problems:
+        raise RegistryConflictError(f"the registry cannot be loaded: {'; '.join(problems)}")
+    return plan
+
+
+def _settled(connection: Connection, plan: _Plan) -> bool:
+    """Whether there is nothing to do."""
+    if plan.write or plan.merge or any(row.active for row in plan.retire):
+        return False
+    stray = connection.execute(
+        "select from picture_seed where seed_id in (select id from seeds where merged_into is not null) limit 1"
+    )
+    return stray.fetchone() is None
+
+
+def _refuse_in_use(connection: Connection, gone: list[_Row]) -> None:
+    used = connection.execute(
+        "select coalesce(seeds.merged_into, seeds.id) as seed, count(distinct picture_id) as pictures"
+        " from picture_seed join seeds on seeds.id = seed_id"
+        " where coalesce(seeds.merged_into, seeds.id) = any(%s) group by 1",
+        ([row.id for row in gone],),
+    )
+    pictures = {row["seed"]: row["pictures"] for row in used}
+    problems = [
+        f"{row.name} is no longer an entry, but {pictures[row.id]} pictures show it: restore the entry, or list"
+        f" {row.information.get('registeredAs') or row.name} in the mergedFrom of another"
+        for row in gone
+        if row.id in pictures
+    ]
+    if problems:
+        raise RegistryConflictError(f"the registry cannot be loaded: {'; '.join(problems)}")
+
+
+def _carry_out(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], actor: str) -> list[SeedChange]:
+    changes = []
+    # A name can only be taken when its last owner has left it, so all names that change are left first.
+    leaving = [row.id for row, _ in plan.merge] + [row.id for row in plan.retire]
+    connection.execute("update seeds set active = false where id = any(%s) and active", (leaving,))
+    renamed = [seed.id for seed, action in plan.write if action in {"renamed", "restored"}]
+    connection.execute("update seeds set name = id::text where id = any(%s)", (renamed,))
+    for seed, action in plan.write:
+        information = seed.model_dump(mode="json")
+        connection.execute(
+            "insert into seeds (id, name, information) values (%s, %s, %s) on conflict (id) do update"
+            " set name = excluded.name, information = excluded.information, active = true",
+            (seed.id, seed.scientific_name, Jsonb(information)),
+        )
+        row = rows.get(seed.id)
+        after = _Row(seed.id, seed.scientific_name, information, None, active=True)
+        _audit(connection, actor, action, row, after)
+        changes.append(SeedChange(action, seed.id, seed.scientific_name, row.name if row else None))
+    for row in plan.retire:
+        if row.active:
+            _audit(connection, actor, "retired", row, _Row(row.id, row.name, row.information, None, active=False))
+            changes.append(SeedChange("retired", row.id, row.name, row.name))
+    return changes
+
+
+def _relink(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], actor: str) -> list[SeedChange]:
+    """Make seeds part of others; what is linked to a merged seed, now or since it was merged, goes to the other."""
+    for row, survivor in plan.merge:
+        connection.execute("update seeds set merged_into = %s where id = %s", (survivor, row.id))
+    current = _rows(connection)
+    survivors = {row.id: row.merged_into for row in current.values() if row.merged_into}
+    with audit.changing(connection, actor=actor, action="relinked"):
+        moved = _move_links(connection, survivors)
+    merged = {row.id for row, _ in plan.merge}
+    changes = []
+    for identifier, survivor in survivors.items():
+        if identifier in merged or moved[identifier]:
+            action: SeedAction = "merged" if identifier in merged else "relinked"
+            pictures = moved[identifier]
+            _audit(connection, actor, action, rows[identifier], current[identifier], pictures=pictures)
+            changes.append(
+                SeedChange(action, identifier, current[survivor].name, rows[identifier].name, pictures=pictures)
+            )
+    return changes
+
+
+def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Counter[UUID]:
+    """Link pictures of merged seeds to the surviving ones; a picture that shows both keeps one link."""
+    moved: Counter[UUID] = Counter()
+    # A cursor of the server sees the links as they were: it never has to pass over those that are moved already.
+    with connection.cursor(name="links_of_merged_seeds") as cursor:
+        cursor.execute(
+            "select id, picture_id, seed_id, upload_date from picture_seed where seed_id = any(%s)", (list(survivors),)
+        )
+        while links := cursor.fetchmany(_LINKS_AT_A_TIME):
+            found = [(cast(UUID, link["picture_id"]), cast(UUID, link["seed_id"])) for link in links]
+            moved.update(seed for _, seed in found)
+            connection.execute(
+                "insert into picture_seed (id, picture_id, seed_id, upload_date)"
+                " select * from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[]) on conflict do nothing",
+                (
+                    [picture_seed_id(picture, survivors[seed]) for picture, seed in found],
+                    [picture for picture, _ in found],
+                    [survivors[seed] for _, seed in found],
+                    [link["upload_date"] for link in links],
+                ),
+            )
+            connection.execute("delete from picture_seed where id = any(%s)", ([link["id"] for link in links],))
+    return moved
+
+
+def _audit(
+    connection: Connection, actor: str, action: SeedAction, before: _Row | None, after: _Row, **numbers: int
+) -> None:
+    audit.record(
+        connection,
+        actor=actor,
+        action=action,
+        subject="seed",
+        subject_id=after.id,
+        before=before.audited() if before else None,
+        after={**after.audited(), **numbers},
+    )

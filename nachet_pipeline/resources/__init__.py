@@ -1,1 +1,0 @@
-"""Dagster's resources: configuration of, and connections to, PostgreSQL and Blob storage."""

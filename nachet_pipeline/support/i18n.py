@@ -1,0 +1,27 @@
+"""Short texts that people read in English or French, and that records carry in both."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+Language = Literal["en", "fr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bilingual:
+    """The same statement in both languages of the agency.
+
+    >>> Phrase("a whole number", "un nombre entier").in_language("fr")
+    'un nombre entier'
+    """
+
+    en: str
+    fr: str
+
+    def in_language(self, language: Language) -> str:
+        """The text in one of the languages."""
+        return self.fr if language == "fr" else self.en
+
+    @classmethod
+    def same(cls, text: str) -> Self:
+        """What is the same in every language: a name, a value as somebody wrote it, a number with its unit's symbol."""
+        return cls(text, text)

@@ -1,0 +1,579 @@
+"""Versions of training sets, their members, the labels they gave, and pictures that are withdrawn from them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
+
+from nachet_pipeline.database.audit import changing
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.picture_sets.withdrawn_content import (
+    live_elsewhere,
+    record_withdrawn,
+    rows_of_content,
+    wait_for_withdrawing,
+    withdrawing,
+)
+from nachet_pipeline.training.candidates import copied
+from nachet_pipeline.training.identifiers import Bytes, from_hexadecimal
+from nachet_pipeline.training.labels import GivenLabel, Taxon
+from nachet_pipeline.training.manifest import SPLITS
+
+ACTOR = "nachet training-set"
+SAMPLE = 20
+"""Pictures that are named of each kind of difference, at most."""
+
+_LOCK_RECIPE = 7209138
+_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_COPY_END = b"\xff\xff"
+_MEMBERS_AT_A_TIME = 65_536
+# A row of binary COPY: the number of fields, then each field's length and value.
+_MEMBER = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("set_length", ">i4"),
+        ("set", "S16"),
+        ("picture_length", ">i4"),
+        ("picture", "S16"),
+        ("split_length", ">i4"),
+        ("split", ">i2"),
+        ("class_length", ">i4"),
+        ("class", ">i4"),
+        ("group_length", ">i4"),
+        ("group", "S16"),
+    ]
+)
+_LENGTHS = {
+    "fields": 5,
+    "set_length": 16,
+    "picture_length": 16,
+    "split_length": 2,
+    "class_length": 4,
+    "group_length": 16,
+}
+
+
+class UnknownTrainingSetError(RefusedError, LookupError):
+    """There is no such training set, version or picture."""
+
+
+class WithdrawnMeanwhileError(RefusedError):
+    """Pictures were withdrawn while a version that holds them was made; nothing of it was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a training set.
+
+    Attributes:
+        id: its identifier.
+        name: the training set's.
+        digest: its identity, in hexadecimal.
+        container: where it is published.
+        blob: its manifest there.
+        pictures: how many it has.
+        groups: how many groups they make; None of a version made before there were recipes, as all below.
+        created_at: when it was made.
+        current_since: when it last became the training set's current version; None if it never was.
+        recipe: the recipe as JSON.
+        classes: its classes with their counts by split, as JSON.
+        notes: what was to be said of it, as JSON.
+        previous: digest of the version that was current when it was made, None if there was none.
+        current: whether it is the current one.
+        withdrawn: how many of its pictures were withdrawn since, or deleted with their folder while nothing else has
+            the same content.
+    """
+
+    id: UUID
+    name: str
+    digest: str
+    container: str
+    blob: str
+    pictures: int
+    groups: int | None
+    created_at: datetime
+    current_since: datetime | None
+    recipe: dict[str, Any] | None
+    classes: list[dict[str, Any]] | None
+    notes: list[dict[str, Any]] | None
+    previous: str | None
+    current: bool
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionChange:
+    """Pictures that differ in one way between two versions: how many, and the first of them."""
+
+    count: int
+    sample: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDifference:
+    """How one version differs from another.
+
+    Attributes:
+        added: pictures that only the later one has.
+        removed: pictures that only the earlier one has.
+        moved: pictures of both that are on another side.
+        relabelled: pictures of both that show another species, because it was corrected or merged into another.
+    """
+
+    added: VersionChange
+    removed: VersionChange
+    moved: VersionChange
+    relabelled: VersionChange
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A picture in a version, with where it comes from.
+
+    Attributes:
+        version: the version's identifier.
+        name: the training set's.
+        digest: the version's.
+        current: whether it is the training set's current version.
+        split: the side that the picture is on.
+        class_index: its class.
+        group: the smallest picture of its group.
+        picture: the picture.
+        picture_set: its picture set.
+        container: where its bytes are.
+        blob: its blob there.
+        upload: the upload that it came with, None if it came otherwise.
+        folder: that upload's folder.
+        mass_import: the mass import that it came with, None if it came otherwise.
+        owner: e-mail of the user whose it is.
+        withdrawn_at: when it was withdrawn, None if it was not.
+    """
+
+    version: UUID
+    name: str
+    digest: str
+    current: bool
+    split: str
+    class_index: int
+    group: UUID
+    picture: UUID
+    picture_set: UUID
+    container: str
+    blob: str
+    upload: UUID | None
+    folder: str | None
+    mass_import: UUID | None
+    owner: str
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The pictures of a version, as columns of one length.
+
+    Attributes:
+        picture: (n, 16) identifiers.
+        split: (n,) places in `SPLITS`.
+        class_index: (n,) class indices.
+        group: (n, 16) identifiers of the groups' smallest pictures.
+    """
+
+    picture: Bytes
+    split: NDArray[np.int8]
+    class_index: NDArray[np.int64]
+    group: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version to record.
+
+    Attributes:
+        id: its identifier.
+        name: the training set's.
+        digest: its own.
+        container: where its manifest is.
+        blob: the manifest's name.
+        groups: how many groups its pictures make.
+        recipe: the recipe as JSON.
+        recipe_digest: the recipe's.
+        classes: with their counts by split, as JSON.
+        notes: as JSON.
+    """
+
+    id: UUID
+    name: str
+    digest: str
+    container: str
+    blob: str
+    groups: int
+    recipe: dict[str, Any]
+    recipe_digest: str
+    classes: list[dict[str, Any]]
+    notes: list[dict[str, Any]]
+
+
+def lock_recipe(connection: Connection, name: str) -> None:
+    """Wait until nobody else makes a version of this training set; nobody will until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK_RECIPE, name))
+
+
+def snapshot(connection: Connection) -> None:
+    """Let everything that a new transaction reads be of one moment."""
+    connection.execute("set transaction isolation level repeatable read, read only")
+    # What is read is sorted, a million rows at times; the sort spills to disk whatever it is given.
+    connection.execute("set local work_mem = '64MB'")
+
+
+def taxa(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID, Taxon]:
+    """Species by identifier, with the names they have today."""
+    rows = connection.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
+    return {cast(UUID, row["id"]): Taxon(cast(UUID, row["id"]), cast(str, row["name"])) for row in rows}
+
+
+def given_labels(connection: Connection, recipe: str) -> list[GivenLabel]:
+    """The class indices that earlier versions of a recipe gave."""
+    rows = connection.execute(
+        "select class_index, taxon_id, coalesce(merged_into, id) as survivor from training_label"
+        " join seeds on seeds.id = taxon_id where recipe = %s order by class_index",
+        (recipe,),
+    )
+    return [GivenLabel(*cast(tuple[int, UUID, UUID], tuple(row.values()))) for row in rows]
+
+
+Contents = tuple[bytes, ...]
+"""All that one photograph is known by: the SHA-256 of its file and of its pixels."""
+
+
+def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents, Contents]]:
+    """Pairs of photographs that operators decided to be `duplicate` or `different`."""
+    pixels = "array(select distinct pixel_sha256 from pictures where sha256 = {} and pixel_sha256 is not null)"
+    rows = connection.execute(
+        f"select array[file_a] || {pixels.format('file_a')} as one, array[file_b] || {pixels.format('file_b')} as other"
+        " from duplicate_decision where decision = %s order by file_a, file_b",
+        (decision,),
+    )
+    return [(tuple(cast(list[bytes], row["one"])), tuple(cast(list[bytes], row["other"]))) for row in rows]
+
+
+def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.int8]]:
+    """What a version held out, whatever row it is today, and what had left the set before it while it was held out.
+
+    A photograph whose folder was deleted for a day, or that was in conflict for one, is missing from a version; when it
+    is there again, models were compared by it all the same.
+
+    Returns:
+        (k, 16) the beginnings of the SHA-256 of files and of pixels, sorted, of its validation and test pictures and of
+        the photographs that these were cut from; and their sides.
+    """
+    batches = list(
+        copied(
+            connection,
+            "with held as (select picture_id, split from training_set_member"
+            "  where training_set_id = %(version)s and split > 0"
+            " union all select picture_id, split from (select distinct on (m.picture_id) m.picture_id, m.split"
+            "   from training_set t join training_set_member m on m.training_set_id = t.id"
+            "   where t.current_since is not null and t.id <> %(version)s"
+            "   and t.name = (select name from training_set where id = %(version)s)"
+            "   and not exists (select from training_set_member now"
+            "    where now.training_set_id = %(version)s and now.picture_id = m.picture_id)"
+            "   order by m.picture_id, t.current_since desc) gone where split > 0)"
+            " select encode(substring(c.hash from 1 for 16), 'hex') as content, max(m.split) from held m"
+            " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
+            " left join pictures r on r.id = coalesce(q.parent, p.parent)"
+            " cross join lateral unnest(array[p.sha256, p.pixel_sha256, r.sha256, r.pixel_sha256]) as c (hash)"
+            " where c.hash is not null"
+            " group by substring(c.hash from 1 for 16) order by substring(c.hash from 1 for 16)",
+            {"version": version},
+            {"content": pa.string(), "split": pa.int8()},
+        )
+    )
+    if not batches:
+        return np.zeros((0, 16), np.uint8), np.zeros(0, np.int8)
+    contents = np.concatenate([from_hexadecimal(batch.column("content"), 16) for batch in batches])
+    return contents, np.concatenate([batch.column("split").to_numpy() for batch in batches])
+
+
+def record_version(connection: Connection, version: NewVersion, members: Members) -> bool:
+    """Record a version with its members and the labels it gave; the caller's transaction decides.
+
+    Returns:
+        False if it was recorded before; then nothing is changed.
+
+    Raises:
+        WithdrawnMeanwhileError: a member was withdrawn since it was chosen.
+    """
+    # Before members are written: a picture that is withdrawn later finds them, one that was is found here.
+    wait_for_withdrawing(connection)
+    previous = current_version(connection, version.name)
+    with changing(connection, actor=ACTOR, action="built"):
+        inserted = _insert(connection, version, len(members.picture), previous)
+    if not inserted:
+        return False
+    _copy_members(connection, version.id, members)
+    withdrawn = connection.execute(
+        "select p.id from pictures p join training_set_member on picture_id = p.id"
+        " join picture_set s on s.id = p.picture_set_id"
+        " where (p.withdrawn_at is not null or s.deleted_at is not null) and training_set_id = %s"
+        " order by p.id limit 1",
+        (version.id,),
+    ).fetchone()
+    if withdrawn:
+        raise WithdrawnMeanwhileError(
+            f"the picture {withdrawn['id']} was withdrawn or deleted while training-{version.name} was built;"
+            " build it again"
+        )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into training_label (recipe, class_index, taxon_id) values (%s, %s, %s) on conflict do nothing",
+            [(version.name, one["class_index"], one["taxon_id"]) for one in version.classes],
+        )
+    return True
+
+
+def _insert(connection: Connection, version: NewVersion, pictures: int, previous: Version | None) -> int:
+    return connection.execute(
+        "insert into training_set (id, name, digest, container, blob, pictures, recipe, recipe_digest, groups, classes,"
+        " notes, previous_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+        (
+            version.id,
+            version.name,
+            version.digest,
+            version.container,
+            version.blob,
+            pictures,
+            Jsonb(version.recipe),
+            version.recipe_digest,
+            version.groups,
+            Jsonb(version.classes),
+            Jsonb(version.notes),
+            previous.id if previous else None,
+        ),
+    ).rowcount
+
+
+def _copy_members(connection: Connection, version: UUID, members: Members) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            'copy training_set_member (training_set_id, picture_id, split, class_index, "group")'
+            " from stdin (format binary)"
+        ) as copy,
+    ):
+        copy.write(_COPY_SIGNATURE)
+        for part in _member_rows(version, members):
+            copy.write(part)
+        copy.write(_COPY_END)
+
+
+def _member_rows(version: UUID, members: Members) -> Iterable[bytes]:
+    for start in range(0, len(members.picture), _MEMBERS_AT_A_TIME):
+        part = slice(start, start + _MEMBERS_AT_A_TIME)
+        rows = np.zeros(len(members.picture[part]), _MEMBER)
+        for name, length in _LENGTHS.items():
+            rows[name] = length
+        rows["set"] = version.bytes
+        rows["picture"] = np.ascontiguousarray(members.picture[part]).view("S16").ravel()
+        rows["split"], rows["class"] = members.split[part], members.class_index[part]
+        rows["group"] = np.ascontiguousarray(members.group[part]).view("S16").ravel()
+        yield rows.tobytes()
+
+
+_CURRENT = (
+    "t.id = (select id from training_set newest where newest.name = t.name and newest.current_since is not null"
+    " order by newest.current_since desc, newest.id limit 1)"
+)
+_VERSION = (
+    "select t.id, t.name, t.digest, t.container, t.blob, t.pictures, t.groups, t.created_at, t.current_since, t.recipe,"
+    f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
+    # From the few that are withdrawn or deleted to the many members, by index.
+    " (select count(*) from (select id from pictures where withdrawn_at is not null union"
+    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null) gone"
+    " join training_set_member on picture_id = gone.id join pictures g on g.id = gone.id"
+    f" where training_set_id = t.id and (g.withdrawn_at is not null or not {live_elsewhere('g')})) as withdrawn"
+    " from training_set t left join training_set p on p.id = t.previous_id"
+)
+
+
+def _versions(connection: Connection, rest: str, *arguments: object) -> list[Version]:
+    rows = connection.execute(f"{_VERSION} {rest}", arguments)
+    return [Version(**cast(dict[str, Any], row)) for row in rows]
+
+
+def versions(connection: Connection, name: str | None = None) -> list[Version]:
+    """All versions, or those of one training set, the newest first within each."""
+    return _versions(
+        connection, "where %s::text is null or t.name = %s order by t.name, t.created_at desc, t.id", name, name
+    )
+
+
+def current_version(connection: Connection, name: str) -> Version | None:
+    """The current version of a training set: the last one that passed its checks."""
+    found = _versions(connection, f"where t.name = %s and {_CURRENT}", name)
+    return found[0] if found else None
+
+
+def version_of(connection: Connection, wanted: str) -> Version:
+    """A version as people name it.
+
+    Args:
+        connection: to the database.
+        wanted: a training set's name, which means its current version, or else its newest; the beginning of a digest;
+            or both, as `name@digest`.
+
+    Raises:
+        UnknownTrainingSetError: there is none, or there are several.
+    """
+    name, _, start = wanted.strip().partition("@")
+    named = versions(connection, name)
+    if named and not start:
+        return next((version for version in named if version.current), named[0])
+    among = named if start else versions(connection)
+    start = (start or name).lower()
+    found = [version for version in among if version.digest.startswith(start)]
+    if not found:
+        raise UnknownTrainingSetError(f"there is no training set {wanted[:80]}; `nachet training-set list` names all")
+    if len({version.id for version in found}) > 1:
+        which = ", ".join(f"{version.name}@{version.digest[:12]}" for version in found[:5])
+        raise UnknownTrainingSetError(f"{wanted[:80]} means several training sets: {which}")
+    return found[0]
+
+
+def recorded(connection: Connection, identifier: UUID) -> Version:
+    """The version of an identifier.
+
+    Raises:
+        UnknownTrainingSetError: there is none.
+    """
+    found = _versions(connection, "where t.id = %s", identifier)
+    if not found:
+        raise UnknownTrainingSetError(f"there is no training set {identifier}")
+    return found[0]
+
+
+def set_current(connection: Connection, version: UUID) -> None:
+    """Let a version be its training set's current one."""
+    already = connection.execute(f"select from training_set t where id = %s and {_CURRENT}", (version,)).fetchone()
+    if already is not None:
+        return
+    with changing(connection, actor=ACTOR, action="made current"):
+        connection.execute("update training_set set current_since = clock_timestamp() where id = %s", (version,))
+
+
+def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDifference:
+    """How one version differs from another."""
+    kinds = {
+        "added": "a.picture_id is null",
+        "removed": "b.picture_id is null",
+        "moved": "a.split <> b.split",
+        "relabelled": "a.taxon <> b.taxon",
+    }
+    side = (
+        "(select m.picture_id, m.split, k.taxon from training_set_member m left join (select"
+        " (one ->> 'class_index')::integer as class_index, one ->> 'taxon_id' as taxon from training_set t"
+        " cross join lateral jsonb_array_elements(t.classes) one where t.id = %({which})s) k"
+        " on k.class_index = m.class_index where m.training_set_id = %({which})s)"
+    )
+    wanted = ", ".join(
+        f"count(*) filter (where {condition}) as {name},"
+        f" (array_agg(picture_id order by picture_id) filter (where {condition}))[1:{SAMPLE}] as {name}_sample"
+        for name, condition in kinds.items()
+    )
+    row = connection.execute(
+        f"select {wanted} from {side.format(which='earlier')} a full join {side.format(which='later')} b"
+        " using (picture_id)",
+        {"earlier": earlier, "later": later},
+    ).fetchone()
+    values = cast(dict[str, Any], row)
+    return VersionDifference(
+        **{name: VersionChange(values[name], tuple(values[f"{name}_sample"] or ())) for name in kinds}
+    )
+
+
+def memberships(connection: Connection, picture: UUID, version: UUID | None = None) -> list[Membership]:
+    """The versions that a picture is in, the newest first, or its place in one of them.
+
+    Raises:
+        UnknownTrainingSetError: there is no such picture.
+    """
+    if connection.execute("select from pictures where id = %s", (picture,)).fetchone() is None:
+        raise UnknownTrainingSetError(f"there is no picture {picture}")
+    rows = connection.execute(
+        f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current, m.split, m.class_index,"
+        ' m."group", p.id as picture, s.id as picture_set, c.name as container, p.blob, u.id as upload, u.folder,'
+        " s.mass_import_id as mass_import, o.email as owner, p.withdrawn_at"
+        " from training_set_member m join training_set t on t.id = m.training_set_id"
+        " join pictures p on p.id = m.picture_id join picture_set s on s.id = p.picture_set_id"
+        " join container c on c.id = s.container_id join users o on o.id = s.owner_id"
+        " left join upload u on u.id = s.upload_id"
+        " where m.picture_id = %s and (%s::uuid is null or t.id = %s) order by t.created_at desc, t.id",
+        (picture, version, version),
+    )
+    found = [cast(dict[str, Any], row) for row in rows]
+    return [Membership(**{**row, "split": SPLITS[row["split"]]}) for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What withdrawing a picture did.
+
+    Attributes:
+        pictures: every row of the picture's content, and of everything cut from those.
+        new: those of them that were not withdrawn before.
+        tainted: the versions that one of them is in.
+    """
+
+    pictures: tuple[UUID, ...]
+    new: tuple[UUID, ...]
+    tainted: tuple[Version, ...]
+
+
+def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Withdrawal:
+    """Withdraw a picture's content, with all that was cut from it: no version will have it any more.
+
+    Whatever row has the same file or the same pixels is withdrawn with it, today's and those to come. A crop is
+    withdrawn alone: what it was cut from stays.
+
+    Args:
+        connection: in whose transaction it is done.
+        picture: the picture.
+        by: who wants it.
+        why: the reason.
+
+    Raises:
+        UnknownTrainingSetError: there is no such picture.
+        ValueError: nobody wants it, or for no reason.
+    """
+    if not (by.strip() and why.strip()):
+        raise ValueError("somebody withdraws a picture for a reason")
+    withdrawing(connection)
+    rows = rows_of_content(connection, picture)
+    if not rows:
+        raise UnknownTrainingSetError(f"there is no picture {picture}")
+    pictures = tuple(rows)
+    new = tuple(identifier for identifier, withdrawn in rows.items() if not withdrawn)
+    tainted = _with_one_of(connection, pictures)
+    note = {
+        "why": why,
+        "picture": str(picture),
+        "training_sets": [f"{version.name}@{version.digest}" for version in tainted],
+    }
+    with changing(connection, actor=by, action="withdrawn", note=note):
+        record_withdrawn(connection, pictures, by=by, why=why)
+    return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)))
+
+
+def _with_one_of(connection: Connection, pictures: Sequence[UUID]) -> list[Version]:
+    return _versions(
+        connection,
+        "where t.id in (select training_set_id from training_set_member where picture_id = any(%s))"
+        " order by t.name, t.created_at desc, t.id",
+        list(pictures),
+    )

@@ -1,0 +1,142 @@
+"""What the database knows of the pictures of a version of a training set: aggregates, and few rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+from uuid import UUID
+
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
+from nachet_pipeline.reprocessing.queries import Versions
+
+_SET = "(select id from training_set where name = %(name)s and digest = %(digest)s)"
+_PLACES = 20
+_MEMBERS = f"training_set_member m join pictures p on p.id = m.picture_id where m.training_set_id = {_SET}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotCurrent:
+    """Pictures of a version that are not what they were when they were stored, or are wanted no more.
+
+    Attributes:
+        withdrawn: those that were withdrawn, or deleted with their folder while nothing else has the same content.
+        superseded: those that a correction took out, or that are cut otherwise today, likewise.
+        refused: those that today's rules would refuse.
+        broken: those whose file was found missing, changed or unreadable.
+        stale: those judged by other rules, or measured by other code, than today's.
+    """
+
+    withdrawn: int
+    superseded: int
+    refused: int
+    broken: int
+    stale: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """One of a pair of pictures that look alike.
+
+    Attributes:
+        picture_id: its identifier.
+        container: of its blob.
+        blob: its blob.
+        size: in bytes.
+        sha256: of its bytes, in hexadecimal.
+        picture_format: `TIFF`, `PNG` or `JPEG`.
+    """
+
+    picture_id: UUID
+    container: str
+    blob: str
+    size: int
+    sha256: str
+    picture_format: str
+
+
+def imported_by_day(connection: Connection, name: str, digest: str) -> dict[date, int]:
+    """How many pictures of a version were imported on which day (UTC)."""
+    rows = connection.execute(
+        f"select (p.upload_date at time zone 'UTC')::date as day, count(*) as pictures from {_MEMBERS} group by 1",
+        {"name": name, "digest": digest},
+    )
+    return {cast(date, row["day"]): cast(int, row["pictures"]) for row in rows}
+
+
+def not_current(connection: Connection, name: str, digest: str, current: Versions) -> NotCurrent:
+    """How many pictures of a version are not current.
+
+    Args:
+        connection: to the database.
+        name: of the training set.
+        digest: of the version.
+        current: today's rules and code.
+    """
+    elsewhere = live_elsewhere("p")
+    row = connection.execute(
+        f"select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null and not {elsewhere})"
+        " as withdrawn, count(*) filter (where p.withdrawn_at is null and s.deleted_at is null"
+        f"   and p.superseded_at is not null and not {elsewhere}) as superseded,"
+        " count(*) filter (where v.state = 'refused') as refused,"
+        " count(*) filter (where v.state in ('missing', 'changed', 'unreadable')) as broken,"
+        " count(*) filter (where coalesce(p.rule_set_version, '') <> %(rules)s"
+        "   or coalesce(p.enrichment_version, '') <> %(enrichment)s) as stale"
+        " from training_set_member m join pictures p on p.id = m.picture_id"
+        " join picture_set s on s.id = p.picture_set_id"
+        " left join picture_verdict v on v.picture_id = p.id"
+        f" where m.training_set_id = {_SET}",
+        {"name": name, "digest": digest, "rules": current.rules, "enrichment": current.enrichment},
+    ).fetchone()
+    return NotCurrent(**cast(dict[str, Any], row))
+
+
+def changes_by_class(connection: Connection, name: str, digest: str, previous: str) -> dict[int, tuple[int, int]]:
+    """Pictures that came into each class since an earlier version of the same set, and pictures that left it.
+
+    Args:
+        connection: to the database.
+        name: of the training set.
+        digest: of the version.
+        previous: of the earlier one.
+
+    Returns:
+        Number added and number removed by class index; a picture of another label counts on both sides.
+    """
+    rows = connection.execute(
+        "with now as (select picture_id, class_index from training_set_member"
+        f" where training_set_id = {_SET}),"
+        " before as (select picture_id, class_index from training_set_member where training_set_id ="
+        " (select id from training_set where name = %(name)s and digest = %(previous)s))"
+        " select class_index, count(*) filter (where before.picture_id is null) as added,"
+        " count(*) filter (where now.picture_id is null) as removed"
+        " from now full join before using (picture_id, class_index) group by class_index",
+        {"name": name, "digest": digest, "previous": previous},
+    )
+    return {
+        cast(int, row["class_index"]): (cast(int, row["added"]), cast(int, row["removed"]))
+        for row in rows
+        if row["added"] or row["removed"]
+    }
+
+
+def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, LookAlike]:
+    """Where some pictures are, by their identifiers."""
+    rows = connection.execute(
+        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256, p.format"
+        " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
+        " where p.id = any(%s)",
+        (list(pictures),),
+    )
+    return {row["id"]: LookAlike(*row.values()) for row in cast(list[dict[str, Any]], rows.fetchall())}
+
+
+def places_of(connection: Connection, picture: UUID, sha256: str) -> list[tuple[str, str]]:
+    """Containers and blobs where a picture's bytes may be today: its own row's place, then those of the same file."""
+    rows = connection.execute(
+        "select c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
+        " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null"
+        " order by p.id <> %s, s.deleted_at is not null, p.superseded_at is not null, p.id limit %s",
+        (bytes.fromhex(sha256), picture, _PLACES),
+    )
+    return [(cast(str, row["name"]), cast(str, row["blob"])) for row in rows]

@@ -1,0 +1,1 @@
+"""Uploads: staged folders, from found to imported."""

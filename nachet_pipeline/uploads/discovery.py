@@ -1,0 +1,748 @@
+"""Which staged folders are due for a run: what the sensor asks at every tick.
+
+The decision rests on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A
+tick lists the top of each user's container, then only folders that are new, unfinished or due for another look. Pages
+of listings are compared with the database one by one, so that memory does not grow with what is staged.
+
+Users are kept apart: containers are listed a page of each by turns, folders looked at one of each by turns, a look is
+bounded in names and time and goes on in the next tick, and what cannot be listed or read is that folder's failure.
+"""
+
+import hashlib
+import json
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import partial
+from heapq import nlargest, nsmallest
+from itertools import islice, zip_longest
+from threading import Lock
+from typing import Self
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.sessions import Owner, read_sessions
+from nachet_pipeline.contract.structure import Shape, taking_inventory
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.identifiers import TEMPLATE_FOLDER, receipt_blob
+from nachet_pipeline.settings import ArrivalSettings
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.container_top import TopPage
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.files import FileChangedError, StagedFile
+from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_receipt
+from nachet_pipeline.uploads.queries import (
+    FolderName,
+    PendingFolder,
+    SettledUpload,
+    abandoned_uploads,
+    mark_checked,
+    mark_queued,
+    pending_folders,
+    see_upload,
+    see_uploads,
+    settled_uploads,
+    unchanged_since_read,
+    uploads_with_receipt,
+)
+from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.queries import all_users
+from nachet_pipeline.users.user import User
+
+log = logging.getLogger(__name__)
+
+LOOKS_PER_TICK = 1_000
+"""Folders whose files are listed in one tick, at most: the next tick goes on."""
+
+LISTING_SECONDS = 1.0
+"""Seconds into a tick after which no more pages of containers are read: the next tick goes on there."""
+
+LOOKING_SECONDS = 30
+"""After so long in one tick no more first looks are begun: Dagster ends a tick that takes a minute."""
+
+SECOND_LOOKS = 50
+"""Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most, in
+case they were corrected."""
+
+SECOND_LOOKS_UNTIL = 1.0
+"""Seconds into a tick after which no more second looks are begun, but for the first few."""
+
+LOOK_NAMES = 10_000
+"""Files that a look goes through before others have their turn; it goes on when all had theirs, or in the next tick."""
+
+LARGE_SECONDS = 10.0
+"""Seconds into a tick after which looks that found more files do not go on: the next tick goes on there."""
+
+LARGE_LOOKS = 4
+"""Such looks at a time, one of each user at most: what they found lies in temporary files from tick to tick."""
+
+MOST_FILES = 5_000_000
+"""A folder of more files fails: the temporary file of a look at it takes 2 GB."""
+
+MOST_SESSIONS = 2_000
+"""The indexes of a folder of more sessions are not read by the sensor, nor any once this took `INDEX_SECONDS`."""
+
+INDEX_SECONDS = 3.0
+"""See `MOST_SESSIONS`."""
+
+MOST_NAME_BYTES = 1_000
+"""A folder of a longer name is no arrival: its receipt would have a name that the service does not take."""
+
+MISSING_RECEIPTS = 50
+"""Receipts that are missing beside their folders and written again at a time, of each user, at most."""
+
+_FORGOTTEN_SECONDS = 1_800
+_RECEIPT_BYTES = 65_536
+_AT_A_TIME = 8
+_LOOKS_BETWEEN_STATEMENTS = 64
+_SECOND_LOOKS_BETWEEN_STATEMENTS = 4
+_FOLDERS_BETWEEN_STATEMENTS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSnapshot:
+    """What a folder looked like.
+
+    Attributes:
+        digest: of names, sizes and versions.
+        files: number of files.
+        size: their bytes.
+        complete: whether it can be imported.
+        reason: why it can, or what it waits for.
+    """
+
+    digest: str
+    files: int
+    size: int
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A folder that is due for a run."""
+
+    upload: Upload
+    look: FolderSnapshot
+
+    @property
+    def key(self) -> str:
+        """Names this content of this upload at this attempt: a run that was asked for once is not asked for twice.
+
+        The last request is part of it: Dagster would take one that is made again, because its run came to nothing,
+        for the same.
+        """
+        upload = self.upload
+        return f"{upload.id}:{self.look.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
+
+
+def snapshot(
+    folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
+) -> FolderSnapshot:
+    """Look at a staged folder without reading more than its indexes.
+
+    It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
+    been quiet for long; what is missing then is an error to be told, not a reason to wait.
+    """
+    with _Looking(folder, settings, limits) as looking:
+        looking.go_on()
+        return looking.result(now or datetime.now(UTC))
+
+
+class _Looking:
+    """A look at a folder that can stop at any file and go on later; closing it forgets what it found."""
+
+    def __init__(
+        self, folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, most: int | None = None
+    ) -> None:
+        self.folder = folder
+        self._most = most
+        self.since = time.monotonic()
+        self._settings = settings
+        self._limits = limits
+        self._inventory = Inventory()
+        self._shape: Shape | None = None
+        self._digest = ""
+        self._steps = self._take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._steps.close()
+        self._inventory.close()
+
+    def _take(self) -> Generator[int]:
+        folder = _Bounded(self.folder, files=self._most)
+        self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
+        digest = hashlib.sha256()
+        for number, part in enumerate(self._inventory.digested(), start=1):
+            digest.update(part)
+            if number % 1_000 == 0:
+                yield 2 * folder.listed + number
+        self._digest = digest.hexdigest()
+
+    def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
+        """Go through more files, so many or until so late by the monotonic clock; returns whether all is done.
+
+        Raises:
+            StorageError: storage does not answer, or cannot list the folder.
+            _TooManyFilesError: it holds too many.
+        """
+        begin = None
+        for gone_through in self._steps:
+            begin = gone_through if begin is None else begin
+            enough = names is not None and gone_through - begin >= names
+            if enough or (until is not None and time.monotonic() > until):
+                return False
+        return True
+
+    def result(self, now: datetime, *, index_seconds: float | None = None) -> FolderSnapshot:
+        """What the folder looks like, all of which is listed."""
+        files, size = self._inventory.total()
+        complete, reason = _completeness(
+            _Bounded(self.folder, seconds=index_seconds),
+            self._inventory,
+            self._shape,
+            self._settings,
+            self._limits,
+            now,
+        )
+        return FolderSnapshot(self._digest, files, size, complete, reason)
+
+
+class _TooManyFilesError(Exception):
+    """A folder holds more files than a look at it may find."""
+
+
+class _HurryError(Exception):
+    """Reading a folder's indexes takes too long."""
+
+
+class _Bounded:
+    """A folder of which so many files are listed, and files read for so many seconds."""
+
+    def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
+        self.listed = 0
+        self._folder = folder
+        self._files = files
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def name(self) -> str:
+        return self._folder.name
+
+    def files(self) -> Iterator[StagedFile]:
+        for file in self._folder.files():
+            self.listed += 1
+            if self._files is not None and self.listed > self._files:
+                raise _TooManyFilesError(f"it holds more than {self._files:,} files")
+            yield file
+
+    def read(self, file: StagedFile) -> bytes:
+        if self._until is not None and time.monotonic() > self._until:
+            raise _HurryError
+        return self._folder.read(file)
+
+
+def _completeness(
+    folder: _Bounded,
+    inventory: Inventory,
+    shape: Shape | None,
+    settings: ArrivalSettings,
+    limits: ContractLimits,
+    now: datetime,
+) -> tuple[bool, str]:
+    newest = inventory.newest()
+    if newest is None:
+        return False, "it is empty"
+    if next(inventory.files(FileKind.MARKER), None):
+        return True, "it is marked as complete"
+    still = now - newest
+    if still >= timedelta(seconds=settings.quiet_seconds):
+        return True, f"nothing in it changed for {settings.quiet_seconds} s"
+    if still < timedelta(seconds=settings.settle_seconds):
+        return False, "it is changing"
+    unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
+    if inventory.session_count() > MOST_SESSIONS:
+        return False, unread
+    try:
+        _, sessions = read_sessions(folder, inventory, shape, limits)
+    except FileChangedError:
+        return False, "it is changing"
+    except _HurryError:
+        return False, unread
+    for session in sessions:
+        declared = session.number("imageData.numberOfImages")
+        if declared is None:
+            return False, f"{session.path or 'it'} does not declare its number of pictures"
+        if session.pictures < declared:
+            return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
+    return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
+
+
+@dataclass(slots=True)
+class Listing:
+    """Where a tick begins to list, and after it where the next one goes on; empty: at the very beginning.
+
+    With a few thousand folders every tick lists all of them. What is due does not depend on it: a tick that begins
+    elsewhere sees other folders, and all have been seen after some.
+
+    Attributes:
+        place: as JSON, whose container comes `first`, and the `pages` that come next of containers that were not listed
+            to their end, by user.
+    """
+
+    place: str = ""
+
+    def begin(self, users: Iterable[User]) -> list[tuple[User, str]]:
+        """The users whose containers are to be listed, in order, each with the page to begin with."""
+        first, pages = "", {}
+        try:
+            noted = json.loads(self.place or "{}")
+            first, pages = str(noted.get("first", "")), {str(user): str(at) for user, at in noted["pages"].items()}
+        except (ValueError, KeyError, AttributeError):  # nothing noted, or by another version: all are listed
+            pass
+        in_order = sorted(users, key=lambda one: (str(one.id) < first, one.id))
+        return [(user, pages.get(str(user.id), "")) for user in in_order]
+
+    def go_on(self, rest: Sequence[tuple[User, str]]) -> None:
+        """Note what was not read, in the order in which it is to be."""
+        pages = {str(user.id): page for user, page in rest if page}
+        self.place = json.dumps({"first": str(rest[0][0].id), "pages": pages}) if rest else ""
+
+
+class UnfinishedLooks:
+    """Looks at large folders that go on in the next tick, kept by the process that evaluates the sensor.
+
+    A process that ends takes them with it, and another one begins again. Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[UUID, str], _Looking] = {}
+        self._lock = Lock()
+
+    def take(self, owner: UUID, folder: str) -> _Looking | None:
+        """The look at a folder that is to go on, if there is one."""
+        with self._lock:
+            return self._kept.pop((owner, folder), None)
+
+    def keep(self, owner: UUID, folder: str, looking: _Looking) -> bool:
+        """Keep a look for later; if there are too many, or its user has one, it is forgotten and False returned."""
+        looking.since = time.monotonic()
+        with self._lock:
+            for key, other in list(self._kept.items()):
+                if looking.since - other.since > _FORGOTTEN_SECONDS:
+                    self._kept.pop(key).close()
+            if len(self._kept) < LARGE_LOOKS and all(user != owner for user, _ in self._kept):
+                self._kept[owner, folder] = looking
+                return True
+        looking.close()
+        return False
+
+    def close(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            while self._kept:
+                self._kept.popitem()[1].close()
+
+
+class _NoLook(Enum):
+    """Why a folder was not looked at to its end."""
+
+    LATER = "the tick is over, or it goes on in the next one"
+    LAST = "there is no room for what it holds, or too many large ones are looked at; all others come first"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a folder cannot be looked at."""
+
+    reason: str
+
+
+_Seen = FolderSnapshot | _NoLook | _Failure
+
+
+def due_uploads(
+    database: Database,
+    blobs: BlobStorage,
+    settings: ArrivalSettings,
+    limits: ContractLimits,
+    now: datetime | None = None,
+    listing: Listing | None = None,
+    unfinished: UnfinishedLooks | None = None,
+) -> Iterator[Arrival]:
+    """The folders that are due for a run.
+
+    On the way, receipts that are missing beside their folders are written again, and those of folders that cannot be
+    looked at.
+
+    Args:
+        database: knows the uploads.
+        blobs: where folders are staged.
+        settings: when a folder is complete.
+        limits: how much of a folder is read.
+        now: the time, if it is to be another one.
+        listing: where to begin, if there are more folders than one tick lists; says afterwards where to go on.
+        unfinished: looks at large folders that go on, and afterwards those that are to go on in the next tick; without
+            it every look that does not come to its end begins again.
+
+    Raises:
+        StorageError: storage does not answer.
+        DatabaseError: the database does not answer.
+    """
+    moment, begin = now or datetime.now(UTC), time.monotonic()
+    with database.connection() as connection:
+        users = list(all_users(connection))
+    kept = UnfinishedLooks() if unfinished is None else unfinished
+    look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
+    large: list[_Candidate] = []
+    with ThreadPoolExecutor(_AT_A_TIME) as executor:
+        worth = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
+        for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
+            _compare(database, blobs, staged, worth)
+        pending = islice(worth.pending(database, blobs), LOOKS_PER_TICK)
+        for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
+            looks = list(executor.map(partial(look, begin=number == 0), candidates))
+            large.extend(one for one, seen in zip(candidates, looks, strict=True) if seen is _NoLook.LATER)
+            yield from _first_looks(database, blobs, candidates, looks)
+            if time.monotonic() - begin > LOOKING_SECONDS:
+                log.warning("looking at staged folders takes long; the next tick goes on")
+                break
+        for candidates in batched(worth.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
+            yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
+            if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
+                break
+        while large and time.monotonic() - begin < LARGE_SECONDS:
+            looks = [look(one) for one in large]
+            yield from _first_looks(database, blobs, large, looks)
+            large = [one for one, seen in zip(large, looks, strict=True) if seen is _NoLook.LATER]
+    if unfinished is None:
+        kept.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    """Looks at folders on behalf of a tick, until so late by the monotonic clock."""
+
+    blobs: BlobStorage
+    settings: ArrivalSettings
+    limits: ContractLimits
+    moment: datetime
+    until: float
+    unfinished: UnfinishedLooks
+
+    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Seen:
+        """Look at a folder, as far as its turn goes; with `begin` even if it is late, so that every tick gets on.
+
+        Raises:
+            StorageError: storage does not answer.
+        """
+        container, owner, name = candidate.user.upload_container, candidate.user.id, candidate.folder
+        begun = self.unfinished.take(owner, name)
+        if begun is None and not begin and time.monotonic() > self.until:
+            return _NoLook.LATER
+        try:
+            folder = StagedFolder(self.blobs, container, name)
+            looking = begun or _Looking(folder, self.settings, self.limits, MOST_FILES)
+        except (sqlite3.Error, OSError) as error:
+            return self._no_room(candidate, error)
+        looking.folder.blobs, given_back = self.blobs, False
+        try:
+            if looking.go_on(names=LOOK_NAMES, until=self.until):
+                return looking.result(self.moment, index_seconds=INDEX_SECONDS)
+            given_back = True
+            return _NoLook.LATER if self.unfinished.keep(owner, name, looking) else _NoLook.LAST
+        except _TooManyFilesError as error:
+            return _Failure(str(error))
+        except sqlite3.Error as error:
+            return self._no_room(candidate, error)
+        except StorageError as error:
+            if not self.blobs.answers(container):
+                raise
+            return _Failure(str(error))
+        finally:
+            if not given_back:
+                looking.close()
+
+    def _no_room(self, candidate: "_Candidate", error: Exception) -> _NoLook:
+        """Let the folder wait, since its files cannot be noted; others may have fewer."""
+        log.warning("no temporary file for the look at %s of %s: %s", candidate.folder, candidate.user.email, error)
+        return _NoLook.LAST
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A folder worth a look."""
+
+    user: User
+    folder: str
+    known: Upload | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """Folders at the top of containers, and those of them that have no receipt beside them."""
+
+    folders: list[FolderName]
+    bare: list[FolderName]
+
+
+class _LookQueue:
+    """Folders worth a look, found a page at a time; of each user as many as a tick could look at, at most."""
+
+    def __init__(self, users: Mapping[UUID, User], second_looks: int) -> None:
+        self.users = users
+        self._second_looks = second_looks
+        self._pending: dict[UUID, list[PendingFolder]] = {}
+        self._refused: list[SettledUpload] = []
+        self._imported: list[SettledUpload] = []
+
+    def add_pending(self, found: Iterable[PendingFolder]) -> None:
+        for one in found:
+            self._pending.setdefault(one.name.owner, []).append(one)
+        for owner, folders in self._pending.items():
+            if len(folders) > LOOKS_PER_TICK:
+                self._pending[owner] = nsmallest(LOOKS_PER_TICK, folders, key=_longest_ago_first)
+
+    def add_settled(self, found: Iterable[SettledUpload]) -> None:
+        for one in found:
+            (self._imported if one.upload.state is State.IMPORTED else self._refused).append(one)
+        self._refused, self._imported = (
+            nlargest(self._second_looks, settled, key=lambda one: one.overdue)
+            for settled in (self._refused, self._imported)
+        )
+
+    def pending(self, database: Database, blobs: BlobStorage) -> Iterator[_Candidate]:
+        """Folders that may be waiting for a run, one of each user, then the next of each.
+
+        So a user with thousands of folders keeps nobody else waiting. Those of a disabled user are refused meanwhile.
+        """
+        queues = []
+        for owner, folders in self._pending.items():
+            user = self.users[owner]
+            waiting = sorted(folders, key=_longest_ago_first)
+            if user.disabled_at is not None:
+                _refuse(database, blobs, waiting[:LOOKS_PER_TICK], Owner(user.id, user.email))
+            else:
+                queues.append([_Candidate(user, one.name.folder, one.known) for one in waiting])
+        for turn in zip_longest(*queues):
+            yield from (candidate for candidate in turn if candidate)
+
+    def settled(self) -> Iterator[_Candidate]:
+        """Folders that are done with, a refused one and an imported one by turns."""
+        for turn in zip_longest(self._refused, self._imported):
+            for one in turn:
+                if one:
+                    yield _Candidate(self.users[one.upload.owner.id], one.upload.folder, one.upload)
+
+
+def _longest_ago_first(folder: PendingFolder) -> tuple[datetime, str]:
+    return folder.checked_at or datetime.min.replace(tzinfo=UTC), folder.name.folder
+
+
+def _staged(
+    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
+) -> Iterator[_Staged]:
+    """The folders in the containers of users, a few thousand at a time."""
+    found = _Staged([], [])
+    for user, page, before in _pages(executor, blobs, users, listing, until):
+        # A receipt's name comes before its folder's, rarely on the page before.
+        beside = {*before, *page.blobs}
+        names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
+        if strange := [name.folder for name in names if not _can_be_kept(name.folder)]:
+            log.warning(
+                "%s has %d folders whose names are too long or hold a NUL, the first %.200r; they are no uploads",
+                user.email,
+                len(strange),
+                strange[0],
+            )
+            names = [name for name in names if _can_be_kept(name.folder)]
+        found.folders.extend(names)
+        found.bare.extend(name for name in names if receipt_blob(name.folder) not in beside)
+        if len(found.folders) >= _FOLDERS_BETWEEN_STATEMENTS:
+            yield found
+            found = _Staged([], [])
+    if found.folders:
+        yield found
+
+
+def _can_be_kept(folder: str) -> bool:
+    return len(folder.encode(errors="replace")) <= MOST_NAME_BYTES and "\0" not in folder
+
+
+def _pages(
+    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
+) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
+    """Pages of the containers of users, one of each and then the next of each, several read at a time.
+
+    Each comes with the blobs of the page before it.
+    """
+
+    def read(user: User, after: str) -> TopPage | None:
+        try:
+            return blobs.top_page(user.upload_container, after)
+        except StorageError as error:
+            # One user's trouble must not keep the others waiting.
+            if blobs.answers(user.upload_container):
+                log.warning("the folders of %s cannot be listed: %s", user.email, error)
+                return None
+            if blobs.container_exists(user.upload_container):
+                raise
+            log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
+            return None
+
+    waiting: deque[tuple[User, str, Sequence[str]]] = deque((user, after, ()) for user, after in listing.begin(users))
+    reading: deque[tuple[User, Sequence[str], Future[TopPage | None]]] = deque()
+    first = True
+    while reading or (waiting and (first or time.monotonic() < until)):
+        while waiting and len(reading) < _AT_A_TIME and (first or time.monotonic() < until):
+            user, after, before = waiting.popleft()
+            reading.append((user, before, executor.submit(read, user, after)))
+        first = False
+        user, before, future = reading.popleft()
+        if page := future.result():
+            if page.next:
+                waiting.append((user, page.next, page.blobs))
+            yield user, page, before
+    listing.go_on([(user, after) for user, after, _ in waiting])
+
+
+def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _LookQueue) -> None:
+    """Ask the database which of these folders are worth a look, and whose receipts are missing."""
+    with database.connection() as connection:
+        worth.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
+        worth.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
+    for upload in missing:
+        if upload.receipt:
+            write_receipt(blobs, upload, upload.receipt)
+
+
+def _first_looks(
+    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], looks: Sequence[_Seen]
+) -> list[Arrival]:
+    """Those that are due of folders that may be waiting for a run; the others are noted as looked at.
+
+    Those that cannot be looked at have failed, and their receipts say why.
+    """
+    done = [(one, look) for one, look in zip(candidates, looks, strict=True) if look is not _NoLook.LATER]
+    unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
+    due, others, failed = [], [], []
+    with database.connection() as connection:
+        seen = iter(see_uploads(connection, unseen) if unseen else [])
+        for one, look in done:
+            upload = one.known or next(seen)
+            if isinstance(look, FolderSnapshot) and look.complete:
+                due.append(Arrival(upload, look))
+                continue
+            others.append(upload.id)
+            if isinstance(look, _Failure):
+                failed.append((upload, look.reason))
+        mark_checked(connection, others)
+    for upload, reason in failed:
+        log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
+        fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
+    return due
+
+
+def _second_looks(
+    database: Database,
+    blobs: BlobStorage,
+    executor: Executor,
+    candidates: Sequence[_Candidate],
+    looks: Sequence[_Seen],
+) -> list[Arrival]:
+    """Those that are due, because they changed, of folders that are done with; the others are noted as looked at."""
+    done = [
+        (one.known, look)
+        for one, look in zip(candidates, looks, strict=True)
+        if one.known is not None and look is not _NoLook.LATER
+    ]
+    for upload, look in done:
+        if isinstance(look, _Failure):
+            log.warning(
+                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, look.reason
+            )
+    arrivals = [Arrival(upload, look) for upload, look in done if isinstance(look, FolderSnapshot)]
+    with database.connection() as connection:
+        # Asked after the look: a folder that was being cleared then is not one that its user changed.
+        still = unchanged_since_read(connection, [arrival.upload for arrival in arrivals])
+    due = [
+        arrival
+        for arrival in arrivals
+        if arrival.upload.id in still and arrival.look.complete and arrival.look.digest != arrival.upload.staged_digest
+    ]
+    uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
+    for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
+        pass
+    changed = {arrival.upload.id for arrival in due}
+    with database.connection() as connection:
+        mark_checked(connection, [upload.id for upload, _ in done if upload.id not in changed])
+    return due
+
+
+def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFolder], owner: Owner) -> None:
+    """Say in their receipts why folders of a disabled user are not imported; they need no run for that."""
+    for folder in folders:
+        with database.connection() as connection:
+            upload = folder.known or see_upload(connection, owner, folder.name.folder)
+        write_receipt(blobs, upload, refuse_disabled(database, upload))
+
+
+def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
+    """Write the receipt beside a folder again if it is not the one that the database has.
+
+    A process that was killed after its import and before its receipt leaves that of an earlier import there, and
+    whoever has a key can put anything there: of what is longer than a receipt nothing is read.
+    """
+    if upload.receipt is None:
+        return
+    limit = _RECEIPT_BYTES + 2 * len(upload.receipt.model_dump_json(indent=2))
+    try:
+        content = blobs.read(upload.staging_container, receipt_blob(upload.folder), limit=limit)
+        beside = Receipt.model_validate_json(content)
+    except (FileChangedError, ValidationError, StorageError):
+        beside = None
+    if beside != upload.receipt:
+        write_receipt(blobs, upload, upload.receipt)
+
+
+def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
+    """Note that one run is asked for these uploads.
+
+    Returns:
+        The key of the request: the same uploads with the same content have the same.
+    """
+    batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
+    with database.connection() as connection:
+        mark_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
+    return batch
+
+
+def fail_abandoned(database: Database, blobs: BlobStorage) -> list[Upload]:
+    """Write the receipts of uploads whose process died, so that they are tried again.
+
+    Returns:
+        Those uploads.
+    """
+    with database.connection() as connection:
+        abandoned = abandoned_uploads(connection)
+    for upload in abandoned:
+        fail_upload(database, blobs, upload, "the process that imported it ended before it was done")
+    return abandoned

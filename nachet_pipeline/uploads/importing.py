@@ -1,0 +1,535 @@
+"""Importing one staged upload from validation to receipt: what the import job does for each of its partitions."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.manifest import ManifestSession
+from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
+from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.report_page import as_page
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.contract.validation import Validation, validate
+from nachet_pipeline.database.connection import Connection, Database, DatabaseError
+from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
+from nachet_pipeline.folders.queries import pictures_of, sets_elsewhere
+from nachet_pipeline.identifiers import descriptor_blob, receipt_blob, report_blob
+from nachet_pipeline.picture_sets.queries import RecordedSet, RowsWritten, record_picture_sets
+from nachet_pipeline.picture_sets.records import PictureSetRecord, picture_set_record
+from nachet_pipeline.picture_sets.stored_upload import StoredUpload
+from nachet_pipeline.picture_sets.storing import Stored, StoredBlobError, store_manifest, store_pictures
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.pictures.workers import WorkersUnavailableError
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.settings import TransferSettings
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.machine import full_disk
+from nachet_pipeline.uploads.queries import (
+    ask_for_it_alone,
+    close_upload,
+    find_upload,
+    keep_unless_changed,
+    keep_upload,
+    look_again,
+    mark_importing,
+    record_receipt,
+    upload_lock,
+    upload_of_partition,
+)
+from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.uploads.upload import Upload
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Told the step (`validating`, `storing`), how many pictures are done, and how many there are."""
+
+
+class UnknownUploadError(LookupError):
+    """There is no upload of this identifier."""
+
+
+class TakenOverError(Exception):
+    """Another run works on the upload, because this one lost its lock with its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """How the import of one upload ended.
+
+    Attributes:
+        upload: the upload.
+        receipt: what its user reads.
+        validation: the manifest's summary, None if validation did not come to an end.
+        stored: pictures stored, if it was imported.
+        rows: rows changed, if it was imported.
+        seconds: how long each step took.
+        wrong_blob: which stored picture is not what was validated, if one is not.
+    """
+
+    upload: Upload
+    receipt: Receipt
+    validation: Validation | None = None
+    stored: Stored | None = None
+    rows: RowsWritten | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    wrong_blob: str | None = None
+
+
+@dataclass(slots=True)
+class Importer:
+    """Imports uploads, one at a time; everything that is shared between them is opened once.
+
+    Attributes:
+        database: where rows go.
+        blobs: where pictures are.
+        pool: decodes pictures.
+        registry: the registered seeds.
+        rules: what judges uploads.
+        limits: how much is read and held.
+        transfer: how pictures are read and stored.
+        run_id: the Dagster run that does it.
+        progress: told about long work.
+    """
+
+    database: Database
+    blobs: BlobStorage
+    pool: DecodingPool
+    registry: SeedRegistry
+    rules: RuleSet
+    limits: ContractLimits
+    transfer: TransferSettings
+    run_id: str
+    progress: Progress | None = None
+
+    def import_partition(self, key: str) -> ImportOutcome:
+        """Import the upload of a Dagster partition; see `import_upload`.
+
+        Raises:
+            UnknownUploadError: there is no such upload.
+            ValueError: the key is not that of an upload.
+        """
+        upload = self.database.transact(lambda connection: upload_of_partition(connection, key))
+        if upload is None:
+            raise UnknownUploadError(f"there is no upload of the partition {key}")
+        return self._import_alone(upload)
+
+    def import_upload(self, upload_id: UUID) -> ImportOutcome:
+        """Import an upload, or say why not.
+
+        What is wrong with the folder ends as a refusal, what is wrong with the services as a failure; either way the
+        receipt says so, nothing is stored half, and another call completes what this one began.
+
+        Raises:
+            UnknownUploadError: there is no such upload.
+            DatabaseError: the database cannot even take the receipt.
+        """
+        upload = self.database.transact(lambda connection: find_upload(connection, upload_id))
+        if upload is None:
+            raise UnknownUploadError(f"there is no upload {upload_id}")
+        return self._import_alone(upload)
+
+    def _import_alone(self, upload: Upload) -> ImportOutcome:
+        """Import an upload while no other run does."""
+        started = datetime.now(UTC)
+        outcome: ImportOutcome | None = None
+        begun = taken_over = False
+        try:
+            with self.database.connection() as connection, upload_lock(connection, upload.id):
+                begun = True
+                try:
+                    outcome = self._attempt(upload, started)
+                except TakenOverError as error:
+                    log.warning("upload %s: %s", upload.partition, error)
+                    taken_over = True
+                    outcome = ImportOutcome(
+                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
+                    )
+        except DatabaseError as error:
+            if outcome is None and begun:
+                raise
+            if outcome is None:
+                try:
+                    outcome = self._failed(upload, started, error)
+                except TakenOverError as other:
+                    log.warning("upload %s: %s, and then %s", upload.partition, error, other)
+                    taken_over = True
+                    outcome = ImportOutcome(
+                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(other))
+                    )
+            else:
+                # All is written; the connection that held the lock was lost, and the lock with it.
+                log.warning("the lock of %s was lost: %s", upload.partition, error)
+        if not taken_over:  # or the receipt is the other run's to write
+            write_receipt(self.blobs, outcome.upload, outcome.receipt)
+        return outcome
+
+    def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
+        self.database.transact(lambda connection: mark_importing(connection, upload.id, self.run_id))
+        try:
+            return self._import(upload, started)
+        except sqlite3.Error as error:
+            # What is known of the upload lies in a temporary file.
+            where = f"the temporary file of the import: {error}"
+            return self._failed(upload, started, OSError(full_disk(error, where) or where), ours=True)
+        except (StorageError, DatabaseError, FileChangedError, WorkersUnavailableError, OSError) as error:
+            return self._failed(upload, started, error, ours=True)
+        except TakenOverError:
+            raise
+        except Exception as error:  # a defect: the receipt says so, and whoever called sees it
+            failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
+            write_receipt(self.blobs, upload, failed.receipt)
+            raise
+
+    def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
+        log.warning("upload %s failed: %s", upload.partition, error)
+        receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=full_disk(error) or str(error))
+        wrong = str(error) if isinstance(error, StoredBlobError) else None
+        # However long a service is away, the upload is imported once it is back, and nobody has to ask for it.
+        away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
+        self.database.transact(
+            lambda connection: self._close(connection, receipt, unbegun=None if ours else upload, away=away)
+        )
+        return ImportOutcome(upload, receipt, wrong_blob=wrong)
+
+    def _close(
+        self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None, away: bool = False
+    ) -> None:
+        """Note how the import ended, unless another run has the upload meanwhile.
+
+        Args:
+            connection: to the database.
+            receipt: how it ended.
+            unbegun: the upload as it was read, if this run could not even begin with it.
+            away: whether it failed because a service, or room on the disk, was not there.
+
+        Raises:
+            TakenOverError: another run has it.
+        """
+        if unbegun is None:
+            if not keep_upload(connection, receipt.upload, self.run_id):
+                raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+        elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
+            raise TakenOverError("another run has it")
+        close_upload(connection, receipt, away=away)
+
+    def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
+        if upload.owner_disabled:
+            return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
+        clock = _Clock()
+        with Inventory(rule_set=self.rules) as inventory:
+            validation = validate(
+                StagedFolder(self.blobs, upload.staging_container, upload.folder),
+                inventory,
+                self.pool,
+                self.registry,
+                owner=upload.owner,
+                limits=self.limits,
+                readers=self.transfer.transfer_concurrency,
+                progress=self._reporter("validating"),
+                stored=StoredUpload(self.database, upload.id, upload.owner.id),
+                replace=upload.replace_wanted,
+                early=lambda report: self._report_early(upload, started, report),
+            )
+            clock.lap("validate")
+            accepted = validation.accepted(accept_valid=upload.accept_valid)
+            page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
+            if not accepted:
+                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
+                self.database.transact(lambda connection: self._close(connection, receipt))
+                return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
+            stored, sets = self._store(upload, accepted, inventory)
+            clock.lap("store")
+            state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
+            made = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
+
+            def record(connection: Connection) -> tuple[RowsWritten, Receipt]:
+                known = find_upload(connection, upload.id)
+                receipt = _with_last_correction(made, known.receipt if known else None)
+                rows = record_picture_sets(
+                    connection,
+                    sets,
+                    inventory,
+                    self.registry,
+                    upload=upload.id,
+                    owner=upload.owner.id,
+                    container=upload.final_container,
+                    removed=validation.removed_sessions.values(),
+                )
+                self._close(connection, receipt)
+                return rows, receipt
+
+            rows, receipt = self.database.transact(record)
+            clock.lap("record")
+        return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
+
+    def _report_early(self, upload: Upload, started: datetime, report: Report) -> None:
+        """Let the uploader read what refuses the upload while its pictures are still being looked at."""
+        early = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
+            update={"report": report, "finished_at": None}
+        )
+
+        def note(connection: Connection) -> Receipt:
+            # What an earlier import stored is stored still; what it changed is told until another changes something.
+            known = find_upload(connection, upload.id)
+            before = known.receipt if known else None
+            stored = {name: getattr(before, name) for name in _STORED} if before else {}
+            receipt = early.model_copy(update=stored)
+            record_receipt(connection, receipt)
+            return receipt
+
+        write_receipt(self.blobs, upload, self.database.transact(note))
+
+    def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
+        """Write the report for people beside the staged folder; a report without a finding needs none.
+
+        Returns:
+            Its blob, None if there is none: it repeats the receipt, so that storage's trouble with it changes nothing.
+        """
+        blob = report_blob(upload.folder)
+        try:
+            if not report.groups:
+                if upload.receipt and upload.receipt.report_page:
+                    self.blobs.delete(upload.staging_container, blob)
+                return None
+            page = as_page(report, title=upload.folder, thumbnails=dict(inventory.thumbnails()), partly=partly)
+            self.blobs.upload(
+                upload.staging_container, blob, page.encode(), content_type="text/html; charset=utf-8", overwrite=True
+            )
+        except StorageError as error:
+            log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
+            return None
+        return blob
+
+    def _store(
+        self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
+    ) -> tuple[Stored, list[RecordedSet]]:
+        pictures = size = new = 0
+        sets = []
+        tell = self._reporter("storing")
+        total = sum(session.pictures for session in sessions)
+        for session in sessions:
+            stored = store_pictures(
+                self.blobs,
+                inventory,
+                session,
+                staging=upload.staging_container,
+                folder=upload.folder,
+                final=upload.final_container,
+                concurrency=2 * self.transfer.transfer_concurrency,
+                verification=self.transfer.verify_stored,
+                progress=_from(tell, pictures, total),
+            )
+            manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)
+            record = picture_set_record(
+                session,
+                upload=upload.id,
+                folder=upload.folder,
+                manifest=manifest,
+                rule_set_version=inventory.rule_set.version,
+                owner_email=upload.owner.email,
+            )
+            self._describe(upload, session, record)
+            sets.append(RecordedSet(session, record))
+            pictures, size, new = pictures + stored.pictures, size + stored.size, new + stored.new
+        self._bring_home(upload, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
+        return Stored(pictures, size, new), sets
+
+    def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
+        """Copy back what an archive holds of the picture sets and is not staged: crops, and pictures sent earlier."""
+        final = upload.final_container
+        archived = self.database.transact(lambda connection: sets_elsewhere(connection, picture_sets, final))
+        for picture_set, container in archived:
+            try:
+                with self.database.connection() as connection:
+                    moves = (
+                        Move((container, one.blob), (final, one.usual), one.size, one.sha256)
+                        for one in pictures_of(connection, picture_set)
+                    )
+                    copy_verified(self.blobs, moves)
+            except FolderDamagedError as error:
+                # What is wrong there keeps nobody's pictures from being imported, and the archive is not removed.
+                log.warning("upload %s: %s", upload.partition, error)
+
+    def _describe(self, upload: Upload, session: ManifestSession, record: PictureSetRecord) -> None:
+        """Write the picture set's descriptor beside its pictures."""
+        if session.picture_set_id is None:
+            raise ValueError(f"session {session.path!r} has no owner, so it cannot be described")
+        content = record.model_dump_json(indent=2).encode()
+        blob = descriptor_blob(session.picture_set_id)
+        new = _put_json(self.blobs, upload.final_container, blob, content, overwrite=False)
+        if not new and self.blobs.read(upload.final_container, blob) != content:
+            _put_json(self.blobs, upload.final_container, blob, content)
+
+    def _reporter(self, step: str) -> Callable[[int, int], None] | None:
+        progress = self.progress
+        return (lambda done, total: progress(step, done, total)) if progress else None
+
+
+def _from(tell: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
+    """Counts a session's pictures on top of those of the sessions before it."""
+    return (lambda done: tell(before + done, total)) if tell else None
+
+
+class _Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = datetime.now(UTC)
+
+    def lap(self, name: str) -> None:
+        now = datetime.now(UTC)
+        self.laps[name] = (now - self._last).total_seconds()
+        self._last = now
+
+
+def _receipt(
+    upload: Upload,
+    state: State,
+    run_id: str | None,
+    started: datetime,
+    validation: Validation | None = None,
+    sets: list[RecordedSet] | None = None,
+    *,
+    page: str | None = None,
+    failure: str | None = None,
+) -> Receipt:
+    received = [_received(item) for item in sets or []]
+    imported = {item.session for item in received}
+    left = [one for one in validation.sessions if one.path not in imported] if validation and received else []
+    return Receipt(
+        upload=upload.id,
+        partition=upload.partition,
+        owner=upload.owner.email,
+        folder=upload.folder,
+        state=state,
+        run_id=run_id,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        content_digest=validation.content_digest if validation else None,
+        pictures=sum(item.pictures for item in received) or (validation.pictures if validation else 0),
+        size=sum(item.size for item in received) or (validation.size if validation else 0),
+        container=upload.final_container if received else None,
+        picture_sets=received,
+        correction=sum((item.correction for item in received if item.correction), Correction()) if received else None,
+        removed_sessions=sorted(validation.removed_sessions) if validation and received else [],
+        refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
+        report=validation.report if validation else None,
+        report_page=page,
+        failure=failure,
+    )
+
+
+def _received(item: RecordedSet) -> ReceivedPictureSet:
+    session = item.session
+    if session.picture_set_id is None or session.seed is None:
+        raise ValueError(f"session {session.path!r} is not importable")
+    return ReceivedPictureSet(
+        id=session.picture_set_id,
+        session=session.path,
+        seed=session.seed.scientific_name,
+        pictures=session.pictures,
+        size=session.size,
+        manifest=item.record.audit_trail.manifest,
+        correction=session.correction,
+    )
+
+
+_STORED = ("content_digest", "container", "picture_sets", "correction")
+"""What a receipt says of an import that stored something."""
+
+
+def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
+    """A receipt of an import that changed nothing tells what the last one that did changed.
+
+    So the receipt of an import that was killed after its rows were written, and is done again, is that of one that was
+    never disturbed.
+    """
+    same = (receipt.content_digest, receipt.container)
+    if (
+        before is None
+        or before.correction is None
+        or receipt.correction is None
+        or receipt.correction.changes
+        or (before.content_digest, before.container) != same
+    ):
+        return receipt
+    told = {item.id: item.correction for item in before.picture_sets}
+    sets = [item.model_copy(update={"correction": told.get(item.id, item.correction)}) for item in receipt.picture_sets]
+    return receipt.model_copy(update={"correction": before.correction, "picture_sets": sets})
+
+
+def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
+    """Put an upload's receipt beside its staged folder.
+
+    The database has it already: should storage not answer now, the sensor finds it missing and writes it later.
+    """
+    content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
+    try:
+        _put_json(blobs, upload.staging_container, receipt_blob(upload.folder), content)
+    except StorageError as error:
+        log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
+
+
+def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
+    """Refuse an upload unread, because its owner is disabled; it is due again as soon as they are enabled.
+
+    The caller writes the receipt beside the folder.
+    """
+    receipt = _receipt(upload, State.REFUSED, run_id, datetime.now(UTC)).model_copy(
+        update={
+            "report": Report.of_findings([Finding(code="disabled-uploader", found=Bilingual.same(upload.owner.email))])
+        }
+    )
+    with database.connection() as connection:
+        close_upload(connection, receipt)
+        look_again(connection, upload.id)
+    return receipt
+
+
+def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt | None:
+    """Write the receipt that a run owes when it died without one, and let the next one take this upload alone.
+
+    Returns:
+        The receipt; None if the upload stands elsewhere than where it was read: then nothing is changed.
+    """
+    receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
+    with database.connection() as connection:
+        if not keep_unless_changed(connection, upload):
+            log.info("%s stands elsewhere by now; nothing is owed", upload.partition)
+            return None
+        close_upload(connection, receipt)
+        if upload.state is State.IMPORTING:
+            ask_for_it_alone(connection, upload.id)
+    write_receipt(blobs, upload, receipt)
+    return receipt
+
+
+@contextmanager
+def reported_if_full(database: Database, blobs: BlobStorage, upload: Upload) -> Iterator[None]:
+    """Let an upload end as failed, with the reason in its receipt, if what is done has no room on this machine's disk.
+
+    The error goes on. Where an import was under way it has told the reason by itself.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if (failure := full_disk(error)) and upload.state is not State.IMPORTING:  # or it is another run's
+            fail_upload(database, blobs, upload, failure)
+        raise
+
+
+def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
+    return blobs.upload(container, blob, content, content_type="application/json", overwrite=overwrite)

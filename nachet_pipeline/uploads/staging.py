@@ -1,0 +1,192 @@
+"""Staging: bringing a local folder into a user's upload container, so that it can be resumed and corrected."""
+
+import hashlib
+import mimetypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_unsafe
+from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.identifiers import TEMPLATE_FOLDER
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import SourceFolder, StagedFile
+
+_CORRECTABLE = {".yaml", ".yml"}
+_NAMED_IN_ERRORS = 5
+
+
+class StagingError(RefusedError):
+    """A folder that cannot be staged; the message says which files and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What staging did.
+
+    Attributes:
+        sent: files sent.
+        unchanged: files that were there already.
+        removed: staged files removed because the local folder has them no more.
+        size: bytes of the whole folder.
+    """
+
+    sent: int
+    unchanged: int
+    removed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    send: list[StagedFile]
+    remove: list[str]
+    differing: list[str]
+    unchanged: int
+    size: int
+    marked: bool
+
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes are done, and how many there are."""
+
+
+def stage_folder(
+    blobs: BlobStorage,
+    folder: SourceFolder,
+    container: str,
+    name: str,
+    *,
+    replace: bool = False,
+    may_delete: bool = True,
+    concurrency: int = 4,
+    progress: Progress | None = None,
+) -> Staged:
+    """Bring a folder to staging; what is there already is not sent again.
+
+    The marker of a complete folder is taken away before anything changes; `mark_complete` puts it back. Pictures are
+    sent first and indexes last, so that a folder which is looked at meanwhile lacks something and is not taken.
+
+    Args:
+        blobs: the storage account.
+        folder: the local folder.
+        container: the user's upload container.
+        name: the folder's name there.
+        replace: let pictures that differ from the staged ones replace them, and remove staged files that the local
+            folder does not have. Corrected YAML files always replace.
+        may_delete: whether something may be removed there; an upload key does not allow it.
+        concurrency: files sent at a time.
+        progress: told after every file.
+
+    Raises:
+        StagingError: a name is unsafe, or the staged folder holds other pictures and `replace` is not given.
+        FileChangedError: a local file changed meanwhile.
+        StorageError: storage does not answer.
+    """
+    if problem := why_unsafe(name):
+        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
+    if name.casefold() == TEMPLATE_FOLDER:
+        raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
+    plan = _plan(blobs, folder, container, name, replace=replace)
+    if not may_delete:
+        _refuse_removing(plan, name)
+    elif plan.send or plan.remove:
+        blobs.delete(container, f"{name}/{COMPLETE_MARKER}")
+    for path in plan.remove:
+        blobs.delete(container, f"{name}/{path}")
+    done = plan.size - sum(file.size for file in plan.send)
+    if progress:
+        progress(done, plan.size)
+
+    def send(file: StagedFile) -> int:
+        content = folder.read(file)
+        kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
+        blobs.upload(container, f"{name}/{file.path}", content, content_type=kind, overwrite=True)
+        return file.size
+
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="stage") as executor:
+        try:
+            for files in _in_turn(plan.send):
+                for future in as_completed([executor.submit(send, file) for file in files]):
+                    done += future.result()
+                    if progress:
+                        progress(done, plan.size)
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+    return Staged(len(plan.send), plan.unchanged, len(plan.remove), plan.size)
+
+
+def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
+    """Pictures, then what is said of each, then indexes."""
+    groups: list[list[StagedFile]] = [[], [], []]
+    for file in files:
+        path = PurePosixPath(file.path.lower())
+        groups[0 if path.suffix not in _CORRECTABLE else 2 if path.stem == "index" else 1].append(file)
+    return groups
+
+
+def _refuse_removing(plan: _Plan, name: str) -> None:
+    """What a key that may not delete cannot do: remove files, or replace pictures of a folder that may be in import.
+
+    Raises:
+        StagingError: the plan would have to do that.
+    """
+    kept = plan.remove or (plan.differing if plan.marked else [])
+    if kept:
+        raise StagingError(
+            f"an upload key cannot remove files, nor replace pictures of a folder that is complete: {name} holds"
+            f" {_first(kept)}; stage the corrected folder under another name, with --name"
+        )
+
+
+def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
+    """Say that a staged folder is complete, so that it is imported without waiting."""
+    blobs.upload(container, f"{name}/{COMPLETE_MARKER}", b"complete\n", content_type="text/plain", overwrite=True)
+
+
+def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str, *, replace: bool) -> _Plan:
+    staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
+    markers = [path for path in staged if is_marker(path)]
+    for path in markers:
+        del staged[path]
+    send: list[StagedFile] = []
+    differing: list[str] = []
+    unchanged = size = 0
+    for file in folder.files():
+        if is_litter(file.path) or is_marker(file.path):
+            continue
+        if (problem := why_unsafe(file.path)) or not file.regular:
+            if is_hidden(file.path):  # validation passes it over too
+                continue
+            reason = problem.en if problem else "a link or special file"
+            raise StagingError(f"{printable(file.path)}: cannot be staged: {reason}")
+        size += file.size
+        there = staged.pop(file.path, None)
+        if there is None:
+            send.append(file)
+        elif there[0] == file.size and there[1] == _md5(folder, file):
+            unchanged += 1
+        else:
+            send.append(file)
+            if PurePosixPath(file.path).suffix.lower() not in _CORRECTABLE:
+                differing.append(file.path)
+    surplus = sorted(staged)
+    if (differing or surplus) and not replace:
+        what = [f"{path} (differs)" for path in differing] + [f"{path} (only there)" for path in surplus]
+        raise StagingError(
+            f"a folder {name} is staged already and holds other files: {_first(what)};"
+            " use --replace if yours is its correction, or --name to stage it under another name"
+        )
+    return _Plan(send, surplus, differing, unchanged, size, bool(markers))
+
+
+def _first(paths: list[str]) -> str:
+    more = f" and {len(paths) - _NAMED_IN_ERRORS} more" if len(paths) > _NAMED_IN_ERRORS else ""
+    return f"{', '.join(paths[:_NAMED_IN_ERRORS])}{more}"
+
+
+def _md5(folder: SourceFolder, file: StagedFile) -> bytes:
+    return hashlib.md5(folder.read(file), usedforsecurity=False).digest()

@@ -1,0 +1,1 @@
+"""Users: registered with their containers, given upload keys, disabled."""

@@ -1,0 +1,81 @@
+"""Registered users and their containers."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import cast
+from uuid import UUID, uuid5
+
+from nachet_pipeline.contract.metadata import normalise_email
+from nachet_pipeline.database.audit import PROGRAM, changing
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.identifiers import NAMESPACE, user_id
+from nachet_pipeline.users.user import User
+
+
+def container_id(name: str) -> UUID:
+    """Identifier of a container's row."""
+    return uuid5(NAMESPACE, f"container\x1f{name}")
+
+
+def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> User:
+    """Register a user, or find the one who is registered already.
+
+    Args:
+        connection: in whose transaction it is done.
+        email: the address.
+        actor: who registers them, for the audit trail.
+
+    Raises:
+        ValueError: this is no e-mail address.
+    """
+    normal = normalise_email(email)
+    with changing(connection, actor=actor):
+        connection.execute(
+            "insert into users (id, email) values (%s, %s) on conflict do nothing", (user_id(normal), normal)
+        )
+    user = find_user(connection, normal)
+    if user is None:
+        raise LookupError(f"the user {normal} was not found right after being registered")
+    for name in (user.user_container, user.upload_container):
+        connection.execute(
+            "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
+            (container_id(name), user.id, name),
+        )
+    return user
+
+
+_COLUMNS = "id, lower(email) as email, disabled_at"
+
+
+def _user(row: dict[str, object]) -> User:
+    return User(cast(UUID, row["id"]), str(row["email"]), cast("datetime | None", row["disabled_at"]))
+
+
+def find_user(connection: Connection, email: str) -> User | None:
+    """The user with an e-mail address, in whatever case it is written."""
+    row = connection.execute(
+        f"select {_COLUMNS} from users where lower(email) = lower(%s)", (email.strip(),)
+    ).fetchone()
+    return _user(row) if row else None
+
+
+def all_users(connection: Connection) -> Iterator[User]:
+    """All users, disabled ones too, by e-mail address."""
+    for row in connection.execute(f"select {_COLUMNS} from users order by lower(email)"):
+        yield _user(row)
+
+
+def set_disabled(connection: Connection, user: User, *, disabled: bool, actor: str) -> bool:
+    """Note that a user is disabled, or is no more.
+
+    Returns:
+        Whether that is a change.
+    """
+    action = "disabled" if disabled else "enabled"
+    with changing(connection, actor=actor, action=action, note={"email": user.email}):
+        changed = connection.execute(
+            "update users set disabled_at = case when %s then now() end, updated_at = now()"
+            " where id = %s and (disabled_at is not null) <> %s",
+            (disabled, user.id, disabled),
+        )
+    return changed.rowcount > 0

@@ -1,0 +1,84 @@
+"""The address that an uploader is given: an upload container with a key in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from nachet_pipeline.errors import RefusedError, UsageError
+from nachet_pipeline.identifiers import owner_of_container
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+
+_LOCAL = {"127.0.0.1", "::1", "localhost"}
+_NOT_ALLOWED = {401, 403, 404}
+
+
+class AddressError(UsageError):
+    """This is no address of an upload container with a key; the message never repeats it."""
+
+
+class KeyRefusedError(RefusedError):
+    """Storage does not accept the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAddress:
+    """Where a folder may be staged, with what is needed to do it; its representation shows no key.
+
+    Attributes:
+        account_url: the storage account.
+        container: the upload container.
+        owner: whose container it is: what is staged there is theirs, whoever stages it.
+        sas: the key.
+    """
+
+    account_url: str
+    container: str
+    owner: UUID
+    sas: SecretStr
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the address that `nachet user key show` prints.
+
+        Raises:
+            AddressError: it is none, or would send the key in the clear over a network.
+        """
+        expected = "--sas: expected the address https://ACCOUNT.blob.core.windows.net/upload-…?…sig=… that"
+        expected = f"{expected} `nachet user key show` prints, as a whole and in quotes"
+        try:
+            parts = urlsplit(text.strip().strip("'\""))
+            host, query = parts.hostname, parse_qs(parts.query)
+        except ValueError:
+            raise AddressError(expected) from None
+        path, _, container = parts.path.strip("/").rpartition("/")
+        owner = owner_of_container(container)
+        if parts.scheme not in {"http", "https"} or not host or owner is None or "sig" not in query or parts.username:
+            raise AddressError(expected)
+        if parts.scheme == "http" and host not in _LOCAL:
+            raise AddressError("--sas: the key would travel unprotected; use the https:// address")
+        account = f"{parts.scheme}://{parts.netloc}{f'/{path}' if path else ''}"
+        return cls(account, container, owner, SecretStr(parts.query))
+
+    @contextmanager
+    def open(self) -> Iterator[BlobStorage]:
+        """Storage, for what the key allows.
+
+        Raises:
+            KeyRefusedError: the key expired, was revoked, or does not allow what is asked for.
+            StorageError: storage does not answer.
+        """
+        with BlobStorage.connect_by_sas(self.account_url, self.sas) as blobs:
+            try:
+                yield blobs
+            except StorageError as error:
+                if error.status in _NOT_ALLOWED:
+                    raise KeyRefusedError(
+                        f"the key does not open {self.container}: it has expired, was revoked, or was not copied as a"
+                        " whole; ask for a new one"
+                    ) from error
+                raise

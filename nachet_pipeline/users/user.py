@@ -1,0 +1,32 @@
+"""A registered user."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from nachet_pipeline.identifiers import upload_container, user_container
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A registered user.
+
+    Attributes:
+        id: identifier, part of the names of both containers.
+        email: normalised e-mail address.
+        disabled_at: since when the user is disabled; None: they are not.
+    """
+
+    id: UUID
+    email: str
+    disabled_at: datetime | None = None
+
+    @property
+    def upload_container(self) -> str:
+        """Where the user stages folders."""
+        return upload_container(self.id)
+
+    @property
+    def user_container(self) -> str:
+        """Where the user's imported pictures are."""
+        return user_container(self.id)

@@ -1,0 +1,152 @@
+"""The reviewed file of users, which `NACHET_USERS_FILE` names, and applying it.
+
+    users:
+      - email: ada@example.org
+      - email: former.colleague@example.org
+        state: disabled
+
+Who is not in it stays as they are; nothing of anybody's is ever removed.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from nachet_pipeline.contract.metadata import normalise_email
+from nachet_pipeline.contract.yaml_reader import yaml_document
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.users.errors import UsersFileError
+from nachet_pipeline.users.lifecycle import Onboarding
+from nachet_pipeline.users.queries import find_user
+
+_KEYS = ("email", "state")
+
+
+class ListedState(StrEnum):
+    """What a user is to be."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class UserChange(StrEnum):
+    """What applying an entry did."""
+
+    ADDED = "added"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    UNCHANGED = "unchanged"
+    NEVER_REGISTERED = "disabled, and never registered"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUser:
+    """An entry of the file.
+
+    Attributes:
+        email: normalised e-mail address.
+        state: what the user is to be.
+        line: where the file says so.
+    """
+
+    email: str
+    state: ListedState
+    line: int
+
+
+def digest_of(file: Path) -> str:
+    """Changes with anything that the file says.
+
+    Raises:
+        UsersFileError: it cannot be read.
+    """
+    return hashlib.sha256(_bytes(file)).hexdigest()
+
+
+def read_users(file: Path) -> list[ListedUser]:
+    """Read a file of users, as a whole before any of it is applied.
+
+    Raises:
+        UsersFileError: it cannot be read, or something in it cannot be used.
+    """
+    try:
+        text = _bytes(file).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsersFileError(f"{file}: expected UTF-8 text") from None
+    document = yaml_document(text, str(file), UsersFileError)
+    entries = document.values.get("users")
+    if not isinstance(entries, list) or set(document.values) != {"users"}:
+        found = ", ".join(sorted(document.values)) or "nothing"
+        raise UsersFileError(f"{file}:1: expected the one key users with a list, found {found[:200]}")
+    listed: dict[str, ListedUser] = {}
+    for number, entry in enumerate(entries):
+        line = document.positions["users", number].line
+        user = _entry(entry, f"{file}:{line}", line)
+        if user.email in listed:
+            first = listed[user.email].line
+            raise UsersFileError(f"{file}:{line}: {user.email} is listed in line {first} already; case does not matter")
+        listed[user.email] = user
+    return list(listed.values())
+
+
+def apply_users(
+    database: Database, onboarding: Onboarding, users: list[ListedUser], *, actor: str
+) -> Iterator[tuple[ListedUser, UserChange]]:
+    """Add, disable and enable users until all are what the file says; what is so already is completed where it lacks.
+
+    Args:
+        database: where users are.
+        onboarding: adds and disables them.
+        users: the file's entries.
+        actor: whom the audit trail names.
+
+    Yields:
+        Each entry with what was done.
+
+    Raises:
+        SettingsError: NACHET_SECRET_KEYS is not set.
+        DatabaseError: the database does not answer.
+        StorageError: storage does not answer; another call completes it.
+    """
+    for user in users:
+        with database.connection() as connection:
+            known = find_user(connection, user.email)
+        if user.state is ListedState.DISABLED:
+            if known is None:
+                yield user, UserChange.NEVER_REGISTERED
+            else:
+                state = onboarding.disable(user.email, actor=actor)
+                yield user, UserChange.DISABLED if state.changed else UserChange.UNCHANGED
+        elif known and known.disabled_at is not None:
+            onboarding.enable(user.email, actor=actor)
+            yield user, UserChange.ENABLED
+        else:
+            onboarded = onboarding.onboard(user.email, actor=actor)
+            yield user, UserChange.ADDED if onboarded.new else UserChange.UNCHANGED
+
+
+def _entry(entry: object, where: str, line: int) -> ListedUser:
+    if not isinstance(entry, dict):
+        raise UsersFileError(f"{where}: expected keys and values, found {str(entry)[:80]!r}")
+    unknown = sorted(set(entry) - set(_KEYS))
+    if unknown:
+        raise UsersFileError(f"{where}: expected keys of {', '.join(_KEYS)}, found {unknown[0][:80]!r}")
+    email, state = entry.get("email"), entry.get("state") or ListedState.ACTIVE
+    if not isinstance(email, str) or not isinstance(state, str):
+        raise UsersFileError(f"{where}: expected email and state to be text")
+    try:
+        return ListedUser(normalise_email(email), ListedState(state.strip().casefold()), line)
+    except ValueError:
+        pass
+    if state.strip().casefold() not in set(ListedState):
+        raise UsersFileError(f"{where}: state: expected active or disabled, found {state[:80]!r}")
+    raise UsersFileError(f"{where}: email: expected an e-mail address, name@example.org, found {email[:80]!r}")
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsersFileError(f"{file}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,177 @@
+"""The import job on a real Dagster instance: what an operator sees of each upload."""
+
+from urllib.parse import urlsplit
+
+import psycopg
+from dagster import AssetCheckSeverity, AssetKey, AssetRecordsFilter, DagsterInstance
+from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+from nachet_pipeline.contract.catalogue import Check
+from nachet_pipeline.defs.partitions import uploads
+from nachet_pipeline_tests.deployment import Deployment
+
+IMPORT_ASSETS = ("validated_manifest", "stored_pictures", "picture_metadata")
+
+
+def _spoil(folder):
+    (folder / "pictures" / "session1" / "2.tiff").write_text("not a picture")
+    return folder
+
+
+def _status(instance: DagsterInstance, asset: str) -> tuple[set[str], set[str]]:
+    """Materialized and failed partitions, as the UI counts them."""
+    cached = get_and_update_asset_status_cache_value(
+        instance, AssetKey(asset), uploads, dynamic_partitions_loader=instance
+    )
+    materialized = cached.deserialize_materialized_partition_subsets(uploads)
+    failed = cached.deserialize_failed_partition_subsets(uploads)
+    failing = set(failed.get_partition_keys())
+    return set(materialized.get_partition_keys()) - failing, failing
+
+
+def test_a_refused_upload_shows_as_failed_and_its_neighbours_as_materialized(deployment: Deployment) -> None:
+    good = deployment.stage(deployment.sample("good"))
+    bad = deployment.stage(_spoil(deployment.sample("bad", seed=1)))
+    after = deployment.stage(deployment.sample("after", seed=2))
+
+    result = deployment.run_import(good, bad, after)
+
+    assert not result.success
+    for asset in IMPORT_ASSETS:
+        materialized, failed = _status(deployment.instance, asset)
+        assert {good.partition, after.partition} <= materialized, asset
+        assert bad.partition in failed, asset
+        assert bad.partition not in materialized, asset
+
+
+def test_a_corrected_upload_no_longer_shows_as_failed(deployment: Deployment) -> None:
+    folder = deployment.sample("corrected")
+    picture = folder / "pictures" / "session1" / "2.tiff"
+    right = picture.read_bytes()
+    upload = deployment.stage(_spoil(folder))
+    assert not deployment.run_import(upload).success
+    picture.write_bytes(right)
+    deployment.stage(folder, replace=True)
+
+    assert deployment.run_import(upload).success
+
+    for asset in IMPORT_ASSETS:
+        materialized, failed = _status(deployment.instance, asset)
+        assert upload.partition in materialized, asset
+        assert upload.partition not in failed, asset
+
+
+def test_a_partly_imported_upload_is_red_where_it_was_refused_and_green_where_it_was_stored(
+    deployment: Deployment,
+) -> None:
+    folder = deployment.sample("partly", sessions=2)
+    (folder / "pictures" / "session2" / "2.tiff").write_text("not a picture")
+    index = folder / "index.yaml"
+    index.write_text(index.read_text() + "uploadData: {acceptValid: true}\n")
+    upload = deployment.stage(folder)
+
+    result = deployment.run_import(upload)
+
+    assert not result.success
+    assert deployment.now(upload).state == "partly_imported"
+    for asset, is_green in (("validated_manifest", False), ("stored_pictures", True), ("picture_metadata", True)):
+        materialized, failed = _status(deployment.instance, asset)
+        assert (upload.partition in materialized, upload.partition in failed) == (is_green, not is_green), asset
+    key = AssetCheckKey(AssetKey("picture_metadata"), "imported")
+    (record,) = deployment.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    evaluation = record.event.dagster_event.event_specific_data
+    assert (evaluation.passed, evaluation.severity, evaluation.partition) == (
+        False,
+        AssetCheckSeverity.WARN,
+        upload.partition,
+    )
+    assert evaluation.description == "partly_imported, without pictures/session2: picture-format (1)"
+
+
+def test_a_refused_upload_leaves_no_picture_and_no_row(deployment: Deployment) -> None:
+    upload = deployment.stage(_spoil(deployment.sample("nothing")))
+
+    deployment.run_import(upload)
+
+    assert deployment.now(upload).state == "refused"
+    assert deployment.stored() == []
+    assert [deployment.count(table) for table in ("picture_set", "pictures", "picture_seed")] == [0, 0, 0]
+
+
+def test_the_reasons_of_a_refusal_are_on_the_page_of_the_upload(deployment: Deployment) -> None:
+    upload = deployment.stage(_spoil(deployment.sample("reasons", seed=73)))
+
+    deployment.run_import(upload)
+
+    for asset in ("validated_manifest", "staged_upload"):
+        records = deployment.instance.fetch_materializations(
+            AssetRecordsFilter(AssetKey(asset), asset_partitions=[upload.partition]), limit=1
+        ).records
+        rows = [record.data for record in records[0].asset_materialization.metadata["findings"].records]
+        assert [(row["code"], row["where"]) for row in rows] == [("picture-format", "pictures/session1/2.tiff")]
+        assert rows[0]["what"] == "expected TIFF, found text"
+
+
+def test_every_check_of_the_contract_is_evaluated_for_every_upload(deployment: Deployment) -> None:
+    good = deployment.stage(deployment.sample("checked"))
+    bad = deployment.stage(_spoil(deployment.sample("checked-bad", seed=1)))
+
+    run_id = deployment.run_import(good, bad).run_id
+
+    expected = {(check.value, good.partition): True for check in Check}
+    expected |= {(check.value, bad.partition): check is not Check.PICTURE_CONTENT for check in Check}
+    found = {}
+    for check in Check:
+        history = deployment.instance.event_log_storage.get_asset_check_execution_history(
+            AssetCheckKey(AssetKey("validated_manifest"), check.value), limit=100
+        )
+        for record in history:
+            if record.run_id == run_id and record.event is not None:
+                evaluation = record.event.dagster_event.event_specific_data
+                if hasattr(evaluation, "passed"):
+                    found[check.value, evaluation.partition] = evaluation.passed
+                    assert evaluation.blocking
+    assert found == expected
+
+
+def test_an_upload_that_nobody_knows_fails_alone(deployment: Deployment) -> None:
+    good = deployment.stage(deployment.sample("known"))
+    deployment.instance.add_dynamic_partitions("upload", ["gone~000000000000"])
+
+    result = deployment.run_import(good)
+    lost = deployment.definitions.resolve_job_def("import_uploads").execute_in_process(
+        instance=deployment.instance,
+        raise_on_error=False,
+        partition_key="gone~000000000000",
+    )
+
+    assert result.success
+    assert not lost.success
+
+
+def test_importing_again_changes_nothing(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("twice", sessions=2))
+    assert deployment.run_import(upload).success
+    before = (deployment.stored(), [deployment.count(table) for table in ("picture_set", "pictures", "picture_seed")])
+
+    assert deployment.run_import(upload).success
+
+    after = (deployment.stored(), [deployment.count(table) for table in ("picture_set", "pictures", "picture_seed")])
+    assert after == before
+    assert before[1] == [2, 4, 4]
+
+
+def test_no_secret_reaches_dagsters_tables(deployment: Deployment) -> None:
+    upload = deployment.stage(_spoil(deployment.sample("secrets")))
+    deployment.run_import(upload)
+
+    services = deployment.services
+    passwords = [urlsplit(url).password for url in (services.database_url, services.importer_url, services.reader_url)]
+    with psycopg.connect(services.importer_url) as connection:
+        for table in ("event_logs", "runs", "run_tags", "snapshots", "asset_keys"):
+            found = connection.execute(
+                f"select count(*) from dagster.{table} t where t::text like any(%s)",
+                ([f"%{secret}%" for secret in (*passwords, services.blob_key)],),
+            ).fetchone()
+            assert found == (0,), table

@@ -1,0 +1,196 @@
+"""`make demo` as a new user runs it: a real UI, daemon and sensor; and a run that is killed under them."""
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local import demo, postgres, processes
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import running
+from nachet_pipeline.local.supervisor import down
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.uploads.queries import find_upload, see_upload
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.users.queries import find_user
+from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.real_pictures import write_project
+
+_SECONDS = 240
+
+
+@dataclass
+class Demo:
+    home: Path
+    url: str
+    receipt: Receipt
+    database: Database
+    blobs: BlobStorage
+    user: User
+
+    def stage(self, folder: Path) -> Upload:
+        container = self.user.upload_container
+        stage_folder(self.blobs, LocalFolder(folder), container, folder.name)
+        with self.database.connection() as connection:
+            upload = see_upload(connection, Owner(self.user.id, self.user.email), folder.name)
+        mark_complete(self.blobs, container, folder.name)
+        return upload
+
+    def now(self, upload: Upload) -> Upload:
+        with self.database.connection() as connection:
+            found = find_upload(connection, upload.id)
+        assert found is not None
+        return found
+
+    def wait(self, what: Callable[[], bool], reason: str) -> None:
+        deadline = time.monotonic() + _SECONDS
+        while not what():
+            if time.monotonic() > deadline:
+                log = (self.home / "run" / "supervisor.log").read_text(errors="replace")
+                pytest.fail(f"{reason} did not happen within {_SECONDS} s:\n{log[-3000:]}")
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def running_demo(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    home = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NACHET_SENSOR_INTERVAL_SECONDS", "5")
+        try:
+            url, receipt = demo.run(home, Console(quiet=True), tools=tools)
+            services = running(home)
+            assert services is not None
+            with (
+                Database(SecretStr(services.importer_url)) as database,
+                BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
+            ):
+                with database.connection() as connection:
+                    user = find_user(connection, demo.EMAIL)
+                assert user is not None
+                yield Demo(home, url, receipt, database, blobs, user)
+        finally:
+            down(home)
+
+
+def test_the_demo_imports_its_sample_by_the_sensor(running_demo: Demo) -> None:
+    receipt = running_demo.receipt
+
+    assert receipt.state == "imported"
+    assert receipt.pictures == 8
+    assert [item.seed for item in receipt.picture_sets] == ["Brassica napus", "Brassica juncea"]
+    for item in receipt.picture_sets:
+        names = {file.path for file in running_demo.blobs.files(running_demo.user.user_container, str(item.id))}
+        assert len([name for name in names if name.endswith(".tiff")]) == item.pictures
+
+
+def test_the_demo_shows_its_web_page(running_demo: Demo) -> None:
+    address = urlsplit(running_demo.url)
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)) as connection:
+        connection.request("GET", "/asset-groups")
+        with connection.getresponse() as answer:
+            assert answer.status == 200
+            assert b"<!DOCTYPE html>" in answer.read(200)
+
+
+def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, tools: Path) -> None:
+    url, receipt = demo.run(running_demo.home, Console(quiet=True), tools=tools)
+
+    assert url == running_demo.url
+    assert receipt == running_demo.receipt
+
+
+def test_the_sensor_imports_the_two_real_photographs_byte_for_byte(
+    running_demo: Demo, real_pictures: list[Path], tmp_path: Path
+) -> None:
+    upload = running_demo.stage(write_project(tmp_path / "real", real_pictures, demo.EMAIL))
+
+    running_demo.wait(lambda: running_demo.now(upload).state in {"imported", "refused", "failed"}, "the import")
+
+    receipt = running_demo.now(upload).receipt
+    assert receipt is not None
+    assert {item.seed: item.pictures for item in receipt.picture_sets} == {"Brassica juncea": 1, "Brassica napus": 1}
+    with running_demo.database.connection() as connection:
+        rows = connection.execute(
+            "select blob from pictures join picture_set s on s.id = picture_set_id where s.upload_id = %s", (upload.id,)
+        ).fetchall()
+    stored = {running_demo.blobs.read(running_demo.user.user_container, str(row["blob"])) for row in rows}
+    assert stored == {picture.read_bytes() for picture in real_pictures}
+
+
+def _process_of(running_demo: Demo, run_id: str) -> int:
+    """The process that works on a run, which Dagster notes in the run's events."""
+    with running_demo.database.connection() as connection:
+        row = connection.execute(
+            r"select substring(event from 'Started process for run \(pid: (\d+)\)') as pid from event_logs"
+            " where run_id = %s and event like '%%Started process for run%%'",
+            (run_id,),
+        ).fetchone()
+    assert row is not None
+    return int(str(row["pid"]))
+
+
+def test_a_run_that_ends_while_the_database_is_away_is_recognised_as_dead_and_completed_by_another(
+    running_demo: Demo, tmp_path: Path
+) -> None:
+    folder = write_sample(tmp_path / "outage", pictures=150, email=demo.EMAIL, width=640, height=480, seed=1)
+    upload = running_demo.stage(folder)
+    running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
+    run_id = running_demo.now(upload).run_id
+    assert run_id is not None
+    worker = psutil.Process(_process_of(running_demo, run_id))
+    database = postgres.running(running_demo.home / "postgres")
+    assert database is not None
+
+    # Nobody can write down how the run ended: neither itself nor the code server, whose child it is.
+    os.kill(database.process.pid, signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
+    assert processes.wait_gone(database.process, 20)
+
+    running_demo.wait(lambda: running(running_demo.home) is not None, "the return of the database")
+    running_demo.wait(lambda: _status(running_demo, run_id) == "FAILURE", "the end of the dead run")
+    running_demo.wait(lambda: running_demo.now(upload).state == "imported", "the completion of the dead import")
+    assert running_demo.now(upload).run_id != run_id
+
+
+def _status(running_demo: Demo, run_id: str) -> str:
+    with running_demo.database.connection() as connection:
+        row = connection.execute("select status from runs where run_id = %s", (run_id,)).fetchone()
+    assert row is not None
+    return str(row["status"])
+
+
+def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Demo, tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "killed", pictures=150, email=demo.EMAIL, width=640, height=480)
+    upload = running_demo.stage(folder)
+    running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
+    run_id = running_demo.now(upload).run_id
+    assert run_id is not None
+    worker = psutil.Process(_process_of(running_demo, run_id))
+    decoders = worker.children(recursive=True)
+
+    os.kill(worker.pid, signal.SIGKILL)
+
+    psutil.wait_procs([worker, *decoders], timeout=_SECONDS)
+    assert not [process for process in decoders if process.is_running()]
+    running_demo.wait(lambda: running_demo.now(upload).state == "imported", "the completion of the killed import")
+    assert running_demo.now(upload).run_id != run_id
+    receipt = running_demo.now(upload).receipt
+    assert receipt is not None
+    assert receipt.pictures == 150
