@@ -47,7 +47,7 @@ from nachet_pipeline.reconciliation.queries import (
     unheld_uploads,
 )
 from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopLevel
+from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopPage
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.users.queries import all_users
@@ -249,7 +249,7 @@ class Comparer:
     def _of_uploads(self, connection: Connection, user: User) -> Iterator[Drift]:
         known = known_folders(connection, user.id, self.settings.reconcile_patience_hours)
         top = self._top_level(user)
-        staged, beside = set(top.folders), {blob.name for blob in top.blobs}
+        staged, beside = set(top.folders), set(top.blobs)
         yield from self._unanswered(user, staged, beside, known)
         for short in short_sets(connection, user.id):
             yield Drift(
@@ -265,13 +265,13 @@ class Comparer:
         yield from self._unknown_receipts(user, beside, known)
         yield from _stalled(connection, user, known)
 
-    def _top_level(self, user: User) -> TopLevel:
+    def _top_level(self, user: User) -> TopPage:
         try:
             return self.blobs.top_level(user.upload_container)
         except StorageError:
             if self.blobs.container_exists(user.upload_container):
                 raise
-            return TopLevel([], [])
+            return TopPage([], [], "")
 
     def _unanswered(
         self, user: User, staged: set[str], beside: set[str], known: dict[str, KnownFolder]

@@ -51,11 +51,7 @@ def runs(instance: DagsterInstance) -> Iterator[str]:
 def blobs_of(deployment: Deployment) -> Iterator[str]:
     """Receipts, reports, descriptors, manifests and the template, in both of the user's containers."""
     for container in (deployment.user.upload_container, deployment.user.user_container):
-        top = deployment.blobs.top_level(container)
-        names = [blob.name for blob in top.blobs]
-        names += [
-            f"{folder}/{file.path}" for folder in top.folders for file in deployment.blobs.files(container, folder)
-        ]
+        names = [file.path for file in deployment.blobs.files(container, "")]
         yield from (deployment.blobs.read(container, name).decode("latin-1") for name in names)
 
 
