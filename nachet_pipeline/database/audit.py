@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline import __version__
@@ -103,15 +104,14 @@ def entries(
     if since:
         conditions.append("at >= %(since)s")
     where = f" where {' and '.join(conditions)}" if conditions else ""
-    with connection.cursor("audit_entries") as cursor:
+    with connection.cursor("audit_entries", row_factory=class_row(AuditEntry)) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(
             f"select id, at, actor, login, action, subject, subject_id, before, after from audit_trail{where}"
             " order by id desc limit %(most)s",
             {"identifier": identifier, "subject": subject, "since": since, "most": most},
         )
-        for row in cursor:
-            yield AuditEntry(**cast("dict[str, Any]", row))
+        yield from cursor
 
 
 def record(

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import RECEIPT_SUFFIX, receipt_blob, upload_id
 from nachet_pipeline.reconciliation.queries import (
     Drift,
@@ -27,7 +29,8 @@ from nachet_pipeline.reconciliation.queries import (
     Tally,
     begin_comparison,
     containers_of,
-    count_found,
+    count_drift,
+    drift_page,
     find_bad_blobs,
     find_orphans,
     forget_settled,
@@ -35,7 +38,6 @@ from nachet_pipeline.reconciliation.queries import (
     keep,
     keep_found,
     known_folders,
-    page,
     readable_pictures,
     reconciliation_lock,
     record_found,
@@ -131,7 +133,7 @@ class Comparer:
         result = Compared()
         with self.database.connection() as lock, reconciliation_lock(lock):
             with self.database.connection() as connection:
-                result.users = [user] if user else list(all_users(connection))
+                result.users = [user] if user else all_users(connection)
             for done, one in enumerate(result.users, start=1):
                 self._compare_user(one, result, read=read)
                 if self.progress:
@@ -148,14 +150,8 @@ class Comparer:
     def drift_of(self, users: Sequence[User]) -> Iterator[Drift]:
         """What is known to be wrong of these users, read in pages."""
         for user in users:
-            after = 0
-            while True:
-                with self.database.connection() as connection:
-                    found = page(connection, user.id, after=after)
-                if not found:
-                    break
-                yield from found
-                after = found[-1].number
+            page = partial(drift_page, owner=user.id)
+            yield from pages_by_key(self.database, page, first=0, key=lambda drift: drift.number)
 
     def _compare_user(self, user: User, result: Compared, *, read: bool) -> None:
         run = uuid4()
@@ -210,7 +206,7 @@ class Comparer:
             grace = timedelta(days=self.settings.orphan_grace_days) if busy else self.margin
             compared.under_way = find_orphans(connection, user.id, container, settled_before=now - grace)
         compared.read = self._read(connection, user, container, all_of_them=read)
-        compared.found = count_found(connection)
+        compared.found = count_drift(connection)
         return compared
 
     def _listing(self, container: str, prefix: str) -> Iterator[ListedBlob]:

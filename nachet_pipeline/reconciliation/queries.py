@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, kwargs_row, scalar_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import sole_lock
+from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import SUFFIXES
 from nachet_pipeline.picture_sets.holding import HELD
@@ -19,6 +20,7 @@ from nachet_pipeline.storage.blobs import ListedBlob
 from nachet_pipeline.uploads.queries import MAX_ATTEMPTS
 
 _LOCK = "reconciliation of storage and database"
+_PAGE = 500
 
 
 class ReconciliationBusyError(RefusedError):
@@ -103,8 +105,8 @@ _KEEP = (
 )
 
 
-def _drift(row: dict[str, Any]) -> Drift:
-    return Drift(**row | {"kind": DriftKind(row["kind"])})
+def _drift(kind: str, **kept: Any) -> Drift:
+    return Drift(DriftKind(kind), **kept)
 
 
 @contextmanager
@@ -124,18 +126,18 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
 
 def containers_of(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the rows of a user's pictures point into."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        scalar_row,
         "select distinct c.name from picture_set s join container c on c.id = s.container_id"
         " where s.owner_id = %s order by 1",
         (owner,),
     )
-    return [str(row["name"]) for row in rows]
 
 
 def registered_containers(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the database says a user has."""
-    rows = connection.execute("select name from container where owner_id = %s order by 1", (owner,))
-    return [str(row["name"]) for row in rows]
+    return fetch(connection, scalar_row, "select name from container where owner_id = %s order by 1", (owner,))
 
 
 def begin_comparison(connection: Connection) -> datetime:
@@ -147,11 +149,11 @@ def begin_comparison(connection: Connection) -> datetime:
         The database's time.
     """
     connection.execute("set transaction isolation level repeatable read")
-    row = connection.execute("select now() as now").fetchone()
+    now = fetch_value(connection, "select now()")
     columns = "name text not null, size bigint not null, sha256 text, version text, modified timestamptz"
     connection.execute(f"create temp table listed ({columns}) on commit drop")
     connection.execute("create temp table found (like drift including defaults including identity) on commit drop")
-    return cast(datetime, row and row["now"])
+    return cast(datetime, now)
 
 
 def record_listing(connection: Connection, blobs: Iterable[ListedBlob]) -> int:
@@ -222,8 +224,7 @@ def record_known(
         {"owner": owner, "container": container, "own": own, "picture_set": picture_set},
     )
     connection.execute("analyze known")
-    row = connection.execute("select count(picture_id) as pictures from known").fetchone()
-    return cast(int, row and row["pictures"])
+    return cast(int, fetch_value(connection, "select count(picture_id) from known"))
 
 
 def find_bad_blobs(connection: Connection, owner: UUID, container: str) -> None:
@@ -265,8 +266,7 @@ def find_orphans(connection: Connection, owner: UUID, container: str, *, settled
         f" l.version, l.modified, %(owner)s {orphans} < %(settled_before)s",
         parameters,
     )
-    row = connection.execute(f"select count(*) as young {orphans} >= %(settled_before)s", parameters).fetchone()
-    return cast(int, row and row["young"])
+    return cast(int, fetch_value(connection, f"select count(*) {orphans} >= %(settled_before)s", parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,15 +290,14 @@ def readable_pictures(connection: Connection, *, own: bool, all_of_them: bool) -
         own: whether the pipeline wrote the blobs itself, with a note of their checksum.
         all_of_them: every picture; else those whose note is another, or is gone as it is when a blob is written over.
     """
-    with connection.cursor("readable_pictures", row_factory=dict_row) as cursor:
+    with connection.cursor("readable_pictures", row_factory=class_row(ReadablePicture)) as cursor:
         cursor.execute(
             "select k.name, l.version, k.size, k.sha256, k.picture_id, k.picture_set_id, k.upload_id"
             " from known k join listed l on l.name = k.name where k.picture_id is not null and l.size = k.size"
             " and (%(all)s or l.sha256 is distinct from k.sha256 and (l.sha256 is not null or %(own)s and k.attested))",
             {"own": own, "all": all_of_them},
         )
-        for row in cursor:
-            yield ReadablePicture(**row)
+        yield from cursor
 
 
 def record_found(connection: Connection, drift: Drift) -> None:
@@ -309,10 +308,10 @@ def record_found(connection: Connection, drift: Drift) -> None:
     )
 
 
-def count_found(connection: Connection) -> dict[DriftKind, int]:
+def count_drift(connection: Connection) -> dict[DriftKind, int]:
     """How much the comparison found, by kind."""
-    rows = connection.execute("select kind, count(*) as number from found group by kind")
-    return {DriftKind(str(row["kind"])): cast(int, row["number"]) for row in rows}
+    rows = fetch(connection, tuple_row, "select kind, count(*) from found group by kind")
+    return {DriftKind(kind): number for kind, number in rows}
 
 
 def keep_found(connection: Connection, run: UUID) -> None:
@@ -357,15 +356,14 @@ def forget_settled(connection: Connection, owner: UUID, run: UUID) -> None:
 
 def imports_under_way(connection: Connection, owner: UUID) -> bool:
     """Whether something is imported for a user, or will be by itself."""
-    row = connection.execute(
+    busy = fetch_value(
+        connection,
         "select exists (select from upload where owner_id = %(owner)s and (state in ('queued', 'importing')"
         "  or state = 'failed' and attempts < %(attempts)s)) or exists (select from mass_import m"
-        "  join container c on c.id = m.container_id where c.owner_id = %(owner)s and "
-        + HELD.format("m.id")
-        + ") as busy",
+        "  join container c on c.id = m.container_id where c.owner_id = %(owner)s and " + HELD.format("m.id") + ")",
         {"owner": owner, "attempts": MAX_ATTEMPTS},
-    ).fetchone()
-    return bool(row and row["busy"])
+    )
+    return bool(busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,14 +379,16 @@ class KnownFolder:
 
 def known_folders(connection: Connection, owner: UUID, patience_hours: int) -> dict[str, KnownFolder]:
     """A user's uploads by folder; `waits` says of one that is not done with that it waits for longer than that."""
-    rows = connection.execute(
+    rows = fetch(
+        connection,
+        class_row(KnownFolder),
         "select folder, id as upload, state, greatest(first_seen, updated_at, queued_at) as since,"
         " state in ('staged', 'queued', 'importing')"
         " and greatest(first_seen, updated_at, queued_at) < now() - interval '1 hour' * %s as waits"
         " from upload where owner_id = %s",
         (patience_hours, owner),
     )
-    return {str(row["folder"]): KnownFolder(**cast("dict[str, Any]", row)) for row in rows}
+    return {known.folder: known for known in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +404,9 @@ class ShortSet:
 
 def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) -> list[ShortSet]:
     """Picture sets that receipts speak of and that have fewer rows than those say; those of one upload, or of all."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        class_row(ShortSet),
         "select u.id as upload, u.folder, r.id as picture_set, r.pictures, n.rows from upload u,"
         " jsonb_to_recordset(u.receipt -> 'picture_sets') as r (id uuid, pictures bigint),"
         " lateral (select count(*) as rows from pictures p where p.picture_set_id = r.id and p.parent is null) as n"
@@ -416,27 +418,25 @@ def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) 
         " order by u.folder, r.id",
         {"owner": owner, "upload": upload},
     )
-    return [ShortSet(**cast("dict[str, Any]", row)) for row in rows]
 
 
 def unheld_uploads(connection: Connection, uploads: Sequence[UUID]) -> set[UUID]:
     """Those of the uploads that no process works on right now; it would hold a lock on them."""
-    rows = connection.execute(
-        f"select id from upload where id = any(%s) and not {HELD.format('upload.id')}", (list(uploads),)
-    )
-    return {cast(UUID, row["id"]) for row in rows}
+    free = f"select id from upload where id = any(%s) and not {HELD.format('upload.id')}"
+    return set(fetch(connection, scalar_row, free, (list(uploads),)))
 
 
 # What is kept
 
 
-def page(connection: Connection, owner: UUID, *, after: int = 0, most: int = 500) -> list[Drift]:
+def drift_page(connection: Connection, after: int, *, owner: UUID) -> list[Drift]:
     """A user's next disagreements behind one, in the order in which they were first found."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        kwargs_row(_drift),
         f"select {_SELECTED} from drift where owner_id = %s and number > %s order by number limit %s",
-        (owner, after, most),
-    ).fetchall()
-    return [_drift(row) for row in rows]
+        (owner, after, _PAGE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,15 +450,20 @@ class Tally:
     oldest: datetime
 
 
+def _tally(kind: str, **counted: Any) -> Tally:
+    return Tally(DriftKind(kind), **counted)
+
+
 def tally(connection: Connection, owners: Sequence[UUID]) -> list[Tally]:
     """What is kept of these users, counted by kind and user."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        kwargs_row(_tally),
         "select kind, lower(users.email) as owner, count(*) as number,"
         " coalesce(sum(coalesce(found_size, size)), 0)::bigint as size, min(first_seen) as oldest"
         " from drift join users on users.id = owner_id where owner_id = any(%s) group by 1, 2 order by 1, 2",
         (list(owners),),
     )
-    return [Tally(**cast("dict[str, Any]", row) | {"kind": DriftKind(str(row["kind"]))}) for row in rows]
 
 
 def forget(connection: Connection, drift: Drift) -> None:
@@ -476,7 +481,9 @@ def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | N
         connection: where to look.
         names: of each blob its name, and the picture set and picture whose identifiers are in the name.
     """
-    rows = connection.execute(
+    rows = fetch(
+        connection,
+        scalar_row,
         "select b.name from unnest(%(names)s::text[], %(sets)s::uuid[], %(pictures)s::uuid[])"
         " as b (name, picture_set, picture) where exists (select from pictures p where p.id = b.picture)"
         " or exists (select from pictures p where p.picture_set_id = b.picture_set and p.blob = b.name)"
@@ -487,7 +494,7 @@ def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | N
             "pictures": [picture for _, _, picture in names],
         },
     )
-    return {str(row["name"]) for row in rows}
+    return set(rows)
 
 
 def relink(connection: Connection, drift: Drift) -> bool:
@@ -512,5 +519,5 @@ def queue_again(connection: Connection, upload: UUID) -> bool:
 
 def record_of_set(connection: Connection, picture_set: UUID) -> dict[str, Any] | None:
     """The JSON of a picture set."""
-    row = connection.execute("select picture_set from picture_set where id = %s", (picture_set,)).fetchone()
-    return cast("dict[str, Any]", row["picture_set"]) if row else None
+    found = fetch_value(connection, "select picture_set from picture_set where id = %s", (picture_set,))
+    return cast("dict[str, Any] | None", found)

@@ -9,7 +9,7 @@ trail first.
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -18,6 +18,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import PROGRAM, record
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.queries import short_sets
@@ -161,17 +162,15 @@ class Retention:
     # Staged folders
 
     def _folders(self, before: datetime, *, dry_run: bool) -> Iterator[Clearing]:
-        after = _FIRST
-        while True:
-            with self.database.connection() as connection:
-                due = folders_to_clear(connection, before, after=after, most=_PAGE)
-            for identifier in due:
-                cleared = self._folder(identifier, before, dry_run=dry_run)
-                if cleared:
-                    yield cleared
-            if not due:
-                break
-            after = due[-1]
+        due = pages_by_key(
+            self.database,
+            lambda connection, after: folders_to_clear(connection, before, after=after, most=_PAGE),
+            first=_FIRST,
+            key=lambda upload: upload,
+        )
+        for identifier in due:
+            if cleared := self._folder(identifier, before, dry_run=dry_run):
+                yield cleared
 
     def _folder(self, identifier: UUID, before: datetime, *, dry_run: bool) -> Clearing | None:
         """Clear a folder while no run imports it; None if it is not due any more, or was never there."""
@@ -189,13 +188,13 @@ class Retention:
                 if not self.blobs.answers(upload.staging_container):
                     raise
                 unseen = Clearing(What.FOLDER, upload.id, upload.owner.email, upload.folder)
-                return _kept(unseen, f"it cannot be listed: {error}")
+                return replace(unseen, kept=f"it cannot be listed: {error}")
             clearing = Clearing(
                 What.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
             )
             if begun is None:
                 if reason := self._why_kept(upload, look):
-                    return _kept(clearing, reason)
+                    return replace(clearing, kept=reason)
                 if dry_run:
                     return clearing if look.files else None
                 self._announce(upload, look)
@@ -271,16 +270,15 @@ class Retention:
     # Partitions
 
     def _partitions(self, forget: ForgetPartitions, before: datetime, *, dry_run: bool) -> Iterator[Clearing]:
-        after = _FIRST
-        while True:
-            with self.database.connection() as connection:
-                due = partitions_to_clear(connection, before, after=after, most=_PAGE)
-            for upload in due:
-                if dry_run or self._partition(forget, upload):
-                    yield Clearing(What.PARTITION, upload.id, upload.owner.email, upload.partition)
-            if not due:
-                break
-            after = due[-1].id
+        due = pages_by_key(
+            self.database,
+            lambda connection, after: partitions_to_clear(connection, before, after=after, most=_PAGE),
+            first=_FIRST,
+            key=lambda upload: upload.id,
+        )
+        for upload in due:
+            if dry_run or self._partition(forget, upload):
+                yield Clearing(What.PARTITION, upload.id, upload.owner.email, upload.partition)
 
     def _partition(self, forget: ForgetPartitions, upload: Upload) -> bool:
         with self.database.connection() as connection:
@@ -297,9 +295,3 @@ class Retention:
             )
             forget([upload.partition])
         return True
-
-
-def _kept(clearing: Clearing, reason: str) -> Clearing:
-    return Clearing(
-        clearing.what, clearing.upload, clearing.owner, clearing.name, clearing.files, clearing.size, kept=reason
-    )

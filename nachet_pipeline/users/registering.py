@@ -7,7 +7,7 @@ from nachet_pipeline.users.errors import UnknownUserError
 from nachet_pipeline.users.queries import add_user, find_user, set_disabled
 from nachet_pipeline.users.user import User
 
-PROGRAM = "nachet_pipeline"
+SYSTEM_ACTOR = "nachet_pipeline"
 """Who does what nobody asked for: the schedules, and functions that are not told."""
 
 _README = """\
@@ -42,7 +42,7 @@ userData:
 """
 
 
-def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: str = PROGRAM) -> User:
+def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: str = SYSTEM_ACTOR) -> User:
     """Register a user and make their containers; a user who is registered already stays as they are.
 
     Args:

@@ -28,10 +28,10 @@ from nachet_pipeline.users.key_queries import (
     encrypted_keys,
     end_key_at,
     forget_expired,
-    keys_of,
     mark_shown,
     replace_encrypted,
     revoke_keys,
+    upload_keys_of,
     user_lock,
 )
 from nachet_pipeline.users.queries import all_users
@@ -146,7 +146,7 @@ class UploadKeys:
             UnknownUserError: there is no such user.
         """
         with self._database.connection() as connection:
-            return keys_of(connection, known_user(connection, email).id)
+            return upload_keys_of(connection, known_user(connection, email).id)
 
     def ensure(self, email: str, *, actor: str) -> UploadKey | None:
         """Give a user their first key; who ever had one keeps what they have, and what was revoked stays so.
@@ -162,7 +162,7 @@ class UploadKeys:
         """
         with self._held(email) as (connection, user):
             _require_enabled(user)
-            known = keys_of(connection, user.id)
+            known = upload_keys_of(connection, user.id)
             issued = None if known else self._issue(connection, user, known, actor)
             connection.commit()
             self._apply(connection, user)
@@ -184,7 +184,7 @@ class UploadKeys:
         """
         with self._held(email) as (connection, user):
             _require_enabled(user)
-            key = next((key for key in keys_of(connection, user.id) if key.live(self._now())), None)
+            key = next((key for key in upload_keys_of(connection, user.id) if key.live(self._now())), None)
             if key is None or key.encrypted_sas is None:
                 raise NoKeyError(f"{user.email} has no upload key; `nachet user key rotate {user.email}` issues one")
             if key.shown_at is not None:
@@ -234,7 +234,7 @@ class UploadKeys:
         done = Maintenance()
         with self._database.connection() as connection:
             done.forgotten = forget_expired(connection, self._now())
-            users = list(all_users(connection))
+            users = all_users(connection)
         for user in users:
             try:
                 self._maintain(user.email, actor, done)
@@ -277,7 +277,7 @@ class UploadKeys:
 
     def _maintain(self, email: str, actor: str, done: Maintenance) -> None:
         with self._held(email) as (connection, user):
-            keys, now = keys_of(connection, user.id), self._now()
+            keys, now = upload_keys_of(connection, user.id), self._now()
             if not keys:
                 return
             if user.disabled_at is not None:
@@ -296,7 +296,7 @@ class UploadKeys:
         return newest.revoked_at is None and newest.expires_at <= now + before
 
     def _rotate(self, connection: Connection, user: User, actor: str, *, at_once: bool) -> Rotation:
-        known, now = keys_of(connection, user.id), self._now()
+        known, now = upload_keys_of(connection, user.id), self._now()
         former = [key for key in known if key.live(now)]
         new = self._issue(connection, user, known, actor)
         room = (self._issuer.at_a_time or len(former) + 1) - 1
@@ -338,7 +338,7 @@ class UploadKeys:
 
     def _revoke_all(self, connection: Connection, user: User, actor: str) -> Revocation:
         now = self._now()
-        live = [key for key in keys_of(connection, user.id) if key.live(now)]
+        live = [key for key in upload_keys_of(connection, user.id) if key.live(now)]
         self._revoke(connection, user, live, actor)
         connection.commit()
         self._apply(connection, user)
@@ -352,7 +352,7 @@ class UploadKeys:
 
     def _apply(self, connection: Connection, user: User) -> bool:
         """Let the keys work that do so by the database, and no others."""
-        now, known = self._now(), keys_of(connection, user.id)
+        now, known = self._now(), upload_keys_of(connection, user.id)
         if not known:
             return False
         live = [key for key in known if key.live(now) and key.kind is self._issuer.kind]
