@@ -20,6 +20,11 @@ def fetch(
         return cursor.execute(query, parameters).fetchall()
 
 
+def fetch_column(connection: Connection, query: str, parameters: Params | None = None) -> list[Any]:
+    """The first value of each row."""
+    return fetch(connection, scalar_row, query, parameters)
+
+
 def fetch_value(connection: Connection, query: str, parameters: Params | None = None) -> Any:
     """The first value of the first row, None if there is no row."""
     with connection.cursor(row_factory=scalar_row) as cursor:

@@ -1,4 +1,4 @@
-"""What is said of folders, for people and for programs."""
+"""Folders and tombstones as lines for people, and as JSON for programs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def decision_lines(folder: Folder, training_sets: Sequence[str], undo_days: int)
 
 
 def tombstone_record(tombstone: Tombstone) -> dict[str, Any]:
-    """What was said when a folder was put away, as JSON."""
+    """A tombstone as JSON."""
     found: dict[str, Any] = {}
     for name in Tombstone.__dataclass_fields__:
         value = getattr(tombstone, name)

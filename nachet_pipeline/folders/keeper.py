@@ -1,9 +1,9 @@
 """Putting folders away and bringing them back: what the commands and the jobs call.
 
 A deleted folder is hidden at once; its rows and blobs are removed only when nobody can undo it any more. An archived
-one is copied to its owner's archive, where each copy is read and compared, then its rows point there, and only then is
-it removed from where it was. What was begun is written down first: killed anywhere, the same call, or the daily job,
-goes on where it was and ends in the same state.
+one is copied to its owner's archive, where each copy is read and compared. Then its rows point there, and only then is
+it removed from where it was. A tombstone is written first: if the process is killed anywhere, the same call or the
+daily job goes on and ends in the same state.
 """
 
 import logging
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.locks import sole_lock
+from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.moving import FolderBusyError, Move, copy_verified, descriptions, remove_all, verify
@@ -83,7 +83,7 @@ class FolderKeeper:
         database: has the rows.
         blobs: the storage account.
         undo_days: how long both can be undone.
-        progress: told how many pictures are copied, and how many there are.
+        progress: called with how many pictures are copied, and how many there are.
     """
 
     database: Database
@@ -298,7 +298,7 @@ class FolderKeeper:
         """Hold a folder against other processes that move it, and read again how far it came."""
         busy = FolderBusyError(f"another process moves the folder {tombstone.name} right now")
         key = _FOLDER_LOCK.format(tombstone.picture_set_id)
-        with self.database.connection() as held, sole_lock(held, key, busy):
+        with self.database.connection() as held, session_lock(held, key, busy=busy):
             now = tombstone_of(held, tombstone.id)
             held.commit()
             yield now

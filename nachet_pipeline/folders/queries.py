@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from psycopg.rows import kwargs_row, scalar_row, tuple_row
+from psycopg.rows import kwargs_row, tuple_row
 
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder, FolderState
 from nachet_pipeline.identifiers import archive_container, picture_blob, user_container
@@ -102,9 +102,8 @@ def find_folder(connection: Connection, wanted: str, user: User | None = None) -
 
 def training_sets_of(connection: Connection, picture_set: UUID) -> list[str]:
     """The versions of training sets that have a picture of a folder, as `name@digest`."""
-    return fetch(
+    return fetch_column(
         connection,
-        scalar_row,
         "select distinct t.name || '@' || t.digest as version from pictures p"
         " join training_set_member m on m.picture_id = p.id join training_set t on t.id = m.training_set_id"
         " where p.picture_set_id = %s order by 1",
@@ -127,9 +126,9 @@ def _lock(connection: Connection, picture_set: UUID) -> Folder:
 
 
 def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
-    """Let a folder be gone: rows and blobs stay until it can be undone no more, and nothing shows or uses them.
+    """Delete a folder: rows and blobs stay until that cannot be undone any more, and nothing shows or uses them.
 
-    A folder that is deleted already stays as it is, with what was said first.
+    A folder that is deleted already keeps its first tombstone.
 
     Raises:
         UnknownFolderError: there is no such folder.
@@ -165,9 +164,8 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
 
 def _predecessors(connection: Connection, picture_set: UUID) -> list[UUID]:
     """The superseded picture sets of a folder's session that are not deleted or archived."""
-    return fetch(
+    return fetch_column(
         connection,
-        scalar_row,
         "select s.id from picture_set s join picture_set live using (upload_id, session)"
         " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
         " and s.deleted_at is null and s.archived_at is null order by s.id",
@@ -176,7 +174,7 @@ def _predecessors(connection: Connection, picture_set: UUID) -> list[UUID]:
 
 
 def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why: str) -> None:
-    """Let a deleted folder be there again.
+    """Restore a deleted folder.
 
     Raises:
         FolderStateError: that is not possible any more.
@@ -196,9 +194,8 @@ def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why:
 
 def _deleted_with(connection: Connection, tombstone: Tombstone) -> list[Tombstone]:
     """The open tombstones of superseded picture sets that were deleted together with a folder."""
-    rows = fetch(
+    rows = fetch_column(
         connection,
-        scalar_row,
         "select s.id from picture_set s join picture_set live using (upload_id, session)"
         " join folder_tombstone t on t.picture_set_id = s.id and t.at = %s"
         " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
@@ -210,7 +207,7 @@ def _deleted_with(connection: Connection, tombstone: Tombstone) -> list[Tombston
 
 
 def undoable(connection: Connection, tombstone: Tombstone) -> Tombstone:
-    """What was said of a folder that is put away, as it is now, if that can be undone.
+    """The open tombstone of a folder, as it is now, if putting it away can be undone.
 
     Raises:
         FolderStateError: it cannot be undone, or it was.
@@ -235,7 +232,7 @@ def _named(by: str, why: str) -> None:
 def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
     """Remove the rows of a deleted folder whose blobs are removed.
 
-    What trainings were made of keeps a row, superseded and without what its user said of it, so that it can be told
+    A picture that trainings used keeps a row, superseded and without its user's statements, so that a person can see
     what was trained on it; a mass-imported folder keeps its own, so that it is not found anew.
 
     Returns:
@@ -285,7 +282,7 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
 
 
 def hide_blobs(connection: Connection, tombstone: Tombstone) -> None:
-    """Note on a deleted folder's row that its blobs are being removed: nobody misses them."""
+    """Record in a deleted folder's row that its blobs are being removed, so that no comparison misses them."""
     with changing(connection, actor=tombstone.by, action="purging", note={"why": tombstone.why}):
         connection.execute(
             "update picture_set set purged_at = now() where id = %s and purged_at is null and deleted_at is not null",
@@ -297,7 +294,7 @@ def hide_blobs(connection: Connection, tombstone: Tombstone) -> None:
 
 
 def begin_archiving(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
-    """Note that a folder goes to its owner's archive; one of which that is known already stays as it is.
+    """Record that a folder goes to its owner's archive; one that is on its way already keeps its tombstone.
 
     Raises:
         UnknownFolderError: there is no such folder.
@@ -435,9 +432,8 @@ def sets_elsewhere(connection: Connection, picture_sets: list[UUID], container: 
 
 def put_away_sets(connection: Connection, picture_sets: list[UUID]) -> set[UUID]:
     """Those of some folders that are deleted or archived."""
-    rows = fetch(
+    rows = fetch_column(
         connection,
-        scalar_row,
         "select id from picture_set where id = any(%s) and (deleted_at is not null or archived_at is not null)",
         (picture_sets,),
     )

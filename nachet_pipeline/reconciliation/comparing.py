@@ -1,11 +1,10 @@
 """Comparing staged folders, stored blobs and rows of users: what storage and database disagree about.
 
 A container's listing goes beside its rows into temporary tables of the database, which compares the two: memory stays
-the same however many blobs there are, and the order of the listing, which services define differently, is of no
-concern. Rows are read as they were before the listing began, so that an import meanwhile disturbs nothing.
+the same however many blobs there are, and the order of the listing, which services define differently, does not
+matter. Rows are read as they were before the listing began, so that an import meanwhile disturbs nothing.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +72,7 @@ class Compared:
         users: those that were compared.
         blobs: stored blobs that were listed.
         pictures: rows of pictures.
-        read: pictures whose bytes were read: all, or those whose note is suspicious.
+        read: pictures whose bytes were read: all, or those whose kept checksum is suspicious.
         under_way: stored blobs without row that an import may still be working on.
         tallies: the disagreements, counted.
         seconds: how long it took.
@@ -106,8 +105,8 @@ class Comparer:
         blobs: the storage account.
         settings: patience and grace.
         transfer: how many pictures are read at a time.
-        progress: told about long work.
-        margin: how much younger than the rows that were read a blob is too young to tell; clocks differ.
+        progress: called after each user.
+        margin: an orphan is at least so much older than the rows that were read; clocks differ.
     """
 
     database: Database
@@ -122,7 +121,7 @@ class Comparer:
 
         Args:
             user: the one user; all of them if not given.
-            read: read every picture and compare its bytes, instead of what storage noted of them.
+            read: read every picture and compare its bytes, instead of the checksum in its metadata.
 
         Raises:
             ReconciliationBusyError: another process compares right now.
@@ -185,8 +184,8 @@ class Comparer:
     ) -> "ComparedContainer":
         """Compare a container's blobs with a user's rows that point there; what differs is left in the transaction.
 
-        Blobs without row are looked for in the user's own container alone: in one that was there before the pipeline,
-        what it did not import is none of its business.
+        Blobs without row are looked for in the user's own container alone: in a container that was there before the
+        pipeline, blobs that it did not import are none of its business.
 
         Args:
             connection: without a transaction; one is begun.
@@ -214,17 +213,11 @@ class Comparer:
             yield from self.blobs.listing(container, prefix)
 
     def _read(self, connection: Connection, user: User, container: str, *, all_of_them: bool) -> int:
-        """Compare the bytes of pictures with their rows; unless it is all of them, of those with a suspicious note."""
+        """Compare the bytes of pictures with their rows: of all, or of those whose kept checksum is suspicious."""
 
         def digest(picture: ReadablePicture) -> str | None:
-            # What changed since it was listed is told by the next comparison.
-            try:
-                found = self.blobs.checksum_of(container, picture.name)
-            except ValueError:  # a name that streaming has no form for
-                try:
-                    return hashlib.sha256(self.blobs.read(container, picture.name, picture.version)).hexdigest()
-                except FileChangedError:
-                    return None
+            # The next comparison reports what changed since it was listed.
+            found = self.blobs.checksum_of(container, picture.name)
             return found.sha256 if found and found.version == picture.version else None
 
         done = 0
@@ -354,7 +347,7 @@ class ComparedContainer:
         blobs: that were listed.
         pictures: rows that point there.
         read: pictures whose bytes were read.
-        under_way: blobs without row that are too young to tell.
+        under_way: blobs without row that are too young to judge.
         found: disagreements by kind.
     """
 

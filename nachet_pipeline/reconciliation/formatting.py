@@ -1,4 +1,4 @@
-"""What reconciliation found and did, told to people and to programs."""
+"""The results of reconciliation, for people and for programs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

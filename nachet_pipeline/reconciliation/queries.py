@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from psycopg.rows import class_row, kwargs_row, scalar_row, tuple_row
+from psycopg.rows import class_row, kwargs_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.locks import sole_lock
-from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import SUFFIXES
 from nachet_pipeline.picture_sets.holding import HELD
@@ -43,7 +43,7 @@ class DriftKind(StrEnum):
     STAGED_WITHOUT_RECEIPT = "staged-without-receipt"
     """A staged folder that nobody answered."""
     RECEIPT_WITHOUT_ROWS = "receipt-without-rows"
-    """A receipt that speaks of pictures that have no rows."""
+    """A receipt that lists pictures that have no rows."""
     STALLED_UPLOAD = "stalled-upload"
     """An upload that a run should work on, and none does."""
 
@@ -117,7 +117,7 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
         ReconciliationBusyError: one does already.
     """
     busy = ReconciliationBusyError("another process compares storage and database right now; try again later")
-    with sole_lock(connection, _LOCK, busy):
+    with session_lock(connection, _LOCK, busy=busy):
         yield
 
 
@@ -126,9 +126,8 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
 
 def containers_of(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the rows of a user's pictures point into."""
-    return fetch(
+    return fetch_column(
         connection,
-        scalar_row,
         "select distinct c.name from picture_set s join container c on c.id = s.container_id"
         " where s.owner_id = %s order by 1",
         (owner,),
@@ -137,7 +136,7 @@ def containers_of(connection: Connection, owner: UUID) -> list[str]:
 
 def registered_containers(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the database says a user has."""
-    return fetch(connection, scalar_row, "select name from container where owner_id = %s order by 1", (owner,))
+    return fetch_column(connection, "select name from container where owner_id = %s order by 1", (owner,))
 
 
 def begin_comparison(connection: Connection) -> datetime:
@@ -181,7 +180,7 @@ _SETS = (
     " and (%(picture_set)s::uuid is null or s.id = %(picture_set)s)"
 )
 
-# Every kind of blob that rows account for. `attested` are those that storing left a note of their checksum with.
+# Every kind of blob that rows account for. Those are `attested` whose checksum was kept in their metadata.
 _KNOWN_BLOBS = f"""
 select p.blob as name, p.size, encode(p.sha256, 'hex') as sha256, p.parent is null as attested,
     p.id as picture_id, s.id as picture_set_id, s.upload_id, p.id::text as subject,
@@ -252,7 +251,7 @@ def find_orphans(connection: Connection, owner: UUID, container: str, *, settled
         settled_before: younger ones may belong to an import that is under way.
 
     Returns:
-        Number of blobs that are too young to tell.
+        Number of blobs that are too young to judge.
     """
     parameters = {"owner": owner, "container": container, "settled_before": settled_before}
     orphans = (
@@ -287,8 +286,8 @@ def readable_pictures(connection: Connection, *, own: bool, all_of_them: bool) -
 
     Args:
         connection: where listing and rows are.
-        own: whether the pipeline wrote the blobs itself, with a note of their checksum.
-        all_of_them: every picture; else those whose note is another, or is gone as it is when a blob is written over.
+        own: whether the pipeline wrote the blobs itself, with their checksum as metadata.
+        all_of_them: every picture; else those whose kept checksum differs, or is gone because a blob was written over.
     """
     with connection.cursor("readable_pictures", row_factory=class_row(ReadablePicture)) as cursor:
         cursor.execute(
@@ -301,7 +300,7 @@ def readable_pictures(connection: Connection, *, own: bool, all_of_them: bool) -
 
 
 def record_found(connection: Connection, drift: Drift) -> None:
-    """Put a disagreement that was found otherwise to those of the comparison."""
+    """Add a disagreement that was found otherwise to those of the comparison."""
     connection.execute(
         f"insert into found ({_COLUMNS}, seen_by) values ({', '.join(['%s'] * (len(_KEPT) + 1))})",
         [*_values(drift), drift.owner_id],
@@ -378,7 +377,7 @@ class KnownFolder:
 
 
 def known_folders(connection: Connection, owner: UUID, patience_hours: int) -> dict[str, KnownFolder]:
-    """A user's uploads by folder; `waits` says of one that is not done with that it waits for longer than that."""
+    """A user's uploads by folder; `waits` is true of an unfinished one that has waited longer than these hours."""
     rows = fetch(
         connection,
         class_row(KnownFolder),
@@ -421,9 +420,9 @@ def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) 
 
 
 def unheld_uploads(connection: Connection, uploads: Sequence[UUID]) -> set[UUID]:
-    """Those of the uploads that no process works on right now; it would hold a lock on them."""
+    """Those of the uploads that no process works on right now, for it would hold a lock on them."""
     free = f"select id from upload where id = any(%s) and not {HELD.format('upload.id')}"
-    return set(fetch(connection, scalar_row, free, (list(uploads),)))
+    return set(fetch_column(connection, free, (list(uploads),)))
 
 
 # What is kept
@@ -441,7 +440,7 @@ def drift_page(connection: Connection, after: int, *, owner: UUID) -> list[Drift
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How much of a kind there is of a user, in number and bytes, and since when."""
+    """Disagreements of one kind and user: how many, their bytes, and since when."""
 
     kind: DriftKind
     owner: str
@@ -481,9 +480,8 @@ def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | N
         connection: where to look.
         names: of each blob its name, and the picture set and picture whose identifiers are in the name.
     """
-    rows = fetch(
+    rows = fetch_column(
         connection,
-        scalar_row,
         "select b.name from unnest(%(names)s::text[], %(sets)s::uuid[], %(pictures)s::uuid[])"
         " as b (name, picture_set, picture) where exists (select from pictures p where p.id = b.picture)"
         " or exists (select from pictures p where p.picture_set_id = b.picture_set and p.blob = b.name)"

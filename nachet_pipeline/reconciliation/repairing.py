@@ -1,7 +1,7 @@
 """Repairing what storage and database disagree about, as far as that is safe.
 
 No row is ever removed, no staged file touched, and no blob removed that a row points at or could come to point at.
-What cannot be repaired without a person's judgement is said, with the reason.
+What needs a person's judgement is reported, with the reason.
 """
 
 import hashlib
@@ -67,13 +67,13 @@ class RepairAction(StrEnum):
     QUEUE_AGAIN = "queue-again"
     """The upload is imported once more, which completes what is missing."""
     CUT_AGAIN = "cut-again"
-    """The picture that the crop was cut from is looked at once more, which cuts it again."""
+    """The crop's picture is looked at once more, which cuts the crop again."""
     RELINK = "relink"
     """The row points at the blob of its usual name, whose bytes are the picture's."""
     REWRITE = "rewrite"
-    """What the database knows by heart, a description or a receipt, is written again."""
+    """A description or a receipt, which the database holds as a whole, is written again."""
     REMOVE = "remove"
-    """The blob is removed, after the audit trail says so."""
+    """The blob is removed, after the audit trail recorded it."""
     NOTHING = "nothing"
     """A person has to look."""
 
@@ -107,7 +107,7 @@ def _nothing(why: str) -> Remedy:
 
 @dataclass(slots=True)
 class Repairer:
-    """Says what can be done about disagreements, and does it.
+    """Finds what can be done about disagreements, and does it.
 
     Attributes:
         database: has the rows and the disagreements.

@@ -1,9 +1,9 @@
 """Clearing what old imports leave behind: their staged folders, and their partitions in Dagster.
 
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
-say, its receipt is in the database, every picture that the receipt tells of has a row, every row its blob, which is
-read and has the right checksum, and the folder is still what was imported. What is cleared is written to the audit
-trail first.
+say, its receipt is in the database, every picture of the receipt has a row, every row has its blob, which is
+read and has the right checksum, and the folder is still what was imported. The audit trail records what is cleared
+before it is.
 """
 
 import logging
@@ -152,7 +152,7 @@ class Retention:
         return result
 
     def clear(self, *, dry_run: bool = False, now: datetime | None = None) -> Iterator[Clearing]:
-        """Clear what is due, one after the other, and tell of each; with `dry_run` only tell."""
+        """Clear what is due, one after the other, and yield each; with `dry_run` only yield."""
         moment = now or datetime.now(UTC)
         yield from self._folders(moment - timedelta(days=self.settings.retain_staged_days), dry_run=dry_run)
         if self.forget_partitions:

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from psycopg.rows import scalar_row, tuple_row
+from psycopg.rows import tuple_row
 
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.uploads.queries import find_upload
 from nachet_pipeline.uploads.upload import Upload
 
@@ -25,9 +25,8 @@ def folders_to_clear(connection: Connection, before: datetime, *, after: UUID, m
         after: behind this upload.
         most: how many at most.
     """
-    return fetch(
+    return fetch_column(
         connection,
-        scalar_row,
         "select id from upload where state = 'imported' and receipt ->> 'state' = 'imported'"
         f" and {_FINISHED} < %(before)s and (cleared_at is null or cleared_at < updated_at or clearing_at is not null)"
         " and id > %(after)s order by id limit %(most)s",
@@ -53,7 +52,7 @@ def places_of_sets(connection: Connection, picture_sets: list[UUID]) -> list[tup
 
 
 def begin_clearing(connection: Connection, upload: UUID) -> bool:
-    """Note that an upload's folder is about to be cleared: the sensor then leaves it alone.
+    """Record that an upload's folder is about to be cleared: the sensor then leaves it alone.
 
     Returns:
         False if it is not an imported one any more.
@@ -66,7 +65,7 @@ def begin_clearing(connection: Connection, upload: UUID) -> bool:
 
 
 def end_clearing(connection: Connection, upload: UUID) -> None:
-    """Note that an upload's folder is cleared; what is staged under its name from now on is something new."""
+    """Record that an upload's folder is cleared; what is staged under its name from now on is something new."""
     connection.execute(
         "update upload set clearing_at = null, cleared_at = now(), staged_digest = null where id = %s", (upload,)
     )
@@ -74,9 +73,8 @@ def end_clearing(connection: Connection, upload: UUID) -> None:
 
 def partitions_to_clear(connection: Connection, before: datetime, *, after: UUID, most: int) -> list[Upload]:
     """The next uploads, by identifier, that were imported before a moment, and have a partition but no folder."""
-    due = fetch(
+    due = fetch_column(
         connection,
-        scalar_row,
         f"select id from upload where {_CLEARED} and {_FINISHED} < %(before)s"
         " and (partition_cleared_at is null or partition_cleared_at < cleared_at)"
         " and id > %(after)s order by id limit %(most)s",
@@ -87,7 +85,7 @@ def partitions_to_clear(connection: Connection, before: datetime, *, after: UUID
 
 
 def record_partition_cleared(connection: Connection, upload: UUID) -> bool:
-    """Note that an upload's partition is cleared; False if something was staged under its name meanwhile."""
+    """Record that an upload's partition is cleared; False if something was staged under its name meanwhile."""
     return bool(
         connection.execute(
             f"update upload set partition_cleared_at = now() where id = %s and {_CLEARED}", (upload,)

@@ -140,7 +140,7 @@ class Account:
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
-        """Where all that the clients raise ends: nothing of theirs goes further but a line without keys."""
+        """Turn whatever the clients raise into a StorageError of one line without keys."""
         try:
             yield
         except (clients.AzureError, clients.BaseError, HTTPError, RequestError) as error:
@@ -149,7 +149,7 @@ class Account:
             status = error.status if isinstance(error, RequestError) else status
             failed = StorageError(f"Blob storage at {host}: {what} failed: {reason_of(error)}", status=status)
             raise_alone(failed, error)
-        except Exception as error:  # noqa: BLE001 (ours, which may come of one of theirs)
+        except Exception as error:  # noqa: BLE001 (ours, whose cause may be one of theirs)
             raise_alone(error, error)
 
     def _short_sas(self, container: str, permission: str) -> str:
@@ -202,7 +202,7 @@ class Account:
         )
 
     def _delegation_key(self, now: datetime) -> "tuple[clients.UserDelegationKey, datetime, datetime]":
-        """A user delegation key, and from when until when it works; one an hour does for all containers."""
+        """A user delegation key, and from when until when it works. One an hour serves all containers."""
         if self._delegation is None or self._delegation[2] - now <= _SAS_LIFETIME / 2:
             start, expiry = now - _CLOCK_SKEW, now + _SAS_LIFETIME
             self._delegation = self._service.get_user_delegation_key(start, expiry), start, expiry

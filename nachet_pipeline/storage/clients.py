@@ -1,4 +1,4 @@
-"""What is used of the two clients of Blob storage, in one place: together they are the slowest of all to import."""
+"""The names that are used of the SDK and of obstore, in one module: no other import takes as long, so it is lazy."""
 
 import obstore
 from azure.core import MatchConditions

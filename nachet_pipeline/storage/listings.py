@@ -60,7 +60,7 @@ class TopPage:
 
 @dataclass(frozen=True, slots=True)
 class ListedBlob:
-    """A blob of a listing: its name, size in bytes, version, time of last change, and what was noted with it."""
+    """A blob of a listing: its name, size in bytes, version, time of last change, and metadata."""
 
     name: str
     size: int

@@ -5,7 +5,7 @@ for is left to the SDK. The SDK writes, with checksums and with the conditions t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -25,7 +25,7 @@ _PART_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BlobProperties:
-    """What the service says of a blob: size in bytes, MD5 in hexadecimal if it has one, metadata, version."""
+    """Properties of a blob: size in bytes, MD5 in hexadecimal if it has one, metadata, version."""
 
     size: int
     md5: str | None
@@ -35,7 +35,7 @@ class BlobProperties:
 
 @dataclass(frozen=True, slots=True)
 class BlobChecksum:
-    """What a blob is, by reading it: size in bytes, SHA-256 in hexadecimal, and the version that was read."""
+    """The result of reading a blob: size in bytes, SHA-256 in hexadecimal, and the version that was read."""
 
     size: int
     sha256: str
@@ -114,14 +114,14 @@ class Transfer(Account):
         size: int | None = None,
         limit: int | None = None,
     ) -> bytes:
-        """The bytes of a blob, of one version if it is given; one of another size is not even read.
+        """The bytes of a blob. A blob of another version or size than given is not read.
 
         Args:
             container: the container.
             blob: the blob's name.
             version: its ETag.
             size: its bytes.
-            limit: bytes that it may have; where others can write, nothing says what a blob holds by now.
+            limit: most bytes that are read; where others can write, a blob may have any size.
 
         Raises:
             FileChangedError: the blob does not exist, or is no longer of that version or size.
@@ -167,16 +167,26 @@ class Transfer(Account):
         digest, size = hashlib.sha256(), 0
         with self._speaking(f"reading {container}/{blob}"):
             try:
-                found = clients.obstore.get(self._store(container), blob)
-                for part in found.stream(min_chunk_size=_PART_BYTES):
+                parts, version = self._parts(container, blob)
+                for part in parts:
                     digest.update(part)
                     size += len(part)
-            except (clients.NotFoundError, FileNotFoundError):
+            except (clients.NotFoundError, clients.ResourceNotFoundError, FileNotFoundError):
                 return None
-        return BlobChecksum(size, digest.hexdigest(), quoted(found.meta["e_tag"]))
+        return BlobChecksum(size, digest.hexdigest(), quoted(version))
+
+    def _parts(self, container: str, blob: str) -> "tuple[Iterable[clients.obstore.Bytes | bytes], str | None]":
+        if blob == blob.strip("/"):  # obstore would read another one
+            try:
+                found = clients.obstore.get(self._store(container), blob)
+                return found.stream(min_chunk_size=_PART_BYTES), found.meta["e_tag"]
+            except ValueError:  # a name that obstore has no form for
+                pass
+        any_name = self._blob(container, blob).download_blob()
+        return any_name.chunks(), any_name.properties.etag
 
     def properties_of(self, container: str, blob: str) -> BlobProperties | None:
-        """What the service says of a blob, None if it does not exist."""
+        """The properties of a blob, None if it does not exist."""
         with self._speaking(f"looking at {container}/{blob}"):
             try:
                 found = self._blob(container, blob).get_blob_properties()
@@ -186,11 +196,6 @@ class Transfer(Account):
         return BlobProperties(
             int(found.size), bytes(md5).hex() if md5 else None, dict(found.metadata or {}), quoted(found.etag)
         )
-
-    def metadata_of(self, container: str, blob: str) -> tuple[int, dict[str, str]] | None:
-        """Size and metadata of a blob, None if it does not exist."""
-        found = self.properties_of(container, blob)
-        return (found.size, found.metadata) if found else None
 
     def upload(
         self,

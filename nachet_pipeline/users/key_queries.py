@@ -1,4 +1,4 @@
-"""Upload keys and what became of them; the keys themselves only encrypted."""
+"""The rows of upload keys; the keys themselves are kept only encrypted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def upload_keys_of(connection: Connection, user: UUID) -> list[UploadKey]:
 
 
 def add_key(connection: Connection, key: UploadKey) -> None:
-    """Note a new key."""
+    """Record a new key."""
     connection.execute(
         "insert into upload_key (id, user_id, number, container, kind, permissions, encrypted_sas, starts_at,"
         " expires_at, created_at, created_by) values (%(id)s, %(user)s, %(number)s, %(container)s, %(kind)s,"
@@ -48,7 +48,7 @@ def add_key(connection: Connection, key: UploadKey) -> None:
 
 
 def mark_shown(connection: Connection, key: UUID, to: str) -> None:
-    """Note that a key was shown."""
+    """Record that a key was shown."""
     connection.execute("update upload_key set shown_at = now(), shown_to = %s where id = %s", (to, key))
 
 
@@ -58,7 +58,7 @@ def end_key_at(connection: Connection, key: UUID, expires_at: datetime) -> None:
 
 
 def revoke_keys(connection: Connection, keys: Sequence[UUID]) -> None:
-    """Note that keys are revoked, and forget them."""
+    """Record that keys are revoked, and forget the keys themselves."""
     connection.execute(
         "update upload_key set revoked_at = now(), encrypted_sas = null where id = any(%s) and revoked_at is null",
         (list(keys),),
@@ -66,7 +66,7 @@ def revoke_keys(connection: Connection, keys: Sequence[UUID]) -> None:
 
 
 def forget_expired(connection: Connection, now: datetime) -> int:
-    """Forget what keys were that opened something once.
+    """Forget the encrypted form of expired keys.
 
     Returns:
         How many.

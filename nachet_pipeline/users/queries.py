@@ -60,7 +60,7 @@ def all_users(connection: Connection) -> list[User]:
 
 
 def set_disabled(connection: Connection, user: User, *, disabled: bool, actor: str) -> bool:
-    """Note that a user is disabled, or is no more.
+    """Record that a user is disabled, or enabled.
 
     Returns:
         Whether that is a change.

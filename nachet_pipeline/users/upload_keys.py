@@ -1,8 +1,8 @@
 """Upload keys: issued, shown once, rotated with an overlap, revoked, and kept in step with storage.
 
-What is decided is written to the database first, and the container's stored access policies are then made to follow
-its rows as a whole: a revocation that storage did not hear of is made good by the next call or the next night, and
-never undone. Whoever changes a user's keys holds that user's lock meanwhile.
+A decision is written to the database first. Then the container's stored access policies are made to follow its rows as
+a whole, so that the next call or the next night completes a revocation that did not reach storage; none is ever undone.
+Whoever changes a user's keys holds that user's lock meanwhile.
 """
 
 import logging
@@ -117,7 +117,7 @@ class UploadKeys:
         """Use a database and an account.
 
         Args:
-            database: where keys are noted, encrypted.
+            database: where keys are kept, encrypted.
             blobs: the account whose containers they open; it decides of what kind they are.
             secret_keys: Fernet keys; without one, keys can only be revoked.
             settings: lifetime, overlap, and how long before its end a key is rotated.
@@ -195,7 +195,7 @@ class UploadKeys:
             sas = self.box.decrypt(key.encrypted_sas)
             self._apply(connection, user)
             mark_shown(connection, key.id, to)
-            self._note(connection, user, key, "shown", to)
+            self._audit(connection, user, key, "shown", to)
             connection.commit()
             url = SecretStr(f"{self._blobs.account_url}/{key.container}?{sas.get_secret_value()}")
             return ShownKey(user, key, url)
@@ -214,7 +214,7 @@ class UploadKeys:
             return self._rotate(connection, user, actor, at_once=at_once)
 
     def revoke(self, email: str, *, actor: str) -> Revocation:
-        """Let no key of a user's work any more, and forget them.
+        """Revoke all keys of a user, and forget them.
 
         Raises:
             UnknownUserError: there is no such user.
@@ -325,7 +325,7 @@ class UploadKeys:
         )
         key = replace(key, encrypted_sas=box.encrypt(self._issuer.sign(key)))
         add_key(connection, key)
-        self._note(connection, user, key, "issued", actor)
+        self._audit(connection, user, key, "issued", actor)
         return key
 
     def _shorten(self, connection: Connection, user: User, key: UploadKey, new: UploadKey, actor: str) -> UploadKey:
@@ -333,7 +333,7 @@ class UploadKeys:
         end = min(key.expires_at, self._now() + timedelta(days=self._settings.key_overlap_days))
         shortened = key if key.kind is KeyKind.DELEGATION else replace(key, expires_at=end)
         end_key_at(connection, key.id, shortened.expires_at)
-        self._note(connection, user, shortened, "rotated", actor, before=_audited(user, key), replaced_by=str(new.id))
+        self._audit(connection, user, shortened, "rotated", actor, before=_audited(user, key), replaced_by=str(new.id))
         return shortened
 
     def _revoke_all(self, connection: Connection, user: User, actor: str) -> Revocation:
@@ -348,7 +348,7 @@ class UploadKeys:
     def _revoke(self, connection: Connection, user: User, keys: list[UploadKey], actor: str) -> None:
         revoke_keys(connection, [key.id for key in keys])
         for key in keys:
-            self._note(connection, user, key, "revoked", actor)
+            self._audit(connection, user, key, "revoked", actor)
 
     def _apply(self, connection: Connection, user: User) -> bool:
         """Let the keys work that do so by the database, and no others."""
@@ -358,7 +358,7 @@ class UploadKeys:
         live = [key for key in known if key.live(now) and key.kind is self._issuer.kind]
         return self._issuer.apply(user.upload_container, live)
 
-    def _note(
+    def _audit(
         self,
         connection: Connection,
         user: User,

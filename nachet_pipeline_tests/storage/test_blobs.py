@@ -143,7 +143,9 @@ def test_a_copy_keeps_the_bytes_and_carries_metadata(blobs: BlobStorage, contain
         metadata={"sha256": sha256},
     )
     assert blobs.read(target, "set/1.tiff") == content
-    assert blobs.metadata_of(target, "set/1.tiff") == (len(content), {"sha256": sha256})
+    found = blobs.properties_of(target, "set/1.tiff")
+    assert found
+    assert (found.size, found.metadata) == (len(content), {"sha256": sha256})
 
 
 def test_a_copy_never_replaces_a_blob(blobs: BlobStorage, container: str, target: str) -> None:
@@ -175,7 +177,7 @@ def test_a_copy_takes_no_other_version_than_the_one_that_was_validated(
             md5=md5(b"first").hex(),
             metadata={},
         )
-    assert blobs.metadata_of(target, "set/1.tiff") is None
+    assert blobs.properties_of(target, "set/1.tiff") is None
 
 
 def test_a_copy_of_a_vanished_picture_is_a_change(blobs: BlobStorage, container: str, target: str) -> None:
@@ -186,7 +188,7 @@ def test_a_copy_of_a_vanished_picture_is_a_change(blobs: BlobStorage, container:
         blobs.copy(
             (container, "folder/1.tiff"), (target, "set/1.tiff"), version=validated, md5=md5(b"").hex(), metadata={}
         )
-    assert blobs.metadata_of(target, "set/1.tiff") is None
+    assert blobs.properties_of(target, "set/1.tiff") is None
 
 
 def test_a_create_only_upload_leaves_what_is_there(blobs: BlobStorage, container: str) -> None:

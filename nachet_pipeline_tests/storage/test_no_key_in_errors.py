@@ -139,7 +139,6 @@ CALLS: dict[str, Callable[[BlobStorage], object]] = {
     "copy": lambda blobs: blobs.copy(("upload", "1.png"), ("user", "1.png"), version='"1"', md5="00" * 16, metadata={}),
     "properties_of": lambda blobs: blobs.properties_of("upload", "1.png"),
     "checksum_of": lambda blobs: blobs.checksum_of("upload", "1.png"),
-    "metadata_of": lambda blobs: blobs.metadata_of("upload", "1.png"),
     "delete": lambda blobs: blobs.delete("upload", "1.png"),
 }
 ODD_NAMES: dict[str, Callable[[BlobStorage], object]] = {
