@@ -14,13 +14,13 @@ class ActionableError(Exception):
 
 
 class RefusedError(ActionableError):
-    """What was asked for is against a rule, or in somebody's way."""
+    """The request is against a rule, or in somebody's way."""
 
     exit_code = 1
 
 
 class UsageError(ActionableError):
-    """It was asked for wrongly, or a setting or a file of settings is wrong."""
+    """The request, a setting or a file of settings is wrong."""
 
     exit_code = 2
 

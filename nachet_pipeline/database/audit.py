@@ -84,7 +84,7 @@ class AuditEntry:
 def entries(
     connection: Connection, *, subject: str | None = None, since: datetime | None = None, most: int | None = None
 ) -> Iterator[AuditEntry]:
-    """What was changed, the latest first, read as it is needed.
+    """The entries of the trail, the latest first, read as they are needed.
 
     Args:
         connection: to the database; its transaction stays open while entries are read.

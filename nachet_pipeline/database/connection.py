@@ -62,7 +62,7 @@ class DatabaseError(UnavailableError):
 
 
 def _place(url: SecretStr) -> str:
-    """Where a database is, for messages.
+    """The place of a database, for messages.
 
     Raises:
         DatabaseError: the address cannot be read; libpq's own message would quote parts of the password.

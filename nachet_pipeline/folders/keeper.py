@@ -60,7 +60,7 @@ _FOLDER_LOCK = "folder {}"
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What the daily job did.
+    """The result of the daily job.
 
     Attributes:
         purged: folders that are gone for good.
@@ -243,7 +243,7 @@ class FolderKeeper:
             )
             copy_verified(self.blobs, moves)
 
-    # What nobody can undo any more
+    # Purging
 
     def purge(self) -> Purged:
         """Remove deleted folders that nobody can bring back any more, and end what was interrupted.

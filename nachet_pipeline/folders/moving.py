@@ -105,7 +105,7 @@ def _md5(content: bytes) -> str:
 
 
 def descriptions(blobs: BlobStorage, picture_set: UUID, source: str, target: str) -> Iterable[Move]:
-    """What lies beside a folder's pictures, as moves from one container to another: its descriptor, its manifests."""
+    """Moves of the descriptor and the manifests beside a folder's pictures, from one container to another."""
     for found in blobs.listing(source, f"{picture_set}/{picture_set}."):
         read = blobs.checksum_of(source, found.name)
         if read:

@@ -27,7 +27,7 @@ from nachet_pipeline.users.queries import container_id
 from nachet_pipeline.users.user import User
 
 _LOCK_WITHDRAWING = 7209139
-"""Whoever records a version of a training set holds it shared: pictures leave either before, or after with a notice."""
+"""Recording a version of a training set holds it shared: pictures leave either before, or after with a notice."""
 _PAGE = 1000
 
 
@@ -36,7 +36,7 @@ class UnknownFolderError(RefusedError, LookupError):
 
 
 class FolderStateError(RefusedError):
-    """What is wanted of a folder cannot be done as it is now."""
+    """The state of a folder does not allow what was asked for."""
 
 
 _FOLDERS = """
@@ -142,7 +142,7 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
         return known
     if known or folder.state is not FolderState.THERE:
         raise FolderStateError(f"the folder {folder.name} is {known.action if known else folder.state}")
-    # What stood for the same session in earlier versions of the database goes with it.
+    # Picture sets of the same session, from earlier versions of the database, go with it.
     for earlier in _predecessors(connection, picture_set):
         delete_folder(connection, earlier, by=by, why=why, undo_days=undo_days)
     training_sets = training_sets_of(connection, picture_set)
@@ -381,7 +381,7 @@ _SUFFIX = "case format when 'TIFF' then '.tiff' when 'PNG' then '.png' else '.jp
 
 
 def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
-    """Let the rows of a folder point at the archive, where all of it was verified."""
+    """Point the rows of a folder at the archive, where all of it was verified."""
     note = {"why": tombstone.why, "undo_until": tombstone.undo_until.isoformat(), "container": tombstone.archive}
     with changing(connection, actor=tombstone.by, action="archived", note=note):
         _point(connection, tombstone, tombstone.archive or "", f"picture_set_id || '/' || id || {_SUFFIX}", "now()")
@@ -389,7 +389,7 @@ def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
 
 
 def point_back(connection: Connection, tombstone: Tombstone) -> None:
-    """Let the rows of an archived folder point at where its pictures were before and were verified again."""
+    """Point the rows of an archived folder back at its former place, where its pictures were verified again."""
     found = tombstone.container != user_container(tombstone.owner_id)
     blob = "coalesce(picture #>> '{image_data,source}', blob)" if found else "blob"
     note = {"why": tombstone.undone_why, "container": tombstone.container}
@@ -409,7 +409,7 @@ def _point(connection: Connection, tombstone: Tombstone, container: str, blob: s
 
 
 def container_of(connection: Connection, picture_set: UUID) -> str | None:
-    """Where the rows of a folder point, None if it has none, or no blobs any more."""
+    """The container that the rows of a folder point at, None if it has no rows, or no blobs any more."""
     name = fetch_value(
         connection,
         "select c.name from picture_set s join container c on c.id = s.container_id"

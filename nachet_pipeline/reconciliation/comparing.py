@@ -66,7 +66,7 @@ _RECEIPT_BYTES = 16 * 1024**2
 
 @dataclass(slots=True)
 class Compared:
-    """What comparing found; the disagreements themselves are in the table `drift`.
+    """The result of comparing; the disagreements themselves are in the table `drift`.
 
     Attributes:
         users: those that were compared.
@@ -142,12 +142,12 @@ class Comparer:
         return result
 
     def count(self, result: Compared) -> None:
-        """Count anew what is known to be wrong: some of it may have been repaired."""
+        """Count the known disagreements again: some may have been repaired."""
         with self.database.connection() as connection:
             result.tallies = tally(connection, [user.id for user in result.users])
 
     def drift_of(self, users: Sequence[User]) -> Iterator[Drift]:
-        """What is known to be wrong of these users, read in pages."""
+        """The known disagreements of these users, read in pages."""
         for user in users:
             page = partial(drift_page, owner=user.id)
             yield from pages_by_key(self.database, page, first=0, key=lambda drift: drift.number)
@@ -190,7 +190,7 @@ class Comparer:
         Args:
             connection: without a transaction; one is begun.
             user: whose rows.
-            container: the container; one that does not exist is as good as empty.
+            container: the container; one that does not exist counts as empty.
             picture_set: the one picture set to look at; orphans are then not looked for.
             read: compare bytes.
         """
@@ -341,7 +341,7 @@ def _stalled(connection: Connection, user: User, known: dict[str, KnownFolder]) 
 
 @dataclass(slots=True)
 class ComparedContainer:
-    """What comparing one container came to.
+    """The result of comparing one container.
 
     Attributes:
         blobs: that were listed.

@@ -1,4 +1,4 @@
-"""What storage and database disagree about: found by comparing in the database, kept in the table `drift`."""
+"""Disagreements of storage and database: found by comparing in the database, kept in the table `drift`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class ReconciliationBusyError(RefusedError):
 
 
 class DriftKind(StrEnum):
-    """What can be wrong between staging, storage and database."""
+    """The kinds of disagreement between staging, storage and database."""
 
     MISSING_CONTAINER = "missing-container"
     """A registered container that is not in the account; in all likelihood it is another account than was meant."""
@@ -338,7 +338,7 @@ def keep(connection: Connection, run: UUID, found: Iterable[Drift]) -> None:
 
 
 def forget_settled(connection: Connection, owner: UUID, run: UUID) -> None:
-    """Forget what this reconciliation of a user's did not find again, and what lost its row meanwhile."""
+    """Forget a user's disagreements that this reconciliation did not find again, or that lost their row meanwhile."""
     connection.execute("delete from drift where owner_id = %s and seen_by <> %s", (owner, run))
     # A folder that was deleted or archived while blobs were listed.
     connection.execute(
@@ -367,7 +367,7 @@ def imports_under_way(connection: Connection, owner: UUID) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KnownFolder:
-    """What the database knows of a staged folder: its upload, its state, and since when it is in it."""
+    """A staged folder as the database knows it: its upload, its state, and since when it is in that state."""
 
     folder: str
     upload: UUID
@@ -425,7 +425,7 @@ def unheld_uploads(connection: Connection, uploads: Sequence[UUID]) -> set[UUID]
     return set(fetch_column(connection, free, (list(uploads),)))
 
 
-# What is kept
+# Kept disagreements
 
 
 def drift_page(connection: Connection, after: int, *, owner: UUID) -> list[Drift]:
@@ -454,7 +454,7 @@ def _tally(kind: str, **counted: Any) -> Tally:
 
 
 def tally(connection: Connection, owners: Sequence[UUID]) -> list[Tally]:
-    """What is kept of these users, counted by kind and user."""
+    """The kept disagreements of these users, counted by kind and user."""
     return fetch(
         connection,
         kwargs_row(_tally),
@@ -474,7 +474,7 @@ def forget(connection: Connection, drift: Drift) -> None:
 
 
 def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | None]]) -> set[str]:
-    """Those of some blobs that a row points at, or that bear the name of a picture or picture set that has a row.
+    """Those of some blobs that a row points at, or whose name is that of a picture or picture set with a row.
 
     Args:
         connection: where to look.
@@ -496,7 +496,7 @@ def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | N
 
 
 def relink(connection: Connection, drift: Drift) -> bool:
-    """Let a picture's row point at the blob of its usual name; False if the row is no longer what it was."""
+    """Point a picture's row at the blob of its usual name; False if the row is no longer what it was."""
     return bool(
         connection.execute(
             "update pictures set blob = %s where id = %s and blob = %s", (drift.elsewhere, drift.picture_id, drift.name)
@@ -505,7 +505,7 @@ def relink(connection: Connection, drift: Drift) -> bool:
 
 
 def queue_again(connection: Connection, upload: UUID) -> bool:
-    """Let an upload be taken up by the sensor once more; False if a run has it already."""
+    """Queue an upload for the sensor once more; False if a run has it already."""
     return bool(
         connection.execute(
             "update upload set state = 'staged', batch = null, attempts = 0, updated_at = now() where id = %s"

@@ -1,4 +1,4 @@
-"""Repairing what storage and database disagree about, as far as that is safe.
+"""Repairing disagreements of storage and database, as far as that is safe.
 
 No row is ever removed, no staged file touched, and no blob removed that a row points at or could come to point at.
 What needs a person's judgement is reported, with the reason.
@@ -62,7 +62,7 @@ _SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
 
 
 class RepairAction(StrEnum):
-    """What a repair does."""
+    """The ways to repair a disagreement."""
 
     QUEUE_AGAIN = "queue-again"
     """The upload is imported once more, which completes what is missing."""
@@ -80,7 +80,7 @@ class RepairAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What a repair does about a disagreement, and why, or why nothing."""
+    """The way to repair a disagreement, and the reason for it, or for doing nothing."""
 
     action: RepairAction
     why: str
@@ -88,7 +88,7 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was, or would be, done about a disagreement.
+    """A disagreement with what was, or would be, done about it.
 
     Attributes:
         drift: the disagreement.
@@ -128,7 +128,7 @@ class Repairer:
     _queued: set[UUID] = field(default_factory=set)
 
     def plan(self, users: Sequence[User]) -> Iterator[Repair]:
-        """What would be done about each disagreement of these users; nothing is changed."""
+        """Yield what would be done about each disagreement of these users; nothing is changed."""
         self._uploads.clear()
         for drift in self.comparer.drift_of(users):
             yield Repair(drift, self.remedy(drift))
@@ -158,10 +158,10 @@ class Repairer:
             else:
                 yield self._apply(drift, remedy)
 
-    # What can be done
+    # Choosing a remedy
 
     def remedy(self, drift: Drift) -> Remedy:
-        """What a repair does about a disagreement."""
+        """The remedy for a disagreement."""
         match drift.kind:
             case DriftKind.MISSING_CONTAINER:
                 return _nothing(
@@ -240,7 +240,7 @@ class Repairer:
             return _nothing(f"the staged folder {upload.folder} changed since; the sensor takes it by itself")
         return Remedy(RepairAction.QUEUE_AGAIN, f"{upload.folder} is staged still")
 
-    # Doing it
+    # Applying it
 
     def _apply(self, drift: Drift, remedy: Remedy) -> Repair:
         done = False
@@ -394,7 +394,7 @@ def _identified(drift: Drift) -> tuple[str, UUID, UUID | None]:
 
 
 def _described(drift: Drift) -> dict[str, object]:
-    """What the audit trail keeps of a blob."""
+    """A blob as the audit trail records it."""
     return {
         "container": drift.container,
         "blob": drift.name,

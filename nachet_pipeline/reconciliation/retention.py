@@ -49,8 +49,8 @@ _PAGE = 200
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
-class What(StrEnum):
-    """What is cleared."""
+class ClearedKind(StrEnum):
+    """The kinds of things that are cleared."""
 
     FOLDER = "folder"
     PARTITION = "partition"
@@ -70,7 +70,7 @@ class Clearing:
         kept: why it stays; None if it is cleared.
     """
 
-    what: What
+    what: ClearedKind
     upload: UUID
     owner: str
     name: str
@@ -81,7 +81,7 @@ class Clearing:
 
 @dataclass(slots=True)
 class Cleared:
-    """What one run cleared.
+    """The result of one run.
 
     Attributes:
         folders: staged folders.
@@ -107,7 +107,7 @@ class Cleared:
             self.kept_number += 1
             if len(self.kept) < self._NAMED:
                 self.kept.append(one)
-        elif one.what is What.FOLDER:
+        elif one.what is ClearedKind.FOLDER:
             self.folders += 1
             self.size += one.size
         else:
@@ -187,10 +187,10 @@ class Retention:
             except StorageError as error:
                 if not self.blobs.answers(upload.staging_container):
                     raise
-                unseen = Clearing(What.FOLDER, upload.id, upload.owner.email, upload.folder)
+                unseen = Clearing(ClearedKind.FOLDER, upload.id, upload.owner.email, upload.folder)
                 return replace(unseen, kept=f"it cannot be listed: {error}")
             clearing = Clearing(
-                What.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
+                ClearedKind.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
             )
             if begun is None:
                 if reason := self._why_kept(upload, look):
@@ -214,7 +214,7 @@ class Retention:
         return self.why_unverified(upload)
 
     def why_unverified(self, upload: Upload) -> str | None:
-        """What is missing of an imported upload's rows and blobs, None if all is there and right; blobs are read."""
+        """Why an imported upload is not verified, None if its rows and blobs are all there and right; blobs are read."""
         receipt = upload.receipt
         if receipt is None or receipt.state is not State.IMPORTED or not receipt.picture_sets:
             return "the database has no receipt that says that it is imported"
@@ -235,7 +235,7 @@ class Retention:
         return None
 
     def _announce(self, upload: Upload, look: FolderSnapshot) -> None:
-        """Say what is cleared before anything is gone: in the audit trail, and to the sensor."""
+        """Record what is cleared before anything is gone: in the audit trail, and in the row that the sensor reads."""
         with self.database.connection() as connection:
             if not begin_clearing(connection, upload.id):
                 raise RuntimeError(f"{upload.partition} changed its state although its lock is held")
@@ -278,7 +278,7 @@ class Retention:
         )
         for upload in due:
             if dry_run or self._partition(forget, upload):
-                yield Clearing(What.PARTITION, upload.id, upload.owner.email, upload.partition)
+                yield Clearing(ClearedKind.PARTITION, upload.id, upload.owner.email, upload.partition)
 
     def _partition(self, forget: ForgetPartitions, upload: Upload) -> bool:
         with self.database.connection() as connection:

@@ -41,7 +41,7 @@ def clearing_since(connection: Connection, upload: UUID) -> datetime | None:
 
 
 def places_of_sets(connection: Connection, picture_sets: list[UUID]) -> list[tuple[UUID, str]]:
-    """Where the pictures of these picture sets are: each with its container."""
+    """These picture sets, each with the container of its pictures."""
     return fetch(
         connection,
         tuple_row,

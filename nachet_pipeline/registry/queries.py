@@ -17,7 +17,7 @@ from nachet_pipeline.identifiers import picture_seed_id, seed_id
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
 
 SeedAction = Literal["added", "renamed", "changed", "restored", "merged", "relinked", "retired"]
-"""What became of a seed.
+"""The changes of a seed.
 
 `relinked`: a seed that had been merged earlier had pictures again; `restored`: a retired one is registered again.
 """
@@ -51,7 +51,7 @@ class SeedChange:
 
 @dataclass(frozen=True, slots=True)
 class RegistryChanges:
-    """What loading a registry changed, in the order in which it was done."""
+    """The changes of loading a registry, in their order."""
 
     changes: tuple[SeedChange, ...] = ()
 
@@ -82,7 +82,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be done.
+    """The steps of loading a registry.
 
     Attributes:
         write: seeds that are new or differ from their row, with what that is called.
@@ -154,7 +154,7 @@ def _rows(connection: Connection, *, lock: bool = False) -> dict[UUID, _Row]:
 
 
 def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
-    """What a registry asks for.
+    """Plan the steps that a registry asks for.
 
     Raises:
         RegistryConflictError: a merged seed would be taken apart.

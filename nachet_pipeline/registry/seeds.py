@@ -209,7 +209,7 @@ def _read_lines(node: Any, path: _Line, lines: dict[_Line, int]) -> Iterator[str
 
 
 def _claims(seed: Seed) -> Iterator[tuple[str, str, str]]:
-    """What a seed claims for itself alone: the kind of claim, the form that is compared, the form that is shown."""
+    """The claims of a seed that no other may make: kind of claim, form that is compared, form that is shown."""
     yield "name", plain(seed.scientific_name), f"the name {seed.scientific_name!r}"
     for name in seed.synonyms:
         yield "name", plain(name), f"the synonym {name!r}"

@@ -117,5 +117,5 @@ class Administration(Account):
 
     @property
     def _protocol(self) -> str | None:
-        """What a SAS is limited to: https, but for an emulator without."""
+        """The protocol that a SAS is limited to: https, unless an emulator is reached without."""
         return "https" if self.account_url.startswith("https://") else None

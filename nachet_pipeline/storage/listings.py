@@ -34,7 +34,7 @@ PASSING_SECONDS = 2.0
 """How long a way around names that the service cannot list is looked for, before one page."""
 
 _NO_NAME = "\U0010fffd\U0010fffd"
-"""What no name is taken to begin with."""
+"""No name is expected to begin with it."""
 _NO_XML = frozenset(map(chr, (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF)))
 _LAST = 0xFFFF
 _FROM, _MARKER = "from:", "marker:"
@@ -216,11 +216,11 @@ class Listings(SignedRequests):
             answer.close()
 
     def _around(self, container: str, asked: Mapping[str, str]) -> "_Page":
-        """What can be listed before a name that cannot be, or else where to go on after it.
+        """The names before one that cannot be listed, or else a place to go on after it.
 
-        Smaller pages come as far as the name. Then places after it are tried, a character at a time, up to the first
-        character of it that XML has no form for: all names that begin like this share its trouble. Of other names
-        between two such ones some may be skipped with them; none is if there is one such name.
+        Smaller pages reach as far as the name. Then places after it are tried, a character at a time, up to its first
+        character that XML has no form for: all names that begin like this share its trouble. One such name hides no
+        other; between two of them some other names may be skipped.
         """
         until = time.monotonic() + PASSING_SECONDS
 
@@ -255,10 +255,10 @@ class Listings(SignedRequests):
 
 
 def _first(holds: Callable[[int], bool]) -> int | None:
-    """The first code of a character that a condition holds for; above ASCII, if it holds for those after it.
+    """The first character code that a condition holds for; above ASCII, the condition must hold for those after it.
 
-    0 is taken not to hold. Of ASCII each is tried, so that two names that cannot be listed hide none between them,
-    unless their places are next to each other.
+    It is taken not to hold for 0. Each code of ASCII is tried, so that two names that cannot be listed hide none
+    between them, unless their places are next to each other.
     """
     for code in range(1, 0x80):
         if holds(code):
@@ -317,7 +317,7 @@ def _read(chunks: Iterable[bytes], *, details: bool = False) -> "_Page":
 
 
 class _Page:
-    """Takes out of an answer what is asked for while it is parsed; of twenty elements of a blob, one to four are."""
+    """Parses an answer and keeps the elements that are asked for: one to four of the twenty that a blob has."""
 
     def __init__(self, *, details: bool = False) -> None:
         self.folders: list[str] = []

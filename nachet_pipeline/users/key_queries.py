@@ -53,7 +53,7 @@ def mark_shown(connection: Connection, key: UUID, to: str) -> None:
 
 
 def end_key_at(connection: Connection, key: UUID, expires_at: datetime) -> None:
-    """Let a key expire at another time."""
+    """Change the time at which a key expires."""
     connection.execute("update upload_key set expires_at = %s where id = %s", (expires_at, key))
 
 

@@ -88,7 +88,7 @@ class Onboarding:
         return UserState(user, changed, revoked=self.keys.revoke(user.email, actor=actor))
 
     def enable(self, email: str, *, actor: str) -> UserState:
-        """Let a user upload again, with a new key; who is enabled already stays as they are.
+        """Enable a user again, with a new key; one who is enabled already stays as they are.
 
         Raises:
             UnknownUserError: there is no such user.

@@ -86,7 +86,7 @@ class Revocation:
 
 @dataclass(slots=True)
 class Maintenance:
-    """What keeping all keys did.
+    """The result of maintaining all keys.
 
     Attributes:
         rotated: e-mail addresses of users who got a new key.
@@ -132,7 +132,7 @@ class UploadKeys:
 
     @property
     def box(self) -> SecretBox:
-        """What encrypts and decrypts keys.
+        """Encrypts and decrypts keys.
 
         Raises:
             SettingsError: NACHET_SECRET_KEYS is not set.
@@ -329,7 +329,7 @@ class UploadKeys:
         return key
 
     def _shorten(self, connection: Connection, user: User, key: UploadKey, new: UploadKey, actor: str) -> UploadKey:
-        """Let a key that was replaced expire after the overlap; a delegated one ends when it was to end."""
+        """Make a replaced key expire after the overlap; a delegated one keeps its end."""
         end = min(key.expires_at, self._now() + timedelta(days=self._settings.key_overlap_days))
         shortened = key if key.kind is KeyKind.DELEGATION else replace(key, expires_at=end)
         end_key_at(connection, key.id, shortened.expires_at)
@@ -351,7 +351,7 @@ class UploadKeys:
             self._audit(connection, user, key, "revoked", actor)
 
     def _apply(self, connection: Connection, user: User) -> bool:
-        """Let the keys work that do so by the database, and no others."""
+        """Make those keys work that are live by the database, and no others."""
         now, known = self._now(), upload_keys_of(connection, user.id)
         if not known:
             return False
@@ -380,7 +380,7 @@ class UploadKeys:
 
 
 def _audited(user: User, key: UploadKey) -> dict[str, Any]:
-    """What the audit trail says of a key; nothing that opens anything."""
+    """A key as the audit trail records it; nothing that opens anything."""
     return {
         "user": user.email,
         "number": key.number,

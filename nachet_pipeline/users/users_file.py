@@ -25,14 +25,14 @@ _KEYS = ("email", "state")
 
 
 class ListedState(StrEnum):
-    """What a user is to be."""
+    """The state that the file asks for."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
 
 
 class UserChange(StrEnum):
-    """What applying an entry did."""
+    """The effect of applying an entry."""
 
     ADDED = "added"
     DISABLED = "disabled"

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
+from nachet_pipeline.storage.transfer import BlobChecksum
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline_tests.conftest import BlobAccount
 from nachet_pipeline_tests.workbench import md5
@@ -57,6 +58,9 @@ def test_a_picture_of_any_name_is_listed_read_and_copied(
     assert list(blobs.md5s(container, folder)) == [(path, len(content), md5(content))]
     version = version_of(blobs, container, name)
     assert blobs.read(container, name, version) == content
+    assert blobs.checksum_of(container, name) == BlobChecksum(
+        len(content), hashlib.sha256(content).hexdigest(), version
+    )
     assert blobs.copy((container, name), (target, name), version=version, md5=md5(content).hex(), metadata={})
     assert blobs.read(target, name) == content
 
