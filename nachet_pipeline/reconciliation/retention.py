@@ -214,7 +214,7 @@ class Retention:
         return self.why_unverified(upload)
 
     def why_unverified(self, upload: Upload) -> str | None:
-        """Why an imported upload is not verified, None if its rows and blobs are all there and right; blobs are read."""
+        """Why an imported upload is not verified, None if its rows and blobs are there and right; blobs are read."""
         receipt = upload.receipt
         if receipt is None or receipt.state is not State.IMPORTED or not receipt.picture_sets:
             return "the database has no receipt that says that it is imported"
