@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.crops.queries import cut_again, is_superseded
 from nachet_pipeline.database.audit import PROGRAM, changing, record
-from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import SUFFIXES, descriptor_blob
 from nachet_pipeline.picture_sets.holding import hold_imports
 from nachet_pipeline.picture_sets.records import PictureSetRecord
@@ -284,14 +285,8 @@ class Repairer:
         content = described.model_dump_json(indent=2).encode()
         self.blobs.upload(drift.container, drift.name, content, content_type="application/json")
         with self.database.connection() as connection:
-            record(
-                connection,
-                actor=self.actor,
-                action="rewritten",
-                subject="blob",
-                subject_id=drift.picture_set_id,
-                after={"container": drift.container, "blob": drift.name, "size": len(content)},
-            )
+            written = {"container": drift.container, "blob": drift.name, "size": len(content)}
+            self._record(connection, "rewritten", "blob", drift.picture_set_id, after=written)
             forget(connection, drift)
         return True
 
@@ -318,15 +313,8 @@ class Repairer:
         with self.database.connection() as connection:
             if not queue_again(connection, upload.id):
                 return False
-            record(
-                connection,
-                actor=self.actor,
-                action="queued again",
-                subject="upload",
-                subject_id=upload.id,
-                before={"state": upload.state.value},
-                after={"state": State.STAGED.value, "because": drift.kind.value},
-            )
+            before, after = {"state": upload.state.value}, {"state": State.STAGED.value, "because": drift.kind.value}
+            self._record(connection, "queued again", "upload", upload.id, before=before, after=after)
             if drift.kind is DriftKind.STALLED_UPLOAD:
                 forget(connection, drift)
         self._queued.add(upload.id)
@@ -338,14 +326,8 @@ class Repairer:
         with self.database.connection() as connection:
             if not cut_again(connection, drift.picture_id):
                 return False
-            record(
-                connection,
-                actor=self.actor,
-                action="to be cut again",
-                subject="picture",
-                subject_id=drift.picture_id,
-                after={"because": drift.kind.value},
-            )
+            because = {"because": drift.kind.value}
+            self._record(connection, "to be cut again", "picture", drift.picture_id, after=because)
         return True
 
     def _remove(self, user: User, batch: list[Repair]) -> list[Repair]:
@@ -361,7 +343,7 @@ class Repairer:
             done += [_kept(one, "a row points at it since") for one in batch if one.drift.name in taken]
             with self.database.connection() as trail:  # committed before anything is gone
                 for one in going:
-                    record(trail, actor=self.actor, action="removed", subject="blob", before=_described(one.drift))
+                    self._record(trail, "removed", "blob", before=_described(one.drift))
             with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="remove") as executor:
                 gone = list(executor.map(self._delete, (one.drift for one in going)))
             for one, removed in zip(going, gone, strict=True):
@@ -369,9 +351,20 @@ class Repairer:
                     forget(held, one.drift)
                     done.append(Repair(one.drift, one.remedy, done=True))
                 else:
-                    record(held, actor=self.actor, action="not removed", subject="blob", after=_described(one.drift))
+                    self._record(held, "not removed", "blob", after=_described(one.drift))
                     done.append(_kept(one, "it changed meanwhile; compare again"))
         return done
+
+    def _record(
+        self,
+        connection: Connection,
+        action: str,
+        subject: str,
+        subject_id: UUID | None = None,
+        **states: dict[str, Any],
+    ) -> None:
+        """Record a change in the audit trail; the states are `before` and `after`."""
+        record(connection, actor=self.actor, action=action, subject=subject, subject_id=subject_id, **states)
 
     def _delete(self, drift: Drift) -> bool:
         return self.blobs.delete(drift.container, drift.name, drift.version)
@@ -393,7 +386,7 @@ def _identified(drift: Drift) -> tuple[str, UUID, UUID | None]:
     return drift.name, UUID(named["set"]), UUID(named["picture"]) if named["picture"] else None
 
 
-def _described(drift: Drift) -> dict[str, object]:
+def _described(drift: Drift) -> dict[str, Any]:
     """A blob as the audit trail records it."""
     return {
         "container": drift.container,
