@@ -4,6 +4,7 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, Check, Severity
 from nachet_pipeline.contract.findings import Finding, UndeclaredFindingError
+from nachet_pipeline.pictures.issues import FATAL
 from nachet_pipeline.support.i18n import Bilingual
 
 
@@ -27,6 +28,12 @@ def test_the_french_of_the_catalogue_is_set_as_in_canada(code: str) -> None:
 @pytest.mark.parametrize("code", [code for code, kind in CATALOGUE.items() if kind.fixed])
 def test_only_an_error_can_be_fixed(code: str) -> None:
     assert CATALOGUE[code].severity is Severity.ERROR
+
+
+def test_the_issues_that_keep_a_picture_from_being_imported_are_fixed_in_the_catalogue() -> None:
+    # The last is found when the picture is stored, not by an inspection.
+    fixed = {code for code, kind in CATALOGUE.items() if kind.fixed and kind.check is Check.PICTURE_CONTENT}
+    assert fixed - {"picture-replaced"} == FATAL
 
 
 def test_every_check_has_a_description_and_codes_of_its_own() -> None:
