@@ -5,7 +5,7 @@ the staged session must be the one that was imported, corrected in place. It is 
 the staged file that was imported then. Otherwise what comes is an addition, unless the uploader says that it replaces.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from unicodedata import normalize
@@ -14,7 +14,7 @@ from uuid import UUID
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Session, Wishes
-from nachet_pipeline.contract.stored import Correction, StoredPictures
+from nachet_pipeline.contract.stored import Correction, StoredSet
 from nachet_pipeline.support.i18n import Bilingual
 
 _NAMED = 5
@@ -39,7 +39,7 @@ class Corrected:
 def correct(
     inventory: Inventory,
     sessions: list[Session],
-    stored: StoredPictures | None,
+    stored: Mapping[str, StoredSet] | None,
     wishes: Wishes,
 ) -> Corrected:
     """Compare an upload with what earlier imports of it stored; the inventory takes what becomes of each picture.
@@ -47,12 +47,12 @@ def correct(
     Args:
         inventory: holds the pictures, each file of a session once, and what is known of earlier ones.
         sessions: those of the upload's that are right.
-        stored: knows what is stored; None where nothing is.
+        stored: the picture sets that are stored of the upload, by session; None where nothing can be.
         wishes: the uploader's.
     """
     result = Corrected()
-    known = stored.sets() if stored else {}
-    if stored:
+    known = stored or {}
+    if stored is not None:
         for session in sessions:
             before = known.get(session.path)
             in_place = before is not None and inventory.still_staged(session.path, before.staged_until)
@@ -70,7 +70,7 @@ def correct(
             result.findings.append(_of_removed("removed-session-staged", wanted, wishes))
         elif path in known:
             result.removed[path] = known[path].id
-        elif stored:
+        elif stored is not None:
             unknown += 1  # comparing with thousands of names takes its time
             near = get_close_matches(path, list(known), 1) if unknown <= _SUGGESTED else ()
             result.findings.append(_of_removed("unknown-session", wanted, wishes, *near))

@@ -1,12 +1,11 @@
 """Pictures that are there already: in the same upload, or stored before by whomever."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
-from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -44,7 +43,7 @@ The picture sets that the upload becomes are given too: an upload that is import
 
 
 def duplicates(
-    inventory: Inventory, sessions: Sequence[str], picture_sets: Mapping[str, UUID], known: Known | None
+    inventory: Inventory, sessions: Iterable[str], picture_sets: Mapping[str, UUID], known: Known | None
 ) -> Iterator[Finding]:
     """One finding for every picture that is there already, about the closest that it equals.
 
@@ -59,7 +58,7 @@ def duplicates(
     own = set(picture_sets.values())
     for session in sessions:
         picture_set = picture_sets.get(session)
-        for batch in batched(_candidates(inventory, session, picture_set), _BATCH):
+        for batch in batched(inventory.candidates(session, picture_set), _BATCH):
             stored = known(batch, own) if known and picture_set else {}
             for candidate in batch:
                 finding = _finding(inventory, candidate, stored.get(candidate.path))
@@ -74,18 +73,6 @@ _ONE_DESCRIPTION = Bilingual("one description of one file", "une seule descripti
 
 def _as_well(first: str) -> Bilingual:
     return Bilingual(f"the same file as {first}, described otherwise", f"le même fichier que {first}, décrit autrement")
-
-
-def _candidates(inventory: Inventory, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
-    nobody = UUID(int=0)
-    for path, sha256, pixel_sha256, looks, stored_id in inventory.picture_looks(session):
-        yield Candidate(
-            path=path,
-            id=UUID(stored_id) if stored_id else picture_id(picture_set or nobody, sha256),
-            sha256=bytes.fromhex(sha256),
-            pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
-            looks=bytes.fromhex(looks) if looks else None,
-        )
 
 
 def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -> Finding | None:

@@ -22,7 +22,8 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.contract.stored import Correction, EarlierPicture
+from nachet_pipeline.contract.stored import Candidate, Correction, EarlierPicture
+from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
 from nachet_pipeline.support.files import StagedFile
@@ -450,24 +451,27 @@ class Inventory:
         """Path and SHA-256 of each picture of a session, sorted by path."""
         return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
 
-    def picture_looks(self, session: str) -> Iterator[tuple[str, str, str | None, str | None, str | None]]:
-        """Of each picture of a session, sorted by path: path, SHA-256, that of the pixels, perceptual hash, stored id.
+    def candidates(self, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
+        """The pictures of a session, sorted by path, as they are compared with stored ones.
 
-        The last is the identifier that it is stored under, None if it is not stored yet.
+        Args:
+            session: path of its folder.
+            picture_set: what it is stored as, None if that is not known.
         """
         query = (
-            "select path, sha256, pixel_sha256, looks, earlier.id from picture"
+            "select path, sha256, pixel_sha256, looks, picture.seed_id, earlier.id from picture"
             " left join earlier using (session, sha256) where session = ? order by path"
         )
-        return iter(self._db.execute(query, (session,)))
-
-    def picture_seeds(self, session: str) -> Iterator[tuple[str, str, str | None, str]]:
-        """Path, SHA-256, that of the pixels and seed of each picture of a session that shows one, sorted by path."""
-        query = (
-            "select path, sha256, pixel_sha256, seed_id from picture where session = ? and seed_id is not null"
-            " order by path"
-        )
-        return iter(self._db.execute(query, (session,)))
+        parent = picture_set or UUID(int=0)
+        for path, sha256, pixel_sha256, looks, seed_id, stored_id in self._db.execute(query, (session,)):
+            yield Candidate(
+                path=path,
+                id=UUID(stored_id) if stored_id else picture_id(parent, sha256),
+                sha256=bytes.fromhex(sha256),
+                pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
+                looks=bytes.fromhex(looks) if looks else None,
+                seed_id=UUID(seed_id) if seed_id else None,
+            )
 
     def under_two_seeds(self) -> Iterator[tuple[str, str, str, str, bool]]:
         """Pictures that another one before them, in the order of paths, equals in file or pixels but not in its seed.

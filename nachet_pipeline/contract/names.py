@@ -57,6 +57,11 @@ def fold(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
+def too(path: str) -> Bilingual:
+    """Another path that has the same name."""
+    return Bilingual(f"{path} too", f"{path} aussi")
+
+
 def usual(path: str) -> str:
     """A path as every system writes it: accents in one character, no outer space, no dot at the end of a name."""
     parts = unicodedata.normalize("NFC", path).split("/")

@@ -1,4 +1,4 @@
-"""What is stored already: asked of the database while an upload is validated."""
+"""What an upload is compared with while it is validated: pictures that are stored already."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A picture that may be there already.
+    """A picture of an upload that is compared with stored ones.
 
     Attributes:
         path: relative to its upload.
@@ -28,6 +28,7 @@ class Candidate:
         sha256: of its file.
         pixel_sha256: of its pixels, None if they were not measured.
         looks: its perceptual hash, None if it has none.
+        seed_id: the species that its uploader states, None if that is not known.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Candidate:
     sha256: bytes
     pixel_sha256: bytes | None
     looks: bytes | None
+    seed_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,38 +126,6 @@ class EarlierPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a picture is, wherever it lies.
-
-    Attributes:
-        path: relative to its upload.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were not measured.
-    """
-
-    path: str
-    sha256: bytes
-    pixel_sha256: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPicture:
-    """A picture with the species that its uploader states.
-
-    Attributes:
-        path: relative to its upload.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were not measured.
-        seed_id: the species.
-    """
-
-    path: str
-    sha256: bytes
-    pixel_sha256: bytes | None
-    seed_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
 class OtherLabel:
     """A stored picture of the same photograph under another species.
 
@@ -176,7 +146,7 @@ class StoredPictures(Protocol):
     """Knows what is stored, of the upload and of everybody."""
 
     def sets(self) -> Mapping[str, StoredSet]:
-        """The picture sets that the upload's sessions are already, or were until they were removed, by the path."""
+        """The picture sets that earlier imports of the upload made of its sessions, removed ones too, by path."""
         ...
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
@@ -192,19 +162,19 @@ class StoredPictures(Protocol):
         """
         ...
 
-    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+    def withdrawn(self, candidates: Sequence[Candidate]) -> Collection[str]:
         """The paths of those that are withdrawn from training.
 
         Args:
-            contents: a thousand pictures at most.
+            candidates: a thousand pictures at most.
         """
         ...
 
-    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
-        """Of each whose photograph is stored under another species one such, by path.
+    def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+        """For each whose photograph is stored under another species, one such picture, by path.
 
         Args:
-            pictures: a thousand at most.
+            candidates: a thousand pictures at most.
             own: the picture sets that the upload becomes: what they say now is what the upload corrects.
         """
         ...

@@ -9,7 +9,7 @@ from nachet_pipeline.support.i18n import Bilingual
 _FIELD = "clientData.clientEmail"
 
 
-def registered_uploader(context: Context) -> Iterator[Finding]:
+def uploader_registered(context: Context) -> Iterator[Finding]:
     """Indexes that name somebody else than the owner of the container."""
     if context.owner is None:
         return

@@ -11,7 +11,7 @@ from nachet_pipeline.support.i18n import Bilingual
 _FAMILY = "seedData.seedFamily"
 
 
-def registered_seed(context: Context) -> Iterator[Finding]:
+def seed_registered(context: Context) -> Iterator[Finding]:
     """Seeds that are not registered, or named in ways that contradict each other."""
     # What several sessions inherit is told once, at the place where it is written, with the sessions it concerns.
     heirs: dict[Finding, list[str]] = {}
