@@ -1,12 +1,14 @@
-"""Uploads and where they stand."""
+"""The rows of uploads: what is staged, queued, importing and settled."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any
 from uuid import UUID
 
+from psycopg import Cursor
+from psycopg.rows import kwargs_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.receipt import Receipt, State
@@ -29,29 +31,23 @@ _COLUMNS = (
 _FROM = "from upload join users on users.id = upload.owner_id"
 
 
-def _upload(row: dict[str, object]) -> Upload:
-    receipt = row["receipt"]
+def _upload(*, owner_id: UUID, email: str, state: str, receipt: Mapping[str, object] | None, **row: Any) -> Upload:
     return Upload(
-        id=cast(UUID, row["id"]),
-        owner=Owner(cast(UUID, row["owner_id"]), str(row["email"])),
-        folder=str(row["folder"]),
-        state=State(str(row["state"])),
-        staged_digest=cast("str | None", row["staged_digest"]),
-        batch=cast("str | None", row["batch"]),
-        run_id=cast("str | None", row["run_id"]),
-        attempts=cast(int, row["attempts"]),
-        accept_valid=bool(row["accept_valid"]),
-        replace_wanted=bool(row["replace_wanted"]),
-        queued_at=cast("datetime | None", row["queued_at"]),
+        owner=Owner(owner_id, email),
+        state=State(state),
         receipt=Receipt.model_validate(receipt) if receipt else None,
-        owner_disabled=bool(row["owner_disabled"]),
+        **row,
     )
+
+
+def _select(connection: Connection, which: str, *parameters: object) -> list[Upload]:
+    uploads = connection.cursor(row_factory=kwargs_row(_upload))
+    return uploads.execute(f"select {_COLUMNS} {_FROM} where {which}", parameters).fetchall()
 
 
 def find_upload(connection: Connection, upload: UUID) -> Upload | None:
     """The upload with an identifier."""
-    row = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = %s", (upload,)).fetchone()
-    return _upload(row) if row else None
+    return next(iter(_select(connection, "upload.id = %s", upload)), None)
 
 
 def upload_of_partition(connection: Connection, key: str) -> Upload | None:
@@ -60,16 +56,13 @@ def upload_of_partition(connection: Connection, key: str) -> Upload | None:
     Raises:
         ValueError: the key is not one of ours.
     """
-    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id between %s and %s", uploads_of_partition(key))
-    return next((upload for upload in map(_upload, rows) if upload.partition == key), None)
+    found = _select(connection, "upload.id between %s and %s", *uploads_of_partition(key))
+    return next((upload for upload in found if upload.partition == key), None)
 
 
 def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
     """The uploads that a run was working on and did not finish."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where run_id = %s and state = 'importing' order by upload.id", (run_id,)
-    )
-    return [_upload(row) for row in rows]
+    return _select(connection, "run_id = %s and state = 'importing' order by upload.id", run_id)
 
 
 def uploads_settled_by(connection: Connection, run_id: str) -> list[Upload]:
@@ -78,21 +71,18 @@ def uploads_settled_by(connection: Connection, run_id: str) -> list[Upload]:
     Those that are taken up again anyway are not among them, nor those of which somebody deleted a session since: to
     import them once more would bring it back.
     """
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where run_id = %s and state in ('imported', 'partly_imported', 'refused')"
+    return _select(
+        connection,
+        "run_id = %s and state in ('imported', 'partly_imported', 'refused')"
         " and staged_digest is not null and not exists (select from picture_set s where s.upload_id = upload.id"
         " and s.deleted_at is not null) order by upload.id",
-        (run_id,),
+        run_id,
     )
-    return [_upload(row) for row in rows]
 
 
 def uploads_of_batch(connection: Connection, batch: str) -> list[Upload]:
     """The uploads of a run request that nothing has begun with."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where batch = %s and state = 'queued' order by upload.id", (batch,)
-    )
-    return [_upload(row) for row in rows]
+    return _select(connection, "batch = %s and state = 'queued' order by upload.id", batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +136,8 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
     A folder that was never seen has no upload yet. Folders that a run has, or that are done with, are left out. Of
     each user's at most `limit`, never seen ones first, then those looked at longest ago.
     """
-    rows = connection.execute(
+    pending = connection.cursor(row_factory=kwargs_row(_pending_folder))
+    return pending.execute(
         f"select * from (select staged.owner_id as staged_owner, staged.folder as staged_folder, {_COLUMNS},"
         " upload.checked_at, row_number() over"
         " (partition by staged.owner_id order by upload.checked_at nulls first, staged.folder) as place"
@@ -158,15 +149,13 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
         " and upload.updated_at < now() - interval '10 seconds' * power(24, upload.attempts - 1))"
         ") as pending where place <= %s order by place",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    )
-    return [
-        PendingFolder(
-            FolderName(cast(UUID, row["staged_owner"]), str(row["staged_folder"])),
-            _upload(row) if row["id"] else None,
-            cast("datetime | None", row["checked_at"]),
-        )
-        for row in rows
-    ]
+    ).fetchall()
+
+
+def _pending_folder(
+    *, staged_owner: UUID, staged_folder: str, checked_at: datetime | None, place: int, **row: Any
+) -> PendingFolder:
+    return PendingFolder(FolderName(staged_owner, staged_folder), _upload(**row) if row["id"] else None, checked_at)
 
 
 def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[SettledUpload]:
@@ -176,7 +165,8 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
     corrected more likely than what was settled last year. Refused ones, those refused in part among them, and imported
     ones are `limit` each at most, so that neither crowd out the other.
     """
-    rows = connection.execute(
+    settled = connection.cursor(row_factory=kwargs_row(_settled_upload))
+    return settled.execute(
         "select * from"
         " (select *, row_number() over (partition by state = 'imported' order by overdue desc, id) as place"
         f" from (select {_COLUMNS}, extract(epoch from now() - upload.checked_at)::float8"
@@ -186,29 +176,33 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
         f" where {_ENDED} and (upload.state <> 'failed' or upload.attempts >= %s) and upload.clearing_at is null"
         " and users.disabled_at is null) as settled) as placed where place <= %s order by overdue desc",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    )
-    return [SettledUpload(_upload(row), cast(float, row["overdue"])) for row in rows]
+    ).fetchall()
+
+
+def _settled_upload(*, overdue: float, place: int, **row: Any) -> SettledUpload:
+    return SettledUpload(_upload(**row), overdue)
 
 
 def uploads_with_receipt(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[Upload]:
     """Those of staged folders that the database has a receipt for; of each user at most `limit`, any of them."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where upload.id in (select id from"
+    return _select(
+        connection,
+        "upload.id in (select id from"
         " (select upload.id, row_number() over (partition by upload.owner_id order by random()) as place"
         f" from upload join {_STAGED} on staged.owner_id = upload.owner_id and staged.folder = upload.folder"
         f" where upload.receipt is not null and {_ENDED}) as bare where place <= %s)",
-        (*_columns(names), limit),
+        *_columns(names),
+        limit,
     )
-    return [_upload(row) for row in rows]
 
 
 def waiting_batches(connection: Connection, *, minutes: int) -> list[str]:
     """The run requests that some upload has waited for longer than this."""
-    rows = connection.execute(
+    batches: Cursor[str] = connection.cursor(row_factory=scalar_row)
+    return batches.execute(
         "select distinct batch from upload where state = 'queued' and queued_at < now() - interval '1 minute' * %s",
         (minutes,),
-    )
-    return [str(row["batch"]) for row in rows]
+    ).fetchall()
 
 
 def abandoned_uploads(connection: Connection) -> list[Upload]:
@@ -216,13 +210,13 @@ def abandoned_uploads(connection: Connection) -> list[Upload]:
 
     A run holds a lock on its upload for as long as its process lives, so this is certain and not a matter of time.
     """
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where state = 'importing' and upload.updated_at < now() - interval '1 minute'"
+    return _select(
+        connection,
+        "state = 'importing' and upload.updated_at < now() - interval '1 minute'"
         " and not exists (select from pg_locks where locktype = 'advisory' and granted"
         " and database = (select oid from pg_database where datname = current_database())"
-        " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))"
+        " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))",
     )
-    return [_upload(row) for row in rows]
 
 
 def see_upload(connection: Connection, owner: Owner, folder: str) -> Upload:
@@ -240,8 +234,7 @@ def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upl
         " as staged (id, owner_id, folder) on conflict (id) do nothing",
         (identifiers, *_columns(names)),
     )
-    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = any(%s)", (identifiers,))
-    found = {upload.id: upload for upload in map(_upload, rows)}
+    found = {upload.id: upload for upload in _select(connection, "upload.id = any(%s)", identifiers)}
     if missing := next((one for one in identifiers if one not in found), None):
         raise LookupError(f"the upload {missing} was not found right after being noted")
     return [found[one] for one in identifiers]
@@ -267,12 +260,13 @@ def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, r
 
 def unchanged_since_read(connection: Connection, uploads: Sequence[Upload]) -> set[UUID]:
     """Those uploads that are still as they were read, and whose folders were not cleared meanwhile nor are being."""
-    rows = connection.execute(
+    identifiers: Cursor[UUID] = connection.cursor(row_factory=scalar_row)
+    unchanged = identifiers.execute(
         "select upload.id from upload join unnest(%s::uuid[], %s::text[]) as was (id, digest) on was.id = upload.id"
         " where upload.staged_digest is not distinct from was.digest and upload.clearing_at is null",
         ([upload.id for upload in uploads], [upload.staged_digest for upload in uploads]),
     )
-    return {cast(UUID, row["id"]) for row in rows}
+    return set(unchanged)
 
 
 def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
@@ -411,8 +405,5 @@ def search_uploads(connection: Connection, text: str | None, *, limit: int = 20)
         if found:
             return [found]
     where = "upload.id::text = %s or folder = %s" if text else "true"
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where {where} order by upload.updated_at desc limit %s",
-        (text, text, limit) if text else (limit,),
-    )
-    return [_upload(row) for row in rows]
+    parameters = (text, text, limit) if text else (limit,)
+    return _select(connection, f"{where} order by upload.updated_at desc limit %s", *parameters)
