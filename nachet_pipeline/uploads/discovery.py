@@ -134,7 +134,7 @@ class Arrival:
     """A folder that is due for a run."""
 
     upload: Upload
-    look: FolderSnapshot
+    snapshot: FolderSnapshot
 
     @property
     def key(self) -> str:
@@ -144,10 +144,10 @@ class Arrival:
         for the same.
         """
         upload = self.upload
-        return f"{upload.id}:{self.look.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
+        return f"{upload.id}:{self.snapshot.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
 
 
-def snapshot(
+def take_snapshot(
     folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
 ) -> FolderSnapshot:
     """Look at a staged folder without reading more than its indexes.
@@ -375,7 +375,7 @@ class _Failure:
     reason: str
 
 
-_Seen = FolderSnapshot | _NoLook | _Failure
+_Outcome = FolderSnapshot | _NoLook | _Failure
 
 
 def due_uploads(
@@ -413,25 +413,25 @@ def due_uploads(
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        worth = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
+        folders = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
         for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
-            _compare(database, blobs, staged, worth)
-        pending = islice(worth.pending(database, blobs), LOOKS_PER_TICK)
+            _compare(database, blobs, staged, folders)
+        pending = islice(folders.pending(database, blobs), LOOKS_PER_TICK)
         for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
-            looks = list(executor.map(partial(look, begin=number == 0), candidates))
-            large.extend(one for one, seen in zip(candidates, looks, strict=True) if seen is _NoLook.LATER)
-            yield from _first_looks(database, blobs, candidates, looks)
+            outcomes = list(executor.map(partial(look, begin=number == 0), candidates))
+            large.extend(one for one, outcome in zip(candidates, outcomes, strict=True) if outcome is _NoLook.LATER)
+            yield from _first_looks(database, blobs, candidates, outcomes)
             if time.monotonic() - begin > LOOKING_SECONDS:
                 log.warning("looking at staged folders takes long; the next tick goes on")
                 break
-        for candidates in batched(worth.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
+        for candidates in batched(folders.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
             yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
             if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
                 break
         while large and time.monotonic() - begin < LARGE_SECONDS:
-            looks = [look(one) for one in large]
-            yield from _first_looks(database, blobs, large, looks)
-            large = [one for one, seen in zip(large, looks, strict=True) if seen is _NoLook.LATER]
+            outcomes = [look(one) for one in large]
+            yield from _first_looks(database, blobs, large, outcomes)
+            large = [one for one, outcome in zip(large, outcomes, strict=True) if outcome is _NoLook.LATER]
     if unfinished is None:
         kept.close()
 
@@ -447,7 +447,7 @@ class _Looker:
     until: float
     unfinished: UnfinishedLooks
 
-    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Seen:
+    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Outcome:
         """Look at a folder, as far as its turn goes; with `begin` even if it is late, so that every tick gets on.
 
         Raises:
@@ -623,11 +623,11 @@ def _pages(
     listing.go_on([(user, after) for user, after, _ in waiting])
 
 
-def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _LookQueue) -> None:
+def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _LookQueue) -> None:
     """Ask the database which of these folders are worth a look, and whose receipts are missing."""
     with database.connection() as connection:
-        worth.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
-        worth.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        folders.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
+        folders.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
         missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
     for upload in missing:
         if upload.receipt:
@@ -635,25 +635,25 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Lo
 
 
 def _first_looks(
-    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], looks: Sequence[_Seen]
+    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], outcomes: Sequence[_Outcome]
 ) -> list[Arrival]:
     """Those that are due of folders that may be waiting for a run; the others are noted as looked at.
 
     Those that cannot be looked at have failed, and their receipts say why.
     """
-    done = [(one, look) for one, look in zip(candidates, looks, strict=True) if look is not _NoLook.LATER]
+    done = [(one, outcome) for one, outcome in zip(candidates, outcomes, strict=True) if outcome is not _NoLook.LATER]
     unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
     due, others, failed = [], [], []
     with database.connection() as connection:
         seen = iter(see_uploads(connection, unseen) if unseen else [])
-        for one, look in done:
+        for one, outcome in done:
             upload = one.known or next(seen)
-            if isinstance(look, FolderSnapshot) and look.complete:
-                due.append(Arrival(upload, look))
+            if isinstance(outcome, FolderSnapshot) and outcome.complete:
+                due.append(Arrival(upload, outcome))
                 continue
             others.append(upload.id)
-            if isinstance(look, _Failure):
-                failed.append((upload, look.reason))
+            if isinstance(outcome, _Failure):
+                failed.append((upload, outcome.reason))
         mark_checked(connection, others)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
@@ -666,27 +666,29 @@ def _second_looks(
     blobs: BlobStorage,
     executor: Executor,
     candidates: Sequence[_Candidate],
-    looks: Sequence[_Seen],
+    outcomes: Sequence[_Outcome],
 ) -> list[Arrival]:
     """Those that are due, because they changed, of folders that are done with; the others are noted as looked at."""
     done = [
-        (one.known, look)
-        for one, look in zip(candidates, looks, strict=True)
-        if one.known is not None and look is not _NoLook.LATER
+        (one.known, outcome)
+        for one, outcome in zip(candidates, outcomes, strict=True)
+        if one.known is not None and outcome is not _NoLook.LATER
     ]
-    for upload, look in done:
-        if isinstance(look, _Failure):
+    for upload, outcome in done:
+        if isinstance(outcome, _Failure):
             log.warning(
-                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, look.reason
+                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, outcome.reason
             )
-    arrivals = [Arrival(upload, look) for upload, look in done if isinstance(look, FolderSnapshot)]
+    arrivals = [Arrival(upload, outcome) for upload, outcome in done if isinstance(outcome, FolderSnapshot)]
     with database.connection() as connection:
         # Asked after the look: a folder that was being cleared then is not one that its user changed.
         still = unchanged_since_read(connection, [arrival.upload for arrival in arrivals])
     due = [
         arrival
         for arrival in arrivals
-        if arrival.upload.id in still and arrival.look.complete and arrival.look.digest != arrival.upload.staged_digest
+        if arrival.upload.id in still
+        and arrival.snapshot.complete
+        and arrival.snapshot.digest != arrival.upload.staged_digest
     ]
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
@@ -731,7 +733,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
     with database.connection() as connection:
-        mark_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
+        mark_queued(connection, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
     return batch
 
 
