@@ -1,4 +1,4 @@
-"""The catalogue: everything that can be said of an upload, in both languages, and how much it weighs."""
+"""The catalogue of findings: everything that validation can report, in both languages, with its severity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ RULE_SET_VERSION = "2"
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: only an error keeps an upload from being imported."""
+    """How serious a finding is; only an error keeps an upload from being imported."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -30,7 +30,7 @@ class Check(StrEnum):
     description: str
 
     def __new__(cls, name: str, description: str) -> Self:
-        """A check and what it is described with."""
+        """Make a check of its name and description."""
         check = str.__new__(cls, name)
         check._value_ = name
         check.description = description
@@ -72,10 +72,10 @@ class FindingKind:
 
     Attributes:
         check: the check that fails when a finding of this kind is an error.
-        severity: how much it weighs, unless a deployment says otherwise.
+        severity: its severity, unless a deployment changes it.
         message: what is wrong.
         remedy: what the uploader can do.
-        fixed: whether its severity must stay: what such a finding concerns cannot be imported at all.
+        fixed: whether no deployment can change the severity, because nothing with such a finding can be imported.
     """
 
     check: Check

@@ -29,16 +29,16 @@ def judged_photographs(
     registry: SeedRegistry,
     stored: StoredPictures | None,
 ) -> Iterator[Finding]:
-    """A finding for every picture that is withdrawn, and for every one whose photograph is under another species too.
+    """A finding for every withdrawn picture, and for every picture whose photograph has another label somewhere.
 
     Who withdrew a photograph, and why, is not reported. Of another user's picture only the species is.
 
     Args:
         inventory: holds the pictures.
-        sessions: paths of the upload's.
+        sessions: paths of the upload's sessions.
         picture_sets: which picture set each session is, by path; empty where no owner is known.
-        registry: knows the species' names.
-        stored: knows what is stored; None where nothing is.
+        registry: gives the species' names.
+        stored: answers what is stored; None where nothing is.
     """
     names = {str(identifier): seed.scientific_name for identifier, seed in registry.by_id.items()}
     for path, seed, other, other_seed, same_file in inventory.under_two_seeds():

@@ -84,10 +84,10 @@ def _unexpected(path: str, shape: Shape, sessions: Set[str]) -> Finding:
 
 
 def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
-    """Where a file probably belongs, told alike for all files of a folder; None if that cannot be guessed."""
+    """Where a file probably belongs, in the same words for all files of a folder; None if it cannot be guessed."""
     here, _, name = path.rpartition("/")
     suffix = splitext(name)[1].lower()
-    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor's doing, whose suffix Windows does not show
+    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor added a suffix that Windows does not show
         return Bilingual(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
     if suffix in _OTHER_PICTURES:
         return Bilingual("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
@@ -116,17 +116,17 @@ def _collisions(context: Context) -> Iterator[Finding]:
     """Names that are the same to a file system that ignores case or the encoding of accents."""
     sessions = {session.path for session in context.sessions}
     own = Bilingual("names of their own", "des noms distincts")
-    told: set[tuple[str, ...]] = set()
+    reported: set[tuple[str, ...]] = set()
     for first, other in context.inventory.collisions():
         # In two folders whose names collide, both sessions are concerned.
         folders = tuple(sorted({first.rpartition("/")[0], other.rpartition("/")[0]}))
         both = folders if len(folders) > 1 and sessions.issuperset(folders) else ()
-        told.add(both)
+        reported.add(both)
         yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=too(first))
     folded: dict[str, str] = {}
     for session in sorted(sessions):
         first = folded.setdefault(fold(session), session)
-        if first != session and tuple(sorted((first, session))) not in told:
+        if first != session and tuple(sorted((first, session))) not in reported:
             yield Finding(
                 code="name-collision", path=session, sessions=(first, session), expected=own, found=too(first)
             )

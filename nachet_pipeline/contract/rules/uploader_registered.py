@@ -10,7 +10,7 @@ _FIELD = "clientData.clientEmail"
 
 
 def uploader_registered(context: Context) -> Iterator[Finding]:
-    """Indexes that name somebody else than the owner of the container."""
+    """Indexes that name another user than the owner of the container."""
     if context.owner is None:
         return
     files = [context.project, *(session.index for session in context.sessions)]
