@@ -1,4 +1,4 @@
-"""Validating an upload from listing to verdict: the step that the UI calls `validated_manifest`."""
+"""Validates an upload, from listing to verdict: the step that the UI calls `validated_manifest`."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,15 +53,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a validation made.
+    """The result of a validation.
 
     Attributes:
         shape: the folder's shape, None if it has neither.
-        report: the verdict; if it has no error, the inventory is a manifest that can be imported.
-        sessions: what the manifest says of each session, sorted by path.
+        report: the findings; without an error among them the upload can be imported.
+        sessions: the sessions as the manifest states them, sorted by path.
         refused: paths of the sessions that have an error; all of them, if an error concerns the whole upload.
-        removed_sessions: picture sets of sessions that the uploader's index wants removed, by the session's path.
-        accept_valid: whether the uploader's index asks that the other sessions are imported.
+        removed_sessions: picture sets of sessions that the uploader wants to remove, by the session's path.
+        accept_valid: whether the index asks to import the sessions that are not refused.
         content_digest: SHA-256 over the sessions' digests.
         pictures: number of pictures.
         size: their bytes.
@@ -85,14 +85,14 @@ class Validation:
 
     @property
     def correction(self) -> Correction:
-        """What importing all its sessions changes."""
+        """What importing all sessions changes."""
         return sum((one.correction for one in self.sessions if one.correction), Correction())
 
     def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
-        """The sessions that are to be imported: all or none, unless the uploader wants those without an error.
+        """The sessions to import: all or none, unless the uploader accepts those without an error.
 
         Args:
-            accept_valid: the uploader wants it, whatever the index says.
+            accept_valid: whether the uploader accepts them, whatever the index says.
         """
         if self.report.importable:
             return self.sessions
@@ -118,7 +118,7 @@ def validate(
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
-    Everything wrong is found in one pass; nothing is written but the inventory.
+    Everything wrong is found in one pass. Nothing but the inventory is written.
 
     Args:
         folder: the upload.
@@ -127,15 +127,15 @@ def validate(
         registry: the registered seeds.
         owner: whose container the upload lies in, if it lies in one.
         limits: how much is read and held.
-        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
+        for_storing: whether the pictures will be stored, which needs another checksum of each.
         readers: pictures read at a time.
-        progress: told after every picture.
-        stored: knows what is stored already; None where nothing is.
-        replace: pictures that a session does not hold any more are to be removed, whenever they were sent.
-        early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
+        progress: called after every picture.
+        stored: answers what is stored already; None where nothing is.
+        replace: whether stored pictures that a session does not hold any more are removed, whenever they were sent.
+        early: called before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
-        FileChangedError: a file changed or vanished meanwhile; nothing can be said of such an upload yet.
+        FileChangedError: a file changed or vanished meanwhile, so there is no verdict yet.
     """
     limits = limits or ContractLimits()
     context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
@@ -181,7 +181,7 @@ def judge_folder(
 def _compare_with_stored(
     context: Context, folder: str, stored: StoredPictures | None, wishes: Wishes, thumbnails: dict[str, bytes]
 ) -> Validation:
-    """Compare the pictures, all of which were read, with each other and with stored ones; sum everything up."""
+    """Compare the pictures, which were read, with each other and with stored ones, and conclude the validation."""
     inventory, sessions = context.inventory, context.sessions
     paths = [session.path for session in sessions]
     known = stored.sets() if stored else None
@@ -222,19 +222,19 @@ def read_pictures(
     readers: int = 4,
     progress: Progress | None = None,
 ) -> dict[str, bytes]:
-    """Read, hash and decode the pictures of a context's sessions; its inventory takes them, and what is wrong of them.
+    """Read, hash and decode the pictures of a context's sessions; add them and their findings to its inventory.
 
     Args:
         folder: what the pictures are read from.
-        context: says which pictures there are, and what their sessions say of them.
+        context: the sessions with their values, and the inventory with their files.
         pool: decodes the pictures.
-        limits: how much is held.
-        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
+        limits: how much is kept in memory.
+        for_storing: whether the pictures will be stored, which needs another checksum of each.
         readers: pictures read at a time.
-        progress: told after every picture.
+        progress: called after every picture.
 
     Returns:
-        A few small views, spread evenly.
+        A few thumbnails by path, spread evenly.
 
     Raises:
         FileChangedError: a picture changed or vanished meanwhile.
@@ -263,7 +263,7 @@ def _record_findings(inventory: Inventory, findings: Iterable[Finding]) -> None:
 
 
 def _refused(inventory: Inventory, shape: Shape | None, sessions: set[str]) -> frozenset[str]:
-    """The sessions that an error concerns: those it names, else the one its file lies in, else all."""
+    """The sessions that errors concern: those an error names, else the session of its file, else all."""
     refused: set[str] = set()
     for path, named in inventory.places_of_errors():
         concerned = set(named) or {_session_around(path, shape)}
@@ -281,7 +281,7 @@ def _session_around(path: str, shape: Shape | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A picture after reading: its hashes, its own YAML file, what was seen of it."""
+    """A picture after reading: its hashes, its own YAML file, and its inspection."""
 
     sha256: str
     md5: str
@@ -312,7 +312,7 @@ class _Pictures:
         """Read all of them.
 
         Returns:
-            A few small views, spread evenly.
+            A few thumbnails by path, spread evenly.
         """
         thumbnails: dict[str, bytes] = {}
         total = sum(session.pictures for session in self.context.sessions)
@@ -391,10 +391,10 @@ class _Pictures:
         return self._last_seed[1]
 
     def _judge(self, session: Session, entry: InventoryFile, read: _Read, seen: Inspected) -> bool:
-        """Note what is wrong with a picture and its YAML file; note the picture itself if it can be imported.
+        """Add the findings about a picture and its YAML file; add the picture if it can be imported.
 
         Returns:
-            Whether there was anything to say.
+            Whether there was a finding.
         """
         inventory, values, path = self.inventory, session.values, entry.file.path
         findings: list[Finding] = []
