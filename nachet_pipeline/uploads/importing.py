@@ -144,35 +144,29 @@ class Importer:
         """Import an upload while holding its lock."""
         started = datetime.now(UTC)
         outcome: ImportOutcome | None = None
-        begun = taken_over = False
+        taken_over: TakenOverError | None = None
+        begun = False
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
                 begun = True
                 try:
                     outcome = self._attempt(upload, started)
                 except TakenOverError as error:
-                    log.warning("upload %s: %s", upload.partition, error)
-                    taken_over = True
-                    outcome = ImportOutcome(
-                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
-                    )
+                    taken_over = error
         except DatabaseError as error:
-            if outcome is None and begun:
+            if begun and outcome is None and taken_over is None:
                 raise
-            if outcome is None:
+            # Once the import has ended, everything is written, and the lock is not needed any more.
+            log.warning("the lock of %s was not taken or lost: %s", upload.partition, error)
+            if not begun:
                 try:
                     outcome = self._failed(upload, started, error)
                 except TakenOverError as other:
-                    log.warning("upload %s: %s, and then %s", upload.partition, error, other)
-                    taken_over = True
-                    outcome = ImportOutcome(
-                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(other))
-                    )
-            else:
-                # Everything is written; only the connection that held the lock was lost.
-                log.warning("the lock of %s was lost: %s", upload.partition, error)
-        if not taken_over:  # otherwise the other run writes the receipt
-            write_receipt(self.blobs, outcome.upload, outcome.receipt)
+                    taken_over = other
+        if outcome is None:  # the other run writes the receipt
+            log.warning("upload %s: %s", upload.partition, taken_over)
+            return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
+        write_receipt(self.blobs, outcome.upload, outcome.receipt)
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
@@ -513,7 +507,7 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
     receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
     with database.connection() as connection:
         if not keep_unless_changed(connection, upload):
-            log.info("%s stands elsewhere by now; nothing is owed", upload.partition)
+            log.info("upload %s changed meanwhile; its receipt is left as it is", upload.partition)
             return None
         close_upload(connection, receipt)
         if upload.state is State.IMPORTING:
