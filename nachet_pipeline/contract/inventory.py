@@ -4,7 +4,6 @@ A folder may hold a million pictures. Files, pictures and findings are kept in a
 memory does not grow with them.
 """
 
-import hashlib
 import json
 import sqlite3
 import tempfile
@@ -287,15 +286,8 @@ class Inventory:
         number, size = self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN)).fetchone()
         return number, size
 
-    def digest(self) -> str:
-        """SHA-256 over names, sizes and versions of all files that are not ignored."""
-        digest = hashlib.sha256()
-        for record in self.digested():
-            digest.update(record)
-        return digest.hexdigest()
-
     def digested(self) -> Iterator[bytes]:
-        """What the digest is computed over, a file at a time."""
+        """What a folder's digest is computed over: name, size and version of each file that is not ignored."""
         query = "select path, size, version from file where kind not in (?, ?, ?) order by path"
         for row in self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN, FileKind.MARKER)):
             yield json.dumps(row).encode()
