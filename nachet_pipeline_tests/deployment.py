@@ -21,7 +21,7 @@ from nachet_pipeline.local.services import Services
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
-from nachet_pipeline.uploads.discovery import Arrival, queue, snapshot
+from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
 from nachet_pipeline.uploads.queries import find_upload, see_upload
 from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.uploads.staging import mark_complete, stage_folder
@@ -77,7 +77,7 @@ class Deployment:
         limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
         folders = [StagedFolder(self.blobs, upload.staging_container, upload.folder) for upload in uploads]
         arrivals = [
-            Arrival(upload, snapshot(folder, self.settings.arrival, limits))
+            Arrival(upload, take_snapshot(folder, self.settings.arrival, limits))
             for upload, folder in zip(uploads, folders, strict=True)
         ]
         queue(self.database, arrivals)

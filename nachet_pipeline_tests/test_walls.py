@@ -22,7 +22,7 @@ from nachet_pipeline.storage import listings
 from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.uploads import discovery
-from nachet_pipeline.uploads.discovery import Arrival, Listing, UnfinishedLooks, due_uploads, queue, snapshot
+from nachet_pipeline.uploads.discovery import Arrival, Listing, UnfinishedLooks, due_uploads, queue, take_snapshot
 from nachet_pipeline.uploads.queries import see_upload
 from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.users.upload_address import UploadAddress
@@ -223,7 +223,7 @@ def test_a_look_at_a_large_folder_goes_on_in_the_next_tick_where_it_stopped(
     (tick,) = [number for number, due in enumerate(found) if "large" in names(due)]
     assert tick >= 3
     folder = StagedFolder(hostile.blobs, hostile.user.upload_container, "large")
-    assert found[tick][0].look == snapshot(folder, hostile.settings.arrival, hostile.limits)
+    assert found[tick][0].snapshot == take_snapshot(folder, hostile.settings.arrival, hostile.limits)
 
 
 @pytest.mark.usefixtures("_small_turns")

@@ -266,7 +266,7 @@ def import_(
     from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.contract.receipt import State
     from nachet_pipeline.defs.instance import dagster_home
-    from nachet_pipeline.uploads.discovery import Arrival, queue, snapshot
+    from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
     from nachet_pipeline.uploads.importing import reported_if_full
     from nachet_pipeline.uploads.queries import find_upload
     from nachet_pipeline.uploads.staged_folder import StagedFolder
@@ -278,7 +278,7 @@ def import_(
         staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
         with reported_if_full(opened.database, opened.blobs, upload):
             # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-            look = snapshot(staged, settings.arrival, ContractLimits.of(settings.contract, settings.transfer))
+            look = take_snapshot(staged, settings.arrival, ContractLimits.of(settings.contract, settings.transfer))
             queue(opened.database, [Arrival(upload, look)])
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):

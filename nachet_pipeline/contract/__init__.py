@@ -1,1 +1,1 @@
-"""The folder contract: what an uploader may send, and what is said about it. Reads, never writes."""
+"""The folder contract: what an uploader may send, and what validation reports. It reads and never writes."""

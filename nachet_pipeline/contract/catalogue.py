@@ -1,9 +1,10 @@
-"""The catalogue: everything that can be said of an upload, in both languages, and how much it weighs."""
+"""The catalogue of findings: everything that validation can report, in both languages, with its severity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -12,7 +13,7 @@ RULE_SET_VERSION = "2"
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: only an error keeps an upload from being imported."""
+    """How serious a finding is; only an error keeps an upload from being imported."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -20,44 +21,49 @@ class Severity(StrEnum):
 
 
 class Check(StrEnum):
-    """The contract's checks; each is an asset check of the same name, described by its value in `CHECKS`."""
+    """The contract's checks; each is an asset check of the same name.
 
-    FOLDER_STRUCTURE = "folder_structure"
-    INDEX_PRESENT = "index_present"
-    INDEX_CONTENT = "index_content"
-    FILE_COUNT = "file_count"
-    PICTURE_PAIRS = "picture_pairs"
-    PICTURE_METADATA = "picture_metadata_content"
-    PICTURE_CONTENT = "picture_content"
-    MALICIOUS_CONTENT = "malicious_content"
-    PERSONAL_DATA = "personal_data"
-    CHECKSUMS = "checksums"
-    DUPLICATES = "duplicates"
-    SEED_REGISTERED = "seed_registered"
-    UPLOADER_REGISTERED = "uploader_registered"
+    Attributes:
+        description: what holds when the check passes.
+    """
 
+    description: str
 
-CHECKS: Mapping[Check, str] = MappingProxyType(
-    {
-        Check.FOLDER_STRUCTURE: "The folder is a project or a session with nothing that the contract does not know.",
-        Check.INDEX_PRESENT: "Every folder of the contract has its index.yaml, and all keys are present.",
-        Check.INDEX_CONTENT: "Every index.yaml is readable YAML; its values have the right type and range.",
-        Check.FILE_COUNT: "Every session holds as many pictures as its numberOfImages declares.",
-        Check.PICTURE_PAIRS: "Every picture's YAML file stands beside the picture it describes.",
-        Check.PICTURE_METADATA: "Every picture's YAML file is readable; its values have the right type and range.",
-        Check.PICTURE_CONTENT: "Every picture decodes completely, in the format that its name says, within the limits.",
-        Check.MALICIOUS_CONTENT: (
-            "No data beside or behind a picture, nothing executable in it; no forbidden YAML construct, no unsafe name."
-        ),
-        Check.PERSONAL_DATA: "No picture tells where it was taken, or whose the camera is.",
-        Check.DUPLICATES: (
-            "No picture is there already, in the upload or among all stored pictures, nor is it under two species."
-        ),
-        Check.CHECKSUMS: "Every file is what its sender's SHA256SUMS says, where there is one.",
-        Check.SEED_REGISTERED: "Every session shows a registered seed.",
-        Check.UPLOADER_REGISTERED: "The uploader is registered and owns the container the folder lies in.",
-    }
-)
+    def __new__(cls, name: str, description: str) -> Self:
+        """Make a check of its name and description."""
+        check = str.__new__(cls, name)
+        check._value_ = name
+        check.description = description
+        return check
+
+    FOLDER_STRUCTURE = (
+        "folder_structure",
+        "The folder is a project or a session with nothing that the contract does not know.",
+    )
+    INDEX_PRESENT = "index_present", "Every folder of the contract has its index.yaml, and all keys are present."
+    INDEX_CONTENT = "index_content", "Every index.yaml is readable YAML; its values have the right type and range."
+    FILE_COUNT = "file_count", "Every session holds as many pictures as its numberOfImages declares."
+    PICTURE_PAIRS = "picture_pairs", "Every picture's YAML file stands beside the picture it describes."
+    PICTURE_METADATA = (
+        "picture_metadata_content",
+        "Every picture's YAML file is readable; its values have the right type and range.",
+    )
+    PICTURE_CONTENT = (
+        "picture_content",
+        "Every picture decodes completely, in the format that its name says, within the limits.",
+    )
+    MALICIOUS_CONTENT = (
+        "malicious_content",
+        "No data beside or behind a picture, nothing executable in it; no forbidden YAML construct, no unsafe name.",
+    )
+    PERSONAL_DATA = "personal_data", "No picture tells where it was taken, or whose the camera is."
+    DUPLICATES = (
+        "duplicates",
+        "No picture is there already, in the upload or among all stored pictures, nor is it under two species.",
+    )
+    CHECKSUMS = "checksums", "Every file is what its sender's SHA256SUMS says, where there is one."
+    SEED_REGISTERED = "seed_registered", "Every session shows a registered seed."
+    UPLOADER_REGISTERED = "uploader_registered", "The uploader is registered and owns the container the folder lies in."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,10 @@ class FindingKind:
 
     Attributes:
         check: the check that fails when a finding of this kind is an error.
-        severity: how much it weighs, unless a deployment says otherwise.
+        severity: its severity, unless a deployment changes it.
         message: what is wrong.
         remedy: what the uploader can do.
-        fixed: whether its severity must stay: what such a finding concerns cannot be imported at all.
+        fixed: whether no deployment can change the severity, because nothing with such a finding can be imported.
     """
 
     check: Check

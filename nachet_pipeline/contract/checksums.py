@@ -1,6 +1,6 @@
-"""What a sender's SHA256SUMS says of an upload's files, and whether it is so.
+"""Compares an upload's files with the sender's SHA256SUMS.
 
-The formats are those of `sha256sum` and of BSD's `sha256`, as these programs and their relatives on Windows write them.
+The formats are those of `sha256sum` and of BSD's `sha256`, with the variants of their relatives on Windows.
 """
 
 import codecs
@@ -49,8 +49,8 @@ def read_checksums(content: bytes, path: str) -> Iterator[Checksum | Finding]:
         path: the file, relative to the upload; the names in it are relative to its folder.
 
     Yields:
-        What each line says, or what is wrong with it; after a hundred wrong lines the rest is not read. Lines about
-        the file itself, and about files that play no part in an upload, say nothing.
+        The checksum of each line, or what is wrong with the line. Reading stops after a hundred wrong lines. Lines
+        about the file itself and about ignored files are skipped.
     """
     if content.startswith(_WIDE):
         found = Bilingual("text in UTF-16", "du texte en UTF-16")
@@ -89,7 +89,7 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 
 def _parse(line: bytes, source: str) -> tuple[str, str]:
-    """The file that a line speaks of, relative to the upload, and its checksum in lower case."""
+    """The file that a line names, relative to the upload, and its checksum in lower case."""
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -126,7 +126,7 @@ def _what_it_is(text: str) -> Bilingual:
 
 
 def record_checksums(folder: SourceFolder, inventory: Inventory, limits: ContractLimits) -> None:
-    """Note the checksums that the sender gave, and what is wrong with the files that give them.
+    """Add the sender's checksums to the inventory, and findings about the files that give them.
 
     Raises:
         FileChangedError: one of these files changed since the inventory was taken.
@@ -160,7 +160,7 @@ def _contradiction(first: Checksum, second: Checksum) -> Finding:
 def checksums(inventory: Inventory) -> Iterator[Finding]:
     """Files that are not what their checksums say, checksums without a file, and files without a checksum.
 
-    It needs the checksum of every file that was read (`Inventory.record_sha256`).
+    The checksums of all files that were read must have been recorded (`Inventory.record_sha256`).
     """
     for path, sha256, given in inventory.checksum_mismatches():
         yield Finding(
@@ -178,7 +178,7 @@ def _without_file(inventory: Inventory) -> Iterator[Finding]:
     sessions = set(inventory.sessions())
     for number, given in enumerate(inventory.checksums_without_file()):
         folder = given.path.rpartition("/")[0]
-        # A file of the whole upload may speak of one session only.
+        # A file at the top of the upload may list the files of one session.
         elsewhere = folder in sessions and folder != given.source.rpartition("/")[0]
         yield Finding(
             code="checksum-without-file",
@@ -192,7 +192,7 @@ def _without_file(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _meant(given: Checksum, inventory: Inventory) -> Bilingual | None:
-    """The file that a checksum probably means: the one it fits, else the one in the same folder most like its name."""
+    """The file that a checksum probably means: the one that it matches, else the most similar name in its folder."""
     fitting = inventory.path_with_sha256(given.sha256)
     if fitting:
         return Bilingual.same(fitting)

@@ -1,11 +1,11 @@
-"""What importing a session once more changes: which pictures are new, which are corrected, which are taken out.
+"""What importing a session once more changes: which pictures are new, relabelled, or removed.
 
-That a picture is not there any more means that it is to be removed only where it cannot mean that it was sent earlier:
-the staged session must be the one that was imported, corrected in place. It is as soon as one picture of it is still
-the staged file that was imported then. Otherwise what comes is an addition, unless the uploader says that it replaces.
+A stored picture that is no longer in the session may have been deleted, or it was sent earlier and the session now
+holds an addition. It counts as deleted if the session was corrected in place: at least one of its pictures is still the
+staged file that was imported. It also counts as deleted if the uploader asks for it. Otherwise it stays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from unicodedata import normalize
@@ -14,7 +14,7 @@ from uuid import UUID
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Session, Wishes
-from nachet_pipeline.contract.stored import Correction, StoredPictures
+from nachet_pipeline.contract.stored import Correction, StoredSet
 from nachet_pipeline.support.i18n import Bilingual
 
 _NAMED = 5
@@ -23,12 +23,12 @@ _SUGGESTED = 20
 
 @dataclass(slots=True)
 class Corrected:
-    """What an import changes of what is stored.
+    """What an import changes in the stored picture sets.
 
     Attributes:
         sessions: what importing each session changes, by its path.
-        removed: the picture sets of sessions that the uploader wants removed, by the session's path.
-        findings: what is to be said of it.
+        removed: picture sets of the sessions that the uploader wants to remove, by the session's path.
+        findings: what to report about it.
     """
 
     sessions: dict[str, Correction] = field(default_factory=dict)
@@ -39,27 +39,27 @@ class Corrected:
 def correct(
     inventory: Inventory,
     sessions: list[Session],
-    stored: StoredPictures | None,
+    stored: Mapping[str, StoredSet] | None,
     wishes: Wishes,
 ) -> Corrected:
-    """Compare an upload with what earlier imports of it stored; the inventory takes what becomes of each picture.
+    """Compare an upload with its earlier imports, and record in the inventory what becomes of each stored picture.
 
     Args:
-        inventory: holds the pictures, each file of a session once, and what is known of earlier ones.
-        sessions: those of the upload's that are right.
-        stored: knows what is stored; None where nothing is.
-        wishes: the uploader's.
+        inventory: holds the pictures, each file of a session once, and the stored ones.
+        sessions: the upload's sessions without errors.
+        stored: the picture sets that are stored of the upload, by session; None where nothing can be.
+        wishes: how the uploader wants the upload to be treated.
     """
     result = Corrected()
-    known = stored.sets() if stored else {}
-    if stored:
+    known = stored or {}
+    if stored is not None:
         for session in sessions:
             before = known.get(session.path)
             in_place = before is not None and inventory.still_staged(session.path, before.staged_until)
             result.sessions[session.path] = inventory.correct(session.path, in_place=in_place, replace=wishes.replace)
             result.findings.extend(_of_absent(inventory, session))
     staged = set(inventory.sessions())
-    # An accent is written in one way by keyboards, and in another by some file systems.
+    # Keyboards and some file systems encode accents differently.
     paths = {normalize("NFC", path): path for path in (*known, *staged)} | {path: path for path in (*known, *staged)}
     unknown = 0
     for wanted in wishes.removed_sessions:
@@ -70,8 +70,8 @@ def correct(
             result.findings.append(_of_removed("removed-session-staged", wanted, wishes))
         elif path in known:
             result.removed[path] = known[path].id
-        elif stored:
-            unknown += 1  # comparing with thousands of names takes its time
+        elif stored is not None:
+            unknown += 1  # comparing with thousands of names is slow
             near = get_close_matches(path, list(known), 1) if unknown <= _SUGGESTED else ()
             result.findings.append(_of_removed("unknown-session", wanted, wishes, *near))
     return result

@@ -1,21 +1,20 @@
-"""Pictures that are there already: in the same upload, or stored before by whomever."""
+"""Pictures that exist already: in the same upload, or stored before by any user."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
-from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.i18n import Bilingual
 
 NEAR_BITS = 12
-"""Two pictures look alike if their perceptual hashes differ in no more of their 256 bits.
+"""Two pictures look alike if their perceptual hashes differ in at most this many of their 256 bits.
 
 Measured: the same picture saved as JPEG of quality 50, at half its size or brighter differs in at most 4 bits, cut by
-0.3 % in at most 8; of 122 different pictures of seeds on plain grounds the two most alike differ in 72. No more
-than `FOUND_BITS` of `perceptual_hash.py`: up to there a match is found with certainty, for the hashes share a band.
+0.3 % in at most 8; the two most alike of 122 different pictures of seeds on plain grounds differ in 72. It must not
+exceed `FOUND_BITS` of `perceptual_hash.py`: up to that distance two hashes always share a band, so no match is missed.
 """
 
 _BATCH = 1000
@@ -37,29 +36,29 @@ _NEW = Bilingual("a picture that is not there yet", "une image qui n'est pas enc
 
 
 Known = Callable[[Sequence[Candidate], Collection[UUID]], Mapping[str, Match]]
-"""Gives, for a thousand pictures at a time, the closest stored one of each that has one, by path.
+"""Finds the closest stored picture of each candidate, by path; it is called with a thousand candidates at a time.
 
-The picture sets that the upload becomes are given too: an upload that is imported once more finds them there.
+It is also given the picture sets that the upload becomes, because an earlier import may have stored them.
 """
 
 
 def duplicates(
-    inventory: Inventory, sessions: Sequence[str], picture_sets: Mapping[str, UUID], known: Known | None
+    inventory: Inventory, sessions: Iterable[str], picture_sets: Mapping[str, UUID], known: Known | None
 ) -> Iterator[Finding]:
-    """One finding for every picture that is there already, about the closest that it equals.
+    """A finding for every picture that exists already, about the closest one.
 
-    Of somebody else's picture nothing but the identifier is told.
+    Of another user's picture only the identifier is reported.
 
     Args:
         inventory: holds the pictures.
-        sessions: paths of the upload's.
+        sessions: paths of the upload's sessions.
         picture_sets: which picture set each session is, by path; empty where no owner is known.
-        known: knows what is stored; None where nothing is.
+        known: finds stored pictures; None where nothing is stored.
     """
     own = set(picture_sets.values())
     for session in sessions:
         picture_set = picture_sets.get(session)
-        for batch in batched(_candidates(inventory, session, picture_set), _BATCH):
+        for batch in batched(inventory.candidates(session, picture_set), _BATCH):
             stored = known(batch, own) if known and picture_set else {}
             for candidate in batch:
                 finding = _finding(inventory, candidate, stored.get(candidate.path))
@@ -74,18 +73,6 @@ _ONE_DESCRIPTION = Bilingual("one description of one file", "une seule descripti
 
 def _as_well(first: str) -> Bilingual:
     return Bilingual(f"the same file as {first}, described otherwise", f"le même fichier que {first}, décrit autrement")
-
-
-def _candidates(inventory: Inventory, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
-    nobody = UUID(int=0)
-    for path, sha256, pixel_sha256, looks, stored_id in inventory.picture_looks(session):
-        yield Candidate(
-            path=path,
-            id=UUID(stored_id) if stored_id else picture_id(picture_set or nobody, sha256),
-            sha256=bytes.fromhex(sha256),
-            pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
-            looks=bytes.fromhex(looks) if looks else None,
-        )
 
 
 def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -> Finding | None:

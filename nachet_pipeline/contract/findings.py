@@ -1,4 +1,4 @@
-"""A finding: one thing that a rule says of an upload."""
+"""A finding: one thing that a rule reports about an upload."""
 
 from typing import Annotated
 
@@ -13,26 +13,26 @@ class UndeclaredFindingError(LookupError):
     """A rule used a code that the catalogue does not have: a programming error."""
 
 
-def _printable_phrase(phrase: Bilingual) -> Bilingual:
-    return Bilingual(printable(phrase.en), printable(phrase.fr))
+def _printable_in_both(text: Bilingual) -> Bilingual:
+    return Bilingual(printable(text.en), printable(text.fr))
 
 
 # An uploader's text must not steer the terminal, the log or the database that a finding ends in.
 _Line = Annotated[str, AfterValidator(printable)]
-_Words = Annotated[Bilingual, AfterValidator(_printable_phrase)]
+_Words = Annotated[Bilingual, AfterValidator(_printable_in_both)]
 
 
 class Finding(BaseModel):
-    """One thing found in an upload; every text of it is one printable line.
+    """One thing found in an upload. Each of its texts is one printable line.
 
     Raises:
         UndeclaredFindingError: the code is not in the catalogue.
 
     Attributes:
         code: a key of `CATALOGUE`, stable over versions.
-        severity: how much it weighs; the catalogue's, unless the rule set says otherwise.
+        severity: the catalogue's, unless the rule set changes it.
         path: the file concerned, relative to the upload; empty for the upload as a whole.
-        sessions: paths of the sessions concerned, where the path alone does not tell: those that inherit a value.
+        sessions: paths of the sessions that inherit a wrong value; empty where `path` says which session is concerned.
         field: the key concerned, as users write it (`seedData.seedGenus`), or a picture's tag (`GPSInfo`).
         line: 1-based line in the file.
         column: 1-based column in the line.

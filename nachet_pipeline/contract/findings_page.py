@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, RULE_SET_VERSION, Check, FindingKind
+from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, FindingKind
 
 _HEAD = f"""\
 # What a validation can find
@@ -66,15 +66,11 @@ def findings_page() -> str:
 
 def _sections() -> Iterator[str]:
     """A section for each check, in it one for each code."""
-    for check, description in CHECKS.items():
-        yield f"### {_title(check)}\n\n{description}\n"
+    for check in Check:
+        yield f"### Check `{check.value}`\n\n{check.description}\n"
         for code, kind in CATALOGUE.items():
             if kind.check is check:
                 yield _entry(code, kind)
-
-
-def _title(check: Check) -> str:
-    return f"Check `{check.value}`"
 
 
 def _entry(code: str, kind: FindingKind) -> str:

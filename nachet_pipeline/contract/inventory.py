@@ -1,10 +1,9 @@
 """Everything known of one upload while it is validated and imported, kept on disk.
 
-A folder may hold a million pictures; memory stays flat because files, pictures and findings live in a temporary
-SQLite database, read and written in order.
+A folder may hold a million pictures. Files, pictures and findings are kept in a temporary SQLite database, so that
+memory does not grow with them.
 """
 
-import hashlib
 import json
 import sqlite3
 import tempfile
@@ -22,7 +21,8 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.contract.stored import Correction, EarlierPicture
+from nachet_pipeline.contract.stored import Candidate, Correction, EarlierPicture
+from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
 from nachet_pipeline.support.files import StagedFile
@@ -61,10 +61,10 @@ class InventoryFile:
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What a line of a SHA256SUMS says.
+    """A line of a SHA256SUMS file.
 
     Attributes:
-        path: the file it speaks of, relative to the upload, in NFC.
+        path: the file it names, relative to the upload, in NFC.
         sha256: that file's checksum, in hexadecimal, lower case.
         source: the SHA256SUMS, relative to the upload.
         line: 1-based line in it.
@@ -77,7 +77,7 @@ class Checksum:
 
     @property
     def place(self) -> str:
-        """Where it is said, as `SHA256SUMS:3`."""
+        """Where it is written, as `SHA256SUMS:3`."""
         return f"{self.source}:{self.line}"
 
 
@@ -88,18 +88,18 @@ class PictureRecord:
     Attributes:
         path: relative to the upload.
         session: path of its session's folder.
-        version: the version of the file that was read; storing pins it.
+        version: the version of the file that was read, which storing pins.
         size: in bytes.
         sha256: of the file's bytes, in hexadecimal.
-        md5: likewise, for the storage service's own verification.
+        md5: likewise, which the storage service verifies.
         picture_format: `TIFF`, `PNG` or `JPEG`.
         width: in pixels.
         height: in pixels.
         mode: Pillow's name of the pixel format (`RGB`, `L`, …).
-        resolution: horizontal and vertical, pixels per inch, where the file tells.
+        resolution: horizontal and vertical, in pixels per inch, if the file has it.
         values: its metadata, inherited and own, by field.
         seed_id: the registered seed it shows, None if that is not known.
-        enrichment: what else it tells about itself; None if that was not asked for.
+        enrichment: what was measured; None if that was not asked for.
         stored_id: the identifier that it is stored under, None if it is not stored yet.
     """
 
@@ -154,8 +154,8 @@ create table checksum (
 """
 
 
-def _said(record: str) -> dict[str, Any]:
-    """What a record says, wherever that was written."""
+def _without_origin(record: str) -> dict[str, Any]:
+    """The values of a described record, whatever file they come from."""
     return {name: value[0] for name, value in json.loads(record).items()}
 
 
@@ -173,18 +173,18 @@ class Inventory:
 
         Args:
             folder: where its temporary file lies; the system's temporary folder if not given.
-            rule_set: says how much each finding weighs; as the catalogue says if not given.
+            rule_set: gives the severity of each finding; the catalogue's if not given.
         """
         self.rule_set = rule_set or RuleSet()
         self._has_checksums = False
         self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
         self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
-        # One thread at a time uses it, and not always the same one.
+        # One thread at a time uses it, but not always the same one.
         self._db = sqlite3.connect(
             Path(self._directory.name) / "inventory.sqlite", isolation_level=None, check_same_thread=False
         )
         try:
-            # The file is scratch: it is never read after a crash, so nothing waits for the disk.
+            # The file is never read after a crash, so nothing waits for the disk.
             self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
         except sqlite3.Error:  # a disk that is full
             self.close()
@@ -199,30 +199,30 @@ class Inventory:
         self.close()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the inventory and remove its file."""
         self._db.close()
         self._directory.cleanup()
 
     # Files
 
     def add_file(self, file: StagedFile, folded: str) -> None:
-        """Note a listed regular file; what it is to the contract is said later."""
+        """Add a listed regular file; `classify` gives its kind later."""
         self._db.execute(
             "insert into file (path, size, version, modified, folded) values (?, ?, ?, ?, ?)",
             (file.path, file.size, file.version, file.modified.isoformat(), folded),
         )
 
     def classify(self, path: str, kind: FileKind, session: str | None, stem: str) -> None:
-        """Say what a file is to the contract."""
+        """Record the kind of a file, its session and its stem."""
         self._db.execute("update file set kind = ?, session = ?, stem = ? where path = ?", (kind, session, stem, path))
 
     def record_sha256(self, path: str, sha256: str) -> None:
-        """Note the SHA-256 of a file that was read, in hexadecimal, if there are any checksums to compare it with."""
+        """Record the SHA-256 of a file that was read, in hexadecimal, if the upload has checksums."""
         if self._has_checksums:
             self._db.execute("update file set sha256 = ? where path = ?", (sha256, path))
 
     def paths(self) -> Iterator[str]:
-        """All paths, sorted. Files may be classified on the way."""
+        """All paths, sorted. Files may be classified meanwhile."""
         last = ""
         while page := self._db.execute(
             "select path from file where path > ? order by path limit 1000", (last,)
@@ -262,7 +262,7 @@ class Inventory:
         return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
 
     def collisions(self) -> Iterator[tuple[str, str]]:
-        """Pairs of paths that some file systems take for one: the first of each group with each other."""
+        """Pairs of paths that some file systems take for one: each path with the first of its group."""
         query = (
             "select first.path, file.path from file join"
             " (select folded, min(path) as path from file group by folded having count(*) > 1) as first"
@@ -271,7 +271,7 @@ class Inventory:
         return iter(self._db.execute(query))
 
     def stems(self, kind: FileKind, *, without: FileKind | None = None) -> Iterator[tuple[str, list[str]]]:
-        """Stems of a kind of file with their paths; only those that have no file of another kind, if one is given."""
+        """Stems of a kind of file with their paths, without those that have a file of the kind `without`."""
         query = "select stem, json_group_array(path) from (select stem, path from file where kind = ? order by path)"
         arguments: tuple[str, ...] = (kind,)
         if without is not None:
@@ -286,15 +286,8 @@ class Inventory:
         number, size = self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN)).fetchone()
         return number, size
 
-    def digest(self) -> str:
-        """SHA-256 over names, sizes and versions: changes when anything in the folder does that counts."""
-        digest = hashlib.sha256()
-        for part in self.digested():
-            digest.update(part)
-        return digest.hexdigest()
-
     def digested(self) -> Iterator[bytes]:
-        """What the digest is over, a file at a time."""
+        """What a folder's digest is computed over: name, size and version of each file that is not ignored."""
         query = "select path, size, version from file where kind not in (?, ?, ?) order by path"
         for row in self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN, FileKind.MARKER)):
             yield json.dumps(row).encode()
@@ -307,10 +300,10 @@ class Inventory:
     # Checksums
 
     def add_checksum(self, checksum: Checksum) -> Checksum | None:
-        """Note what a sender says of a file.
+        """Add a sender's checksum, unless the file has one already.
 
         Returns:
-            What was said of the same file before and still counts, None if nothing was.
+            The checksum that the file has already, None if it had none.
         """
         self._has_checksums = True
         key = fold(checksum.path)
@@ -324,7 +317,7 @@ class Inventory:
         return Checksum(*self._db.execute(query, (key,)).fetchone())
 
     def checksum_mismatches(self) -> Iterator[tuple[str, str, Checksum]]:
-        """Files that were read and are not what their checksum says: path, its SHA-256, and what was said."""
+        """Files that were read and differ from their checksum: path, SHA-256 and checksum."""
         query = (
             "select file.path, file.sha256, checksum.path, checksum.sha256, source, line"
             " from file join checksum using (folded) where file.sha256 <> checksum.sha256 order by file.path"
@@ -363,7 +356,7 @@ class Inventory:
     # Pictures
 
     def add_picture(self, picture: PictureRecord) -> None:
-        """Note a picture that was read and decoded."""
+        """Add a picture that was read and decoded."""
         enrichment = picture.enrichment
         looks = enrichment.perceptual_hash if enrichment else None
         self._db.execute(
@@ -394,7 +387,7 @@ class Inventory:
             self._db.executemany("insert into band values (?, ?)", [(band, picture.path) for band in bands])
 
     def _described(self, values: dict[str, Value]) -> int:
-        """Keep what is said of a picture; most pictures of a session share it, so it is kept once for neighbours."""
+        """Store the values of a picture, once for neighbours with the same values, and return their number."""
         last, number = self._last_described
         if values is not last:
             record = {name: [value.value, value.source, value.line, value.column] for name, value in values.items()}
@@ -408,7 +401,7 @@ class Inventory:
 
         Args:
             session: path of the session's folder.
-            measured: whether what else a picture tells about itself is asked for; reading that takes longest.
+            measured: whether enrichments are read too, which takes longest.
         """
         query = (
             "select path, session, version, size, sha256, md5, picture_format, width, height, mode, resolution, record,"
@@ -422,7 +415,7 @@ class Inventory:
         last: tuple[str | None, str | None] = (None, None)
         for row in self._db.execute(query, () if session is None else (session,)):
             described, seed_id, enrichment, stored_id = row[11:]
-            # Neighbours mostly say the same.
+            # Neighbours mostly have the same values.
             if described != last[0]:
                 values = {name: Value(*value) for name, value in json.loads(described).items()}
             if seed_id != last[1]:
@@ -450,30 +443,33 @@ class Inventory:
         """Path and SHA-256 of each picture of a session, sorted by path."""
         return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
 
-    def picture_looks(self, session: str) -> Iterator[tuple[str, str, str | None, str | None, str | None]]:
-        """Of each picture of a session, sorted by path: path, SHA-256, that of the pixels, perceptual hash, stored id.
+    def candidates(self, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
+        """The pictures of a session, sorted by path, as they are compared with stored ones.
 
-        The last is the identifier that it is stored under, None if it is not stored yet.
+        Args:
+            session: path of its folder.
+            picture_set: what it is stored as, None if that is not known.
         """
         query = (
-            "select path, sha256, pixel_sha256, looks, earlier.id from picture"
+            "select path, sha256, pixel_sha256, looks, picture.seed_id, earlier.id from picture"
             " left join earlier using (session, sha256) where session = ? order by path"
         )
-        return iter(self._db.execute(query, (session,)))
-
-    def picture_seeds(self, session: str) -> Iterator[tuple[str, str, str | None, str]]:
-        """Path, SHA-256, that of the pixels and seed of each picture of a session that shows one, sorted by path."""
-        query = (
-            "select path, sha256, pixel_sha256, seed_id from picture where session = ? and seed_id is not null"
-            " order by path"
-        )
-        return iter(self._db.execute(query, (session,)))
+        parent = picture_set or UUID(int=0)
+        for path, sha256, pixel_sha256, looks, seed_id, stored_id in self._db.execute(query, (session,)):
+            yield Candidate(
+                path=path,
+                id=UUID(stored_id) if stored_id else picture_id(parent, sha256),
+                sha256=bytes.fromhex(sha256),
+                pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
+                looks=bytes.fromhex(looks) if looks else None,
+                seed_id=UUID(seed_id) if seed_id else None,
+            )
 
     def under_two_seeds(self) -> Iterator[tuple[str, str, str, str, bool]]:
-        """Pictures that another one before them, in the order of paths, equals in file or pixels but not in its seed.
+        """Pictures that equal an earlier one, by path, in file or pixels, but not in seed.
 
-        Returns:
-            Of each its path and seed, the first such other's path and seed, and whether the files are equal.
+        Yields:
+            Path and seed of each, path and seed of the first such other, and whether the files are equal.
         """
         query = (
             "with first as (select coalesce(pixel_sha256, sha256) as content, seed_id, min(path) as path from picture"
@@ -502,11 +498,11 @@ class Inventory:
         return number, size
 
     def same_as(self, path: str, bits: int) -> tuple[str, str] | None:
-        """The picture of this upload, before one in the order of paths, that is closest to it.
+        """The picture of this upload that is closest to one, among those before it in the order of paths.
 
         Args:
-            path: the one picture.
-            bits: pictures look alike whose perceptual hashes differ in no more.
+            path: the picture.
+            bits: pictures look alike if their perceptual hashes differ in at most so many bits.
 
         Returns:
             `same file`, `same pixels` or `near`, and the other's path; None if there is none.
@@ -521,10 +517,10 @@ class Inventory:
                 return relation, row[0]
         if not looks:
             return None
-        # Thirteen rows a picture are sorted far faster at once than each when it comes.
+        # Indexing all bands at once is far faster than sorting the rows of each picture as it comes.
         self._db.execute("create index if not exists band_band on band (band, path)")
         bands = hash_bands(bytes.fromhex(looks))
-        # Of very many that look alike the first are as good as any.
+        # Of very many that look alike some are enough.
         rows = self._db.execute(
             "select distinct picture.path, looks from band join picture using (path)"
             f" where band in ({', '.join('?' * len(bands))}) and band.path < ? limit {_MOST_ALIKE}",
@@ -546,7 +542,7 @@ class Inventory:
         return low, self._db.execute(middle, ((number - 1) // 2,)).fetchone()[0], high
 
     def contradicting_copies(self) -> Iterator[tuple[str, str]]:
-        """Files that stand twice in a session and are described in two ways: each with the first of its copies."""
+        """Files that are in a session twice with different values: each with the first of its copies."""
         query = (
             "select picture.path, first.path, one.record, other.record from picture"
             " join (select session, sha256, min(path) as path from picture group by session, sha256"
@@ -557,11 +553,11 @@ class Inventory:
             " where picture.described <> first.described order by picture.path"
         )
         for path, first, one, other in self._db.execute(query):
-            if _said(one) != _said(other):
+            if _without_origin(one) != _without_origin(other):
                 yield path, first
 
     def leave_out_copies(self) -> int:
-        """Forget all but the first of equal files in one session, which are one picture; say how many there were."""
+        """Remove all but the first of equal files in a session, which are one picture; returns how many."""
         return self._db.execute(
             "delete from picture where path <> (select min(path) from picture as other"
             " where other.session = picture.session and other.sha256 = picture.sha256)"
@@ -570,7 +566,7 @@ class Inventory:
     # What earlier imports stored
 
     def add_earlier(self, session: str, picture: EarlierPicture) -> None:
-        """Note a picture that an earlier import of a session stored; of two with one file the live one counts."""
+        """Add a picture that an earlier import of a session stored; of two with the same file the live one counts."""
         self._db.execute(
             "insert into earlier values (?, ?, ?, ?, ?, ?, ?, null) on conflict do update set id = excluded.id,"
             " name = excluded.name, seed_id = excluded.seed_id, live = excluded.live,"
@@ -591,7 +587,7 @@ class Inventory:
 
         Args:
             session: path of its folder.
-            until: when the latest of the files that were imported then was written.
+            until: when the latest file of that import was written.
         """
         return bool(
             self._db.execute(
@@ -606,8 +602,8 @@ class Inventory:
 
         Args:
             session: path of its folder.
-            in_place: the staged session is the one that was imported last.
-            replace: its uploader wants pictures that are not there any more to be removed.
+            in_place: whether the staged session is the imported one, corrected.
+            replace: whether the uploader wants to remove pictures that are no longer there.
 
         Returns:
             What importing the session changes.
@@ -631,11 +627,11 @@ class Inventory:
         return Correction(added=added, removed=removed, relabelled=relabelled, unchanged=unchanged)
 
     def absent(self, session: str, *, taken_out: bool, most: int) -> tuple[int, list[str]]:
-        """Pictures of earlier imports that a session does not hold now: how many, and the names of the first.
+        """Pictures of earlier imports that a session does not hold any more: how many, and the first names.
 
         Args:
             session: path of its folder.
-            taken_out: those that are removed, or those that stay because they were sent earlier.
+            taken_out: count those that are removed; else those that stay because they were sent earlier.
             most: names at most.
         """
         which = (session, "taken out" if taken_out else "sent earlier")
@@ -657,7 +653,7 @@ class Inventory:
         return datetime.fromisoformat(latest) if latest else None
 
     def leave_out_refused_pictures(self) -> int:
-        """Forget the pictures that have an error of their own, and say how many there were."""
+        """Remove the pictures that have an error of their own; returns how many."""
         query = "delete from picture where path in (select path from finding where severity = 'error')"
         return self._db.execute(query).rowcount
 
@@ -674,11 +670,11 @@ class Inventory:
     # Findings
 
     def add_finding(self, finding: Finding) -> None:
-        """Note a finding, which weighs what the rule set says."""
+        """Add a finding, with the severity that the rule set gives it."""
         severity = self.rule_set.severity_of(finding.code)
         if severity is not finding.severity:
             finding = finding.model_copy(update={"severity": severity})
-        # What two findings must share to be shown as one, in several places.
+        # Findings with the same key are shown as one group with several places.
         alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion"})
         self._db.execute(
             "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
@@ -691,13 +687,13 @@ class Inventory:
         return (Finding.model_validate_json(row[0]) for row in rows)
 
     def alike_findings(self, *, groups: int, places: int) -> Iterator[tuple[int, list[Finding]]]:
-        """Findings that differ in their place only, together: how many there are, and the first of them.
+        """Groups of findings that differ only in their place: how many each has, and the first of them.
 
         Args:
             groups: how many groups, at most, errors first.
             places: how many findings of each, at most.
         """
-        # The first groups of every code come before the rest of any: one kind of trouble must not crowd out another.
+        # The first groups of every code come before the rest of any, so that no code crowds out another.
         query = (
             "with grouped as (select alike, code, severity, count(*) as number, min(path) as first from finding"
             " group by alike),"
@@ -712,7 +708,7 @@ class Inventory:
             yield count, [Finding.model_validate_json(row[0]) for row in rows]
 
     def places_of_errors(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each path with an error once, and the sessions that the error says it concerns."""
+        """Each path with an error, once, and the sessions that the error names."""
         query = "select distinct path, json_extract(record, '$.sessions') from finding where severity = 'error'"
         for path, sessions in self._db.execute(query):
             yield path, tuple(json.loads(sessions))

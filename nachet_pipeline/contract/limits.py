@@ -10,13 +10,13 @@ from nachet_pipeline.settings import ContractSettings, TransferSettings
 
 @dataclass(frozen=True, slots=True)
 class ContractLimits:
-    """How much a validation reads and holds.
+    """How much a validation reads and keeps in memory.
 
     Attributes:
         yaml: the largest and deepest YAML file.
         name_bytes: longest name of a file or folder, in bytes of UTF-8.
         checksums_bytes: largest SHA256SUMS file.
-        memory_bytes: bytes of pictures held at a time; one that is larger waits until it is alone.
+        memory_bytes: bytes of pictures in memory at a time; a larger picture waits until it is the only one.
     """
 
     yaml: YamlLimits = field(default_factory=YamlLimits)

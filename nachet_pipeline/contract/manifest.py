@@ -19,7 +19,7 @@ MANIFEST_VERSION = "2"
 
 
 class ManifestSession(BaseModel):
-    """What a manifest says of one session.
+    """One session in a manifest.
 
     Attributes:
         path: its folder, relative to the upload; empty if the upload is the session.
@@ -30,7 +30,7 @@ class ManifestSession(BaseModel):
         size: their bytes.
         seed: the registered seed it shows, None if that is not known.
         values: its metadata, inherited and own, each with its origin.
-        correction: what importing it changes; None where it is not known what is stored.
+        correction: what importing it changes; None where stored pictures are not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,14 +52,14 @@ def picture_name(record: PictureRecord) -> str:
 
 
 def name_within_session(path: str) -> str:
-    """A picture's name within its session, of its path relative to the upload."""
+    """A picture's name within its session, from its path relative to the upload."""
     return path.rpartition("/")[2]
 
 
 def session_digest(path: str, checksums: Iterable[tuple[str, str]]) -> str:
-    """What makes a session the same session: its place in the upload, and its pictures' names and bytes.
+    """The digest that identifies a session: of its place in the upload, and its pictures' names and bytes.
 
-    Metadata is not part of it, so that a corrected index.yaml corrects the picture set instead of storing the same
+    Metadata is not part of it, so that a corrected index.yaml corrects the picture set and does not store the same
     photographs once more with another label.
 
     Args:
@@ -73,7 +73,7 @@ def session_digest(path: str, checksums: Iterable[tuple[str, str]]) -> str:
 
 
 def picture_identifier(picture_set: UUID, record: PictureRecord) -> UUID:
-    """The identifier of a picture of a set: the one that it is stored under, if it is stored already."""
+    """The identifier of a picture of a set; a picture that is stored already keeps its own."""
     return record.stored_id or picture_id(picture_set, record.sha256)
 
 

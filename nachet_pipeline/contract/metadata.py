@@ -1,4 +1,4 @@
-"""What users write in index.yaml and <picture>.yaml: the models, and reading a file into values with their origin."""
+"""The models of index.yaml and <picture>.yaml, and reading such a file into values with their origin."""
 
 import hashlib
 import re
@@ -24,16 +24,16 @@ from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
-# Three digits after a comma may be thousands in English: such a number says nothing for certain.
+# Three digits after a comma may be thousands in English, so such a number is ambiguous.
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")
 _YES, _NO = {"true", "yes", "on", "oui", "vrai", "1"}, {"false", "no", "off", "non", "faux", "0"}
 _SHOWN = 80
-_UNKNOWN_KEYS_TOLD = 50
+_UNKNOWN_KEYS_REPORTED = 50
 INDEX_NAME = "index.yaml"
 
 
 def normalise_email(value: str) -> str:
-    """The one form of an e-mail address that identifies a user: without outer space, in lower case.
+    """Normalise an e-mail address to the form that identifies a user: without outer spaces, in lower case.
 
     Raises:
         ValueError: it does not look like an address.
@@ -45,10 +45,10 @@ def normalise_email(value: str) -> str:
 
 
 def _zoom(value: Any) -> Any:
-    """People write a zoom of 30 as `30x` too, and one of 3.5 with a decimal comma."""
+    """Accept `30x` for 30, and a decimal comma."""
     if not isinstance(value, str):
         return value
-    # Without an expression that repeats a space: a megabyte of spaces would take it hours.
+    # No regular expression that repeats a space: a megabyte of spaces would take it hours.
     number = value.strip()
     if number.startswith(_TIMES_SIGNS):
         number = number[1:].lstrip()
@@ -59,7 +59,7 @@ def _zoom(value: Any) -> Any:
 
 
 def _yes_or_no(value: Any) -> Any:
-    """People say yes in both languages."""
+    """Accept yes and no in both languages."""
     word = value.strip().casefold() if isinstance(value, str) else value
     return True if word in _YES else False if word in _NO else value
 
@@ -80,7 +80,7 @@ def _whole_number(at_most: int) -> Bilingual:
     return Bilingual(f"a whole number from 1 to {at_most}", f"un nombre entier de 1 à {at_most}")
 
 
-# What a field asks for stands beside its type, as a phrase that pydantic passes over.
+# The description of a field stands beside its type; pydantic ignores it.
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 _OptionalText = Annotated[Text | None, _text(200)]
 
@@ -198,12 +198,12 @@ Values = Mapping[str, Value]
 
 
 def inherit(*levels: Values) -> dict[str, Value]:
-    """Merge values downwards, outermost level first: the nearest file wins, field by field."""
+    """Merge values, outermost level first: the nearest file wins, field by field."""
     merged: dict[str, Value] = {}
     for level in levels:
         seed_fields = [name for name in level if name.startswith("seedData.")]
         if seed_fields:
-            # A seed is named as a whole: a session's species must not be completed with the project's genus.
+            # A seed is inherited as a whole: a session's species must not be combined with the project's genus.
             merged = {name: value for name, value in merged.items() if not name.startswith("seedData.")}
         merged.update(level)
     return merged
@@ -211,13 +211,13 @@ def inherit(*levels: Values) -> dict[str, Value]:
 
 @dataclass(slots=True)
 class MetadataFile:
-    """What one YAML file says.
+    """The content of one YAML file.
 
     Attributes:
         path: the file, relative to the upload.
         values: what it gives, by field.
         findings: what is wrong with it.
-        readable: whether it is YAML that the contract allows; if not, it gives no value.
+        readable: whether it is YAML that the contract allows; if not, it has no values.
         sha256: of its bytes, in hexadecimal; None if it was not read.
     """
 
@@ -228,7 +228,7 @@ class MetadataFile:
     sha256: str | None = None
 
     def is_wrong(self, name: str) -> bool:
-        """Whether an error keeps a field, its section or a field of it from being read."""
+        """Whether a field, its section or a field in it has an error."""
         fields = [f"{found.field}." for found in self.findings if found.field and found.severity is Severity.ERROR]
         return not self.readable or any(f"{name}.".startswith(one) or one.startswith(f"{name}.") for one in fields)
 
@@ -264,7 +264,7 @@ def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 
 def _where_allowed(section: str, model: type[BaseModel]) -> Bilingual | None:
-    """Which file may have a section that this one may not have; None if none may."""
+    """Which other file may have a section; None if none may."""
     if section in _section_models(SessionIndex):
         return Bilingual(f"{section} in an index.yaml only", f"{section} dans un index.yaml seulement")
     if section in _section_models(ProjectIndex) and model is not ProjectIndex:
@@ -343,7 +343,7 @@ class _Reader:
     def _unknown(self, place: tuple[str, ...], names: Mapping[str, str]) -> None:
         key = place[-1]
         allowed, near = None, None
-        if len(self.unknown) < _UNKNOWN_KEYS_TOLD:  # a suggestion costs too much for ten thousand keys
+        if len(self.unknown) < _UNKNOWN_KEYS_REPORTED:  # suggestions for ten thousand keys would be too slow
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
             allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
             near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
@@ -353,11 +353,11 @@ class _Reader:
         self.unknown.append(self._finding("unknown-key", place, name, expected, found, near))
 
     def _unknown_findings(self) -> list[Finding]:
-        told, more = self.unknown[:_UNKNOWN_KEYS_TOLD], len(self.unknown) - _UNKNOWN_KEYS_TOLD
+        reported, more = self.unknown[:_UNKNOWN_KEYS_REPORTED], len(self.unknown) - _UNKNOWN_KEYS_REPORTED
         if more > 0:
             rest = Bilingual(f"{more} more unknown keys", f"{more} autres clés inconnues")
-            told.append(self.unknown[_UNKNOWN_KEYS_TOLD].model_copy(update={"found": rest, "suggestion": None}))
-        return told
+            reported.append(self.unknown[_UNKNOWN_KEYS_REPORTED].model_copy(update={"found": rest, "suggestion": None}))
+        return reported
 
     def _wrong(self, place: tuple[str, ...], name: str, expected: Bilingual, value: Any) -> None:
         if isinstance(value, str):
@@ -399,7 +399,7 @@ _DEFAULT_LIMITS = YamlLimits()
 def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = _DEFAULT_LIMITS) -> MetadataFile:
     """Read one of an upload's YAML files.
 
-    Never raises for what an uploader wrote: whatever is wrong becomes a finding, and what is right is kept.
+    Nothing that an uploader wrote raises an error: what is wrong becomes a finding, and what is right is kept.
 
     Args:
         content: the file's bytes.
@@ -422,7 +422,7 @@ def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = 
 
 
 def too_large(size: int, path: str, model: Model, limits: YamlLimits) -> MetadataFile:
-    """What is said of a file that is too large to be read."""
+    """The result for a file that is too large to be read."""
     kind = "picture-metadata" if model is PictureMetadata else "index"
     return MetadataFile(path, findings=[_problem(too_many_bytes(size, limits), path, kind, model)], readable=False)
 
@@ -442,7 +442,7 @@ def _problem(error: YamlError, path: str, kind: str, model: Model) -> Finding:
 
 
 def _canonical(place: tuple[str | int, ...], model: Model) -> str | None:
-    """A place in the file as the field it gives, in the contract's own spelling where it has one."""
+    """The field at a place in the file, in the contract's spelling if the contract knows it."""
     sections = _section_models(model)
     parts = [str(part)[:_SHOWN] for part in place]
     if parts:

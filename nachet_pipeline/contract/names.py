@@ -29,7 +29,7 @@ _NO_NAMES = {"", ".", ".."}
 
 
 def printable(text: str) -> str:
-    """A text as one line that any output can carry: what steers a terminal, or is no UTF-8, is shown as escapes."""
+    """A text as one line that is safe for any output: control characters and invalid UTF-8 become escapes."""
     if text.isprintable():
         return text
     return "".join(
@@ -53,22 +53,27 @@ def is_hidden(path: str) -> bool:
 
 
 def fold(path: str) -> str:
-    """The form in which two names collide on a file system that ignores case or the encoding of accents."""
+    """A key that is equal for two names that some file systems take for one: without case, accents normalised."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
+def too(path: str) -> Bilingual:
+    """The other path of two with the same name, as a finding shows it."""
+    return Bilingual(f"{path} too", f"{path} aussi")
+
+
 def usual(path: str) -> str:
-    """A path as every system writes it: accents in one character, no outer space, no dot at the end of a name."""
+    """A path as every system writes it: accents composed, names without outer spaces and without a final dot."""
     parts = unicodedata.normalize("NFC", path).split("/")
     return "/".join(part.strip().rstrip(". ") or part for part in parts)
 
 
 def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Bilingual | None:
-    """What makes a path, relative to its upload and with `/` between its parts, unsafe; None if nothing does.
+    """Why a path is unsafe; None if it is safe.
 
     Args:
-        path: the path.
-        max_bytes: how long each part of it may be, in UTF-8.
+        path: relative to its upload, with `/` between its parts.
+        max_bytes: the longest part, in bytes of UTF-8.
     """
     for part in path.split("/"):
         if part in _NO_NAMES:
@@ -77,7 +82,7 @@ def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Bilingual | None:
             return Bilingual(f"a name of more than {max_bytes} bytes", f"un nom de plus de {max_bytes} octets")
         if "\\" in part:
             return Bilingual("a backslash", "une barre oblique inverse")
-        # What is printable has no refused category; the reverse does not hold for spaces.
+        # A printable text has no refused category; a space may be unprintable and still allowed.
         for character in "" if part.isprintable() else part:
             if unicodedata.category(character) in _REFUSED_CATEGORIES:
                 return _character(character)
@@ -87,10 +92,10 @@ def why_unsafe(path: str, max_bytes: int = MAX_NAME_BYTES) -> Bilingual | None:
 
 
 def unusual_part(path: str) -> tuple[str, Bilingual] | None:
-    """What some systems write or show differently in a safe path.
+    """The first name in a safe path that some systems write or show differently.
 
     Returns:
-        The path up to and with the first such name, and what is unusual about it; None if nothing is.
+        The path up to and including that name, and what is unusual about it; None if nothing is.
     """
     parts = path.split("/")
     for number, part in enumerate(parts, start=1):

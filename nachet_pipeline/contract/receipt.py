@@ -13,22 +13,22 @@ RECEIPT_VERSION = "2"
 
 
 class State(StrEnum):
-    """Where an upload stands."""
+    """The state of an upload."""
 
     STAGED = "staged"
-    """It is there, but not complete yet."""
+    """It is staged, but not complete yet."""
     QUEUED = "queued"
-    """It is complete, and a run has been asked for."""
+    """It is complete, and a run was requested."""
     IMPORTING = "importing"
-    """A run works on it."""
+    """A run is importing it."""
     IMPORTED = "imported"
     """Its pictures are stored."""
     PARTLY_IMPORTED = "partly_imported"
     """The pictures of its sessions without errors are stored, as its user wanted; the others stay staged."""
     REFUSED = "refused"
-    """It broke the contract; the report says where. It stays staged until it is corrected."""
+    """It breaks the contract; the report says where. It stays staged until it is corrected."""
     FAILED = "failed"
-    """Something else went wrong; it stays staged and is tried again."""
+    """Something else went wrong; it stays staged and is retried."""
 
 
 class ReceivedPictureSet(BaseModel):
@@ -70,17 +70,17 @@ class RefusedSession(BaseModel):
 
 
 class Receipt(BaseModel):
-    """The state of an upload and how it came to it.
+    """The state of an upload and its last run.
 
     Attributes:
         upload: the upload's identifier.
         partition: its partition in Dagster.
         owner: e-mail address of the user.
         folder: the staged folder's name.
-        state: where it stands.
-        run_id: the Dagster run that worked on it last.
-        started_at: when that run began with it.
-        finished_at: when that run was done with it.
+        state: its state.
+        run_id: the last Dagster run that worked on it.
+        started_at: when that run began to work on it.
+        finished_at: when that run finished it.
         content_digest: SHA-256 of what was validated.
         pictures: number of pictures; of an imported upload, those that are stored.
         size: their bytes.
@@ -88,9 +88,9 @@ class Receipt(BaseModel):
         picture_sets: what the upload became.
         correction: what the last import that changed something changed, in pictures; None if nothing is imported.
         removed_sessions: paths of the sessions that were removed, as the index wants it.
-        refused_sessions: what of it was not imported, if the rest was.
-        report: the findings; None if validation has not come to an end, or did not.
-        report_page: blob beside the staged folder with the same report for people, as a web page.
+        refused_sessions: the sessions that were not imported, if others were.
+        report: the findings; None if validation did not finish.
+        report_page: blob beside the staged folder with the same report as a web page.
         failure: why it failed, if it did.
     """
 

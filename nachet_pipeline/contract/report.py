@@ -1,6 +1,6 @@
-"""The report of a validation, and two of its three views: JSON Lines, which are the record, and text for people.
+"""The report of a validation, its record as JSON Lines, and its view as text.
 
-The third, a page for browsers, is made by `report_page.py`. All three can be made of the record alone.
+`report_page.py` renders the view for browsers. Both views can be rendered from the record alone.
 """
 
 import json
@@ -34,7 +34,7 @@ class Place(BaseModel):
         path: the file, relative to the upload; empty for the upload as a whole.
         line: 1-based line in the file.
         column: 1-based column in the line.
-        sessions: sessions concerned, where the path alone does not tell.
+        sessions: sessions that inherit the value; empty where `path` says which session is concerned.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,7 +54,7 @@ class Group(BaseModel):
 
     Attributes:
         code: a key of the catalogue.
-        severity: how much they weigh.
+        severity: their severity.
         rule: the rule that found them, which is also the check in the UI.
         field: the key concerned.
         expected: what the contract asks for.
@@ -119,7 +119,7 @@ class Report(BaseModel):
 
     Attributes:
         rule_set_version: version of the rules that judged.
-        severities: codes that weighed something else than the catalogue says, with what they weighed.
+        severities: codes whose severity differed from the catalogue's, with that severity.
         counts: findings by severity.
         codes: findings by code.
         groups: the findings, errors first, then in the catalogue's order; at most `GROUPS_KEPT` groups.
@@ -155,12 +155,12 @@ class Report(BaseModel):
 
     @classmethod
     def from_json_lines(cls, lines: Iterable[str]) -> Self:
-        """The report that a record was written of: the same, whatever order its findings were found in.
+        """Read a report from its record; the order of the findings does not matter.
 
         Raises:
-            ValueError: a line is not of such a record, or the record does not end with its summary.
+            ValueError: a line is not of a record, or the last line is not the summary.
         """
-        # Filled as the lines come, before the inventory asks how much a finding weighs.
+        # Filled line by line, before the inventory asks for the severity of a finding.
         severities: dict[str, Severity] = {}
         summary: dict[str, Any] | None = None
         with Inventory(rule_set=RuleSet(severities)) as inventory:
@@ -191,7 +191,7 @@ class Report(BaseModel):
         return self.counts[Severity.ERROR] == 0
 
     def severity_of(self, code: str) -> Severity:
-        """How much findings of a code weighed."""
+        """The severity that findings of a code had."""
         return self.severities.get(code, CATALOGUE[code].severity)
 
     def errors_of(self, check: Check) -> dict[str, int]:
@@ -208,7 +208,7 @@ class Report(BaseModel):
 
     @property
     def by_code(self) -> list[tuple[str, list[Group]]]:
-        """Every code found, the worst first, with the groups that are kept of it: perhaps none, if there are many."""
+        """Every code found, the worst first, with its groups that were kept; none, if there were too many before."""
         order = list(CATALOGUE)
         codes = sorted(self.codes, key=lambda code: (_SEVERITIES.index(self.severity_of(code)), order.index(code)))
         return [(code, [group for group in self.groups if group.code == code]) for code in codes]
@@ -230,7 +230,7 @@ def as_json_lines(findings: Iterable[Finding], report: Report) -> Iterator[str]:
 
     Args:
         findings: all of them, not only those that the report keeps; they are written as they come.
-        report: what was made of them.
+        report: the report on them.
     """
     for finding in findings:
         yield json.dumps(_record_of(finding, report.rule_set_version), ensure_ascii=False)
@@ -264,8 +264,8 @@ def _record_of(finding: Finding, rule_set_version: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _both(phrase: Bilingual | None) -> dict[str, str] | None:
-    return {"en": phrase.en, "fr": phrase.fr} if phrase else None
+def _both(text: Bilingual | None) -> dict[str, str] | None:
+    return {"en": text.en, "fr": text.fr} if text else None
 
 
 # The text
@@ -343,7 +343,7 @@ def counts_of(report: Report) -> Bilingual:
 
 
 def explanation_of(group: Group, language: Language = "en") -> str:
-    """What was expected, found and probably meant; empty if the code alone says it."""
+    """What was expected, found and probably meant; empty if the group says none of it."""
     parts = [
         words.in_language(language).format(text.in_language(language))
         for words, text in ((_EXPECTED, group.expected), (_FOUND, group.found))
@@ -357,7 +357,7 @@ def explanation_of(group: Group, language: Language = "en") -> str:
 
 
 def inheritance_of(place: Place) -> Bilingual | None:
-    """Which sessions inherit a value, if it is said; some of them by name."""
+    """Which sessions inherit a value, the first by name; None if the place does not say it."""
     if not place.sessions:
         return None
     named = ", ".join(session.rpartition("/")[2] or "." for session in place.sessions[:SESSIONS_SHOWN])
@@ -369,7 +369,7 @@ def inheritance_of(place: Place) -> Bilingual | None:
 
 
 def _lines_of(group: Group, language: Language) -> Iterator[str]:
-    """One line if it is in one place; else what was found, and below it where."""
+    """One line for a single place; else a line with what was found, and the places below it."""
     explanation = explanation_of(group, language)
     if group.count == 1:
         (place,) = group.places

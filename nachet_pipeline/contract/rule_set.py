@@ -1,4 +1,4 @@
-"""The rule set: its version, and how much each finding weighs in this deployment."""
+"""The rule set: its version, and the severity of each finding in this deployment."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from nachet_pipeline.settings import ContractSettings, SettingsError
 
 
 class RuleSetError(ValueError):
-    """A file of severities that cannot be used; the message is one line that says where and why."""
+    """A file of severities cannot be used. The message is one line that says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """What judges an upload.
+    """The rules that an upload is validated by.
 
     Attributes:
-        severities: the codes that weigh something else here than the catalogue says.
+        severities: the codes whose severity differs from the catalogue's.
         version: version of the rules.
     """
 
@@ -30,14 +30,14 @@ class RuleSet:
     version: str = RULE_SET_VERSION
 
     def severity_of(self, code: str) -> Severity:
-        """How much a finding of this code weighs here."""
+        """The severity of a code in this deployment."""
         return self.severities.get(code, CATALOGUE[code].severity)
 
     @property
     def stamp(self) -> str:
-        """The version, and a digest of the weights where they differ from the catalogue's.
+        """The version, with a digest of the severities that differ from the catalogue's.
 
-        Two rule sets of one stamp give every picture the same verdict, as far as rules decide it.
+        Two rule sets with the same stamp give every picture the same verdict.
 
         >>> RuleSet(version="7").stamp
         '7'
@@ -46,12 +46,12 @@ class RuleSet:
         """
         if not self.severities:
             return self.version
-        weights = "\n".join(f"{code}={weight.value}" for code, weight in sorted(self.severities.items()))
-        return f"{self.version}+{hashlib.sha256(weights.encode()).hexdigest()[:8]}"
+        severities = "\n".join(f"{code}={severity.value}" for code, severity in sorted(self.severities.items()))
+        return f"{self.version}+{hashlib.sha256(severities.encode()).hexdigest()[:8]}"
 
     @classmethod
     def of(cls, settings: ContractSettings) -> Self:
-        """The rules, with the weights of `severities_file`.
+        """The rule set with the severities of `severities_file`.
 
         Raises:
             SettingsError: the file cannot be used; the message names the setting.
@@ -65,10 +65,10 @@ class RuleSet:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """The rule set with the severities of a file: YAML, from code to `error`, `warning` or `info`.
+        """Read severities from a YAML file that maps codes to `error`, `warning` or `info`.
 
         Raises:
-            RuleSetError: the file cannot be read, or asks for something that cannot be.
+            RuleSetError: the file cannot be read, or has an unknown code, an unknown severity or a fixed code.
         """
         try:
             document = read_yaml(file.read_bytes())
@@ -77,14 +77,14 @@ class RuleSet:
         except YamlError as error:
             raise RuleSetError(f"{file}: {error}") from None
         severities: dict[str, Severity] = {}
-        for code, weight in document.values.items():
+        for code, wanted in document.values.items():
             where = f"{file}:{document.positions[(code,)].line}"
             if code not in CATALOGUE:
                 near = get_close_matches(code, CATALOGUE, n=1)
                 raise RuleSetError(f"{where}: there is no finding {code!r}" + (f"; {near[0]}?" if near else ""))
-            if not isinstance(weight, str) or weight not in set(Severity):
-                raise RuleSetError(f"{where}: expected error, warning or info, found {weight!r}")
-            severity = Severity(weight)
+            if not isinstance(wanted, str) or wanted not in set(Severity):
+                raise RuleSetError(f"{where}: expected error, warning or info, found {wanted!r}")
+            severity = Severity(wanted)
             if CATALOGUE[code].fixed and severity is not CATALOGUE[code].severity:
                 raise RuleSetError(f"{where}: {code} stays an error: what it concerns cannot be imported")
             if severity is not CATALOGUE[code].severity:

@@ -75,7 +75,7 @@ class Session:
 
 @dataclass(slots=True)
 class Context:
-    """What the rules look at.
+    """What the rules read.
 
     Attributes:
         inventory: files and pictures.
@@ -97,10 +97,10 @@ class Context:
 def read_metadata_file(
     folder: SourceFolder, file: StagedFile, model: Model, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> MetadataFile:
-    """Read one of an upload's YAML files from its folder; one that is too large is told so without being read.
+    """Read one of an upload's YAML files from its folder; one that is too large becomes a finding without being read.
 
     Raises:
-        FileChangedError: it is no longer what was listed.
+        FileChangedError: it changed since it was listed.
     """
     if file.size > limits.yaml.bytes:
         return too_large(file.size, file.path, model, limits.yaml)
@@ -110,7 +110,7 @@ def read_metadata_file(
 def read_sessions(
     folder: SourceFolder, inventory: Inventory, shape: Shape | None, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> tuple[MetadataFile | None, list[Session]]:
-    """Read a folder's indexes; their checksums are noted in the inventory.
+    """Read a folder's indexes, and record their checksums in the inventory.
 
     Returns:
         The project's index, None if there is none, and the sessions.
@@ -131,11 +131,11 @@ def read_sessions(
         return read
 
     project = index(FileKind.PROJECT_INDEX, None, ProjectIndex)
-    # What the uploader wishes for the upload is no property of its pictures.
+    # The uploader's wishes are no metadata of the pictures.
     given = _without_wishes(project)
     sessions = []
     for path in inventory.sessions():
-        # A session that is staged alone has no project's index to write a wish into.
+        # A session that is staged alone has no project index, so its own may hold wishes.
         own = index(FileKind.SESSION_INDEX, path, ProjectIndex if shape is Shape.SESSION else SessionIndex)
         values = inherit(given, _without_wishes(own))
         sessions.append(Session(path, own, values, inventory.count(FileKind.PICTURE, path)))
@@ -151,11 +151,11 @@ class Wishes:
     """How the uploader wants the upload to be treated.
 
     Attributes:
-        accept_valid: its sessions without errors are imported although others are refused.
-        replace: a picture that a session does not hold any more is removed, whenever it was sent.
+        accept_valid: import the sessions without errors although others are refused.
+        replace: remove stored pictures that their session does not hold any more, whenever they were sent.
         removed_sessions: names or paths of sessions to remove.
-        source: the index that says so.
-        removed_line: 1-based line in it that names those sessions.
+        source: the index with the wishes.
+        removed_line: 1-based line of `removedSessions` in it.
     """
 
     accept_valid: bool = False
@@ -171,7 +171,7 @@ def read_wishes(project: MetadataFile | None, sessions: list[Session], *, replac
     Args:
         project: the project's index, None if there is none.
         sessions: the upload's.
-        replace: the uploader wants it, whatever the index says.
+        replace: whether the uploader wants it, whatever the index says.
     """
     index = project or (sessions[0].index if len(sessions) == 1 and not sessions[0].path else None)
     if index is None:
@@ -189,10 +189,10 @@ def read_wishes(project: MetadataFile | None, sessions: list[Session], *, replac
 
 @dataclass(frozen=True, slots=True)
 class SeedName:
-    """How a seed was named.
+    """One way in which a seed is named.
 
     Attributes:
-        field: the key that names it best.
+        field: the key to report about.
         text: what was written there, in full.
         value: the value and its place.
     """
@@ -203,7 +203,7 @@ class SeedName:
 
 
 def seed_names(values: dict[str, Value]) -> list[SeedName]:
-    """Every way in which a seed is named by these values: by id, by full name, by genus and species."""
+    """Every way in which these values name a seed: by id, by full name, by genus and species."""
     names = [
         SeedName(name, str(value.value), value)
         for name in ("seedData.seedID", "seedData.seedName")
@@ -212,7 +212,7 @@ def seed_names(values: dict[str, Value]) -> list[SeedName]:
     genus, species = values.get("seedData.seedGenus"), values.get("seedData.seedSpecies")
     if species and (genus or " " in str(species.value).strip()):
         epithet = str(species.value)
-        # Some write the full name as the species, with or without the genus beside it.
+        # Some uploaders write the full name as the species, with or without a genus.
         is_full = genus is None or epithet.casefold().startswith(f"{genus.value} ".casefold())
         full = epithet if is_full or genus is None else f"{genus.value} {epithet}"
         names.append(SeedName("seedData.seedSpecies", full, species))
@@ -222,8 +222,7 @@ def seed_names(values: dict[str, Value]) -> list[SeedName]:
 def recognise_seeds(values: dict[str, Value], registry: SeedRegistry) -> list[tuple[SeedName, Seed | None]]:
     """Each way in which a seed is named, with the registered seed it means, None if there is none.
 
-    A `seedID` that is not registered is passed over where the seed is also named in words: earlier forms wrote
-    numbers there that mean nothing to the registry.
+    An unknown `seedID` is ignored where the seed is also named in words: earlier forms wrote other numbers there.
     """
     found = [
         (name, registry.with_id(name.text) if name.field == "seedData.seedID" else registry.named(name.text))

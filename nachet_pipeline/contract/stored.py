@@ -1,4 +1,4 @@
-"""What is stored already: asked of the database while an upload is validated."""
+"""What an upload is compared with while it is validated: pictures that are stored already."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Relation(StrEnum):
-    """How two pictures are the same; the closest first."""
+    """How two pictures are the same, the closest relation first."""
 
     SAME_FILE = "same file"
     SAME_PIXELS = "same pixels"
@@ -20,7 +20,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A picture that may be there already.
+    """A picture of an upload that is compared with stored ones.
 
     Attributes:
         path: relative to its upload.
@@ -28,6 +28,7 @@ class Candidate:
         sha256: of its file.
         pixel_sha256: of its pixels, None if they were not measured.
         looks: its perceptual hash, None if it has none.
+        seed_id: the species that its uploader states, None if that is not known.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Candidate:
     sha256: bytes
     pixel_sha256: bytes | None
     looks: bytes | None
+    seed_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,10 @@ class Match:
     """A stored picture that another one equals.
 
     Attributes:
-        relation: how.
-        picture: the stored one.
+        relation: how they are the same.
+        picture: identifier of the stored picture.
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
-        place: folder, session and name of the stored one; None if it is somebody else's.
+        place: folder, session and name of the stored picture; None if another user owns it.
     """
 
     relation: Relation
@@ -55,13 +57,13 @@ class Match:
 
 
 class Correction(BaseModel):
-    """What importing a session changes, in pictures.
+    """How many pictures change when a session is imported.
 
     Attributes:
-        added: new ones, and ones that come back.
-        removed: those that are taken out of later training sets, because they are not in the session any more.
-        relabelled: those that show another species from now on.
-        unchanged: those that keep their species; what else is said of them may be corrected.
+        added: new pictures, and pictures that come back.
+        removed: pictures that are no longer in the session; later training sets do not have them.
+        relabelled: pictures whose species changes.
+        unchanged: pictures that keep their species; their other metadata may change.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,7 +74,7 @@ class Correction(BaseModel):
     unchanged: int = 0
 
     def __add__(self, other: "Correction") -> "Correction":
-        """Both together."""
+        """The sum of both."""
         return Correction(
             added=self.added + other.added,
             removed=self.removed + other.removed,
@@ -82,18 +84,18 @@ class Correction(BaseModel):
 
     @property
     def changes(self) -> bool:
-        """Whether anything is different afterwards."""
+        """Whether importing changes anything."""
         return bool(self.added or self.removed or self.relabelled)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSet:
-    """A picture set that a session of the upload is already.
+    """A picture set that an earlier import made of a session.
 
     Attributes:
         id: its identifier.
-        staged_until: when the latest of its staged pictures was written, of those that were imported last; by the
-            storage service's clock.
+        staged_until: when the latest picture of the last import was written to staging, by the storage service's
+            clock.
     """
 
     id: UUID
@@ -102,7 +104,7 @@ class StoredSet:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPicture:
-    """A whole picture of a picture set, as an earlier import left it.
+    """A whole picture, not a crop, that an earlier import stored.
 
     Attributes:
         picture_set: its set.
@@ -110,8 +112,8 @@ class EarlierPicture:
         id: its identifier.
         name: its name within its session.
         seed_id: what it shows, None if that is not known.
-        live: whether it counts; False of one that a correction took out.
-        sent_earlier: whether it stayed although it was not staged any more at the last import.
+        live: False if a correction removed it.
+        sent_earlier: whether the last import kept it although it was no longer staged.
     """
 
     picture_set: UUID
@@ -121,38 +123,6 @@ class EarlierPicture:
     seed_id: UUID | None
     live: bool
     sent_earlier: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a picture is, wherever it lies.
-
-    Attributes:
-        path: relative to its upload.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were not measured.
-    """
-
-    path: str
-    sha256: bytes
-    pixel_sha256: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPicture:
-    """A picture with the species that its uploader states.
-
-    Attributes:
-        path: relative to its upload.
-        sha256: of its file.
-        pixel_sha256: of its pixels, None if they were not measured.
-        seed_id: the species.
-    """
-
-    path: str
-    sha256: bytes
-    pixel_sha256: bytes | None
-    seed_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +143,10 @@ class OtherLabel:
 
 
 class StoredPictures(Protocol):
-    """Knows what is stored, of the upload and of everybody."""
+    """Answers what earlier imports stored, of this upload and of all users."""
 
     def sets(self) -> Mapping[str, StoredSet]:
-        """The picture sets that the upload's sessions are already, or were until they were removed, by the path."""
+        """The picture sets that earlier imports of the upload made of its sessions, removed ones too, by path."""
         ...
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
@@ -188,23 +158,23 @@ class StoredPictures(Protocol):
 
         Args:
             candidates: a thousand pictures at most.
-            own: the picture sets that the upload becomes, whose pictures do not count.
+            own: the picture sets that the upload becomes; their pictures do not count.
         """
         ...
 
-    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+    def withdrawn(self, candidates: Sequence[Candidate]) -> Collection[str]:
         """The paths of those that are withdrawn from training.
 
         Args:
-            contents: a thousand pictures at most.
+            candidates: a thousand pictures at most.
         """
         ...
 
-    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
-        """Of each whose photograph is stored under another species one such, by path.
+    def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+        """For each whose photograph is stored under another species, one such picture, by path.
 
         Args:
-            pictures: a thousand at most.
-            own: the picture sets that the upload becomes: what they say now is what the upload corrects.
+            candidates: a thousand pictures at most.
+            own: the picture sets that the upload becomes; their labels do not count, because the import replaces them.
         """
         ...

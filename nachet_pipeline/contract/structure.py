@@ -56,19 +56,19 @@ def is_index(path: str) -> bool:
 
 
 def is_marker(path: str) -> bool:
-    """Whether a file says that its upload is complete."""
+    """Whether a file marks its upload as complete."""
     return path == COMPLETE_MARKER
 
 
 def is_ignored(path: str) -> bool:
-    """Whether a file plays no part in its upload: litter, hidden, or the marker of a complete one."""
+    """Whether validation ignores a file: litter, a hidden file, or the marker of a complete upload."""
     return is_marker(path) or is_litter(path) or is_hidden(path)
 
 
 def shape_of(paths: Iterable[str]) -> Shape | None:
     """The shape of a folder with these paths, None if it has neither.
 
-    A folder whose pictures lie elsewhere than a shape would have them has none: each of them would be unexpected.
+    A folder has no shape if its pictures lie where neither shape has pictures.
     """
     seen = _Seen()
     for path in paths:
@@ -78,7 +78,7 @@ def shape_of(paths: Iterable[str]) -> Shape | None:
 
 @dataclass(slots=True)
 class _Seen:
-    """What paths say of the shape of the folder that holds them, in whatever order they come."""
+    """Finds the shape of a folder from its paths, in any order."""
 
     root_index: bool = False
     root_picture: bool = False
@@ -153,7 +153,7 @@ def take_inventory(
 ) -> Shape | None:
     """List a folder into an inventory and classify every file.
 
-    Findings about single names are noted at once; a file with an unsafe name is left out of everything that follows.
+    Findings about single names are added at once. A file with an unsafe name is left out of the inventory.
 
     Returns:
         The folder's shape, None if it has neither.
@@ -172,7 +172,7 @@ def take_inventory(
 def taking_inventory(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> Generator[int, None, Shape | None]:
-    """Like `take_inventory`, a step of some hundred files at a time, each yielding how many were gone through so far.
+    """Like `take_inventory`, some hundred files at a time; yields after each step how many were handled so far.
 
     Raises:
         FileChangedError: the folder changed while it was listed.
@@ -188,7 +188,7 @@ def taking_inventory(
         inventory.add_file(file, fold(file.path))
         seen.add(file.path)
         unusual = None if is_ignored(file.path) else unusual_part(file.path)
-        if unusual and unusual[0] != last_unusual:  # a folder's name is told once, not for every file in it
+        if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
             last_unusual, why = unusual
             right = Bilingual.same(usual(last_unusual))
             inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=right))
@@ -209,7 +209,7 @@ def taking_inventory(
 
 
 def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:
-    """What keeps an entry out of everything that follows; None if nothing does."""
+    """Why an entry is left out of the inventory; None if it is not."""
     unsafe = why_unsafe(file.path, limits.name_bytes)
     if (unsafe or not file.regular) and is_litter(file.path):  # it is never opened, whatever it is
         return Finding(code="ignored-file", path=file.path)

@@ -1,7 +1,7 @@
-"""Validating an upload from listing to verdict: the step that the UI calls `validated_manifest`."""
+"""Validates an upload, from listing to verdict: the step that the UI calls `validated_manifest`."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -12,26 +12,26 @@ from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
-from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
+from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
-from nachet_pipeline.contract.rules.seeds import seed_findings
+from nachet_pipeline.contract.rules.seed_registered import seed_findings
 from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
     Session,
+    Wishes,
     read_metadata_file,
     read_sessions,
     read_wishes,
     seed_of,
 )
-from nachet_pipeline.contract.stored import Correction, StoredPictures
+from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
-from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
@@ -53,15 +53,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a validation made.
+    """The result of a validation.
 
     Attributes:
         shape: the folder's shape, None if it has neither.
-        report: the verdict; if it has no error, the inventory is a manifest that can be imported.
-        sessions: what the manifest says of each session, sorted by path.
+        report: the findings; without an error among them the upload can be imported.
+        sessions: the sessions as the manifest states them, sorted by path.
         refused: paths of the sessions that have an error; all of them, if an error concerns the whole upload.
-        removed_sessions: picture sets of sessions that the uploader's index wants removed, by the session's path.
-        accept_valid: whether the uploader's index asks that the other sessions are imported.
+        removed_sessions: picture sets of sessions that the uploader wants to remove, by the session's path.
+        accept_valid: whether the index asks to import the sessions that are not refused.
         content_digest: SHA-256 over the sessions' digests.
         pictures: number of pictures.
         size: their bytes.
@@ -85,14 +85,14 @@ class Validation:
 
     @property
     def correction(self) -> Correction:
-        """What importing all its sessions changes."""
+        """What importing all sessions changes."""
         return sum((one.correction for one in self.sessions if one.correction), Correction())
 
     def accepted(self, *, accept_valid: bool = False) -> list[ManifestSession]:
-        """The sessions that are to be imported: all or none, unless the uploader wants those without an error.
+        """The sessions to import: all or none, unless the uploader accepts those without an error.
 
         Args:
-            accept_valid: the uploader wants it, whatever the index says.
+            accept_valid: whether the uploader accepts them, whatever the index says.
         """
         if self.report.importable:
             return self.sessions
@@ -118,7 +118,7 @@ def validate(
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
-    Everything wrong is found in one pass; nothing is written but the inventory.
+    Everything wrong is found in one pass. Nothing but the inventory is written.
 
     Args:
         folder: the upload.
@@ -127,48 +127,81 @@ def validate(
         registry: the registered seeds.
         owner: whose container the upload lies in, if it lies in one.
         limits: how much is read and held.
-        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
+        for_storing: whether the pictures will be stored, which needs another checksum of each.
         readers: pictures read at a time.
-        progress: told after every picture.
-        stored: knows what is stored already; None where nothing is.
-        replace: pictures that a session does not hold any more are to be removed, whenever they were sent.
-        early: told at once, before any picture is read, if names, numbers and indexes alone refuse the upload.
+        progress: called after every picture.
+        stored: answers what is stored already; None where nothing is.
+        replace: whether stored pictures that a session does not hold any more are removed, whenever they were sent.
+        early: called before any picture is read, if names, numbers and indexes alone refuse the upload.
 
     Raises:
-        FileChangedError: a file changed or vanished meanwhile; nothing can be said of such an upload yet.
+        FileChangedError: a file changed or vanished meanwhile, so there is no verdict yet.
     """
     limits = limits or ContractLimits()
-    shape = take_inventory(folder, inventory, limits)
-    record_checksums(folder, inventory, limits)
-    project, sessions = read_sessions(folder, inventory, shape, limits)
-    context = Context(inventory, shape, project, sessions, registry, owner)
-    for rule in FOLDER_RULES.values():
-        _record_findings(inventory, rule(context))
+    context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
     if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
     thumbnails = read_pictures(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
     _record_findings(inventory, checksums(inventory))
-    picture_sets = _picture_sets(folder, inventory, sessions, owner, stored)
+    wishes = read_wishes(context.project, context.sessions, replace=replace)
+    return _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
+
+
+def judge_folder(
+    folder: SourceFolder,
+    inventory: Inventory,
+    registry: SeedRegistry,
+    *,
+    owner: Owner | None = None,
+    limits: ContractLimits,
+) -> Context:
+    """List an upload, read its indexes, and apply the rules that need none of its pictures.
+
+    Args:
+        folder: the upload.
+        inventory: an empty one; afterwards it holds the upload's files and findings.
+        registry: the registered seeds.
+        owner: whose container the upload lies in, if it lies in one.
+        limits: how much is read.
+
+    Raises:
+        FileChangedError: a file changed or vanished meanwhile.
+    """
+    shape = take_inventory(folder, inventory, limits)
+    record_checksums(folder, inventory, limits)
+    project, sessions = read_sessions(folder, inventory, shape, limits)
+    context = Context(inventory, shape, project, sessions, registry, owner)
+    for rule in FOLDER_RULES:
+        _record_findings(inventory, rule(context))
+    return context
+
+
+def _compare_with_stored(
+    context: Context, folder: str, stored: StoredPictures | None, wishes: Wishes, thumbnails: dict[str, bytes]
+) -> Validation:
+    """Compare the pictures, which were read, with each other and with stored ones, and conclude the validation."""
+    inventory, sessions = context.inventory, context.sessions
     paths = [session.path for session in sessions]
+    known = stored.sets() if stored else None
+    picture_sets = _picture_sets(context, folder, known or {})
+    if stored:
+        _take_earlier(inventory, picture_sets, stored)
     _record_findings(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
     inventory.leave_out_copies()
-    wishes = read_wishes(project, sessions, replace=replace)
-    refused = _refused(inventory, shape, set(paths))
-    right = [session for session in sessions if session.path not in refused]
-    corrected = correct(inventory, right, stored, wishes)
+    refused = _refused(inventory, context.shape, set(paths))
+    corrected = correct(inventory, [one for one in sessions if one.path not in refused], known, wishes)
     _record_findings(inventory, corrected.findings)
-    described = describe_sessions(inventory, sessions, registry, picture_sets, corrected.sessions)
-    _record_findings(inventory, withdrawn_pictures(inventory, paths, stored))
-    _record_findings(inventory, label_conflicts(inventory, paths, picture_sets, registry, stored))
+    described = describe_sessions(inventory, sessions, context.registry, picture_sets, corrected.sessions)
+    _record_findings(inventory, judged_photographs(inventory, paths, picture_sets, context.registry, stored))
     pictures, size = inventory.picture_totals()
     return Validation(
-        shape=shape,
+        shape=context.shape,
         report=Report.of(inventory),
         sessions=described,
         removed_sessions=corrected.removed,
-        refused=_refused(inventory, shape, set(paths)),
+        refused=_refused(inventory, context.shape, set(paths)),
         accept_valid=wishes.accept_valid,
         content_digest=content_digest(described),
         pictures=pictures,
@@ -189,19 +222,19 @@ def read_pictures(
     readers: int = 4,
     progress: Progress | None = None,
 ) -> dict[str, bytes]:
-    """Read, hash and decode the pictures of a context's sessions; its inventory takes them, and what is wrong of them.
+    """Read, hash and decode the pictures of a context's sessions; add them and their findings to its inventory.
 
     Args:
         folder: what the pictures are read from.
-        context: says which pictures there are, and what their sessions say of them.
+        context: the sessions with their values, and the inventory with their files.
         pool: decodes the pictures.
-        limits: how much is held.
-        for_storing: whether the pictures are to be stored afterwards, which needs one checksum more of each.
+        limits: how much is kept in memory.
+        for_storing: whether the pictures will be stored, which needs another checksum of each.
         readers: pictures read at a time.
-        progress: told after every picture.
+        progress: called after every picture.
 
     Returns:
-        A few small views, spread evenly.
+        A few thumbnails by path, spread evenly.
 
     Raises:
         FileChangedError: a picture changed or vanished meanwhile.
@@ -209,28 +242,19 @@ def read_pictures(
     return _Pictures(folder, context, pool, limits, for_storing, progress).read(readers)
 
 
-def _picture_sets(
-    folder: SourceFolder,
-    inventory: Inventory,
-    sessions: list[Session],
-    owner: Owner | None,
-    stored: StoredPictures | None,
-) -> dict[str, UUID]:
-    """Which picture set each session is; the inventory takes what earlier imports stored of them."""
-    if owner is None:
+def _picture_sets(context: Context, folder: str, known: Mapping[str, StoredSet]) -> dict[str, UUID]:
+    """The picture set of each session: the stored one if there is one, else a new one; empty if nobody owns it."""
+    if context.owner is None:
         return {}
-    known = stored.sets() if stored else {}
-    found = {
-        session.path: known[session.path].id
-        if session.path in known
-        else picture_set_id(owner.id, folder.name, session.path)
-        for session in sessions
-    }
-    if stored:
-        path_of = {identifier: path for path, identifier in found.items()}
-        for picture in stored.earlier(list(path_of)):
-            inventory.add_earlier(path_of[picture.picture_set], picture)
-    return found
+    paths = [session.path for session in context.sessions]
+    return {path: known[path].id if path in known else picture_set_id(context.owner.id, folder, path) for path in paths}
+
+
+def _take_earlier(inventory: Inventory, picture_sets: Mapping[str, UUID], stored: StoredPictures) -> None:
+    """Add to the inventory which pictures of the sessions earlier imports stored."""
+    path_of = {identifier: path for path, identifier in picture_sets.items()}
+    for picture in stored.earlier(list(path_of)):
+        inventory.add_earlier(path_of[picture.picture_set], picture)
 
 
 def _record_findings(inventory: Inventory, findings: Iterable[Finding]) -> None:
@@ -239,7 +263,7 @@ def _record_findings(inventory: Inventory, findings: Iterable[Finding]) -> None:
 
 
 def _refused(inventory: Inventory, shape: Shape | None, sessions: set[str]) -> frozenset[str]:
-    """The sessions that an error concerns: those it names, else the one its file lies in, else all."""
+    """The sessions that errors concern: those an error names, else the session of its file, else all."""
     refused: set[str] = set()
     for path, named in inventory.places_of_errors():
         concerned = set(named) or {_session_around(path, shape)}
@@ -257,7 +281,7 @@ def _session_around(path: str, shape: Shape | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A picture after reading: its hashes, its own YAML file, what was seen of it."""
+    """A picture after reading: its hashes, its own YAML file, and its inspection."""
 
     sha256: str
     md5: str
@@ -288,7 +312,7 @@ class _Pictures:
         """Read all of them.
 
         Returns:
-            A few small views, spread evenly.
+            A few thumbnails by path, spread evenly.
         """
         thumbnails: dict[str, bytes] = {}
         total = sum(session.pictures for session in self.context.sessions)
@@ -367,10 +391,10 @@ class _Pictures:
         return self._last_seed[1]
 
     def _judge(self, session: Session, entry: InventoryFile, read: _Read, seen: Inspected) -> bool:
-        """Note what is wrong with a picture and its YAML file; note the picture itself if it can be imported.
+        """Add the findings about a picture and its YAML file; add the picture if it can be imported.
 
         Returns:
-            Whether there was anything to say.
+            Whether there was a finding.
         """
         inventory, values, path = self.inventory, session.values, entry.file.path
         findings: list[Finding] = []

@@ -1,4 +1,4 @@
-"""What a YAML parser's own messages mean to somebody who wrote an index.yaml, in both languages."""
+"""Explains the messages of the YAML parser to the author of an index.yaml, in both languages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,7 +168,7 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
 
 
 def explain(problem: str, line: str) -> Problem:
-    """What a parser's message means; the message itself where it is not known.
+    """Explain a message of the parser; an unknown one is returned as it is.
 
     Args:
         problem: the parser's message.
@@ -176,6 +176,6 @@ def explain(problem: str, line: str) -> Problem:
     """
     indentation = line[: len(line) - len(line.lstrip(" \t"))]
     if "\t" in indentation:
-        # Whatever the parser makes of it: a tab never indents.
+        # Whatever the parser reports, the tab is the cause: YAML does not allow it as indentation.
         return _TAB
     return _PROBLEMS.get(problem) or Problem(Bilingual.same(problem))

@@ -1,8 +1,8 @@
-"""Reading an uploader's YAML without trusting it.
+"""Reads an uploader's YAML without trusting it.
 
-Only the event stream of the parser is used, never a loader: nesting is counted before anything is built, and
-anchors, aliases, tags, second documents and duplicate keys are found where they stand. Every scalar stays text, so
-that `no`, `1_000` or `12:30` mean what the uploader wrote; the models decide what a value is.
+It reads the event stream of the parser and uses no loader. So nesting is counted before anything is built, and anchors,
+aliases, tags, second documents and duplicate keys are found at their place. Every scalar stays text, so that `no`,
+`1_000` or `12:30` mean what the uploader wrote; the models decide the type of a value.
 """
 
 import codecs
@@ -16,7 +16,7 @@ import yaml
 from nachet_pipeline.contract.yaml_problems import explain
 from nachet_pipeline.support.i18n import Bilingual
 
-# Written as escapes: what is here is neither stored by a database nor shown by a terminal.
+# Written as escapes, because neither a database nor a terminal takes these characters.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 _LINE_END = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
@@ -58,7 +58,7 @@ class Position:
 
 
 class YamlError(ValueError):
-    """Something in a text that is not the contract's YAML.
+    """A text is not YAML as the contract allows it.
 
     Attributes:
         problem: `syntax`, `duplicate` or `forbidden`.
@@ -120,12 +120,11 @@ def read_yaml(
     Args:
         content: the file's bytes: UTF-8, with or without a byte order mark, with any line ends.
         limits: how large it may be.
-        problems: takes what is wrong but does not keep the rest from being read: duplicate keys (the first value is
-            kept), anchors, tags and control characters. If it is not given, they are raised too.
+        problems: takes problems that let the rest be read: duplicate keys (the first value is kept), anchors, tags and
+            control characters. If it is not given, they are raised too.
 
     Raises:
-        YamlError: it is not UTF-8, not YAML, not one mapping, too large, or cannot be understood without following
-            aliases.
+        YamlError: it is not UTF-8, not YAML, not one mapping, too large, or has aliases.
     """
     if len(content) > limits.bytes:
         raise too_many_bytes(len(content), limits)
@@ -137,7 +136,7 @@ def read_yaml(
 
 
 def too_many_bytes(size: int, limits: YamlLimits) -> YamlError:
-    """What is wrong with a file of this many bytes."""
+    """The error for a file of too many bytes."""
     return YamlError(
         "forbidden",
         None,
@@ -177,7 +176,7 @@ def _end_of(text: str, start: Position = Position(1, 1)) -> Position:
 
 
 def _without_controls(text: str, problems: list[YamlError]) -> str:
-    """The text with control characters replaced, each of which is noted: the parser would stop at the first."""
+    """Replace control characters and record each of them: the parser would stop at the first."""
     place, done = Position(1, 1), 0
     for control in _CONTROL.finditer(text):
         if len(problems) >= _MAX_PROBLEMS:
@@ -217,7 +216,7 @@ def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
 
 
 def _line(text: str, position: Position | None) -> str:
-    """The line of a place up to and with its character, as far as it tells what is wrong."""
+    """The line of a position, up to and including its character; at most the first thousand characters."""
     if position is None:
         return ""
     start = 0
@@ -237,7 +236,7 @@ class _Level:
 
 
 class _Builder:
-    """Turns events into a document, one level of nesting after another, without recursion."""
+    """Builds a document of events, without recursion."""
 
     def __init__(self, limits: YamlLimits, problems: list[YamlError]) -> None:
         self.document = YamlDocument()
@@ -248,7 +247,7 @@ class _Builder:
 
     def build(self, text: str) -> YamlDocument:
         for event in _events(text, self.limits):
-            self._look_at(event)
+            self._check(event)
             self._take(event)
         return self.document
 
@@ -258,12 +257,12 @@ class _Builder:
             return ()
         return level.path if level.key is None else (*level.path, level.key)
 
-    def _note(self, event: Any, found: Bilingual) -> None:
+    def _forbid(self, event: Any, found: Bilingual) -> None:
         if len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(YamlError("forbidden", _position(event), _PLAIN_VALUES, found, path=self._here()))
 
-    def _look_at(self, event: Any) -> None:
-        """Note what is forbidden of a value but does not hide what it says; an alias does."""
+    def _check(self, event: Any) -> None:
+        """Record what is forbidden in a value; an alias is raised, because it hides the value."""
         anchor: str | None = getattr(event, "anchor", None)
         tag: str | None = getattr(event, "tag", None)
         if isinstance(event, yaml.AliasEvent) and anchor is not None:
@@ -281,9 +280,9 @@ class _Builder:
                 path=self._here(),
             )
         if anchor is not None:
-            self._note(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
+            self._forbid(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
         if tag is not None:
-            self._note(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
+            self._forbid(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
         control = _CONTROL.search(getattr(event, "value", None) or "")
         if control:
             if len(self.problems) < _MAX_PROBLEMS:
@@ -364,10 +363,10 @@ class _Builder:
 
 
 def yaml_document(text: str, source: str, problem: type[ValueError]) -> YamlDocument:
-    """Read a YAML file of an operator's.
+    """Read an operator's YAML file.
 
     Raises:
-        ValueError: of the type `problem`; it cannot be read.
+        ValueError: it cannot be read; the error has the type `problem`.
     """
     try:
         return read_yaml(text.encode("utf-8", "surrogatepass"))

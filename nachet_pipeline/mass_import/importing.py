@@ -23,17 +23,16 @@ from uuid import UUID
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
-from nachet_pipeline.contract.labels import label_conflicts
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
+from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report, as_json_lines
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
 from nachet_pipeline.contract.stored import Candidate, Match
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
-from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.folders.queries import put_away_sets
 from nachet_pipeline.identifiers import (
@@ -556,8 +555,7 @@ class _Run:
         stored, registry = StoredUpload(self.importer.database, None, self.owner.id), self.importer.registry
         for finding in chain(
             duplicates(inventory, list(picture_sets), picture_sets, self._stored_already),
-            withdrawn_pictures(inventory, picture_sets, stored),
-            label_conflicts(inventory, picture_sets, picture_sets, registry, stored),
+            judged_photographs(inventory, picture_sets, picture_sets, registry, stored),
         ):
             inventory.add_finding(finding)
         inventory.leave_out_refused_pictures()  # once more: a deployment may refuse what is there already

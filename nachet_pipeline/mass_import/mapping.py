@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import UserData, Value
-from nachet_pipeline.contract.rules.seeds import seed_findings
+from nachet_pipeline.contract.rules.seed_registered import seed_findings
 from nachet_pipeline.contract.sessions import seed_of
 from nachet_pipeline.contract.yaml_reader import yaml_document
 from nachet_pipeline.mass_import.errors import MappingError

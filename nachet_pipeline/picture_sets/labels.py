@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
-from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, Relation
+from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.errors import RefusedError
@@ -118,7 +118,7 @@ OTHER_LABELS = (
 
 
 def other_labels(
-    connection: Connection, pictures: Sequence[LabelledPicture], *, owner: UUID, apart_from: Collection[UUID] = ()
+    connection: Connection, pictures: Sequence[Candidate], *, owner: UUID, apart_from: Collection[UUID] = ()
 ) -> dict[str, OtherLabel]:
     """Of each picture whose photograph is stored under another species, and was not decided of, one that is.
 

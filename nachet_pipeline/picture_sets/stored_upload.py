@@ -11,9 +11,7 @@ from psycopg.rows import tuple_row
 
 from nachet_pipeline.contract.stored import (
     Candidate,
-    Content,
     EarlierPicture,
-    LabelledPicture,
     Match,
     OtherLabel,
     StoredSet,
@@ -76,22 +74,22 @@ class StoredUpload:
             lambda connection: find_duplicates(connection, candidates, apart_from=own, owner=self.owner)
         )
 
-    def withdrawn(self, contents: Sequence[Content]) -> Collection[str]:
+    def withdrawn(self, candidates: Sequence[Candidate]) -> Collection[str]:
         """The paths of those that are withdrawn from training.
 
         Raises:
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(lambda connection: withdrawn_among(connection, contents))
+        return self.database.transact(lambda connection: withdrawn_among(connection, candidates))
 
-    def other_labels(self, pictures: Sequence[LabelledPicture], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
+    def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
         """Of each whose photograph is stored under another species one such, by path.
 
         Raises:
             DatabaseError: the database does not answer.
         """
         return self.database.transact(
-            lambda connection: other_labels(connection, pictures, owner=self.owner, apart_from=own)
+            lambda connection: other_labels(connection, candidates, owner=self.owner, apart_from=own)
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from nachet_pipeline.contract.stored import Content
+from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Connection
 
 LOCK_WITHDRAWING = 7209139
@@ -117,16 +117,16 @@ _FRESH = (
 )
 
 
-def withdrawn_among(connection: Connection, contents: Sequence[Content]) -> Collection[str]:
+def withdrawn_among(connection: Connection, candidates: Sequence[Candidate]) -> Collection[str]:
     """The paths of those whose file or pixels are withdrawn."""
     rows = connection.execute(
         "select number from unnest(%s::integer[], %s::bytea[], %s::bytea[]) as given (number, sha256, pixel_sha256)"
         " where exists (select from withdrawn_content w where w.sha256 = given.sha256)"
         " or exists (select from withdrawn_content w where w.pixel_sha256 = given.pixel_sha256)",
         (
-            list(range(len(contents))),
-            [one.sha256 for one in contents],
-            [one.pixel_sha256 for one in contents],
+            list(range(len(candidates))),
+            [one.sha256 for one in candidates],
+            [one.pixel_sha256 for one in candidates],
         ),
     )
-    return {contents[cast(int, row["number"])].path for row in rows}
+    return {candidates[cast(int, row["number"])].path for row in rows}

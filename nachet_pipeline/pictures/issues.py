@@ -1,10 +1,22 @@
-"""What an inspection has to say of a picture, before anybody weighs it."""
+"""What an inspection finds in a picture, before the rule set weighs it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.support.i18n import Bilingual
+
+FATAL = frozenset(
+    {
+        "picture-crashes-decoder",
+        "picture-damaged",
+        "picture-format",
+        "picture-too-complex",
+        "picture-too-large",
+        "picture-too-slow",
+        "several-pages",
+    }
+)
+"""Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
 
 MOST_ISSUES = 50
 """A crafted picture could otherwise have something wrong in each of a million places."""
@@ -12,10 +24,10 @@ MOST_ISSUES = 50
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something to say of a picture.
+    """Something found in a picture.
 
     Attributes:
-        code: a key of the contract's catalogue.
+        code: says what was found; the code of a finding in the contract's catalogue.
         field: the tag or chunk concerned, such as `GPSInfo` or `tEXt Author`; None for the file as a whole.
         expected: what was expected.
         found: what is there; never somebody's name or whereabouts.
@@ -28,12 +40,12 @@ class Issue:
 
     @property
     def fatal(self) -> bool:
-        """Whether the picture cannot be imported, however a deployment weighs findings."""
-        return CATALOGUE[self.code].fixed
+        """Whether it makes the picture impossible to import."""
+        return self.code in FATAL
 
 
 class Issues:
-    """The issues on one picture: each code once a field, and not without end."""
+    """The issues of one picture: each code once per field, `MOST_ISSUES` at most."""
 
     def __init__(self) -> None:
         self._issues: dict[tuple[str, str | None], Issue] = {}
@@ -44,7 +56,7 @@ class Issues:
     def add(
         self, code: str, field: str | None = None, *, expected: Bilingual | None = None, found: Bilingual | None = None
     ) -> None:
-        """Note an issue; what makes a picture impossible to import always finds room."""
+        """Add an issue. When there is no room, a fatal one replaces the last."""
         issue = Issue(code, field, expected, found)
         key = (code, field)
         if key in self._issues:

@@ -41,7 +41,7 @@ from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError
-from nachet_pipeline.uploads.discovery import snapshot
+from nachet_pipeline.uploads.discovery import take_snapshot
 from nachet_pipeline.uploads.importing import fail_upload, write_receipt
 from nachet_pipeline.uploads.queries import find_upload
 from nachet_pipeline.uploads.staged_folder import StagedFolder
@@ -234,7 +234,7 @@ class Repairer:
         if upload.state not in _WORTH_ANOTHER_RUN:
             return _nothing(f"its upload {upload.folder} is {upload.state}")
         folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
-        look = snapshot(folder, self.arrival, self.limits)
+        look = take_snapshot(folder, self.arrival, self.limits)
         if not look.files:
             return _nothing(f"{upload.folder} is not staged any more; bring it back from a backup, or stage it again")
         if not look.complete or upload.staged_digest not in {None, look.digest}:

@@ -33,7 +33,7 @@ from nachet_pipeline.reconciliation.retention_queries import (
 )
 from nachet_pipeline.settings import ArrivalSettings, RetentionSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.uploads.discovery import FolderSnapshot, snapshot
+from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
 from nachet_pipeline.uploads.queries import find_upload, upload_lock
 from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.uploads.upload import Upload
@@ -183,7 +183,7 @@ class Retention:
                 return None
             try:
                 folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
-                look = snapshot(folder, self.arrival, self.limits)
+                look = take_snapshot(folder, self.arrival, self.limits)
             except StorageError as error:
                 if not self.blobs.answers(upload.staging_container):
                     raise

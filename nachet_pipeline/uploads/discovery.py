@@ -1,11 +1,11 @@
-"""Which staged folders are due for a run: what the sensor asks at every tick.
+"""Finds the staged folders that are due for a run: what the sensor asks at every tick.
 
-The decision rests on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A
-tick lists the top of each user's container, then only folders that are new, unfinished or due for another look. Pages
-of listings are compared with the database one by one, so that memory does not grow with what is staged.
+The decision depends on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A tick
+lists the top of each user's container, and then only folders that are new, unfinished or due for another look. Pages of
+listings are compared with the database one by one, so that memory does not grow with the number of staged folders.
 
-Users are kept apart: containers are listed a page of each by turns, folders looked at one of each by turns, a look is
-bounded in names and time and goes on in the next tick, and what cannot be listed or read is that folder's failure.
+No user can block another: pages of containers and looks at folders take turns among users; a look has a limit of names
+and of time and goes on in the next tick; a folder that cannot be listed or read fails alone.
 """
 
 import hashlib
@@ -62,44 +62,44 @@ from nachet_pipeline.users.user import User
 log = logging.getLogger(__name__)
 
 LOOKS_PER_TICK = 1_000
-"""Folders whose files are listed in one tick, at most: the next tick goes on."""
+"""Folders whose files are listed in one tick, at most; the next tick goes on."""
 
 LISTING_SECONDS = 1.0
-"""Seconds into a tick after which no more pages of containers are read: the next tick goes on there."""
+"""Seconds into a tick after which no more pages of containers are read; the next tick goes on there."""
 
 LOOKING_SECONDS = 30
-"""After so long in one tick no more first looks are begun: Dagster ends a tick that takes a minute."""
+"""Seconds into a tick after which no more first looks are begun, because Dagster ends a tick after a minute."""
 
 SECOND_LOOKS = 50
-"""Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most, in
-case they were corrected."""
+"""Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most,
+because they may have been corrected."""
 
 SECOND_LOOKS_UNTIL = 1.0
-"""Seconds into a tick after which no more second looks are begun, but for the first few."""
+"""Seconds into a tick after which no more second looks are begun, except the first few."""
 
 LOOK_NAMES = 10_000
-"""Files that a look goes through before others have their turn; it goes on when all had theirs, or in the next tick."""
+"""Files that a look handles in one turn; it goes on after the other folders, or in the next tick."""
 
 LARGE_SECONDS = 10.0
-"""Seconds into a tick after which looks that found more files do not go on: the next tick goes on there."""
+"""Seconds into a tick after which unfinished looks do not go on; the next tick does."""
 
 LARGE_LOOKS = 4
-"""Such looks at a time, one of each user at most: what they found lies in temporary files from tick to tick."""
+"""Unfinished looks that are kept from tick to tick, at most one of each user: each has a temporary file."""
 
 MOST_FILES = 5_000_000
 """A folder of more files fails: the temporary file of a look at it takes 2 GB."""
 
 MOST_SESSIONS = 2_000
-"""The indexes of a folder of more sessions are not read by the sensor, nor any once this took `INDEX_SECONDS`."""
+"""The sensor does not read the indexes of a folder with more sessions."""
 
 INDEX_SECONDS = 3.0
-"""See `MOST_SESSIONS`."""
+"""Seconds after which the sensor stops to read the indexes of a folder."""
 
 MOST_NAME_BYTES = 1_000
-"""A folder of a longer name is no arrival: its receipt would have a name that the service does not take."""
+"""A folder with a longer name is ignored, because the service does not accept the name of its receipt."""
 
 MISSING_RECEIPTS = 50
-"""Receipts that are missing beside their folders and written again at a time, of each user, at most."""
+"""Receipts that are missing beside their folders and are written again in one go, of each user, at most."""
 
 _FORGOTTEN_SECONDS = 1_800
 _RECEIPT_BYTES = 65_536
@@ -111,14 +111,14 @@ _FOLDERS_BETWEEN_STATEMENTS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class FolderSnapshot:
-    """What a folder looked like.
+    """The state of a folder at one time.
 
     Attributes:
         digest: of names, sizes and versions.
         files: number of files.
         size: their bytes.
         complete: whether it can be imported.
-        reason: why it can, or what it waits for.
+        reason: why it is complete, or what it waits for.
     """
 
     digest: str
@@ -133,26 +133,25 @@ class Arrival:
     """A folder that is due for a run."""
 
     upload: Upload
-    look: FolderSnapshot
+    snapshot: FolderSnapshot
 
     @property
     def key(self) -> str:
-        """Names this content of this upload at this attempt: a run that was asked for once is not asked for twice.
+        """Identifies this content of this upload at this attempt, so that a run is not requested twice.
 
-        The last request is part of it: Dagster would take one that is made again, because its run came to nothing,
-        for the same.
+        The time of the last request is part of it. Otherwise Dagster would drop a repeated request as a duplicate.
         """
         upload = self.upload
-        return f"{upload.id}:{self.look.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
+        return f"{upload.id}:{self.snapshot.digest}:{upload.attempts}:{upload.run_id or ''}:{upload.queued_at or ''}"
 
 
-def snapshot(
+def take_snapshot(
     folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
 ) -> FolderSnapshot:
     """Look at a staged folder without reading more than its indexes.
 
-    It is complete with a `_COMPLETE` marker, when its declared pictures are all there and settled, or when it has
-    been quiet for long; what is missing then is an error to be told, not a reason to wait.
+    It is complete if it has a `_COMPLETE` marker, if all its declared pictures are there and settled, or if it has not
+    changed for long; what is missing then is an error to report and no reason to wait.
     """
     with _Looking(folder, settings, limits) as looking:
         looking.go_on()
@@ -160,7 +159,7 @@ def snapshot(
 
 
 class _Looking:
-    """A look at a folder that can stop at any file and go on later; closing it forgets what it found."""
+    """A look at a folder that can pause at any file; closing it removes its inventory."""
 
     def __init__(
         self, folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, most: int | None = None
@@ -189,18 +188,18 @@ class _Looking:
         folder = _Bounded(self.folder, files=self._most)
         self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
         digest = hashlib.sha256()
-        for number, part in enumerate(self._inventory.digested(), start=1):
-            digest.update(part)
+        for number, record in enumerate(self._inventory.digested(), start=1):
+            digest.update(record)
             if number % 1_000 == 0:
                 yield 2 * folder.listed + number
         self._digest = digest.hexdigest()
 
     def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
-        """Go through more files, so many or until so late by the monotonic clock; returns whether all is done.
+        """Handle more files, at most `names` and until a time of the monotonic clock; returns whether all are done.
 
         Raises:
             StorageError: storage does not answer, or cannot list the folder.
-            _TooManyFilesError: it holds too many.
+            _TooManyFilesError: it holds too many files.
         """
         begin = None
         for gone_through in self._steps:
@@ -211,7 +210,7 @@ class _Looking:
         return True
 
     def result(self, now: datetime, *, index_seconds: float | None = None) -> FolderSnapshot:
-        """What the folder looks like, all of which is listed."""
+        """The snapshot of the folder, once it is listed completely."""
         files, size = self._inventory.total()
         complete, reason = _completeness(
             _Bounded(self.folder, seconds=index_seconds),
@@ -233,7 +232,7 @@ class _HurryError(Exception):
 
 
 class _Bounded:
-    """A folder of which so many files are listed, and files read for so many seconds."""
+    """A folder that lists at most so many files, and reads files for at most so many seconds."""
 
     def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
         self.listed = 0
@@ -296,31 +295,30 @@ def _completeness(
 
 @dataclass(slots=True)
 class Listing:
-    """Where a tick begins to list, and after it where the next one goes on; empty: at the very beginning.
+    """Where a tick begins to list, and afterwards where the next one goes on; empty at the very beginning.
 
-    With a few thousand folders every tick lists all of them. What is due does not depend on it: a tick that begins
-    elsewhere sees other folders, and all have been seen after some.
+    With a few thousand folders every tick lists all of them. With more, each tick sees some, and some ticks see all.
 
     Attributes:
-        place: as JSON, whose container comes `first`, and the `pages` that come next of containers that were not listed
-            to their end, by user.
+        place: JSON with the user whose container comes `first`, and by user the next of the `pages` of containers that
+            were not listed to their end.
     """
 
     place: str = ""
 
     def begin(self, users: Iterable[User]) -> list[tuple[User, str]]:
-        """The users whose containers are to be listed, in order, each with the page to begin with."""
+        """The users whose containers to list, in order, each with the page to begin with."""
         first, pages = "", {}
         try:
-            noted = json.loads(self.place or "{}")
-            first, pages = str(noted.get("first", "")), {str(user): str(at) for user, at in noted["pages"].items()}
-        except (ValueError, KeyError, AttributeError):  # nothing noted, or by another version: all are listed
+            saved = json.loads(self.place or "{}")
+            first, pages = str(saved.get("first", "")), {str(user): str(at) for user, at in saved["pages"].items()}
+        except (ValueError, KeyError, AttributeError):  # empty, or of another version: list all
             pass
         in_order = sorted(users, key=lambda one: (str(one.id) < first, one.id))
         return [(user, pages.get(str(user.id), "")) for user in in_order]
 
     def go_on(self, rest: Sequence[tuple[User, str]]) -> None:
-        """Note what was not read, in the order in which it is to be."""
+        """Record the users and pages that were not read, in the order for the next tick."""
         pages = {str(user.id): page for user, page in rest if page}
         self.place = json.dumps({"first": str(rest[0][0].id), "pages": pages}) if rest else ""
 
@@ -328,7 +326,7 @@ class Listing:
 class UnfinishedLooks:
     """Looks at large folders that go on in the next tick, kept by the process that evaluates the sensor.
 
-    A process that ends takes them with it, and another one begins again. Safe to use from several threads.
+    If that process ends, the next one begins these looks again. Safe to use from several threads.
     """
 
     def __init__(self) -> None:
@@ -336,12 +334,12 @@ class UnfinishedLooks:
         self._lock = Lock()
 
     def take(self, owner: UUID, folder: str) -> _Looking | None:
-        """The look at a folder that is to go on, if there is one."""
+        """Take the unfinished look at a folder, if there is one."""
         with self._lock:
             return self._kept.pop((owner, folder), None)
 
     def keep(self, owner: UUID, folder: str, looking: _Looking) -> bool:
-        """Keep a look for later; if there are too many, or its user has one, it is forgotten and False returned."""
+        """Keep a look for the next tick; returns False and closes it if there are too many, or one of its user."""
         looking.since = time.monotonic()
         with self._lock:
             for key, other in list(self._kept.items()):
@@ -354,17 +352,17 @@ class UnfinishedLooks:
         return False
 
     def close(self) -> None:
-        """Forget all of them."""
+        """Close all of them."""
         with self._lock:
             while self._kept:
                 self._kept.popitem()[1].close()
 
 
 class _NoLook(Enum):
-    """Why a folder was not looked at to its end."""
+    """Why a look at a folder was not finished."""
 
-    LATER = "the tick is over, or it goes on in the next one"
-    LAST = "there is no room for what it holds, or too many large ones are looked at; all others come first"
+    LATER = "the tick is over, or the look goes on in the next one"
+    LAST = "there is no room for its inventory, or there are too many unfinished looks; others come first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +372,7 @@ class _Failure:
     reason: str
 
 
-_Seen = FolderSnapshot | _NoLook | _Failure
+_Outcome = FolderSnapshot | _NoLook | _Failure
 
 
 def due_uploads(
@@ -388,18 +386,18 @@ def due_uploads(
 ) -> Iterator[Arrival]:
     """The folders that are due for a run.
 
-    On the way, receipts that are missing beside their folders are written again, and those of folders that cannot be
-    looked at.
+    On the way, receipts that are missing beside their folders are written again, and receipts of folders that cannot be
+    looked at are written.
 
     Args:
         database: knows the uploads.
         blobs: where folders are staged.
         settings: when a folder is complete.
         limits: how much of a folder is read.
-        now: the time, if it is to be another one.
-        listing: where to begin, if there are more folders than one tick lists; says afterwards where to go on.
-        unfinished: looks at large folders that go on, and afterwards those that are to go on in the next tick; without
-            it every look that does not come to its end begins again.
+        now: the time; the current one if not given.
+        listing: where to begin, if there are more folders than one tick lists; afterwards where the next one goes on.
+        unfinished: the looks to go on with, and afterwards those for the next tick; without it, unfinished looks begin
+            again.
 
     Raises:
         StorageError: storage does not answer.
@@ -412,32 +410,32 @@ def due_uploads(
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        worth = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
+        folders = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
         for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
-            _compare(database, blobs, staged, worth)
-        pending = islice(worth.pending(database, blobs), LOOKS_PER_TICK)
+            _compare(database, blobs, staged, folders)
+        pending = islice(folders.pending(database, blobs), LOOKS_PER_TICK)
         for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
-            looks = list(executor.map(partial(look, begin=number == 0), candidates))
-            large.extend(one for one, seen in zip(candidates, looks, strict=True) if seen is _NoLook.LATER)
-            yield from _first_looks(database, blobs, candidates, looks)
+            outcomes = list(executor.map(partial(look, begin=number == 0), candidates))
+            large.extend(one for one, outcome in zip(candidates, outcomes, strict=True) if outcome is _NoLook.LATER)
+            yield from _first_looks(database, blobs, candidates, outcomes)
             if time.monotonic() - begin > LOOKING_SECONDS:
                 log.warning("looking at staged folders takes long; the next tick goes on")
                 break
-        for candidates in batched(worth.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
+        for candidates in batched(folders.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
             yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
             if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
                 break
         while large and time.monotonic() - begin < LARGE_SECONDS:
-            looks = [look(one) for one in large]
-            yield from _first_looks(database, blobs, large, looks)
-            large = [one for one, seen in zip(large, looks, strict=True) if seen is _NoLook.LATER]
+            outcomes = [look(one) for one in large]
+            yield from _first_looks(database, blobs, large, outcomes)
+            large = [one for one, outcome in zip(large, outcomes, strict=True) if outcome is _NoLook.LATER]
     if unfinished is None:
         kept.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Looker:
-    """Looks at folders on behalf of a tick, until so late by the monotonic clock."""
+    """Looks at folders during a tick, until a time of the monotonic clock."""
 
     blobs: BlobStorage
     settings: ArrivalSettings
@@ -446,8 +444,8 @@ class _Looker:
     until: float
     unfinished: UnfinishedLooks
 
-    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Seen:
-        """Look at a folder, as far as its turn goes; with `begin` even if it is late, so that every tick gets on.
+    def look(self, candidate: "_Candidate", *, begin: bool = True) -> _Outcome:
+        """Look at a folder for one turn; with `begin` even if it is late, so that every tick makes progress.
 
         Raises:
             StorageError: storage does not answer.
@@ -480,7 +478,7 @@ class _Looker:
                 looking.close()
 
     def _no_room(self, candidate: "_Candidate", error: Exception) -> _NoLook:
-        """Let the folder wait, since its files cannot be noted; others may have fewer."""
+        """Let the folder wait, because the disk has no room for its inventory; other folders may be smaller."""
         log.warning("no temporary file for the look at %s of %s: %s", candidate.folder, candidate.user.email, error)
         return _NoLook.LAST
 
@@ -496,14 +494,14 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """Folders at the top of containers, and those of them that have no receipt beside them."""
+    """Folders at the top of containers; those without a receipt beside them are `bare`."""
 
     folders: list[FolderName]
     bare: list[FolderName]
 
 
 class _LookQueue:
-    """Folders worth a look, found a page at a time; of each user as many as a tick could look at, at most."""
+    """Folders worth a look, found page by page; of each user at most as many as a tick could look at."""
 
     def __init__(self, users: Mapping[UUID, User], second_looks: int) -> None:
         self.users = users
@@ -530,7 +528,7 @@ class _LookQueue:
     def pending(self, database: Database, blobs: BlobStorage) -> Iterator[_Candidate]:
         """Folders that may be waiting for a run, one of each user, then the next of each.
 
-        So a user with thousands of folders keeps nobody else waiting. Those of a disabled user are refused meanwhile.
+        So a user with thousands of folders blocks nobody else. The folders of disabled users are refused on the way.
         """
         queues = []
         for owner, folders in self._pending.items():
@@ -544,7 +542,7 @@ class _LookQueue:
             yield from (candidate for candidate in turn if candidate)
 
     def settled(self) -> Iterator[_Candidate]:
-        """Folders that are done with, a refused one and an imported one by turns."""
+        """Folders whose import has ended, a refused one and an imported one in turn."""
         for turn in zip_longest(self._refused, self._imported):
             for one in turn:
                 if one:
@@ -561,15 +559,15 @@ def _staged(
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
     for user, page, before in _pages(executor, blobs, users, listing, until):
-        # A receipt's name comes before its folder's, rarely on the page before.
+        # A receipt sorts before its folder, so it is on the same page or the one before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
-        if strange := [name.folder for name in names if not _can_be_kept(name.folder)]:
+        if unusable := [name.folder for name in names if not _can_be_kept(name.folder)]:
             log.warning(
                 "%s has %d folders whose names are too long or hold a NUL, the first %.200r; they are no uploads",
                 user.email,
-                len(strange),
-                strange[0],
+                len(unusable),
+                unusable[0],
             )
             names = [name for name in names if _can_be_kept(name.folder)]
         found.folders.extend(names)
@@ -588,7 +586,7 @@ def _can_be_kept(folder: str) -> bool:
 def _pages(
     executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
 ) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
-    """Pages of the containers of users, one of each and then the next of each, several read at a time.
+    """Pages of the containers of users, one of each user in turn, several read at a time.
 
     Each comes with the blobs of the page before it.
     """
@@ -597,7 +595,7 @@ def _pages(
         try:
             return blobs.top_page(user.upload_container, after)
         except StorageError as error:
-            # One user's trouble must not keep the others waiting.
+            # One user's container must not block the others.
             if blobs.answers(user.upload_container):
                 log.warning("the folders of %s cannot be listed: %s", user.email, error)
                 return None
@@ -622,11 +620,11 @@ def _pages(
     listing.go_on([(user, after) for user, after, _ in waiting])
 
 
-def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _LookQueue) -> None:
+def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _LookQueue) -> None:
     """Ask the database which of these folders are worth a look, and whose receipts are missing."""
     with database.connection() as connection:
-        worth.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
-        worth.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        folders.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
+        folders.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
         missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
     for upload in missing:
         if upload.receipt:
@@ -634,25 +632,25 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, worth: _Lo
 
 
 def _first_looks(
-    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], looks: Sequence[_Seen]
+    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], outcomes: Sequence[_Outcome]
 ) -> list[Arrival]:
-    """Those that are due of folders that may be waiting for a run; the others are noted as looked at.
+    """The due ones of folders that may be waiting for a run; the others are recorded as looked at.
 
-    Those that cannot be looked at have failed, and their receipts say why.
+    Folders that cannot be looked at are closed as failed, and their receipts say why.
     """
-    done = [(one, look) for one, look in zip(candidates, looks, strict=True) if look is not _NoLook.LATER]
+    done = [(one, outcome) for one, outcome in zip(candidates, outcomes, strict=True) if outcome is not _NoLook.LATER]
     unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
     due, others, failed = [], [], []
     with database.connection() as connection:
         seen = iter(see_uploads(connection, unseen) if unseen else [])
-        for one, look in done:
+        for one, outcome in done:
             upload = one.known or next(seen)
-            if isinstance(look, FolderSnapshot) and look.complete:
-                due.append(Arrival(upload, look))
+            if isinstance(outcome, FolderSnapshot) and outcome.complete:
+                due.append(Arrival(upload, outcome))
                 continue
             others.append(upload.id)
-            if isinstance(look, _Failure):
-                failed.append((upload, look.reason))
+            if isinstance(outcome, _Failure):
+                failed.append((upload, outcome.reason))
         mark_checked(connection, others)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
@@ -665,27 +663,29 @@ def _second_looks(
     blobs: BlobStorage,
     executor: Executor,
     candidates: Sequence[_Candidate],
-    looks: Sequence[_Seen],
+    outcomes: Sequence[_Outcome],
 ) -> list[Arrival]:
-    """Those that are due, because they changed, of folders that are done with; the others are noted as looked at."""
+    """The folders that changed since their import ended, and so are due; the others are recorded as looked at."""
     done = [
-        (one.known, look)
-        for one, look in zip(candidates, looks, strict=True)
-        if one.known is not None and look is not _NoLook.LATER
+        (one.known, outcome)
+        for one, outcome in zip(candidates, outcomes, strict=True)
+        if one.known is not None and outcome is not _NoLook.LATER
     ]
-    for upload, look in done:
-        if isinstance(look, _Failure):
+    for upload, outcome in done:
+        if isinstance(outcome, _Failure):
             log.warning(
-                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, look.reason
+                "the folder %s of %s cannot be looked at again: %s", upload.folder, upload.owner.email, outcome.reason
             )
-    arrivals = [Arrival(upload, look) for upload, look in done if isinstance(look, FolderSnapshot)]
+    arrivals = [Arrival(upload, outcome) for upload, outcome in done if isinstance(outcome, FolderSnapshot)]
     with database.connection() as connection:
-        # Asked after the look: a folder that was being cleared then is not one that its user changed.
+        # Asked after the look: a folder that was being cleared then was not changed by its user.
         still = unchanged_since_read(connection, [arrival.upload for arrival in arrivals])
     due = [
         arrival
         for arrival in arrivals
-        if arrival.upload.id in still and arrival.look.complete and arrival.look.digest != arrival.upload.staged_digest
+        if arrival.upload.id in still
+        and arrival.snapshot.complete
+        and arrival.snapshot.digest != arrival.upload.staged_digest
     ]
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
@@ -697,7 +697,7 @@ def _second_looks(
 
 
 def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFolder], owner: Owner) -> None:
-    """Say in their receipts why folders of a disabled user are not imported; they need no run for that."""
+    """Refuse folders of a disabled user by a receipt; that needs no run."""
     for folder in folders:
         with database.connection() as connection:
             upload = folder.known or see_upload(connection, owner, folder.name.folder)
@@ -705,10 +705,10 @@ def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFol
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
-    """Write the receipt beside a folder again if it is not the one that the database has.
+    """Write the receipt beside a folder again if it differs from the one in the database.
 
-    A process that was killed after its import and before its receipt leaves that of an earlier import there, and
-    whoever has a key can put anything there: of what is longer than a receipt nothing is read.
+    A process that was killed after its import leaves the receipt of an earlier import there. A user with a key can put
+    anything there, so nothing is read of a blob that is longer than the receipt can be.
     """
     if upload.receipt is None:
         return
@@ -723,19 +723,19 @@ def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
 
 
 def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
-    """Note that one run is asked for these uploads.
+    """Record that one run is requested for these uploads.
 
     Returns:
-        The key of the request: the same uploads with the same content have the same.
+        The key of the request, which is the same for the same uploads with the same content.
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
     with database.connection() as connection:
-        mark_queued(connection, batch, {arrival.upload.id: arrival.look.digest for arrival in arrivals})
+        mark_queued(connection, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
     return batch
 
 
 def fail_abandoned(database: Database, blobs: BlobStorage) -> list[Upload]:
-    """Write the receipts of uploads whose process died, so that they are tried again.
+    """Close the uploads whose process died as failed, so that they are retried.
 
     Returns:
         Those uploads.

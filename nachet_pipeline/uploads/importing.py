@@ -1,4 +1,4 @@
-"""Importing one staged upload from validation to receipt: what the import job does for each of its partitions."""
+"""Imports one staged upload, from validation to receipt: what the import job does for each partition."""
 
 import logging
 import sqlite3
@@ -61,7 +61,7 @@ class UnknownUploadError(LookupError):
 
 
 class TakenOverError(Exception):
-    """Another run works on the upload, because this one lost its lock with its connection."""
+    """Another run took over the upload, because this run lost its connection and with it the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class ImportOutcome:
 
     Attributes:
         upload: the upload.
-        receipt: what its user reads.
-        validation: the manifest's summary, None if validation did not come to an end.
+        receipt: the receipt that its user reads.
+        validation: the result of the validation, None if it did not finish.
         stored: pictures stored, if it was imported.
         rows: rows changed, if it was imported.
         seconds: how long each step took.
-        wrong_blob: which stored picture is not what was validated, if one is not.
+        wrong_blob: a stored picture that differs from what was validated, if there is one.
     """
 
     upload: Upload
@@ -89,18 +89,18 @@ class ImportOutcome:
 
 @dataclass(slots=True)
 class Importer:
-    """Imports uploads, one at a time; everything that is shared between them is opened once.
+    """Imports uploads, one at a time, with shared connections and decoders.
 
     Attributes:
         database: where rows go.
         blobs: where pictures are.
         pool: decodes pictures.
         registry: the registered seeds.
-        rules: what judges uploads.
-        limits: how much is read and held.
+        rules: the rule set to validate by.
+        limits: how much is read and kept in memory.
         transfer: how pictures are read and stored.
-        run_id: the Dagster run that does it.
-        progress: told about long work.
+        run_id: the Dagster run that imports.
+        progress: called during long work.
     """
 
     database: Database
@@ -126,14 +126,14 @@ class Importer:
         return self._import_alone(upload)
 
     def import_upload(self, upload_id: UUID) -> ImportOutcome:
-        """Import an upload, or say why not.
+        """Import an upload, or write a receipt that says why not.
 
-        What is wrong with the folder ends as a refusal, what is wrong with the services as a failure; either way the
-        receipt says so, nothing is stored half, and another call completes what this one began.
+        A wrong folder is refused; an unavailable service makes the import fail. Nothing is stored half: another call
+        completes what this one began.
 
         Raises:
             UnknownUploadError: there is no such upload.
-            DatabaseError: the database cannot even take the receipt.
+            DatabaseError: not even the receipt can be written to the database.
         """
         upload = self.database.transact(lambda connection: find_upload(connection, upload_id))
         if upload is None:
@@ -141,38 +141,32 @@ class Importer:
         return self._import_alone(upload)
 
     def _import_alone(self, upload: Upload) -> ImportOutcome:
-        """Import an upload while no other run does."""
+        """Import an upload while holding its lock."""
         started = datetime.now(UTC)
         outcome: ImportOutcome | None = None
-        begun = taken_over = False
+        taken_over: TakenOverError | None = None
+        begun = False
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
                 begun = True
                 try:
                     outcome = self._attempt(upload, started)
                 except TakenOverError as error:
-                    log.warning("upload %s: %s", upload.partition, error)
-                    taken_over = True
-                    outcome = ImportOutcome(
-                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(error))
-                    )
+                    taken_over = error
         except DatabaseError as error:
-            if outcome is None and begun:
+            if begun and outcome is None and taken_over is None:
                 raise
-            if outcome is None:
+            # Once the import has ended, everything is written, and the lock is not needed any more.
+            log.warning("the lock of %s was not taken or lost: %s", upload.partition, error)
+            if not begun:
                 try:
                     outcome = self._failed(upload, started, error)
                 except TakenOverError as other:
-                    log.warning("upload %s: %s, and then %s", upload.partition, error, other)
-                    taken_over = True
-                    outcome = ImportOutcome(
-                        upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(other))
-                    )
-            else:
-                # All is written; the connection that held the lock was lost, and the lock with it.
-                log.warning("the lock of %s was lost: %s", upload.partition, error)
-        if not taken_over:  # or the receipt is the other run's to write
-            write_receipt(self.blobs, outcome.upload, outcome.receipt)
+                    taken_over = other
+        if outcome is None:  # the other run writes the receipt
+            log.warning("upload %s: %s", upload.partition, taken_over)
+            return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
+        write_receipt(self.blobs, outcome.upload, outcome.receipt)
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
@@ -180,14 +174,14 @@ class Importer:
         try:
             return self._import(upload, started)
         except sqlite3.Error as error:
-            # What is known of the upload lies in a temporary file.
+            # The inventory of the upload is a temporary file.
             where = f"the temporary file of the import: {error}"
             return self._failed(upload, started, OSError(full_disk(error, where) or where), ours=True)
         except (StorageError, DatabaseError, FileChangedError, WorkersUnavailableError, OSError) as error:
             return self._failed(upload, started, error, ours=True)
         except TakenOverError:
             raise
-        except Exception as error:  # a defect: the receipt says so, and whoever called sees it
+        except Exception as error:  # a defect: the receipt says so, and the caller sees it
             failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
             write_receipt(self.blobs, upload, failed.receipt)
             raise
@@ -196,7 +190,7 @@ class Importer:
         log.warning("upload %s failed: %s", upload.partition, error)
         receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=full_disk(error) or str(error))
         wrong = str(error) if isinstance(error, StoredBlobError) else None
-        # However long a service is away, the upload is imported once it is back, and nobody has to ask for it.
+        # However long a service is unavailable, the upload is imported once it is back, without anybody's help.
         away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
         self.database.transact(
             lambda connection: self._close(connection, receipt, unbegun=None if ours else upload, away=away)
@@ -206,13 +200,13 @@ class Importer:
     def _close(
         self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None, away: bool = False
     ) -> None:
-        """Note how the import ended, unless another run has the upload meanwhile.
+        """Record how the import ended, unless another run took over the upload.
 
         Args:
             connection: to the database.
             receipt: how it ended.
-            unbegun: the upload as it was read, if this run could not even begin with it.
-            away: whether it failed because a service, or room on the disk, was not there.
+            unbegun: the upload as it was read, if this run could not begin to import it.
+            away: whether it failed because a service was unavailable or the disk was full.
 
         Raises:
             TakenOverError: another run has it.
@@ -275,13 +269,13 @@ class Importer:
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
     def _report_early(self, upload: Upload, started: datetime, report: Report) -> None:
-        """Let the uploader read what refuses the upload while its pictures are still being looked at."""
+        """Write a receipt with what refuses the upload already, while its pictures are still being read."""
         early = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
             update={"report": report, "finished_at": None}
         )
 
-        def note(connection: Connection) -> Receipt:
-            # What an earlier import stored is stored still; what it changed is told until another changes something.
+        def record(connection: Connection) -> Receipt:
+            # What an earlier import stored is still stored, so the receipt keeps saying what that import changed.
             known = find_upload(connection, upload.id)
             before = known.receipt if known else None
             stored = {name: getattr(before, name) for name in _STORED} if before else {}
@@ -289,13 +283,15 @@ class Importer:
             record_receipt(connection, receipt)
             return receipt
 
-        write_receipt(self.blobs, upload, self.database.transact(note))
+        write_receipt(self.blobs, upload, self.database.transact(record))
 
     def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
-        """Write the report for people beside the staged folder; a report without a finding needs none.
+        """Write the report page beside the staged folder, if there is a finding.
+
+        A storage error is only logged, because the receipt has the same report.
 
         Returns:
-            Its blob, None if there is none: it repeats the receipt, so that storage's trouble with it changes nothing.
+            The blob of the page, None if there is none.
         """
         blob = report_blob(upload.folder)
         try:
@@ -317,7 +313,7 @@ class Importer:
     ) -> tuple[Stored, list[RecordedSet]]:
         pictures = size = new = 0
         sets = []
-        tell = self._reporter("storing")
+        report = self._reporter("storing")
         total = sum(session.pictures for session in sessions)
         for session in sessions:
             stored = store_pictures(
@@ -329,7 +325,7 @@ class Importer:
                 final=upload.final_container,
                 concurrency=2 * self.transfer.transfer_concurrency,
                 verification=self.transfer.verify_stored,
-                progress=_from(tell, pictures, total),
+                progress=_from(report, pictures, total),
             )
             manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)
             record = picture_set_record(
@@ -347,7 +343,7 @@ class Importer:
         return Stored(pictures, size, new), sets
 
     def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
-        """Copy back what an archive holds of the picture sets and is not staged: crops, and pictures sent earlier."""
+        """Copy back what only an archive holds of the picture sets: crops, and pictures sent earlier."""
         final = upload.final_container
         archived = self.database.transact(lambda connection: sets_elsewhere(connection, picture_sets, final))
         for picture_set, container in archived:
@@ -359,7 +355,7 @@ class Importer:
                     )
                     copy_verified(self.blobs, moves)
             except FolderDamagedError as error:
-                # What is wrong there keeps nobody's pictures from being imported, and the archive is not removed.
+                # A damaged archive keeps no pictures from being imported, and it is not removed.
                 log.warning("upload %s: %s", upload.partition, error)
 
     def _describe(self, upload: Upload, session: ManifestSession, record: PictureSetRecord) -> None:
@@ -377,9 +373,9 @@ class Importer:
         return (lambda done, total: progress(step, done, total)) if progress else None
 
 
-def _from(tell: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
-    """Counts a session's pictures on top of those of the sessions before it."""
-    return (lambda done: tell(before + done, total)) if tell else None
+def _from(report: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
+    """Adds a session's pictures to those of the sessions before it."""
+    return (lambda done: report(before + done, total)) if report else None
 
 
 class _Clock:
@@ -448,14 +444,14 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
 
 
 _STORED = ("content_digest", "container", "picture_sets", "correction")
-"""What a receipt says of an import that stored something."""
+"""The fields of a receipt that say what was stored."""
 
 
 def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
-    """A receipt of an import that changed nothing tells what the last one that did changed.
+    """The receipt; if the import changed nothing, with the correction of the last import that did.
 
-    So the receipt of an import that was killed after its rows were written, and is done again, is that of one that was
-    never disturbed.
+    An import that was killed after it wrote its rows is repeated, and then changes nothing. Its receipt is to be the
+    same as without the interruption.
     """
     same = (receipt.content_digest, receipt.container)
     if (
@@ -466,15 +462,18 @@ def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
         or (before.content_digest, before.container) != same
     ):
         return receipt
-    told = {item.id: item.correction for item in before.picture_sets}
-    sets = [item.model_copy(update={"correction": told.get(item.id, item.correction)}) for item in receipt.picture_sets]
+    corrections = {item.id: item.correction for item in before.picture_sets}
+    sets = [
+        item.model_copy(update={"correction": corrections.get(item.id, item.correction)})
+        for item in receipt.picture_sets
+    ]
     return receipt.model_copy(update={"correction": before.correction, "picture_sets": sets})
 
 
 def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
-    """Put an upload's receipt beside its staged folder.
+    """Write an upload's receipt beside its staged folder.
 
-    The database has it already: should storage not answer now, the sensor finds it missing and writes it later.
+    The database has it already. If storage does not answer, the sensor finds the receipt missing and writes it later.
     """
     content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
     try:
@@ -484,7 +483,7 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
 
 
 def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
-    """Refuse an upload unread, because its owner is disabled; it is due again as soon as they are enabled.
+    """Refuse an upload without reading it, because its owner is disabled; it is due again once the owner is enabled.
 
     The caller writes the receipt beside the folder.
     """
@@ -500,15 +499,15 @@ def refuse_disabled(database: Database, upload: Upload, run_id: str | None = Non
 
 
 def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt | None:
-    """Write the receipt that a run owes when it died without one, and let the next one take this upload alone.
+    """Close an upload whose run died without a receipt; the next run of it takes no other upload.
 
     Returns:
-        The receipt; None if the upload stands elsewhere than where it was read: then nothing is changed.
+        The receipt; None if the upload changed since it was read: then nothing is written.
     """
     receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
     with database.connection() as connection:
         if not keep_unless_changed(connection, upload):
-            log.info("%s stands elsewhere by now; nothing is owed", upload.partition)
+            log.info("upload %s changed meanwhile; its receipt is left as it is", upload.partition)
             return None
         close_upload(connection, receipt)
         if upload.state is State.IMPORTING:
@@ -519,9 +518,9 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
 
 @contextmanager
 def reported_if_full(database: Database, blobs: BlobStorage, upload: Upload) -> Iterator[None]:
-    """Let an upload end as failed, with the reason in its receipt, if what is done has no room on this machine's disk.
+    """Close an upload as failed, with the reason in its receipt, if the disk of this machine is full.
 
-    The error goes on. Where an import was under way it has told the reason by itself.
+    The error is raised again. An import that was under way has reported the reason itself.
     """
     try:
         yield

@@ -1,12 +1,14 @@
-"""Uploads and where they stand."""
+"""The rows of uploads: what is staged, queued, importing and settled."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any
 from uuid import UUID
 
+from psycopg import Cursor
+from psycopg.rows import kwargs_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.receipt import Receipt, State
@@ -29,70 +31,58 @@ _COLUMNS = (
 _FROM = "from upload join users on users.id = upload.owner_id"
 
 
-def _upload(row: dict[str, object]) -> Upload:
-    receipt = row["receipt"]
+def _upload(*, owner_id: UUID, email: str, state: str, receipt: Mapping[str, object] | None, **row: Any) -> Upload:
     return Upload(
-        id=cast(UUID, row["id"]),
-        owner=Owner(cast(UUID, row["owner_id"]), str(row["email"])),
-        folder=str(row["folder"]),
-        state=State(str(row["state"])),
-        staged_digest=cast("str | None", row["staged_digest"]),
-        batch=cast("str | None", row["batch"]),
-        run_id=cast("str | None", row["run_id"]),
-        attempts=cast(int, row["attempts"]),
-        accept_valid=bool(row["accept_valid"]),
-        replace_wanted=bool(row["replace_wanted"]),
-        queued_at=cast("datetime | None", row["queued_at"]),
+        owner=Owner(owner_id, email),
+        state=State(state),
         receipt=Receipt.model_validate(receipt) if receipt else None,
-        owner_disabled=bool(row["owner_disabled"]),
+        **row,
     )
+
+
+def _select(connection: Connection, which: str, *parameters: object) -> list[Upload]:
+    uploads = connection.cursor(row_factory=kwargs_row(_upload))
+    return uploads.execute(f"select {_COLUMNS} {_FROM} where {which}", parameters).fetchall()
 
 
 def find_upload(connection: Connection, upload: UUID) -> Upload | None:
     """The upload with an identifier."""
-    row = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = %s", (upload,)).fetchone()
-    return _upload(row) if row else None
+    return next(iter(_select(connection, "upload.id = %s", upload)), None)
 
 
 def upload_of_partition(connection: Connection, key: str) -> Upload | None:
     """The upload of a Dagster partition.
 
     Raises:
-        ValueError: the key is not one of ours.
+        ValueError: the key is not that of an upload.
     """
-    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id between %s and %s", uploads_of_partition(key))
-    return next((upload for upload in map(_upload, rows) if upload.partition == key), None)
+    found = _select(connection, "upload.id between %s and %s", *uploads_of_partition(key))
+    return next((upload for upload in found if upload.partition == key), None)
 
 
 def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:
-    """The uploads that a run was working on and did not finish."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where run_id = %s and state = 'importing' order by upload.id", (run_id,)
-    )
-    return [_upload(row) for row in rows]
+    """The uploads that a run began to import and did not finish."""
+    return _select(connection, "run_id = %s and state = 'importing' order by upload.id", run_id)
 
 
 def uploads_settled_by(connection: Connection, run_id: str) -> list[Upload]:
     """The uploads that a run imported or refused.
 
-    Those that are taken up again anyway are not among them, nor those of which somebody deleted a session since: to
-    import them once more would bring it back.
+    Without those that are due again anyway, and without those of which a session was deleted since: importing them
+    once more would bring it back.
     """
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where run_id = %s and state in ('imported', 'partly_imported', 'refused')"
+    return _select(
+        connection,
+        "run_id = %s and state in ('imported', 'partly_imported', 'refused')"
         " and staged_digest is not null and not exists (select from picture_set s where s.upload_id = upload.id"
         " and s.deleted_at is not null) order by upload.id",
-        (run_id,),
+        run_id,
     )
-    return [_upload(row) for row in rows]
 
 
 def uploads_of_batch(connection: Connection, batch: str) -> list[Upload]:
-    """The uploads of a run request that nothing has begun with."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where batch = %s and state = 'queued' order by upload.id", (batch,)
-    )
-    return [_upload(row) for row in rows]
+    """The uploads of a run request whose import has not begun."""
+    return _select(connection, "batch = %s and state = 'queued' order by upload.id", batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +98,9 @@ class PendingFolder:
     """A staged folder that may be waiting for a run.
 
     Attributes:
-        name: whose it is, and its name.
-        known: what is known of it, None if it was never seen.
-        checked_at: when it was looked at last, None if it was never seen.
+        name: its owner and its name.
+        known: its upload, None if it was never seen.
+        checked_at: when it was last looked at, None if it was never seen.
     """
 
     name: FolderName
@@ -120,12 +110,12 @@ class PendingFolder:
 
 @dataclass(frozen=True, slots=True)
 class SettledUpload:
-    """A staged folder that is done with.
+    """A staged folder whose import has ended.
 
     Attributes:
-        upload: what is known of it.
-        overdue: how long ago it was looked at, as a part of the time since it last changed; the higher, the sooner it
-            should be looked at again.
+        upload: its upload.
+        overdue: time since the last look, divided by the time since the last change; the higher, the sooner it should
+            be looked at again.
     """
 
     upload: Upload
@@ -141,98 +131,102 @@ def _columns(names: Sequence[FolderName]) -> tuple[list[UUID], list[str]]:
 
 
 def pending_folders(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[PendingFolder]:
-    """Those of staged folders that may be waiting for a run: never seen, staged, or failed and worth another try.
+    """The staged folders that may be waiting for a run: never seen, staged, or failed and due for a retry.
 
-    A folder that was never seen has no upload yet. Folders that a run has, or that are done with, are left out. Of
-    each user's at most `limit`, never seen ones first, then those looked at longest ago.
+    A folder that was never seen has no upload yet. At most `limit` of each user, never seen ones first, then those
+    whose last look is longest ago.
     """
-    rows = connection.execute(
+    pending = connection.cursor(row_factory=kwargs_row(_pending_folder))
+    return pending.execute(
         f"select * from (select staged.owner_id as staged_owner, staged.folder as staged_folder, {_COLUMNS},"
         " upload.checked_at, row_number() over"
         " (partition by staged.owner_id order by upload.checked_at nulls first, staged.folder) as place"
         f" from {_STAGED} left join upload on upload.owner_id = staged.owner_id and upload.folder = staged.folder"
         " left join users on users.id = upload.owner_id"
         " where upload.id is null or upload.state = 'staged' or (upload.state = 'failed'"
-        # What fails once, fails mostly because a service was away for a moment: soon again, and then after minutes.
+        # Most first failures are a service that was away for a moment: retry soon, and then after minutes.
         " and upload.attempts < %s"
         " and upload.updated_at < now() - interval '10 seconds' * power(24, upload.attempts - 1))"
         ") as pending where place <= %s order by place",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    )
-    return [
-        PendingFolder(
-            FolderName(cast(UUID, row["staged_owner"]), str(row["staged_folder"])),
-            _upload(row) if row["id"] else None,
-            cast("datetime | None", row["checked_at"]),
-        )
-        for row in rows
-    ]
+    ).fetchall()
+
+
+def _pending_folder(
+    *, staged_owner: UUID, staged_folder: str, checked_at: datetime | None, place: int, **row: Any
+) -> PendingFolder:
+    return PendingFolder(FolderName(staged_owner, staged_folder), _upload(**row) if row["id"] else None, checked_at)
 
 
 def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[SettledUpload]:
-    """Those of staged folders that are done with and most overdue for another look.
+    """The staged folders whose import has ended, the most overdue for another look first.
 
-    The longer a folder has been as it is, the longer it may wait for the next look: what was settled an hour ago is
-    corrected more likely than what was settled last year. Refused ones, those refused in part among them, and imported
-    ones are `limit` each at most, so that neither crowd out the other.
+    The longer a folder has not changed, the longer it may wait for the next look: a folder that was settled an hour ago
+    is more likely to be corrected than one of last year. At most `limit` imported folders, and as many others, so that
+    neither crowd out the other.
     """
-    rows = connection.execute(
+    settled = connection.cursor(row_factory=kwargs_row(_settled_upload))
+    return settled.execute(
         "select * from"
         " (select *, row_number() over (partition by state = 'imported' order by overdue desc, id) as place"
         f" from (select {_COLUMNS}, extract(epoch from now() - upload.checked_at)::float8"
-        # Ten minutes more, or all that was settled a moment ago would come before everything else.
+        # Ten minutes more, or what was settled a moment ago would come before everything else.
         " / extract(epoch from now() - upload.updated_at + interval '10 minutes')::float8 as overdue"
         f" {_FROM} join {_STAGED} on staged.owner_id = upload.owner_id and staged.folder = upload.folder"
         f" where {_ENDED} and (upload.state <> 'failed' or upload.attempts >= %s) and upload.clearing_at is null"
         " and users.disabled_at is null) as settled) as placed where place <= %s order by overdue desc",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    )
-    return [SettledUpload(_upload(row), cast(float, row["overdue"])) for row in rows]
+    ).fetchall()
+
+
+def _settled_upload(*, overdue: float, place: int, **row: Any) -> SettledUpload:
+    return SettledUpload(_upload(**row), overdue)
 
 
 def uploads_with_receipt(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[Upload]:
-    """Those of staged folders that the database has a receipt for; of each user at most `limit`, any of them."""
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where upload.id in (select id from"
+    """The staged folders that the database has a receipt for; at most `limit` of each user, chosen at random."""
+    return _select(
+        connection,
+        "upload.id in (select id from"
         " (select upload.id, row_number() over (partition by upload.owner_id order by random()) as place"
         f" from upload join {_STAGED} on staged.owner_id = upload.owner_id and staged.folder = upload.folder"
         f" where upload.receipt is not null and {_ENDED}) as bare where place <= %s)",
-        (*_columns(names), limit),
+        *_columns(names),
+        limit,
     )
-    return [_upload(row) for row in rows]
 
 
 def waiting_batches(connection: Connection, *, minutes: int) -> list[str]:
-    """The run requests that some upload has waited for longer than this."""
-    rows = connection.execute(
+    """The run requests that an upload has waited for longer than these minutes."""
+    batches: Cursor[str] = connection.cursor(row_factory=scalar_row)
+    return batches.execute(
         "select distinct batch from upload where state = 'queued' and queued_at < now() - interval '1 minute' * %s",
         (minutes,),
-    )
-    return [str(row["batch"]) for row in rows]
+    ).fetchall()
 
 
 def abandoned_uploads(connection: Connection) -> list[Upload]:
-    """The uploads that a run began with and nobody works on any more.
+    """The uploads that a run began to import and that no process works on any more.
 
-    A run holds a lock on its upload for as long as its process lives, so this is certain and not a matter of time.
+    A run holds a lock on its upload for as long as its process lives, so this does not depend on a timeout.
     """
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where state = 'importing' and upload.updated_at < now() - interval '1 minute'"
+    return _select(
+        connection,
+        "state = 'importing' and upload.updated_at < now() - interval '1 minute'"
         " and not exists (select from pg_locks where locktype = 'advisory' and granted"
         " and database = (select oid from pg_database where datname = current_database())"
-        " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))"
+        " and (classid::bigint << 32 | objid::bigint) = hashtextextended(upload.id::text, 0))",
     )
-    return [_upload(row) for row in rows]
 
 
 def see_upload(connection: Connection, owner: Owner, folder: str) -> Upload:
-    """Note that a folder is staged, or find what is known of it."""
+    """Record that a folder is staged, or find its upload."""
     (upload,) = see_uploads(connection, [FolderName(owner.id, folder)])
     return upload
 
 
 def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upload]:
-    """Note that folders are staged, or find what is known of them; in their order."""
+    """Record that folders are staged, or find their uploads; in the same order."""
     identifiers = [upload_id(name.owner, name.folder) for name in names]
     connection.execute(
         "insert into upload (id, owner_id, folder, state)"
@@ -240,23 +234,22 @@ def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upl
         " as staged (id, owner_id, folder) on conflict (id) do nothing",
         (identifiers, *_columns(names)),
     )
-    rows = connection.execute(f"select {_COLUMNS} {_FROM} where upload.id = any(%s)", (identifiers,))
-    found = {upload.id: upload for upload in map(_upload, rows)}
+    found = {upload.id: upload for upload in _select(connection, "upload.id = any(%s)", identifiers)}
     if missing := next((one for one in identifiers if one not in found), None):
         raise LookupError(f"the upload {missing} was not found right after being noted")
     return [found[one] for one in identifiers]
 
 
 def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, replace: bool) -> None:
-    """Note how the uploader wants an upload to be treated.
+    """Record how the uploader wants an upload to be treated.
 
-    A wish that changes is a reason to look at the folder again, even if nothing else did.
+    A changed wish makes the folder due again, even if nothing else changed.
 
     Args:
         connection: to the database.
         upload: the upload.
-        accept_valid: sessions without errors are to be imported although others are refused.
-        replace: pictures that its sessions do not hold any more are to be removed; until the next import of it.
+        accept_valid: whether to import sessions without errors although others are refused.
+        replace: whether the next import removes stored pictures that the sessions do not hold any more.
     """
     connection.execute(
         "update upload set accept_valid = %(valid)s, replace_wanted = %(replace)s, staged_digest = null"
@@ -266,22 +259,23 @@ def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, r
 
 
 def unchanged_since_read(connection: Connection, uploads: Sequence[Upload]) -> set[UUID]:
-    """Those uploads that are still as they were read, and whose folders were not cleared meanwhile nor are being."""
-    rows = connection.execute(
+    """The uploads that did not change since they were read, and whose folders are not being cleared."""
+    identifiers: Cursor[UUID] = connection.cursor(row_factory=scalar_row)
+    unchanged = identifiers.execute(
         "select upload.id from upload join unnest(%s::uuid[], %s::text[]) as was (id, digest) on was.id = upload.id"
         " where upload.staged_digest is not distinct from was.digest and upload.clearing_at is null",
         ([upload.id for upload in uploads], [upload.staged_digest for upload in uploads]),
     )
-    return {cast(UUID, row["id"]) for row in rows}
+    return set(unchanged)
 
 
 def mark_checked(connection: Connection, uploads: Sequence[UUID]) -> None:
-    """Note that folders were looked at and nothing was due."""
+    """Record that folders were looked at and nothing was due."""
     connection.execute("update upload set checked_at = now() where id = any(%s)", (list(uploads),))
 
 
 def mark_queued(connection: Connection, batch: str, staged_digests: Mapping[UUID, str]) -> None:
-    """Note that one run is asked for uploads; a folder that changed has all its attempts before it again."""
+    """Record that a run is requested for uploads; a folder that changed gets all its attempts again."""
     connection.execute(
         "update upload set state = 'queued', batch = %s, queued_at = now(), updated_at = now(), checked_at = now(),"
         " attempts = case when staged_digest is distinct from digest then 0 else attempts end, staged_digest = digest"
@@ -291,7 +285,7 @@ def mark_queued(connection: Connection, batch: str, staged_digests: Mapping[UUID
 
 
 def requeue_batch(connection: Connection, batch: str) -> None:
-    """Let the uploads of a run request that never became a run be asked for again."""
+    """Let the uploads of a request that never became a run be requested again."""
     connection.execute(
         "update upload set state = 'staged', batch = null, updated_at = now() where state = 'queued' and batch = %s",
         (batch,),
@@ -299,79 +293,79 @@ def requeue_batch(connection: Connection, batch: str) -> None:
 
 
 def split_batch(connection: Connection, batch: str, order: Mapping[str, int]) -> list[list[Upload]]:
-    """Let the uploads of a run that died before it began with them be asked for again, in two halves.
+    """Let the uploads that a dead run had not begun to import be requested again, in two halves.
 
-    None of them has used up an attempt; what the run died of ends in a batch of its own after some halvings.
+    They use up no attempt. After some halvings, the upload that the run died of is in a batch of its own.
 
     Args:
         connection: to the database.
         batch: the run request.
-        order: the places of partitions in Dagster's order, of which a run takes a range.
+        order: the positions of partitions in Dagster's order; a run takes a range of them.
 
     Returns:
         The halves.
     """
     waiting = sorted(uploads_of_batch(connection, batch), key=lambda one: order.get(one.partition, len(order)))
     half = (len(waiting) + 1) // 2
-    halves = [part for part in (waiting[:half], waiting[half:]) if part]
-    for number, part in enumerate(halves, start=1):
+    halves = [uploads for uploads in (waiting[:half], waiting[half:]) if uploads]
+    for number, uploads in enumerate(halves, start=1):
         connection.execute(
             "update upload set state = 'staged', batch = %s, updated_at = now()"
             " where state = 'queued' and batch = %s and id = any(%s)",
-            (f"{batch}/{number}", batch, [upload.id for upload in part]),
+            (f"{batch}/{number}", batch, [upload.id for upload in uploads]),
         )
     return halves
 
 
 def mark_importing(connection: Connection, upload: UUID, run_id: str) -> None:
-    """Note that a run begins."""
+    """Record that a run begins to import an upload."""
     connection.execute(
         "update upload set state = 'importing', run_id = %s, updated_at = now() where id = %s", (run_id, upload)
     )
 
 
 def keep_upload(connection: Connection, upload: UUID, run_id: str) -> bool:
-    """Keep an upload's row from changing until the transaction ends; returns whether it is still this run's.
+    """Lock an upload's row until the transaction ends; returns whether the upload is still this run's.
 
-    A run whose connection was cut has lost its lock, and another may have begun.
+    A run whose connection was cut has lost its lock, and another run may have begun.
     """
     row = connection.execute("select run_id from upload where id = %s for update", (upload,)).fetchone()
     return row is not None and row["run_id"] == run_id
 
 
 def keep_unless_changed(connection: Connection, upload: Upload) -> bool:
-    """Keep an upload's row from changing until the transaction ends; returns whether it stands where it was read."""
+    """Lock an upload's row until the transaction ends; returns whether state and run are as they were read."""
     row = connection.execute("select state, run_id from upload where id = %s for update", (upload.id,)).fetchone()
     return row is not None and (row["state"], row["run_id"]) == (upload.state, upload.run_id)
 
 
 def ask_for_it_alone(connection: Connection, upload: UUID) -> None:
-    """Let the next run of an upload take no other: its last one died with it."""
+    """Let the next run of an upload take no other upload, because its last run died."""
     connection.execute(
         "update upload set batch = coalesce(split_part(batch, '/', 1), '') || '/0' where id = %s", (upload,)
     )
 
 
 def record_receipt(connection: Connection, receipt: Receipt) -> None:
-    """Note what is known of an upload while a run still works on it."""
+    """Record an interim receipt while a run still works on the upload."""
     connection.execute(
         "update upload set receipt = %s where id = %s", (Jsonb(receipt.model_dump(mode="json")), receipt.upload)
     )
 
 
 def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False) -> None:
-    """Note how a run ended, with its receipt; one that failed before it began has used up no attempt.
+    """Record how an import ended, with its receipt. An import that failed before it began uses up no attempt.
 
     Args:
         connection: to the database.
         receipt: how it ended.
-        away: whether it failed because a service was not there: that never uses up the last attempt.
+        away: whether it failed because a service was unavailable; that never uses up the last attempt.
     """
     connection.execute(
         "update upload set state = %s, receipt = %s, content_digest = %s, updated_at = now(), checked_at = now(),"
         " attempts = case when %s <> 'failed' then 0 when %s then least(attempts + (state = 'importing')::int, %s)"
         " else attempts + (state = 'importing')::int end,"
-        # Said of what was imported now; what comes later may be an addition.
+        # The wish was for this import; what is staged later may be an addition.
         " replace_wanted = replace_wanted and %s not in ('imported', 'partly_imported') where id = %s",
         (
             receipt.state,
@@ -387,22 +381,22 @@ def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False
 
 
 def look_again(connection: Connection, upload: UUID) -> None:
-    """Let a folder that is done with be taken up again, although nothing in it changed."""
+    """Make a folder due again, although nothing in it changed."""
     connection.execute("update upload set staged_digest = null where id = %s", (upload,))
 
 
 @contextmanager
 def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
-    """Hold an upload against other runs, for as long as the connection lives at most.
+    """Lock an upload against other runs, at most for as long as the connection lives.
 
-    Waits for a run that has it: two runs of one upload end as one after the other, and the second finds all done.
+    It waits for a run that holds the lock: two runs of one upload run one after the other.
     """
     with session_lock(connection, str(upload)):
         yield
 
 
 def search_uploads(connection: Connection, text: str | None, *, limit: int = 20) -> list[Upload]:
-    """Uploads whose identifier, partition or folder is this text; without a text, those that changed last."""
+    """Uploads with this identifier, partition or folder; without a text, those that changed last."""
     if text and "~" in text:
         try:
             found = upload_of_partition(connection, text)
@@ -411,8 +405,5 @@ def search_uploads(connection: Connection, text: str | None, *, limit: int = 20)
         if found:
             return [found]
     where = "upload.id::text = %s or folder = %s" if text else "true"
-    rows = connection.execute(
-        f"select {_COLUMNS} {_FROM} where {where} order by upload.updated_at desc limit %s",
-        (text, text, limit) if text else (limit,),
-    )
-    return [_upload(row) for row in rows]
+    parameters = (text, text, limit) if text else (limit,)
+    return _select(connection, f"{where} order by upload.updated_at desc limit %s", *parameters)

@@ -7,10 +7,10 @@ from nachet_pipeline.support.files import FileChangedError, StagedFile
 
 
 class StagedFolder:
-    """An upload's folder in its user's upload container; reading pins the version that was listed.
+    """An upload's folder in its user's upload container. Reading pins the version that was listed.
 
     Attributes:
-        blobs: the storage account; listing that was begun with one connection to it goes on with another.
+        blobs: the storage account; it may be replaced while the folder is being listed.
     """
 
     def __init__(self, blobs: BlobStorage, container: str, folder: str) -> None:
@@ -24,7 +24,7 @@ class StagedFolder:
         return self._folder
 
     def files(self) -> Iterator[StagedFile]:
-        """All blobs of the folder, in the service's order; between two pages nothing is held open."""
+        """All blobs of the folder, in the service's order. No request is open between two pages."""
         after = ""
         while True:
             files, after = self.blobs.files_page(self._container, self._folder, after)

@@ -1,4 +1,4 @@
-"""Staging: bringing a local folder into a user's upload container, so that it can be resumed and corrected."""
+"""Stages a local folder in a user's upload container. Staging can be resumed, and a staged folder corrected."""
 
 import hashlib
 import mimetypes
@@ -19,17 +19,17 @@ _NAMED_IN_ERRORS = 5
 
 
 class StagingError(RefusedError):
-    """A folder that cannot be staged; the message says which files and what to do."""
+    """A folder cannot be staged; the message says which files and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What staging did.
+    """The result of staging.
 
     Attributes:
         sent: files sent.
         unchanged: files that were there already.
-        removed: staged files removed because the local folder has them no more.
+        removed: staged files removed because the local folder does not have them.
         size: bytes of the whole folder.
     """
 
@@ -64,21 +64,21 @@ def stage_folder(
     concurrency: int = 4,
     progress: Progress | None = None,
 ) -> Staged:
-    """Bring a folder to staging; what is there already is not sent again.
+    """Stage a folder; files that are staged already are not sent again.
 
-    The marker of a complete folder is taken away before anything changes; `mark_complete` puts it back. Pictures are
-    sent first and indexes last, so that a folder which is looked at meanwhile lacks something and is not taken.
+    The marker of a complete folder is removed before anything changes; `mark_complete` puts it back. Pictures are sent
+    first and indexes last, so that a folder that is seen meanwhile is incomplete and is not imported.
 
     Args:
         blobs: the storage account.
         folder: the local folder.
         container: the user's upload container.
         name: the folder's name there.
-        replace: let pictures that differ from the staged ones replace them, and remove staged files that the local
-            folder does not have. Corrected YAML files always replace.
-        may_delete: whether something may be removed there; an upload key does not allow it.
+        replace: replace staged pictures that differ, and remove staged files that the local folder does not have.
+            Corrected YAML files always replace staged ones.
+        may_delete: whether staged files may be removed; an upload key does not allow it.
         concurrency: files sent at a time.
-        progress: told after every file.
+        progress: called after every file.
 
     Raises:
         StagingError: a name is unsafe, or the staged folder holds other pictures and `replace` is not given.
@@ -120,7 +120,7 @@ def stage_folder(
 
 
 def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
-    """Pictures, then what is said of each, then indexes."""
+    """The files in three groups: pictures, their YAML files, indexes."""
     groups: list[list[StagedFile]] = [[], [], []]
     for file in files:
         path = PurePosixPath(file.path.lower())
@@ -129,10 +129,12 @@ def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
 
 
 def _refuse_removing(plan: _Plan, name: str) -> None:
-    """What a key that may not delete cannot do: remove files, or replace pictures of a folder that may be in import.
+    """Refuse a plan that an upload key does not allow.
+
+    Such a key cannot remove files, nor replace pictures of a complete folder, which may be being imported.
 
     Raises:
-        StagingError: the plan would have to do that.
+        StagingError: the plan needs one of both.
     """
     kept = plan.remove or (plan.differing if plan.marked else [])
     if kept:
@@ -143,7 +145,7 @@ def _refuse_removing(plan: _Plan, name: str) -> None:
 
 
 def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
-    """Say that a staged folder is complete, so that it is imported without waiting."""
+    """Mark a staged folder as complete, so that it is imported without waiting."""
     blobs.upload(container, f"{name}/{COMPLETE_MARKER}", b"complete\n", content_type="text/plain", overwrite=True)
 
 
@@ -159,7 +161,7 @@ def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str, *
         if is_litter(file.path) or is_marker(file.path):
             continue
         if (problem := why_unsafe(file.path)) or not file.regular:
-            if is_hidden(file.path):  # validation passes it over too
+            if is_hidden(file.path):  # validation ignores it too
                 continue
             reason = problem.en if problem else "a link or special file"
             raise StagingError(f"{printable(file.path)}: cannot be staged: {reason}")

@@ -1,4 +1,4 @@
-"""An upload: a staged folder that the system has seen."""
+"""An upload: a staged folder that the pipeline knows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,22 +11,22 @@ from nachet_pipeline.identifiers import partition_key, upload_container, user_co
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A staged folder that the system has seen.
+    """A staged folder that the pipeline knows.
 
     Attributes:
         id: identifier.
         owner: whose container it lies in.
         folder: its name there.
-        state: where it stands.
-        staged_digest: digest of the listing that was last acted upon.
-        batch: the run request that it was last part of; after a slash, what its run's death made of it.
-        run_id: the run that worked on it last.
-        attempts: runs in a row that began with it and failed.
-        accept_valid: whether its sessions without errors are imported although others are refused.
-        replace_wanted: whether pictures that its sessions do not hold any more are removed, whenever they were sent.
-        queued_at: when a run was last asked for.
+        state: its state.
+        staged_digest: digest of the listing that the last run was requested for.
+        batch: the run request that it was last part of; a part after a slash says how it was split when its run died.
+        run_id: the last run that worked on it.
+        attempts: how many runs in a row began to import it and failed.
+        accept_valid: whether to import its sessions without errors although others are refused.
+        replace_wanted: whether to remove stored pictures that its sessions do not hold any more.
+        queued_at: when a run was last requested.
         receipt: its last receipt.
-        owner_disabled: whether nothing of its owner's is imported.
+        owner_disabled: whether its owner is disabled, so that nothing is imported.
     """
 
     id: UUID
@@ -50,7 +50,7 @@ class Upload:
 
     @property
     def apart(self) -> str | None:
-        """The part of a batch whose run died that it is to be asked for with, None if with anybody."""
+        """The part of a split batch that it must be requested with; None if it may be requested with any upload."""
         return self.batch if self.batch and "/" in self.batch else None
 
     @property

@@ -10,9 +10,7 @@ from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.stored import (
     Candidate,
-    Content,
     EarlierPicture,
-    LabelledPicture,
     Match,
     OtherLabel,
     Relation,
@@ -46,12 +44,10 @@ def test_what_an_earlier_import_of_the_same_upload_stored_is_no_duplicate(
                 return {}
             return {one.path: Match(Relation.SAME_FILE, STORED) for one in candidates}
 
-        def withdrawn(self, _contents: Sequence[Content]) -> Collection[str]:
+        def withdrawn(self, _candidates: Sequence[Candidate]) -> Collection[str]:
             return ()
 
-        def other_labels(
-            self, _pictures: Sequence[LabelledPicture], _own: Collection[UUID]
-        ) -> Mapping[str, OtherLabel]:
+        def other_labels(self, _candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, OtherLabel]:
             return {}
 
     with Inventory(tmp_path) as inventory:

@@ -2,8 +2,10 @@ import re
 
 import pytest
 
-from nachet_pipeline.contract.catalogue import CATALOGUE, CHECKS, Check, Severity
+from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
 from nachet_pipeline.contract.findings import Finding, UndeclaredFindingError
+from nachet_pipeline.contract.rules import FOLDER_RULES
+from nachet_pipeline.pictures.issues import FATAL
 from nachet_pipeline.support.i18n import Bilingual
 
 
@@ -29,13 +31,22 @@ def test_only_an_error_can_be_fixed(code: str) -> None:
     assert CATALOGUE[code].severity is Severity.ERROR
 
 
+def test_the_issues_that_keep_a_picture_from_being_imported_are_fixed_in_the_catalogue() -> None:
+    # The last is found when the picture is stored, not by an inspection.
+    fixed = {code for code, kind in CATALOGUE.items() if kind.fixed and kind.check is Check.PICTURE_CONTENT}
+    assert fixed - {"picture-replaced"} == FATAL
+
+
 def test_every_check_has_a_description_and_codes_of_its_own() -> None:
-    assert set(CHECKS) == set(Check)
-    assert all(CHECKS.values())
+    assert all(check.description for check in Check)
     failing = {kind.check for kind in CATALOGUE.values() if kind.severity is Severity.ERROR}
     # What is personal, and what is there twice, is the uploader's to weigh, unless a deployment says otherwise.
     assert failing == set(Check) - {Check.PERSONAL_DATA, Check.DUPLICATES}
     assert {kind.check for kind in CATALOGUE.values()} == set(Check)
+
+
+def test_a_rule_is_named_as_its_check() -> None:
+    assert {rule.__name__ for rule in FOLDER_RULES} <= set(Check)
 
 
 def test_a_code_that_the_catalogue_does_not_have_is_a_programming_error() -> None:

@@ -26,9 +26,9 @@ def _inventory(*files: StagedFile, kind: FileKind = FileKind.PICTURE) -> Invento
     return inventory
 
 
-def _digest(*files: StagedFile, kind: FileKind = FileKind.PICTURE) -> str:
+def _digest(*files: StagedFile, kind: FileKind = FileKind.PICTURE) -> bytes:
     with _inventory(*files, kind=kind) as inventory:
-        return inventory.digest()
+        return b"".join(inventory.digested())
 
 
 @pytest.mark.parametrize("other", [{"path": "b.tiff"}, {"size": 4}, {"version": "v2"}])
@@ -48,10 +48,10 @@ def test_a_folders_digest_does_not_depend_on_the_order_of_its_listing() -> None:
 @pytest.mark.parametrize("kind", [FileKind.IGNORED, FileKind.MARKER])
 def test_litter_and_the_marker_leave_a_folders_digest_as_it_was(kind: FileKind) -> None:
     with _inventory(FILE) as inventory:
-        before = inventory.digest()
+        before = list(inventory.digested())
         inventory.add_file(replace(FILE, path="other"), "other")
         inventory.classify("other", kind, None, "other")
-        assert inventory.digest() == before
+        assert list(inventory.digested()) == before
 
 
 def test_more_files_than_fit_a_page_are_listed_once_each_in_order() -> None:

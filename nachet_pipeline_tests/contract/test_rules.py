@@ -8,7 +8,7 @@ import pytest
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import PictureMetadata, read_metadata
-from nachet_pipeline.contract.rules.seeds import seed_findings
+from nachet_pipeline.contract.rules.seed_registered import seed_findings
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import Files, changed, project, session, without

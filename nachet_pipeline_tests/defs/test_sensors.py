@@ -28,7 +28,7 @@ from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
-from nachet_pipeline.uploads.discovery import Arrival, queue, snapshot
+from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
 from nachet_pipeline.uploads.importing import Importer, fail_upload
 from nachet_pipeline.uploads.queries import mark_importing, mark_queued, search_uploads
 from nachet_pipeline.uploads.staged_folder import StagedFolder
@@ -333,7 +333,7 @@ def _import_untold(deployment: Deployment, upload: Upload, run_id: str) -> None:
     settings = deployment.settings
     limits = ContractLimits.of(settings.contract, settings.transfer)
     staged = StagedFolder(deployment.blobs, upload.staging_container, upload.folder)
-    queue(deployment.database, [Arrival(upload, snapshot(staged, settings.arrival, limits))])
+    queue(deployment.database, [Arrival(upload, take_snapshot(staged, settings.arrival, limits))])
     deployment.instance.add_dynamic_partitions("upload", [upload.partition])
     with deployment.database.connection() as connection:
         registry = registered_seeds(connection)

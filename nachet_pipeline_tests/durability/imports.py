@@ -275,7 +275,9 @@ class Import:
                 container: dict(self._blobs(container))
                 for container in (self.user.upload_container, self.user.user_container)
             },
-            "due": [a.look.reason for a in due_uploads(self.database, self.blobs, self.settings.arrival, self.limits)],
+            "due": [
+                a.snapshot.reason for a in due_uploads(self.database, self.blobs, self.settings.arrival, self.limits)
+            ],
             "dagster": {} if self.way is Way.CORE else self._partition_status(),
         }
 

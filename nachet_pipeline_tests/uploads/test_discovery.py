@@ -17,7 +17,7 @@ from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.storage import listings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.uploads import discovery
-from nachet_pipeline.uploads.discovery import Arrival, FolderSnapshot, due_uploads, fail_abandoned, queue, snapshot
+from nachet_pipeline.uploads.discovery import Arrival, FolderSnapshot, due_uploads, fail_abandoned, queue, take_snapshot
 from nachet_pipeline.uploads.importing import fail_upload
 from nachet_pipeline.uploads.queries import (
     mark_importing,
@@ -68,7 +68,7 @@ if __name__ == "__main__":
 
 def look(workbench: Workbench, upload: Upload, after: timedelta = timedelta(0)) -> FolderSnapshot:
     folder = StagedFolder(workbench.blobs, upload.staging_container, upload.folder)
-    return snapshot(folder, workbench.settings.arrival, workbench.limits, datetime.now(UTC) + after)
+    return take_snapshot(folder, workbench.settings.arrival, workbench.limits, datetime.now(UTC) + after)
 
 
 def folders(due: list[Arrival]) -> list[str]:
@@ -100,9 +100,9 @@ def test_a_folder_whose_declared_pictures_are_all_there_is_due_once_it_has_settl
     assert look(workbench, upload).reason == "it is changing"
     assert workbench.due() == []
     (arrival,) = workbench.due(after=SETTLED)
-    assert (arrival.upload, arrival.look.reason) == (upload, "its declared pictures are all there")
+    assert (arrival.upload, arrival.snapshot.reason) == (upload, "its declared pictures are all there")
     files = {file.path: file.size for file in workbench.blobs.files(upload.staging_container, "project")}
-    assert (arrival.look.files, arrival.look.size) == (len(files), sum(files.values()))
+    assert (arrival.snapshot.files, arrival.snapshot.size) == (len(files), sum(files.values()))
 
 
 def test_a_folder_marked_as_complete_is_due_at_once_whatever_it_lacks(workbench: Workbench) -> None:
@@ -110,7 +110,7 @@ def test_a_folder_marked_as_complete_is_due_at_once_whatever_it_lacks(workbench:
     edit(folder / "pictures/session1/index.yaml", "imageData", numberOfImages=5)
     workbench.stage(folder)
     (arrival,) = workbench.due()
-    assert arrival.look.reason == "it is marked as complete"
+    assert arrival.snapshot.reason == "it is marked as complete"
 
 
 def test_a_folder_that_has_been_quiet_for_long_is_due_so_that_what_it_lacks_is_told(workbench: Workbench) -> None:
@@ -119,7 +119,7 @@ def test_a_folder_that_has_been_quiet_for_long_is_due_so_that_what_it_lacks_is_t
     upload = workbench.stage(folder, complete=False)
     assert workbench.due(after=SETTLED) == []
     (arrival,) = workbench.due(after=QUIET)
-    assert arrival.look.reason == "nothing in it changed for 900 s"
+    assert arrival.snapshot.reason == "nothing in it changed for 900 s"
     queue(workbench.database, [arrival])
     assert workbench.run(upload).receipt.state is State.REFUSED
 
@@ -155,7 +155,7 @@ def test_a_folder_is_due_until_a_run_is_asked_for(workbench: Workbench) -> None:
     batch = queue(workbench.database, first)
     assert workbench.due(after=QUIET) == []
     found = workbench.now(upload)
-    assert (found.state, found.batch, found.staged_digest) == (State.QUEUED, batch, first[0].look.digest)
+    assert (found.state, found.batch, found.staged_digest) == (State.QUEUED, batch, first[0].snapshot.digest)
 
 
 def test_an_imported_folder_is_not_due_again(workbench: Workbench) -> None:

@@ -1,4 +1,4 @@
-"""Every folder of the contract has its index, and together the indexes say all that is needed."""
+"""Every folder of the contract has its index, and the indexes give all required values."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def index_present(context: Context) -> Iterator[Finding]:
 
 def _missing_values(values: dict[str, Value], index: MetadataFile, project: MetadataFile | None) -> Iterator[Finding]:
     def is_wrong(name: str) -> bool:
-        # A value that is there but wrong is reported as such; to call it missing too would be noise.
+        # A wrong value is reported as wrong; to report it as missing too would be noise.
         return index.is_wrong(name) or (project is not None and project.is_wrong(name))
 
     for name, meaning in _NEEDED.items():
@@ -52,7 +52,7 @@ def _missing_values(values: dict[str, Value], index: MetadataFile, project: Meta
 
 
 def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
-    """What is missing if these values, as a file gives or completes them, do not name a seed."""
+    """A finding if these values of a file, with those it inherits, do not name a seed."""
     if not seed_names(values):
         given = ", ".join(name.removeprefix("seedData.") for name in values if name.startswith("seedData."))
         yield _missing(path, "seedData", _SEED, Bilingual(f"only {given}", f"seulement {given}") if given else None)
@@ -63,7 +63,7 @@ def _missing(path: str, name: str, meaning: Bilingual, found: Bilingual | None =
 
 
 def index_content(context: Context) -> Iterator[Finding]:
-    """What was wrong with the text of the indexes."""
+    """What is wrong with the text of the indexes."""
     if context.project:
         yield from context.project.findings
     for session in context.sessions:

@@ -1,4 +1,4 @@
-"""What to move where in a folder that has neither of the contract's shapes."""
+"""Suggests what to move in a folder that has neither of the contract's shapes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class FolderLayout:
 
     Attributes:
         tops: names of what lies in the upload itself.
-        folders: from the path of each folder with files, as far as there are not too many, to what lies in it.
+        folders: from the path of each folder with files to what lies in it; the first `_FOLDERS_LOOKED_AT` of them.
     """
 
     tops: set[str] = field(default_factory=set)
@@ -53,7 +53,7 @@ class FolderLayout:
         return Bilingual.same(_names(sorted(self.tops)))
 
     def suggestion(self) -> Bilingual | None:
-        """What to move where, if the layout is one that people often use."""
+        """What to move where, if the layout is a common one."""
         around = self._around()
         inside = {_below(path, around): content for path, content in self.folders.items()}
         move = None if shape_of(_examples(inside)) else _move(inside)
@@ -68,8 +68,8 @@ class FolderLayout:
         return Bilingual(f"{peel.en}; in it, {move.en}", f"{peel.fr} ; dans ce contenu, {move.fr}") if move else peel
 
     def _around(self) -> str:
-        """The folder that holds everything and is no part of a shape; empty if there is none."""
-        # A file that belongs to nothing does not matter: people leave notes beside the folder they mean.
+        """The folder around everything that belongs to no shape; empty if there is none."""
+        # Other files do not matter: people leave notes beside the folder they mean.
         held = [path for path, content in self.folders.items() if content.pictures or content.index]
         common = commonpath(held) if held else ""
         prefix: list[str] = []
@@ -88,7 +88,7 @@ def _below(path: str, folder: str) -> str:
 
 
 def _examples(folders: Mapping[str, _Content]) -> Iterator[str]:
-    """Paths that stand for all those of the folders."""
+    """One path of each kind for every folder: enough to find the shape."""
     for folder, content in folders.items():
         prefix = f"{folder}/" if folder else ""
         if content.pictures:

@@ -22,7 +22,7 @@ from dagster import (
 # check's Partitions tab shows every upload as missing.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from nachet_pipeline.contract.catalogue import CHECKS, Check
+from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.defs.metadata import findings_table
@@ -42,9 +42,13 @@ def _specs() -> list[AssetCheckSpec]:
         warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
         contract = [
             AssetCheckSpec(
-                check.value, asset="validated_manifest", description=text, blocking=True, partitions_def=uploads
+                check.value,
+                asset="validated_manifest",
+                description=check.description,
+                blocking=True,
+                partitions_def=uploads,
             )
-            for check, text in CHECKS.items()
+            for check in Check
         ]
         imported = AssetCheckSpec(
             IMPORTED_CHECK,

@@ -149,7 +149,7 @@ def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunR
 
 
 def _seen(arrival: Arrival) -> AssetMaterialization:
-    upload, look = arrival.upload, arrival.look
+    upload, look = arrival.upload, arrival.snapshot
     return AssetMaterialization(
         "staged_upload",
         partition=upload.partition,

@@ -11,9 +11,9 @@ from nachet_pipeline.support.i18n import Bilingual
 _FAMILY = "seedData.seedFamily"
 
 
-def registered_seed(context: Context) -> Iterator[Finding]:
+def seed_registered(context: Context) -> Iterator[Finding]:
     """Seeds that are not registered, or named in ways that contradict each other."""
-    # What several sessions inherit is told once, at the place where it is written, with the sessions it concerns.
+    # A value that several sessions inherit is reported once, where it is written, with those sessions.
     heirs: dict[Finding, list[str]] = {}
     for session in context.sessions:
         for finding in seed_findings(session.values, context.registry):

@@ -1,19 +1,20 @@
-"""Photographs that are under two species: in the same upload, or here and among those stored before."""
+"""Photographs that somebody judged before: withdrawn from training, or labelled as another species."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.stored import LabelledPicture, OtherLabel, StoredPictures
+from nachet_pipeline.contract.stored import OtherLabel, StoredPictures
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.i18n import Bilingual
 
 _BATCH = 1000
 
-
-_EXPECTED = Bilingual("one species for one photograph", "une seule espèce par photographie")
+_TRAINABLE = Bilingual("a picture that models may learn from", "une image dont des modèles peuvent apprendre")
+_WITHDRAWN = Bilingual("a photograph that was withdrawn from training", "une photographie retirée de l'entraînement")
+_ONE_SPECIES = Bilingual("one species for one photograph", "une seule espèce par photographie")
 _SAME = {True: Bilingual("the same file", "le même fichier"), False: Bilingual("the same pixels", "les mêmes pixels")}
 _STORED = {
     True: Bilingual("the same file is stored as", "le même fichier est enregistré comme"),
@@ -21,50 +22,47 @@ _STORED = {
 }
 
 
-def label_conflicts(
+def judged_photographs(
     inventory: Inventory,
     sessions: Iterable[str],
     picture_sets: Mapping[str, UUID],
     registry: SeedRegistry,
     stored: StoredPictures | None,
 ) -> Iterator[Finding]:
-    """A finding for every picture whose photograph is under another species as well.
+    """A finding for every withdrawn picture, and for every picture whose photograph has another label somewhere.
 
-    Of what other users stored nothing but the species is told.
+    Who withdrew a photograph, and why, is not reported. Of another user's picture only the species is.
 
     Args:
         inventory: holds the pictures.
-        sessions: paths of the upload's.
+        sessions: paths of the upload's sessions.
         picture_sets: which picture set each session is, by path; empty where no owner is known.
-        registry: knows the species' names.
-        stored: knows what is stored; None where nothing is.
+        registry: gives the species' names.
+        stored: answers what is stored; None where nothing is.
     """
     names = {str(identifier): seed.scientific_name for identifier, seed in registry.by_id.items()}
     for path, seed, other, other_seed, same_file in inventory.under_two_seeds():
         same, here, there = _SAME[same_file], names[seed], names[other_seed]
-        yield _finding(
+        yield _conflict(
             path,
             Bilingual(f"{here} here; {other}, {same.en}, is {there}", f"{here} ici; {other}, {same.fr}, est {there}"),
         )
+    if stored is None:
+        return
     own = set(picture_sets.values())
     for session in sessions:
-        if stored is None or session not in picture_sets:
-            continue
-        for batch in batched(_labelled(inventory, session), _BATCH):
-            found = stored.other_labels(batch, own)
-            for picture in batch:
-                if picture.path in found:
-                    yield _finding(picture.path, _stored(names[str(picture.seed_id)], found[picture.path]))
+        picture_set = picture_sets.get(session)
+        for batch in batched(inventory.candidates(session, picture_set), _BATCH):
+            withdrawn = stored.withdrawn(batch)
+            labels = stored.other_labels(batch, own) if picture_set else {}
+            for one in batch:
+                if one.path in withdrawn:
+                    yield Finding(code="withdrawn-picture", path=one.path, expected=_TRAINABLE, found=_WITHDRAWN)
+                if one.path in labels:
+                    yield _conflict(one.path, _stored_as(names[str(one.seed_id)], labels[one.path]))
 
 
-def _labelled(inventory: Inventory, session: str) -> Iterator[LabelledPicture]:
-    for path, sha256, pixel_sha256, seed in inventory.picture_seeds(session):
-        yield LabelledPicture(
-            path, bytes.fromhex(sha256), bytes.fromhex(pixel_sha256) if pixel_sha256 else None, UUID(seed)
-        )
-
-
-def _stored(here: str, other: OtherLabel) -> Bilingual:
+def _stored_as(here: str, other: OtherLabel) -> Bilingual:
     stored = _STORED[other.same_file]
     place = Bilingual("", "")
     if other.folder is not None:
@@ -76,5 +74,5 @@ def _stored(here: str, other: OtherLabel) -> Bilingual:
     )
 
 
-def _finding(path: str, found: Bilingual) -> Finding:
-    return Finding(code="label-conflict", path=path, expected=_EXPECTED, found=found)
+def _conflict(path: str, found: Bilingual) -> Finding:
+    return Finding(code="label-conflict", path=path, expected=_ONE_SPECIES, found=found)

@@ -9,8 +9,8 @@ from nachet_pipeline.support.i18n import Bilingual
 _FIELD = "clientData.clientEmail"
 
 
-def registered_uploader(context: Context) -> Iterator[Finding]:
-    """Indexes that name somebody else than the owner of the container."""
+def uploader_registered(context: Context) -> Iterator[Finding]:
+    """Indexes that name another user than the owner of the container."""
     if context.owner is None:
         return
     files = [context.project, *(session.index for session in context.sessions)]

@@ -6,7 +6,7 @@ from posixpath import splitext
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.metadata import INDEX_NAME
-from nachet_pipeline.contract.names import fold
+from nachet_pipeline.contract.names import fold, too
 from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
@@ -28,19 +28,27 @@ _PLACES = Bilingual(
 
 
 def folder_structure(context: Context) -> Iterator[Finding]:
-    """Empty folders and sessions, unknown shapes, files without a place, empty and ignored files."""
-    inventory = context.inventory
+    """Empty folders and sessions, unknown shapes, files without a place, empty and ignored files, colliding names."""
     for kind, code in _LEFT_OUT.items():
-        for entry in inventory.files(kind):
+        for entry in context.inventory.files(kind):
             yield Finding(code=code, path=entry.file.path)
     if context.shape is None:
         yield _shapeless(context)
-        return
+    else:
+        yield from _out_of_place(context, context.shape)
+        yield from _empty(context)
+    yield from _collisions(context)
+
+
+def _out_of_place(context: Context, shape: Shape) -> Iterator[Finding]:
     sessions = {session.path for session in context.sessions}
-    for entry in inventory.files(FileKind.UNEXPECTED):
-        yield _unexpected(entry.file.path, context.shape, sessions)
+    for entry in context.inventory.files(FileKind.UNEXPECTED):
+        yield _unexpected(entry.file.path, shape, sessions)
+
+
+def _empty(context: Context) -> Iterator[Finding]:
     for kind in _READ:
-        for entry in inventory.files(kind):
+        for entry in context.inventory.files(kind):
             if entry.file.size == 0:
                 content = Bilingual("a file with content", "un fichier avec un contenu")
                 yield Finding(
@@ -76,10 +84,10 @@ def _unexpected(path: str, shape: Shape, sessions: Set[str]) -> Finding:
 
 
 def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
-    """Where a file probably belongs, told alike for all files of a folder; None if that cannot be guessed."""
+    """Where a file probably belongs, in the same words for all files of a folder; None if it cannot be guessed."""
     here, _, name = path.rpartition("/")
     suffix = splitext(name)[1].lower()
-    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor's doing, whose suffix Windows does not show
+    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor added a suffix that Windows does not show
         return Bilingual(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
     if suffix in _OTHER_PICTURES:
         return Bilingual("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
@@ -104,25 +112,21 @@ def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
     return Bilingual(f"move {here}/ into {PICTURES_FOLDER}/", f"déplacez {here}/ dans {PICTURES_FOLDER}/")
 
 
-def safe_names(context: Context) -> Iterator[Finding]:
-    """Names that a file system which ignores case or accents' encoding takes for one."""
+def _collisions(context: Context) -> Iterator[Finding]:
+    """Names that are the same to a file system that ignores case or the encoding of accents."""
     sessions = {session.path for session in context.sessions}
     own = Bilingual("names of their own", "des noms distincts")
-    told: set[tuple[str, ...]] = set()
+    reported: set[tuple[str, ...]] = set()
     for first, other in context.inventory.collisions():
         # In two folders whose names collide, both sessions are concerned.
         folders = tuple(sorted({first.rpartition("/")[0], other.rpartition("/")[0]}))
         both = folders if len(folders) > 1 and sessions.issuperset(folders) else ()
-        told.add(both)
-        yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=_too(first))
+        reported.add(both)
+        yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=too(first))
     folded: dict[str, str] = {}
     for session in sorted(sessions):
         first = folded.setdefault(fold(session), session)
-        if first != session and tuple(sorted((first, session))) not in told:
+        if first != session and tuple(sorted((first, session))) not in reported:
             yield Finding(
-                code="name-collision", path=session, sessions=(first, session), expected=own, found=_too(first)
+                code="name-collision", path=session, sessions=(first, session), expected=own, found=too(first)
             )
-
-
-def _too(path: str) -> Bilingual:
-    return Bilingual(f"{path} too", f"{path} aussi")

@@ -10,7 +10,7 @@ from nachet_pipeline.support.i18n import Bilingual
 _FIELD = "imageData.numberOfImages"
 
 
-def declared_counts(context: Context) -> Iterator[Finding]:
+def file_count(context: Context) -> Iterator[Finding]:
     """Missing and surplus pictures, against `numberOfImages`."""
     for session in context.sessions:
         declared = session.values.get(_FIELD)

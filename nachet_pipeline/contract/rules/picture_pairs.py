@@ -6,6 +6,7 @@ from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
+from nachet_pipeline.contract.names import too
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -20,10 +21,10 @@ def picture_pairs(context: Context) -> Iterator[Finding]:
     yield from _without_picture(context)
     for _, paths in inventory.stems(FileKind.PICTURE_METADATA):
         for path in paths[1:]:
-            yield Finding(code="unexpected-file", path=path, expected=one, found=_too(paths[0]))
+            yield Finding(code="unexpected-file", path=path, expected=one, found=too(paths[0]))
     for _, paths in inventory.stems(FileKind.PICTURE):
         for path in paths[1:]:
-            yield Finding(code="ambiguous-picture", path=path, expected=own, found=_too(paths[0]))
+            yield Finding(code="ambiguous-picture", path=path, expected=own, found=too(paths[0]))
 
 
 def _without_picture(context: Context) -> Iterator[Finding]:
@@ -42,7 +43,3 @@ def _without_picture(context: Context) -> Iterator[Finding]:
                 expected=Bilingual(f"a picture named {name}", f"une image nommée {name}"),
                 suggestion=Bilingual.same(f"{near[0]}.yaml") if near else None,
             )
-
-
-def _too(path: str) -> Bilingual:
-    return Bilingual(f"{path} too", f"{path} aussi")
