@@ -7,8 +7,7 @@ changes nothing.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -43,6 +42,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.uploads.queries import upload_lock
 from nachet_pipeline.uploads.upload import Upload
 
@@ -64,9 +64,6 @@ _SHOWN = 12
 # Of four samples of 16 bits: the most that a crop takes before it is compressed.
 _BYTES_PER_PIXEL = 8
 _FIRST = UUID(int=0)
-
-Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and how many there are to do."""
 
 
 class NotImportedError(RefusedError):
@@ -252,27 +249,19 @@ class Cropper:
             after = page[-1].id
 
     def _seen(self, due: Iterator[Parent], detector: Detector, how: CropMethod) -> Iterator["Looked | NotCropped"]:
-        room, cut_room = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
+        budget, cut_budget = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
         # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
         threads = self.transfer.transfer_concurrency + self.pool.settings.workers
 
         def look(parent: Parent) -> "Looked | NotCropped":
             try:
-                with room.taken(parent.size):
-                    return self._look(parent, detector, how, cut_room)
+                return self._look(parent, detector, how, cut_budget)
             except (UncroppablePictureError, DetectorAnswerError) as error:
                 return NotCropped(parent.id, _place(parent), str(error))
 
-        with ThreadPoolExecutor(threads, thread_name_prefix="crop") as executor:
-            try:
-                tasks: Iterator[Future[Looked | NotCropped]] = (executor.submit(look, parent) for parent in due)
-                for future in bounded_map(tasks, 2 * threads):
-                    yield future.result()
-            except BaseException:
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
+        return bounded_map(look, due, workers=threads, budget=budget, size=lambda parent: parent.size, name="crop")
 
-    def _look(self, parent: Parent, detector: Detector, how: CropMethod, room: MemoryBudget) -> Looked:
+    def _look(self, parent: Parent, detector: Detector, how: CropMethod, budget: MemoryBudget) -> Looked:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
@@ -282,7 +271,7 @@ class Cropper:
         areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
         crops: list[StoredCrop] = []
         for some in _at_a_time(areas, shown.width * shown.height):
-            with room.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
+            with budget.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
                 crops.extend(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, len(crops) + 1))
                 del cuts

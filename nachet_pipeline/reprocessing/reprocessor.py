@@ -9,7 +9,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +39,7 @@ from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.support.shards import WHOLE, Shard
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,6 @@ PAGE = 1000
 
 NAMED = 5
 """Pictures that a difference names and shows."""
-
-Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and how many there are to do."""
 
 
 class Ending(StrEnum):
@@ -347,7 +344,7 @@ class _Work:
     def __init__(self, reprocessor: Reprocessor, current: Versions) -> None:
         self._with = reprocessor
         self._rules = reprocessor.rules
-        self._room = MemoryBudget(reprocessor.transfer.memory_bytes)
+        self._budget = MemoryBudget(reprocessor.transfer.memory_bytes)
         self.result = Reprocessed(current)
         self.differences: dict[VerdictChange, VerdictDifference] = {}
 
@@ -355,23 +352,22 @@ class _Work:
         """What is seen of the pictures, in their order."""
         threads = self._with.transfer.transfer_concurrency + self._with.pool.settings.workers
         # Threads wait for the network and for the decoders alike, so there are enough of them for both.
-        with ThreadPoolExecutor(threads, thread_name_prefix="reprocess") as executor:
-            try:
-                tasks: Iterator[Future[_Seen]] = (executor.submit(self._look_at, picture) for picture in due)
-                for future in bounded_map(tasks, 2 * threads):
-                    yield future.result()
-            except BaseException:
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
+        return bounded_map(
+            self._look_at,
+            due,
+            workers=threads,
+            budget=self._budget,
+            size=lambda picture: picture.size,
+            name="reprocess",
+        )
 
     def _look_at(self, picture: DuePicture) -> _Seen:
-        with self._room.taken(picture.size):
-            content = self._read(picture)
-            if isinstance(content, VerdictState):
-                return _Seen(picture, Verdict.of_blob(content))
-            inspection = self._with.pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.IF_REMARKABLE)
-            del content
-            seen = inspection.result()
+        content = self._read(picture)
+        if isinstance(content, VerdictState):
+            return _Seen(picture, Verdict.of_blob(content))
+        inspection = self._with.pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.IF_REMARKABLE)
+        del content
+        seen = inspection.result()
         verdict = Verdict.of_picture(seen, self._rules)
         return _Seen(picture, verdict, seen.properties, seen.thumbnail)
 
