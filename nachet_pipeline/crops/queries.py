@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
+from psycopg.rows import class_row, kwargs_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
@@ -162,9 +163,11 @@ class Detected:
 Findings = Callable[[Parent, int], Finding | None]
 """What there is to say of a picture in which so many seeds were found."""
 
+_SESSION = "coalesce(s.picture_set -> 'audit_trail' ->> 'session', '') as session"
 _PARENT = (
-    "p.id, p.picture_set_id, s.picture_set -> 'audit_trail' ->> 'session' as session, p.name, c.name as container,"
-    " p.blob, encode(p.sha256, 'hex') as sha256, p.size, p.format, p.nb_object, p.picture"
+    f"p.id, p.picture_set_id as picture_set, {_SESSION}, p.name, c.name as container, p.blob,"
+    " encode(p.sha256, 'hex') as sha256, p.size, p.format as picture_format, p.nb_object as declared,"
+    " p.picture as record"
 )
 _PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
 _WHOLE = (
@@ -172,47 +175,44 @@ _WHOLE = (
     " and s.deleted_at is null"
 )
 _CURRENT = "d.current and d.detector = %(detector)s and d.version = %(version)s and d.margin_percent = %(margin)s"
+_DETECTED = (
+    f"select {_PARENT}, d.found, d.boxes, d.finding {_PARENTS} join detection d on d.picture_id = p.id and {_CURRENT}"
+    f" where {_WHOLE}"
+)
 
 
 def _of(how: CropMethod) -> dict[str, Any]:
     return {"detector": how.detector, "version": how.version, "margin": how.margin_percent}
 
 
-def _parent(row: Mapping[str, Any]) -> Parent:
-    return Parent(
-        id=row["id"],
-        picture_set=row["picture_set_id"],
-        session=row["session"] or "",
-        name=row["name"],
-        container=row["container"],
-        blob=row["blob"],
-        sha256=row["sha256"],
-        size=row["size"],
-        picture_format=row["format"],
-        declared=row["nb_object"],
-        record=row["picture"],
+def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any) -> Detected:
+    return Detected(
+        Parent(**parent),
+        found,
+        tuple(Box(*corners) for corners in boxes),
+        Finding.model_validate(finding) if finding else None,
     )
 
 
 def count_due(connection: Connection, upload: UUID, how: CropMethod) -> int:
     """How many whole pictures of an upload were not looked at in this way yet."""
-    row = connection.execute(
-        f"select count(*) as pictures {_PARENTS} where {_WHOLE}"
+    counted = connection.cursor(row_factory=scalar_row).execute(
+        f"select count(*) {_PARENTS} where {_WHOLE}"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
         {"upload": upload, **_of(how)},
-    ).fetchone()
-    return cast(int, row["pictures"]) if row else 0
+    )
+    return int(counted.fetchone() or 0)
 
 
 def due_pictures(connection: Connection, upload: UUID, how: CropMethod, *, after: UUID, most: int) -> list[Parent]:
     """The next whole pictures of an upload that were not looked at in this way yet, in order of their identifiers."""
-    rows = connection.execute(
+    parents = connection.cursor(row_factory=class_row(Parent)).execute(
         f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
         " order by p.id limit %(most)s",
         {"upload": upload, "after": after, "most": most, **_of(how)},
     )
-    return [_parent(row) for row in rows]
+    return parents.fetchall()
 
 
 def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMethod, *, rules: str) -> int:
@@ -363,11 +363,12 @@ def _record_detections(connection: Connection, looked: Sequence[Looked], how: Cr
 
 def is_superseded(connection: Connection, picture: UUID) -> bool | None:
     """Whether a crop is one that the current detection would not cut; None of what is no crop."""
-    row = connection.execute(
-        "select superseded_at is not null as superseded from pictures where id = %s and detector is not null",
-        (picture,),
-    ).fetchone()
-    return cast(bool, row["superseded"]) if row else None
+    superseded: bool | None = (
+        connection.cursor(row_factory=scalar_row)
+        .execute("select superseded_at is not null from pictures where id = %s and detector is not null", (picture,))
+        .fetchone()
+    )
+    return superseded
 
 
 def cut_again(connection: Connection, picture: UUID) -> bool:
@@ -399,23 +400,17 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
 
 def sessions_of(connection: Connection, upload: UUID, how: CropMethod) -> list[SessionCrops]:
     """What was found in an upload in this way, by session; compared with what its uploader says now."""
-    rows = connection.execute(
-        "select s.picture_set -> 'audit_trail' ->> 'session' as session, count(d.picture_id) as pictures,"
-        " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0) as declared,"
-        " coalesce(sum(d.found), 0) as found, count(*) filter (where d.found <> p.nb_object) as differing,"
+    sessions = connection.cursor(row_factory=class_row(SessionCrops)).execute(
+        f"select {_SESSION}, count(d.picture_id) as pictures,"
+        " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0)::bigint as declared,"
+        " coalesce(sum(d.found), 0)::bigint as found, count(*) filter (where d.found <> p.nb_object) as differing,"
         " coalesce(sum((select count(*) from pictures crop where crop.parent = p.id and crop.detector is not null"
-        "  and crop.superseded_at is null)), 0) as crops"
+        "  and crop.superseded_at is null)), 0)::bigint as crops"
         f" {_PARENTS} left join detection d on d.picture_id = p.id and {_CURRENT}"
         f" where {_WHOLE} group by s.id order by 1, s.id",
         {"upload": upload, **_of(how)},
     )
-    return [
-        SessionCrops(
-            str(row["session"] or ""),
-            *(int(str(row[name])) for name in ("pictures", "declared", "found", "crops", "differing")),
-        )
-        for row in rows
-    ]
+    return sessions.fetchall()
 
 
 def detected_pictures(
@@ -430,33 +425,21 @@ def detected_pictures(
         differing: those in which another number of seeds was found than is declared, or else the others.
         most: how many at most.
     """
-    rows = connection.execute(
-        f"select {_PARENT}, d.found, d.boxes, d.finding {_PARENTS}"
-        f" join detection d on d.picture_id = p.id and {_CURRENT}"
-        f" where {_WHOLE} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
+    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
+        f"{_DETECTED} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
         {"upload": upload, "most": most, **_of(how)},
     )
-    return [
-        Detected(
-            _parent(row),
-            cast(int, row["found"]),
-            tuple(Box(*corners) for corners in cast(list[list[int]], row["boxes"])),
-            Finding.model_validate(row["finding"]) if row["finding"] else None,
-        )
-        for row in rows
-    ]
+    return pictures.fetchall()
 
 
 def declare_again(connection: Connection, upload: UUID, how: CropMethod, findings: Findings) -> None:
     """Say anew what there is to say of pictures whose declared number of seeds was corrected since."""
-    rows = connection.execute(
-        f"select {_PARENT}, d.found {_PARENTS} join detection d on d.picture_id = p.id and {_CURRENT}"
-        f" where {_WHOLE} and d.declared <> p.nb_object order by p.id",
-        {"upload": upload, **_of(how)},
-    ).fetchall()
-    for row in rows:
-        parent = _parent(row)
-        finding = findings(parent, cast(int, row["found"]))
+    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
+        f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(how)}
+    )
+    for picture in pictures.fetchall():
+        parent = picture.parent
+        finding = findings(parent, picture.found)
         connection.execute(
             "update detection set declared = %s, finding = %s where picture_id = %s and detector = %s",
             (
@@ -473,15 +456,15 @@ def uploads_to_crop(connection: Connection, how: CropMethod, *, most: int) -> li
 
     One that failed is due again after a while that doubles with each attempt, until there were `MAX_ATTEMPTS`.
     """
-    rows = connection.execute(
+    due = connection.cursor(row_factory=scalar_row).execute(
         "select upload.id from upload left join upload_crops k on k.upload_id = upload.id"
         f" where {_IMPORTED} and (k.upload_id is null or k.stamp <> %(stamp)s or k.upload_changed <> upload.updated_at"
         " or (k.finished_at is null and k.attempts < %(attempts)s"
         " and k.begun_at < now() - interval '1 minute' * power(2, k.attempts)))"
         " order by upload.updated_at, upload.id limit %(most)s",
         {"stamp": how.stamp, "attempts": MAX_ATTEMPTS, "most": most},
-    ).fetchall()
-    found = [find_upload(connection, cast(UUID, row["id"])) for row in rows]
+    )
+    found = [find_upload(connection, identifier) for identifier in due.fetchall()]
     return [upload for upload in found if upload]
 
 

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import Any
 from uuid import UUID
 
+from psycopg.rows import class_row, kwargs_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import PROGRAM, changing
@@ -141,7 +143,7 @@ def reprocessing_lock(connection: Connection, part: Shard = WHOLE) -> Iterator[N
 
 def stored_versions(connection: Connection) -> list[Versions]:
     """The versions that there are among stored pictures, found without reading the pictures."""
-    rows = connection.execute(
+    versions = connection.cursor(row_factory=class_row(Versions)).execute(
         "with recursive version(rules, enrichment) as ("
         " (select coalesce(rule_set_version, ''), coalesce(enrichment_version, '') from pictures order by 1, 2 limit 1)"
         " union all"
@@ -151,7 +153,7 @@ def stored_versions(connection: Connection) -> list[Versions]:
         "   > (version.rules, version.enrichment) order by 1, 2 limit 1) as following"
         ") select rules, enrichment from version"
     )
-    return [Versions(str(row["rules"]), str(row["enrichment"])) for row in rows]
+    return versions.fetchall()
 
 
 def stale_groups(
@@ -165,16 +167,15 @@ def stale_groups(
         since: count those only that were imported then or later.
         part: count those of this part.
     """
-    groups = []
+    groups: list[StaleGroup] = []
     for versions in stored_versions(connection):
-        row = connection.execute(
+        group = connection.cursor(row_factory=kwargs_row(partial(StaleGroup, versions))).execute(
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
             f" where {_stale(versions, current)} and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
             _parameters(current, since, versions, part),
-        ).fetchone()
-        if row and row["pictures"]:
-            groups.append(StaleGroup(versions, _int(row["pictures"]), _moment(row["oldest"])))
+        )
+        groups += [one for one in group.fetchall() if one.pictures]
     return groups
 
 
@@ -230,12 +231,12 @@ def count_found(
     connection: Connection, codes: Sequence[str], since: datetime | None = None, part: Shard = WHOLE
 ) -> int:
     """How many pictures there are of which one of the codes was said last."""
-    row = connection.execute(
-        "select count(*) as pictures from pictures p join picture_verdict v on v.picture_id = p.id"
+    counted = connection.cursor(row_factory=scalar_row).execute(
+        "select count(*) from pictures p join picture_verdict v on v.picture_id = p.id"
         f" where v.codes && %(codes)s and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
         {"codes": list(codes), "since": since} | _range(part),
-    ).fetchone()
-    return _int(row["pictures"]) if row else 0
+    )
+    return int(counted.fetchone() or 0)
 
 
 def _stale(versions: Versions, current: Versions) -> str:
@@ -262,58 +263,40 @@ def _parameters(current: Versions, since: datetime | None, old: Versions, part: 
 
 
 def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list[DuePicture]:
-    rows = connection.execute(
-        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256, p.format,"
-        " v.state, v.findings from pictures p"
+    pictures = connection.cursor(row_factory=kwargs_row(_due_picture)).execute(
+        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
+        " p.format as picture_format, v.state, v.findings from pictures p"
         " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
         " left join picture_verdict v on v.picture_id = p.id"
         f" where {where} and s.deleted_at is null order by p.id limit %(most)s",
         parameters,
     )
-    return [_due_picture(row) for row in rows]
+    return pictures.fetchall()
 
 
-def _due_picture(row: dict[str, Any]) -> DuePicture:
+def _due_picture(state: str | None, findings: list[object], **picture: Any) -> DuePicture:
     verdict = None
-    if row["state"] is not None:
-        findings = tuple(StoredFinding.model_validate(one) for one in row["findings"])
-        verdict = Verdict(VerdictState(row["state"]), findings)
-    return DuePicture(
-        id=row["id"],
-        container=row["container"],
-        blob=row["blob"],
-        size=row["size"],
-        sha256=row["sha256"],
-        picture_format=row["format"],
-        verdict=verdict,
-    )
-
-
-def _int(value: object) -> int:
-    return int(str(value))
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"PostgreSQL gave {type(value).__name__} for a moment")
-    return value
+    if state is not None:
+        verdict = Verdict(VerdictState(state), tuple(StoredFinding.model_validate(one) for one in findings))
+    return DuePicture(**picture, verdict=verdict)
 
 
 def standing(connection: Connection) -> Standing:
     """How many stored pictures would be refused today or are broken, and for which errors."""
-    states = connection.execute(
-        "select v.state, count(*) as pictures from picture_verdict v join pictures p on p.id = v.picture_id"
+    cursor = connection.cursor(row_factory=tuple_row)
+    states = cursor.execute(
+        "select v.state, count(*) from picture_verdict v join pictures p on p.id = v.picture_id"
         f" where v.state <> 'accepted' and {_NOT_DELETED} group by v.state"
     ).fetchall()
-    errors = connection.execute(
-        "select finding ->> 'code' as code, count(distinct v.picture_id) as pictures"
+    errors = cursor.execute(
+        "select finding ->> 'code' as code, count(distinct v.picture_id)"
         " from picture_verdict v join pictures p on p.id = v.picture_id, jsonb_array_elements(v.findings) as finding"
         f" where v.state <> 'accepted' and finding ->> 'severity' = 'error' and {_NOT_DELETED}"
         " group by 1 order by 2 desc, 1"
     ).fetchall()
     return Standing(
-        {VerdictState(str(row["state"])): _int(row["pictures"]) for row in states},
-        {str(row["code"]): _int(row["pictures"]) for row in errors},
+        {VerdictState(state): pictures for state, pictures in states},
+        dict(errors),
     )
 
 
@@ -367,10 +350,10 @@ def _record_seen(
 ) -> int:
     wait_for_withdrawing(connection)
     # In order, and held until the end, so that an import of the same pictures waits instead of being overwritten.
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)
-    ).fetchall()
-    pictures = {cast(UUID, row["id"]): cast(dict[str, Any], row["picture"]) for row in rows}
+    )
+    pictures: dict[UUID, dict[str, Any]] = dict(rows.fetchall())
     changed = 0
     for picture, stored in pictures.items():
         properties, verdict = seen[picture]
