@@ -24,12 +24,12 @@ from nachet_pipeline.crops.queries import (
     Parent,
     SessionCrops,
     StoredCrop,
-    begin,
+    begin_cropping,
     count_due,
     declare_again,
     detected_pictures,
     due_pictures,
-    end,
+    end_cropping,
     record_looked,
     sessions_of,
 )
@@ -48,16 +48,16 @@ from nachet_pipeline.uploads.upload import Upload
 
 log = logging.getLogger(__name__)
 
-BATCH = 50
+_BATCH = 50
 """Pictures in one transaction: as many at most are looked at again after an interruption."""
 
-PAGE = 500
+_PAGE = 500
 """Pictures in one query."""
 
-NAMED = 100
+_NAMED = 100
 """Pictures that differ or could not be cropped, as many as are named."""
 
-CUT = 100
+_CUT = 100
 """Crops cut at a time, at most; together they have no more pixels than their picture."""
 
 _SHOWN = 12
@@ -84,7 +84,7 @@ class Cropped:
     """What cropping an upload did, and how the upload stands now.
 
     Attributes:
-        how: how it was cropped.
+        method: how it was cropped.
         looked_at: pictures that were looked at now; 0 if all were before.
         new: crops that are new.
         sessions: what was found in each session, earlier runs included.
@@ -93,7 +93,7 @@ class Cropped:
         failed: number of those.
     """
 
-    how: CropMethod
+    method: CropMethod
     looked_at: int = 0
     new: int = 0
     sessions: list[SessionCrops] = field(default_factory=list)
@@ -180,11 +180,11 @@ class Cropper:
             DatabaseError: the database does not answer.
         """
         detector = self.detector or detector_of(self.settings)
-        how = crop_method(self.settings, detector)
+        method = crop_method(self.settings, detector)
         outcome: Cropped | None = None
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
-                outcome = self._crop(upload, detector, how)
+                outcome = self._crop(upload, detector, method)
         except DatabaseError as error:
             if outcome is None:
                 raise
@@ -192,39 +192,39 @@ class Cropper:
             log.warning("the lock of %s was lost: %s", upload.partition, error)
         return outcome
 
-    def _crop(self, upload: Upload, detector: Detector, how: CropMethod) -> Cropped:
+    def _crop(self, upload: Upload, detector: Detector, method: CropMethod) -> Cropped:
         with self.database.connection() as connection:
-            if not begin(connection, upload.id, how):
+            if not begin_cropping(connection, upload.id, method):
                 raise NotImportedError(
                     f"{upload.partition} is {upload.state.value}; only an imported upload can be cropped"
                 )
-        outcome = Cropped(how)
+        outcome = Cropped(method)
         try:
             self._look_at_all(upload, detector, outcome)
         except ActionableError as error:
             with self.database.connection() as connection:
-                end(connection, upload.id, failure=str(error))
+                end_cropping(connection, upload.id, failure=str(error))
             raise
         with self.database.connection() as connection:
-            declare_again(connection, upload.id, how, lambda parent, found: finding_of(parent, found, self.rules))
-            end(connection, upload.id, failure=outcome.failure)
-            outcome.sessions = sessions_of(connection, upload.id, how)
-            outcome.differing = detected_pictures(connection, upload.id, how, differing=True, most=NAMED)
+            declare_again(connection, upload.id, method, lambda parent, found: finding_of(parent, found, self.rules))
+            end_cropping(connection, upload.id, failure=outcome.failure)
+            outcome.sessions = sessions_of(connection, upload.id, method)
+            outcome.differing = detected_pictures(connection, upload.id, method, differing=True, most=_NAMED)
         return outcome
 
     def _look_at_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
-        how = outcome.how
+        method = outcome.method
         with self.database.connection() as connection:
-            total = count_due(connection, upload.id, how)
+            total = count_due(connection, upload.id, method)
         batch: list[Looked] = []
-        for done, seen in enumerate(self._seen(self._due(upload, how), detector, how), start=1):
+        for done, seen in enumerate(self._seen(self._due(upload, method), detector, method), start=1):
             if isinstance(seen, NotCropped):
                 outcome.failed += 1
-                if len(outcome.not_cropped) < NAMED:
+                if len(outcome.not_cropped) < _NAMED:
                     outcome.not_cropped.append(seen)
             else:
                 batch.append(seen)
-            if len(batch) == BATCH:
+            if len(batch) == _BATCH:
                 self._write(batch, outcome)
             if self.progress:
                 self.progress(done, max(total, done))
@@ -233,47 +233,49 @@ class Cropper:
 
     def _write(self, batch: list[Looked], outcome: Cropped) -> None:
         with self.database.connection() as connection:
-            outcome.new += record_looked(connection, batch, outcome.how, rules=self.rules.stamp)
+            outcome.new += record_looked(connection, batch, outcome.method, rules=self.rules.stamp)
         outcome.looked_at += len(batch)
         batch.clear()
 
-    def _due(self, upload: Upload, how: CropMethod) -> Iterator[Parent]:
+    def _due(self, upload: Upload, method: CropMethod) -> Iterator[Parent]:
         """The pictures to look at, page by page, so that memory does not grow with their number."""
         after = _FIRST
         while True:
             with self.database.connection() as connection:
-                page = due_pictures(connection, upload.id, how, after=after, most=PAGE)
+                page = due_pictures(connection, upload.id, method, after=after, most=_PAGE)
             if not page:
                 return
             yield from page
             after = page[-1].id
 
-    def _seen(self, due: Iterator[Parent], detector: Detector, how: CropMethod) -> Iterator["Looked | NotCropped"]:
+    def _seen(self, due: Iterator[Parent], detector: Detector, method: CropMethod) -> Iterator["Looked | NotCropped"]:
         budget, cut_budget = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
         # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
         threads = self.transfer.transfer_concurrency + self.pool.settings.workers
 
         def look(parent: Parent) -> "Looked | NotCropped":
             try:
-                return self._look(parent, detector, how, cut_budget)
+                return self._look(parent, detector, method, cut_budget)
             except (UncroppablePictureError, DetectorAnswerError) as error:
                 return NotCropped(parent.id, _place(parent), str(error))
 
         return bounded_map(look, due, workers=threads, budget=budget, size=lambda parent: parent.size, name="crop")
 
-    def _look(self, parent: Parent, detector: Detector, how: CropMethod, budget: MemoryBudget) -> Looked:
+    def _look(self, parent: Parent, detector: Detector, method: CropMethod, budget: MemoryBudget) -> Looked:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
         boxes = tuple(region.box(shown.width, shown.height) for region in regions)
-        margin = how.margin_percent / 100
+        margin = method.margin_percent / 100
         # Two regions may be the same box once they are whole pixels.
         areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
         crops: list[StoredCrop] = []
         for some in _at_a_time(areas, shown.width * shown.height):
             with budget.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
-                crops.extend(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, len(crops) + 1))
+                crops.extend(
+                    self._store(parent, cut, number, method) for number, cut in enumerate(cuts, len(crops) + 1)
+                )
                 del cuts
         return Looked(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules))
 
@@ -286,8 +288,8 @@ class Cropper:
             raise UncroppablePictureError("its file is not the one that was stored")
         return content
 
-    def _store(self, parent: Parent, cut: Cut, number: int, how: CropMethod) -> StoredCrop:
-        identifier = crop_id(parent.id, cut.box.text, how.found_by)
+    def _store(self, parent: Parent, cut: Cut, number: int, method: CropMethod) -> StoredCrop:
+        identifier = crop_id(parent.id, cut.box.text, method.found_by)
         blob = crop_blob(parent.picture_set, identifier)
         sha256, size = hashlib.sha256(cut.content).hexdigest(), len(cut.content)
         created = self.blobs.upload(
@@ -315,7 +317,7 @@ class Cropper:
                 raise StorageError(f"{container}/{blob} exists and shows something else than its crop does")
         return hashlib.sha256(content).hexdigest(), len(content)
 
-    def sheet(self, upload: Upload, how: CropMethod) -> bytes | None:
+    def sheet(self, upload: Upload, method: CropMethod) -> bytes | None:
         """A few pictures of an upload with the boxes drawn, those that differ first, as one JPEG; None without any.
 
         Raises:
@@ -323,9 +325,9 @@ class Cropper:
             DatabaseError: the database does not answer.
         """
         with self.database.connection() as connection:
-            shown = detected_pictures(connection, upload.id, how, differing=True, most=_SHOWN)
+            shown = detected_pictures(connection, upload.id, method, differing=True, most=_SHOWN)
             if len(shown) < _SHOWN:
-                shown += detected_pictures(connection, upload.id, how, differing=False, most=_SHOWN - len(shown))
+                shown += detected_pictures(connection, upload.id, method, differing=False, most=_SHOWN - len(shown))
         drawn = []
         for one in shown:
             try:
@@ -339,7 +341,7 @@ def _at_a_time(areas: tuple[Box, ...], pixels: int) -> Iterator[list[Box]]:
     """Boxes in their order, as many together as a process may cut at a time; a decode for all of them, mostly."""
     some: list[Box] = []
     for area in areas:
-        if len(some) == CUT or sum(map(_pixels, some)) + _pixels(area) > pixels:
+        if len(some) == _CUT or sum(map(_pixels, some)) + _pixels(area) > pixels:
             yield some
             some = []
         some.append(area)

@@ -6,10 +6,10 @@ All of it decodes, so all of it happens in worker processes that may be killed; 
 # ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
@@ -21,13 +21,9 @@ from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
-from nachet_pipeline.pictures.workers import CrashedError, TooSlowError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 _PNG_DEPTH_AT = 24
 _DEEP = 16
@@ -91,7 +87,7 @@ class CroppingPool(DecodingPool):
         Raises:
             UncroppablePictureError: it cannot be decoded.
         """
-        return self._done(_show, content, picture_format, self.settings.limits)
+        return self.run(_show, content, picture_format, self.settings.limits, failure=UncroppablePictureError)
 
     def cut(self, content: bytes, picture_format: str, boxes: Sequence[Box], parent: Enrichment | None) -> list[Cut]:
         """Boxes of a picture, each as a file of its own.
@@ -105,7 +101,9 @@ class CroppingPool(DecodingPool):
         Raises:
             UncroppablePictureError: it cannot be decoded, or a part of it cannot be stored.
         """
-        return self._done(_cut, content, picture_format, tuple(boxes), parent, self.settings.limits)
+        return self.run(
+            _cut, content, picture_format, tuple(boxes), parent, self.settings.limits, failure=UncroppablePictureError
+        )
 
     def draw(self, content: bytes, picture_format: str, boxes: Sequence[Box]) -> bytes:
         """A thumbnail of a picture with boxes drawn, as a JPEG.
@@ -113,18 +111,9 @@ class CroppingPool(DecodingPool):
         Raises:
             UncroppablePictureError: it cannot be decoded.
         """
-        return self._done(_draw, content, picture_format, tuple(boxes), self.settings.limits)
-
-    def _done(self, task: Callable[_P, _R], *arguments: Any) -> _R:
-        future = self._started().submit(task, *arguments, seconds=self.settings.seconds)
-        try:
-            return future.result()
-        except TooSlowError:
-            raise UncroppablePictureError(f"decoding takes more than {self.settings.seconds} s") from None
-        except CrashedError as error:
-            raise UncroppablePictureError(f"it ended its decoder with code {error.code}") from None
-        except MemoryError:
-            raise UncroppablePictureError("it does not fit in a decoder's memory") from None
+        return self.run(
+            _draw, content, picture_format, tuple(boxes), self.settings.limits, failure=UncroppablePictureError
+        )
 
 
 def _show(content: bytes, picture_format: str, limits: PictureLimits) -> Shown:

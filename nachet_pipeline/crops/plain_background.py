@@ -83,7 +83,7 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     import numpy as np
 
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float32)
-    difference = np.abs(smooth - _ground(smooth)).max(axis=2)
+    difference = np.abs(smooth - _background(smooth)).max(axis=2)
     mask = (difference > _threshold(difference)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
     # What shines on a seed is as bright as the ground, and belongs to it.
@@ -102,7 +102,7 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     return [part for part in others if part.area >= least]
 
 
-def _ground(picture: "NDArray[Any]") -> "NDArray[Any]":
+def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
     """The ground behind everything, of the picture's size."""
     import cv2
     import numpy as np

@@ -181,8 +181,8 @@ _DETECTED = (
 )
 
 
-def _of(how: CropMethod) -> dict[str, Any]:
-    return {"detector": how.detector, "version": how.version, "margin": how.margin_percent}
+def _of(method: CropMethod) -> dict[str, Any]:
+    return {"detector": method.detector, "version": method.version, "margin": method.margin_percent}
 
 
 def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any) -> Detected:
@@ -194,28 +194,28 @@ def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any
     )
 
 
-def count_due(connection: Connection, upload: UUID, how: CropMethod) -> int:
+def count_due(connection: Connection, upload: UUID, method: CropMethod) -> int:
     """How many whole pictures of an upload were not looked at in this way yet."""
     counted = connection.cursor(row_factory=scalar_row).execute(
         f"select count(*) {_PARENTS} where {_WHOLE}"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
-        {"upload": upload, **_of(how)},
+        {"upload": upload, **_of(method)},
     )
     return int(counted.fetchone() or 0)
 
 
-def due_pictures(connection: Connection, upload: UUID, how: CropMethod, *, after: UUID, most: int) -> list[Parent]:
+def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, after: UUID, most: int) -> list[Parent]:
     """The next whole pictures of an upload that were not looked at in this way yet, in order of their identifiers."""
     parents = connection.cursor(row_factory=class_row(Parent)).execute(
         f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
         " order by p.id limit %(most)s",
-        {"upload": upload, "after": after, "most": most, **_of(how)},
+        {"upload": upload, "after": after, "most": most, **_of(method)},
     )
     return parents.fetchall()
 
 
-def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMethod, *, rules: str) -> int:
+def record_looked(connection: Connection, looked: Sequence[Looked], method: CropMethod, *, rules: str) -> int:
     """Write what was found in pictures and what was cut out of them, in the caller's transaction.
 
     Crops that an earlier detection cut and this one does not are superseded, and stay: training sets may hold them.
@@ -223,7 +223,7 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMet
     Args:
         connection: in whose transaction all is written.
         looked: the pictures.
-        how: how they were cropped.
+        method: how they were cropped.
         rules: the version of the rules, with its weights, that crops satisfy.
 
     Returns:
@@ -243,17 +243,17 @@ def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMet
     there = {(row["id"], row["container"]) for row in rows}
     present = [one for one in looked if (one.parent.id, one.parent.container) in there]
     crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
-    with changing(connection, actor=how.found_by, action="superseded"):
+    with changing(connection, actor=method.found_by, action="superseded"):
         connection.execute(
             "update pictures set superseded_at = now() where parent = any(%s) and detector is not null"
             " and superseded_at is null and id <> all(%s)",
             ([one.parent.id for one in present], [crop.id for _, crop in crops]),
         )
-    with changing(connection, actor=how.found_by, action="cropped"):
-        new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
+    with changing(connection, actor=method.found_by, action="cropped"):
+        new = sum(_insert_crop(connection, one.parent, crop, method, rules) for one, crop in crops)
         hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
-    _record_detections(connection, present, how)
-    with changing(connection, actor=how.found_by):
+    _record_detections(connection, present, method)
+    with changing(connection, actor=method.found_by):
         follow_parents(connection, picture_sets)
     return new
 
@@ -266,7 +266,7 @@ _CROP_COLUMNS = (
 _CROP_VALUES = ", ".join(f"%({name})s" for name in _CROP_COLUMNS.split(", "))
 
 
-def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: CropMethod, rules: str) -> int:
+def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, method: CropMethod, rules: str) -> int:
     properties = crop.properties
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
@@ -288,7 +288,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: 
             "width": properties.width,
             "height": properties.height,
             "bounding_box": crop.box.corners,
-            "detector": how.found_by,
+            "detector": method.found_by,
             "rule_set_version": rules,
             **enrichment_columns(properties.enrichment),
         },
@@ -333,10 +333,10 @@ def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
     }
 
 
-def _record_detections(connection: Connection, looked: Sequence[Looked], how: CropMethod) -> None:
+def _record_detections(connection: Connection, looked: Sequence[Looked], method: CropMethod) -> None:
     connection.execute(
         "update detection set current = false where current and picture_id = any(%s) and detector <> %s",
-        ([one.parent.id for one in looked], how.detector),
+        ([one.parent.id for one in looked], method.detector),
     )
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -348,9 +348,9 @@ def _record_detections(connection: Connection, looked: Sequence[Looked], how: Cr
             [
                 (
                     one.parent.id,
-                    how.detector,
-                    how.version,
-                    how.margin_percent,
+                    method.detector,
+                    method.version,
+                    method.margin_percent,
                     len(one.boxes),
                     one.parent.declared,
                     Jsonb([box.corners for box in one.boxes]),
@@ -398,7 +398,7 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
     return True
 
 
-def sessions_of(connection: Connection, upload: UUID, how: CropMethod) -> list[SessionCrops]:
+def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> list[SessionCrops]:
     """What was found in an upload in this way, by session; compared with what its uploader says now."""
     sessions = connection.cursor(row_factory=class_row(SessionCrops)).execute(
         f"select {_SESSION}, count(d.picture_id) as pictures,"
@@ -408,34 +408,34 @@ def sessions_of(connection: Connection, upload: UUID, how: CropMethod) -> list[S
         "  and crop.superseded_at is null)), 0)::bigint as crops"
         f" {_PARENTS} left join detection d on d.picture_id = p.id and {_CURRENT}"
         f" where {_WHOLE} group by s.id order by 1, s.id",
-        {"upload": upload, **_of(how)},
+        {"upload": upload, **_of(method)},
     )
     return sessions.fetchall()
 
 
 def detected_pictures(
-    connection: Connection, upload: UUID, how: CropMethod, *, differing: bool, most: int
+    connection: Connection, upload: UUID, method: CropMethod, *, differing: bool, most: int
 ) -> list[Detected]:
     """The first pictures of an upload with what was found in them, by session and name.
 
     Args:
         connection: where to look.
         upload: the upload.
-        how: in which way they were looked at.
+        method: in which way they were looked at.
         differing: those in which another number of seeds was found than is declared, or else the others.
         most: how many at most.
     """
     pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
         f"{_DETECTED} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
-        {"upload": upload, "most": most, **_of(how)},
+        {"upload": upload, "most": most, **_of(method)},
     )
     return pictures.fetchall()
 
 
-def declare_again(connection: Connection, upload: UUID, how: CropMethod, findings: Findings) -> None:
+def declare_again(connection: Connection, upload: UUID, method: CropMethod, findings: Findings) -> None:
     """Say anew what there is to say of pictures whose declared number of seeds was corrected since."""
     pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
-        f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(how)}
+        f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(method)}
     )
     for picture in pictures.fetchall():
         parent = picture.parent
@@ -446,12 +446,12 @@ def declare_again(connection: Connection, upload: UUID, how: CropMethod, finding
                 parent.declared,
                 Jsonb(finding.model_dump(mode="json")) if finding else None,
                 parent.id,
-                how.detector,
+                method.detector,
             ),
         )
 
 
-def uploads_to_crop(connection: Connection, how: CropMethod, *, most: int) -> list[Upload]:
+def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) -> list[Upload]:
     """The imported uploads that were not cropped in this way since they last changed, longest waiting first.
 
     One that failed is due again after a while that doubles with each attempt, until there were `MAX_ATTEMPTS`.
@@ -462,13 +462,13 @@ def uploads_to_crop(connection: Connection, how: CropMethod, *, most: int) -> li
         " or (k.finished_at is null and k.attempts < %(attempts)s"
         " and k.begun_at < now() - interval '1 minute' * power(2, k.attempts)))"
         " order by upload.updated_at, upload.id limit %(most)s",
-        {"stamp": how.stamp, "attempts": MAX_ATTEMPTS, "most": most},
+        {"stamp": method.stamp, "attempts": MAX_ATTEMPTS, "most": most},
     )
     found = [find_upload(connection, identifier) for identifier in due.fetchall()]
     return [upload for upload in found if upload]
 
 
-def begin(connection: Connection, upload: UUID, how: CropMethod) -> bool:
+def begin_cropping(connection: Connection, upload: UUID, method: CropMethod) -> bool:
     """Note that an upload is being cropped.
 
     Returns:
@@ -482,12 +482,12 @@ def begin(connection: Connection, upload: UUID, how: CropMethod) -> bool:
             " on conflict (upload_id) do update set stamp = excluded.stamp, upload_changed = excluded.upload_changed,"
             " attempts = case when (k.stamp, k.upload_changed) = (excluded.stamp, excluded.upload_changed)"
             " then k.attempts + 1 else 1 end, begun_at = now(), finished_at = null, failure = null",
-            {"stamp": how.stamp, "upload": upload},
+            {"stamp": method.stamp, "upload": upload},
         ).rowcount
     )
 
 
-def end(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
+def end_cropping(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
     """Note that an upload was cropped, or why it was not cropped as a whole."""
     connection.execute(
         "update upload_crops set failure = %(failure)s,"

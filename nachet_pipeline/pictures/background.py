@@ -31,15 +31,15 @@ class Background:
     Attributes:
         objects: how many things lie on the ground.
         on_objects: for each pixel 1 if it shows one of them, else 0.
-        on_ground: for each pixel whether it shows the ground.
+        on_background: for each pixel whether it shows the ground.
     """
 
     objects: int
     on_objects: "NDArray[np.uint8]"
-    on_ground: "NDArray[np.bool_]"
+    on_background: "NDArray[np.bool_]"
 
 
-def tell_apart(small: "NDArray[np.uint8]") -> Background:
+def find_background(small: "NDArray[np.uint8]") -> Background:
     """Tell objects from ground in a small picture of brightness, or of red, green and blue."""
     import cv2
     import numpy as np

@@ -10,7 +10,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from PIL import Image
 
@@ -24,6 +24,8 @@ from nachet_pipeline.support.i18n import Bilingual
 
 if TYPE_CHECKING:
     from nachet_pipeline.settings import DecoderSettings, PictureSettings
+
+_R = TypeVar("_R")
 
 # Numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -125,6 +127,36 @@ class DecodingPool:
             enriched=self.settings.enriched,
         )
         return Inspection(future, self.settings.seconds)
+
+    def run(
+        self,
+        function: Callable[..., _R],
+        *arguments: Any,
+        failure: Callable[[str], Exception],
+        seconds: int | None = None,
+    ) -> _R:
+        """Call a function of a picture in a worker, and wait for what it returns.
+
+        Args:
+            function: one that a fresh process can import.
+            arguments: what it is given.
+            failure: the error that is raised, with a line that says why, where the picture ends its workers.
+            seconds: how long it may take; as the settings say if not given.
+
+        Raises:
+            WorkersUnavailableError: no decoder can be had, which is no fault of the picture.
+            Exception: `failure`, or what the function raises.
+        """
+        seconds = seconds or self.settings.seconds
+        future = self._started().submit(function, *arguments, seconds=seconds)
+        try:
+            return future.result()
+        except TooSlowError:
+            raise failure(f"decoding takes more than {seconds} s") from None
+        except CrashedError as error:
+            raise failure(f"it ended its decoder with code {error.code}") from None
+        except MemoryError:
+            raise failure("it does not fit in a decoder's memory") from None
 
     def _started(self) -> WorkerPool:
         with self._lock:

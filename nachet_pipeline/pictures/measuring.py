@@ -15,7 +15,7 @@ if nothing stands out from the ground. It orders pictures; it decides nothing.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nachet_pipeline.pictures.background import Background, tell_apart
+from nachet_pipeline.pictures.background import Background, find_background
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
@@ -38,7 +38,7 @@ _WEIGHTS = {"sharp": 0.5, "contrast": 0.2, "unclipped": 0.15, "uniformity": 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Encoding:
     """How a file stores its picture.
 
     Attributes:
@@ -56,7 +56,7 @@ class Stored:
     compression: str
 
 
-def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
+def enrich(pixels: Pixels, stored: Encoding, declared: Declared) -> Enrichment:
     """Everything a picture tells about itself.
 
     Args:
@@ -68,10 +68,10 @@ def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
     luminance = _luminance(reduced)
     by = max(1, -(-max(luminance.shape) // _COARSE_SIDE))
     coarse = shrunk(reduced, by)
-    ground = tell_apart(coarse)
+    background = find_background(coarse)
     exposure = _exposure(luminance)
-    sharpness, unclipped = _of_objects(luminance, ground.on_objects, by)
-    uniformity = _uniformity(_luminance(coarse), ground)
+    sharpness, unclipped = _of_objects(luminance, background.on_objects, by)
+    uniformity = _uniformity(_luminance(coarse), background)
     looks = perceptual_hash(luminance)
     return Enrichment(
         width=stored.width,
@@ -87,8 +87,8 @@ def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
         clipping=_clipping(reduced) if pixels.absolute else (),
         sharpness=sharpness,
         background_uniformity=uniformity,
-        objects_found=ground.objects,
-        object_share=round(float(ground.on_objects.mean()), 4),
+        objects_found=background.objects,
+        object_share=round(float(background.on_objects.mean()), 4),
         pixel_sha256=pixels.sha256.hex(),
         perceptual_hash=looks.hex() if looks else None,
         quality_score=quality_score(
@@ -199,11 +199,11 @@ def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
     return inner if 4 * cv2.countNonZero(inner) >= cv2.countNonZero(on_objects) else on_objects
 
 
-def _uniformity(coarse: "NDArray[np.uint8]", ground: Background) -> float | None:
+def _uniformity(coarse: "NDArray[np.uint8]", background: Background) -> float | None:
     """1 less the range of the ground's luminance, from the 5th to the 95th percentile."""
     import cv2
 
-    counts = cv2.calcHist([coarse], [0], ground.on_ground.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
+    counts = cv2.calcHist([coarse], [0], background.on_background.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
     below = counts.cumsum()
     number = int(below[-1])
     if not number:

@@ -20,8 +20,8 @@ def thumbnail_of(image: Image.Image) -> bytes:
     small = image.reduce(max(1, min(image.size) // (2 * THUMBNAIL_SIDE)))
     if small.mode in {"RGBA", "LA", "PA", "P"}:
         small = small.convert("RGBA")
-        ground = Image.new("RGBA", small.size, "white")
-        small = Image.alpha_composite(ground, small)
+        background = Image.new("RGBA", small.size, "white")
+        small = Image.alpha_composite(background, small)
     small = small.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     stream = io.BytesIO()

@@ -17,7 +17,7 @@ _SIZE = struct.Struct("!Q")
 _TIMES_THE_LIMIT, _SECONDS_MORE = 2, 60
 
 
-def send(channel: socket.socket, content: bytes, until: float | None = None) -> None:
+def send_message(channel: socket.socket, content: bytes, until: float | None = None) -> None:
     """Send a message.
 
     Args:
@@ -34,7 +34,7 @@ def send(channel: socket.socket, content: bytes, until: float | None = None) -> 
         channel.sendall(part)
 
 
-def receive(channel: socket.socket, until: float | None = None) -> bytearray:
+def receive_message(channel: socket.socket, until: float | None = None) -> bytearray:
     """The next message; see `send`.
 
     Raises:
@@ -91,9 +91,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     try:
-        sys.path[:] = pickle.loads(receive(channel))  # noqa: S301 (from the process that started this one)
+        sys.path[:] = pickle.loads(receive_message(channel))  # noqa: S301 (from the process that started this one)
         while True:
-            send(channel, _answer(receive(channel)))
+            send_message(channel, _answer(receive_message(channel)))
     except (EOFError, OSError):  # nobody is left who asks
         return
 

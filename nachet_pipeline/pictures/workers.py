@@ -76,7 +76,7 @@ class WorkersUnavailableError(UnavailableError):
     """No call can be judged: processes are killed from outside, or cannot work at all. The message says what to do."""
 
 
-class _How(StrEnum):
+class _Ending(StrEnum):
     LATE = "late"
     CRASHED = "crashed"
     KILLED = "killed"
@@ -90,9 +90,9 @@ class _EndedError(Exception):
         super().__init__("it was too slow" if code is None else f"it ended with code {code}")
         self.code = code or 0
         if code is None or code == -signal.SIGALRM:
-            self.how = _How.LATE
+            self.ending = _Ending.LATE
         else:
-            self.how = _How.KILLED if code in _FROM_OUTSIDE else _How.CRASHED
+            self.ending = _Ending.KILLED if code in _FROM_OUTSIDE else _Ending.CRASHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,9 @@ class _Worker:
     def _exchange(self, message: Any, until: float, *, answered: bool = True) -> bytearray:
         content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         try:
-            worker_script.send(self._channel, content, until)
+            worker_script.send_message(self._channel, content, until)
             del content
-            return worker_script.receive(self._channel, until) if answered else bytearray()
+            return worker_script.receive_message(self._channel, until) if answered else bytearray()
         except TimeoutError:
             self.end()
             raise _EndedError(None) from None
@@ -308,22 +308,22 @@ class WorkerPool:
             with self._beside_others():
                 return self._ask(call, seat)
         except _EndedError as error:
-            how, code = error.how, error.code
+            ending, code = error.ending, error.code
         crashes = kills = 0
         while True:
-            log.info("a worker process: %s, %d; what it did is tried again in a fresh one", how, code)
-            if how is _How.KILLED:
+            log.info("a worker process: %s, %d; what it did is tried again in a fresh one", ending, code)
+            if ending is _Ending.KILLED:
                 kills += 1
                 self._pause_after(kills, f"they are killed from outside (code {code})")
             try:
-                with self._while_others_wait() if how is _How.KILLED else self._beside_others():
+                with self._while_others_wait() if ending is _Ending.KILLED else self._beside_others():
                     return self._ask(call, seat)
             except _EndedError as error:
-                how, code = error.how, error.code
-            crashes += how is _How.CRASHED
-            if how is _How.LATE or crashes == _CRASHES:
+                ending, code = error.ending, error.code
+            crashes += ending is _Ending.CRASHED
+            if ending is _Ending.LATE or crashes == _CRASHES:
                 self._try_good(seat)
-                raise TooSlowError if how is _How.LATE else CrashedError(code)
+                raise TooSlowError if ending is _Ending.LATE else CrashedError(code)
 
     def _ask(self, call: _Call, seat: _Seat) -> Any:
         """Ask the seat's process, or a fresh one where there is none that could do it.

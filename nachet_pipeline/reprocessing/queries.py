@@ -32,7 +32,7 @@ _NOT_DELETED = (
     "not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
 )
 _SINCE = "(%(since)s::timestamptz is null or p.upload_date >= %(since)s)"
-_IN_PART = "p.id between %(lowest)s and %(highest)s"
+_IN_SHARD = "p.id between %(lowest)s and %(highest)s"
 _OF_VERSIONS = (
     "coalesce(p.rule_set_version, '') = %(old_rules)s and coalesce(p.enrichment_version, '') = %(old_enrichment)s"
 )
@@ -130,14 +130,14 @@ class Standing:
 
 
 @contextmanager
-def reprocessing_lock(connection: Connection, part: Shard = WHOLE) -> Iterator[None]:
+def reprocessing_lock(connection: Connection, shard: Shard = WHOLE) -> Iterator[None]:
     """Keep other processes from reprocessing these pictures, for as long as the connection lives at most.
 
     Raises:
         ReprocessingBusyError: one does already.
     """
     busy = ReprocessingBusyError("another process reprocesses the stored pictures right now; try again later")
-    with shard_lock(connection, _LOCK, part, busy=busy):
+    with shard_lock(connection, _LOCK, shard, busy=busy):
         yield
 
 
@@ -157,7 +157,7 @@ def stored_versions(connection: Connection) -> list[Versions]:
 
 
 def stale_groups(
-    connection: Connection, current: Versions, since: datetime | None = None, part: Shard = WHOLE
+    connection: Connection, current: Versions, since: datetime | None = None, shard: Shard = WHOLE
 ) -> list[StaleGroup]:
     """The stale pictures, counted by their versions.
 
@@ -165,15 +165,15 @@ def stale_groups(
         connection: where to look.
         current: the versions of today.
         since: count those only that were imported then or later.
-        part: count those of this part.
+        shard: count those of this shard.
     """
     groups: list[StaleGroup] = []
     for versions in stored_versions(connection):
         group = connection.cursor(row_factory=kwargs_row(partial(StaleGroup, versions))).execute(
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
-            f" where {_stale(versions, current)} and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
-            _parameters(current, since, versions, part),
+            f" where {_stale(versions, current)} and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
+            _parameters(current, since, versions, shard),
         )
         groups += [one for one in group.fetchall() if one.pictures]
     return groups
@@ -186,7 +186,7 @@ def stale_pictures(
     *,
     since: datetime | None,
     most: int,
-    part: Shard = WHOLE,
+    shard: Shard = WHOLE,
 ) -> list[DuePicture]:
     """The next stale pictures of certain versions, in order of their identifiers.
 
@@ -196,7 +196,7 @@ def stale_pictures(
         place: behind which picture of which versions.
         since: those only that were imported then or later.
         most: how many at most.
-        part: those of this part.
+        shard: those of this shard.
 
     Raises:
         ValueError: the place names no versions.
@@ -205,36 +205,36 @@ def stale_pictures(
         raise ValueError("stale pictures are read by their versions")
     return _due(
         connection,
-        f"{_stale(place.versions, current)} and p.id > %(after)s and {_IN_PART} and {_SINCE}",
-        _parameters(current, since, place.versions, part) | {"after": place.picture, "most": most},
+        f"{_stale(place.versions, current)} and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
+        _parameters(current, since, place.versions, shard) | {"after": place.picture, "most": most},
     )
 
 
-def found_pictures(
+def pictures_with(
     connection: Connection,
     codes: Sequence[str],
     place: PagePlace,
     *,
     since: datetime | None,
     most: int,
-    part: Shard = WHOLE,
+    shard: Shard = WHOLE,
 ) -> list[DuePicture]:
     """The next pictures of which one of the codes was said last, stale or not; see `stale_pictures`."""
     return _due(
         connection,
-        f"v.codes && %(codes)s and p.id > %(after)s and {_IN_PART} and {_SINCE}",
-        {"codes": list(codes), "after": place.picture, "since": since, "most": most} | _range(part),
+        f"v.codes && %(codes)s and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
+        {"codes": list(codes), "after": place.picture, "since": since, "most": most} | _range(shard),
     )
 
 
-def count_found(
-    connection: Connection, codes: Sequence[str], since: datetime | None = None, part: Shard = WHOLE
+def count_pictures_with(
+    connection: Connection, codes: Sequence[str], since: datetime | None = None, shard: Shard = WHOLE
 ) -> int:
     """How many pictures there are of which one of the codes was said last."""
     counted = connection.cursor(row_factory=scalar_row).execute(
         "select count(*) from pictures p join picture_verdict v on v.picture_id = p.id"
-        f" where v.codes && %(codes)s and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
-        {"codes": list(codes), "since": since} | _range(part),
+        f" where v.codes && %(codes)s and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
+        {"codes": list(codes), "since": since} | _range(shard),
     )
     return int(counted.fetchone() or 0)
 
@@ -248,12 +248,12 @@ def _stale(versions: Versions, current: Versions) -> str:
     return f"{_OF_VERSIONS} and {refused_by_others}{_NOT_LOOKED_AT}"
 
 
-def _range(part: Shard) -> dict[str, Any]:
-    return {"lowest": part.lowest, "highest": part.highest}
+def _range(shard: Shard) -> dict[str, Any]:
+    return {"lowest": shard.lowest, "highest": shard.highest}
 
 
-def _parameters(current: Versions, since: datetime | None, old: Versions, part: Shard) -> dict[str, Any]:
-    return _range(part) | {
+def _parameters(current: Versions, since: datetime | None, old: Versions, shard: Shard) -> dict[str, Any]:
+    return _range(shard) | {
         "rules": current.rules,
         "enrichment": current.enrichment,
         "old_rules": old.rules,

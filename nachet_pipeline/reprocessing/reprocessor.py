@@ -26,15 +26,15 @@ from nachet_pipeline.reprocessing.queries import (
     StaleGroup,
     Standing,
     Versions,
-    count_found,
-    found_pictures,
+    count_pictures_with,
+    pictures_with,
     record_seen,
     reprocessing_lock,
     stale_groups,
     stale_pictures,
     standing,
 )
-from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, changes, codes_of
+from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, codes_of, verdict_changes
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 """Pictures in one transaction: as many at most are looked at again after an interruption."""
 
-PAGE = 1000
+_PAGE = 1000
 """Pictures in one query."""
 
 NAMED = 5
@@ -71,14 +71,14 @@ class ReprocessRequest:
         rule: instead of the stale ones those, stale or not, of which this check or code was said last.
         pictures: so many at most.
         seconds: none is begun after so long.
-        part: those of this part; several parts are done at the same time by several processes.
+        shard: those of this shard; several parts are done at the same time by several processes.
     """
 
     since: datetime | None = None
     rule: str | None = None
     pictures: int | None = None
     seconds: float | None = None
-    part: Shard = WHOLE
+    shard: Shard = WHOLE
 
     @property
     def codes(self) -> list[str] | None:
@@ -228,7 +228,7 @@ class Reprocessor:
             StorageError: storage does not answer.
             DatabaseError: the database does not answer.
         """
-        with self.database.connection() as connection, reprocessing_lock(connection, wanted.part):
+        with self.database.connection() as connection, reprocessing_lock(connection, wanted.shard):
             return self._reprocess(wanted)
 
     def _reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
@@ -264,7 +264,7 @@ class Reprocessor:
             yield from self._pages(
                 PagePlace(None),
                 lambda place: self._query(
-                    found_pictures, codes, place, since=wanted.since, most=PAGE, part=wanted.part
+                    pictures_with, codes, place, since=wanted.since, most=_PAGE, shard=wanted.shard
                 ),
             )
             return
@@ -272,7 +272,7 @@ class Reprocessor:
             yield from self._pages(
                 PagePlace(group.versions),
                 lambda place: self._query(
-                    stale_pictures, planned.current, place, since=wanted.since, most=PAGE, part=wanted.part
+                    stale_pictures, planned.current, place, since=wanted.since, most=_PAGE, shard=wanted.shard
                 ),
             )
 
@@ -300,11 +300,11 @@ def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
     """
     codes, current = wanted.codes, current_versions(rules)
     with database.reading() as connection:
-        groups = stale_groups(connection, current, wanted.since, wanted.part)
+        groups = stale_groups(connection, current, wanted.since, wanted.shard)
         pictures = (
             sum(group.pictures for group in groups)
             if codes is None
-            else count_found(connection, codes, wanted.since, wanted.part)
+            else count_pictures_with(connection, codes, wanted.since, wanted.shard)
         )
     return Plan(current, groups, pictures)
 
@@ -409,7 +409,7 @@ class _Work:
         result, state = self.result, seen.verdict.state
         result.looked_at += 1
         result.states[state] = result.states.get(state, 0) + 1
-        changed = list(changes(seen.picture.verdict, seen.verdict))
+        changed = list(verdict_changes(seen.picture.verdict, seen.verdict))
         result.changed_verdicts += bool(changed)
         for change in changed:
             difference = self.differences.setdefault(change, VerdictDifference(change))

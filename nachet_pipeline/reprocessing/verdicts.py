@@ -161,7 +161,7 @@ class VerdictChange:
         return rule_of(self.code)
 
 
-def changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
+def verdict_changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
     """How a verdict differs from the one before.
 
     A picture without one was accepted when it was imported, so only errors are news: what else was said of it then

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class MemoryBudget:
@@ -44,15 +44,15 @@ class MemoryBudget:
 
 
 def bounded_map(
-    function: Callable[[T], R],
-    items: Iterable[T],
+    function: Callable[[_T], _R],
+    items: Iterable[_T],
     *,
     workers: int,
     window: int | None = None,
     budget: MemoryBudget | None = None,
-    size: Callable[[T], int] = lambda _: 0,
+    size: Callable[[_T], int] = lambda _: 0,
     name: str = "bounded",
-) -> Generator[R, None, None]:
+) -> Generator[_R, None, None]:
     """Call a function for each item in threads, and yield the results in the items' order.
 
     Items are drawn in the caller's thread, and only so far ahead as the window allows: memory does not grow with their
@@ -74,14 +74,14 @@ def bounded_map(
     """
     window = window or 2 * workers
 
-    def call(item: T) -> R:
+    def call(item: _T) -> _R:
         if budget is None:
             return function(item)
         with budget.taken(size(item)):
             return function(item)
 
     executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
-    started: deque[Future[R]] = deque()
+    started: deque[Future[_R]] = deque()
     try:
         for item in items:
             started.append(executor.submit(call, item))

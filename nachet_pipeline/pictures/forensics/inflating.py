@@ -74,14 +74,14 @@ def judge_in_pieces(stream: bytes, expected: int) -> Stream:
     return Stream.FOLLOWED if len(unused) > TOLERATED_BYTES and any(unused) else Stream.EXACT
 
 
-def judge_lzw(stream: bytes, least: int, most: int, room: memoryview) -> Stream:
+def judge_lzw(stream: bytes, least: int, most: int, buffer: memoryview) -> Stream:
     """Decode TIFF's LZW, which has no checksum: damage shows in the number of bytes, if it shows.
 
     Args:
         stream: the compressed bytes.
         least: bytes that the picture needs.
         most: bytes that some writers fill them up to.
-        room: takes the pixels; larger than `most` by more than `TOLERATED_BYTES`; used again and again, for
+        buffer: takes the pixels; larger than `most` by more than `TOLERATED_BYTES`; used again and again, for
             making room takes as long as decoding.
 
     Returns:
@@ -90,7 +90,7 @@ def judge_lzw(stream: bytes, least: int, most: int, room: memoryview) -> Stream:
     from imagecodecs import LzwError, lzw_decode  # noqa: PLC0415 (as above)
 
     try:
-        size = len(lzw_decode(stream, out=room))
+        size = len(lzw_decode(stream, out=buffer))
     except LzwError:
         return Stream.DAMAGED
     if size in {least, most}:

@@ -119,7 +119,7 @@ def _outside(issues: Issues, field: str | None) -> None:
     )
 
 
-class _Room(local):
+class _Buffer(local):
     """Memory that strips are decompressed into; used again, for making it takes as long as decompressing."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class _Room(local):
         return memoryview(self._kept)[:size]
 
 
-_ROOM = _Room()
+_BUFFER = _Buffer()
 
 
 class _Walk:
@@ -149,13 +149,13 @@ class _Walk:
         self._metadata = metadata
         self._measured = measured
         self._read: memoryview | None = None
-        self._extents = ByteRanges()
+        self._byte_ranges = ByteRanges()
         self._value_bytes = 0
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
         issues = self._issues
-        self._extents.add(0, self._reader.header_bytes)
+        self._byte_ranges.add(0, self._reader.header_bytes)
         self._collect()
         if not self._directories or self._directories[0][0] != MAIN:
             return None
@@ -174,7 +174,7 @@ class _Walk:
             return None
         verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
         picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
-        self._extents.report(self._reader.content, self._limits, issues)
+        self._byte_ranges.report(self._reader.content, self._limits, issues)
         self._report_frames(main, picture)
         return None if issues.fatal() else picture
 
@@ -215,7 +215,7 @@ class _Walk:
             expected = Bilingual(f"at most {most} tags in a directory", f"au plus {most} étiquettes par répertoire")
             self._too_complex(expected, Bilingual("more", "davantage"))
             return None
-        self._extents.add(directory.start, directory.end)
+        self._byte_ranges.add(directory.start, directory.end)
         return directory
 
     def _leads_to(self, role: str | int, directory: Directory) -> Iterator[tuple[str | int, int]]:
@@ -235,7 +235,7 @@ class _Walk:
             if not self._reader.holds(tag):
                 _outside(self._issues, tag_name(tag.code))
             elif not tag.inline:
-                self._extents.add(tag.start, tag.end)
+                self._byte_ranges.add(tag.start, tag.end)
                 self._value_bytes += tag.end - tag.start
         if self._value_bytes > len(self._reader.content) + _SHARED_METADATA:
             self._too_complex(
@@ -331,7 +331,7 @@ class _Walk:
         if not 0 < start < end <= len(self._reader.content):
             _outside(self._issues, label)
             return False
-        self._extents.add(start, end)
+        self._byte_ranges.add(start, end)
         return True
 
     def _counts(
@@ -343,7 +343,7 @@ class _Walk:
             return counts
         if self._number(directory, 259, _RAW) == _RAW:
             return (wanted[0][0],)
-        return (self._extents.start_after(offsets[0], len(self._reader.content)) - offsets[0],)
+        return (self._byte_ranges.start_after(offsets[0], len(self._reader.content)) - offsets[0],)
 
     def _layout(self, directory: Directory, *, tiled: bool) -> list[tuple[int, int]] | None:
         """For each strip or tile, bytes of its pixels in the picture and in all; None if the tags make no sense."""
@@ -392,16 +392,16 @@ class _Walk:
         most = max(segment.most for segment in picture.segments)
         surplus = 2 * TOLERATED_BYTES
         kept = self._measured and self._is_plain(picture)
-        room = _ROOM.of(most * (len(picture.segments) if kept else 1) + surplus)
-        places = iter(range(0, len(room), most))
+        buffer = _BUFFER.of(most * (len(picture.segments) if kept else 1) + surplus)
+        places = iter(range(0, len(buffer), most))
 
         def judge(stream: bytes, segment: Segment) -> Stream:
             # What a strip holds too much of is overwritten by the next.
             start = next(places) if kept else 0
-            return judge_lzw(stream, segment.least, segment.most, room[start : start + most + surplus])
+            return judge_lzw(stream, segment.least, segment.most, buffer[start : start + most + surplus])
 
         complete = self._judge_streams(picture, judge)
-        self._read = room if kept and complete else None
+        self._read = buffer if kept and complete else None
         return complete
 
     @staticmethod
