@@ -1,4 +1,4 @@
-"""Taking many things some at a time."""
+"""Split an iterable into batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ _T = TypeVar("_T")
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """The items in order, in lists of this length, the last of which may be shorter.
+    """Yield the items in order, in lists of this length; the last may be shorter.
 
     >>> list(batched("abcde", 2))
     [['a', 'b'], ['c', 'd'], ['e']]
