@@ -1,4 +1,4 @@
-"""Crops and detections: which pictures are to be looked at, what was found in them, and what was cut out."""
+"""SQL of crops and detections: which pictures are due, what was found in them, and what was cut out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ _IMPORTED = "upload.state in ('imported', 'partly_imported')"
 
 @dataclass(frozen=True, slots=True)
 class CropMethod:
-    """How pictures are cropped; another way makes every picture due again.
+    """How pictures are cropped; another method makes every picture due again.
 
     Attributes:
-        detector: name of what finds the seeds.
-        version: of it.
+        detector: name of the detector.
+        version: of the detector.
         margin_percent: margin around a seed, in percent of its longer side.
     """
 
@@ -40,18 +40,18 @@ class CropMethod:
 
     @property
     def found_by(self) -> str:
-        """The detector with its version, as it stands with a crop."""
+        """The detector with its version, as a crop's row has it."""
         return f"{self.detector} {self.version}"
 
     @property
     def stamp(self) -> str:
-        """All of it as one text."""
+        """The whole method as one text."""
         return f"{self.found_by} margin {self.margin_percent}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A whole picture that is to be looked at.
+    """A whole picture that is due for cropping.
 
     Attributes:
         id: identifier.
@@ -63,7 +63,7 @@ class Parent:
         sha256: of the file, in hexadecimal.
         size: of the file, in bytes.
         picture_format: `TIFF`, `PNG` or `JPEG`.
-        declared: how many seeds it shows, as its uploader says.
+        declared: how many seeds it shows, as its uploader declares.
         record: its stored JSON.
     """
 
@@ -81,11 +81,11 @@ class Parent:
 
     @property
     def enrichment(self) -> Enrichment | None:
-        """What it tells about itself, if it was measured by code of this version's kind."""
+        """Its enrichment, if this version's code can read it."""
         stored = self.record.get("enrichment")
         try:
             return Enrichment.model_validate(stored) if stored else None
-        except ValueError:  # of an older version; reprocessing will bring it up to date
+        except ValueError:  # of an older version; reprocessing brings it up to date
             return None
 
 
@@ -100,7 +100,7 @@ class StoredCrop:
         blob: its file.
         sha256: of the file, in hexadecimal.
         size: of the file, in bytes.
-        properties: what its file tells.
+        properties: what decoding its file gave.
     """
 
     id: UUID
@@ -113,14 +113,14 @@ class StoredCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """A picture that was looked at: what was found in it.
+class CroppedPicture:
+    """A picture in which seeds were found, and cut out.
 
     Attributes:
         parent: the picture.
         boxes: where the seeds are, without margin.
         crops: what was cut out.
-        finding: what there is to say of their number.
+        finding: about the number of seeds; None if it is as declared.
     """
 
     parent: Parent
@@ -135,11 +135,11 @@ class SessionCrops:
 
     Attributes:
         session: its path within the upload.
-        pictures: whole pictures that were looked at.
-        declared: seeds in them, as their uploader says.
-        found: seeds in them, as the detector says.
+        pictures: whole pictures that were cropped.
+        declared: seeds in them, as their uploader declares.
+        found: seeds in them, as the detector found.
         crops: crops of them.
-        differing: pictures of which the two say something else.
+        differing: pictures for which the two numbers differ.
     """
 
     session: str
@@ -152,7 +152,7 @@ class SessionCrops:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """A picture with what was found in it; see `Parent` and `Looked`."""
+    """A picture with what was found in it; see `Parent` and `CroppedPicture`."""
 
     parent: Parent
     found: int
@@ -161,7 +161,7 @@ class Detected:
 
 
 Findings = Callable[[Parent, int], Finding | None]
-"""What there is to say of a picture in which so many seeds were found."""
+"""Returns the finding about a picture in which so many seeds were found."""
 
 _SESSION = "coalesce(s.picture_set -> 'audit_trail' ->> 'session', '') as session"
 _PARENT = (
@@ -195,7 +195,7 @@ def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any
 
 
 def count_due(connection: Connection, upload: UUID, method: CropMethod) -> int:
-    """How many whole pictures of an upload were not looked at in this way yet."""
+    """Count the whole pictures of an upload that were not cropped by this method yet."""
     counted = connection.cursor(row_factory=scalar_row).execute(
         f"select count(*) {_PARENTS} where {_WHOLE}"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
@@ -205,7 +205,7 @@ def count_due(connection: Connection, upload: UUID, method: CropMethod) -> int:
 
 
 def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, after: UUID, most: int) -> list[Parent]:
-    """The next whole pictures of an upload that were not looked at in this way yet, in order of their identifiers."""
+    """The next whole pictures of an upload that were not cropped by this method yet, by identifier."""
     parents = connection.cursor(row_factory=class_row(Parent)).execute(
         f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
@@ -215,33 +215,33 @@ def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, af
     return parents.fetchall()
 
 
-def record_looked(connection: Connection, looked: Sequence[Looked], method: CropMethod, *, rules: str) -> int:
-    """Write what was found in pictures and what was cut out of them, in the caller's transaction.
+def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], method: CropMethod, *, rules: str) -> int:
+    """Record what was found in pictures and what was cut out of them, in the caller's transaction.
 
-    Crops that an earlier detection cut and this one does not are superseded, and stay: training sets may hold them.
+    Crops that an earlier detection cut and this one does not are superseded. They stay: training sets may use them.
 
     Args:
         connection: in whose transaction all is written.
-        looked: the pictures.
+        cropped: the pictures.
         method: how they were cropped.
-        rules: the version of the rules, with its weights, that crops satisfy.
+        rules: the stamp of the rule set that crops satisfy.
 
     Returns:
         Number of crops that are new, or cut again after they were superseded.
     """
-    parents = sorted((one.parent.id for one in looked), key=lambda identifier: identifier.bytes)
-    picture_sets = sorted({one.parent.picture_set for one in looked}, key=lambda identifier: identifier.bytes)
+    parents = sorted((one.parent.id for one in cropped), key=lambda identifier: identifier.bytes)
+    picture_sets = sorted({one.parent.picture_set for one in cropped}, key=lambda identifier: identifier.bytes)
     wait_for_withdrawing(connection)
-    # A folder that is deleted or archived meanwhile has its pictures elsewhere, or nowhere.
+    # The pictures of a folder that was deleted or archived meanwhile are elsewhere, or nowhere.
     connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
-    # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
+    # In the order in which importing and reprocessing lock them; a picture that is gone is left out.
     rows = connection.execute(
         f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
         " and s.deleted_at is null order by p.id for no key update of p",
         (parents,),
     ).fetchall()
     there = {(row["id"], row["container"]) for row in rows}
-    present = [one for one in looked if (one.parent.id, one.parent.container) in there]
+    present = [one for one in cropped if (one.parent.id, one.parent.container) in there]
     crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
     with changing(connection, actor=method.found_by, action="superseded"):
         connection.execute(
@@ -270,7 +270,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, metho
     properties = crop.properties
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
-        # What is said of a crop whose folder was purged was emptied.
+        # The record of a crop whose folder was purged was emptied.
         " on conflict (id) do update set superseded_at = null, sha256 = excluded.sha256, size = excluded.size,"
         " picture = excluded.picture"
         " where pictures.superseded_at is not null or pictures.sha256 <> excluded.sha256",
@@ -296,7 +296,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, metho
 
 
 def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
-    """What is stored with a crop: what its uploader said of the whole picture, and what its own file tells."""
+    """The JSON of a crop: what its uploader declared of the whole picture, and what its own file gave."""
     stored, properties = parent.record, crop.properties
     enrichment = properties.enrichment
     terms = {name: value for name, value in stored.get("terms", {}).items() if name.startswith("dwc:")}
@@ -333,10 +333,10 @@ def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
     }
 
 
-def _record_detections(connection: Connection, looked: Sequence[Looked], method: CropMethod) -> None:
+def _record_detections(connection: Connection, cropped: Sequence[CroppedPicture], method: CropMethod) -> None:
     connection.execute(
         "update detection set current = false where current and picture_id = any(%s) and detector <> %s",
-        ([one.parent.id for one in looked], method.detector),
+        ([one.parent.id for one in cropped], method.detector),
     )
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -356,13 +356,13 @@ def _record_detections(connection: Connection, looked: Sequence[Looked], method:
                     Jsonb([box.corners for box in one.boxes]),
                     Jsonb(one.finding.model_dump(mode="json")) if one.finding else None,
                 )
-                for one in looked
+                for one in cropped
             ],
         )
 
 
 def is_superseded(connection: Connection, picture: UUID) -> bool | None:
-    """Whether a crop is one that the current detection would not cut; None of what is no crop."""
+    """Whether the current detection would not cut this crop; None if the picture is no crop."""
     superseded: bool | None = (
         connection.cursor(row_factory=scalar_row)
         .execute("select superseded_at is not null from pictures where id = %s and detector is not null", (picture,))
@@ -372,7 +372,7 @@ def is_superseded(connection: Connection, picture: UUID) -> bool | None:
 
 
 def cut_again(connection: Connection, picture: UUID) -> bool:
-    """Let the picture that a crop was cut from be looked at again, by whoever crops its upload next.
+    """Make the picture that a crop was cut from due again, for the next cropping of its upload.
 
     Returns:
         False if it is no crop, or not one of an upload.
@@ -383,7 +383,7 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
         " returning s.upload_id",
         (picture,),
     ).fetchone()
-    # Another crop of the same picture may have let it be looked at again already.
+    # Another crop of the same picture may have made it due already.
     row = (
         upload
         or connection.execute(
@@ -399,7 +399,7 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
 
 
 def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> list[SessionCrops]:
-    """What was found in an upload in this way, by session; compared with what its uploader says now."""
+    """What this method found in an upload, by session, compared with what its uploader declares now."""
     sessions = connection.cursor(row_factory=class_row(SessionCrops)).execute(
         f"select {_SESSION}, count(d.picture_id) as pictures,"
         " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0)::bigint as declared,"
@@ -421,8 +421,8 @@ def detected_pictures(
     Args:
         connection: where to look.
         upload: the upload.
-        method: in which way they were looked at.
-        differing: those in which another number of seeds was found than is declared, or else the others.
+        method: how they were cropped.
+        differing: whether to return those with another number of seeds than declared, or the others.
         most: how many at most.
     """
     pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
@@ -433,7 +433,7 @@ def detected_pictures(
 
 
 def declare_again(connection: Connection, upload: UUID, method: CropMethod, findings: Findings) -> None:
-    """Say anew what there is to say of pictures whose declared number of seeds was corrected since."""
+    """Renew the findings about pictures whose declared number of seeds was corrected since."""
     pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
         f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(method)}
     )
@@ -452,9 +452,9 @@ def declare_again(connection: Connection, upload: UUID, method: CropMethod, find
 
 
 def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) -> list[Upload]:
-    """The imported uploads that were not cropped in this way since they last changed, longest waiting first.
+    """The imported uploads that this method did not crop since they last changed; longest waiting first.
 
-    One that failed is due again after a while that doubles with each attempt, until there were `MAX_ATTEMPTS`.
+    One that failed is due again after a pause that doubles with each attempt, up to `MAX_ATTEMPTS` attempts.
     """
     due = connection.cursor(row_factory=scalar_row).execute(
         "select upload.id from upload left join upload_crops k on k.upload_id = upload.id"
@@ -469,7 +469,7 @@ def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) ->
 
 
 def begin_cropping(connection: Connection, upload: UUID, method: CropMethod) -> bool:
-    """Note that an upload is being cropped.
+    """Record that cropping of an upload begins.
 
     Returns:
         False if there is nothing to crop, because it is not imported.
@@ -488,7 +488,7 @@ def begin_cropping(connection: Connection, upload: UUID, method: CropMethod) -> 
 
 
 def end_cropping(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
-    """Note that an upload was cropped, or why it was not cropped as a whole."""
+    """Record that an upload was cropped, or why it was not cropped completely."""
     connection.execute(
         "update upload_crops set failure = %(failure)s,"
         " finished_at = case when %(failure)s::text is null then now() end,"

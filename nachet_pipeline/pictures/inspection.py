@@ -92,24 +92,24 @@ def inspect_picture(
         thumbnail: when to make one; of a damaged picture it shows what is left.
         enriched: whether to measure it too.
     """
-    look = _Look(content, expected_format, limits, measured=enriched)
-    look.take()
+    inspection = _Inspection(content, expected_format, limits, measured=enriched)
+    inspection.run()
     properties = None
-    if look.decoded is not None and not look.issues.fatal():
-        decoded = look.decoded
+    if inspection.decoded is not None and not inspection.issues.fatal():
+        decoded = inspection.decoded
         properties = Properties(
-            expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, look.enrichment()
+            expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, inspection.enrichment()
         )
     small = None
-    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.issues)):
-        small = look.thumbnail()
-    return Inspected(properties, tuple(look.issues), small)
+    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(inspection.issues)):
+        small = inspection.thumbnail()
+    return Inspected(properties, tuple(inspection.issues), small)
 
 
 _WHOLE = Bilingual("a complete picture", "une image complète")
 
 
-class _Look:
+class _Inspection:
     """The inspection of one picture.
 
     Attributes:
@@ -127,7 +127,7 @@ class _Look:
         self._metadata = Metadata(self.issues, limits)
         self.decoded: Decoded | None = None
 
-    def take(self) -> None:
+    def run(self) -> None:
         """Walk the structure and decode."""
         try:
             if self._is_expected():

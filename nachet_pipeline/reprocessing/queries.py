@@ -1,4 +1,4 @@
-"""Which stored pictures are stale, and what reprocessing found of them."""
+"""SQL of reprocessing: which stored pictures are stale, and what was found in them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from nachet_pipeline.support.shards import WHOLE, Shard
 _LOCK = "reprocessing of stored pictures"
 _FIRST = UUID(int=0)
 
-# A picture that could not be brought up to date keeps its versions; its verdict says that it was looked at.
+# A picture that could not be brought up to date keeps its versions; its verdict shows that it was checked.
 _NOT_LOOKED_AT = "(v.picture_id is null or v.rule_set_version <> %(rules)s or v.enrichment_version <> %(enrichment)s)"
 _NOT_DELETED = (
     "not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
@@ -44,7 +44,7 @@ class ReprocessingBusyError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What judged and what enriched a picture; empty where nothing did yet.
+    """The versions that judged and enriched a picture; empty where none did yet.
 
     Attributes:
         rules: stamp of the rule set.
@@ -62,7 +62,7 @@ class StaleGroup:
     Attributes:
         versions: those versions.
         pictures: how many there are.
-        oldest: when the one was looked at, or imported, that waits longest.
+        oldest: when the one that has been stale longest was checked or imported last.
     """
 
     versions: Versions
@@ -72,10 +72,10 @@ class StaleGroup:
 
 @dataclass(frozen=True, slots=True)
 class PagePlace:
-    """Where reading stands: behind a picture of certain versions; without versions, behind one of any.
+    """The place of a page: after a picture, among those of certain versions or of any.
 
     Attributes:
-        versions: of the pictures that are read.
+        versions: of the pictures that are read; None for any.
         picture: the last one that was read.
     """
 
@@ -85,16 +85,16 @@ class PagePlace:
 
 @dataclass(frozen=True, slots=True)
 class DuePicture:
-    """A stored picture that is to be looked at.
+    """A stored picture that is to be checked.
 
     Attributes:
         id: its identifier.
         container: where its file is.
         blob: its file's name there.
         size: of the file that was stored, in bytes.
-        sha256: likewise, in hexadecimal.
+        sha256: of that file, in hexadecimal.
         picture_format: `TIFF`, `PNG` or `JPEG`.
-        verdict: what was said of it last, None if that was its import.
+        verdict: its last verdict; None if it was not checked since its import.
     """
 
     id: UUID
@@ -108,7 +108,7 @@ class DuePicture:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stored pictures are worth today, as far as they were looked at.
+    """How many stored pictures today's rules refuse, of those that were checked.
 
     Attributes:
         states: number of pictures in each state but `accepted`.
@@ -131,10 +131,10 @@ class Standing:
 
 @contextmanager
 def reprocessing_lock(connection: Connection, shard: Shard = WHOLE) -> Iterator[None]:
-    """Keep other processes from reprocessing these pictures, for as long as the connection lives at most.
+    """Keep other processes from reprocessing these pictures, as long as the connection lives.
 
     Raises:
-        ReprocessingBusyError: one does already.
+        ReprocessingBusyError: another process does so already.
     """
     busy = ReprocessingBusyError("another process reprocesses the stored pictures right now; try again later")
     with shard_lock(connection, _LOCK, shard, busy=busy):
@@ -142,7 +142,7 @@ def reprocessing_lock(connection: Connection, shard: Shard = WHOLE) -> Iterator[
 
 
 def stored_versions(connection: Connection) -> list[Versions]:
-    """The versions that there are among stored pictures, found without reading the pictures."""
+    """The versions of stored pictures, found without reading every picture."""
     versions = connection.cursor(row_factory=class_row(Versions)).execute(
         "with recursive version(rules, enrichment) as ("
         " (select coalesce(rule_set_version, ''), coalesce(enrichment_version, '') from pictures order by 1, 2 limit 1)"
@@ -159,12 +159,12 @@ def stored_versions(connection: Connection) -> list[Versions]:
 def stale_groups(
     connection: Connection, current: Versions, since: datetime | None = None, shard: Shard = WHOLE
 ) -> list[StaleGroup]:
-    """The stale pictures, counted by their versions.
+    """Count the stale pictures by their versions.
 
     Args:
         connection: where to look.
         current: the versions of today.
-        since: count those only that were imported then or later.
+        since: count only those imported then or later.
         shard: count those of this shard.
     """
     groups: list[StaleGroup] = []
@@ -193,8 +193,8 @@ def stale_pictures(
     Args:
         connection: where to look.
         current: the versions of today.
-        place: behind which picture of which versions.
-        since: those only that were imported then or later.
+        place: after which picture, of which versions.
+        since: only those imported then or later.
         most: how many at most.
         shard: those of this shard.
 
@@ -219,7 +219,7 @@ def pictures_with(
     most: int,
     shard: Shard = WHOLE,
 ) -> list[DuePicture]:
-    """The next pictures of which one of the codes was said last, stale or not; see `stale_pictures`."""
+    """The next pictures whose last verdict has one of the codes, stale or not; see `stale_pictures`."""
     return _due(
         connection,
         f"v.codes && %(codes)s and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
@@ -230,7 +230,7 @@ def pictures_with(
 def count_pictures_with(
     connection: Connection, codes: Sequence[str], since: datetime | None = None, shard: Shard = WHOLE
 ) -> int:
-    """How many pictures there are of which one of the codes was said last."""
+    """Count the pictures whose last verdict has one of the codes."""
     counted = connection.cursor(row_factory=scalar_row).execute(
         "select count(*) from pictures p join picture_verdict v on v.picture_id = p.id"
         f" where v.codes && %(codes)s and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
@@ -240,9 +240,9 @@ def count_pictures_with(
 
 
 def _stale(versions: Versions, current: Versions) -> str:
-    """What is true of stale pictures of some versions.
+    """The condition for stale pictures of some versions.
 
-    Those of today's are stale only if they were looked at in between by others, and not accepted: rules came back.
+    Pictures of today's versions are stale only if other versions checked them in between and did not accept them.
     """
     refused_by_others = "v.state <> 'accepted' and " if versions == current else ""
     return f"{_OF_VERSIONS} and {refused_by_others}{_NOT_LOOKED_AT}"
@@ -282,7 +282,7 @@ def _due_picture(state: str | None, findings: list[object], **picture: Any) -> D
 
 
 def standing(connection: Connection) -> Standing:
-    """How many stored pictures would be refused today or are broken, and for which errors."""
+    """Count the stored pictures that would be refused today or are broken, by state and by error."""
     cursor = connection.cursor(row_factory=tuple_row)
     states = cursor.execute(
         "select v.state, count(*) from picture_verdict v join pictures p on p.id = v.picture_id"
@@ -311,7 +311,7 @@ def of_concern(connection: Connection, *, most: int) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-# Types are named because what is compared must be as it is stored: a real number has fewer digits than ours.
+# Values are cast to the columns' types before they are compared: a `real` has fewer digits than a Python float.
 _TYPES = {
     "picture": "jsonb",
     "enrichment_version": "text",
@@ -329,13 +329,13 @@ _TERMS_OF_OTHERS = ("dwc:", "dcterms:", "ac:hash", "exif:Pixel")
 def record_seen(
     connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
 ) -> int:
-    """Write what was seen of pictures, in the caller's transaction; only what differs is written to their own rows.
+    """Record what was found in pictures, in the caller's transaction; their own rows change only where values differ.
 
-    A refused picture keeps the version of the rules that accepted it; one that has no row any more is left out.
+    A refused picture keeps the version of the rules that accepted it. A picture without row is left out.
 
     Args:
         connection: in whose transaction all is written.
-        seen: the verdict on each picture, and what decoding told of those that decode.
+        seen: the verdict on each picture, and the properties of those that decode.
         current: the versions of today.
 
     Returns:
@@ -349,7 +349,7 @@ def _record_seen(
     connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
 ) -> int:
     wait_for_withdrawing(connection)
-    # In order, and held until the end, so that an import of the same pictures waits instead of being overwritten.
+    # Locked in order until the end: an import of the same pictures waits, and is not overwritten.
     rows = connection.cursor(row_factory=tuple_row).execute(
         "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)
     )
@@ -362,7 +362,7 @@ def _record_seen(
         accepted = _accept(connection, picture, current.rules) if verdict.state is VerdictState.ACCEPTED else 0
         changed += bool(enriched or accepted)
     if changed:
-        # What was measured anew may turn out to have the pixels of what is withdrawn.
+        # A picture measured again may turn out to have the pixels of withdrawn content.
         hold_withdrawn(connection, "p.id = any(%(seen)s)", {"seen": list(pictures)})
     _record_verdicts(connection, [(picture, seen[picture][1]) for picture in pictures], current)
     return changed
@@ -378,8 +378,8 @@ def _enrich(connection: Connection, picture: UUID, stored: dict[str, Any], found
 
 
 def _enriched(stored: dict[str, Any], found: Enrichment) -> dict[str, Any]:
-    """The JSON of a picture with another enrichment; what its uploader said stays as it was said."""
-    # Other programs write to this table too: a part may be missing.
+    """The JSON of a picture with another enrichment; what its uploader said does not change."""
+    # Other programs write to this table too: a key may be missing.
     others = {name: value for name, value in stored.get("terms", {}).items() if name.startswith(_TERMS_OF_OTHERS)}
     return stored | {
         "model_version": MODEL_VERSION,
@@ -398,7 +398,7 @@ def _accept(connection: Connection, picture: UUID, rules: str) -> int:
 
 
 def _record_verdicts(connection: Connection, verdicts: Sequence[tuple[UUID, Verdict]], current: Versions) -> None:
-    """Write what was said of pictures; where it is something else than before, what it replaces stays beside it."""
+    """Record the verdicts on pictures; a verdict that changes keeps the previous one beside it."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into picture_verdict as v"

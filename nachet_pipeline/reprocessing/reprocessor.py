@@ -1,8 +1,8 @@
-"""Looking again at stored pictures, after the rules or the enrichment changed: in batches, within a budget, resumable.
+"""Check stored pictures again after the rules or the enrichment changed: in batches, within a budget, resumable.
 
-A picture is stale if what judged or enriched it is another version than today's. Reprocessing reads it from storage,
-judges and enriches it anew, and writes what it found. No picture is ever removed or unlinked by it: whether one that
-would be refused today stays is for people to decide.
+A picture is stale if another version than today's judged or enriched it. Reprocessing reads it from storage, judges and
+measures it again, and records what it found. It never removes or unlinks a picture: people decide whether one that
+would be refused today stays.
 """
 
 import hashlib
@@ -45,13 +45,13 @@ from nachet_pipeline.support.shards import WHOLE, Shard
 log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Pictures in one transaction: as many at most are looked at again after an interruption."""
+"""Pictures in one transaction: at most so many are repeated after an interruption."""
 
 _PAGE = 1000
 """Pictures in one query."""
 
 NAMED = 5
-"""Pictures that a difference names and shows."""
+"""Pictures that a difference names and shows, at most."""
 
 
 class Ending(StrEnum):
@@ -64,14 +64,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReprocessRequest:
-    """Which pictures are to be looked at.
+    """Which pictures to check.
 
     Attributes:
-        since: those only that were imported then or later.
-        rule: instead of the stale ones those, stale or not, of which this check or code was said last.
-        pictures: so many at most.
-        seconds: none is begun after so long.
-        shard: those of this shard; several parts are done at the same time by several processes.
+        since: only those imported then or later.
+        rule: not the stale ones, but those whose last verdict has this check or code, stale or not.
+        pictures: how many at most.
+        seconds: no picture is begun after so long.
+        shard: only those of this shard; several processes do several shards at the same time.
     """
 
     since: datetime | None = None
@@ -82,7 +82,7 @@ class ReprocessRequest:
 
     @property
     def codes(self) -> list[str] | None:
-        """The codes of the rule, None if no rule is asked for.
+        """The codes of the rule; None if no rule is given.
 
         Raises:
             UnknownRuleError: there is no such rule or code.
@@ -97,7 +97,7 @@ class Plan:
     Attributes:
         current: the versions of today.
         groups: what is stale, by versions.
-        pictures: how many pictures would be looked at, without a budget.
+        pictures: how many pictures would be checked, without a budget.
     """
 
     current: Versions
@@ -111,13 +111,13 @@ class Plan:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the stale picture was looked at last that waits longest."""
+        """Last check of the picture that has been stale longest."""
         return min((group.oldest for group in self.groups), default=None)
 
 
 @dataclass(slots=True)
 class VerdictDifference:
-    """Pictures whose verdicts differ from those before in the same way.
+    """Pictures whose verdicts changed in the same way.
 
     Attributes:
         change: what differs.
@@ -137,16 +137,16 @@ class Reprocessed:
     """What reprocessing did.
 
     Attributes:
-        current: the versions that it brought pictures to.
-        looked_at: number of pictures.
-        updated: pictures of which something else is stored now than before, versions included.
-        changed_verdicts: pictures of which something else is said than before.
+        current: the versions of today.
+        looked_at: number of pictures that were checked.
+        updated: pictures whose row changed, versions included.
+        changed_verdicts: pictures whose verdict changed.
         states: number of pictures in each state.
-        differences: how verdicts differ from those before, most frequent first.
+        differences: how verdicts changed, most frequent first.
         seconds: how long it took.
         ending: why it ended.
         left: what is stale now.
-        standing: what stored pictures are worth now, those of earlier runs included.
+        standing: how many stored pictures today's rules refuse, including those that earlier runs checked.
     """
 
     current: Versions
@@ -162,23 +162,23 @@ class Reprocessed:
 
     @property
     def left_stale(self) -> int:
-        """Number of pictures that are stale still."""
+        """Number of pictures that are still stale."""
         return sum(group.pictures for group in self.left)
 
     @property
     def oldest_left(self) -> datetime | None:
-        """When the stale picture was looked at last that waits longest."""
+        """Last check of the picture that has been stale longest."""
         return min((group.oldest for group in self.left), default=None)
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures looked at in a second."""
+        """Pictures checked in a second."""
         return self.looked_at / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture that was looked at; without properties if it cannot be decoded."""
+    """A picture that was checked; without properties if it cannot be decoded."""
 
     picture: DuePicture
     verdict: Verdict
@@ -188,16 +188,16 @@ class _Seen:
 
 @dataclass(slots=True)
 class Reprocessor:
-    """Looks at stored pictures again.
+    """Checks stored pictures again.
 
     Attributes:
         database: where rows are.
         blobs: where pictures are.
         pool: decodes pictures.
-        rules: what judges pictures today.
-        transfer: how many pictures, and how many bytes of them, are read at a time.
-        progress: told after every picture.
-        batch: told after every batch, when its rows are written.
+        rules: judges pictures today.
+        transfer: how many pictures and bytes are read at a time.
+        progress: called after every picture.
+        batch: called after every batch, when its rows are written.
     """
 
     database: Database
@@ -209,7 +209,7 @@ class Reprocessor:
     batch: Callable[[int], None] | None = None
 
     def plan(self, wanted: ReprocessRequest) -> Plan:
-        """What `reprocess` would look at; nothing is changed.
+        """What `reprocess` would check; nothing is changed.
 
         Raises:
             UnknownRuleError: there is no such rule.
@@ -218,13 +218,13 @@ class Reprocessor:
         return plan(self.database, self.rules, wanted)
 
     def reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
-        """Look at pictures again, and write what was found, batch by batch.
+        """Check pictures again, and record what was found, batch by batch.
 
-        Interrupted, it leaves all batches before written; another call goes on from there.
+        An interrupted call leaves its finished batches recorded; another call continues from there.
 
         Raises:
             UnknownRuleError: there is no such rule.
-            ReprocessingBusyError: another process does some of the same right now.
+            ReprocessingBusyError: another process reprocesses some of the same pictures.
             StorageError: storage does not answer.
             DatabaseError: the database does not answer.
         """
@@ -258,7 +258,7 @@ class Reprocessor:
         return result
 
     def _due(self, wanted: ReprocessRequest, planned: Plan) -> Iterator[DuePicture]:
-        """The pictures to look at, page by page, so that memory does not grow with their number."""
+        """Read the pictures to check, page by page: memory does not grow with their number."""
         codes = wanted.codes
         if codes is not None:
             yield from self._pages(
@@ -287,12 +287,12 @@ class Reprocessor:
 
 
 def current_versions(rules: RuleSet) -> Versions:
-    """What judges and enriches pictures today."""
+    """The versions that judge and enrich pictures today."""
     return Versions(rules.stamp, enrichment.ENRICHMENT_VERSION)
 
 
 def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
-    """What reprocessing would look at; nothing is changed.
+    """What reprocessing would check; nothing is changed.
 
     Raises:
         UnknownRuleError: there is no such rule.
@@ -310,10 +310,10 @@ def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
 
 
 class _Budget:
-    """The pictures that there is a budget for.
+    """The pictures that the budget allows.
 
     Attributes:
-        ending: why there are no more; settled when they are used up.
+        ending: why there are no more; set when iteration ends.
     """
 
     def __init__(self, due: Iterator[DuePicture], wanted: ReprocessRequest, started: float) -> None:
@@ -334,11 +334,11 @@ class _Budget:
 
 
 class _Work:
-    """Looks at pictures, a bounded number and a bounded number of bytes at a time, and writes what was found.
+    """Checks pictures, with a bounded number of them and of their bytes at a time, and records what was found.
 
     Attributes:
-        result: what was done until now.
-        differences: how verdicts differ from those before, by what differs.
+        result: what was done so far.
+        differences: how verdicts changed, by the change.
     """
 
     def __init__(self, reprocessor: Reprocessor, current: Versions) -> None:
@@ -349,9 +349,9 @@ class _Work:
         self.differences: dict[VerdictChange, VerdictDifference] = {}
 
     def look_at(self, due: "_Budget") -> Iterator[_Seen]:
-        """What is seen of the pictures, in their order."""
+        """Check the pictures; yield the results in their order."""
         threads = self._with.transfer.transfer_concurrency + self._with.pool.settings.workers
-        # Threads wait for the network and for the decoders alike, so there are enough of them for both.
+        # Threads wait for the network and for the decoders; there are enough for both.
         return bounded_map(
             self._look_at,
             due,
@@ -372,10 +372,10 @@ class _Work:
         return _Seen(picture, verdict, seen.properties, seen.thumbnail)
 
     def _read(self, picture: DuePicture) -> bytes | VerdictState:
-        """The stored file, or why it is not the one that was stored.
+        """Read the stored file; return a state if it is not the file that was stored.
 
         Raises:
-            StorageError: storage does not answer; that says nothing of the picture.
+            StorageError: storage does not answer, which says nothing about the picture.
         """
         blobs = self._with.blobs
         try:
@@ -393,7 +393,7 @@ class _Work:
         return content
 
     def write(self, batch: list[_Seen]) -> None:
-        """Write what was seen of some pictures in one transaction, then count it."""
+        """Record what was found in some pictures, in one transaction, then count it."""
         current = self.result.current
         with self._with.database.connection() as connection:
             updated = record_seen(

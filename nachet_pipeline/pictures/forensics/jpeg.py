@@ -64,7 +64,7 @@ def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: M
     """
     walk = _Walk(content, limits, issues)
     picture = walk.follow()
-    _look_at(walk.segments, metadata)
+    _inspect_metadata(walk.segments, metadata)
     if walk.density:
         metadata.declared.density("JFIF", *walk.density)
     if picture is None or issues.fatal():
@@ -212,7 +212,7 @@ class _Walk:
         )
 
 
-def _look_at(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
+def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
     """Join values that are spread over several segments, and inspect each."""
     values: dict[str, list[bytes]] = {}
     for code, payload in segments:

@@ -57,7 +57,7 @@ def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Me
     chunks = _follow(content, limits, issues)
     size = _size(content, chunks, limits, issues)
     if not issues.fatal():
-        _look_at(content, chunks, limits, metadata)
+        _inspect_metadata(content, chunks, limits, metadata)
     if issues.fatal() or size is None:
         return None
     width, height, raw_bytes = size
@@ -169,7 +169,7 @@ def _judge_pixels(stream: bytes, raw_bytes: int, issues: Issues) -> None:
         )
 
 
-def _look_at(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
+def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
     budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
     for chunk in chunks:
         if chunk.kind == b"pHYs" and chunk.end - chunk.start == _PHYS_BYTES:
