@@ -39,6 +39,7 @@ from nachet_pipeline.identifiers import crop_blob, crop_id
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.settings import BUILT_IN_DETECTOR, CropSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.batches import pages
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
@@ -239,14 +240,12 @@ class Cropper:
 
     def _due(self, upload: Upload, method: CropMethod) -> Iterator[Parent]:
         """Read the pictures that are due, page by page: memory does not grow with their number."""
-        after = _FIRST
-        while True:
+
+        def page(after: UUID) -> list[Parent]:
             with self.database.connection() as connection:
-                page = due_pictures(connection, upload.id, method, after=after, most=_PAGE)
-            if not page:
-                return
-            yield from page
-            after = page[-1].id
+                return due_pictures(connection, upload.id, method, after=after, most=_PAGE)
+
+        return pages(page, first=_FIRST, key=lambda parent: parent.id)
 
     def _cropped(
         self, due: Iterator[Parent], detector: Detector, method: CropMethod

@@ -24,7 +24,6 @@ from nachet_pipeline.reprocessing.verdicts import StoredFinding, Verdict, Verdic
 from nachet_pipeline.support.shards import WHOLE, Shard
 
 _LOCK = "reprocessing of stored pictures"
-_FIRST = UUID(int=0)
 
 # A picture that could not be brought up to date keeps its versions; its verdict shows that it was checked.
 _NOT_LOOKED_AT = "(v.picture_id is null or v.rule_set_version <> %(rules)s or v.enrichment_version <> %(enrichment)s)"
@@ -68,19 +67,6 @@ class StaleGroup:
     versions: Versions
     pictures: int
     oldest: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PagePlace:
-    """The place of a page: after a picture, among those of certain versions or of any.
-
-    Attributes:
-        versions: of the pictures that are read; None for any.
-        picture: the last one that was read.
-    """
-
-    versions: Versions | None
-    picture: UUID = _FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +167,10 @@ def stale_groups(
 
 def stale_pictures(
     connection: Connection,
+    versions: Versions,
     current: Versions,
-    place: PagePlace,
     *,
+    after: UUID,
     since: datetime | None,
     most: int,
     shard: Shard = WHOLE,
@@ -192,29 +179,25 @@ def stale_pictures(
 
     Args:
         connection: where to look.
+        versions: those of the pictures.
         current: the versions of today.
-        place: after which picture, of which versions.
+        after: the picture before.
         since: only those imported then or later.
         most: how many at most.
         shard: those of this shard.
-
-    Raises:
-        ValueError: the place names no versions.
     """
-    if place.versions is None:
-        raise ValueError("stale pictures are read by their versions")
     return _due(
         connection,
-        f"{_stale(place.versions, current)} and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
-        _parameters(current, since, place.versions, shard) | {"after": place.picture, "most": most},
+        f"{_stale(versions, current)} and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
+        _parameters(current, since, versions, shard) | {"after": after, "most": most},
     )
 
 
 def pictures_with(
     connection: Connection,
     codes: Sequence[str],
-    place: PagePlace,
     *,
+    after: UUID,
     since: datetime | None,
     most: int,
     shard: Shard = WHOLE,
@@ -223,7 +206,7 @@ def pictures_with(
     return _due(
         connection,
         f"v.codes && %(codes)s and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
-        {"codes": list(codes), "after": place.picture, "since": since, "most": most} | _range(shard),
+        {"codes": list(codes), "after": after, "since": since, "most": most} | _range(shard),
     )
 
 
@@ -281,7 +264,7 @@ def _due_picture(state: str | None, findings: list[object], **picture: Any) -> D
     return DuePicture(**picture, verdict=verdict)
 
 
-def standing(connection: Connection) -> Standing:
+def read_standing(connection: Connection) -> Standing:
     """Count the stored pictures that would be refused today or are broken, by state and by error."""
     cursor = connection.cursor(row_factory=tuple_row)
     states = cursor.execute(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
@@ -22,21 +22,21 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Properties, Thumbnail
 from nachet_pipeline.reprocessing.queries import (
     DuePicture,
-    PagePlace,
     StaleGroup,
     Standing,
     Versions,
     count_pictures_with,
     pictures_with,
+    read_standing,
     record_seen,
     reprocessing_lock,
     stale_groups,
     stale_pictures,
-    standing,
 )
 from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, codes_of, verdict_changes
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.batches import pages
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.progress import Progress
@@ -52,6 +52,8 @@ _PAGE = 1000
 
 NAMED = 5
 """Pictures that a difference names and shows, at most."""
+
+_FIRST = UUID(int=0)
 
 
 class Ending(StrEnum):
@@ -254,36 +256,25 @@ class Reprocessor:
         result.seconds = time.monotonic() - started
         with self.database.connection() as connection:
             result.left = stale_groups(connection, planned.current)
-            result.standing = standing(connection)
+            result.standing = read_standing(connection)
         return result
 
     def _due(self, wanted: ReprocessRequest, planned: Plan) -> Iterator[DuePicture]:
         """Read the pictures to check, page by page: memory does not grow with their number."""
         codes = wanted.codes
-        if codes is not None:
-            yield from self._pages(
-                PagePlace(None),
-                lambda place: self._query(
-                    pictures_with, codes, place, since=wanted.since, most=_PAGE, shard=wanted.shard
-                ),
-            )
-            return
-        for group in planned.groups:
-            yield from self._pages(
-                PagePlace(group.versions),
-                lambda place: self._query(
-                    stale_pictures, planned.current, place, since=wanted.since, most=_PAGE, shard=wanted.shard
-                ),
-            )
+        if codes is None:
+            for group in planned.groups:
+                stale = partial(stale_pictures, versions=group.versions, current=planned.current)
+                yield from self._pages(stale, wanted)
+        else:
+            yield from self._pages(partial(pictures_with, codes=codes), wanted)
 
-    def _pages(self, place: PagePlace, page: Callable[[PagePlace], list[DuePicture]]) -> Iterator[DuePicture]:
-        while pictures := page(place):
-            yield from pictures
-            place = PagePlace(place.versions, pictures[-1].id)
+    def _pages(self, query: Callable[..., list[DuePicture]], wanted: ReprocessRequest) -> Iterator[DuePicture]:
+        def page(after: UUID) -> list[DuePicture]:
+            with self.database.reading() as connection:
+                return query(connection, after=after, since=wanted.since, most=_PAGE, shard=wanted.shard)
 
-    def _query(self, query: Callable[..., list[DuePicture]], *arguments: Any, **settings: Any) -> list[DuePicture]:
-        with self.database.reading() as connection:
-            return query(connection, *arguments, **settings)
+        return pages(page, first=_FIRST, key=lambda picture: picture.id)
 
 
 def current_versions(rules: RuleSet) -> Versions:
