@@ -34,12 +34,12 @@ from nachet_pipeline.crops.queries import (
     sessions_of,
 )
 from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.errors import ActionableError, RefusedError
 from nachet_pipeline.identifiers import crop_blob, crop_id
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.settings import BUILT_IN_DETECTOR, CropSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.support.batches import pages
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
@@ -240,12 +240,12 @@ class Cropper:
 
     def _due(self, upload: Upload, method: CropMethod) -> Iterator[Parent]:
         """Read the pictures that are due, page by page: memory does not grow with their number."""
-
-        def page(after: UUID) -> list[Parent]:
-            with self.database.connection() as connection:
-                return due_pictures(connection, upload.id, method, after=after, most=_PAGE)
-
-        return pages(page, first=_FIRST, key=lambda parent: parent.id)
+        return pages_by_key(
+            self.database,
+            lambda connection, after: due_pictures(connection, upload.id, method, after=after, most=_PAGE),
+            first=_FIRST,
+            key=lambda parent: parent.id,
+        )
 
     def _cropped(
         self, due: Iterator[Parent], detector: Detector, method: CropMethod

@@ -22,7 +22,7 @@ from nachet_pipeline.defs.registry.assets import as_failure
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import KeySettings
-from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.registering import SYSTEM_ACTOR
 
 load_seeds = define_asset_job(
     "load_seeds",
@@ -102,7 +102,7 @@ def _maintain(
 ) -> None:
     with database.open() as db, blob_storage.open() as blobs:
         try:
-            done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{PROGRAM} (schedule)")
+            done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{SYSTEM_ACTOR} (schedule)")
         except ActionableError as error:
             raise as_failure(error) from error
     metadata: dict[str, int | MetadataValue[Any]] = {
