@@ -17,7 +17,6 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -313,10 +312,10 @@ def fuzz_pictures(inputs: int, seed: int, keep: Path | None = None, workers: int
             found = f"{type(error).__name__}: {error}"
         return number, picture_format, content, found, time.monotonic() - began
 
-    with DecodingPool(DecodingSettings(workers=workers)) as pool, ThreadPoolExecutor(workers) as threads:
-        tasks = (threads.submit(judge, number) for number in range(inputs))
-        for future in bounded_map(tasks, 4 * workers):
-            number, picture_format, content, found, seconds = future.result()
+    with DecodingPool(DecodingSettings(workers=workers)) as pool:
+        for number, picture_format, content, found, seconds in bounded_map(
+            judge, range(inputs), workers=workers, window=4 * workers
+        ):
             what = found if isinstance(found, str) else broken_promise(found)
             codes = () if isinstance(found, str) else [issue.code for issue in found.issues]
             tally.add(number, (f"{picture_format}: {code}" for code in codes), seconds)

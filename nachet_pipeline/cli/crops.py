@@ -55,7 +55,7 @@ def crops(
 
 def _text(outcome: "Cropped") -> str:
     counts = f"{outcome.pictures} pictures, {outcome.crops} crops, {outcome.new} of them new"
-    lines = [f"{counts}; found by {outcome.how.found_by}."]
+    lines = [f"{counts}; found by {outcome.method.found_by}."]
     lines += [
         f"seed-count-differs  {one.finding.path if one.finding else one.parent.name}:"
         f" expected {one.parent.declared}, found {one.found}"
@@ -69,8 +69,8 @@ def _text(outcome: "Cropped") -> str:
 def _record(partition: str, outcome: "Cropped") -> dict[str, object]:
     return {
         "partition": partition,
-        "detector": outcome.how.found_by,
-        "margin_percent": outcome.how.margin_percent,
+        "detector": outcome.method.found_by,
+        "margin_percent": outcome.method.margin_percent,
         "pictures": outcome.pictures,
         "crops": outcome.crops,
         "new": outcome.new,

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -40,15 +39,13 @@ from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.progress import Progress
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
 
 THUMBNAILS_OF_CONCERN = 60
 """Pictures with a finding that a report can show."""
-
-Progress = Callable[[int, int], None]
-"""Told how many of an upload's pictures are done, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +286,16 @@ class _Read:
     inspection: Inspection
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A picture before reading: with the YAML file that describes it, and whether a contact sheet shows it."""
+
+    session: Session
+    entry: InventoryFile
+    metadata: StagedFile | None
+    sample: bool
+
+
 class _Pictures:
     """Reads and judges an upload's pictures, a bounded number and a bounded number of bytes at a time."""
 
@@ -304,7 +311,7 @@ class _Pictures:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
         self.for_storing = for_storing
         self.inventory = context.inventory
-        self.room = MemoryBudget(limits.memory_bytes)
+        self.budget = MemoryBudget(limits.memory_bytes)
         self.shown = 0
         self._last_seed: tuple[str | None, Seed | None] = (None, None)
 
@@ -317,44 +324,35 @@ class _Pictures:
         thumbnails: dict[str, bytes] = {}
         total = sum(session.pictures for session in self.context.sessions)
         step = max(1, -(-total // THUMBNAILS))
-        workers = self.pool.settings.workers
-        # Threads wait for the network alone; what they read waits for the decoders by itself.
-        with ThreadPoolExecutor(readers, thread_name_prefix="read") as executor:
-            try:
-                tasks = (
-                    (
-                        session,
-                        entry,
-                        number % step == 0,
-                        executor.submit(self._read_one, entry.file, metadata, sample=number % step == 0),
-                    )
-                    for number, (session, entry, metadata) in enumerate(self._all())
-                )
-                for done, (session, entry, sample, future) in enumerate(
-                    bounded_map(tasks, 2 * (readers + workers)), start=1
-                ):
-                    result = future.result()
-                    if result:
-                        seen = result.inspection.result()
-                        concerned = self._judge(session, entry, result, seen)
-                        if seen.thumbnail and sample:
-                            thumbnails[entry.file.path] = seen.thumbnail
-                        if seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
-                            self.shown += 1
-                            self.inventory.add_thumbnail(entry.file.path, seen.thumbnail)
-                    if self.progress:
-                        self.progress(done, total)
-            except BaseException:
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
+        window = 2 * (readers + self.pool.settings.workers)
+        # The threads wait for the network only; what they read waits for the decoders in its inspection.
+        for done, (listed, result) in enumerate(
+            bounded_map(self._read, self._listed(step), workers=readers, window=window, name="read"), start=1
+        ):
+            if result:
+                seen = result.inspection.result()
+                concerned = self._judge(listed.session, listed.entry, result, seen)
+                if seen.thumbnail and listed.sample:
+                    thumbnails[listed.entry.file.path] = seen.thumbnail
+                if seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
+                    self.shown += 1
+                    self.inventory.add_thumbnail(listed.entry.file.path, seen.thumbnail)
+            if self.progress:
+                self.progress(done, total)
         return thumbnails
 
-    def _all(self) -> Iterator[tuple[Session, InventoryFile, StagedFile | None]]:
-        """Session by session, each picture with the YAML file that describes it."""
+    def _listed(self, step: int) -> Iterator[_Listed]:
+        """The pictures, session by session."""
+        number = 0
         for session in self.context.sessions:
             described = self.inventory.count(FileKind.PICTURE_METADATA, session.path) > 0
             for entry in self.inventory.files(FileKind.PICTURE, session.path):
-                yield session, entry, self.inventory.metadata_file(entry.stem) if described else None
+                metadata = self.inventory.metadata_file(entry.stem) if described else None
+                yield _Listed(session, entry, metadata, sample=number % step == 0)
+                number += 1
+
+    def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
+        return listed, self._read_one(listed.entry.file, listed.metadata, sample=listed.sample)
 
     def _read_one(self, file: StagedFile, metadata: StagedFile | None, *, sample: bool) -> _Read | None:
         """What is to be known of a picture; None of an empty file, which a rule has told already."""
@@ -372,7 +370,7 @@ class _Pictures:
         wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
         if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
             wanted = Thumbnail.ALWAYS
-        give_back = self.room.take(file.size)
+        give_back = self.budget.take(file.size)
         try:
             content = self.folder.read(file)
             inspection = self.pool.inspect(content, picture_format(file.path) or "", thumbnail=wanted)

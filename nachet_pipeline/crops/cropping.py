@@ -1,14 +1,13 @@
-"""Cropping an upload: its pictures are shown to a detector, and every seed becomes a picture of its own.
+"""Crop an upload: a detector finds the seeds in its pictures, and every seed becomes a picture of its own.
 
-A crop's identifier follows from its parent, from what is cut and from what found it; its blob is created once and its
-row written in one transaction with the detection. So a repeated call completes an interrupted one, and a further one
-changes nothing.
+A crop's identifier follows from its parent, its box and its detector. Its blob is created once, and its row is written
+in one transaction with the detection. So a repeated call completes an interrupted one, and a further call changes
+nothing.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,18 +19,18 @@ from nachet_pipeline.crops.endpoint import DetectorAnswerError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.crops.queries import (
     CropMethod,
+    CroppedPicture,
     Detected,
-    Looked,
     Parent,
     SessionCrops,
     StoredCrop,
-    begin,
+    begin_cropping,
     count_due,
     declare_again,
     detected_pictures,
     due_pictures,
-    end,
-    record_looked,
+    end_cropping,
+    record_cropped,
     sessions_of,
 )
 from nachet_pipeline.database.connection import Database, DatabaseError
@@ -44,30 +43,28 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.uploads.queries import upload_lock
 from nachet_pipeline.uploads.upload import Upload
 
 log = logging.getLogger(__name__)
 
-BATCH = 50
-"""Pictures in one transaction: as many at most are looked at again after an interruption."""
+_BATCH = 50
+"""Pictures in one transaction: at most so many are repeated after an interruption."""
 
-PAGE = 500
+_PAGE = 500
 """Pictures in one query."""
 
-NAMED = 100
-"""Pictures that differ or could not be cropped, as many as are named."""
+_NAMED = 100
+"""Pictures that the result names, of those that differ and of those that could not be cropped."""
 
-CUT = 100
-"""Crops cut at a time, at most; together they have no more pixels than their picture."""
+_CUT = 100
+"""Crops cut in one call, at most; together they have no more pixels than their picture."""
 
 _SHOWN = 12
-# Of four samples of 16 bits: the most that a crop takes before it is compressed.
+# Four samples of 16 bits: the most that a crop takes before it is compressed.
 _BYTES_PER_PIXEL = 8
 _FIRST = UUID(int=0)
-
-Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and how many there are to do."""
 
 
 class NotImportedError(RefusedError):
@@ -85,19 +82,19 @@ class NotCropped:
 
 @dataclass(slots=True)
 class Cropped:
-    """What cropping an upload did, and how the upload stands now.
+    """What cropping an upload did, and the state of the upload now.
 
     Attributes:
-        how: how it was cropped.
-        looked_at: pictures that were looked at now; 0 if all were before.
+        method: how it was cropped.
+        looked_at: pictures that this call cropped; 0 if all were cropped before.
         new: crops that are new.
-        sessions: what was found in each session, earlier runs included.
-        differing: the first pictures in which another number of seeds was found than is declared.
+        sessions: what was found in each session, including earlier runs.
+        differing: the first pictures with another number of seeds than declared.
         not_cropped: the first pictures that could not be cropped.
-        failed: number of those.
+        failed: number of pictures that could not be cropped.
     """
 
-    how: CropMethod
+    method: CropMethod
     looked_at: int = 0
     new: int = 0
     sessions: list[SessionCrops] = field(default_factory=list)
@@ -107,22 +104,22 @@ class Cropped:
 
     @property
     def pictures(self) -> int:
-        """Pictures that were looked at, now or before."""
+        """Pictures that were cropped, now or before."""
         return sum(one.pictures for one in self.sessions)
 
     @property
     def crops(self) -> int:
-        """Crops that there are of them."""
+        """Crops of those pictures."""
         return sum(one.crops for one in self.sessions)
 
     @property
     def pictures_differing(self) -> int:
-        """Pictures in which another number of seeds was found than is declared."""
+        """Pictures with another number of seeds than declared."""
         return sum(one.differing for one in self.sessions)
 
     @property
     def failure(self) -> str | None:
-        """Why it is not done, None if it is."""
+        """Why the upload is not cropped completely; None if it is."""
         if not self.failed:
             return None
         first = self.not_cropped[0]
@@ -143,24 +140,24 @@ def detector_of(settings: CropSettings) -> Detector:
 
 
 def crop_method(settings: CropSettings, detector: Detector | None = None) -> CropMethod:
-    """How the settings want pictures cropped."""
+    """The method that the settings name."""
     detector = detector or detector_of(settings)
     return CropMethod(detector.name, detector.version, settings.crop_margin_percent)
 
 
 @dataclass(slots=True)
 class Cropper:
-    """Crops uploads, one at a time; everything that is shared between them is opened once.
+    """Crops uploads, one at a time; what they share is opened once.
 
     Attributes:
         database: where rows are.
         blobs: where pictures are.
         pool: decodes pictures and cuts them.
         settings: the detector and the margin.
-        rules: what judges the number of seeds.
-        transfer: how many pictures, and how many bytes of them, are read at a time.
+        rules: judges the number of seeds.
+        transfer: how many pictures and bytes are read at a time.
         detector: finds the seeds; the one that the settings name if not given.
-        progress: told after every picture.
+        progress: called after every picture.
     """
 
     database: Database
@@ -173,9 +170,9 @@ class Cropper:
     progress: Progress | None = None
 
     def crop(self, upload: Upload) -> Cropped:
-        """Crop what of an upload was not cropped yet. Waits for a run that imports it.
+        """Crop the pictures of an upload that were not cropped yet, after a running import of it has ended.
 
-        A picture that cannot be cropped is named in the result and keeps no other from being cropped.
+        A picture that cannot be cropped is named in the result; the others are cropped.
 
         Raises:
             NotImportedError: it is not imported.
@@ -184,108 +181,106 @@ class Cropper:
             DatabaseError: the database does not answer.
         """
         detector = self.detector or detector_of(self.settings)
-        how = crop_method(self.settings, detector)
+        method = crop_method(self.settings, detector)
         outcome: Cropped | None = None
         try:
             with self.database.connection() as connection, upload_lock(connection, upload.id):
-                outcome = self._crop(upload, detector, how)
+                outcome = self._crop(upload, detector, method)
         except DatabaseError as error:
             if outcome is None:
                 raise
-            # All is written; the connection that held the lock was lost, and the lock with it.
+            # Everything is written; only the connection that held the lock was lost.
             log.warning("the lock of %s was lost: %s", upload.partition, error)
         return outcome
 
-    def _crop(self, upload: Upload, detector: Detector, how: CropMethod) -> Cropped:
+    def _crop(self, upload: Upload, detector: Detector, method: CropMethod) -> Cropped:
         with self.database.connection() as connection:
-            if not begin(connection, upload.id, how):
+            if not begin_cropping(connection, upload.id, method):
                 raise NotImportedError(
                     f"{upload.partition} is {upload.state.value}; only an imported upload can be cropped"
                 )
-        outcome = Cropped(how)
+        outcome = Cropped(method)
         try:
-            self._look_at_all(upload, detector, outcome)
+            self._crop_all(upload, detector, outcome)
         except ActionableError as error:
             with self.database.connection() as connection:
-                end(connection, upload.id, failure=str(error))
+                end_cropping(connection, upload.id, failure=str(error))
             raise
         with self.database.connection() as connection:
-            declare_again(connection, upload.id, how, lambda parent, found: finding_of(parent, found, self.rules))
-            end(connection, upload.id, failure=outcome.failure)
-            outcome.sessions = sessions_of(connection, upload.id, how)
-            outcome.differing = detected_pictures(connection, upload.id, how, differing=True, most=NAMED)
+            declare_again(connection, upload.id, method, lambda parent, found: finding_of(parent, found, self.rules))
+            end_cropping(connection, upload.id, failure=outcome.failure)
+            outcome.sessions = sessions_of(connection, upload.id, method)
+            outcome.differing = detected_pictures(connection, upload.id, method, differing=True, most=_NAMED)
         return outcome
 
-    def _look_at_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
-        how = outcome.how
+    def _crop_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
+        method = outcome.method
         with self.database.connection() as connection:
-            total = count_due(connection, upload.id, how)
-        batch: list[Looked] = []
-        for done, seen in enumerate(self._seen(self._due(upload, how), detector, how), start=1):
+            total = count_due(connection, upload.id, method)
+        batch: list[CroppedPicture] = []
+        for done, seen in enumerate(self._cropped(self._due(upload, method), detector, method), start=1):
             if isinstance(seen, NotCropped):
                 outcome.failed += 1
-                if len(outcome.not_cropped) < NAMED:
+                if len(outcome.not_cropped) < _NAMED:
                     outcome.not_cropped.append(seen)
             else:
                 batch.append(seen)
-            if len(batch) == BATCH:
+            if len(batch) == _BATCH:
                 self._write(batch, outcome)
             if self.progress:
                 self.progress(done, max(total, done))
         if batch:
             self._write(batch, outcome)
 
-    def _write(self, batch: list[Looked], outcome: Cropped) -> None:
+    def _write(self, batch: list[CroppedPicture], outcome: Cropped) -> None:
         with self.database.connection() as connection:
-            outcome.new += record_looked(connection, batch, outcome.how, rules=self.rules.stamp)
+            outcome.new += record_cropped(connection, batch, outcome.method, rules=self.rules.stamp)
         outcome.looked_at += len(batch)
         batch.clear()
 
-    def _due(self, upload: Upload, how: CropMethod) -> Iterator[Parent]:
-        """The pictures to look at, page by page, so that memory does not grow with their number."""
+    def _due(self, upload: Upload, method: CropMethod) -> Iterator[Parent]:
+        """Read the pictures that are due, page by page: memory does not grow with their number."""
         return pages_by_key(
             self.database,
-            lambda connection, after: due_pictures(connection, upload.id, how, after=after, most=PAGE),
+            lambda connection, after: due_pictures(connection, upload.id, method, after=after, most=_PAGE),
             first=_FIRST,
             key=lambda parent: parent.id,
         )
 
-    def _seen(self, due: Iterator[Parent], detector: Detector, how: CropMethod) -> Iterator["Looked | NotCropped"]:
-        room, cut_room = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
-        # Threads wait for the network, the detector and the decoders alike, so there are enough of them for all.
+    def _cropped(
+        self, due: Iterator[Parent], detector: Detector, method: CropMethod
+    ) -> Iterator["CroppedPicture | NotCropped"]:
+        budget, cut_budget = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))
+        # Threads wait for the network, the detector and the decoders; there are enough for all three.
         threads = self.transfer.transfer_concurrency + self.pool.settings.workers
 
-        def look(parent: Parent) -> "Looked | NotCropped":
+        def crop(parent: Parent) -> "CroppedPicture | NotCropped":
             try:
-                with room.taken(parent.size):
-                    return self._look(parent, detector, how, cut_room)
+                return self._crop_picture(parent, detector, method, cut_budget)
             except (UncroppablePictureError, DetectorAnswerError) as error:
                 return NotCropped(parent.id, _place(parent), str(error))
 
-        with ThreadPoolExecutor(threads, thread_name_prefix="crop") as executor:
-            try:
-                tasks: Iterator[Future[Looked | NotCropped]] = (executor.submit(look, parent) for parent in due)
-                for future in bounded_map(tasks, 2 * threads):
-                    yield future.result()
-            except BaseException:
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
+        return bounded_map(crop, due, workers=threads, budget=budget, size=lambda parent: parent.size, name="crop")
 
-    def _look(self, parent: Parent, detector: Detector, how: CropMethod, room: MemoryBudget) -> Looked:
+    def _crop_picture(
+        self, parent: Parent, detector: Detector, method: CropMethod, budget: MemoryBudget
+    ) -> CroppedPicture:
         content = self._read(parent)
         shown = self.pool.show(content, parent.picture_format)
         regions = detector.detect(shown.pixels)
         boxes = tuple(region.box(shown.width, shown.height) for region in regions)
-        margin = how.margin_percent / 100
-        # Two regions may be the same box once they are whole pixels.
+        margin = method.margin_percent / 100
+        # Two regions may become the same box when rounded to pixels.
         areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
         crops: list[StoredCrop] = []
         for some in _at_a_time(areas, shown.width * shown.height):
-            with room.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
+            with budget.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
-                crops.extend(self._store(parent, cut, number, how) for number, cut in enumerate(cuts, len(crops) + 1))
+                crops.extend(
+                    self._store(parent, cut, number, method) for number, cut in enumerate(cuts, len(crops) + 1)
+                )
                 del cuts
-        return Looked(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules))
+        return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules))
 
     def _read(self, parent: Parent) -> bytes:
         try:
@@ -296,8 +291,8 @@ class Cropper:
             raise UncroppablePictureError("its file is not the one that was stored")
         return content
 
-    def _store(self, parent: Parent, cut: Cut, number: int, how: CropMethod) -> StoredCrop:
-        identifier = crop_id(parent.id, cut.box.text, how.found_by)
+    def _store(self, parent: Parent, cut: Cut, number: int, method: CropMethod) -> StoredCrop:
+        identifier = crop_id(parent.id, cut.box.text, method.found_by)
         blob = crop_blob(parent.picture_set, identifier)
         sha256, size = hashlib.sha256(cut.content).hexdigest(), len(cut.content)
         created = self.blobs.upload(
@@ -308,12 +303,12 @@ class Cropper:
         return StoredCrop(identifier, cut.box, f"{parent.name} seed {number}", blob, sha256, size, cut.properties)
 
     def _stored_before(self, container: str, blob: str, cut: Cut) -> tuple[str, int]:
-        """Checksum and size of the file that is stored as a crop already.
+        """Checksum and size of the file that is already stored for a crop.
 
-        Another version of a compressor may have written it, so its pixels are what must be the same.
+        Another version of a compressor may have written it, so only its pixels must be the same.
 
         Raises:
-            StorageError: they are not.
+            StorageError: they are not the same.
         """
         content = self.blobs.read(container, blob)
         if content != cut.content:
@@ -325,17 +320,17 @@ class Cropper:
                 raise StorageError(f"{container}/{blob} exists and shows something else than its crop does")
         return hashlib.sha256(content).hexdigest(), len(content)
 
-    def sheet(self, upload: Upload, how: CropMethod) -> bytes | None:
-        """A few pictures of an upload with the boxes drawn, those that differ first, as one JPEG; None without any.
+    def sheet(self, upload: Upload, method: CropMethod) -> bytes | None:
+        """Render a few pictures of an upload with their boxes, those that differ first, as one JPEG; None without any.
 
         Raises:
             StorageError: storage does not answer.
             DatabaseError: the database does not answer.
         """
         with self.database.connection() as connection:
-            shown = detected_pictures(connection, upload.id, how, differing=True, most=_SHOWN)
+            shown = detected_pictures(connection, upload.id, method, differing=True, most=_SHOWN)
             if len(shown) < _SHOWN:
-                shown += detected_pictures(connection, upload.id, how, differing=False, most=_SHOWN - len(shown))
+                shown += detected_pictures(connection, upload.id, method, differing=False, most=_SHOWN - len(shown))
         drawn = []
         for one in shown:
             try:
@@ -346,10 +341,10 @@ class Cropper:
 
 
 def _at_a_time(areas: tuple[Box, ...], pixels: int) -> Iterator[list[Box]]:
-    """Boxes in their order, as many together as a process may cut at a time; a decode for all of them, mostly."""
+    """Group boxes, in order, into as many as a process may cut in one call; mostly one decode serves all."""
     some: list[Box] = []
     for area in areas:
-        if len(some) == CUT or sum(map(_pixels, some)) + _pixels(area) > pixels:
+        if len(some) == _CUT or sum(map(_pixels, some)) + _pixels(area) > pixels:
             yield some
             some = []
         some.append(area)
@@ -362,7 +357,7 @@ def _pixels(box: Box) -> int:
 
 
 def finding_of(parent: Parent, found: int, rules: RuleSet) -> Finding | None:
-    """What there is to say of a picture in which so many seeds were found."""
+    """The finding about a picture in which so many seeds were found; None if so many are declared."""
     if found == parent.declared:
         return None
     return Finding(

@@ -1,15 +1,15 @@
-"""What is done with a picture's file to crop it: showing it to a detector, cutting boxes out, drawing them.
+"""Prepare a picture for a detector, cut boxes out of it, and draw them.
 
-All of it decodes, so all of it happens in worker processes that may be killed; see `CroppingPool`.
+All of it decodes, so it runs in worker processes that may be killed; see `CroppingPool`.
 """
 
 # ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
@@ -21,13 +21,9 @@ from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
-from nachet_pipeline.pictures.workers import CrashedError, TooSlowError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 _PNG_DEPTH_AT = 24
 _DEEP = 16
@@ -41,12 +37,12 @@ _LINE = "#e6194b"
 
 
 class UncroppablePictureError(RefusedError):
-    """A picture's file that cannot be decoded or cut; the message says why."""
+    """A picture cannot be decoded or cut; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture as a detector sees it.
+    """A picture as a detector receives it.
 
     Attributes:
         width: of the whole picture, in pixels.
@@ -66,7 +62,7 @@ class Cut:
     Attributes:
         box: what was cut.
         content: a TIFF with the pixels as they were decoded, compressed without loss.
-        properties: what decoding that file tells.
+        properties: what decoding that file gave.
     """
 
     box: Box
@@ -91,7 +87,7 @@ class CroppingPool(DecodingPool):
         Raises:
             UncroppablePictureError: it cannot be decoded.
         """
-        return self._done(_show, content, picture_format, self.settings.limits)
+        return self.run(_show, content, picture_format, self.settings.limits, failure=UncroppablePictureError)
 
     def cut(self, content: bytes, picture_format: str, boxes: Sequence[Box], parent: Enrichment | None) -> list[Cut]:
         """Boxes of a picture, each as a file of its own.
@@ -100,12 +96,14 @@ class CroppingPool(DecodingPool):
             content: the picture's file.
             picture_format: `TIFF`, `PNG` or `JPEG`.
             boxes: what to cut.
-            parent: what the whole picture tells about itself, of which its parts repeat what holds for them too.
+            parent: the enrichment of the whole picture; crops repeat what holds for them too.
 
         Raises:
             UncroppablePictureError: it cannot be decoded, or a part of it cannot be stored.
         """
-        return self._done(_cut, content, picture_format, tuple(boxes), parent, self.settings.limits)
+        return self.run(
+            _cut, content, picture_format, tuple(boxes), parent, self.settings.limits, failure=UncroppablePictureError
+        )
 
     def draw(self, content: bytes, picture_format: str, boxes: Sequence[Box]) -> bytes:
         """A thumbnail of a picture with boxes drawn, as a JPEG.
@@ -113,18 +111,9 @@ class CroppingPool(DecodingPool):
         Raises:
             UncroppablePictureError: it cannot be decoded.
         """
-        return self._done(_draw, content, picture_format, tuple(boxes), self.settings.limits)
-
-    def _done(self, task: Callable[_P, _R], *arguments: Any) -> _R:
-        future = self._started().submit(task, *arguments, seconds=self.settings.seconds)
-        try:
-            return future.result()
-        except TooSlowError:
-            raise UncroppablePictureError(f"decoding takes more than {self.settings.seconds} s") from None
-        except CrashedError as error:
-            raise UncroppablePictureError(f"it ended its decoder with code {error.code}") from None
-        except MemoryError:
-            raise UncroppablePictureError("it does not fit in a decoder's memory") from None
+        return self.run(
+            _draw, content, picture_format, tuple(boxes), self.settings.limits, failure=UncroppablePictureError
+        )
 
 
 def _show(content: bytes, picture_format: str, limits: PictureLimits) -> Shown:
@@ -163,12 +152,12 @@ def _draw(content: bytes, picture_format: str, boxes: Sequence[Box], limits: Pic
 
 
 def _decoded(content: bytes, picture_format: str, limits: PictureLimits) -> _Full:
-    """A stored picture at full depth, upright if it is a TIFF, as its row gives width and height.
+    """Decode a stored picture at full depth; a TIFF is turned upright, so that it has the size in its row.
 
     Raises:
         UncroppablePictureError: it cannot be decoded.
     """
-    # The walk comes first here as everywhere: what it lets through is what decoders are given.
+    # The walk comes first here too: decoders only get what it admits.
     seen = inspect_picture(content, picture_format, limits)
     if seen.properties is None:
         raise UncroppablePictureError("it cannot be decoded: " + ", ".join(issue.code for issue in seen.issues))
@@ -237,14 +226,14 @@ def _of_pillow(content: bytes, picture_format: str) -> _Full:
         image = image.convert("L")
     elif image.mode not in _KEPT_MODES:
         has_alpha = "transparency" in image.info or image.mode in {"PA", "La", "RGBa"}
-        # A profile for inks says nothing of red, green and blue.
+        # A colour profile for inks does not apply to red, green and blue.
         profile = profile if image.mode in {"P", "PA"} else None
         image = image.convert("RGBA" if has_alpha else "RGB")
     return _Full(np.asarray(image), profile)
 
 
 def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
-    """An array as a detector and people see it: 8 bits of red, green and blue, on white, at most so large."""
+    """Convert an array for display: 8 bits of red, green and blue, on white, with at most this side."""
     import cv2
     import numpy as np
 
@@ -269,7 +258,7 @@ def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
 
 
 def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
-    """Numbers of any range in 8 bits. The brightest becomes white: cameras of 12 bits store them in 16."""
+    """Scale values of any range to 8 bits. The brightest becomes white: cameras of 12 bits store 16."""
     import numpy as np
 
     numbers = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
@@ -279,7 +268,7 @@ def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | None) -> bytes:
-    """A TIFF of an array, with nothing in it that differs from one writing to the next."""
+    """Write an array as a TIFF that is the same each time."""
     import numpy as np
     from tifffile import imwrite
 
@@ -303,7 +292,7 @@ def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | 
 
 
 def _repeated(parent: Enrichment | None) -> dict[str, Any]:
-    """What holds for a part of a picture as for the whole: its scale, when it was taken, and with what."""
+    """The tags of the whole picture that hold for a part too: scale, time and device."""
     if parent is None:
         return {}
     options: dict[str, Any] = {}
@@ -323,5 +312,5 @@ def _repeated(parent: Enrichment | None) -> dict[str, Any]:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """A moment as a TIFF can hold it: without a zone; where the picture names none it is taken as UTC elsewhere too."""
+    """A moment in UTC, as a TIFF stores no zone. A moment without zone counts as UTC elsewhere too."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

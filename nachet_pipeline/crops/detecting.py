@@ -1,4 +1,4 @@
-"""What finds seeds in a picture: the interface of detectors, and what they answer."""
+"""The interface of detectors, which find seeds in a picture, and the regions that they return."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN_SIDE = 2048
-"""Width or height, at most, of the picture that a detector is shown, in pixels."""
+"""Width or height, at most, of the picture that a detector receives, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Region:
             raise ValueError(f"{self} is no region of a picture")
 
     def box(self, width: int, height: int, *, margin: float = 0.0) -> "Box":
-        """The whole pixels of a picture that it touches, with a margin.
+        """The pixels of a picture that it touches, with a margin.
 
         Args:
             width: of the picture, in pixels.
@@ -56,7 +56,7 @@ class Region:
         )
 
 
-# A fraction that was a whole number of pixels comes back with an error in its last digits.
+# A fraction that stands for whole pixels has a rounding error in its last digits.
 _ROUNDING = 1e-6
 
 
@@ -70,7 +70,7 @@ def _ceil(value: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of whole pixels; right and bottom are the first that no longer belong to it."""
+    """A rectangle of whole pixels; right and bottom are the first pixels outside."""
 
     left: int
     top: int
@@ -84,7 +84,7 @@ class Box:
 
     @property
     def text(self) -> str:
-        """The same as it is part of an identifier: `left,top,right,bottom`."""
+        """The corners as an identifier contains them: `left,top,right,bottom`."""
         return ",".join(map(str, self.corners))
 
 
@@ -93,14 +93,14 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in the database; the same for all its versions."""
+        """Its name in the database; the same for all its versions."""
 
     @property
     def version(self) -> str:
-        """Another one whenever it can find something else in the same picture."""
+        """Its version; another one whenever it can find something else in the same picture."""
 
     def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
-        """Where the seeds are.
+        """Find the seeds.
 
         Args:
             picture: rows, columns, and red, green and blue in 8 bits; at most `SHOWN_SIDE` pixels wide or high.
@@ -109,10 +109,11 @@ class Detector(Protocol):
             One region a seed, from top to bottom and left to right.
 
         Raises:
-            DetectorError: it cannot say.
+            DetectorUnavailableError: it does not answer.
+            DetectorAnswerError: its answer is not what was agreed.
         """
 
 
 def in_reading_order(regions: list[Region]) -> tuple[Region, ...]:
-    """Regions from top to bottom and left to right, by their corners; equal ones once."""
+    """Sort regions from top to bottom and left to right, by their corners; equal regions become one."""
     return tuple(sorted(set(regions), key=lambda one: (one.top, one.left, one.bottom, one.right)))

@@ -1,7 +1,7 @@
 """The detector behind an HTTP endpoint: a model of the AI lab that finds seeds.
 
-It is sent a JPEG, and answers where the seeds are as fractions of the picture's width and height. What may pass is
-tried again a few times; an answer that is not what was agreed is an error that says so, never a guess.
+It receives a JPEG, and returns the places of the seeds as fractions of the picture's width and height. Transient
+failures are retried a few times. An answer that is not what was agreed raises an error; nothing is guessed.
 """
 
 # ruff: noqa: PLC0415 (Pillow is needed only where pictures are looked at)
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95
 _LARGEST_ANSWER = 4 * 1024 * 1024
 _MOST_SEEDS = 10_000
-# Seeds may overlap, and detectors find some twice; but pictures of almost all of a picture are no seeds.
+# Seeds may overlap, and detectors find some twice; but boxes of almost the whole picture are no seeds.
 _MOST_COVERED = 16
 _PART = 65_536
 _TOO_MANY_REQUESTS, _FIRST_SERVER_ERROR = 429, 500
@@ -78,10 +78,10 @@ _ANSWERS: TypeAdapter[_Answer] = TypeAdapter(_Answer)
 
 
 class _PassingError(Exception):
-    """What may be otherwise at the next attempt; the message says what it was.
+    """A transient failure; the message says what happened.
 
     Attributes:
-        pause: seconds that the endpoint asks to wait, 0 if it does not say.
+        pause: seconds that the endpoint asks to wait; 0 if it does not.
     """
 
     def __init__(self, what: str, pause: float = 0.0) -> None:
@@ -90,7 +90,7 @@ class _PassingError(Exception):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected request would take the token to wherever the redirect says."""
+    """Refuse redirects: a redirected request would take the token elsewhere."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -101,15 +101,15 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True)
 class EndpointDetector:
-    """Asks an endpoint for the seeds in a picture. Safe to use from several threads.
+    """Sends pictures to an endpoint that finds seeds. Safe to use from several threads.
 
     Attributes:
-        url: where it is asked.
-        token: the bearer token it is asked with; None if it wants none.
-        version: of the model behind it, as an operator says; raised when another model answers.
+        url: the endpoint's address.
+        token: the bearer token; None if the endpoint needs none.
+        version: of the model behind it, as an operator sets it; raised when the model changes.
         seconds: how long one answer may take.
-        attempts: how often a picture is asked for, at most.
-        pause: seconds before the second attempt; twice as many before each further one.
+        attempts: how often a picture is sent, at most.
+        pause: seconds before the second attempt; doubled before each further one.
     """
 
     url: str
@@ -121,12 +121,12 @@ class EndpointDetector:
 
     @property
     def name(self) -> str:
-        """Where it is asked, without the scheme and without a query."""
+        """The address without scheme, credentials and query."""
         parts = urlsplit(self.url)
         return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
-        """Where the seeds are; see `Detector.detect`.
+        """Find the seeds; see `Detector.detect`.
 
         Raises:
             DetectorUnavailableError: it cannot be reached, refuses, or has no answer after all attempts.
@@ -150,7 +150,7 @@ class EndpointDetector:
             self.url, data=body, headers={"Content-Type": "application/json", "Accept": "application/json"}
         )
         if self.token is not None:
-            # Not for another place, should urllib ever be told to go there.
+            # Never sent to another host, should urllib ever follow a redirect.
             request.add_unredirected_header("Authorization", f"Bearer {self.token.get_secret_value()}")
         until = time.monotonic() + self.seconds
         try:
@@ -168,7 +168,7 @@ class EndpointDetector:
             raise _PassingError(f"{type(reason).__name__}: {reason}"[:200]) from None
 
     def _whole(self, answer: Any, until: float) -> bytes:
-        """The answer's bytes; one that comes drop by drop is given up like one that does not come."""
+        """Read the answer; one that trickles in is given up like one that does not come."""
         parts, size = [], 0
         while part := answer.read1(_PART):
             parts.append(part)
@@ -197,7 +197,7 @@ class EndpointDetector:
             answer = json.loads(content)
         except (ValueError, RecursionError):
             raise DetectorAnswerError(f"The detector at {self.name}: its answer is not JSON") from None
-        # Some deployments answer with a list that has one member for each picture asked about.
+        # Some deployments answer with a list that has one member for each picture sent.
         if isinstance(answer, list) and len(answer) == 1:
             answer = answer[0]
         try:
@@ -228,7 +228,7 @@ def _question(picture: "NDArray[Any]") -> bytes:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What a Retry-After header says, if it is a number."""
+    """The seconds of a Retry-After header, 0 if it is not a number."""
     try:
         return max(0.0, float(retry_after or 0))
     except ValueError:

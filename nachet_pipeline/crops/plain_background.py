@@ -1,9 +1,9 @@
-"""The built-in detector: seeds on a plain ground, told apart by colour, without a model and without the network.
+"""The built-in detector: it separates seeds from a plain background by colour, without a model and without the network.
 
-The ground is a surface of the second degree in each channel, fitted to the pixels near it, so that light may be uneven.
-What differs from it by more than noise is connected into parts; specks are too small to be seeds, and what was drawn
-onto the picture, a scale bar with its label, is straight and of one colour. Seeds that touch each other are one part:
-they are counted as one.
+The background is a surface of the second degree in each channel, fitted to the pixels near it, so light may be uneven.
+Pixels that differ from it by more than noise are connected into parts. Specks are too small to be seeds. What was drawn
+onto the picture, a scale bar with its label, is straight and of one colour. Seeds that touch each other are one part
+and count as one.
 """
 
 # ruff: noqa: PLC0415 (OpenCV is slow to import, and needed only where pictures are looked at)
@@ -22,9 +22,9 @@ _FITS = 6
 _FIRST_REACH, _LEAST_REACH = 48.0, 6.0
 _LEAST_DIFFERENCE, _MOST_DIFFERENCE = 18.0, 60.0
 _OF_OTSU, _OF_NOISE = 0.6, 7.0
-# Of the picture, and of the largest part: what is smaller is dust.
+# Shares of the picture and of the largest part: what is smaller is dust.
 _LEAST_SHARE, _LEAST_OF_LARGEST = 0.0004, 0.05
-# A part as large as this is the ground of something else, a tray or a hand.
+# A part as large as this is itself a background: a tray or a hand.
 _MOST_SHARE = 0.9
 _BAR_FILL, _BAR_ASPECT, _BAR_SHARE = 0.85, 1.8, 0.04
 _LINE_FILL, _LINE_ASPECT, _LINE_SHARE = 0.7, 8.0, 0.02
@@ -34,7 +34,7 @@ _LABEL_HEIGHT, _LABEL_DISTANCE = 0.35, 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A connected part that differs from the ground: its number, its rectangle and its area in pixels."""
+    """A connected part that differs from the background: its number, its rectangle and its area in pixels."""
 
     number: int
     left: int
@@ -49,13 +49,13 @@ class _Part:
 
 
 class PlainBackgroundDetector:
-    """Finds seeds on a plain ground; see this module."""
+    """Finds seeds on a plain background; see this module."""
 
     name = "plain-background"
     version = "1"
 
     def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
-        """Where the seeds are; see `Detector.detect`."""
+        """Find the seeds; see `Detector.detect`."""
         import cv2
 
         height, width = picture.shape[:2]
@@ -83,10 +83,10 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     import numpy as np
 
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float32)
-    difference = np.abs(smooth - _ground(smooth)).max(axis=2)
+    difference = np.abs(smooth - _background(smooth)).max(axis=2)
     mask = (difference > _threshold(difference)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
-    # What shines on a seed is as bright as the ground, and belongs to it.
+    # A highlight on a seed is as bright as the background, and belongs to the seed.
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mask, outlines, -1, 1, thickness=cv2.FILLED)
     _, numbers, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -102,8 +102,8 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     return [part for part in others if part.area >= least]
 
 
-def _ground(picture: "NDArray[Any]") -> "NDArray[Any]":
-    """The ground behind everything, of the picture's size."""
+def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
+    """Estimate the background of the whole picture, at the picture's size."""
     import cv2
     import numpy as np
 
@@ -119,7 +119,7 @@ def _ground(picture: "NDArray[Any]") -> "NDArray[Any]":
     for attempt in range(_FITS):
         distance = np.abs(samples - fitted).max(axis=1)
         near = distance <= reach
-        # A plane first: a curve through the few pixels that are near at once would bend to the seeds.
+        # A plane first: a curve through the few pixels near it would bend towards the seeds.
         degree = 3 if attempt < _FITS // 2 else 6
         if near.sum() < 4 * degree:
             break
@@ -141,7 +141,7 @@ def _terms(rows: int, columns: int) -> "NDArray[Any]":
 
 
 def _threshold(difference: "NDArray[Any]") -> float:
-    """From which difference on a pixel is not of the ground."""
+    """The difference above which a pixel is not background."""
     import cv2
     import numpy as np
 

@@ -1,10 +1,11 @@
-"""Crops and detections: which pictures are to be looked at, what was found in them, and what was cut out."""
+"""SQL of crops and detections: which pictures are due, what was found in them, and what was cut out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
+from psycopg.rows import class_row, kwargs_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
@@ -25,11 +26,11 @@ _IMPORTED = "upload.state in ('imported', 'partly_imported')"
 
 @dataclass(frozen=True, slots=True)
 class CropMethod:
-    """How pictures are cropped; another way makes every picture due again.
+    """How pictures are cropped; another method makes every picture due again.
 
     Attributes:
-        detector: name of what finds the seeds.
-        version: of it.
+        detector: name of the detector.
+        version: of the detector.
         margin_percent: margin around a seed, in percent of its longer side.
     """
 
@@ -39,18 +40,18 @@ class CropMethod:
 
     @property
     def found_by(self) -> str:
-        """The detector with its version, as it stands with a crop."""
+        """The detector with its version, as a crop's row has it."""
         return f"{self.detector} {self.version}"
 
     @property
     def stamp(self) -> str:
-        """All of it as one text."""
+        """The whole method as one text."""
         return f"{self.found_by} margin {self.margin_percent}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A whole picture that is to be looked at.
+    """A whole picture that is due for cropping.
 
     Attributes:
         id: identifier.
@@ -62,7 +63,7 @@ class Parent:
         sha256: of the file, in hexadecimal.
         size: of the file, in bytes.
         picture_format: `TIFF`, `PNG` or `JPEG`.
-        declared: how many seeds it shows, as its uploader says.
+        declared: how many seeds it shows, as its uploader declares.
         record: its stored JSON.
     """
 
@@ -80,11 +81,11 @@ class Parent:
 
     @property
     def enrichment(self) -> Enrichment | None:
-        """What it tells about itself, if it was measured by code of this version's kind."""
+        """Its enrichment, if this version's code can read it."""
         stored = self.record.get("enrichment")
         try:
             return Enrichment.model_validate(stored) if stored else None
-        except ValueError:  # of an older version; reprocessing will bring it up to date
+        except ValueError:  # of an older version; reprocessing brings it up to date
             return None
 
 
@@ -99,7 +100,7 @@ class StoredCrop:
         blob: its file.
         sha256: of the file, in hexadecimal.
         size: of the file, in bytes.
-        properties: what its file tells.
+        properties: what decoding its file gave.
     """
 
     id: UUID
@@ -112,14 +113,14 @@ class StoredCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """A picture that was looked at: what was found in it.
+class CroppedPicture:
+    """A picture in which seeds were found, and cut out.
 
     Attributes:
         parent: the picture.
         boxes: where the seeds are, without margin.
         crops: what was cut out.
-        finding: what there is to say of their number.
+        finding: about the number of seeds; None if it is as declared.
     """
 
     parent: Parent
@@ -134,11 +135,11 @@ class SessionCrops:
 
     Attributes:
         session: its path within the upload.
-        pictures: whole pictures that were looked at.
-        declared: seeds in them, as their uploader says.
-        found: seeds in them, as the detector says.
+        pictures: whole pictures that were cropped.
+        declared: seeds in them, as their uploader declares.
+        found: seeds in them, as the detector found.
         crops: crops of them.
-        differing: pictures of which the two say something else.
+        differing: pictures for which the two numbers differ.
     """
 
     session: str
@@ -151,7 +152,7 @@ class SessionCrops:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """A picture with what was found in it; see `Parent` and `Looked`."""
+    """A picture with what was found in it; see `Parent` and `CroppedPicture`."""
 
     parent: Parent
     found: int
@@ -160,11 +161,13 @@ class Detected:
 
 
 Findings = Callable[[Parent, int], Finding | None]
-"""What there is to say of a picture in which so many seeds were found."""
+"""Returns the finding about a picture in which so many seeds were found."""
 
+_SESSION = "coalesce(s.picture_set -> 'audit_trail' ->> 'session', '') as session"
 _PARENT = (
-    "p.id, p.picture_set_id, s.picture_set -> 'audit_trail' ->> 'session' as session, p.name, c.name as container,"
-    " p.blob, encode(p.sha256, 'hex') as sha256, p.size, p.format, p.nb_object, p.picture"
+    f"p.id, p.picture_set_id as picture_set, {_SESSION}, p.name, c.name as container, p.blob,"
+    " encode(p.sha256, 'hex') as sha256, p.size, p.format as picture_format, p.nb_object as declared,"
+    " p.picture as record"
 )
 _PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
 _WHOLE = (
@@ -172,88 +175,85 @@ _WHOLE = (
     " and s.deleted_at is null"
 )
 _CURRENT = "d.current and d.detector = %(detector)s and d.version = %(version)s and d.margin_percent = %(margin)s"
+_DETECTED = (
+    f"select {_PARENT}, d.found, d.boxes, d.finding {_PARENTS} join detection d on d.picture_id = p.id and {_CURRENT}"
+    f" where {_WHOLE}"
+)
 
 
-def _of(how: CropMethod) -> dict[str, Any]:
-    return {"detector": how.detector, "version": how.version, "margin": how.margin_percent}
+def _of(method: CropMethod) -> dict[str, Any]:
+    return {"detector": method.detector, "version": method.version, "margin": method.margin_percent}
 
 
-def _parent(row: Mapping[str, Any]) -> Parent:
-    return Parent(
-        id=row["id"],
-        picture_set=row["picture_set_id"],
-        session=row["session"] or "",
-        name=row["name"],
-        container=row["container"],
-        blob=row["blob"],
-        sha256=row["sha256"],
-        size=row["size"],
-        picture_format=row["format"],
-        declared=row["nb_object"],
-        record=row["picture"],
+def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any) -> Detected:
+    return Detected(
+        Parent(**parent),
+        found,
+        tuple(Box(*corners) for corners in boxes),
+        Finding.model_validate(finding) if finding else None,
     )
 
 
-def count_due(connection: Connection, upload: UUID, how: CropMethod) -> int:
-    """How many whole pictures of an upload were not looked at in this way yet."""
-    row = connection.execute(
-        f"select count(*) as pictures {_PARENTS} where {_WHOLE}"
+def count_due(connection: Connection, upload: UUID, method: CropMethod) -> int:
+    """Count the whole pictures of an upload that were not cropped by this method yet."""
+    counted = connection.cursor(row_factory=scalar_row).execute(
+        f"select count(*) {_PARENTS} where {_WHOLE}"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
-        {"upload": upload, **_of(how)},
-    ).fetchone()
-    return cast(int, row["pictures"]) if row else 0
+        {"upload": upload, **_of(method)},
+    )
+    return int(counted.fetchone() or 0)
 
 
-def due_pictures(connection: Connection, upload: UUID, how: CropMethod, *, after: UUID, most: int) -> list[Parent]:
-    """The next whole pictures of an upload that were not looked at in this way yet, in order of their identifiers."""
-    rows = connection.execute(
+def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, after: UUID, most: int) -> list[Parent]:
+    """The next whole pictures of an upload that were not cropped by this method yet, by identifier."""
+    parents = connection.cursor(row_factory=class_row(Parent)).execute(
         f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
         " order by p.id limit %(most)s",
-        {"upload": upload, "after": after, "most": most, **_of(how)},
+        {"upload": upload, "after": after, "most": most, **_of(method)},
     )
-    return [_parent(row) for row in rows]
+    return parents.fetchall()
 
 
-def record_looked(connection: Connection, looked: Sequence[Looked], how: CropMethod, *, rules: str) -> int:
-    """Write what was found in pictures and what was cut out of them, in the caller's transaction.
+def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], method: CropMethod, *, rules: str) -> int:
+    """Record what was found in pictures and what was cut out of them, in the caller's transaction.
 
-    Crops that an earlier detection cut and this one does not are superseded, and stay: training sets may hold them.
+    Crops that an earlier detection cut and this one does not are superseded. They stay: training sets may use them.
 
     Args:
         connection: in whose transaction all is written.
-        looked: the pictures.
-        how: how they were cropped.
-        rules: the version of the rules, with its weights, that crops satisfy.
+        cropped: the pictures.
+        method: how they were cropped.
+        rules: the stamp of the rule set that crops satisfy.
 
     Returns:
         Number of crops that are new, or cut again after they were superseded.
     """
-    parents = sorted((one.parent.id for one in looked), key=lambda identifier: identifier.bytes)
-    picture_sets = sorted({one.parent.picture_set for one in looked}, key=lambda identifier: identifier.bytes)
+    parents = sorted((one.parent.id for one in cropped), key=lambda identifier: identifier.bytes)
+    picture_sets = sorted({one.parent.picture_set for one in cropped}, key=lambda identifier: identifier.bytes)
     wait_for_withdrawing(connection)
-    # A folder that is deleted or archived meanwhile has its pictures elsewhere, or nowhere.
+    # The pictures of a folder that was deleted or archived meanwhile are elsewhere, or nowhere.
     connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
-    # In order, as importing and reprocessing take them; a picture that is gone meanwhile is left out.
+    # In the order in which importing and reprocessing lock them; a picture that is gone is left out.
     rows = connection.execute(
         f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
         " and s.deleted_at is null order by p.id for no key update of p",
         (parents,),
     ).fetchall()
     there = {(row["id"], row["container"]) for row in rows}
-    present = [one for one in looked if (one.parent.id, one.parent.container) in there]
+    present = [one for one in cropped if (one.parent.id, one.parent.container) in there]
     crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
-    with changing(connection, actor=how.found_by, action="superseded"):
+    with changing(connection, actor=method.found_by, action="superseded"):
         connection.execute(
             "update pictures set superseded_at = now() where parent = any(%s) and detector is not null"
             " and superseded_at is null and id <> all(%s)",
             ([one.parent.id for one in present], [crop.id for _, crop in crops]),
         )
-    with changing(connection, actor=how.found_by, action="cropped"):
-        new = sum(_insert_crop(connection, one.parent, crop, how, rules) for one, crop in crops)
+    with changing(connection, actor=method.found_by, action="cropped"):
+        new = sum(_insert_crop(connection, one.parent, crop, method, rules) for one, crop in crops)
         hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
-    _record_detections(connection, present, how)
-    with changing(connection, actor=how.found_by):
+    _record_detections(connection, present, method)
+    with changing(connection, actor=method.found_by):
         follow_parents(connection, picture_sets)
     return new
 
@@ -266,11 +266,11 @@ _CROP_COLUMNS = (
 _CROP_VALUES = ", ".join(f"%({name})s" for name in _CROP_COLUMNS.split(", "))
 
 
-def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: CropMethod, rules: str) -> int:
+def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, method: CropMethod, rules: str) -> int:
     properties = crop.properties
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
-        # What is said of a crop whose folder was purged was emptied.
+        # The record of a crop whose folder was purged was emptied.
         " on conflict (id) do update set superseded_at = null, purged_at = null, sha256 = excluded.sha256,"
         " size = excluded.size, picture = excluded.picture"
         " where pictures.superseded_at is not null or pictures.sha256 <> excluded.sha256",
@@ -288,7 +288,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: 
             "width": properties.width,
             "height": properties.height,
             "bounding_box": crop.box.corners,
-            "detector": how.found_by,
+            "detector": method.found_by,
             "rule_set_version": rules,
             **enrichment_columns(properties.enrichment),
         },
@@ -296,7 +296,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: 
 
 
 def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
-    """What is stored with a crop: what its uploader said of the whole picture, and what its own file tells."""
+    """The JSON of a crop: what its uploader declared of the whole picture, and what its own file gave."""
     stored, properties = parent.record, crop.properties
     enrichment = properties.enrichment
     terms = {name: value for name, value in stored.get("terms", {}).items() if name.startswith("dwc:")}
@@ -333,10 +333,10 @@ def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
     }
 
 
-def _record_detections(connection: Connection, looked: Sequence[Looked], how: CropMethod) -> None:
+def _record_detections(connection: Connection, cropped: Sequence[CroppedPicture], method: CropMethod) -> None:
     connection.execute(
         "update detection set current = false where current and picture_id = any(%s) and detector <> %s",
-        ([one.parent.id for one in looked], how.detector),
+        ([one.parent.id for one in cropped], method.detector),
     )
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -348,30 +348,31 @@ def _record_detections(connection: Connection, looked: Sequence[Looked], how: Cr
             [
                 (
                     one.parent.id,
-                    how.detector,
-                    how.version,
-                    how.margin_percent,
+                    method.detector,
+                    method.version,
+                    method.margin_percent,
                     len(one.boxes),
                     one.parent.declared,
                     Jsonb([box.corners for box in one.boxes]),
                     Jsonb(one.finding.model_dump(mode="json")) if one.finding else None,
                 )
-                for one in looked
+                for one in cropped
             ],
         )
 
 
 def is_superseded(connection: Connection, picture: UUID) -> bool | None:
-    """Whether a crop is one that the current detection would not cut; None of what is no crop."""
-    row = connection.execute(
-        "select superseded_at is not null as superseded from pictures where id = %s and detector is not null",
-        (picture,),
-    ).fetchone()
-    return cast(bool, row["superseded"]) if row else None
+    """Whether the current detection would not cut this crop; None if the picture is no crop."""
+    superseded: bool | None = (
+        connection.cursor(row_factory=scalar_row)
+        .execute("select superseded_at is not null from pictures where id = %s and detector is not null", (picture,))
+        .fetchone()
+    )
+    return superseded
 
 
 def cut_again(connection: Connection, picture: UUID) -> bool:
-    """Let the picture that a crop was cut from be looked at again, by whoever crops its upload next.
+    """Make the picture that a crop was cut from due again, for the next cropping of its upload.
 
     Returns:
         False if it is no crop, or not one of an upload.
@@ -382,7 +383,7 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
         " returning s.upload_id",
         (picture,),
     ).fetchone()
-    # Another crop of the same picture may have let it be looked at again already.
+    # Another crop of the same picture may have made it due already.
     row = (
         upload
         or connection.execute(
@@ -397,96 +398,78 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
     return True
 
 
-def sessions_of(connection: Connection, upload: UUID, how: CropMethod) -> list[SessionCrops]:
-    """What was found in an upload in this way, by session; compared with what its uploader says now."""
-    rows = connection.execute(
-        "select s.picture_set -> 'audit_trail' ->> 'session' as session, count(d.picture_id) as pictures,"
-        " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0) as declared,"
-        " coalesce(sum(d.found), 0) as found, count(*) filter (where d.found <> p.nb_object) as differing,"
+def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> list[SessionCrops]:
+    """What this method found in an upload, by session, compared with what its uploader declares now."""
+    sessions = connection.cursor(row_factory=class_row(SessionCrops)).execute(
+        f"select {_SESSION}, count(d.picture_id) as pictures,"
+        " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0)::bigint as declared,"
+        " coalesce(sum(d.found), 0)::bigint as found, count(*) filter (where d.found <> p.nb_object) as differing,"
         " coalesce(sum((select count(*) from pictures crop where crop.parent = p.id and crop.detector is not null"
-        "  and crop.superseded_at is null)), 0) as crops"
+        "  and crop.superseded_at is null)), 0)::bigint as crops"
         f" {_PARENTS} left join detection d on d.picture_id = p.id and {_CURRENT}"
         f" where {_WHOLE} group by s.id order by 1, s.id",
-        {"upload": upload, **_of(how)},
+        {"upload": upload, **_of(method)},
     )
-    return [
-        SessionCrops(
-            str(row["session"] or ""),
-            *(int(str(row[name])) for name in ("pictures", "declared", "found", "crops", "differing")),
-        )
-        for row in rows
-    ]
+    return sessions.fetchall()
 
 
 def detected_pictures(
-    connection: Connection, upload: UUID, how: CropMethod, *, differing: bool, most: int
+    connection: Connection, upload: UUID, method: CropMethod, *, differing: bool, most: int
 ) -> list[Detected]:
     """The first pictures of an upload with what was found in them, by session and name.
 
     Args:
         connection: where to look.
         upload: the upload.
-        how: in which way they were looked at.
-        differing: those in which another number of seeds was found than is declared, or else the others.
+        method: how they were cropped.
+        differing: whether to return those with another number of seeds than declared, or the others.
         most: how many at most.
     """
-    rows = connection.execute(
-        f"select {_PARENT}, d.found, d.boxes, d.finding {_PARENTS}"
-        f" join detection d on d.picture_id = p.id and {_CURRENT}"
-        f" where {_WHOLE} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
-        {"upload": upload, "most": most, **_of(how)},
+    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
+        f"{_DETECTED} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
+        {"upload": upload, "most": most, **_of(method)},
     )
-    return [
-        Detected(
-            _parent(row),
-            cast(int, row["found"]),
-            tuple(Box(*corners) for corners in cast(list[list[int]], row["boxes"])),
-            Finding.model_validate(row["finding"]) if row["finding"] else None,
-        )
-        for row in rows
-    ]
+    return pictures.fetchall()
 
 
-def declare_again(connection: Connection, upload: UUID, how: CropMethod, findings: Findings) -> None:
-    """Say anew what there is to say of pictures whose declared number of seeds was corrected since."""
-    rows = connection.execute(
-        f"select {_PARENT}, d.found {_PARENTS} join detection d on d.picture_id = p.id and {_CURRENT}"
-        f" where {_WHOLE} and d.declared <> p.nb_object order by p.id",
-        {"upload": upload, **_of(how)},
-    ).fetchall()
-    for row in rows:
-        parent = _parent(row)
-        finding = findings(parent, cast(int, row["found"]))
+def declare_again(connection: Connection, upload: UUID, method: CropMethod, findings: Findings) -> None:
+    """Renew the findings about pictures whose declared number of seeds was corrected since."""
+    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
+        f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(method)}
+    )
+    for picture in pictures.fetchall():
+        parent = picture.parent
+        finding = findings(parent, picture.found)
         connection.execute(
             "update detection set declared = %s, finding = %s where picture_id = %s and detector = %s",
             (
                 parent.declared,
                 Jsonb(finding.model_dump(mode="json")) if finding else None,
                 parent.id,
-                how.detector,
+                method.detector,
             ),
         )
 
 
-def uploads_to_crop(connection: Connection, how: CropMethod, *, most: int) -> list[Upload]:
-    """The imported uploads that were not cropped in this way since they last changed, longest waiting first.
+def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) -> list[Upload]:
+    """The imported uploads that this method did not crop since they last changed; longest waiting first.
 
-    One that failed is due again after a while that doubles with each attempt, until there were `MAX_ATTEMPTS`.
+    One that failed is due again after a pause that doubles with each attempt, up to `MAX_ATTEMPTS` attempts.
     """
-    rows = connection.execute(
+    due = connection.cursor(row_factory=scalar_row).execute(
         "select upload.id from upload left join upload_crops k on k.upload_id = upload.id"
         f" where {_IMPORTED} and (k.upload_id is null or k.stamp <> %(stamp)s or k.upload_changed <> upload.updated_at"
         " or (k.finished_at is null and k.attempts < %(attempts)s"
         " and k.begun_at < now() - interval '1 minute' * power(2, k.attempts)))"
         " order by upload.updated_at, upload.id limit %(most)s",
-        {"stamp": how.stamp, "attempts": MAX_ATTEMPTS, "most": most},
-    ).fetchall()
-    found = [find_upload(connection, cast(UUID, row["id"])) for row in rows]
+        {"stamp": method.stamp, "attempts": MAX_ATTEMPTS, "most": most},
+    )
+    found = [find_upload(connection, identifier) for identifier in due.fetchall()]
     return [upload for upload in found if upload]
 
 
-def begin(connection: Connection, upload: UUID, how: CropMethod) -> bool:
-    """Note that an upload is being cropped.
+def begin_cropping(connection: Connection, upload: UUID, method: CropMethod) -> bool:
+    """Record that cropping of an upload begins.
 
     Returns:
         False if there is nothing to crop, because it is not imported.
@@ -499,13 +482,13 @@ def begin(connection: Connection, upload: UUID, how: CropMethod) -> bool:
             " on conflict (upload_id) do update set stamp = excluded.stamp, upload_changed = excluded.upload_changed,"
             " attempts = case when (k.stamp, k.upload_changed) = (excluded.stamp, excluded.upload_changed)"
             " then k.attempts + 1 else 1 end, begun_at = now(), finished_at = null, failure = null",
-            {"stamp": how.stamp, "upload": upload},
+            {"stamp": method.stamp, "upload": upload},
         ).rowcount
     )
 
 
-def end(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
-    """Note that an upload was cropped, or why it was not cropped as a whole."""
+def end_cropping(connection: Connection, upload: UUID, *, failure: str | None = None) -> None:
+    """Record that an upload was cropped, or why it was not cropped completely."""
     connection.execute(
         "update upload_crops set failure = %(failure)s,"
         " finished_at = case when %(failure)s::text is null then now() end,"

@@ -1,12 +1,14 @@
 """Reading rows as what they stand for, and long answers page by page."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from psycopg.abc import Params
 from psycopg.rows import RowFactory, scalar_row
 
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.support.batches import pages
 
 _Row = TypeVar("_Row")
 _Key = TypeVar("_Key")
@@ -51,10 +53,7 @@ def pages_by_key(
     Raises:
         DatabaseError: the database does not answer.
     """
-    after = first
-    while page := _page(database, read, after, retried=retried):
-        yield from page
-        after = key(page[-1])
+    return pages(partial(_page, database, read, retried=retried), first=first, key=key)
 
 
 def _page(

@@ -48,10 +48,9 @@ from nachet_pipeline.picture_sets.tombstones import (
     unfinished_tombstones,
 )
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.progress import Progress
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
 
 _PAGE = 100
 _ATTEMPTS = 3

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -131,11 +130,4 @@ def remove_all(blobs: BlobStorage, container: str, picture_set: UUID) -> int:
 
 
 def _at_once(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterable[_Result]:
-    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="folder") as executor:
-        try:
-            tasks = (executor.submit(work, item) for item in items)
-            for task in bounded_map(tasks, 2 * _CONCURRENCY):
-                yield task.result()
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
+    return bounded_map(work, items, workers=_CONCURRENCY, name="folder")

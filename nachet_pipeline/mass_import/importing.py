@@ -68,6 +68,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.support.shards import SECTIONS, WHOLE, Shard, section_of, shards
 from nachet_pipeline.users.queries import find_user
 from nachet_pipeline.users.user import User
@@ -84,9 +85,6 @@ _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _LONGEST_NAME = 63
 _OURS = ("user-", "upload-", "training-", "archive-")
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
-
-Progress = Callable[[int, int], None]
-"""Told how many of a container's pictures are done, and how many there are."""
 
 
 class Result(StrEnum):

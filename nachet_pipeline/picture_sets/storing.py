@@ -4,7 +4,6 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
@@ -106,17 +105,12 @@ def store_pictures(
         return created
 
     pictures = new = 0
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="store") as executor:
-        try:
-            tasks = (executor.submit(store, picture) for picture in inventory.pictures(session.path, measured=False))
-            for task in bounded_map(tasks, 2 * concurrency):
-                pictures += 1
-                new += task.result()
-                if progress:
-                    progress(pictures)
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
+    validated = inventory.pictures(session.path, measured=False)
+    for created in bounded_map(store, validated, workers=concurrency, name="store"):
+        pictures += 1
+        new += created
+        if progress:
+            progress(pictures)
     return Stored(pictures, session.size, new)
 
 

@@ -1,8 +1,8 @@
-"""Telling what lies on the ground from the ground: cheap, for measuring and a first count, no detector of seeds.
+"""Separate objects from the background: a cheap method for measuring and a first count, not a detector of seeds.
 
-On a picture of some 128 pixels, the colour of the ground is the median of the picture's border, and what differs from
-it by more than a threshold (N. Otsu, 1979, never less than what noise and uneven light make) lies on it. Connected
-parts of it, diagonals included, are objects, but for specks, and for what looks like a scale bar: a full rectangle,
+It works on a picture of some 128 pixels. The background's colour is the median of the picture's border. Pixels that
+differ from it by more than a threshold (N. Otsu, 1979, but never less than noise and uneven light cause) show objects.
+Each connected part, diagonals included, is an object, except specks and what looks like a scale bar: a full rectangle,
 much longer than high, at the edge of the picture.
 """
 
@@ -19,28 +19,28 @@ _LEAST_DIFFERENCE = 28
 _LEAST_AREA = 8
 _LEAST_OF_LARGEST = 0.06
 _BAR_FILL, _BAR_ASPECT, _BAR_EDGE = 0.72, 2.0, 0.16
-# A part as large as this is the ground of something else, a tray or a hand.
+# A part as large as this is itself a background: a tray or a hand.
 _MOST_AREA = 0.9
 _TOUCHING_AT_CORNERS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What was told apart.
+    """Objects and background of a picture.
 
     Attributes:
-        objects: how many things lie on the ground.
-        on_objects: for each pixel 1 if it shows one of them, else 0.
-        on_ground: for each pixel whether it shows the ground.
+        objects: how many objects there are.
+        on_objects: for each pixel 1 if it shows an object, else 0.
+        on_background: for each pixel whether it shows the background.
     """
 
     objects: int
     on_objects: "NDArray[np.uint8]"
-    on_ground: "NDArray[np.bool_]"
+    on_background: "NDArray[np.bool_]"
 
 
-def tell_apart(small: "NDArray[np.uint8]") -> Background:
-    """Tell objects from ground in a small picture of brightness, or of red, green and blue."""
+def find_background(small: "NDArray[np.uint8]") -> Background:
+    """Separate objects and background in a small picture of brightness, or of red, green and blue."""
     import cv2
     import numpy as np
 
@@ -50,7 +50,7 @@ def tell_apart(small: "NDArray[np.uint8]") -> Background:
     number, labels, found, _ = cv2.connectedComponentsWithStats(
         differs.view("uint8"), connectivity=_TOUCHING_AT_CORNERS
     )
-    # The first is all that does not differ.
+    # Component 0 is everything that does not differ.
     parts = [part for part in range(1, number) if not _is_no_object(found[part].tolist(), *differs.shape)]
     areas = found[:, cv2.CC_STAT_AREA]
     least = max([_LEAST_AREA, *(_LEAST_OF_LARGEST * int(areas[part]) for part in parts)])
@@ -61,7 +61,7 @@ def tell_apart(small: "NDArray[np.uint8]") -> Background:
 
 
 def _difference(small: "NDArray[np.uint8]") -> "NDArray[Any]":
-    """By how much each pixel differs from the median of the picture's border, in the channel where it does most."""
+    """Difference of each pixel from the median of the border, in the channel with the greatest difference."""
     import cv2
     import numpy as np
 

@@ -31,5 +31,5 @@ def contact_sheet(thumbnails: Collection[bytes]) -> bytes | None:
 
 
 def as_markdown(picture: bytes, title: str) -> str:
-    """A JPEG as Markdown that carries it within."""
+    """Markdown with the JPEG embedded."""
     return f"![{title}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})"

@@ -1,4 +1,4 @@
-"""Decoding a picture whose structure is known: for each format the decoder that finds most damage."""
+"""Decode a picture whose structure was walked, with the decoder of its format that finds most damage."""
 
 # ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
 
@@ -26,7 +26,7 @@ from nachet_pipeline.support.i18n import Bilingual
 if TYPE_CHECKING:
     import numpy as np
 
-# What else tifffile could decode has never been a photograph of a seed, and every decoder is one more to attack:
+# Other compressions that tifffile knows were never used for seeds, and each decoder is one more to attack:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
 _COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001}
 _WEBP = 50001
@@ -48,10 +48,10 @@ _COMPRESSION_NAMES = {
     50000: "Zstandard",
     50001: "WebP",
 }
-# What the strict decoder gives the colours of, by the number of components.
+# Colour space to ask the strict decoder for, by the number of components.
 _MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
-# Of several complaints libjpeg tells the last, and headers come first: there is no damage in what follows them.
+# libjpeg reports the last of several complaints, and headers come first: what follows them is not damaged.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
 _X_RESOLUTION, _RESOLUTION_UNIT = 282, 296
 _SWAPPING_ORIENTATIONS = range(5, 9)
@@ -61,7 +61,7 @@ _COLOUR_SAMPLES = {"L": 1, "P": 1, "CMYK": 4}
 
 
 class UndecodableError(Exception):
-    """A picture that no decoder reads; says what was found instead.
+    """No decoder reads the picture.
 
     Attributes:
         found: what was found.
@@ -80,11 +80,11 @@ class Decoded:
         width: in pixels.
         height: in pixels.
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
-        resolution: horizontal and vertical, in pixels per inch, where the file tells.
-        image: gives the picture for showing, perhaps at a smaller scale.
+        resolution: horizontal and vertical, in pixels per inch, where the file gives it.
+        image: returns the picture for display, perhaps at a smaller scale.
         bit_depth: bits of a sample.
         compression: what it is compressed with.
-        pixels: gives what is measured of it.
+        pixels: returns the pixels to measure.
     """
 
     width: int
@@ -98,11 +98,11 @@ class Decoded:
 
 
 def load_decoders() -> int:
-    """Import every decoder now, while there is memory: a picture that takes most of it must not fail the next one.
+    """Import every decoder now, while there is memory. A picture that takes most of it must not fail the next one.
 
     Returns:
-        Bytes of address space that OpenCV took for its own code and buffers, which no picture can use: about 170 MiB,
-        more than all else together. 0 where the system does not tell.
+        Bytes of address space that OpenCV took for its own code and buffers: about 170 MiB, more than all other
+        decoders together. 0 where the system does not report it.
     """
     import blake3  # noqa: F401
     import numpy as np  # noqa: F401
@@ -120,20 +120,20 @@ def load_decoders() -> int:
 
 
 def _address_space() -> int:
-    """What this process takes, in bytes; 0 where the system does not tell as Linux does."""
+    """The address space of this process, in bytes; 0 on systems other than Linux."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
 
 
 def quieten_decoders() -> None:
-    """Make the decoders of this process say nothing and leave all limits to ours; for a worker, before it decodes."""
+    """Silence this process's decoders and turn off their own limits; called in a worker before it decodes."""
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
     for name in ("PIL", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-# What decoders say without telling an uploader anything, and what it means.
+# Messages of decoders that mean nothing to an uploader, with their meaning.
 _MEANINGS = (
     (re.compile("truncated|Premature end"), Bilingual("the end of the data", "la fin des données")),
     (
@@ -148,7 +148,7 @@ _MEANINGS = (
 
 
 def what_failed(error: Exception) -> Bilingual:
-    """A decoder's words, explained where they are known, without what changes from run to run."""
+    """A decoder's message, explained where it is known, without anything that differs between runs."""
     text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>", "the file", str(error))
     words = " ".join(text.split())[:200] or type(error).__name__
     for pattern, meaning in _MEANINGS:
@@ -167,7 +167,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
 
     Args:
         picture: what the walk made of it.
-        measured: whether its pixels will be asked for; else an eighth of its size and brightness alone are enough.
+        measured: whether its pixels will be measured; if not, brightness at an eighth of its size is enough.
 
     Raises:
         UndecodableError: it has more than eight bits a sample.
@@ -200,7 +200,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
 
 
 def _decode_strictly(picture: JpegPicture, *, measured: bool) -> "np.ndarray[Any, Any] | None":
-    """What a strict decoder makes of a JPEG; None if all it minds are headers as careless programs write them."""
+    """Decode a JPEG strictly; None if the only complaint is about headers, as careless programs write them."""
     from simplejpeg import decode_jpeg as decode
 
     colours = _MEASURED_COLOURS.get(picture.components) if measured else None
@@ -246,7 +246,7 @@ def decode_png(picture: PngPicture) -> Decoded:
 
 
 def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> Decoded:
-    """Decode a TIFF, with Pillow or with what knows more kinds of pixels.
+    """Decode a TIFF with Pillow, or with tifffile where Pillow does not know the kind of pixels.
 
     Raises:
         UndecodableError: its tags say different things.
@@ -265,7 +265,7 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         raise UndecodableError(_contradiction(picture, size))
     if not picture.verified:
         image.load()
-    # Without the tag Pillow makes one up.
+    # Without the tag Pillow invents a resolution.
     resolution = _resolution(image) if _X_RESOLUTION in image.tag_v2 else None  # type: ignore[attr-defined]
     samples = picture.samples_read
     return Decoded(
@@ -349,7 +349,7 @@ def _samples_last(array: "np.ndarray[Any, Any]", axes: str) -> "np.ndarray[Any, 
 
 
 def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimits) -> Image.Image | None:
-    """As much of a damaged picture as can be shown, None if nothing can."""
+    """Decode as much of a damaged picture as possible; None if nothing can be shown."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:

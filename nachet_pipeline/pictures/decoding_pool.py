@@ -10,7 +10,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from PIL import Image
 
@@ -25,6 +25,8 @@ from nachet_pipeline.support.i18n import Bilingual
 if TYPE_CHECKING:
     from nachet_pipeline.settings import DecoderSettings, PictureSettings
 
+_R = TypeVar("_R")
+
 # Numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -35,8 +37,8 @@ class DecodingSettings:
 
     Attributes:
         workers: number of processes.
-        seconds: a picture that takes longer, in a worker of its own too, is refused; what it kept busy is replaced.
-        memory_bytes: address space of a worker, what OpenCV takes for itself (some 170 MiB) not counted.
+        seconds: a picture that takes longer, and again in a worker of its own, is refused; the worker is replaced.
+        memory_bytes: address space of a worker, without what OpenCV takes for itself (some 170 MiB).
         pictures: a worker is replaced after so many.
         limits: what no picture may exceed.
         enriched: whether pictures are measured too.
@@ -68,15 +70,15 @@ def _start_worker(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _keep_memory(memory_bytes // 8)
-    # What a decoder mutters about a file is nobody's business but the verdict's; libtiff writes to the terminal.
+    # Messages of decoders reach users through the verdict only; libtiff writes to the terminal.
     quieten_decoders()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _keep_memory(size: int) -> None:
-    """Let the C library use so many bytes of a picture again for the next one.
+    """Let the C library keep so many bytes for the next picture.
 
-    By itself it gives large blocks back to the system, which clears them anew each time: a fifth of all work.
+    By default it returns large blocks to the system, which clears them each time: a fifth of all work.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's, which others lack
@@ -86,7 +88,7 @@ def _keep_memory(size: int) -> None:
 
 
 def _decode_what_is_good() -> None:
-    """Decode a picture of each format, made here, as every worker can."""
+    """Decode a good picture of each format, made here: every worker can do that."""
     for picture_format in PICTURE_STARTS:
         stream = io.BytesIO()
         Image.linear_gradient("L").convert("RGB").save(stream, picture_format)
@@ -96,7 +98,7 @@ def _decode_what_is_good() -> None:
 
 
 class DecodingPool:
-    """A context manager; processes start with the first picture and are recycled now and then."""
+    """A pool of worker processes. It is a context manager; processes start with the first picture and are recycled."""
 
     def __init__(self, settings: DecodingSettings) -> None:
         self.settings = settings
@@ -114,7 +116,7 @@ class DecodingPool:
             self._pool = None
 
     def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> "Inspection":
-        """Start looking at a picture in a worker; see `inspect_picture`."""
+        """Start inspecting a picture in a worker; see `inspect_picture`."""
         future = self._started().submit(
             _inspect,
             content,
@@ -125,6 +127,36 @@ class DecodingPool:
             enriched=self.settings.enriched,
         )
         return Inspection(future, self.settings.seconds)
+
+    def run(
+        self,
+        function: Callable[..., _R],
+        *arguments: Any,
+        failure: Callable[[str], Exception],
+        seconds: int | None = None,
+    ) -> _R:
+        """Call a function of a picture in a worker, and wait for what it returns.
+
+        Args:
+            function: one that a fresh process can import.
+            arguments: what it is given.
+            failure: the error that is raised, with a line that says why, where the picture ends its workers.
+            seconds: how long it may take; as the settings say if not given.
+
+        Raises:
+            WorkersUnavailableError: no decoder can be had, which is no fault of the picture.
+            Exception: `failure`, or what the function raises.
+        """
+        seconds = seconds or self.settings.seconds
+        future = self._started().submit(function, *arguments, seconds=seconds)
+        try:
+            return future.result()
+        except TooSlowError:
+            raise failure(f"decoding takes more than {seconds} s") from None
+        except CrashedError as error:
+            raise failure(f"it ended its decoder with code {error.code}") from None
+        except MemoryError:
+            raise failure("it does not fit in a decoder's memory") from None
 
     def _started(self) -> WorkerPool:
         with self._lock:
@@ -139,7 +171,7 @@ class DecodingPool:
 
 
 class Inspection:
-    """A picture being looked at."""
+    """The running inspection of a picture."""
 
     def __init__(self, future: "futures.Future[Inspected]", seconds: int) -> None:
         self._future = future
@@ -147,17 +179,17 @@ class Inspection:
 
     @classmethod
     def told(cls, verdict: Inspected) -> Self:
-        """One that ended before it began, because the verdict was clear."""
+        """An inspection whose verdict is known without decoding."""
         future: futures.Future[Inspected] = futures.Future()
         future.set_result(verdict)
         return cls(future, 0)
 
     def then(self, call: Callable[[], None]) -> None:
-        """Call something when there is a verdict, or at once if there is one."""
+        """Call a function when the verdict is there; at once if it is there already."""
         self._future.add_done_callback(lambda _: call())
 
     def result(self) -> Inspected:
-        """Wait for the verdict; that a picture ends its decoders is one too.
+        """Wait for the verdict. That a picture crashes its decoders is a verdict too.
 
         Raises:
             WorkersUnavailableError: no decoder can be had, which is no verdict.
@@ -180,7 +212,7 @@ class Inspection:
 
 
 class _NoMemoryError(MemoryError):
-    """A picture that does not fit in a worker's memory, with all that was seen of it."""
+    """A picture that does not fit in a worker's memory, with what was found before."""
 
     def __init__(self, seen: Inspected) -> None:
         super().__init__(seen)

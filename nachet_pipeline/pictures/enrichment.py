@@ -1,4 +1,4 @@
-"""What a picture tells about itself beyond being whole: how it was taken, how good it is, what it equals."""
+"""The enrichment of a picture: how it was taken, how good it is, which other pictures it equals."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ENRICHMENT_VERSION = "2"
-"""Raised whenever some picture's `Enrichment` can come out different; stored with it, so that stale ones are found."""
+"""Raised whenever the `Enrichment` of some picture can change. It is stored with each, so that stale ones are found."""
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Positive = Annotated[float, Field(gt=0)]
@@ -103,7 +103,7 @@ class Clipping(_Model):
 
 
 class Enrichment(_Model):
-    """What a picture tells about itself; None where it does not.
+    """What was measured of a picture and what its file declares; None where neither gives a value.
 
     Attributes:
         code_version: `ENRICHMENT_VERSION` of the code that made it.
@@ -118,11 +118,11 @@ class Enrichment(_Model):
         device: what it was taken and written with.
         exposure: how bright it is.
         clipping: by channel, the shares of pixels that are black or white.
-        sharpness: variance of the Laplacian of luminance (0 to 255) on the seeds, not on the ground; None if nothing
-            stands out from the ground.
-        background_uniformity: 1 for a ground of one colour, towards 0 the more it varies; None if there is no ground.
-        objects_found: an estimate of how many things lie on the ground, for a first look; no detector of seeds.
-        object_share: share of the picture that they take.
+        sharpness: variance of the Laplacian of luminance (0 to 255) on the seeds, not the background; None if
+            nothing stands out.
+        background_uniformity: 1 for a background of one colour, towards 0 the more it varies; None without background.
+        objects_found: an estimate of the number of objects; not a detector of seeds.
+        object_share: share of the picture that they cover.
         pixel_sha256: of the decoded pixels as `pixels` says, in hexadecimal; the same whatever file they lie in.
         perceptual_hash: 256 bits in hexadecimal; those of pictures that look alike differ in few bits; None if it
             shows nothing.

@@ -1,4 +1,4 @@
-"""Looking at one picture: is it what its name says, is it whole, what else does it carry. One decode answers all."""
+"""Inspect one picture: is it what its name says, is it whole, what else does it carry. One decode answers all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, descri
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
 from nachet_pipeline.pictures.issues import Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.measuring import Stored, enrich
+from nachet_pipeline.pictures.measuring import Encoding, enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -31,15 +31,15 @@ _NEVER_SHOWN = {"picture-format", "picture-too-large", "picture-too-complex", "p
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What decoding a picture told.
+    """What decoding a picture gave.
 
     Attributes:
         picture_format: `TIFF`, `PNG` or `JPEG`.
         width: in pixels.
         height: in pixels.
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
-        resolution: horizontal and vertical, in pixels per inch, where the file tells.
-        enrichment: what else it tells about itself; None if that was not asked for.
+        resolution: horizontal and vertical, in pixels per inch, where the file gives it.
+        enrichment: what was measured; None if that was not asked for.
     """
 
     picture_format: str
@@ -64,7 +64,7 @@ class Inspected:
 
     Attributes:
         properties: None exactly if an issue says that the picture cannot be imported.
-        issues: all there is to say of it.
+        issues: everything found.
         thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels, if one was asked for and could be made.
     """
 
@@ -92,29 +92,29 @@ def inspect_picture(
         thumbnail: when to make one; of a damaged picture it shows what is left.
         enriched: whether to measure it too.
     """
-    look = _Look(content, expected_format, limits, measured=enriched)
-    look.take()
+    inspection = _Inspection(content, expected_format, limits, measured=enriched)
+    inspection.run()
     properties = None
-    if look.decoded is not None and not look.issues.fatal():
-        decoded = look.decoded
+    if inspection.decoded is not None and not inspection.issues.fatal():
+        decoded = inspection.decoded
         properties = Properties(
-            expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, look.enrichment()
+            expected_format, decoded.width, decoded.height, decoded.mode, decoded.resolution, inspection.enrichment()
         )
     small = None
-    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(look.issues)):
-        small = look.thumbnail()
-    return Inspected(properties, tuple(look.issues), small)
+    if thumbnail is Thumbnail.ALWAYS or (thumbnail is Thumbnail.IF_REMARKABLE and any(inspection.issues)):
+        small = inspection.thumbnail()
+    return Inspected(properties, tuple(inspection.issues), small)
 
 
 _WHOLE = Bilingual("a complete picture", "une image complète")
 
 
-class _Look:
-    """A look at one picture.
+class _Inspection:
+    """The inspection of one picture.
 
     Attributes:
-        issues: what there is to say of it.
-        decoded: what decoding told, None if there was no decoding it.
+        issues: what was found so far.
+        decoded: the decoded picture; None if it could not be decoded.
     """
 
     def __init__(self, content: bytes, expected_format: str, limits: PictureLimits, *, measured: bool) -> None:
@@ -127,8 +127,8 @@ class _Look:
         self._metadata = Metadata(self.issues, limits)
         self.decoded: Decoded | None = None
 
-    def take(self) -> None:
-        """Find out all there is to say."""
+    def run(self) -> None:
+        """Walk the structure and decode."""
         try:
             if self._is_expected():
                 decode = self._walk()
@@ -156,7 +156,7 @@ class _Look:
         return not self.issues.fatal()
 
     def _walk(self) -> Callable[[], Decoded] | None:
-        """Walk the structure; gives what decodes the picture, if it can be decoded."""
+        """Walk the structure; return a function that decodes the picture, if that is possible."""
         content, limits, metadata = self._content, self._limits, self._metadata
         match self._format:
             case "JPEG":
@@ -173,7 +173,7 @@ class _Look:
                 return partial(decode_tiff, content, tiff, limits) if tiff else None
 
     def _report_zip(self) -> None:
-        """A ZIP that the walk did not come across, between compressed pixels perhaps, is told by its directory."""
+        """Report a ZIP that the walk did not meet, perhaps among compressed pixels; its directory gives it away."""
         told = {"trailing-data", "hidden-data", "suspicious-metadata"} & {issue.code for issue in self.issues}
         if not told and opens_as_zip(self._content):
             expected = Bilingual("a picture and nothing else", "une image et rien d'autre")
@@ -183,11 +183,11 @@ class _Look:
             self.issues.add("hidden-data", expected=expected, found=found)
 
     def enrichment(self) -> Enrichment | None:
-        """What the picture tells about itself; that it cannot be measured is no reason to refuse it."""
+        """Measure the picture; one that cannot be measured is not refused for that."""
         decoded = self.decoded
         if decoded is None or not self._measured:
             return None
-        stored = Stored(decoded.width, decoded.height, decoded.mode, decoded.bit_depth, decoded.compression)
+        stored = Encoding(decoded.width, decoded.height, decoded.mode, decoded.bit_depth, decoded.compression)
         try:
             return enrich(decoded.pixels(), stored, self._metadata.declared)
         except ImportError:
@@ -196,7 +196,7 @@ class _Look:
             return None
 
     def thumbnail(self) -> bytes | None:
-        """A picture to show; that there is none is no reason to refuse anything."""
+        """Render a thumbnail; a picture without one is not refused for that."""
         if self._left is None or any(issue.code in _NEVER_SHOWN for issue in self.issues):
             return None
         try:

@@ -1,4 +1,4 @@
-"""How much of a picture is too much."""
+"""Limits on the size and complexity of a picture."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -13,7 +13,7 @@ _KIBIBYTE, _MEBIBYTE = 1024, 1024**2
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """What no picture may exceed; all of it is known before anything is decoded.
+    """Limits that no picture may exceed; each is checked before decoding.
 
     Attributes:
         file_bytes: size of the file.
@@ -24,9 +24,9 @@ class PictureLimits:
         tiff_directories: directories of a TIFF, those for Exif, GPS and thumbnails included.
         tiff_tags: tags in one directory.
         tiff_strips: strips or tiles of one directory.
-        metadata_bytes: size of one metadata value, inflated and put together from its parts.
-        overlap_bytes: bytes that two parts of a TIFF may share, or that a strip may be too long by.
-        gap_bytes: unused bytes in all, above which they are hidden data and not carelessness.
+        metadata_bytes: size of one metadata value, inflated and joined from its segments.
+        overlap_bytes: bytes that two ranges of a TIFF may share, or by which a strip may be too long.
+        gap_bytes: total of unused bytes; more than this counts as hidden data, less as carelessness.
     """
 
     file_bytes: int = 200 * _MEBIBYTE
@@ -64,7 +64,7 @@ class PictureLimits:
 
     @property
     def size(self) -> Bilingual:
-        """What `admits` admits, in words."""
+        """The limits of `admits`, in words."""
         return Bilingual(
             f"at most {self.pixels} pixels, {self.side} on a side",
             f"au plus {self.pixels} pixels, {self.side} de côté",

@@ -1,4 +1,4 @@
-"""Measuring a decoded picture: exposure, clipping, sharpness of what it shows, evenness of the ground, a score.
+"""Measure a decoded picture: exposure, clipping, sharpness of its objects, evenness of its background, a score.
 
 Everything is measured on the picture at a fraction of its size (`pixels.factor`), so that figures of large and small
 pictures can be compared, and so that it costs little. The quality score is the product
@@ -6,8 +6,8 @@ pictures can be compared, and so that it costs little. The quality score is the 
     sharp^0.5 × contrast^0.2 × unclipped^0.15 × uniformity^0.15
 
 of `sharp` = s ÷ (s + 60) with s the sharpness; `contrast` = (p99 - p1) ÷ 0.5 of the luminance, at most 1;
-`unclipped`, the share of the seeds' pixels that are neither black nor white; and `uniformity` of the ground. It is 0
-if nothing stands out from the ground. It orders pictures; it decides nothing.
+`unclipped`, the share of the seeds' pixels that are neither black nor white; and `uniformity` of the background. It
+is 0 if nothing stands out from the background. The score only orders pictures; no rule depends on it.
 """  # noqa: RUF002 (multiplication)
 
 # ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
@@ -15,7 +15,7 @@ if nothing stands out from the ground. It orders pictures; it decides nothing.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nachet_pipeline.pictures.background import Background, tell_apart
+from nachet_pipeline.pictures.background import Background, find_background
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _COARSE_SIDE = 128
 _MANY = 65_536
-# Dimensions of a picture without colours.
+# Dimensions of the array of a grey picture.
 _GREY = 2
 _WHITE = 255
 _PERCENTS = (1, 5, 50, 95, 99)
@@ -38,7 +38,7 @@ _WEIGHTS = {"sharp": 0.5, "contrast": 0.2, "unclipped": 0.15, "uniformity": 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Encoding:
     """How a file stores its picture.
 
     Attributes:
@@ -56,8 +56,8 @@ class Stored:
     compression: str
 
 
-def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
-    """Everything a picture tells about itself.
+def enrich(pixels: Pixels, stored: Encoding, declared: Declared) -> Enrichment:
+    """Measure a picture, and add what its file declares.
 
     Args:
         pixels: what was decoded.
@@ -68,10 +68,10 @@ def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
     luminance = _luminance(reduced)
     by = max(1, -(-max(luminance.shape) // _COARSE_SIDE))
     coarse = shrunk(reduced, by)
-    ground = tell_apart(coarse)
+    background = find_background(coarse)
     exposure = _exposure(luminance)
-    sharpness, unclipped = _of_objects(luminance, ground.on_objects, by)
-    uniformity = _uniformity(_luminance(coarse), ground)
+    sharpness, unclipped = _of_objects(luminance, background.on_objects, by)
+    uniformity = _uniformity(_luminance(coarse), background)
     looks = perceptual_hash(luminance)
     return Enrichment(
         width=stored.width,
@@ -87,8 +87,8 @@ def enrich(pixels: Pixels, stored: Stored, declared: Declared) -> Enrichment:
         clipping=_clipping(reduced) if pixels.absolute else (),
         sharpness=sharpness,
         background_uniformity=uniformity,
-        objects_found=ground.objects,
-        object_share=round(float(ground.on_objects.mean()), 4),
+        objects_found=background.objects,
+        object_share=round(float(background.on_objects.mean()), 4),
         pixel_sha256=pixels.sha256.hex(),
         perceptual_hash=looks.hex() if looks else None,
         quality_score=quality_score(
@@ -129,7 +129,7 @@ def _exposure(luminance: "NDArray[np.uint8]") -> Exposure:
     import cv2
     import numpy as np
 
-    # Of many, every fourth is as good: a flat ground keeps counting busy.
+    # In a large picture every fourth pixel is enough: counting is slow where the background is flat.
     counted = luminance[::2, ::2] if luminance.size > _MANY else luminance
     below = cv2.calcHist([np.ascontiguousarray(counted)], [0], None, [_WHITE + 1], [0, _WHITE + 1]).cumsum()
     found = np.searchsorted(below, [percent / 100 * counted.size for percent in _PERCENTS]).tolist()
@@ -146,7 +146,7 @@ def _clipping(reduced: "NDArray[np.uint8]") -> tuple[Clipping, ...]:
 
 
 def _shares_of(reduced: "NDArray[np.uint8]", level: int) -> list[float]:
-    """For each channel the share of its pixels at the least or greatest level."""
+    """The share of pixels at the least or greatest level, by channel."""
     import cv2
 
     reached = int(reduced.max()) if level else int(reduced.min())
@@ -191,7 +191,7 @@ def _variance(values: "NDArray[Any]", mask: "NDArray[Any]", number: int) -> floa
 
 
 def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
-    """Objects without their rims, which contrast with the ground however blurred they are; the whole of small ones."""
+    """Objects without their rims, which contrast with the background even if blurred; small objects are kept whole."""
     import cv2
     import numpy as np
 
@@ -199,11 +199,11 @@ def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
     return inner if 4 * cv2.countNonZero(inner) >= cv2.countNonZero(on_objects) else on_objects
 
 
-def _uniformity(coarse: "NDArray[np.uint8]", ground: Background) -> float | None:
-    """1 less the range of the ground's luminance, from the 5th to the 95th percentile."""
+def _uniformity(coarse: "NDArray[np.uint8]", background: Background) -> float | None:
+    """1 minus the range of the background's luminance, from the 5th to the 95th percentile."""
     import cv2
 
-    counts = cv2.calcHist([coarse], [0], ground.on_ground.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
+    counts = cv2.calcHist([coarse], [0], background.on_background.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
     below = counts.cumsum()
     number = int(below[-1])
     if not number:

@@ -1,4 +1,4 @@
-"""A hash of what a picture looks like: those of pictures that look alike differ in few bits.
+"""A perceptual hash: the hashes of pictures that look alike differ in few bits.
 
 The method is pHash as C. Zauner describes it (Implementation and Benchmarking of Perceptual Image Hash Functions, 2010)
 with 16 by 16 instead of 8 by 8 coefficients: brightness at 64 by 64 pixels, its discrete cosine transform (DCT-II), and
@@ -23,9 +23,9 @@ FOUND_BITS = BANDS - 1
 _BAND_BITS = -(-HASH_BITS // BANDS)
 _SIDE, _KEPT = 64, 16
 _MIDDLE = (HASH_BITS - 1) // 2
-# Halving is quick, and as long as that many pixels are left it does not show in 64.
+# Halving is fast, and has no effect on the result while so many pixels are left.
 _FINE_ENOUGH = 64
-# A picture that is flat but for what rounding and compression leave has no looks; all such would be alike.
+# A picture that is flat, apart from rounding and compression, gets no hash: all flat pictures would be alike.
 _FLAT = 24.0
 
 
@@ -42,17 +42,17 @@ def perceptual_hash(brightness: "NDArray[np.uint8]") -> bytes | None:
     if np.abs(frequencies[1:]).max() < _FLAT:
         return None
     bits = frequencies > np.partition(frequencies[1:], _MIDDLE)[_MIDDLE]
-    bits[0] = False  # says how bright the picture is, and nothing of what it shows
+    bits[0] = False  # depends on the mean brightness only
     return np.packbits(bits).tobytes()
 
 
 def hash_bands(value: bytes) -> list[int]:
-    """What a hash is found by: its 13 parts of 19 or 20 bits, each with its place in front.
+    """The bands that a hash is searched by: 13 of 19 or 20 bits, each preceded by its number.
 
-    Of two hashes that differ in at most `FOUND_BITS` bits, at least one part is the same. Of hashes by chance one pair
-    in 58,000 shares a part. A part has every thirteenth bit, for neighbours stand for like frequencies and tend to
-    agree: of 1,500 different pictures of seeds on plain grounds one pair in 6,100 shares such a part, and one in 600
-    would share a part of neighbours.
+    Two hashes that differ in at most `FOUND_BITS` bits share at least one band. Of random hashes one pair in 58,000
+    shares a band. A band takes every thirteenth bit, because neighbouring bits stand for similar frequencies and tend
+    to agree: of 1,500 different pictures of seeds on plain backgrounds one pair in 6,100 shares such a band; one in
+    600 would share a band of neighbouring bits.
     """
     bits = f"{int.from_bytes(value, 'big'):0{HASH_BITS}b}"
     return [band << _BAND_BITS | int(bits[band::BANDS], 2) for band in range(BANDS)]

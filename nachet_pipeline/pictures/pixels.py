@@ -14,10 +14,9 @@ The mode is Pillow's; so that how a file stores its pixels does not matter, one 
 colours it stands for, and an alpha channel that is opaque everywhere is left out. Pixels of a TIFF are taken upright,
 as its orientation says.
 
-What a JPEG decodes to depends on its decoder, by a level here and there, and decoding it at full size takes longer than
-everything else that is done with it. So a JPEG's is the SHA-256 of its coded pixels instead: the segments that decode
-to them, without Exif, comments and all else that only speaks of them. A picture converted from JPEG is found by its
-looks.
+The decoded pixels of a JPEG differ slightly between decoders, and decoding at full size takes longer than everything
+else that is done with it. So the checksum of a JPEG is the SHA-256 of its coded pixels: the segments that decode to
+pixels, without Exif, comments and other metadata. A picture converted from JPEG is found by its perceptual hash.
 """
 
 # ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
@@ -37,7 +36,7 @@ WORKING_SIDE = 512
 """Pictures are measured at a half, a quarter or an eighth of their size, the first that is no larger than this."""
 
 _GREATEST_FACTOR = 8
-# Large pictures are gone over in bands, so that there is no second copy of them.
+# Large pictures are processed in bands, without a second copy in memory.
 _BAND_BYTES = 8 * 1024 * 1024
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
 _WITH_ALPHA = {"RGBA": "RGB", "LA": "L"}
@@ -49,7 +48,7 @@ _COLOURS = 3
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What is measured.
+    """Pixels to measure.
 
     Attributes:
         sha256: of the pixels, see above.
@@ -65,7 +64,7 @@ class Pixels:
 
 
 def factor(width: int, height: int) -> int:
-    """By how much a picture is reduced before it is measured: 1, 2, 4 or 8."""
+    """The factor by which a picture is reduced before it is measured: 1, 2, 4 or 8."""
     by = 1
     while by < _GREATEST_FACTOR and max(width, height) > by * WORKING_SIDE:
         by *= 2
@@ -73,9 +72,9 @@ def factor(width: int, height: int) -> int:
 
 
 def shrunk(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
-    """A picture at a fraction of its size: each pixel the mean of as many across and down, or of what is left of them.
+    """Reduce a picture: each pixel is the mean of `by` times `by` pixels, or of those left at the edge.
 
-    Halved as often as may be, which OpenCV does far faster than all at once.
+    It is halved as often as possible, which OpenCV does far faster than one large step.
     """
     import cv2
     import numpy as np
@@ -90,7 +89,7 @@ def shrunk(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
             height, width, by = height // step, width // step, by // step
             array = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
         return array
-    # What is left over at the right and at the bottom is shrunk for itself.
+    # The remainders at the right and at the bottom are reduced by themselves.
     rows = [[row[:, :right], row[:, right:]] for row in (array[:bottom], array[bottom:]) if row.size]
     return np.concatenate([np.concatenate([_means(part, by) for part in row if part.size], axis=1) for row in rows])
 
@@ -229,14 +228,14 @@ def _reduced(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
 
 
 def _as_meant(image: Image.Image) -> Image.Image:
-    """A picture without what is only its file's way to store it."""
+    """A picture without what depends on how its file stores it: palettes and single bits."""
     if image.mode in {"P", "PA"}:
         return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     return image.convert("L") if image.mode == "1" else image
 
 
 def _by_pillow(image: Image.Image, by: int) -> "NDArray[np.uint8]":
-    """A picture of colours that only Pillow knows, at a fraction of its size."""
+    """Reduce a picture of a mode that only Pillow knows."""
     import numpy as np
 
     small = image.reduce(by)

@@ -1,4 +1,4 @@
-"""A picture as a small JPEG that people recognise it by."""
+"""Thumbnails: small JPEGs by which people recognise a picture."""
 
 import io
 
@@ -9,9 +9,9 @@ THUMBNAIL_SIDE = 160
 
 
 def thumbnail_of(image: Image.Image) -> bytes:
-    """A JPEG of at most `THUMBNAIL_SIDE` pixels; numbers beyond 8 bits are stretched to what the eye sees."""
+    """Render a JPEG of at most `THUMBNAIL_SIDE` pixels; values beyond 8 bits are stretched to the visible range."""
     if image.mode.startswith("I;16"):
-        image = image.convert("I")  # the one kind of 16 bits of which Pillow tells the extremes in any byte order
+        image = image.convert("I")  # Pillow gives the extremes of this mode in any byte order
     if image.mode in {"I", "F"}:
         low, high = image.getextrema()
         scale = 255 / max(float(high) - float(low), 1.0)  # type: ignore[arg-type]
@@ -20,8 +20,8 @@ def thumbnail_of(image: Image.Image) -> bytes:
     small = image.reduce(max(1, min(image.size) // (2 * THUMBNAIL_SIDE)))
     if small.mode in {"RGBA", "LA", "PA", "P"}:
         small = small.convert("RGBA")
-        ground = Image.new("RGBA", small.size, "white")
-        small = Image.alpha_composite(ground, small)
+        background = Image.new("RGBA", small.size, "white")
+        small = Image.alpha_composite(background, small)
     small = small.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     stream = io.BytesIO()

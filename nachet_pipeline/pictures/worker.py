@@ -1,4 +1,4 @@
-"""A worker process: it calls what it is asked to call, one call after the other, until nobody is left who asks.
+"""A worker process: it answers one call after the other, until the other end of its socket is closed.
 
 `nachet_pipeline.pictures.workers` runs this file as a script. It has a socket of its own to whoever started it, which
 no other process holds, and imports nothing but the standard library before it is told what to prepare.
@@ -13,17 +13,17 @@ import time
 import traceback
 
 _SIZE = struct.Struct("!Q")
-# Whoever asked ends a worker at its time limit. If that process is gone itself, the alarm ends what would never end.
+# The parent kills a worker at its time limit. If the parent is gone, the alarm ends a call that hangs.
 _TIMES_THE_LIMIT, _SECONDS_MORE = 2, 60
 
 
-def send(channel: socket.socket, content: bytes, until: float | None = None) -> None:
+def send_message(channel: socket.socket, content: bytes, until: float | None = None) -> None:
     """Send a message.
 
     Args:
         channel: where to.
         content: the message.
-        until: the moment of the monotonic clock at which waiting ends; None: never.
+        until: when to stop waiting, by the monotonic clock; None: never.
 
     Raises:
         TimeoutError: it was not taken in time.
@@ -34,7 +34,7 @@ def send(channel: socket.socket, content: bytes, until: float | None = None) -> 
         channel.sendall(part)
 
 
-def receive(channel: socket.socket, until: float | None = None) -> bytearray:
+def receive_message(channel: socket.socket, until: float | None = None) -> bytearray:
     """The next message; see `send`.
 
     Raises:
@@ -59,7 +59,7 @@ def _exactly(channel: socket.socket, size: int, until: float | None) -> bytearra
 
 
 def _wait_at_most(channel: socket.socket, until: float | None) -> None:
-    # Never 0, which would mean not to wait at all: what is there already is taken even if it is late.
+    # Never 0, which would mean not to wait: what is there already is read even if it is late.
     channel.settimeout(None if until is None else max(0.001, until - time.monotonic()))
 
 
@@ -69,7 +69,7 @@ def _answer(asked: bytearray) -> bytes:
         asked.clear()  # the picture is in the arguments; twice it would take twice its memory
         signal.alarm(_TIMES_THE_LIMIT * seconds + _SECONDS_MORE)
         return pickle.dumps((True, call(*arguments, **options)), pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 (whatever it is, who asked is told)
+    except Exception as error:  # noqa: BLE001 (every error goes to the caller)
         error.add_note("In a worker process:\n" + "".join(traceback.format_exception(error)))
         return _failure(error)
     finally:
@@ -79,8 +79,8 @@ def _answer(asked: bytearray) -> bytes:
 def _failure(error: Exception) -> bytes:
     try:
         content = pickle.dumps((False, error))
-        pickle.loads(content)  # noqa: S301 (some errors can be taken apart and not be put together)
-    except Exception:  # noqa: BLE001 (of the error nothing but its words is certain to arrive)
+        pickle.loads(content)  # noqa: S301 (some errors can be pickled and not unpickled)
+    except Exception:  # noqa: BLE001 (only the message is certain to survive pickling)
         content = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return content
 
@@ -91,10 +91,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     try:
-        sys.path[:] = pickle.loads(receive(channel))  # noqa: S301 (from the process that started this one)
+        sys.path[:] = pickle.loads(receive_message(channel))  # noqa: S301 (from the process that started this one)
         while True:
-            send(channel, _answer(receive(channel)))
-    except (EOFError, OSError):  # nobody is left who asks
+            send_message(channel, _answer(receive_message(channel)))
+    except (EOFError, OSError):  # the parent is gone
         return
 
 

@@ -1,21 +1,21 @@
-"""Calls in processes that may die, hang or be stopped, without harm to any other call.
+"""Calls in worker processes that may crash, hang or be killed without harm to any other call.
 
-Every worker has a socket of its own to this process and a thread here that serves it: there is no lock and no pipe that
-two of them share, so none can keep another waiting. (multiprocessing's, concurrent.futures', pebble's and loky's pools
+Every worker has its own socket to this process and its own thread here. Two workers share no lock and no pipe, so none
+can block another. (multiprocessing's, concurrent.futures', pebble's and loky's pools
 share their queues: a process that dies while it holds the lock of one blocks or breaks all others.) Workers are
 started as scripts: nothing imports this process's main module again, and nothing waits for them at its end.
 
-A call whose process ends without an answer, or takes too long, is tried again in a fresh process that does nothing
-else. What it is then said to be follows from how processes end:
+A call whose process ends without an answer, or takes too long, is retried in a fresh process that does nothing else.
+How that process ends decides what is reported:
 
 - It takes too long in a process of its own, too: it is too slow (`TooSlowError`).
-- It ends two processes of its own: it crashes them (`CrashedError`). That a decoder knows of no way out but to end, by
-  a signal of the processor's or by itself, is the call's doing.
-- SIGKILL and its like come from outside, from a machine short of memory above all, and never blame a call: what a
-  worker may take is bounded by its address space, which ends as `MemoryError`. It is tried again after growing pauses,
-  while no other call is under way; if that does not help either, no call can be judged (`WorkersUnavailableError`).
-- Likewise if no process can be started, or if one ends with a call known to be good, which is tried before one is
-  blamed.
+- It ends two processes of its own: it crashes them (`CrashedError`). A decoder that aborts,
+  or is stopped by a signal of the processor, was brought to it by the call.
+- SIGKILL and the like come from outside, mostly from a machine short of memory, and never blame the call: a worker's
+  own address space is limited, which shows as `MemoryError`. The call is retried after growing pauses, while no other
+  call runs. If that fails too, no call can be judged (`WorkersUnavailableError`).
+- The same is reported if no process can be started, or if a process ends with a call known to be good. Such a call is
+  tried before any other is blamed.
 """
 
 import logging
@@ -42,13 +42,13 @@ log = logging.getLogger(__name__)
 _R = TypeVar("_R")
 
 _CRASHES = 2
-"""Processes of its own that a call ends before it is blamed."""
+"""Fresh processes that a call must crash before it is blamed."""
 
 _KILLS = 4
-"""Processes killed from outside during one call, or while starting, before nothing more is tried."""
+"""Processes killed from outside, during one call or while starting, before the pool gives up."""
 
 _PAUSE = 1.0
-"""Seconds before a call is tried again whose process was killed; twice as many before each further time."""
+"""Seconds before a call whose process was killed is retried; doubled before each further retry."""
 
 _START_SECONDS = 60
 _GOODBYE_SECONDS = 5
@@ -57,11 +57,11 @@ _REMEDY = "give the machine more memory, or lower NACHET_DECODE_WORKERS or NACHE
 
 
 class TooSlowError(Exception):
-    """A call takes longer than it may, in a process of its own too."""
+    """A call exceeds its time limit, in a process of its own too."""
 
 
 class CrashedError(Exception):
-    """A call ends its process, whenever it is tried.
+    """A call crashes its process each time.
 
     Attributes:
         code: how the last process ended: its exit code, or the number of a signal, negative.
@@ -76,35 +76,35 @@ class WorkersUnavailableError(UnavailableError):
     """No call can be judged: processes are killed from outside, or cannot work at all. The message says what to do."""
 
 
-class _How(StrEnum):
+class _Ending(StrEnum):
     LATE = "late"
     CRASHED = "crashed"
     KILLED = "killed"
 
 
 class _EndedError(Exception):
-    """A process that ended, or was ended, without an answer."""
+    """A process that ended, or was killed, without an answer."""
 
     def __init__(self, code: int | None) -> None:
-        """Note how it ended; None: it was ended here, because it was late."""
+        """Record the exit code; None: it was killed here, because it exceeded its time limit."""
         super().__init__("it was too slow" if code is None else f"it ended with code {code}")
         self.code = code or 0
         if code is None or code == -signal.SIGALRM:
-            self.how = _How.LATE
+            self.ending = _Ending.LATE
         else:
-            self.how = _How.KILLED if code in _FROM_OUTSIDE else _How.CRASHED
+            self.ending = _Ending.KILLED if code in _FROM_OUTSIDE else _Ending.CRASHED
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is to be called.
+    """A call to be made.
 
     Attributes:
         function: one that a fresh process can import.
         arguments: what it is given.
         options: what it is given by name.
         seconds: how long it may take.
-        future: where its result is expected.
+        future: receives its result.
     """
 
     function: Callable[..., Any]
@@ -121,7 +121,7 @@ class _Worker:
         """Start it.
 
         Raises:
-            OSError: the system has no room for it.
+            OSError: the system cannot start another process.
         """
         self._channel, there = socket.socketpair()
         try:
@@ -142,7 +142,7 @@ class _Worker:
         return self._process.poll() is None
 
     def greet(self) -> None:
-        """Tell it where modules are found.
+        """Send it the search path for modules.
 
         Raises:
             _EndedError: it ended.
@@ -150,11 +150,11 @@ class _Worker:
         self._exchange(sys.path, time.monotonic() + _START_SECONDS, answered=False)
 
     def ask(self, call: _Call) -> Any:
-        """What the call returns.
+        """Make a call and return its result.
 
         Raises:
-            _EndedError: the process ended, or did not answer in time; it is no more.
-            WorkersUnavailableError: there is no memory to ask it.
+            _EndedError: the process ended or did not answer in time; it is gone.
+            WorkersUnavailableError: this process lacks the memory to send the call.
             Exception: whatever the call raises.
         """
         self.calls += 1
@@ -174,9 +174,9 @@ class _Worker:
     def _exchange(self, message: Any, until: float, *, answered: bool = True) -> bytearray:
         content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         try:
-            worker_script.send(self._channel, content, until)
+            worker_script.send_message(self._channel, content, until)
             del content
-            return worker_script.receive(self._channel, until) if answered else bytearray()
+            return worker_script.receive_message(self._channel, until) if answered else bytearray()
         except TimeoutError:
             self.end()
             raise _EndedError(None) from None
@@ -187,7 +187,7 @@ class _Worker:
             raise
 
     def _code(self) -> int | None:
-        """How it ended by itself, None if it only hung up."""
+        """Its exit code; None if it closed the socket and did not end."""
         try:
             return self._process.wait(_GOODBYE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -196,7 +196,7 @@ class _Worker:
             self.end()
 
     def kill(self) -> None:
-        """End it; whoever waits for its answer learns of it at once."""
+        """Kill it; a thread that waits for its answer is woken at once."""
         self._process.kill()
         try:
             self._channel.shutdown(socket.SHUT_RDWR)
@@ -204,18 +204,18 @@ class _Worker:
             return
 
     def end(self) -> None:
-        """End it, and leave nothing of it."""
+        """Kill it and release its resources."""
         self._process.kill()
         try:
             self._process.wait(_GOODBYE_SECONDS)
-        except subprocess.TimeoutExpired:  # the system does not let go of it yet; nothing here waits for that
+        except subprocess.TimeoutExpired:  # the system has not reaped it yet; do not wait
             log.warning("the worker process %d does not end", self._process.pid)
         self._channel.close()
 
 
 @dataclass(slots=True)
 class _Seat:
-    """A place for one process at a time, with the thread that serves it."""
+    """A slot for one process at a time, served by one thread."""
 
     worker: _Worker | None = None
 
@@ -235,7 +235,7 @@ class WorkerPool:
             good: a call that every process can do.
         """
         self._calls, self._prepare, self._good = calls, prepare, good
-        # Everything below is looked at and changed with this lock held.
+        # Everything below is read and changed with this lock held.
         self._lock = Lock()
         self._called, self._turn = Condition(self._lock), Condition(self._lock)
         self._waiting: deque[_Call] = deque()
@@ -256,7 +256,7 @@ class WorkerPool:
             options: what it is given by name.
 
         Returns:
-            What will have the result; or one of this module's errors, or what the function raises.
+            A future of the result, of one of this module's errors, or of what the function raises.
         """
         call = _Call(function, arguments, options, seconds)
         with self._lock:
@@ -267,7 +267,7 @@ class WorkerPool:
         return call.future
 
     def close(self) -> None:
-        """End all processes; what is not done is cancelled."""
+        """End all processes; calls that are not done are cancelled."""
         with self._lock:
             self._closed = True
             waiting, self._waiting = self._waiting, deque()
@@ -289,13 +289,13 @@ class WorkerPool:
                 continue
             try:
                 result = self._result_of(call, seat)
-            except Exception as error:  # noqa: BLE001 (whatever it is, whoever waits is told, and the next call done)
+            except Exception as error:  # noqa: BLE001 (every error goes to the caller; the next call follows)
                 # Its traceback would keep the call, and the picture in it, until garbage is collected.
                 call.future.set_exception(error.with_traceback(None))
             else:
                 call.future.set_result(result)
                 del result
-            del call  # a picture, perhaps, that nobody needs while the next one is waited for
+            del call  # frees its picture while this thread waits for the next call
         self._leave(seat)
 
     def _next(self) -> _Call | None:
@@ -308,28 +308,28 @@ class WorkerPool:
             with self._beside_others():
                 return self._ask(call, seat)
         except _EndedError as error:
-            how, code = error.how, error.code
+            ending, code = error.ending, error.code
         crashes = kills = 0
         while True:
-            log.info("a worker process: %s, %d; what it did is tried again in a fresh one", how, code)
-            if how is _How.KILLED:
+            log.info("a worker process: %s, %d; what it did is tried again in a fresh one", ending, code)
+            if ending is _Ending.KILLED:
                 kills += 1
                 self._pause_after(kills, f"they are killed from outside (code {code})")
             try:
-                with self._while_others_wait() if how is _How.KILLED else self._beside_others():
+                with self._while_others_wait() if ending is _Ending.KILLED else self._beside_others():
                     return self._ask(call, seat)
             except _EndedError as error:
-                how, code = error.how, error.code
-            crashes += how is _How.CRASHED
-            if how is _How.LATE or crashes == _CRASHES:
+                ending, code = error.ending, error.code
+            crashes += ending is _Ending.CRASHED
+            if ending is _Ending.LATE or crashes == _CRASHES:
                 self._try_good(seat)
-                raise TooSlowError if how is _How.LATE else CrashedError(code)
+                raise TooSlowError if ending is _Ending.LATE else CrashedError(code)
 
     def _ask(self, call: _Call, seat: _Seat) -> Any:
-        """Ask the seat's process, or a fresh one where there is none that could do it.
+        """Make the call in the slot's process, or in a fresh one if there is none that can do it.
 
         Raises:
-            _EndedError: it ended; the next one asked is a fresh one.
+            _EndedError: it ended; the next call gets a fresh process.
         """
         if seat.worker and (seat.worker.calls >= self._calls or not seat.worker.is_alive):
             self._leave(seat)
@@ -340,7 +340,7 @@ class WorkerPool:
         except MemoryError:
             if seat.worker.calls == 1:
                 raise
-            self._leave(seat)  # what it did before may have left it too little
+            self._leave(seat)  # earlier calls may have left it too little memory
             return self._ask(call, seat)
         except _EndedError:
             self._leave(seat)
@@ -348,7 +348,7 @@ class WorkerPool:
             raise
 
     def _start(self) -> _Worker:
-        """A process that is ready to be asked.
+        """Start a process that is ready for calls.
 
         Raises:
             WorkersUnavailableError: none can be started.
@@ -392,7 +392,7 @@ class WorkerPool:
         worker.end()
 
     def _try_good(self, seat: _Seat) -> None:
-        """Make sure that processes can do anything at all, before a call is blamed.
+        """Check that processes work at all, before a call is blamed.
 
         Raises:
             WorkersUnavailableError: they cannot.

@@ -7,8 +7,7 @@ matter. Rows are read as they were before the listing began, so that an import m
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -51,13 +50,11 @@ from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopPage
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.users.queries import all_users
 from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Told how many users are done, and how many there are."""
 
 _ANSWERED = {"imported", "partly_imported", "refused", "failed"}
 _RECEIPT_BYTES = 16 * 1024**2
@@ -215,22 +212,18 @@ class Comparer:
     def _read(self, connection: Connection, user: User, container: str, *, all_of_them: bool) -> int:
         """Compare the bytes of pictures with their rows: of all, or of those whose kept checksum is suspicious."""
 
-        def digest(picture: ReadablePicture) -> str | None:
+        def digest(picture: ReadablePicture) -> tuple[ReadablePicture, str | None]:
             # The next comparison reports what changed since it was listed.
             found = self.blobs.checksum_of(container, picture.name)
-            return found.sha256 if found and found.version == picture.version else None
+            return picture, found.sha256 if found and found.version == picture.version else None
 
         done = 0
-        concurrency = self.transfer.transfer_concurrency
-        own = container == user.user_container
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="reconcile") as executor:
-            pictures = readable_pictures(connection, own=own, all_of_them=all_of_them)
-            tasks = ((picture, executor.submit(digest, picture)) for picture in pictures)
-            for picture, task in bounded_map(tasks, 2 * concurrency):
-                found = task.result()
-                done += found is not None
-                if found not in {None, picture.sha256}:
-                    record_found(connection, _other_bytes(user, container, picture, found))
+        pictures = readable_pictures(connection, own=container == user.user_container, all_of_them=all_of_them)
+        workers = self.transfer.transfer_concurrency
+        for picture, found in bounded_map(digest, pictures, workers=workers, name="reconcile"):
+            done += found is not None
+            if found not in {None, picture.sha256}:
+                record_found(connection, _other_bytes(user, container, picture, found))
         return done
 
     # Uploads

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -40,6 +39,7 @@ from nachet_pipeline.reconciliation.queries import (
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.uploads.discovery import take_snapshot
 from nachet_pipeline.uploads.importing import fail_upload, write_receipt
@@ -344,8 +344,8 @@ class Repairer:
             with self.database.connection() as trail:  # committed before anything is gone
                 for one in going:
                     self._record(trail, "removed", "blob", before=_described(one.drift))
-            with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="remove") as executor:
-                gone = list(executor.map(self._delete, (one.drift for one in going)))
+            drifts = (one.drift for one in going)
+            gone = list(bounded_map(self._delete, drifts, workers=_CONCURRENCY, name="remove"))
             for one, removed in zip(going, gone, strict=True):
                 if removed:
                     forget(held, one.drift)

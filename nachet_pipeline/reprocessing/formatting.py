@@ -1,4 +1,4 @@
-"""What reprocessing did or would do, told to people and to programs."""
+"""Format what reprocessing did or would do, as text and as JSON."""
 
 from collections.abc import Iterator
 from datetime import UTC
@@ -10,7 +10,7 @@ from nachet_pipeline.reprocessing.reprocessor import Ending, Plan, Reprocessed
 
 
 def result_record(result: Reprocessed) -> dict[str, Any]:
-    """What reprocessing did, for programs: JSON's types only."""
+    """What reprocessing did, in JSON's types."""
     oldest = result.oldest_left
     return {
         "rule_set_version": result.current.rules,
@@ -41,7 +41,7 @@ def result_record(result: Reprocessed) -> dict[str, Any]:
 
 
 def plan_record(planned: Plan) -> dict[str, Any]:
-    """What reprocessing would do, for programs: JSON's types only."""
+    """What reprocessing would do, in JSON's types."""
     return {
         "rule_set_version": planned.current.rules,
         "enrichment_version": planned.current.enrichment,
@@ -60,7 +60,7 @@ def plan_record(planned: Plan) -> dict[str, Any]:
 
 
 def result_text(result: Reprocessed) -> Iterator[str]:
-    """What reprocessing did, for people."""
+    """What reprocessing did, as lines of text."""
     rate = f", {result.pictures_per_second:.0f} pictures/s" if result.looked_at else ""
     yield f"looked at  {result.looked_at} pictures in {result.seconds:.1f} s{rate}"
     yield f"changed    {result.updated} rows, {result.changed_verdicts} verdicts"
@@ -77,7 +77,7 @@ def result_text(result: Reprocessed) -> Iterator[str]:
 
 
 def plan_text(planned: Plan) -> Iterator[str]:
-    """What reprocessing would do, for people."""
+    """What reprocessing would do, as lines of text."""
     for group in planned.groups:
         why = ", ".join(reasons(group.versions, planned.current))
         yield f"stale: {group.pictures} pictures ({why}), the oldest last looked at on {group.oldest:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""What the parts of one reprocessing did, put together."""
+"""Merge the results of the shards of one reprocessing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from nachet_pipeline.reprocessing.verdicts import VerdictChange, VerdictState
 
 
 def what_is_left(wanted: ReprocessRequest, records: Sequence[Mapping[str, Any]]) -> ReprocessRequest:
-    """What the parts leave to do of what was wanted of the whole, within its budgets.
+    """The request for what the shards left to do of the whole, within its budgets.
 
     Args:
         wanted: the whole.
-        records: what the parts did, each as `telling.result_record` says it.
+        records: what the shards did, each as `formatting.result_record` returns it.
     """
     looked_at = sum(int(record["looked_at"]) for record in records)
     longest = max((float(record["seconds"]) for record in records), default=0.0)
@@ -27,11 +27,11 @@ def what_is_left(wanted: ReprocessRequest, records: Sequence[Mapping[str, Any]])
 
 
 def merge(last: Reprocessed, records: Sequence[Mapping[str, Any]]) -> Reprocessed:
-    """What the parts did, and the run after them that did what they left.
+    """Merge what the shards did with the last run, which did what they left.
 
     Args:
-        last: what that run did; it knows what is stale now, and what stored pictures are worth.
-        records: what the parts did, each as `telling.result_record` says it.
+        last: the result of that run; it has the figures of what is stale and refused now.
+        records: what the shards did, each as `formatting.result_record` returns it.
     """
     whole = replace(last, states=dict(last.states))
     differences = {one.change: one for one in last.differences}
@@ -49,7 +49,7 @@ def merge(last: Reprocessed, records: Sequence[Mapping[str, Any]]) -> Reprocesse
         if whole.ending is Ending.DONE:
             whole.ending = Ending(record["ending"])
     whole.differences = sorted(differences.values(), key=lambda one: (-one.count, one.change.code))
-    # The parts ran at the same time.
+    # The shards ran at the same time.
     whole.seconds += max((float(record["seconds"]) for record in records), default=0.0)
     return whole
 

@@ -1,12 +1,14 @@
-"""Which stored pictures are stale, and what reprocessing found of them."""
+"""SQL of reprocessing: which stored pictures are stale, and what was found in them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import Any
 from uuid import UUID
 
+from psycopg.rows import class_row, kwargs_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import PROGRAM, changing
@@ -22,16 +24,15 @@ from nachet_pipeline.reprocessing.verdicts import StoredFinding, Verdict, Verdic
 from nachet_pipeline.support.shards import WHOLE, Shard
 
 _LOCK = "reprocessing of stored pictures"
-_FIRST = UUID(int=0)
 
-# A picture that could not be brought up to date keeps its versions; its verdict says that it was looked at.
+# A picture that could not be brought up to date keeps its versions; its verdict shows that it was checked.
 _NOT_LOOKED_AT = "(v.picture_id is null or v.rule_set_version <> %(rules)s or v.enrichment_version <> %(enrichment)s)"
 _NOT_DELETED = (
     "p.purged_at is null"
     " and not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
 )
 _SINCE = "(%(since)s::timestamptz is null or p.upload_date >= %(since)s)"
-_IN_PART = "p.id between %(lowest)s and %(highest)s"
+_IN_SHARD = "p.id between %(lowest)s and %(highest)s"
 _OF_VERSIONS = (
     "coalesce(p.rule_set_version, '') = %(old_rules)s and coalesce(p.enrichment_version, '') = %(old_enrichment)s"
 )
@@ -43,7 +44,7 @@ class ReprocessingBusyError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What judged and what enriched a picture; empty where nothing did yet.
+    """The versions that judged and enriched a picture; empty where none did yet.
 
     Attributes:
         rules: stamp of the rule set.
@@ -61,7 +62,7 @@ class StaleGroup:
     Attributes:
         versions: those versions.
         pictures: how many there are.
-        oldest: when the one was looked at, or imported, that waits longest.
+        oldest: when the one that has been stale longest was checked or imported last.
     """
 
     versions: Versions
@@ -70,30 +71,17 @@ class StaleGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class PagePlace:
-    """Where reading stands: behind a picture of certain versions; without versions, behind one of any.
-
-    Attributes:
-        versions: of the pictures that are read.
-        picture: the last one that was read.
-    """
-
-    versions: Versions | None
-    picture: UUID = _FIRST
-
-
-@dataclass(frozen=True, slots=True)
 class DuePicture:
-    """A stored picture that is to be looked at.
+    """A stored picture that is to be checked.
 
     Attributes:
         id: its identifier.
         container: where its file is.
         blob: its file's name there.
         size: of the file that was stored, in bytes.
-        sha256: likewise, in hexadecimal.
+        sha256: of that file, in hexadecimal.
         picture_format: `TIFF`, `PNG` or `JPEG`.
-        verdict: what was said of it last, None if that was its import.
+        verdict: its last verdict; None if it was not checked since its import.
     """
 
     id: UUID
@@ -107,7 +95,7 @@ class DuePicture:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stored pictures are worth today, as far as they were looked at.
+    """How many stored pictures today's rules refuse, of those that were checked.
 
     Attributes:
         states: number of pictures in each state but `accepted`.
@@ -129,20 +117,20 @@ class Standing:
 
 
 @contextmanager
-def reprocessing_lock(connection: Connection, part: Shard = WHOLE) -> Iterator[None]:
-    """Keep other processes from reprocessing these pictures, for as long as the connection lives at most.
+def reprocessing_lock(connection: Connection, shard: Shard = WHOLE) -> Iterator[None]:
+    """Keep other processes from reprocessing these pictures, as long as the connection lives.
 
     Raises:
-        ReprocessingBusyError: one does already.
+        ReprocessingBusyError: another process does so already.
     """
     busy = ReprocessingBusyError("another process reprocesses the stored pictures right now; try again later")
-    with shard_lock(connection, _LOCK, part, busy=busy):
+    with shard_lock(connection, _LOCK, shard, busy=busy):
         yield
 
 
 def stored_versions(connection: Connection) -> list[Versions]:
-    """The versions that there are among stored pictures, found without reading the pictures."""
-    rows = connection.execute(
+    """The versions of stored pictures, found without reading every picture."""
+    versions = connection.cursor(row_factory=class_row(Versions)).execute(
         "with recursive version(rules, enrichment) as ("
         " (select coalesce(rule_set_version, ''), coalesce(enrichment_version, '') from pictures order by 1, 2 limit 1)"
         " union all"
@@ -152,108 +140,104 @@ def stored_versions(connection: Connection) -> list[Versions]:
         "   > (version.rules, version.enrichment) order by 1, 2 limit 1) as following"
         ") select rules, enrichment from version"
     )
-    return [Versions(str(row["rules"]), str(row["enrichment"])) for row in rows]
+    return versions.fetchall()
 
 
 def stale_groups(
-    connection: Connection, current: Versions, since: datetime | None = None, part: Shard = WHOLE
+    connection: Connection, current: Versions, since: datetime | None = None, shard: Shard = WHOLE
 ) -> list[StaleGroup]:
-    """The stale pictures, counted by their versions.
+    """Count the stale pictures by their versions.
 
     Args:
         connection: where to look.
         current: the versions of today.
-        since: count those only that were imported then or later.
-        part: count those of this part.
+        since: count only those imported then or later.
+        shard: count those of this shard.
     """
-    groups = []
+    groups: list[StaleGroup] = []
     for versions in stored_versions(connection):
-        row = connection.execute(
+        group = connection.cursor(row_factory=kwargs_row(partial(StaleGroup, versions))).execute(
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
-            f" where {_stale(versions, current)} and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
-            _parameters(current, since, versions, part),
-        ).fetchone()
-        if row and row["pictures"]:
-            groups.append(StaleGroup(versions, _int(row["pictures"]), _moment(row["oldest"])))
+            f" where {_stale(versions, current)} and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
+            _parameters(current, since, versions, shard),
+        )
+        groups += [one for one in group.fetchall() if one.pictures]
     return groups
 
 
 def stale_pictures(
     connection: Connection,
+    versions: Versions,
     current: Versions,
-    place: PagePlace,
     *,
+    after: UUID,
     since: datetime | None,
     most: int,
-    part: Shard = WHOLE,
+    shard: Shard = WHOLE,
 ) -> list[DuePicture]:
     """The next stale pictures of certain versions, in order of their identifiers.
 
     Args:
         connection: where to look.
+        versions: those of the pictures.
         current: the versions of today.
-        place: behind which picture of which versions.
-        since: those only that were imported then or later.
+        after: the picture before.
+        since: only those imported then or later.
         most: how many at most.
-        part: those of this part.
-
-    Raises:
-        ValueError: the place names no versions.
+        shard: those of this shard.
     """
-    if place.versions is None:
-        raise ValueError("stale pictures are read by their versions")
     return _due(
         connection,
-        f"{_stale(place.versions, current)} and p.id > %(after)s and {_IN_PART} and {_SINCE}",
-        _parameters(current, since, place.versions, part) | {"after": place.picture, "most": most},
+        f"{_stale(versions, current)} and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
+        _parameters(current, since, versions, shard) | {"after": after, "most": most},
     )
 
 
-def found_pictures(
+def pictures_with(
     connection: Connection,
     codes: Sequence[str],
-    place: PagePlace,
     *,
+    after: UUID,
     since: datetime | None,
     most: int,
-    part: Shard = WHOLE,
+    shard: Shard = WHOLE,
 ) -> list[DuePicture]:
-    """The next pictures of which one of the codes was said last, stale or not; see `stale_pictures`."""
+    """The next pictures whose last verdict has one of the codes, stale or not; see `stale_pictures`."""
     return _due(
         connection,
-        f"v.codes && %(codes)s and p.id > %(after)s and {_IN_PART} and {_SINCE}",
-        {"codes": list(codes), "after": place.picture, "since": since, "most": most} | _range(part),
+        f"v.codes && %(codes)s and p.id > %(after)s and {_IN_SHARD} and {_SINCE}",
+        {"codes": list(codes), "after": after, "since": since, "most": most} | _range(shard),
     )
 
 
-def count_found(
-    connection: Connection, codes: Sequence[str], since: datetime | None = None, part: Shard = WHOLE
+def count_pictures_with(
+    connection: Connection, codes: Sequence[str], since: datetime | None = None, shard: Shard = WHOLE
 ) -> int:
-    """How many pictures there are of which one of the codes was said last."""
-    row = connection.execute(
-        "select count(*) as pictures from pictures p join picture_verdict v on v.picture_id = p.id"
-        f" where v.codes && %(codes)s and {_IN_PART} and {_SINCE} and {_NOT_DELETED}",
-        {"codes": list(codes), "since": since} | _range(part),
-    ).fetchone()
-    return _int(row["pictures"]) if row else 0
+    """Count the pictures whose last verdict has one of the codes."""
+    counted = connection.cursor(row_factory=scalar_row).execute(
+        "select count(*) from pictures p join picture_verdict v on v.picture_id = p.id"
+        f" where v.codes && %(codes)s and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
+        {"codes": list(codes), "since": since} | _range(shard),
+    )
+    return int(counted.fetchone() or 0)
 
 
 def _stale(versions: Versions, current: Versions) -> str:
-    """What is true of stale pictures of some versions.
+    """The condition for stale pictures of some versions.
 
-    Those of today's are stale only if they were looked at in between by others, and not accepted: rules came back.
+    Pictures of today's versions are stale only if other versions checked them in between and did not accept them.
     """
     refused_by_others = "v.state <> 'accepted' and " if versions == current else ""
     return f"{_OF_VERSIONS} and {refused_by_others}{_NOT_LOOKED_AT}"
 
 
-def _range(part: Shard) -> dict[str, Any]:
-    return {"lowest": part.lowest, "highest": part.highest}
+def _range(shard: Shard) -> dict[str, Any]:
+    return {"lowest": shard.lowest, "highest": shard.highest}
 
 
-def _parameters(current: Versions, since: datetime | None, old: Versions, part: Shard) -> dict[str, Any]:
-    return _range(part) | {
+def _parameters(current: Versions, since: datetime | None, old: Versions, shard: Shard) -> dict[str, Any]:
+    return _range(shard) | {
         "rules": current.rules,
         "enrichment": current.enrichment,
         "old_rules": old.rules,
@@ -263,58 +247,40 @@ def _parameters(current: Versions, since: datetime | None, old: Versions, part: 
 
 
 def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list[DuePicture]:
-    rows = connection.execute(
-        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256, p.format,"
-        " v.state, v.findings from pictures p"
+    pictures = connection.cursor(row_factory=kwargs_row(_due_picture)).execute(
+        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
+        " p.format as picture_format, v.state, v.findings from pictures p"
         " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
         " left join picture_verdict v on v.picture_id = p.id"
         f" where {where} and s.deleted_at is null and p.purged_at is null order by p.id limit %(most)s",
         parameters,
     )
-    return [_due_picture(row) for row in rows]
+    return pictures.fetchall()
 
 
-def _due_picture(row: dict[str, Any]) -> DuePicture:
+def _due_picture(state: str | None, findings: list[object], **picture: Any) -> DuePicture:
     verdict = None
-    if row["state"] is not None:
-        findings = tuple(StoredFinding.model_validate(one) for one in row["findings"])
-        verdict = Verdict(VerdictState(row["state"]), findings)
-    return DuePicture(
-        id=row["id"],
-        container=row["container"],
-        blob=row["blob"],
-        size=row["size"],
-        sha256=row["sha256"],
-        picture_format=row["format"],
-        verdict=verdict,
-    )
+    if state is not None:
+        verdict = Verdict(VerdictState(state), tuple(StoredFinding.model_validate(one) for one in findings))
+    return DuePicture(**picture, verdict=verdict)
 
 
-def _int(value: object) -> int:
-    return int(str(value))
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"PostgreSQL gave {type(value).__name__} for a moment")
-    return value
-
-
-def standing(connection: Connection) -> Standing:
-    """How many stored pictures would be refused today or are broken, and for which errors."""
-    states = connection.execute(
-        "select v.state, count(*) as pictures from picture_verdict v join pictures p on p.id = v.picture_id"
+def read_standing(connection: Connection) -> Standing:
+    """Count the stored pictures that would be refused today or are broken, by state and by error."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    states = cursor.execute(
+        "select v.state, count(*) from picture_verdict v join pictures p on p.id = v.picture_id"
         f" where v.state <> 'accepted' and {_NOT_DELETED} group by v.state"
     ).fetchall()
-    errors = connection.execute(
-        "select finding ->> 'code' as code, count(distinct v.picture_id) as pictures"
+    errors = cursor.execute(
+        "select finding ->> 'code' as code, count(distinct v.picture_id)"
         " from picture_verdict v join pictures p on p.id = v.picture_id, jsonb_array_elements(v.findings) as finding"
         f" where v.state <> 'accepted' and finding ->> 'severity' = 'error' and {_NOT_DELETED}"
         " group by 1 order by 2 desc, 1"
     ).fetchall()
     return Standing(
-        {VerdictState(str(row["state"])): _int(row["pictures"]) for row in states},
-        {str(row["code"]): _int(row["pictures"]) for row in errors},
+        {VerdictState(state): pictures for state, pictures in states},
+        dict(errors),
     )
 
 
@@ -329,7 +295,7 @@ def of_concern(connection: Connection, *, most: int) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-# Types are named because what is compared must be as it is stored: a real number has fewer digits than ours.
+# Values are cast to the columns' types before they are compared: a `real` has fewer digits than a Python float.
 _TYPES = {
     "picture": "jsonb",
     "enrichment_version": "text",
@@ -347,13 +313,13 @@ _TERMS_OF_OTHERS = ("dwc:", "dcterms:", "ac:hash", "exif:Pixel")
 def record_seen(
     connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
 ) -> int:
-    """Write what was seen of pictures, in the caller's transaction; only what differs is written to their own rows.
+    """Record what was found in pictures, in the caller's transaction; their own rows change only where values differ.
 
-    A refused picture keeps the version of the rules that accepted it; one that has no row any more is left out.
+    A refused picture keeps the version of the rules that accepted it. A picture without row is left out.
 
     Args:
         connection: in whose transaction all is written.
-        seen: the verdict on each picture, and what decoding told of those that decode.
+        seen: the verdict on each picture, and the properties of those that decode.
         current: the versions of today.
 
     Returns:
@@ -367,11 +333,11 @@ def _record_seen(
     connection: Connection, seen: Mapping[UUID, tuple[Properties | None, Verdict]], current: Versions
 ) -> int:
     wait_for_withdrawing(connection)
-    # In order, and held until the end, so that an import of the same pictures waits instead of being overwritten.
-    rows = connection.execute(
+    # Locked in order until the end: an import of the same pictures waits, and is not overwritten.
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)
-    ).fetchall()
-    pictures = {cast(UUID, row["id"]): cast(dict[str, Any], row["picture"]) for row in rows}
+    )
+    pictures: dict[UUID, dict[str, Any]] = dict(rows.fetchall())
     changed = 0
     for picture, stored in pictures.items():
         properties, verdict = seen[picture]
@@ -380,7 +346,7 @@ def _record_seen(
         accepted = _accept(connection, picture, current.rules) if verdict.state is VerdictState.ACCEPTED else 0
         changed += bool(enriched or accepted)
     if changed:
-        # What was measured anew may turn out to have the pixels of what is withdrawn.
+        # A picture measured again may turn out to have the pixels of withdrawn content.
         hold_withdrawn(connection, "p.id = any(%(seen)s)", {"seen": list(pictures)})
     _record_verdicts(connection, [(picture, seen[picture][1]) for picture in pictures], current)
     return changed
@@ -396,8 +362,8 @@ def _enrich(connection: Connection, picture: UUID, stored: dict[str, Any], found
 
 
 def _enriched(stored: dict[str, Any], found: Enrichment) -> dict[str, Any]:
-    """The JSON of a picture with another enrichment; what its uploader said stays as it was said."""
-    # Other programs write to this table too: a part may be missing.
+    """The JSON of a picture with another enrichment; what its uploader said does not change."""
+    # Other programs write to this table too: a key may be missing.
     others = {name: value for name, value in stored.get("terms", {}).items() if name.startswith(_TERMS_OF_OTHERS)}
     return stored | {
         "model_version": MODEL_VERSION,
@@ -416,7 +382,7 @@ def _accept(connection: Connection, picture: UUID, rules: str) -> int:
 
 
 def _record_verdicts(connection: Connection, verdicts: Sequence[tuple[UUID, Verdict]], current: Versions) -> None:
-    """Write what was said of pictures; where it is something else than before, what it replaces stays beside it."""
+    """Record the verdicts on pictures; a verdict that changes keeps the previous one beside it."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into picture_verdict as v"

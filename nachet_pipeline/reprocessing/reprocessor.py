@@ -1,19 +1,18 @@
-"""Looking again at stored pictures, after the rules or the enrichment changed: in batches, within a budget, resumable.
+"""Check stored pictures again after the rules or the enrichment changed: in batches, within a budget, resumable.
 
-A picture is stale if what judged or enriched it is another version than today's. Reprocessing reads it from storage,
-judges and enriches it anew, and writes what it found. No picture is ever removed or unlinked by it: whether one that
-would be refused today stays is for people to decide.
+A picture is stale if another version than today's judged or enriched it. Reprocessing reads it from storage, judges and
+measures it again, and records what it found. It never removes or unlinks a picture: people decide whether one that
+would be refused today stays.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
@@ -23,38 +22,38 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.inspection import Properties, Thumbnail
 from nachet_pipeline.reprocessing.queries import (
     DuePicture,
-    PagePlace,
     StaleGroup,
     Standing,
     Versions,
-    count_found,
-    found_pictures,
+    count_pictures_with,
+    pictures_with,
+    read_standing,
     record_seen,
     reprocessing_lock,
     stale_groups,
     stale_pictures,
-    standing,
 )
-from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, changes, codes_of
+from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictChange, VerdictState, codes_of, verdict_changes
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.batches import pages
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.support.shards import WHOLE, Shard
 
 log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Pictures in one transaction: as many at most are looked at again after an interruption."""
+"""Pictures in one transaction: at most so many are repeated after an interruption."""
 
-PAGE = 1000
+_PAGE = 1000
 """Pictures in one query."""
 
 NAMED = 5
-"""Pictures that a difference names and shows."""
+"""Pictures that a difference names and shows, at most."""
 
-Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and how many there are to do."""
+_FIRST = UUID(int=0)
 
 
 class Ending(StrEnum):
@@ -67,25 +66,25 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReprocessRequest:
-    """Which pictures are to be looked at.
+    """Which pictures to check.
 
     Attributes:
-        since: those only that were imported then or later.
-        rule: instead of the stale ones those, stale or not, of which this check or code was said last.
-        pictures: so many at most.
-        seconds: none is begun after so long.
-        part: those of this part; several parts are done at the same time by several processes.
+        since: only those imported then or later.
+        rule: not the stale ones, but those whose last verdict has this check or code, stale or not.
+        pictures: how many at most.
+        seconds: no picture is begun after so long.
+        shard: only those of this shard; several processes do several shards at the same time.
     """
 
     since: datetime | None = None
     rule: str | None = None
     pictures: int | None = None
     seconds: float | None = None
-    part: Shard = WHOLE
+    shard: Shard = WHOLE
 
     @property
     def codes(self) -> list[str] | None:
-        """The codes of the rule, None if no rule is asked for.
+        """The codes of the rule; None if no rule is given.
 
         Raises:
             UnknownRuleError: there is no such rule or code.
@@ -100,7 +99,7 @@ class Plan:
     Attributes:
         current: the versions of today.
         groups: what is stale, by versions.
-        pictures: how many pictures would be looked at, without a budget.
+        pictures: how many pictures would be checked, without a budget.
     """
 
     current: Versions
@@ -114,13 +113,13 @@ class Plan:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the stale picture was looked at last that waits longest."""
+        """Last check of the picture that has been stale longest."""
         return min((group.oldest for group in self.groups), default=None)
 
 
 @dataclass(slots=True)
 class VerdictDifference:
-    """Pictures whose verdicts differ from those before in the same way.
+    """Pictures whose verdicts changed in the same way.
 
     Attributes:
         change: what differs.
@@ -140,16 +139,16 @@ class Reprocessed:
     """What reprocessing did.
 
     Attributes:
-        current: the versions that it brought pictures to.
-        looked_at: number of pictures.
-        updated: pictures of which something else is stored now than before, versions included.
-        changed_verdicts: pictures of which something else is said than before.
+        current: the versions of today.
+        looked_at: number of pictures that were checked.
+        updated: pictures whose row changed, versions included.
+        changed_verdicts: pictures whose verdict changed.
         states: number of pictures in each state.
-        differences: how verdicts differ from those before, most frequent first.
+        differences: how verdicts changed, most frequent first.
         seconds: how long it took.
         ending: why it ended.
         left: what is stale now.
-        standing: what stored pictures are worth now, those of earlier runs included.
+        standing: how many stored pictures today's rules refuse, including those that earlier runs checked.
     """
 
     current: Versions
@@ -165,23 +164,23 @@ class Reprocessed:
 
     @property
     def left_stale(self) -> int:
-        """Number of pictures that are stale still."""
+        """Number of pictures that are still stale."""
         return sum(group.pictures for group in self.left)
 
     @property
     def oldest_left(self) -> datetime | None:
-        """When the stale picture was looked at last that waits longest."""
+        """Last check of the picture that has been stale longest."""
         return min((group.oldest for group in self.left), default=None)
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures looked at in a second."""
+        """Pictures checked in a second."""
         return self.looked_at / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A picture that was looked at; without properties if it cannot be decoded."""
+    """A picture that was checked; without properties if it cannot be decoded."""
 
     picture: DuePicture
     verdict: Verdict
@@ -191,16 +190,16 @@ class _Seen:
 
 @dataclass(slots=True)
 class Reprocessor:
-    """Looks at stored pictures again.
+    """Checks stored pictures again.
 
     Attributes:
         database: where rows are.
         blobs: where pictures are.
         pool: decodes pictures.
-        rules: what judges pictures today.
-        transfer: how many pictures, and how many bytes of them, are read at a time.
-        progress: told after every picture.
-        batch: told after every batch, when its rows are written.
+        rules: judges pictures today.
+        transfer: how many pictures and bytes are read at a time.
+        progress: called after every picture.
+        batch: called after every batch, when its rows are written.
     """
 
     database: Database
@@ -212,7 +211,7 @@ class Reprocessor:
     batch: Callable[[int], None] | None = None
 
     def plan(self, wanted: ReprocessRequest) -> Plan:
-        """What `reprocess` would look at; nothing is changed.
+        """What `reprocess` would check; nothing is changed.
 
         Raises:
             UnknownRuleError: there is no such rule.
@@ -221,17 +220,17 @@ class Reprocessor:
         return plan(self.database, self.rules, wanted)
 
     def reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
-        """Look at pictures again, and write what was found, batch by batch.
+        """Check pictures again, and record what was found, batch by batch.
 
-        Interrupted, it leaves all batches before written; another call goes on from there.
+        An interrupted call leaves its finished batches recorded; another call continues from there.
 
         Raises:
             UnknownRuleError: there is no such rule.
-            ReprocessingBusyError: another process does some of the same right now.
+            ReprocessingBusyError: another process reprocesses some of the same pictures.
             StorageError: storage does not answer.
             DatabaseError: the database does not answer.
         """
-        with self.database.connection() as connection, reprocessing_lock(connection, wanted.part):
+        with self.database.connection() as connection, reprocessing_lock(connection, wanted.shard):
             return self._reprocess(wanted)
 
     def _reprocess(self, wanted: ReprocessRequest) -> Reprocessed:
@@ -257,45 +256,34 @@ class Reprocessor:
         result.seconds = time.monotonic() - started
         with self.database.connection() as connection:
             result.left = stale_groups(connection, planned.current)
-            result.standing = standing(connection)
+            result.standing = read_standing(connection)
         return result
 
     def _due(self, wanted: ReprocessRequest, planned: Plan) -> Iterator[DuePicture]:
-        """The pictures to look at, page by page, so that memory does not grow with their number."""
+        """Read the pictures to check, page by page: memory does not grow with their number."""
         codes = wanted.codes
-        if codes is not None:
-            yield from self._pages(
-                PagePlace(None),
-                lambda place: self._query(
-                    found_pictures, codes, place, since=wanted.since, most=PAGE, part=wanted.part
-                ),
-            )
-            return
-        for group in planned.groups:
-            yield from self._pages(
-                PagePlace(group.versions),
-                lambda place: self._query(
-                    stale_pictures, planned.current, place, since=wanted.since, most=PAGE, part=wanted.part
-                ),
-            )
+        if codes is None:
+            for group in planned.groups:
+                stale = partial(stale_pictures, versions=group.versions, current=planned.current)
+                yield from self._pages(stale, wanted)
+        else:
+            yield from self._pages(partial(pictures_with, codes=codes), wanted)
 
-    def _pages(self, place: PagePlace, page: Callable[[PagePlace], list[DuePicture]]) -> Iterator[DuePicture]:
-        while pictures := page(place):
-            yield from pictures
-            place = PagePlace(place.versions, pictures[-1].id)
+    def _pages(self, query: Callable[..., list[DuePicture]], wanted: ReprocessRequest) -> Iterator[DuePicture]:
+        def page(after: UUID) -> list[DuePicture]:
+            with self.database.reading() as connection:
+                return query(connection, after=after, since=wanted.since, most=_PAGE, shard=wanted.shard)
 
-    def _query(self, query: Callable[..., list[DuePicture]], *arguments: Any, **settings: Any) -> list[DuePicture]:
-        with self.database.reading() as connection:
-            return query(connection, *arguments, **settings)
+        return pages(page, first=_FIRST, key=lambda picture: picture.id)
 
 
 def current_versions(rules: RuleSet) -> Versions:
-    """What judges and enriches pictures today."""
+    """The versions that judge and enrich pictures today."""
     return Versions(rules.stamp, enrichment.ENRICHMENT_VERSION)
 
 
 def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
-    """What reprocessing would look at; nothing is changed.
+    """What reprocessing would check; nothing is changed.
 
     Raises:
         UnknownRuleError: there is no such rule.
@@ -303,20 +291,20 @@ def plan(database: Database, rules: RuleSet, wanted: ReprocessRequest) -> Plan:
     """
     codes, current = wanted.codes, current_versions(rules)
     with database.reading() as connection:
-        groups = stale_groups(connection, current, wanted.since, wanted.part)
+        groups = stale_groups(connection, current, wanted.since, wanted.shard)
         pictures = (
             sum(group.pictures for group in groups)
             if codes is None
-            else count_found(connection, codes, wanted.since, wanted.part)
+            else count_pictures_with(connection, codes, wanted.since, wanted.shard)
         )
     return Plan(current, groups, pictures)
 
 
 class _Budget:
-    """The pictures that there is a budget for.
+    """The pictures that the budget allows.
 
     Attributes:
-        ending: why there are no more; settled when they are used up.
+        ending: why there are no more; set when iteration ends.
     """
 
     def __init__(self, due: Iterator[DuePicture], wanted: ReprocessRequest, started: float) -> None:
@@ -337,49 +325,48 @@ class _Budget:
 
 
 class _Work:
-    """Looks at pictures, a bounded number and a bounded number of bytes at a time, and writes what was found.
+    """Checks pictures, with a bounded number of them and of their bytes at a time, and records what was found.
 
     Attributes:
-        result: what was done until now.
-        differences: how verdicts differ from those before, by what differs.
+        result: what was done so far.
+        differences: how verdicts changed, by the change.
     """
 
     def __init__(self, reprocessor: Reprocessor, current: Versions) -> None:
         self._with = reprocessor
         self._rules = reprocessor.rules
-        self._room = MemoryBudget(reprocessor.transfer.memory_bytes)
+        self._budget = MemoryBudget(reprocessor.transfer.memory_bytes)
         self.result = Reprocessed(current)
         self.differences: dict[VerdictChange, VerdictDifference] = {}
 
     def look_at(self, due: "_Budget") -> Iterator[_Seen]:
-        """What is seen of the pictures, in their order."""
+        """Check the pictures; yield the results in their order."""
         threads = self._with.transfer.transfer_concurrency + self._with.pool.settings.workers
-        # Threads wait for the network and for the decoders alike, so there are enough of them for both.
-        with ThreadPoolExecutor(threads, thread_name_prefix="reprocess") as executor:
-            try:
-                tasks: Iterator[Future[_Seen]] = (executor.submit(self._look_at, picture) for picture in due)
-                for future in bounded_map(tasks, 2 * threads):
-                    yield future.result()
-            except BaseException:
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
+        # Threads wait for the network and for the decoders; there are enough for both.
+        return bounded_map(
+            self._look_at,
+            due,
+            workers=threads,
+            budget=self._budget,
+            size=lambda picture: picture.size,
+            name="reprocess",
+        )
 
     def _look_at(self, picture: DuePicture) -> _Seen:
-        with self._room.taken(picture.size):
-            content = self._read(picture)
-            if isinstance(content, VerdictState):
-                return _Seen(picture, Verdict.of_blob(content))
-            inspection = self._with.pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.IF_REMARKABLE)
-            del content
-            seen = inspection.result()
+        content = self._read(picture)
+        if isinstance(content, VerdictState):
+            return _Seen(picture, Verdict.of_blob(content))
+        inspection = self._with.pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.IF_REMARKABLE)
+        del content
+        seen = inspection.result()
         verdict = Verdict.of_picture(seen, self._rules)
         return _Seen(picture, verdict, seen.properties, seen.thumbnail)
 
     def _read(self, picture: DuePicture) -> bytes | VerdictState:
-        """The stored file, or why it is not the one that was stored.
+        """Read the stored file; return a state if it is not the file that was stored.
 
         Raises:
-            StorageError: storage does not answer; that says nothing of the picture.
+            StorageError: storage does not answer, which says nothing about the picture.
         """
         blobs = self._with.blobs
         try:
@@ -397,7 +384,7 @@ class _Work:
         return content
 
     def write(self, batch: list[_Seen]) -> None:
-        """Write what was seen of some pictures in one transaction, then count it."""
+        """Record what was found in some pictures, in one transaction, then count it."""
         current = self.result.current
         with self._with.database.connection() as connection:
             updated = record_seen(
@@ -413,7 +400,7 @@ class _Work:
         result, state = self.result, seen.verdict.state
         result.looked_at += 1
         result.states[state] = result.states.get(state, 0) + 1
-        changed = list(changes(seen.picture.verdict, seen.verdict))
+        changed = list(verdict_changes(seen.picture.verdict, seen.verdict))
         result.changed_verdicts += bool(changed)
         for change in changed:
             difference = self.differences.setdefault(change, VerdictDifference(change))

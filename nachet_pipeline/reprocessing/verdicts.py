@@ -1,4 +1,4 @@
-"""The verdict on a stored picture, and how two of them differ."""
+"""The verdict on a stored picture, and how two verdicts differ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from nachet_pipeline.pictures.inspection import Inspected
 from nachet_pipeline.support.i18n import Bilingual
 
 BLOBS_RULE = "stored_blobs_intact"
-"""The rule that a stored picture's file is as it was stored."""
+"""The rule that the file of a stored picture is the one that was stored."""
 
 _WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -24,7 +24,7 @@ class UnknownRuleError(ValueError):
 
 
 class VerdictState(StrEnum):
-    """What a picture is worth today; a file that cannot be looked at is neither accepted nor refused."""
+    """Whether a picture is accepted today; one whose file cannot be read is neither accepted nor refused."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -38,7 +38,7 @@ class BlobFinding:
     """What can be wrong with a stored file.
 
     Attributes:
-        code: as it is counted and searched for.
+        code: by which it is counted and searched.
         message: what is wrong.
         remedy: what an operator can do.
     """
@@ -85,13 +85,13 @@ _BLOB_CODES = {finding.code: finding for finding in BLOB_FINDINGS.values()}
 
 
 class StoredFinding(BaseModel):
-    """One thing to say of a stored picture.
+    """A finding about a stored picture.
 
     Attributes:
         code: of the catalogue of findings, or of `BLOB_FINDINGS`.
-        severity: what it weighed when it was found.
+        severity: its severity when it was found.
         field: the tag concerned, such as `GPSInfo`.
-        expected: what the rules ask for.
+        expected: what the rules require.
         found: what is there.
     """
 
@@ -106,11 +106,11 @@ class StoredFinding(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules say of a stored picture.
+    """The verdict on a stored picture.
 
     Attributes:
-        state: what follows from the findings.
-        findings: all there is to say of it.
+        state: follows from the findings.
+        findings: everything found.
     """
 
     state: VerdictState
@@ -118,7 +118,7 @@ class Verdict:
 
     @property
     def weights(self) -> dict[str, Severity]:
-        """The codes of its findings, each with the most that it weighs; sorted by code."""
+        """The codes of its findings with their greatest severity, sorted by code."""
         found: dict[str, Severity] = {}
         for finding in sorted(self.findings, key=lambda one: _WORST_FIRST.index(one.severity)):
             found.setdefault(finding.code, finding.severity)
@@ -132,7 +132,7 @@ class Verdict:
 
     @classmethod
     def of_picture(cls, seen: Inspected, rules: RuleSet) -> "Verdict":
-        """The verdict on a picture that was looked at, with the weights of a rule set."""
+        """The verdict on an inspected picture, with the severities of a rule set."""
         findings = tuple(
             StoredFinding(
                 code=issue.code,
@@ -149,7 +149,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """What a finding of one code weighed in the verdict before, and weighs now; None where it is not found."""
+    """The severity of a code in the verdict before and now; None where it was not found."""
 
     code: str
     before: Severity | None
@@ -161,11 +161,11 @@ class VerdictChange:
         return rule_of(self.code)
 
 
-def changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
+def verdict_changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
     """How a verdict differs from the one before.
 
-    A picture without one was accepted when it was imported, so only errors are news: what else was said of it then
-    stands in its upload's report. Of a file that cannot be looked at nothing else is known, so nothing else is gone.
+    A picture without verdict was accepted by its import, so only errors are new: its other findings are in its
+    upload's report. Of a file that cannot be read nothing else is known, so no finding counts as gone.
     """
     was, is_now = before.weights if before else {}, now.weights
     known = before is not None and before.state not in BLOB_FINDINGS
@@ -177,14 +177,14 @@ def changes(before: Verdict | None, now: Verdict) -> Iterator[VerdictChange]:
 
 
 def rule_of(code: str) -> str:
-    """The check that a code belongs to; the code itself if this version knows it no more."""
+    """The check that a code belongs to; the code itself if this version no longer knows it."""
     if code in _BLOB_CODES:
         return BLOBS_RULE
     return CATALOGUE[code].check.value if code in CATALOGUE else code
 
 
 def message_of(code: str) -> Bilingual:
-    """What a code says."""
+    """The message of a code."""
     if code in _BLOB_CODES:
         return _BLOB_CODES[code].message
     return CATALOGUE[code].message if code in CATALOGUE else Bilingual(code, code)

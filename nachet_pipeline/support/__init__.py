@@ -1,1 +1,1 @@
-"""What every floor uses: bounded work, batches, shards, lazy imports, files, English and French."""
+"""What every floor uses: bounded work, batches, shards, lazy imports, files, progress, English and French."""

@@ -1,14 +1,15 @@
-"""Taking many things some at a time."""
+"""Split an iterable into batches, and join the pages of a query into one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
+_K = TypeVar("_K")
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in order, in lists of this length, the last of which may be shorter.
+def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield the items in order, in lists of this length; the last may be shorter.
 
     >>> list(batched("abcde", 2))
     [['a', 'b'], ['c', 'd'], ['e']]
@@ -16,3 +17,20 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
+
+
+def pages(read: Callable[[_K], Sequence[_T]], *, first: _K, key: Callable[[_T], _K]) -> Iterator[_T]:
+    """Read pages until one is empty, and yield their items: memory does not grow with their number.
+
+    >>> list(pages(lambda after: list(range(10))[after : after + 4], first=0, key=lambda item: item + 1))
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+    Args:
+        read: returns the page after a key, in the keys' order.
+        first: the key before the first page.
+        key: of an item.
+    """
+    after = first
+    while page := read(after):
+        yield from page
+        after = key(page[-1])

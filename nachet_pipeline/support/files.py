@@ -14,10 +14,10 @@ from typing import Protocol
 from nachet_pipeline.errors import RefusedError
 
 _MAX_DEPTH = 30
-"""Folders inside each other that are looked into: the contract needs two, and each holds a descriptor open."""
+"""Depth to which folders are read: the contract needs two levels, and each level holds a descriptor open."""
 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
-"""What opening answers when an entry vanished, or became a link or a pipe, after it was listed."""
+"""Errors of opening an entry that vanished, or became a link or a pipe, after it was listed."""
 
 
 class EntryKind(StrEnum):
@@ -41,7 +41,7 @@ class StagedFile:
         size: in bytes.
         version: changes whenever the content does (a blob's ETag); reading pins it.
         modified: when it was last written.
-        kind: only a file is ever opened; a folder is listed itself only where it lies too deep to be looked into.
+        kind: only files are opened. A folder is listed itself only if it lies too deep to be read.
     """
 
     path: str
@@ -133,8 +133,8 @@ _NO_FOLLOW = os.O_NOFOLLOW
 class LocalFolder:
     """A folder on this machine's disk.
 
-    Links and special files are listed, never followed or opened: every part of a path is opened relative to the
-    folder before it, so that no exchange of a folder for a link leads out of the upload.
+    Links and special files are listed, and never followed or opened. Each part of a path is opened relative to the
+    folder before it, so exchanging a folder for a link cannot lead out of the upload.
     """
 
     def __init__(self, root: Path) -> None:
@@ -184,7 +184,7 @@ class LocalFolder:
         if len(parts) > 1:
             with _opened(parts[0], file.path, _FOLDER | _NO_FOLLOW, folder) as below:
                 return self._read(below, parts[1:], file)
-        # What is opened is looked at after opening: between listing and opening it may have been exchanged.
+        # The check comes after opening: the entry may have been exchanged since it was listed.
         with _opened(parts[0], file.path, _NO_FOLLOW | os.O_NONBLOCK, folder) as descriptor:
             _check(descriptor, file)
             with os.fdopen(descriptor, "rb", closefd=False) as stream:

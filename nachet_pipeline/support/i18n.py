@@ -1,4 +1,4 @@
-"""Short texts that people read in English or French, and that records carry in both."""
+"""Short texts in English and French. Records carry both; people read one."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -10,7 +10,7 @@ Language = Literal["en", "fr"]
 class Bilingual:
     """The same statement in both languages of the agency.
 
-    >>> Phrase("a whole number", "un nombre entier").in_language("fr")
+    >>> Bilingual("a whole number", "un nombre entier").in_language("fr")
     'un nombre entier'
     """
 
@@ -23,5 +23,5 @@ class Bilingual:
 
     @classmethod
     def same(cls, text: str) -> Self:
-        """What is the same in every language: a name, a value as somebody wrote it, a number with its unit's symbol."""
+        """A text that is the same in both: a name, a value as somebody wrote it, a number with its unit's symbol."""
         return cls(text, text)

@@ -1,13 +1,13 @@
-"""Modules that are imported when they are first used, because they are slow to import and often not needed."""
+"""Modules that are slow to import and often not needed, imported on first use."""
 
 from importlib import import_module
 from typing import Any
 
 
 class LazyModule:
-    """Stands for a module until something of it is asked for.
+    """Stands in for a module, and imports it when an attribute is first read.
 
-    >>> LateModule("math").floor(2.5)
+    >>> LazyModule("math").floor(2.5)
     2
     """
 
@@ -15,5 +15,5 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        """What the module has under this name; imports it the first time."""
+        """Return the module's attribute; the first call imports the module."""
         return getattr(import_module(self._name), attribute)

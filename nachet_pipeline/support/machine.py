@@ -1,4 +1,4 @@
-"""What this machine ran out of: Python and SQLite say it of a full disk each in its own way."""
+"""Recognise a full disk: Python and SQLite each report it in their own way."""
 
 import errno
 import sqlite3
@@ -8,20 +8,20 @@ _SQLITE_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CAN
 
 
 def full_disk(error: BaseException, said: str = "") -> str | None:
-    """One line that says that this machine's disk took no more.
+    """Return one line that says that this machine's disk is full.
 
     Args:
         error: what happened.
-        said: what the line says of it; what the error says itself if not given.
+        said: the detail in that line; the error's own message if not given.
 
     Returns:
-        None if it is another error.
+        The line; None for any other error.
     """
     if isinstance(error, sqlite3.Error):
         # The extended code holds the primary one in its lowest byte. Errors of the module's own have none.
         full = getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_NO_ROOM
     elif isinstance(error, OSError):
-        # Of a temporary folder that takes no byte, tempfile says that there is none.
+        # When no temporary folder can be written, tempfile reports that none exists.
         full = error.errno in _NO_ROOM or (
             error.errno == errno.ENOENT and str(error.strerror).startswith("No usable temporary directory")
         )

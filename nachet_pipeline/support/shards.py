@@ -1,7 +1,7 @@
-"""Parts of bulk work, which several runs do at the same time, each perhaps on a machine of its own.
+"""Shards of bulk work, which several runs process at the same time, on one machine or several.
 
-What is worked on has identifiers whose first byte is as good as random. That byte is the section a thing is in, and a
-part is a range of sections: so a part needs no list of what it holds, and what is new is in one of the parts too.
+The items have identifiers whose first byte is practically random. That byte is an item's section, and a shard is a
+range of sections. So a shard needs no list of its items, and a new item belongs to a shard too.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _BITS_BELOW = 120
 
 
 class ShardError(ValueError):
-    """The name of no part; the message is one line with what was expected and found."""
+    """A text that names no shard; the message is one line with what was expected and found."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,10 +23,10 @@ class Shard:
 
     Attributes:
         first: the first section, from 0.
-        last: the last one, which is part of it.
+        last: the last section, included.
 
     Raises:
-        PartError: it is no range of sections.
+        ShardError: it is no range of sections.
     """
 
     first: int = 0
@@ -38,10 +38,10 @@ class Shard:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The part of this name.
+        """Parse a shard's text.
 
         Raises:
-            PartError: there is none such.
+            ShardError: it names no shard.
         """
         first, _, last = text.partition("-")
         if not (first.isdecimal() and last.isdecimal()):
@@ -65,7 +65,7 @@ class Shard:
         return UUID(int=(self.last + 1 << _BITS_BELOW) - 1)
 
     def share(self, total: int) -> int:
-        """Its share of a number; the shares of parts that make up the whole add up to it."""
+        """Its share of a number; the shares of all shards add up to the number."""
         return total * (self.last + 1) // SECTIONS - total * self.first // SECTIONS
 
 
@@ -78,11 +78,11 @@ def section_of(identifier: UUID) -> int:
 
 
 def shards(number: int, weights: Sequence[int] = (1,) * SECTIONS) -> list[Shard]:
-    """Cut the whole into parts with about as much work each.
+    """Divide the whole into shards with about as much work each.
 
     Args:
-        number: how many parts at most; there are fewer where single sections outweigh a part.
-        weights: how much work each section is.
+        number: how many shards at most; fewer where a single section outweighs a shard.
+        weights: the work in each section.
     """
     total = sum(weights)
     if not total:
@@ -90,7 +90,7 @@ def shards(number: int, weights: Sequence[int] = (1,) * SECTIONS) -> list[Shard]
     starts: list[int] = []
     before, last = 0, -1
     for section, weight in enumerate(weights):
-        # A section belongs where its middle lies; those without work belong to the one before them.
+        # A section goes to the shard in which its middle lies; a section without work goes where the one before went.
         belongs = (2 * before + weight) * number // (2 * total) if weight else last
         if belongs != last:
             starts.append(section)

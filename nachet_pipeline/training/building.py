@@ -8,7 +8,7 @@ decided after it was checked, by `make_current`.
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -24,6 +24,7 @@ from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import training_container, training_manifest_blob, training_set_id
 from nachet_pipeline.picture_sets.labels import species_at_odds
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.training.candidates import Choice, resolve
 from nachet_pipeline.training.copying import copy_pictures
 from nachet_pipeline.training.grouping import Grouping, groups
@@ -59,9 +60,6 @@ from nachet_pipeline.training.selection import (
     smallest_members,
 )
 from nachet_pipeline.training.splitting import Splitting, split
-
-Progress = Callable[[str, int, int], None]
-"""Told which step it is, how much of it is done, and how much there is in all."""
 
 _NEAR_SAMPLE = 100
 _PARQUET = "application/vnd.apache.parquet"
@@ -203,7 +201,7 @@ def build(
     database: Database,
     blobs: BlobStorage,
     *,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Built:
     """Build a version of a recipe's training set, or find it built.
 
@@ -308,7 +306,7 @@ def _changed(connection: Connection, recipe: Recipe, known: Version) -> VersionD
     return difference(connection, training_set_id(recipe.name, known.previous), known.id)
 
 
-def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: Progress) -> _Read:
+def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: StepProgress) -> _Read:
     choice = resolve(connection, recipe)
     selection = select(connection, choice, rows, lambda done: tell("reading", done, done))
     identifiers = {*selection.taxa, *choice.species, *choice.label_map}
@@ -369,7 +367,7 @@ def _held_out(connection: Connection, recipe: Recipe, selection: Selection) -> N
     return sides
 
 
-def _arrange(read: _Read, tell: Progress) -> _Set:
+def _arrange(read: _Read, tell: StepProgress) -> _Set:
     """Decide which pictures stay, their classes, groups and sides."""
     recipe, selection = read.choice.recipe, read.selection
     every = selection.candidates
@@ -492,7 +490,7 @@ def _counts(recipe: Recipe, made: _Set) -> tuple[ClassCount, ...]:
     )
 
 
-def _write(stream: IO[bytes], recipe: Recipe, rows: Rows, made: _Set, account_url: str, tell: Progress) -> str:
+def _write(stream: IO[bytes], recipe: Recipe, rows: Rows, made: _Set, account_url: str, tell: StepProgress) -> str:
     """Write the manifest; its digest."""
     labels = pa.array([one.label for one in made.classes], pa.string())
     names = pa.array([one.scientific_name for one in made.classes], pa.string())

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
@@ -55,7 +54,7 @@ class Thumbnails:
         self._blobs = blobs
         self._pool = pool
         self._concurrency = concurrency
-        self._room = MemoryBudget(memory_bytes)
+        self._budget = MemoryBudget(memory_bytes)
 
     def sheets(self, samples: Mapping[str, Sequence[StoredPicture]]) -> Iterator[tuple[str, bytes]]:
         """A contact sheet for each name, in order; none where no picture can be shown."""
@@ -76,18 +75,21 @@ class Thumbnails:
         return side_by_side(whole) if whole else None
 
     def _of(self, pictures: Iterable[StoredPicture]) -> Iterator[bytes | None]:
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="thumbnail") as executor:
-            tasks = (executor.submit(self._thumbnail, picture) for picture in pictures)
-            for future in bounded_map(tasks, 2 * self._concurrency):
-                yield future.result()
+        return bounded_map(
+            self._thumbnail,
+            pictures,
+            workers=self._concurrency,
+            budget=self._budget,
+            size=lambda picture: picture.size,
+            name="thumbnail",
+        )
 
     def _thumbnail(self, picture: StoredPicture) -> bytes | None:
         """None of a picture whose file is not what was stored, which `pictures_current` tells; a sheet does without."""
-        with self._room.taken(picture.size):
-            try:
-                content = self._blobs.read(picture.container, picture.blob, size=picture.size)
-            except (FileChangedError, StorageError):
-                return None
-            if hashlib.sha256(content).hexdigest() != picture.sha256:
-                return None
-            return self._pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.ALWAYS).result().thumbnail
+        try:
+            content = self._blobs.read(picture.container, picture.blob, size=picture.size)
+        except (FileChangedError, StorageError):
+            return None
+        if hashlib.sha256(content).hexdigest() != picture.sha256:
+            return None
+        return self._pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.ALWAYS).result().thumbnail

@@ -1,15 +1,15 @@
 """Copying a version's pictures into its training set's container, on the server's side."""
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from nachet_pipeline.identifiers import training_picture_blob
 from nachet_pipeline.storage.blobs import BlobProperties, BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import Progress
 from nachet_pipeline.training.manifest import open_manifest
 
 _COLUMNS = ("picture_id", "container", "blob", "sha256", "size", "format")
@@ -31,7 +31,7 @@ def copy_pictures(
     container: str,
     *,
     concurrency: int = 4,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Copy every picture of a manifest to `pictures/<sha256><suffix>`, never over another blob.
 
@@ -51,19 +51,15 @@ def copy_pictures(
         StorageError: storage does not answer; a picture is not there or not what the manifest says; or another file
             lies where it should go.
     """
-    with open_manifest(manifest) as opened, ThreadPoolExecutor(concurrency, thread_name_prefix="copy") as executor:
+    with open_manifest(manifest) as opened:
         total = opened.pictures
         pictures = (_Picture(**row) for batch in opened.rows(_COLUMNS, batch_rows=1_000) for row in batch.to_pylist())
-        tasks = (executor.submit(_copy, blobs, container, picture) for picture in pictures)
+        copy = partial(_copy, blobs, container)
         copied = 0
-        try:
-            for done, task in enumerate(bounded_map(tasks, 2 * concurrency), start=1):
-                copied += task.result()
-                if progress:
-                    progress(done, total)
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
+        for done, created in enumerate(bounded_map(copy, pictures, workers=concurrency, name="copy"), start=1):
+            copied += created
+            if progress:
+                progress(done, total)
     return copied
 
 

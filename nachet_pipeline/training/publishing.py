@@ -12,8 +12,9 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.training import card, verifying
-from nachet_pipeline.training.building import Built, Progress, build, make_current
+from nachet_pipeline.training.building import Built, build, make_current
 from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
 from nachet_pipeline.training.manifest import Manifest, open_manifest
 from nachet_pipeline.training.queries import decided_pairs
@@ -56,7 +57,7 @@ def publish(
     rules: RuleSet,
     transfer: TransferSettings,
     *,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Published:
     """Publish the version that a recipe makes of today's pictures.
 

@@ -35,6 +35,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.machine import full_disk
+from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.uploads.queries import (
     ask_for_it_alone,
     close_upload,
@@ -51,9 +52,6 @@ from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.uploads.upload import Upload
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Told the step (`validating`, `storing`), how many pictures are done, and how many there are."""
 
 
 class UnknownUploadError(LookupError):
@@ -111,7 +109,7 @@ class Importer:
     limits: ContractLimits
     transfer: TransferSettings
     run_id: str
-    progress: Progress | None = None
+    progress: StepProgress | None = None
 
     def import_partition(self, key: str) -> ImportOutcome:
         """Import the upload of a Dagster partition; see `import_upload`.

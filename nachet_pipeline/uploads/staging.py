@@ -2,8 +2,6 @@
 
 import hashlib
 import mimetypes
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -12,7 +10,9 @@ from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
+from nachet_pipeline.support.progress import Progress
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
@@ -47,10 +47,6 @@ class _Plan:
     unchanged: int
     size: int
     marked: bool
-
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes are done, and how many there are."""
 
 
 def stage_folder(
@@ -106,16 +102,11 @@ def stage_folder(
         blobs.upload(container, f"{name}/{file.path}", content, content_type=kind, overwrite=True)
         return file.size
 
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="stage") as executor:
-        try:
-            for files in _in_turn(plan.send):
-                for future in as_completed([executor.submit(send, file) for file in files]):
-                    done += future.result()
-                    if progress:
-                        progress(done, plan.size)
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
+    for files in _in_turn(plan.send):
+        for size in bounded_map(send, files, workers=concurrency, name="stage"):
+            done += size
+            if progress:
+                progress(done, plan.size)
     return Staged(len(plan.send), plan.unchanged, len(plan.remove), plan.size)
 
 

@@ -183,7 +183,7 @@ def test_what_storage_interrupts_ends_as_if_it_had_not(
 def test_what_a_signal_interrupts_between_two_batches_goes_on_there(
     workbench: Workbench, imported, cropper: Cropper, monkeypatch
 ) -> None:
-    monkeypatch.setattr("nachet_pipeline.crops.cropping.BATCH", 1)
+    monkeypatch.setattr("nachet_pipeline.crops.cropping._BATCH", 1)
     upload = imported(pictures=12)
     detector = Finding(LEFT, RIGHT)
     detector.stop_after = 9
@@ -215,7 +215,7 @@ def test_another_number_than_declared_is_a_finding_until_it_is_corrected(
     assert findings[0]["expected"] == {"en": "6 seeds", "fr": "6 semences"}
     assert findings[0]["found"] == {"en": "1 seed", "fr": "1 semence"}
     assert sorted(finding["path"] for finding in findings) == ["pictures/session1/1.tiff", "pictures/session1/2.tiff"]
-    sheet = cropper.sheet(upload, outcome.how)
+    sheet = cropper.sheet(upload, outcome.method)
     assert sheet is not None
     with Image.open(io.BytesIO(sheet)) as picture:
         assert picture.width > 2 * 160
@@ -427,7 +427,7 @@ def test_the_endpoint_finds_what_the_settings_send_it_to(workbench: Workbench, i
 
         outcome = replace(cropper, settings=settings).crop(upload)
 
-    assert outcome.how.found_by == f"{server.url.removeprefix('http://')} 2026-05"
+    assert outcome.method.found_by == f"{server.url.removeprefix('http://')} 2026-05"
     assert sorted(row["bounding_box"] for row in crops_of(workbench)) == [[0, 0, 80, 120], [160, 120, 320, 240]]
     assert server.authorizations == [f"Bearer {TOKEN}"]
     assert TOKEN not in repr(settings)
@@ -487,7 +487,7 @@ def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(
     upload = imported(pictures=1)
     detector = EndpointDetector("http://127.0.0.1:9/score", SecretStr(TOKEN), attempts=1)
     asking = replace(cropper, detector=detector)
-    how = crop_method(workbench.settings.crop, detector)
+    method = crop_method(workbench.settings.crop, detector)
 
     with pytest.raises(DetectorUnavailableError, match="at the only attempt"):
         asking.crop(upload)
@@ -498,7 +498,7 @@ def test_an_endpoint_that_does_not_answer_is_noted_and_the_upload_is_due_again(
 
     def due() -> list[Upload]:
         with workbench.database.connection() as connection:
-            return uploads_to_crop(connection, how, most=10)
+            return uploads_to_crop(connection, method, most=10)
 
     assert due() == []
     workbench.query("update upload_crops set begun_at = begun_at - interval '3 minutes'")
@@ -512,11 +512,11 @@ def test_an_upload_is_due_until_it_is_cropped_and_again_when_it_changes(
 ) -> None:
     waiting = workbench.stage(workbench.sample("waiting"))
     upload = imported()
-    how = crop_method(workbench.settings.crop)
+    method = crop_method(workbench.settings.crop)
 
     def due(**changes: Any) -> list[Any]:
         with workbench.database.connection() as connection:
-            return [one.id for one in uploads_to_crop(connection, replace(how, **changes), most=10)]
+            return [one.id for one in uploads_to_crop(connection, replace(method, **changes), most=10)]
 
     assert due() == [upload.id]
     cropper.crop(upload)

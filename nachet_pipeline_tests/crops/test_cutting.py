@@ -160,7 +160,7 @@ def test_a_picture_that_takes_too_long_is_told_and_the_next_is_decoded() -> None
     content, picture_format, _array = CASES["PNG"]
     with CroppingPool(DecodingSettings(workers=1, seconds=5)) as pool:
         with pytest.raises(UncroppablePictureError, match="more than 5 s"):
-            pool._done(time.sleep, 30)
+            pool.run(time.sleep, 30, failure=UncroppablePictureError)
         assert pool.show(content, picture_format).width == 40
 
 

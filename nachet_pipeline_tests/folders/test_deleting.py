@@ -15,7 +15,7 @@ from nachet_pipeline.folders.queries import (
     training_sets_of,
 )
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs
-from nachet_pipeline.reprocessing.queries import PagePlace, Versions, found_pictures, of_concern, stale_groups, standing
+from nachet_pipeline.reprocessing.queries import Versions, of_concern, pictures_with, read_standing, stale_groups
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline_tests.folders.kept import (
@@ -181,8 +181,8 @@ def test_a_deleted_folder_is_used_for_nothing(workbench: Workbench) -> None:
         with workbench.database.connection() as connection:
             found = (
                 sum(group.pictures for group in stale_groups(connection, today)),
-                len(found_pictures(connection, ["x"], PagePlace(None), since=None, most=9)),
-                standing(connection).refused,
+                len(pictures_with(connection, ["x"], after=UUID(int=0), since=None, most=9)),
+                read_standing(connection).refused,
                 len(of_concern(connection, most=9)),
             )
             pairs = len(list(duplicate_pairs(connection, near=True)))

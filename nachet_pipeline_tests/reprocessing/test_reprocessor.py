@@ -402,7 +402,8 @@ if __name__ == "__main__":
         BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
         DecodingPool(DecodingSettings(workers=1)) as pool,
     ):
-        module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop).reprocess(module.Wanted())
+        one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
+        one.reprocess(module.ReprocessRequest())
 """
 
 

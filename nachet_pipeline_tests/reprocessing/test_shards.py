@@ -52,14 +52,14 @@ def at_once(workbench: Workbench, cut_into: list[Shard], **settings: Any) -> tup
     """Reprocess all parts at the same time, each with connections of its own."""
     everybody, reads = Barrier(len(cut_into)), Counter[str]()
 
-    def work(part: Shard) -> Reprocessed:
+    def work(shard: Shard) -> Reprocessed:
         with (
             Database(workbench.database_url, connections=4) as database,
             MeetingStorage.connect(workbench.blobs.account_url, workbench.blob_key) as blobs,
         ):
             blobs.everybody, blobs.reads = everybody, reads
             one = replace(reprocessor(workbench, blobs=blobs, **settings), database=database)
-            return one.reprocess(ReprocessRequest(part=part))
+            return one.reprocess(ReprocessRequest(shard=shard))
 
     with ThreadPoolExecutor(len(cut_into)) as executor:
         return list(executor.map(work, cut_into)), reads
@@ -112,7 +112,7 @@ def test_parts_put_together_tell_what_one_run_would_have_told(workbench: Workben
 def test_budgets_of_the_parts_are_those_of_the_whole(workbench: Workbench) -> None:
     imported(workbench, number=PICTURES)
     age(workbench)
-    results = [reprocess(workbench, part=part, pictures=2) for part in cut(workbench, 3)]
+    results = [reprocess(workbench, shard=shard, pictures=2) for shard in cut(workbench, 3)]
     records = [result_record(result) for result in results]
 
     left = what_is_left(ReprocessRequest(pictures=6, seconds=3600), records)
@@ -130,8 +130,8 @@ def test_parts_that_overlap_are_refused_and_those_beside_go_on(workbench: Workbe
     with workbench.database.connection() as connection, reprocessing_lock(connection, Shard(0, 127)):
         for overlapping in (WHOLE, Shard(0, 63), Shard(100, 150)):
             with pytest.raises(ReprocessingBusyError, match="another process"):
-                reprocess(workbench, part=overlapping)
-        beside = reprocess(workbench, part=Shard(128, 255))
+                reprocess(workbench, shard=overlapping)
+        beside = reprocess(workbench, shard=Shard(128, 255))
 
     assert beside.looked_at + reprocess(workbench).looked_at == 4
 
@@ -142,9 +142,9 @@ def test_only_a_parts_own_pictures_are_planned_by_finding_too(workbench: Workben
     rule = "location-in-picture"
 
     planned = [
-        reprocessor(workbench).plan(ReprocessRequest(rule=rule, part=part)).pictures for part in cut(workbench, 3)
+        reprocessor(workbench).plan(ReprocessRequest(rule=rule, shard=shard)).pictures for shard in cut(workbench, 3)
     ]
-    seen = [reprocess(workbench, rule=rule, part=part).looked_at for part in cut(workbench, 3)]
+    seen = [reprocess(workbench, rule=rule, shard=shard).looked_at for shard in cut(workbench, 3)]
 
     assert planned == seen
     assert sum(seen) == PICTURES
@@ -155,7 +155,7 @@ import os, signal, sys
 from pydantic import SecretStr
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.support.shards import Part
+from nachet_pipeline.support.shards import Shard
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.reprocessing import reprocessor as module
 from nachet_pipeline.settings import TransferSettings
@@ -173,7 +173,7 @@ if __name__ == "__main__":
         DecodingPool(DecodingSettings(workers=1)) as pool,
     ):
         one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
-        one.reprocess(module.Wanted(part=Part.of(sys.argv[1])))
+        one.reprocess(module.ReprocessRequest(shard=Shard.of(sys.argv[1])))
 """
 
 
@@ -211,12 +211,12 @@ def test_a_part_that_is_killed_is_done_again_alone(workbench: Workbench) -> None
     assert measured(workbench) == fresh
 
 
-def _when_unlocked(workbench: Workbench, part: Shard) -> Reprocessed:
+def _when_unlocked(workbench: Workbench, shard: Shard) -> Reprocessed:
     """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
 
     def once() -> Reprocessed | None:
         with suppress(ReprocessingBusyError):
-            return reprocess(workbench, part=part)
+            return reprocess(workbench, shard=shard)
         return None
 
     return until(once)

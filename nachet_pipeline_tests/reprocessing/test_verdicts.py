@@ -10,10 +10,10 @@ from nachet_pipeline.reprocessing.verdicts import (
     UnknownRuleError,
     Verdict,
     VerdictState,
-    changes,
     codes_of,
     message_of,
     rule_of,
+    verdict_changes,
 )
 
 PNG = Properties("PNG", 4, 3, "L", None)
@@ -26,7 +26,7 @@ def verdict(state: VerdictState = VerdictState.ACCEPTED, **weights: Severity) ->
 
 
 def differing(before: Verdict | None, now: Verdict) -> set[tuple[str, Severity | None, Severity | None]]:
-    return {(one.code, one.before, one.now) for one in changes(before, now)}
+    return {(one.code, one.before, one.now) for one in verdict_changes(before, now)}
 
 
 def test_a_warning_refuses_nothing_until_the_deployment_calls_it_an_error() -> None:

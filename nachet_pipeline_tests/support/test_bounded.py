@@ -1,8 +1,8 @@
-"""Tasks under way are bounded and taken in order."""
+"""Concurrent calls are bounded, in order, and over when their caller is."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+import threading
+from collections.abc import Callable, Iterator
+from threading import Event, Lock
 from time import sleep
 
 import pytest
@@ -10,51 +10,152 @@ import pytest
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 
 
+def _threads(name: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(name)]
+
+
 @pytest.mark.parametrize("number", [0, 1, 4, 5, 50])
-def test_results_come_in_order_and_no_more_than_the_window_is_under_way(number: int) -> None:
-    started: list[int] = []
+def test_results_come_in_order_and_no_more_than_the_window_is_drawn(number: int) -> None:
+    drawn: list[int] = []
 
-    def tasks() -> Iterator[int]:
-        for task in range(number):
-            started.append(task)
-            yield task
+    def items() -> Iterator[int]:
+        for item in range(number):
+            drawn.append(item)
+            yield item
 
-    taken = []
-    for task in bounded_map(tasks(), 4):
-        assert len(started) - len(taken) <= 4
-        taken.append(task)
+    results = []
+    for result in bounded_map(lambda item: item * item, items(), workers=3, window=4):
+        assert len(drawn) - len(results) <= 4
+        results.append(result)
 
-    assert taken == list(range(number))
+    assert results == [item * item for item in range(number)]
 
 
-def test_no_more_bytes_are_held_than_there_is_room_for_and_a_larger_task_waits_for_all_of_it() -> None:
-    room, lock = MemoryBudget(100), Lock()
+def test_the_window_is_twice_the_workers_by_itself() -> None:
+    items = iter(range(100))
+
+    calls = bounded_map(str, items, workers=3)
+    assert next(calls) == "0"
+    calls.close()
+
+    assert next(items) == 6
+
+
+def test_so_many_calls_run_at_a_time_as_there_are_workers() -> None:
+    together = threading.Barrier(3)
+
+    def call(_: int) -> int:
+        together.wait(30)
+        return threading.active_count()
+
+    before = threading.active_count()
+    assert max(bounded_map(call, range(9), workers=3)) == before + 3
+
+
+def test_results_come_in_order_though_a_later_call_ends_first() -> None:
+    later = Event()
+
+    def call(item: int) -> int:
+        if item == 0:
+            assert later.wait(30)
+        later.set()
+        return item
+
+    assert list(bounded_map(call, range(2), workers=2)) == [0, 1]
+
+
+def _fails_at(wrong: int, calls: list[int]) -> Callable[[int], int]:
+    def call(item: int) -> int:
+        calls.append(item)
+        return item // (item - wrong)
+
+    return call
+
+
+def test_an_error_comes_in_its_turn_and_what_has_not_begun_never_does() -> None:
+    calls: list[int] = []
+    results = []
+
+    with pytest.raises(ZeroDivisionError):
+        results.extend(bounded_map(_fails_at(3, calls), range(1_000), workers=1, window=5, name="failing"))
+
+    assert max(calls) < 3 + 5
+    assert not _threads("failing")
+
+
+def test_an_error_of_the_items_ends_the_calls() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        list(bounded_map(str, items(), workers=2, name="drawing"))
+
+    assert not _threads("drawing")
+
+
+def test_a_caller_that_stops_early_waits_for_what_runs_and_nothing_begins_after_it() -> None:
+    begun, ended, going_on = [], [], Event()
+
+    def call(item: int) -> int:
+        begun.append(item)
+        if item:
+            going_on.set()
+            sleep(0.2)
+        ended.append(item)
+        return item
+
+    for result in bounded_map(call, range(100), workers=1, window=10, name="early"):
+        assert result == 0
+        assert going_on.wait(30)
+        break
+
+    assert not _threads("early")
+    assert begun == ended == [0, 1]
+
+
+def test_an_error_of_the_caller_ends_the_calls_too() -> None:
+    calls: list[int] = []
+
+    def caller() -> None:
+        for result in bounded_map(calls.append, range(1_000), workers=2, name="calling"):
+            assert result is None
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        caller()
+
+    assert not _threads("calling")
+    assert len(calls) <= 4
+
+
+def test_no_more_bytes_are_held_than_the_budget_has_and_a_larger_call_runs_alone() -> None:
+    lock = Lock()
     held, most = 0, 0
     alone: list[int] = []
 
-    def task(amount: int) -> None:
+    def call(amount: int) -> None:
         nonlocal held, most
-        with room.taken(amount):
-            with lock:
-                held += amount
-                most = max(most, held if amount <= 100 else 0)
-                if amount > 100:
-                    alone.append(held - amount)
-            sleep(0.001)
-            with lock:
-                held -= amount
+        with lock:
+            held += amount
+            most = max(most, held if amount <= 100 else 0)
+            if amount > 100:
+                alone.append(held - amount)
+        sleep(0.001)
+        with lock:
+            held -= amount
 
-    with ThreadPoolExecutor(8) as executor:
-        list(executor.map(task, [30, 60, 1_000, 100, 10, 45, 500, 70, 1] * 5))
+    amounts = [30, 60, 1_000, 100, 10, 45, 500, 70, 1] * 5
+    list(bounded_map(call, amounts, workers=8, budget=MemoryBudget(100), size=lambda amount: amount))
 
     assert 60 <= most <= 100
     assert alone == [0] * 10
     assert held == 0
 
 
-def test_room_is_given_back_by_a_task_that_fails() -> None:
-    room = MemoryBudget(1)
-    with pytest.raises(ZeroDivisionError), room.taken(1):
-        raise ZeroDivisionError
-    with room.taken(1):
+def test_a_call_that_fails_gives_its_bytes_back() -> None:
+    budget = MemoryBudget(1)
+    with pytest.raises(ZeroDivisionError):
+        list(bounded_map(lambda item: 1 // item, [0], workers=1, budget=budget, size=lambda _: 1))
+    with budget.taken(1):
         pass

@@ -109,7 +109,7 @@ def crop_upload(
 
 
 def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:
-    sheet = cropper.sheet(upload, outcome.how)
+    sheet = cropper.sheet(upload, outcome.method)
     yield AssetMaterialization(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))
     yield from evaluations(context.instance, upload.partition, outcome, sheet)
 
@@ -148,6 +148,6 @@ def _metadata(outcome: Cropped, sheet: bytes | None) -> dict[str, Any]:
         "not_cropped_pictures": outcome.failed,
         "looked_at": outcome.looked_at,
         "new_crops": outcome.new,
-        "detector": MetadataValue.text(outcome.how.found_by),
-        "margin_percent": outcome.how.margin_percent,
+        "detector": MetadataValue.text(outcome.method.found_by),
+        "margin_percent": outcome.method.margin_percent,
     }

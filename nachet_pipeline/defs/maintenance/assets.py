@@ -93,13 +93,13 @@ class ReprocessConfig(Config):
             PartError: `part` is none.
         """
         since = datetime.fromisoformat(self.since) if self.since else None
-        part = Shard.of(self.part) if self.part else WHOLE
+        shard = Shard.of(self.part) if self.part else WHOLE
         return ReprocessRequest(
             since=since.replace(tzinfo=since.tzinfo or UTC) if since else None,
             rule=self.rule or None,
-            pictures=part.share(self.limit or settings.reprocess_per_night),
+            pictures=shard.share(self.limit or settings.reprocess_per_night),
             seconds=settings.reprocess_seconds,
-            part=part,
+            shard=shard,
         )
 
     @property
@@ -165,9 +165,9 @@ def reprocessed_pictures(
         result.changed_verdicts,
         result.left_stale,
     )
-    if wanted.part != WHOLE:
+    if wanted.shard != WHOLE:
         metadata = _reprocessed_metadata(result, concern) | {"result": MetadataValue.json(result_record(result))}
-        yield AssetObservation(_ASSET, description=f"part {wanted.part}", metadata=metadata)
+        yield AssetObservation(_ASSET, description=f"part {wanted.shard}", metadata=metadata)
         return
     result = merge(result, records)
     metadata = _reprocessed_metadata(result, concern)

@@ -40,7 +40,8 @@ from nachet_pipeline.defs.uploads.checks import (
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
-from nachet_pipeline.uploads.importing import Importer, ImportOutcome, Progress
+from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.uploads.importing import Importer, ImportOutcome
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
@@ -56,7 +57,7 @@ class ImportProgress:
         tell: told the step, how many pictures are done, and how many there are.
     """
 
-    tell: Progress | None = None
+    tell: StepProgress | None = None
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
@@ -143,7 +144,7 @@ def import_upload(
         )
 
 
-def _progress(log: Callable[[str], None], what: str, listener: Progress | None) -> Progress:
+def _progress(log: Callable[[str], None], what: str, listener: StepProgress | None) -> StepProgress:
     def tell(step: str, done: int, total: int) -> None:
         if listener:
             listener(step, done, total)

@@ -1,4 +1,4 @@
-"""Which bytes of a file its parts cover: what lies between them, after them, or in two of them."""
+"""Which bytes of a file are in use: find those between the ranges, after them, or in two of them."""
 
 from collections.abc import Iterator
 
@@ -13,25 +13,24 @@ _PARTS = Bilingual("parts that follow each other", "des parties qui se suivent")
 
 
 class ByteRanges:
-    """The parts of a file, as half-open ranges of its bytes; the same range may be used twice."""
+    """The half-open ranges of a file's bytes that are in use; the same range may be added twice."""
 
     def __init__(self) -> None:
         self._ranges: set[tuple[int, int]] = set()
 
     def add(self, start: int, end: int) -> None:
-        """Note a part."""
+        """Add a range."""
         if end > start:
             self._ranges.add((start, end))
 
     def start_after(self, place: int, default: int) -> int:
-        """Where the first part starts that lies after a place."""
+        """The start of the first range after a place."""
         return min((start for start, _ in self._ranges if start > place), default=default)
 
     def report(self, content: bytes, limits: PictureLimits, issues: Issues) -> None:
-        """Note what the parts leave unused, and what they share.
+        """Report bytes that no range uses, and bytes that two ranges share.
 
-        Honest writers round up sizes, share values and leave holes where they changed something; what is zero hides
-        nothing.
+        Honest writers round up sizes, share values and leave holes where they changed something; zeros hide nothing.
         """
         covered = shared = 0
         gaps: list[bytes] = []
@@ -69,7 +68,7 @@ def _report_gaps(gaps: list[bytes], limits: PictureLimits, issues: Issues) -> No
 
 
 def _worth_reading(gaps: list[bytes], limits: PictureLimits) -> Iterator[bytes]:
-    """As much of the gaps as may be harmless by its size."""
+    """The gaps, up to the size that may be harmless."""
     budget = limits.gap_bytes
     for gap in gaps:
         if budget <= 0:

@@ -1,4 +1,4 @@
-"""What a file says about its picture: resolution, what one pixel shows, when and with what it was taken."""
+"""What a file declares about its picture: resolution, size of a pixel, when and with what it was taken."""
 
 import re
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _READ_BYTES = 65_536
 _TEXT_LENGTH = 100
 _UNITS: dict[int, Literal["inch", "centimetre"]] = {2: "inch", 3: "centimetre"}
 _MICROMETRES = {"inch": 25_400.0, "centimetre": 10_000.0, "metre": 1_000_000.0}
-# What programs write when nobody told them a resolution: dots per inch of screens and of printers.
+# Defaults of programs that were given no resolution: dots per inch of screens and printers.
 _CUSTOMARY = (1, 72, 96, 100, 120, 150, 180, 200, 240, 300, 350)
 _NEAR = 0.02
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
@@ -52,7 +52,7 @@ _LENGTHS = {
 
 @dataclass(slots=True)
 class Declared:
-    """Collects what a walk comes across; of two that say the same, the first counts."""
+    """Collects declarations that a walk meets; of two declarations of one thing the first counts."""
 
     _texts: dict[int, str] = field(default_factory=dict)
     _ratios: dict[int, float] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Declared:
 
         Args:
             reader: what it was read with.
-            tag: the tag; one that does not lie within the data tells nothing.
+            tag: the tag; one that lies outside the data is ignored.
             exif_block: whether it lies in an Exif block in another file, and not in the directory of a TIFF.
         """
         self._in_exif_block |= exif_block
@@ -84,7 +84,7 @@ class Declared:
             self._texts.setdefault(tag.code, _text(reader, tag))
 
     def density(self, source: str, x: int, y: int, unit: Literal["inch", "centimetre", "metre"]) -> None:
-        """The density that a PNG or a JFIF header says."""
+        """Add the density of a PNG or JFIF header."""
         if self._other is None and x > 0 and y > 0:
             self._other = Resolution(x=x, y=y, unit=unit, source=source)
 
@@ -102,7 +102,7 @@ class Declared:
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """What a pixel shows, in µm: as OME-XML or ImageJ say, else by a resolution that is not merely customary."""
+        """The size of a pixel in µm, from OME-XML or ImageJ, else from a resolution that is not a program's default."""
         description = self._texts.get(_DESCRIPTION, "")
         found = self._of_ome(description) or self._of_imagej(description)
         resolution = self.resolution
@@ -180,7 +180,7 @@ def _number(text: str) -> float | None:
 
 
 def _pixel_size(x: float, y: float, source: str) -> PixelSize | None:
-    """None where the numbers are none of something that is photographed: from 1 nm to 10 cm a pixel."""
+    """None if the numbers are not plausible for a photograph: 1 nm to 10 cm a pixel."""
     sensible = all(0.001 <= size <= 100_000 for size in (x, y))  # noqa: PLR2004 (as said)
     return PixelSize(x=x, y=y, source=source) if sensible else None
 

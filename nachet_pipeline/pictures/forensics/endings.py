@@ -1,4 +1,4 @@
-"""What follows the end of a picture."""
+"""Data after the end of a picture."""
 
 from nachet_pipeline.pictures.forensics.signatures import describe
 from nachet_pipeline.pictures.issues import Issues
@@ -9,7 +9,7 @@ END_OF_FILE = Bilingual("the end of the file", "la fin du fichier")
 
 
 def report_tail(content: bytes, end: int, limits: PictureLimits, issues: Issues) -> None:
-    """Note what follows the end of a picture; zeros alone hide nothing, some writers pad with them."""
+    """Report what follows the end of a picture. Zeros hide nothing: some writers pad with them."""
     size = len(content) - end
     if size == 0:
         return

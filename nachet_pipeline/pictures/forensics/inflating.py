@@ -1,4 +1,4 @@
-"""Whether a compressed stream holds exactly the pixels it should, without ever holding much more than those."""
+"""Check that a compressed stream holds exactly its pixels, in memory that is bounded by the expected size."""
 
 import zlib
 from enum import StrEnum
@@ -35,9 +35,9 @@ def judge_stream(stream: bytes, expected: int) -> Stream:
 
 
 def inflate_exactly(stream: bytes, expected: int) -> bytes | None:
-    """What a zlib stream holds, three times faster than zlib; None if that is not exactly what its picture needs.
+    """Inflate a zlib stream, three times faster than zlib; None if it does not hold exactly what its picture needs.
 
-    None too if it is much: then `judge_in_pieces` tells, as it tells what is wrong.
+    None too if that is a lot. `judge_in_pieces` then decides, and says what is wrong.
     """
     if expected > _IN_ONE_PIECE:
         return None
@@ -47,13 +47,13 @@ def inflate_exactly(stream: bytes, expected: int) -> bytes | None:
         content = bytes(deflate_decode(stream, out=expected))
     except DeflateError:
         return None
-    # The checksum ends the stream, so bytes that follow it show.
+    # The checksum ends the stream, so additional bytes are noticed.
     right = len(content) == expected and stream[-4:] == zlib.adler32(content).to_bytes(4, "big")
     return content if right else None
 
 
 def judge_in_pieces(stream: bytes, expected: int) -> Stream:
-    """The same as `judge_stream`, holding a piece of the pixels at a time."""
+    """Like `judge_stream`, with one piece of the pixels in memory at a time."""
     inflater = zlib.decompressobj()
     size = 0
     waiting = stream
@@ -74,23 +74,23 @@ def judge_in_pieces(stream: bytes, expected: int) -> Stream:
     return Stream.FOLLOWED if len(unused) > TOLERATED_BYTES and any(unused) else Stream.EXACT
 
 
-def judge_lzw(stream: bytes, least: int, most: int, room: memoryview) -> Stream:
-    """Decode TIFF's LZW, which has no checksum: damage shows in the number of bytes, if it shows.
+def judge_lzw(stream: bytes, least: int, most: int, buffer: memoryview) -> Stream:
+    """Decode TIFF's LZW. It has no checksum: damage shows in the number of bytes, if at all.
 
     Args:
         stream: the compressed bytes.
         least: bytes that the picture needs.
         most: bytes that some writers fill them up to.
-        room: takes the pixels; larger than `most` by more than `TOLERATED_BYTES`; used again and again, for
-            making room takes as long as decoding.
+        buffer: receives the pixels; larger than `most` by more than `TOLERATED_BYTES`. It is reused, because
+            allocating takes as long as decoding.
 
     Returns:
-        `ODD` if it holds a few bytes more: so does half of what damage makes of it, and perhaps some writer.
+        `ODD` if it holds a few bytes more, as half of all damaged streams do, and perhaps those of some writer.
     """
     from imagecodecs import LzwError, lzw_decode  # noqa: PLC0415 (as above)
 
     try:
-        size = len(lzw_decode(stream, out=room))
+        size = len(lzw_decode(stream, out=buffer))
     except LzwError:
         return Stream.DAMAGED
     if size in {least, most}:
@@ -116,7 +116,7 @@ def undo_differences(samples: memoryview, shape: tuple[int, int, int]) -> None:
 
 
 def inflate(stream: bytes, most: int) -> bytes:
-    """What a zlib stream holds, as far as it can be read and at most one byte more than asked for."""
+    """Inflate a zlib stream as far as it can be read, to at most one byte more than asked for."""
     inflater = zlib.decompressobj()
     try:
         return inflater.decompress(stream, most + 1)

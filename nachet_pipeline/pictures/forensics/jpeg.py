@@ -16,7 +16,7 @@ from nachet_pipeline.support.i18n import Bilingual
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _SOI, _EOI, _SOS, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xFE
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-# Tables that decoding needs, scans and what belongs to them; everything else is about the picture, or hides something.
+# Tables, scans and what else decoding needs; all other segments are metadata, or hide something.
 _CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _MOST_SEGMENTS = 10_000
 _APP0, _ADOBE = 0xE0, 0xEE
@@ -43,7 +43,7 @@ class JpegPicture:
         precision: bits of a sample.
         components: 1 for grey, 3 for colour, 4 for CMYK.
         arithmetic: whether it is coded arithmetically.
-        pixel_digest: SHA-256 over the segments that make the pixels; everything that only speaks of them is left out.
+        pixel_digest: SHA-256 of the segments that decode to pixels, without metadata.
     """
 
     end: int
@@ -57,14 +57,14 @@ class JpegPicture:
 
 
 def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata) -> JpegPicture | None:
-    """Follow the markers to the end of the image, and look at all else.
+    """Follow the markers to the end of the image, and inspect all other data.
 
     Returns:
-        None if nothing of the image can be shown; whether it may be decoded is for the issues to say.
+        None if nothing of the image can be shown. The issues say whether it may be decoded.
     """
     walk = _Walk(content, limits, issues)
     picture = walk.follow()
-    _look_at(walk.segments, metadata)
+    _inspect_metadata(walk.segments, metadata)
     if walk.density:
         metadata.declared.density("JFIF", *walk.density)
     if picture is None or issues.fatal():
@@ -81,7 +81,7 @@ def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: M
 
 
 class _Walk:
-    """A way through the markers, and the segments that are not the image's."""
+    """A walk through the markers; it collects the segments that do not belong to the image."""
 
     def __init__(self, content: bytes, limits: PictureLimits, issues: Issues) -> None:
         self._content = content
@@ -137,7 +137,7 @@ class _Walk:
         return self._picture(len(content))
 
     def _segment(self, code: int, start: int, end: int) -> bool:
-        """Take a segment into account; False if the walk ends here."""
+        """Process a segment; False if the walk ends here."""
         if code == _SOS:
             self._scans += 1
             most = self._limits.jpeg_scans
@@ -158,7 +158,7 @@ class _Walk:
                 self.density = (x, y, unit) if unit else None
             if self._is_essential(code, payload):
                 self._essence.append(self._content[start - 4 : end])
-            if code == _ADOBE:  # says what the numbers of the pixels mean
+            if code == _ADOBE:  # gives the colour space of the pixels
                 self._pixels.update(self._content[start - 4 : end])
             return True
         self._coded(self._content[start - 4 : end])
@@ -170,7 +170,7 @@ class _Walk:
 
     @staticmethod
     def _is_essential(code: int, payload: bytes) -> bool:
-        """Whether decoders need a segment: JFIF's, Adobe's, Exif for the resolution, and what is no metadata at all."""
+        """Whether decoders need a segment: JFIF, Adobe, Exif for the resolution, and all that is not metadata."""
         return code in {0xE0, 0xEE} or payload.startswith(_EXIF) or not (code == _COM or 0xE0 <= code <= 0xEF)  # noqa: PLR2004
 
     def _picture(self, end: int) -> JpegPicture | None:
@@ -212,8 +212,8 @@ class _Walk:
         )
 
 
-def _look_at(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
-    """Put the values together that are spread over several segments, and look at each."""
+def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
+    """Join values that are spread over several segments, and inspect each."""
     values: dict[str, list[bytes]] = {}
     for code, payload in segments:
         field, part = _named(code, payload)
@@ -234,7 +234,7 @@ def _look_at(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:
 
 
 def _named(code: int, payload: bytes) -> tuple[str, bytes]:
-    """What a segment's value is called, and the part of it that the segment carries."""
+    """The name of a segment's value, and the part of the value in this segment."""
     if code == _COM:
         return "COM", payload
     if payload.startswith(_EXIF):

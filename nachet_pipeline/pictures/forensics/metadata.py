@@ -1,4 +1,4 @@
-"""What the metadata of a picture reveals: whereabouts, names, and what is no metadata at all."""
+"""Inspect the metadata of a picture: positions, names, and data that is no metadata at all."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _USER_COMMENT, _CAMERA_OWNER, _XP_AUTHOR = 0x9286, 0xA430, 0x9C9D
 _NAME_TAGS = {_ARTIST: "Artist", _XP_AUTHOR: "XPAuthor", _CAMERA_OWNER: "CameraOwnerName"}
 _TEXT_TAGS = {_XMP, _USER_COMMENT, *range(0x9C9B, 0x9CA0)}
 _LATITUDE, _LONGITUDE = 2, 4
-# Where pixels and other directories lie: numbers that the walk of a TIFF judges.
+# Offsets of pixels and of other directories: the walk of a TIFF checks them.
 _PLACES = {273, 279, 288, 289, 324, 325, 330, 513, 514, EXIF, GPS, INTEROP}
 _BY_LINE = (2, 80)
 _SHARED_BYTES = 65_536
@@ -56,10 +56,10 @@ def tag_name(code: int) -> str:
 
 
 class Metadata:
-    """Looks at the metadata values of one picture as a walk meets them, and notes what there is to say.
+    """Inspects the metadata values of one picture as a walk meets them, and reports issues.
 
     Attributes:
-        declared: what they say of the picture.
+        declared: what they declare about the picture.
     """
 
     def __init__(self, issues: Issues, limits: PictureLimits) -> None:
@@ -71,7 +71,7 @@ class Metadata:
         self._in_resources = False
 
     def is_oversized(self, field: str, size: int) -> bool:
-        """Whether a value is too large to be metadata; then that is noted."""
+        """Whether a value is too large for metadata; if so, report it."""
         most = self._limits.metadata_bytes
         if size <= most:
             return False
@@ -83,10 +83,10 @@ class Metadata:
         return True
 
     def value(self, field: str, data: bytes, *, text: bool) -> None:
-        """Look at a value.
+        """Inspect a value.
 
         Args:
-            field: the tag or chunk, as the issue will call it.
+            field: the tag or chunk, as the issue names it.
             data: its bytes.
             text: whether people read it.
         """
@@ -118,11 +118,11 @@ class Metadata:
         )
 
     def exif(self, field: str, data: bytes) -> None:
-        """An Exif block; one that is damaged is looked at as far as it can be read, for it damages no pixel."""
+        """Inspect an Exif block. A damaged one is read as far as possible: it damages no pixel."""
         if self.is_oversized(field, len(data)):
             return
         before = self._suspicious
-        # The values of a crafted block may lie over each other; those of an honest one fit in it.
+        # The values of a crafted block may overlap; those of an honest block fit in it.
         outer = self._to_read
         self._to_read = 2 * len(data) + _SHARED_BYTES
         try:
@@ -133,7 +133,7 @@ class Metadata:
             for role, directory in self._directories(reader):
                 self.directory(reader, role, directory)
         self._to_read = outer
-        if self._suspicious == before:  # what lies in no tag
+        if self._suspicious == before:  # data outside all tags
             self.value(field, data, text=False)
 
     def _directories(self, reader: DirectoryReader) -> Iterator[tuple[int, Directory]]:
@@ -154,7 +154,7 @@ class Metadata:
                 waiting += [(code, place) for place in reader.numbers(directory.tags.get(code))[:1]]
 
     def directory(self, reader: DirectoryReader, role: int, directory: Directory) -> None:
-        """A directory of tags.
+        """Inspect a directory of tags.
 
         Args:
             reader: what the directory was read with.
@@ -224,7 +224,7 @@ class Metadata:
                 self.value(field, data, text=False)
 
     def _photoshop(self, data: bytes) -> None:
-        if self._in_resources:  # resources in an Exif block in resources: nobody writes that but to keep us busy
+        if self._in_resources:  # resources in an Exif block in resources: only an attacker nests them
             return
         self._in_resources = True
         for number, content in _resources(data):
@@ -243,7 +243,7 @@ class Metadata:
                 self.name("IPTC By-line", value)
 
     def text(self, field: str, keyword: str, data: bytes) -> None:
-        """A text of a PNG; some programs keep whole Exif, IPTC and XMP blocks in one, in hexadecimal."""
+        """Inspect a text of a PNG. Some programs keep whole Exif, IPTC and XMP blocks in one, in hexadecimal."""
         if keyword == "XML:com.adobe.xmp":
             self.xmp(field, data)
             return

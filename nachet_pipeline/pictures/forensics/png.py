@@ -21,7 +21,7 @@ _PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4),
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"}
 _PHYS_BYTES = 21
 _MOST_INFLATED_VALUES = 8
-"""Values of the greatest size that are inflated: a file may be thousands of small bombs."""
+"""Values of the greatest size that are inflated; a file may hold thousands of small bombs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PngPicture:
         width: in pixels.
         height: in pixels.
         bits: of a sample.
-        essence: a PNG of what the pixels need and nothing else; not compressed, if it was inflated in one piece.
+        essence: a PNG of what the pixels need and nothing else; uncompressed if it was inflated in one piece.
     """
 
     width: int
@@ -53,11 +53,11 @@ class _Chunk:
 
 
 def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata) -> PngPicture | None:
-    """Follow the chunks to the end, and look at what is not the image; None if there is no decoding it."""
+    """Follow the chunks to the end, and inspect all that is not the image; None if it cannot be decoded."""
     chunks = _follow(content, limits, issues)
     size = _size(content, chunks, limits, issues)
     if not issues.fatal():
-        _look_at(content, chunks, limits, metadata)
+        _inspect_metadata(content, chunks, limits, metadata)
     if issues.fatal() or size is None:
         return None
     width, height, raw_bytes = size
@@ -68,7 +68,7 @@ def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Me
         _judge_pixels(stream, raw_bytes, issues)
     if issues.fatal():
         return None
-    # Inflated already, and handed on without compression: decoders take most of their time to inflate.
+    # Passed on uncompressed, since it is inflated already: decoders spend most of their time inflating.
     kept = _NEEDED if pixels is None else _NEEDED - {b"IDAT", b"IEND"}
     essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in kept]
     if pixels is not None:
@@ -143,7 +143,7 @@ def _size(content: bytes, chunks: list[_Chunk], limits: PictureLimits, issues: I
 
 
 def _rows(width: int, height: int, pixel_bits: int, *, interlaced: bool) -> Iterator[int]:
-    """Bytes of each pass over the picture: rows of whole bytes, each with its filter's number before it."""
+    """Bytes of each pass over the picture: rows of whole bytes, each preceded by its filter's number."""
     for left, across, top, down in _PASSES if interlaced else ((0, 1, 0, 1),):
         columns = max(0, -(-(width - left) // across))
         rows = max(0, -(-(height - top) // down))
@@ -169,7 +169,7 @@ def _judge_pixels(stream: bytes, raw_bytes: int, issues: Issues) -> None:
         )
 
 
-def _look_at(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
+def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
     budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
     for chunk in chunks:
         if chunk.kind == b"pHYs" and chunk.end - chunk.start == _PHYS_BYTES:

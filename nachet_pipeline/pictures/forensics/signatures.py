@@ -1,4 +1,4 @@
-"""What bytes look like: the kind of a file by its start, and scripts, programs and archives inside other data."""
+"""Recognise data: the kind of a file by its start, and scripts, programs and archives inside other data."""
 
 import re
 import struct
@@ -71,7 +71,7 @@ def describe(content: bytes) -> Bilingual:
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
-    """Something harmful inside a value: a needle that is found fast (in lower case), and what confirms it."""
+    """A signature of harmful data: a needle in lower case that is found fast, and a pattern that confirms it."""
 
     needle: bytes
     pattern: re.Pattern[bytes]
@@ -82,7 +82,7 @@ def _signature(needle: bytes, pattern: bytes, what: Bilingual) -> _Signature:
     return _Signature(needle, re.compile(pattern, re.IGNORECASE | re.DOTALL), what)
 
 
-# Each is at least six bytes long, or as good as that: a megabyte of noise holds one by chance less than once in 10**7.
+# Each has six bytes or the like: a megabyte of noise contains one by chance less than once in 10**7.
 _ANYWHERE = (
     _signature(b"pk\x03\x04", rb"PK\x03\x04[\x0a-\x3f]\x00", _ZIP),
     _signature(b"pk\x05\x06", rb"PK\x05\x06\x00\x00\x00\x00", _ZIP),
@@ -98,7 +98,7 @@ _ANYWHERE = (
     _signature(b"vbscript:", rb"vbscript:", _SCRIPT),
     _signature(b"<!doctype html", rb"<!doctype html", _WEB_PAGE),
 )
-# Too short for binary data, but nobody writes them in a caption.
+# Too short to search for in binary data, but nobody writes them in a caption.
 _IN_TEXT = (
     _signature(b"<?=", rb"<\?=.{1,200}?\?>", _SCRIPT),
     _signature(b"<%", rb"<%[@=!\s][^%]{1,200}%>", _SCRIPT),
@@ -116,7 +116,7 @@ def harmful(data: bytes, *, text: bool) -> Bilingual | None:
 
     Args:
         data: the value.
-        text: whether it is meant to be read by people; signatures that binary data holds by chance count only then.
+        text: whether people read it; only then count signatures that binary data contains by chance.
     """
     found = _search(data, _ANYWHERE + _IN_TEXT if text else _ANYWHERE)
     if found is None and text and b"\0" in data:  # UTF-16
@@ -129,14 +129,14 @@ def harmful(data: bytes, *, text: bool) -> Bilingual | None:
 def _search(data: bytes, signatures: tuple[_Signature, ...]) -> Bilingual | None:
     lowered = data.lower()
     for signature in signatures:
-        # Most values hold none, and looking for a needle is many times faster than for a pattern.
+        # Most values contain none, and a needle is searched many times faster than a pattern.
         if signature.needle in lowered and signature.pattern.search(data):
             return signature.what
     return None
 
 
 def _holds_windows_program(data: bytes) -> bool:
-    """Whether a Windows program starts somewhere: two letters alone stand in most pictures, so their header is read."""
+    """Whether a Windows program starts somewhere. Most pictures contain the two letters, so the header is read."""
     place = data.find(b"MZ")
     while 0 <= place <= len(data) - 64:
         (distance,) = struct.unpack_from("<I", data, place + 60)
@@ -148,7 +148,7 @@ def _holds_windows_program(data: bytes) -> bool:
 
 
 def opens_as_zip(content: bytes) -> bool:
-    """Whether a file's end is a ZIP's directory: such a file is a ZIP to every unpacker, whatever it starts with."""
+    """Whether a file ends with a ZIP's directory: every unpacker opens such a file, whatever it starts with."""
     end = content.rfind(b"PK\x05\x06", max(0, len(content) - 65_557))
     if not 0 <= end <= len(content) - 22:
         return False

@@ -72,10 +72,10 @@ class TiffPicture:
         compression: TIFF's number of it.
         orientation: Exif's number of it.
         segments: its strips or tiles.
-        verified: whether all of them were decompressed and hold what they should, so that nothing is left that could
-            fail; they are not decompressed twice.
-        samples_read: the pixels as decompressed, of 8-bit samples in rows, until the next picture is; None of what is
-            stored in another way, or if they were not asked for.
+        verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
+            are not decompressed twice.
+        samples_read: the decompressed pixels, as rows of 8-bit samples, valid until the next picture is walked; None
+            if they are stored in another way, or were not asked for.
     """
 
     width: int
@@ -93,14 +93,14 @@ class TiffPicture:
 def walk_tiff(
     content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata, *, measured: bool = False
 ) -> TiffPicture | None:
-    """Follow all directories, and look at what is not the image; None if there is no decoding it.
+    """Follow all directories, and inspect all that is not the image; None if it cannot be decoded.
 
     Args:
         content: the file's bytes.
         limits: what no picture may exceed.
-        issues: takes what there is to say.
-        metadata: looks at the values.
-        measured: whether the pixels will be asked for; then they are kept where they are decompressed anyway.
+        issues: receives what is found.
+        metadata: inspects the values.
+        measured: whether the pixels will be measured; then they are kept where they are decompressed anyway.
     """
     try:
         reader = DirectoryReader(content)
@@ -119,14 +119,14 @@ def _outside(issues: Issues, field: str | None) -> None:
     )
 
 
-class _Room(local):
-    """Memory that strips are decompressed into; used again, for making it takes as long as decompressing."""
+class _Buffer(local):
+    """A buffer for decompressed strips, by thread. It is reused: allocating takes as long as decompressing."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
 
     def of(self, size: int) -> memoryview:
-        """So many bytes, which hold anything, until it is asked again."""
+        """So many bytes with any content, valid until the next call."""
         if size > _MOST_KEPT:
             return memoryview(bytearray(size))
         if len(self._kept) < size:
@@ -134,11 +134,11 @@ class _Room(local):
         return memoryview(self._kept)[:size]
 
 
-_ROOM = _Room()
+_BUFFER = _Buffer()
 
 
 class _Walk:
-    """A way through the directories of one file."""
+    """A walk through the directories of one file."""
 
     def __init__(
         self, reader: DirectoryReader, limits: PictureLimits, issues: Issues, metadata: Metadata, *, measured: bool
@@ -149,13 +149,13 @@ class _Walk:
         self._metadata = metadata
         self._measured = measured
         self._read: memoryview | None = None
-        self._extents = ByteRanges()
+        self._byte_ranges = ByteRanges()
         self._value_bytes = 0
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
         issues = self._issues
-        self._extents.add(0, self._reader.header_bytes)
+        self._byte_ranges.add(0, self._reader.header_bytes)
         self._collect()
         if not self._directories or self._directories[0][0] != MAIN:
             return None
@@ -174,7 +174,7 @@ class _Walk:
             return None
         verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
         picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
-        self._extents.report(self._reader.content, self._limits, issues)
+        self._byte_ranges.report(self._reader.content, self._limits, issues)
         self._report_frames(main, picture)
         return None if issues.fatal() else picture
 
@@ -215,11 +215,11 @@ class _Walk:
             expected = Bilingual(f"at most {most} tags in a directory", f"au plus {most} étiquettes par répertoire")
             self._too_complex(expected, Bilingual("more", "davantage"))
             return None
-        self._extents.add(directory.start, directory.end)
+        self._byte_ranges.add(directory.start, directory.end)
         return directory
 
     def _leads_to(self, role: str | int, directory: Directory) -> Iterator[tuple[str | int, int]]:
-        """The directories that one points to; those of Exif have none after them whatever stands there."""
+        """The directories that one points to; a successor of an Exif directory is ignored."""
         if role in {MAIN, PAGE} and directory.following:
             yield PAGE, directory.following
         for code in (EXIF, GPS, INTEROP):
@@ -230,12 +230,12 @@ class _Walk:
             yield from ((SUB, place) for place in places[: self._limits.tiff_directories + 1] if place)
 
     def _place_values(self, directory: Directory) -> None:
-        """Every value lies in the file; together they are not larger than it."""
+        """Check that every value lies in the file, and that together they are not larger than the file."""
         for tag in directory.tags.values():
             if not self._reader.holds(tag):
                 _outside(self._issues, tag_name(tag.code))
             elif not tag.inline:
-                self._extents.add(tag.start, tag.end)
+                self._byte_ranges.add(tag.start, tag.end)
                 self._value_bytes += tag.end - tag.start
         if self._value_bytes > len(self._reader.content) + _SHARED_METADATA:
             self._too_complex(
@@ -244,7 +244,7 @@ class _Walk:
             )
 
     def _report_pages(self, main: Directory) -> None:
-        """A thumbnail or a mask is no second picture."""
+        """Report a second picture; a thumbnail or a mask is none."""
         size = self._size(main)
         for role, directory in self._directories:
             if role not in {PAGE, SUB} or self._is_reduced(directory):
@@ -293,7 +293,7 @@ class _Walk:
         )
 
     def _segments(self, directory: Directory) -> tuple[Segment, ...]:
-        """Note where the strips or tiles of a directory lie; none if they do not lie in the file."""
+        """Record the ranges of a directory's strips or tiles; empty if they lie outside the file."""
         start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
         if start and size:
             self._hold(start, start + size, "JPEGInterchangeFormat")
@@ -331,19 +331,19 @@ class _Walk:
         if not 0 < start < end <= len(self._reader.content):
             _outside(self._issues, label)
             return False
-        self._extents.add(start, end)
+        self._byte_ranges.add(start, end)
         return True
 
     def _counts(
         self, directory: Directory, tag: Tag | None, offsets: tuple[int, ...], wanted: list[tuple[int, int]]
     ) -> tuple[int, ...]:
-        """Bytes of each strip; old writers leave them out, or zero, if there is one strip only."""
+        """Bytes of each strip; old writers leave them out or at zero if there is only one strip."""
         counts = self._reader.numbers(tag)
         if len(wanted) != 1 or any(counts[:1]):
             return counts
         if self._number(directory, 259, _RAW) == _RAW:
             return (wanted[0][0],)
-        return (self._extents.start_after(offsets[0], len(self._reader.content)) - offsets[0],)
+        return (self._byte_ranges.start_after(offsets[0], len(self._reader.content)) - offsets[0],)
 
     def _layout(self, directory: Directory, *, tiled: bool) -> list[tuple[int, int]] | None:
         """For each strip or tile, bytes of its pixels in the picture and in all; None if the tags make no sense."""
@@ -377,7 +377,7 @@ class _Walk:
         return self._number(directory, _PHOTOMETRIC, 1) == _YCBCR and set(sampling) != {1}
 
     def _judge_contents(self, picture: TiffPicture) -> bool:
-        """Whether the strips or tiles were decompressed and hold what they should; if they do not, that is noted."""
+        """Whether the strips or tiles were decompressed and hold what they should; report what is wrong."""
         if not all(segment.most for segment in picture.segments):
             return False
         if picture.compression == _RAW:
@@ -392,16 +392,16 @@ class _Walk:
         most = max(segment.most for segment in picture.segments)
         surplus = 2 * TOLERATED_BYTES
         kept = self._measured and self._is_plain(picture)
-        room = _ROOM.of(most * (len(picture.segments) if kept else 1) + surplus)
-        places = iter(range(0, len(room), most))
+        buffer = _BUFFER.of(most * (len(picture.segments) if kept else 1) + surplus)
+        places = iter(range(0, len(buffer), most))
 
         def judge(stream: bytes, segment: Segment) -> Stream:
-            # What a strip holds too much of is overwritten by the next.
+            # The next strip overwrites the surplus of this one.
             start = next(places) if kept else 0
-            return judge_lzw(stream, segment.least, segment.most, room[start : start + most + surplus])
+            return judge_lzw(stream, segment.least, segment.most, buffer[start : start + most + surplus])
 
         complete = self._judge_streams(picture, judge)
-        self._read = room if kept and complete else None
+        self._read = buffer if kept and complete else None
         return complete
 
     @staticmethod
@@ -436,7 +436,7 @@ class _Walk:
         return self._reader.content[start] == 0 and bool(self._reader.content[start + 1] & 1)
 
     def _judge_raw(self, picture: TiffPicture) -> None:
-        """Pixels as they are have a known size; some writers round that of each strip up."""
+        """Uncompressed strips have a known size, which some writers round up."""
         if any(segment.end - segment.start < segment.least for segment in picture.segments):
             self._issues.add(
                 "picture-damaged",
@@ -461,7 +461,7 @@ class _Walk:
         return verdict
 
     def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
-        """Whether every strip decompresses to its pixels; nothing else is compressed with them, or follows them."""
+        """Whether every strip decompresses to its pixels, and nothing else is compressed with them or follows them."""
         for segment in picture.segments:
             verdict = judge(self._reader.content[segment.start : segment.end], segment)
             if verdict in {Stream.DAMAGED, Stream.SHORT}:
@@ -491,7 +491,7 @@ class _Walk:
         self._issues.add("hidden-data", "StripByteCounts", expected=expected, found=found)
 
     def _report_frames(self, main: Directory, picture: TiffPicture) -> None:
-        """ImageJ writes a large stack with one directory only, one picture after the other."""
+        """Report a large stack of ImageJ: one directory only, one picture after the other."""
         tag = main.tags.get(_DESCRIPTION)
         frames = _IMAGEJ_FRAMES.match(self._reader.value(tag)[:1000]) if tag else None
         end = max(segment.end for segment in picture.segments)

@@ -10,7 +10,7 @@ ASCII = 2
 
 
 class StructureError(ValueError):
-    """A directory that cannot be read: it lies outside the data."""
+    """A directory that lies outside the data."""
 
 
 class TooManyTagsError(ValueError):
@@ -24,7 +24,7 @@ class Tag:
     Attributes:
         code: number of the tag.
         kind: TIFF's number of the values' type.
-        count: number of values; of an unknown type none.
+        count: number of values; 0 for an unknown type.
         start: where the first byte of its value lies.
         end: where the byte after its value lies; may be outside the data.
         inline: whether the value lies in the directory itself.
@@ -45,7 +45,7 @@ class Directory:
     Attributes:
         start: its first byte.
         end: the byte after it.
-        tags: by code; of two with the same code the first.
+        tags: by code; the first of two with the same code.
         following: where the next directory of the chain starts, 0 if there is none.
     """
 

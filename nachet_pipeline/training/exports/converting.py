@@ -5,7 +5,7 @@ that is only right for honest files is no reason to lose an export of days.
 """
 
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkersUnavailableError
+from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.training.exports.rgb_tiff import as_rgb_tiff
 
 # Validation decodes a JPEG at a fraction of its size, and compresses nothing.
@@ -27,16 +27,9 @@ class ConvertingPool(DecodingPool):
             WorkersUnavailableError: no worker can be had, which is no fault of the picture.
         """
         seconds = _TIMES_VALIDATION * self.settings.seconds
-        future = self._started().submit(as_rgb_tiff, content, picture_format, seconds=seconds)
         try:
-            return future.result()
-        except TooSlowError:
-            raise NotConvertedError(f"decoding takes more than {seconds} s") from None
-        except CrashedError as error:
-            raise NotConvertedError(f"it ended its decoder with code {error.code}") from None
-        except MemoryError:
-            raise NotConvertedError("it does not fit in a decoder's memory") from None
-        except (ImportError, WorkersUnavailableError):  # that there is no decoder is no fault of the picture
+            return self.run(as_rgb_tiff, content, picture_format, failure=NotConvertedError, seconds=seconds)
+        except (NotConvertedError, ImportError, WorkersUnavailableError):  # the last two are no fault of the picture
             raise
         except Exception as error:
             words = " ".join(str(error).split())[:200] or type(error).__name__

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -79,7 +79,7 @@ class Fetcher:
         self._pool = pool
         self._readers = readers
         self._places = places
-        self._room = MemoryBudget(memory_bytes)
+        self._budget = MemoryBudget(memory_bytes)
 
     def fetch(self, folder: Path, journal: Journal, wanted: Iterator[WantedPicture]) -> Iterator[Fetched]:
         """Make each picture's file, and note it; finished ones are not fetched again.
@@ -87,24 +87,28 @@ class Fetcher:
         Raises:
             StorageError: storage does not answer; what is finished stays, for the next call.
         """
-        threads = ThreadPoolExecutor(self._readers, thread_name_prefix="export")
-        try:
-            tasks = (
-                (one, None if one.finished else threads.submit(self._make, folder, one.path, one.picture))
-                for one in wanted
-            )
-            for one, task in bounded_map(tasks, 2 * self._readers):
-                yield _noted(one, task, journal)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        for one, outcome in bounded_map(
+            partial(self._make, folder),
+            wanted,
+            workers=self._readers,
+            budget=self._budget,
+            size=_bytes_held,
+            name="export",
+        ):
+            yield _recorded(one, outcome, journal)
 
-    def _make(self, folder: Path, path: str, picture: Picture) -> _Made:
-        with self._room.taken(picture.size + 2 * _BYTES_PER_PIXEL * picture.pixels):
-            content = self._verified(picture)
-            converted = self._pool.convert(content, picture.format)
-            with written(folder, path) as stream:
-                stream.write(converted)
-            return _Made(len(converted), hashlib.sha256(converted).digest())
+    def _make(self, folder: Path, wanted: WantedPicture) -> tuple[WantedPicture, _Made | str | None]:
+        """Make a picture's file, unless it is finished; why not, if it cannot be made."""
+        if wanted.finished:
+            return wanted, None
+        try:
+            content = self._verified(wanted.picture)
+            converted = self._pool.convert(content, wanted.picture.format)
+        except NotConvertedError as error:
+            return wanted, str(error)
+        with written(folder, wanted.path) as stream:
+            stream.write(converted)
+        return wanted, _Made(len(converted), hashlib.sha256(converted).digest())
 
     def _verified(self, picture: Picture) -> bytes:
         """The stored bytes; where they are gone or others, those of the archive, the set's copy, or the same file."""
@@ -132,14 +136,16 @@ class Fetcher:
         return content
 
 
-def _noted(one: WantedPicture, task: "Future[_Made] | None", journal: Journal) -> Fetched:
-    if task is None:
-        return Fetched(one, None)
-    try:
-        made = task.result()
-    except NotConvertedError as error:
-        failure = Failure(one.picture.identifier, *one.picture.address, str(error))
+def _bytes_held(wanted: WantedPicture) -> int:
+    """What a picture takes in memory while it is made, stored and converted."""
+    return 0 if wanted.finished else wanted.picture.size + 2 * _BYTES_PER_PIXEL * wanted.picture.pixels
+
+
+def _recorded(wanted: WantedPicture, outcome: _Made | str | None, journal: Journal) -> Fetched:
+    if isinstance(outcome, str):
+        failure = Failure(wanted.picture.identifier, *wanted.picture.address, outcome)
         journal.fail(failure)
-        return Fetched(one, failure)
-    journal.finish(one.path, made.size, made.sha256)
-    return Fetched(one, None)
+        return Fetched(wanted, failure)
+    if outcome is not None:
+        journal.finish(wanted.path, outcome.size, outcome.sha256)
+    return Fetched(wanted, None)

@@ -17,7 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKe
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from nachet_pipeline.crops.cropping import crop_method
-from nachet_pipeline.crops.queries import begin, end
+from nachet_pipeline.crops.queries import begin_cropping, end_cropping
 from nachet_pipeline.defs.crops.sensors import uncropped_uploads_sensor
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.local.sample import write_sample
@@ -144,8 +144,8 @@ def settled(deployment: Deployment) -> None:
     """No upload of another test waits for its crops."""
     with deployment.database.connection() as connection:
         for row in connection.execute("select id from upload").fetchall():
-            if begin(connection, row["id"], crop_method(deployment.settings.crop)):
-                end(connection, row["id"])
+            if begin_cropping(connection, row["id"], crop_method(deployment.settings.crop)):
+                end_cropping(connection, row["id"])
 
 
 def tick(deployment: Deployment) -> Any:
