@@ -36,13 +36,7 @@ from nachet_pipeline.contract.validation import read_pictures
 from nachet_pipeline.contract.withdrawn import withdrawn_pictures
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.folders.queries import put_away_sets
-from nachet_pipeline.identifiers import (
-    descriptor_blob,
-    found_picture_set_id,
-    mass_import_id,
-    mass_import_report_blob,
-    user_container,
-)
+from nachet_pipeline.identifiers import found_picture_set_id, mass_import_id, mass_import_report_blob
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.listing import ContainerListing, ListedFolder
 from nachet_pipeline.mass_import.mapping import Description, FolderMapping
@@ -58,10 +52,10 @@ from nachet_pipeline.mass_import.queries import (
     refuse_other_owner,
 )
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
-from nachet_pipeline.picture_sets.queries import RecordedSet, RowsWritten, record_picture_sets
-from nachet_pipeline.picture_sets.records import picture_set_record
+from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
+from nachet_pipeline.picture_sets.records import Origin, RecordedSet
 from nachet_pipeline.picture_sets.stored_upload import StoredUpload, earlier_pictures
-from nachet_pipeline.picture_sets.storing import store_manifest, store_pictures
+from nachet_pipeline.picture_sets.storing import store_picture_set
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import TransferSettings
@@ -257,14 +251,6 @@ class _Totals:
         self.taken += outcome.taken
         self.not_taken += outcome.not_taken
 
-    def add_rows(self, rows: RowsWritten) -> None:
-        before = self.rows
-        self.rows = RowsWritten(
-            before.picture_sets + rows.picture_sets,
-            before.pictures + rows.pictures,
-            before.picture_seeds + rows.picture_seeds,
-        )
-
 
 @dataclass(slots=True)
 class MassImporter:
@@ -379,6 +365,7 @@ class _Run:
         totals: _Totals,
     ) -> None:
         self.importer, self.request, self.owner, self.listing, self.totals = importer, request, owner, listing, totals
+        self._owner = Owner(owner.id, owner.email)
         self.id = mass_import_id(request.container)
         self.folder = _Container(importer.blobs, request.container)
         self.rule_set = totals.findings.rule_set
@@ -633,7 +620,7 @@ class _Run:
         progress = importer.progress
         read_pictures(
             self.folder,
-            Context(inventory, None, None, sessions, importer.registry, Owner(self.owner.id, self.owner.email)),
+            Context(inventory, None, None, sessions, importer.registry, self._owner),
             importer.pool,
             limits=self.limits,
             readers=importer.transfer.transfer_concurrency,
@@ -698,53 +685,24 @@ class _Run:
 
     def _store(self, work: _Work, inventory: Inventory) -> RecordedSet:
         """Copy a folder's pictures, if they are to be copied, and describe it in its owner's container."""
-        blobs, container = self.importer.blobs, self.request.container
-        final = user_container(self.owner.id)
-        session = self._session(work, inventory)
-        if work.adopted:
-            store_pictures(
-                blobs,
-                inventory,
-                session,
-                staging=container,
-                folder="",
-                final=final,
-                concurrency=2 * self.importer.transfer.transfer_concurrency,
-                verification=self.importer.transfer.verify_stored,
-            )
-        record = picture_set_record(
-            session,
-            mass_import=self.id,
+        work.recorded, _ = store_picture_set(
+            self.importer.blobs,
+            inventory,
+            self._session(work, inventory),
+            self._origin(work),
+            self.importer.transfer,
             split=work.description.split,
-            folder=container,
-            manifest=store_manifest(blobs, inventory, session, final=final),
-            rule_set_version=self.rule_set.version,
-            owner_email=self.owner.email,
         )
-        if work.adopted:
-            blobs.upload(
-                final,
-                descriptor_blob(self._picture_set(work)),
-                record.model_dump_json(indent=2).encode(),
-                content_type="application/json",
-                overwrite=True,
-            )
-        work.recorded = RecordedSet(session, record)
         return work.recorded
+
+    def _origin(self, work: _Work) -> Origin:
+        return Origin(self._owner, self.request.container, mass_import=self.id, in_place=not work.adopted)
 
     def _record(
         self, connection: Connection, batch: Sequence[_Work], sets: list[RecordedSet], inventory: Inventory
     ) -> None:
-        adopted = batch[0].adopted
-        rows = record_picture_sets(
-            connection,
-            sets,
-            inventory,
-            self.importer.registry,
-            mass_import=self.id,
-            owner=self.owner.id,
-            container=user_container(self.owner.id) if adopted else self.request.container,
-            in_place=not adopted,
+        self.totals.rows += record_picture_sets(
+            connection, sets, inventory, self.importer.registry, self._origin(batch[0])
         )
         done = [work for work in batch if work.changed is None]
         folders = {printable(work.path) for work in done}
@@ -765,7 +723,6 @@ class _Run:
             ),
             ((folder, one) for one in inventory.findings() if (folder := _folder_of(one)) in folders),
         )
-        self.totals.add_rows(rows)
 
 
 def _folder_of(finding: Finding) -> str:
