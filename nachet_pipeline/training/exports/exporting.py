@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nachet_pipeline.support.templates import render_template
 from nachet_pipeline.training.exports import croissant, webdataset
 from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
@@ -22,7 +23,6 @@ from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
 from nachet_pipeline.training.exports.image_folder import FolderExport, empty_classes, trees_of
 from nachet_pipeline.training.exports.journal import FOLDER, Failure, Journal, journal_of, written
 from nachet_pipeline.training.exports.parquet import columns_of, shard_writer
-from nachet_pipeline.training.exports.readme import readme_of
 from nachet_pipeline.training.exports.rgb_tiff import CONVERSION
 from nachet_pipeline.training.exports.shards import ShardedExport
 from nachet_pipeline.training.exports.source import ExportContents, ExportManifest
@@ -163,7 +163,13 @@ def _finished(
         empty = tuple("/".join(parts) for parts in empty_classes(request.layout, contents))
         trees = tuple(trees_of(request.layout, contents))
     _write_text(folder, "export.json", _summary(request, manifest, contents, counts))
-    readme = readme_of(request.format.value, manifest.metadata, contents, trees)
+    readme = render_template(
+        "training/exports/readme.md.jinja",
+        kind=request.format.value,
+        of=manifest.metadata,
+        counts=contents.by_split,
+        trees=trees,
+    )
     _write_text(folder, "README.md", readme)
     shutil.rmtree(folder / FOLDER / "unfinished", ignore_errors=True)
     return Exported(

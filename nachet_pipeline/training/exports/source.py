@@ -88,8 +88,15 @@ class ExportContents:
     @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits that hold pictures, in their usual order."""
-        present = {split for split, _, _ in self.pictures}
-        return tuple(split for split in SPLITS if split in present)
+        return tuple(self.by_split)
+
+    @cached_property
+    def by_split(self) -> dict[str, int]:
+        """How many pictures each split holds, of those that hold any, in their usual order."""
+        counts: Counter[str] = Counter()
+        for (split, _, _), number in self.pictures.items():
+            counts[split] += number
+        return {split: counts[split] for split in SPLITS if split in counts}
 
 
 class ExportManifest:
