@@ -8,7 +8,7 @@ from PIL import Image
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.picture_sets.labels import Decided, Stored, conflicts, decide
+from nachet_pipeline.picture_sets.labels import Decided, LabelledFile, conflicts, decide
 from nachet_pipeline.uploads.importing import ImportOutcome
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -57,7 +57,7 @@ def import_sessions(
     return outcome
 
 
-def in_conflict(bench: Workbench) -> list[tuple[Stored, ...]]:
+def in_conflict(bench: Workbench) -> list[tuple[LabelledFile, ...]]:
     with bench.database.reading() as connection:
         return list(conflicts(connection))
 

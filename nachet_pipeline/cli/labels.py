@@ -12,7 +12,7 @@ import typer
 from nachet_pipeline.cli.terminal import JsonOption, note, open_services, write
 
 if TYPE_CHECKING:
-    from nachet_pipeline.picture_sets.labels import Decided, Stored
+    from nachet_pipeline.picture_sets.labels import Decided, LabelledFile
 
 app = typer.Typer(no_args_is_help=True, help="Photographs that are stored under several species, and decisions.")
 
@@ -52,7 +52,7 @@ def conflicts(
         note(f"{number} photographs in conflict" if number else "no photograph is in conflict")
 
 
-def _report(pictures: "tuple[Stored, ...]", title: str, relation: dict[str, object], *, as_json: bool) -> None:
+def _report(pictures: "tuple[LabelledFile, ...]", title: str, relation: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         records = [{**asdict(one), "picture": str(one.picture)} for one in pictures]
         write(json.dumps({**relation, "pictures": records}, ensure_ascii=False))
@@ -62,7 +62,7 @@ def _report(pictures: "tuple[Stored, ...]", title: str, relation: dict[str, obje
         write(f"  {_line(one)}")
 
 
-def _line(one: "Stored") -> str:
+def _line(one: "LabelledFile") -> str:
     return f"{one.picture}  {' and '.join(one.species)}  {one.owner}  {one.place}"
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
@@ -92,10 +93,10 @@ def finish_mass_import(connection: Connection, mass_import: UUID) -> None:
 
 def done_folder(connection: Connection, mass_import: UUID, folder: str) -> DoneFolder | None:
     """What was made of a folder, None if nothing was yet."""
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=class_row(DoneFolder))
+    return cursor.execute(
         f"select {_COLUMNS} from mass_import_folder where mass_import_id = %s and folder = %s", (mass_import, folder)
     ).fetchone()
-    return DoneFolder(**row) if row else None  # type: ignore[arg-type]
 
 
 def record_folders(
@@ -151,12 +152,12 @@ def recorded_findings(connection: Connection, mass_import: UUID, folder: str) ->
 
 def checksums_of(connection: Connection, picture_set: UUID, names: list[str]) -> dict[str, str]:
     """SHA-256, in hexadecimal, of those pictures of a set that have one of these names."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select name, encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s and name = any(%s)"
         " and parent is null and superseded_at is null",
         (picture_set, names),
     )
-    return {str(row["name"]): str(row["sha256"]) for row in rows}
+    return dict(rows.fetchall())
 
 
 @contextmanager

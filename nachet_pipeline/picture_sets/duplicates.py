@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 from uuid import UUID
 
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
@@ -147,14 +146,12 @@ def find_duplicates(
     Returns:
         By path of the candidate.
     """
-    rows = connection.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
-    places = _places(connection, [cast(UUID, row["id"]) for row in rows], owner) if owner and rows else {}
+    cursor = connection.cursor(row_factory=dict_row)
+    rows = cursor.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    places = _places(connection, [row["id"] for row in rows], owner) if owner and rows else {}
     return {
-        candidates[cast(int, row["number"])].path: Match(
-            _RELATIONS[cast(int, row["rank"])],
-            cast(UUID, row["id"]),
-            cast(int, row["distance"]),
-            places.get(cast(UUID, row["id"])),
+        candidates[row["number"]].path: Match(
+            _RELATIONS[row["rank"]], row["id"], row["distance"], places.get(row["id"])
         )
         for row in rows
     }
@@ -162,7 +159,7 @@ def find_duplicates(
 
 def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> dict[UUID, str]:
     """Folder, session and name of those pictures that are a user's."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
         " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
         " where p.id = any(%s) and s.owner_id = %s"
@@ -172,7 +169,7 @@ def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> di
         " where p.id = any(%s) and s.owner_id = %s",
         (list(pictures), owner, list(pictures), owner),
     )
-    return {cast(UUID, row["id"]): str(row["place"]) for row in rows}
+    return dict(rows.fetchall())
 
 
 def query_of(
@@ -267,12 +264,10 @@ def decide(
     if not by.strip():
         raise ValueError("somebody must have decided it")
     first, second = sorted((one, other))
-    stored = {
-        cast(UUID, row["id"]): cast(bytes, row["sha256"])
-        for row in connection.execute(
-            "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
-        )
-    }
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
+    )
+    stored: dict[UUID, bytes] = dict(rows.fetchall())
     for missing in {first, second} - stored.keys():
         raise UnknownPictureError(f"there is no picture {missing}")
     files = sorted(stored.values())

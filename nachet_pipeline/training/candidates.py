@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+from psycopg.rows import scalar_row, tuple_row
 from pyarrow import csv
 
 from nachet_pipeline.database.connection import Connection
@@ -96,18 +97,18 @@ def resolve(connection: Connection, recipe: Recipe) -> Choice:
     ):
         if len(set(found)) < len(names):
             raise RecipeError(f"recipe {recipe.name}: {field}: expected each species once, found one by two names")
-    linked = connection.execute(
+    linked = connection.cursor(row_factory=scalar_row).execute(
         "select id from seeds where coalesce(merged_into, id) = any(%s) order by id", (list(chosen),)
-    ).fetchall()
-    return Choice(recipe, chosen, tuple(cast(UUID, row["id"]) for row in linked), _owners(connection, recipe), indices)
+    )
+    return Choice(recipe, chosen, tuple(linked), _owners(connection, recipe), indices)
 
 
 def _owners(connection: Connection, recipe: Recipe) -> tuple[UUID, ...]:
     wanted = {email.strip().casefold(): email for email in recipe.users}
-    rows = connection.execute(
-        "select id, lower(email) as email from users where lower(email) = any(%s)", (list(wanted),)
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        "select lower(email), id from users where lower(email) = any(%s)", (list(wanted),)
     )
-    found = {cast(str, row["email"]): cast(UUID, row["id"]) for row in rows}
+    found: dict[str, UUID] = dict(rows.fetchall())
     for email in wanted.keys() - found.keys():
         raise RecipeError(f"recipe {recipe.name}: users: expected a registered user, found {wanted[email][:254]!r}")
     return tuple(found.values())

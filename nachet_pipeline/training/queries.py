@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import changing
@@ -207,18 +208,19 @@ def snapshot(connection: Connection) -> None:
 
 def taxa(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID, Taxon]:
     """Species by identifier, with the names they have today."""
-    rows = connection.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
-    return {cast(UUID, row["id"]): Taxon(cast(UUID, row["id"]), cast(str, row["name"])) for row in rows}
+    cursor = connection.cursor(row_factory=class_row(Taxon))
+    found = cursor.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
+    return {one.id: one for one in found}
 
 
 def given_labels(connection: Connection, recipe: str) -> list[GivenLabel]:
     """The class indices that earlier versions of a recipe gave."""
-    rows = connection.execute(
-        "select class_index, taxon_id, coalesce(merged_into, id) as survivor from training_label"
+    cursor = connection.cursor(row_factory=class_row(GivenLabel))
+    return cursor.execute(
+        "select class_index as index, taxon_id as taxon, coalesce(merged_into, id) as survivor from training_label"
         " join seeds on seeds.id = taxon_id where recipe = %s order by class_index",
         (recipe,),
-    )
-    return [GivenLabel(*cast(tuple[int, UUID, UUID], tuple(row.values()))) for row in rows]
+    ).fetchall()
 
 
 Contents = tuple[bytes, ...]
@@ -228,12 +230,12 @@ Contents = tuple[bytes, ...]
 def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents, Contents]]:
     """Pairs of photographs that operators decided to be `duplicate` or `different`."""
     pixels = "array(select distinct pixel_sha256 from pictures where sha256 = {} and pixel_sha256 is not null)"
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         f"select array[file_a] || {pixels.format('file_a')} as one, array[file_b] || {pixels.format('file_b')} as other"
         " from duplicate_decision where decision = %s order by file_a, file_b",
         (decision,),
     )
-    return [(tuple(cast(list[bytes], row["one"])), tuple(cast(list[bytes], row["other"]))) for row in rows]
+    return [(tuple(one), tuple(other)) for one, other in rows]
 
 
 def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.int8]]:
@@ -362,8 +364,7 @@ _VERSION = (
 
 
 def _versions(connection: Connection, rest: str, *arguments: object) -> list[Version]:
-    rows = connection.execute(f"{_VERSION} {rest}", arguments)
-    return [Version(**cast(dict[str, Any], row)) for row in rows]
+    return connection.cursor(row_factory=class_row(Version)).execute(f"{_VERSION} {rest}", arguments).fetchall()
 
 
 def versions(connection: Connection, name: str | None = None) -> list[Version]:
@@ -445,12 +446,12 @@ def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDif
         f" (array_agg(picture_id order by picture_id) filter (where {condition}))[1:{SAMPLE}] as {name}_sample"
         for name, condition in kinds.items()
     )
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=dict_row).execute(
         f"select {wanted} from {side.format(which='earlier')} a full join {side.format(which='later')} b"
         " using (picture_id)",
         {"earlier": earlier, "later": later},
-    ).fetchone()
-    values = cast(dict[str, Any], row)
+    )
+    (values,) = cursor.fetchall()
     return VersionDifference(
         **{name: VersionChange(values[name], tuple(values[f"{name}_sample"] or ())) for name in kinds}
     )
@@ -464,8 +465,10 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
     """
     if connection.execute("select from pictures where id = %s", (picture,)).fetchone() is None:
         raise UnknownTrainingSetError(f"there is no picture {picture}")
-    rows = connection.execute(
-        f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current, m.split, m.class_index,"
+    cursor = connection.cursor(row_factory=class_row(Membership))
+    return cursor.execute(
+        f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current,"
+        " (%s::text[])[m.split + 1] as split, m.class_index,"
         ' m."group", p.id as picture, s.id as picture_set, c.name as container, p.blob, u.id as upload, u.folder,'
         " s.mass_import_id as mass_import, o.email as owner, p.withdrawn_at"
         " from training_set_member m join training_set t on t.id = m.training_set_id"
@@ -473,10 +476,8 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
         " join container c on c.id = s.container_id join users o on o.id = s.owner_id"
         " left join upload u on u.id = s.upload_id"
         " where m.picture_id = %s and (%s::uuid is null or t.id = %s) order by t.created_at desc, t.id",
-        (picture, version, version),
-    )
-    found = [cast(dict[str, Any], row) for row in rows]
-    return [Membership(**{**row, "split": SPLITS[row["split"]]}) for row in found]
+        (list(SPLITS), picture, version, version),
+    ).fetchall()
 
 
 @dataclass(frozen=True, slots=True)
