@@ -33,12 +33,11 @@ def conflicts(
 
     With --json one line each.
     """
-    from nachet_pipeline.picture_sets.labels import conflicts as found_conflicts
-    from nachet_pipeline.picture_sets.labels import doubts
+    from nachet_pipeline.picture_sets.labels import doubts, stored_conflicts
 
     with open_services() as opened, opened.database.reading() as connection:
         number = 0
-        for pictures in found_conflicts(connection):
+        for pictures in stored_conflicts(connection):
             number += 1
             _report(pictures, "the same photograph", {"relation": "same"}, as_json=as_json)
         for first, second, bits in doubts(connection) if near else ():
@@ -79,7 +78,7 @@ def decide(
 
     What they said stays as it is. Deciding again replaces what was decided.
     """
-    from nachet_pipeline.picture_sets.labels import decide as decide_label
+    from nachet_pipeline.picture_sets.labels import decide_label
 
     _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:
@@ -90,7 +89,7 @@ def decide(
 @app.command()
 def undecide(picture: PictureArgument, by: ByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
     """Take back what was decided of a photograph: what its uploaders say counts again."""
-    from nachet_pipeline.picture_sets.labels import undecide as undecide_label
+    from nachet_pipeline.picture_sets.labels import undecide_label
 
     _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:

@@ -147,7 +147,7 @@ def find_duplicates(
         By path of the candidate.
     """
     cursor = connection.cursor(row_factory=dict_row)
-    rows = cursor.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    rows = cursor.execute(FIND, duplicates_query(candidates, bits=bits, apart_from=apart_from)).fetchall()
     places = _places(connection, [row["id"] for row in rows], owner) if owner and rows else {}
     return {
         candidates[row["number"]].path: Match(
@@ -172,7 +172,7 @@ def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> di
     return dict(rows.fetchall())
 
 
-def query_of(
+def duplicates_query(
     candidates: Sequence[Candidate], *, bits: int = NEAR_BITS, apart_from: Collection[UUID] = ()
 ) -> Mapping[str, object]:
     """What `FIND` is asked with."""
@@ -236,7 +236,7 @@ def duplicate_pairs(
             )
 
 
-def decide(
+def decide_pair(
     connection: Connection, one: UUID, other: UUID, decision: Decision, *, by: str, note: str | None = None
 ) -> bool:
     """Store what an operator says of two pictures, with a row of the audit trail.
@@ -259,20 +259,10 @@ def decide(
         OneFileError: both are the same file.
         ValueError: both are one, or nobody says so.
     """
-    if one == other:
-        raise ValueError("two pictures are needed, and these are one")
     if not by.strip():
         raise ValueError("somebody must have decided it")
     first, second = sorted((one, other))
-    rows = connection.cursor(row_factory=tuple_row).execute(
-        "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
-    )
-    stored: dict[UUID, bytes] = dict(rows.fetchall())
-    for missing in {first, second} - stored.keys():
-        raise UnknownPictureError(f"there is no picture {missing}")
-    files = sorted(stored.values())
-    if files[0] == files[1]:
-        raise OneFileError(f"{first} and {second} are the same file: there is nothing to decide about it")
+    files = _files_of_pair(connection, first, second)
     # An older decision about others with the same pixels is replaced by this one: two photographs have one.
     older = connection.execute(
         f"select d.file_a, d.file_b, d.decision, d.note from pictures a cross join pictures b cross join lateral"
@@ -303,3 +293,19 @@ def decide(
         after={**after, "other": str(second)},
     )
     return True
+
+
+def _files_of_pair(connection: Connection, first: UUID, second: UUID) -> list[bytes]:
+    """The SHA-256 of two pictures' files, sorted; both rows are locked until the transaction ends."""
+    if first == second:
+        raise ValueError("two pictures are needed, and these are one")
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
+    )
+    stored: dict[UUID, bytes] = dict(rows.fetchall())
+    for missing in {first, second} - stored.keys():
+        raise UnknownPictureError(f"there is no picture {missing}")
+    files = sorted(stored.values())
+    if files[0] == files[1]:
+        raise OneFileError(f"{first} and {second} are the same file: there is nothing to decide about it")
+    return files

@@ -155,7 +155,7 @@ def other_labels(
     }
 
 
-def standing(connection: Connection) -> LabelStanding:
+def conflict_standing(connection: Connection) -> LabelStanding:
     """How many photographs are in conflict."""
     cursor = connection.cursor(row_factory=class_row(LabelStanding)).execute(
         "select count(distinct photograph) as photographs, count(*) as pictures,"
@@ -166,7 +166,7 @@ def standing(connection: Connection) -> LabelStanding:
     return found
 
 
-def changes(connection: Connection) -> int:
+def conflict_changes(connection: Connection) -> int:
     """A number that is another one after anything changed that conflicts follow from; costs nothing to ask.
 
     PostgreSQL counts the rows written, and says so a second after at the latest, or when who wrote them disconnects.
@@ -185,7 +185,7 @@ _STORED = (
 _PLACES = "join picture_set s on s.id = p.picture_set_id join users u on u.id = s.owner_id"
 
 
-def conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tuple[LabelledFile, ...]]:
+def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tuple[LabelledFile, ...]]:
     """The photographs in conflict, each as its stored pictures, read as they are needed.
 
     Args:
@@ -255,7 +255,7 @@ class _Photograph:
     pixels: list[bytes]
 
 
-def decide(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
+def decide_label(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
     """Store under which species a photograph is trained with, whatever its uploaders say; the trail says who decided.
 
     It holds for every picture of that file or those pixels that is or will ever be stored, for what is cut from them,
@@ -289,7 +289,7 @@ def decide(connection: Connection, picture: UUID, species: str, *, by: str, why:
     return _recorded(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
 
 
-def undecide(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
+def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
     """Take back what was decided of a photograph: what its uploaders say counts again.
 
     Raises:

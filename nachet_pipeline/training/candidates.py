@@ -17,7 +17,7 @@ from nachet_pipeline.training.recipe import Recipe, RecipeError
 
 _ROWS = 32_768
 
-COLUMNS: dict[str, pa.DataType] = {
+CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "picture_id": pa.string(),
     "session": pa.int64(),
     "picture_set_id": pa.string(),
@@ -124,10 +124,10 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
         connection: in whose transaction they are read; it can be used for nothing else meanwhile.
         choice: what is chosen.
     """
-    return copied(connection, *query_of(choice), COLUMNS)
+    return copied(connection, *candidates_query(choice), CANDIDATE_COLUMNS)
 
 
-def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
+def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
     joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4

@@ -134,7 +134,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
                 built.difference.relabelled.count,
                 changes_by_class(connection, name, digest, built.previous),
             )
-    keys = verifying.keys_of(manifest.rows(verifying.COLUMNS))
+    keys = verifying.picture_keys(manifest.rows(verifying.KEY_COLUMNS))
     verdicts = (
         verifying.no_leaks(
             keys,

@@ -199,7 +199,7 @@ def lock_recipe(connection: Connection, name: str) -> None:
     connection.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK_RECIPE, name))
 
 
-def snapshot(connection: Connection) -> None:
+def begin_snapshot(connection: Connection) -> None:
     """Let everything that a new transaction reads be of one moment."""
     connection.execute("set transaction isolation level repeatable read, read only")
     # What is read is sorted, a million rows at times; the sort spills to disk whatever it is given.

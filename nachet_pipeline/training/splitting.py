@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from nachet_pipeline.training.components import Indices
 
 _MILLION = 1_000_000
 _FAR = 100_000

@@ -21,7 +21,7 @@ from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
 from nachet_pipeline.training.exports.image_folder import FolderExport, empty_classes, trees_of
-from nachet_pipeline.training.exports.journal import FOLDER, Failure, Journal, journal_of, written
+from nachet_pipeline.training.exports.journal import JOURNAL_FOLDER, Failure, Journal, journal_of, written
 from nachet_pipeline.training.exports.parquet import columns_of, shard_writer
 from nachet_pipeline.training.exports.rgb_tiff import CONVERSION
 from nachet_pipeline.training.exports.shards import ShardedExport
@@ -171,7 +171,7 @@ def _finished(
         trees=trees,
     )
     _write_text(folder, "README.md", readme)
-    shutil.rmtree(folder / FOLDER / "unfinished", ignore_errors=True)
+    shutil.rmtree(folder / JOURNAL_FOLDER / "unfinished", ignore_errors=True)
     return Exported(
         folder,
         counts["made"] + counts["found"],

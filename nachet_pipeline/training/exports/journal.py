@@ -13,7 +13,7 @@ from typing import IO
 
 from nachet_pipeline.training.exports.errors import ExportRefusedError
 
-FOLDER = ".nachet-export"
+JOURNAL_FOLDER = ".nachet-export"
 """Holds the journal and unfinished files, in the folder of the export; readers pass over hidden folders."""
 
 _TABLES = """
@@ -106,7 +106,7 @@ def journal_of(folder: Path, request: Mapping[str, object]) -> Iterator[Journal]
     Raises:
         ExportRefusedError: the folder holds something else, or another process writes there.
     """
-    place = folder / FOLDER
+    place = folder / JOURNAL_FOLDER
     if folder.exists() and not place.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportRefusedError(f"{folder} is neither an export nor a new or empty folder: name another one")
     place.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _claim(connection: sqlite3.Connection, folder: Path, request: str) -> None:
 @contextmanager
 def written(folder: Path, path: str) -> Iterator[IO[bytes]]:
     """A file of an export, which gets its name when all of it is on the disk."""
-    unfinished = folder / FOLDER / "unfinished" / path.replace("/", "~")
+    unfinished = folder / JOURNAL_FOLDER / "unfinished" / path.replace("/", "~")
     unfinished.parent.mkdir(exist_ok=True)
     with unfinished.open("wb") as stream:
         yield stream

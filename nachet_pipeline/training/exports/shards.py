@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, WantedPicture
-from nachet_pipeline.training.exports.journal import FOLDER, Journal, written
+from nachet_pipeline.training.exports.journal import JOURNAL_FOLDER, Journal, written
 from nachet_pipeline.training.exports.source import ExportManifest, Picture
 
 _MOST_PICTURES = 10_000
@@ -137,7 +137,7 @@ class ShardedExport:
 
 
 def _waiting(shard: str) -> str:
-    return f"{FOLDER}/waiting/{shard.removeprefix('data/')}"
+    return f"{JOURNAL_FOLDER}/waiting/{shard.removeprefix('data/')}"
 
 
 def _shard_of_waiting(path: str) -> str:

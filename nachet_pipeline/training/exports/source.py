@@ -172,14 +172,14 @@ def _classes(named: tuple[ManifestClass, ...]) -> tuple[TrainingClass, ...]:
     most = max(known, default=-1)
     digits = max(3, len(str(most)))
     return tuple(
-        TrainingClass(index, class_folder(index, each.label, digits), each.scientific_name)
+        TrainingClass(index, portable_folder(index, each.label, digits), each.scientific_name)
         if (each := known.get(index))
-        else TrainingClass(index, class_folder(index, "no pictures", digits), "")
+        else TrainingClass(index, portable_folder(index, "no pictures", digits), "")
         for index in range(most + 1)
     )
 
 
-def class_folder(index: int, label: str, digits: int = 3) -> str:
+def portable_folder(index: int, label: str, digits: int = 3) -> str:
     """A class's name as one folder's name on any system, which sorts as the indexes count.
 
     Args:
@@ -187,9 +187,9 @@ def class_folder(index: int, label: str, digits: int = 3) -> str:
         label: `000 Brassica napus`, or the name alone.
         digits: of the index, at least.
 
-    >>> class_folder(7, "007 Solanum/../nigrum.")
+    >>> portable_folder(7, "007 Solanum/../nigrum.")
     '007 Solanum-..-nigrum'
-    >>> class_folder(0, "000 Avena test")
+    >>> portable_folder(0, "000 Avena test")
     '000 Avena TEST'
     """
     name = re.sub(r"^\d+\s+", "", unicodedata.normalize("NFC", label))
