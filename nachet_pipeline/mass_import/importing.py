@@ -1,11 +1,11 @@
 """Importing what lies in a container already: one folder is one picture set, and no byte is moved or rewritten.
 
-Folders are taken in batches: read and decoded together, so that small folders keep every reader busy, and recorded
-in one transaction. A folder whose files, description and rules are those it was imported with is passed over without
-reading a blob; so an interrupted import goes on where it was, and one that is run twice changes nothing.
+Folders are imported in batches: read and decoded together, so that small folders keep every reader busy, and recorded
+in one transaction. A folder whose files, description and rules have not changed is skipped without reading a blob. So
+an interrupted import continues where it was, and one that is run twice changes nothing.
 
-A large container can be cut into parts by its folders, which several processes import at the same time. A run of the
-whole, after them, passes over all that they did: it tells of the container, and takes what a part left undone.
+A large container can be split into shards by its folders, which several processes import at the same time. A run of the
+whole container follows: it skips what the shards did, imports what they left undone, and reports on the container.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ _OURS = ("user-", "upload-", "training-", "archive-")
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
 
 Progress = Callable[[int, int], None]
-"""Told how many of a container's pictures are done, and how many there are."""
+"""Receives how many of a container's pictures are done, and how many there are."""
 
 
 class Result(StrEnum):
@@ -90,7 +90,7 @@ class Result(StrEnum):
     TAKEN = "taken"
     """Its pictures have rows now."""
     UNCHANGED = "unchanged"
-    """Neither it nor what is said of it changed since it was done with."""
+    """Neither its files nor its description changed since it was imported."""
     REFUSED = "not taken"
     """None of its pictures was taken; the findings say why."""
     EMPTY = "no pictures"
@@ -104,10 +104,10 @@ class MassImportRequest:
     Attributes:
         container: the container.
         owner: e-mail address of the registered user whom the pictures belong to.
-        mapping: says what the folders show.
+        mapping: describes what the folders show.
         prefix: the one folder to look into, with all below; empty for the whole container.
         adopt: copy the pictures into the owner's container, where uploads go; else they stay where they are.
-        dry_run: say what would be done, and write nothing.
+        dry_run: report what would be done, and write nothing.
         part: the folders of this part; several parts are imported at the same time by several processes.
     """
 
@@ -264,8 +264,8 @@ class MassImporter:
         rules: what judges pictures.
         limits: how much is read and held.
         transfer: how pictures are read and stored.
-        progress: told about long work.
-        waiting: told when another mass import of the same folders has to end first.
+        progress: receives the progress of long work.
+        waiting: called when another mass import of the same folders has to end first.
         batch_pictures: folders are read together up to so many pictures.
     """
 
@@ -281,7 +281,7 @@ class MassImporter:
     batch_pictures: int = _BATCH_PICTURES
 
     def run(self, request: MassImportRequest) -> MassImportOutcome:
-        """Import a container, or say what would be imported.
+        """Import a container, or report what would be imported.
 
         Raises:
             MassImportError: the container or the owner is none that can be taken.
@@ -376,7 +376,7 @@ class _Run:
     def go(self) -> MassImportOutcome:
         batch: list[_Work] = []
         for listed in self.listing.folders():
-            work = self._look_at(listed)
+            work = self._undone(listed)
             if work is None:
                 continue
             pictures = sum(one.listed.pictures for one in batch)
@@ -441,7 +441,7 @@ class _Run:
         description = self.request.mapping.describe(listed.path, self.importer.registry)
         if not listed.pictures:
             description = replace(description, findings=())
-        # A picture set is in one place: whoever wants the other moves nothing by accident.
+        # A picture set stays where it is, even if the request says otherwise.
         adopted = known.adopted if known and known.picture_set_id else self.request.adopt
         work = _Work(
             listed,
@@ -452,12 +452,12 @@ class _Run:
             known,
         )
         digests = (work.listing_digest, work.description_digest)
-        # Somebody deleted or archived what the folder became: that is not undone by finding it again.
+        # A folder that somebody deleted or archived is not imported again.
         gone = bool(put_away_sets(connection, [self._picture_set(work)]))
         return work, gone or (known is not None and (known.listing_digest, known.description_digest) == digests)
 
-    def _look_at(self, listed: ListedFolder) -> _Work | None:
-        """What is to be done with a folder; None if nothing is, because it was done before."""
+    def _undone(self, listed: ListedFolder) -> _Work | None:
+        """What there is to import of a folder; None if it was imported before."""
         with self.importer.database.connection() as connection:
             work, done = self._work(connection, listed)
             if not done:
@@ -475,7 +475,7 @@ class _Run:
         return None
 
     def _digest(self, description: Description, *, adopted: bool) -> str:
-        """Changes when a folder must be looked at again although its files did not change."""
+        """Changes when a folder must be imported again although its files did not change."""
         seed = seed_of(description.values, self.importer.registry)
         content = [
             str(seed.id) if seed else None,
@@ -513,7 +513,7 @@ class _Run:
     # Importing a batch
 
     def _import(self, batch: Sequence[_Work]) -> None:
-        """Import folders; one that changes while it is read is left for another time, and the others are not."""
+        """Import folders; one that changes while it is read is skipped, and the others are imported."""
         while True:
             try:
                 with Inventory(rule_set=self.rule_set) as inventory:
@@ -524,7 +524,7 @@ class _Run:
                 changed = next((work for work in batch if work.path == folder and work.changed is None), None)
                 if changed is None:
                     raise
-                log.warning("%s changed while it was read; its folder is left for another time", error.path)
+                log.warning("%s changed while it was read; its folder is skipped in this run", error.path)
                 changed.changed = error.path
         self._report(sum(work.listed.pictures for work in batch))
 
@@ -564,7 +564,7 @@ class _Run:
             self.totals.add(self._outcome(work, result, picture_set))
 
     def _take_files(self, work: _Work, inventory: Inventory) -> None:
-        """Note a folder's pictures, and what is wrong with names and with the folder itself."""
+        """Add a folder's pictures to the inventory, and what is wrong with names and with the folder itself."""
         last_unusual = None
         for file in self.listing.files(work.path):
             refused = self._refused(file)
@@ -628,9 +628,9 @@ class _Run:
         )
 
     def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
-        """Note the pictures that were written over others whose rows point at the same blobs.
+        """Refuse pictures that were written over others whose rows point at the same blobs.
 
-        Where all that was there is still in the folder, files were renamed, in a circle say: their rows follow them.
+        If every earlier picture is still in the folder, files were only renamed, and their rows follow them.
         """
         if all(inventory.has_picture(work.path, before) for _, before in self._replaced(picture_set, work, inventory)):
             return
@@ -659,7 +659,7 @@ class _Run:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)
 
     def _take_earlier(self, picture_sets: Mapping[str, UUID], inventory: Inventory) -> None:
-        """Note what is stored of the folders: a picture keeps the identifier that it has."""
+        """Add the stored pictures of the folders to the inventory, so that a picture keeps its identifier."""
         paths = {identifier: path for path, identifier in picture_sets.items()}
         for picture in earlier_pictures(self.importer.database, list(paths)):
             inventory.add_earlier(paths[picture.picture_set], picture)

@@ -29,7 +29,7 @@ class DoneFolder:
     Attributes:
         folder: its path in the container; empty for what lies at the top.
         listing_digest: of the names, sizes and versions of its files.
-        description_digest: of what was said of it, and of the rules that judged it.
+        description_digest: of its description, and of the rules that judged it.
         adopted: whether its pictures were copied, and not left where they are.
         picture_set_id: the picture set it became, None if nothing of it was taken.
         pictures: how many pictures were taken.
@@ -49,7 +49,7 @@ _COLUMNS = "folder, listing_digest, description_digest, adopted, picture_set_id,
 
 
 def begin_mass_import(connection: Connection, container: str, owner: User) -> UUID:
-    """Note that a container is imported for a user.
+    """Record that a container is imported for a user.
 
     Returns:
         The mass import's identifier.
@@ -87,7 +87,7 @@ def refuse_other_owner(connection: Connection, container: str, owner: User) -> N
 
 
 def finish_mass_import(connection: Connection, mass_import: UUID) -> None:
-    """Note that a mass import went through its container to the end."""
+    """Record that a mass import has finished its container."""
     connection.execute("update mass_import set finished_at = now() where id = %s", (mass_import,))
 
 
@@ -102,15 +102,15 @@ def done_folder(connection: Connection, mass_import: UUID, folder: str) -> DoneF
 def record_folders(
     connection: Connection, mass_import: UUID, folders: Iterable[DoneFolder], findings: Iterable[tuple[str, Finding]]
 ) -> None:
-    """Note what was made of folders, in the transaction that writes their pictures' rows.
+    """Record what became of folders, in the transaction that writes their pictures' rows.
 
-    A picture set that a folder became stays noted, even if the folder can no longer be imported.
+    The picture set that a folder became stays recorded, even if the folder can no longer be imported.
 
     Args:
         connection: in whose transaction all is written.
         mass_import: the mass import.
         folders: the folders.
-        findings: what is wrong with them, each with its folder; replaces what was noted before.
+        findings: what is wrong with them, each with its folder; replaces what was recorded before.
     """
     for one in folders:
         connection.execute(
@@ -169,7 +169,7 @@ def mass_import_lock(
     Args:
         connection: holds the lock, for as long as it lives at most.
         container: the container.
-        waiting: told if another one has some of it and is waited for.
+        waiting: called if another one holds some of it and has to end first.
         part: the part.
     """
     with shard_lock(connection, str(mass_import_id(container)), part, waiting=waiting):

@@ -1,4 +1,4 @@
-"""Crops follow their parents: what is said of a picture, and the seeds it shows, hold for what was cut from it."""
+"""Crops follow their parents: they inherit the metadata of the picture they were cut from, and its seeds."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,7 +10,7 @@ from nachet_pipeline.identifiers import picture_seed_id
 
 
 def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None:
-    """Let the crops of picture sets show and say what their parents do: a corrected upload corrects its crops.
+    """Copy metadata and seeds from pictures to their crops, so that a corrected upload corrects its crops.
 
     Args:
         connection: in whose transaction it is written; what is right already is not touched.
@@ -47,5 +47,5 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
             "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s) on conflict do nothing",
             [(picture_seed_id(crop, seed), crop, seed) for crop, seed in missing],
         )
-    if changed or missing:  # a crop may be cut from a crop, which says it only now
+    if changed or missing:  # once more: a crop may be cut from a crop that changed only now
         follow_parents(connection, picture_sets)

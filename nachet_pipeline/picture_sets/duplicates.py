@@ -13,7 +13,7 @@ from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 
-# Of very many that look alike, so many are looked at; the closest of those is as good as any.
+# Of very many look-alikes, so many are compared; the closest of those is as good as any.
 _MOST_ALIKE = 200
 _LISTED_ALIKE = 10
 _PAGE = 500
@@ -28,7 +28,7 @@ class OneFileError(ValueError):
 
 
 class Decision(StrEnum):
-    """What an operator says of two pictures that look alike."""
+    """An operator's decision about two pictures that look alike."""
 
     DUPLICATE = "duplicate"
     DIFFERENT = "different"
@@ -45,9 +45,9 @@ class DuplicatePair:
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
         first_owner: e-mail of its owner.
         second_owner: e-mail of its owner.
-        first_species: names of the species that the one shows, as its uploader says.
+        first_species: names of the species that the first shows, as its uploader stated.
         second_species: likewise.
-        decision: what an operator said of them; pairs that were said to be different are not listed.
+        decision: an operator's decision; pairs that were decided to be different are not listed.
     """
 
     first: UUID
@@ -62,7 +62,7 @@ class DuplicatePair:
 
 
 def species_of(picture: str) -> str:
-    """In SQL, the names of the species that uploaders say a picture shows, sorted."""
+    """SQL for the names of the species that uploaders stated for a picture, sorted."""
     return (
         "array(select distinct k.name from picture_seed l join seeds o on o.id = l.seed_id"
         f" join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = {picture} order by k.name)"
@@ -141,7 +141,7 @@ def find_duplicates(
         candidates: the pictures, some thousand at most.
         bits: pictures look alike whose perceptual hashes differ in no more; up to `FOUND_BITS` all of them are found.
         apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
-        owner: the user who is told of the matches; where their own pictures are is told too.
+        owner: the user who reads the matches; the places of their own pictures are added.
 
     Returns:
         By path of the candidate.
@@ -239,7 +239,7 @@ def duplicate_pairs(
 def decide_pair(
     connection: Connection, one: UUID, other: UUID, decision: Decision, *, by: str, note: str | None = None
 ) -> bool:
-    """Store what an operator says of two pictures, with a row of the audit trail.
+    """Store an operator's decision about two pictures, with a row of the audit trail.
 
     It holds for all rows of the two files, and for all that have the same pixels as those.
 
@@ -248,7 +248,7 @@ def decide_pair(
         one: a picture.
         other: another one.
         decision: whether they are duplicates.
-        by: who says so.
+        by: who decided.
         note: why.
 
     Returns:
@@ -257,7 +257,7 @@ def decide_pair(
     Raises:
         UnknownPictureError: one of the pictures is not stored.
         OneFileError: both are the same file.
-        ValueError: both are one, or nobody says so.
+        ValueError: both are one picture, or `by` is empty.
     """
     if not by.strip():
         raise ValueError("somebody must have decided it")

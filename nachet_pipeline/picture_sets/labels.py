@@ -38,7 +38,7 @@ class LabelledFile:
         owner: e-mail of the user whose it is.
         folder: of the upload, or the container that a mass import found.
         session: path of its session there, empty if the folder is the session.
-        species: names of what its uploader says that it shows; mostly one.
+        species: names of the species that its uploader stated; mostly one.
     """
 
     picture: UUID
@@ -127,7 +127,7 @@ def other_labels(
     Args:
         connection: to the database.
         pictures: some thousand at most.
-        owner: who is told the place of what is theirs.
+        owner: the user who reads the places of their own pictures.
         apart_from: picture sets that do not count: those that the pictures become themselves.
 
     Returns:
@@ -169,7 +169,7 @@ def conflict_standing(connection: Connection) -> LabelStanding:
 def conflict_changes(connection: Connection) -> int:
     """A number that is another one after anything changed that conflicts follow from; costs nothing to ask.
 
-    PostgreSQL counts the rows written, and says so a second after at the latest, or when who wrote them disconnects.
+    PostgreSQL counts the rows written, and publishes the count after a second at most, or when the writer disconnects.
     """
     cursor = connection.cursor(row_factory=scalar_row).execute(
         "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as written from pg_stat_user_tables"
@@ -221,7 +221,7 @@ def doubts(connection: Connection) -> Iterator[tuple[LabelledFile, LabelledFile,
     """Pairs of pictures that look alike and are under different species, with the bits in which their looks differ.
 
     Nothing is left out for them: that two look alike is no proof that they are one. Of each picture the ten closest
-    are looked at, and pairs that were decided to be different are not among them.
+    are compared, and pairs that were decided to be different are left out.
     """
     named = dict(registered_seeds(connection).by_id)
     rows = connection.cursor(row_factory=tuple_row).execute("select picture_id, seed_id from label_decided")
@@ -256,7 +256,7 @@ class _Photograph:
 
 
 def decide_label(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
-    """Store under which species a photograph is trained with, whatever its uploaders say; the trail says who decided.
+    """Decide the species of a photograph, whatever its uploaders stated; the audit trail records who decided.
 
     It holds for every picture of that file or those pixels that is or will ever be stored, for what is cut from them,
     and for what they were cut from. Earlier decisions are replaced.
@@ -265,12 +265,12 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
         connection: in whose transaction it is stored.
         picture: a stored picture of it; a crop means what it was cut from.
         species: the name or identifier of a registered species.
-        by: who says so.
+        by: who decided.
         why: the reason.
 
     Raises:
         UndecidableLabelError: there is no such picture or species.
-        ValueError: nobody says so, or for no reason.
+        ValueError: `by` or `why` is empty.
     """
     registry = registered_seeds(connection)
     seed = registry.with_id(species) or registry.named(species)
@@ -290,11 +290,11 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
 
 
 def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
-    """Take back what was decided of a photograph: what its uploaders say counts again.
+    """Revoke the decision about a photograph: what its uploaders stated counts again.
 
     Raises:
         UndecidableLabelError: there is no such picture, or nothing was decided of it.
-        ValueError: nobody says so, or for no reason.
+        ValueError: `by` or `why` is empty.
     """
     photograph = _photograph(connection, picture, by, why)
     earlier = _forget(connection, photograph)

@@ -44,7 +44,7 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        # A set of a version that did not note when its files were staged was written after they were.
+        # Sets of older versions have no staged_until; they were written after their files were staged.
         query = (
             "select distinct on (session) session, id, coalesce(staged_until, upload_date) as staged_until"
             " from picture_set where upload_id = %s and session is not null"

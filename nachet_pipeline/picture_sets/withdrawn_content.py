@@ -14,7 +14,7 @@ from nachet_pipeline.contract.stored import Content
 from nachet_pipeline.database.connection import Connection
 
 LOCK_WITHDRAWING = 7209139
-"""Held alone by whoever takes pictures away, shared by whoever writes what they could be taken from."""
+"""Advisory lock: exclusive for whoever withdraws pictures, shared for whoever writes them."""
 
 # What has the same bytes or pixels, or is cut from what has, over any number of steps; each found by its own index.
 _SAME = (

@@ -60,7 +60,7 @@ from nachet_pipeline.training.selection import (
 from nachet_pipeline.training.splitting import Splitting, split
 
 Progress = Callable[[str, int, int], None]
-"""Told which step it is, how much of it is done, and how much there is in all."""
+"""Receives which step it is, how much of it is done, and how much there is in all."""
 
 _NEAR_SAMPLE = 100
 _PARQUET = "application/vnd.apache.parquet"
@@ -212,7 +212,7 @@ def build(
         recipe: what to build.
         database: two of its connections are used at a time.
         blobs: where it is published.
-        progress: told of each step.
+        progress: receives each step.
 
     Raises:
         RecipeError: the recipe names what is not there, or stands against its earlier versions.
@@ -298,7 +298,7 @@ def _new_version(recipe: Recipe, digest: str, made: _Set, counts: Sequence[Class
 
 
 def _silent(step: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def _record(
@@ -417,7 +417,7 @@ def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]
     """The classes in the order of their indices, and the place of each picture's among them."""
     choice, codes = read.choice, read.selection.taxa
     shown = [codes[code] for code in np.unique(taxon)]
-    # What the recipe names is a class without pictures too, which is then told; what it does not name may come and go.
+    # A species that the recipe names is a class even without pictures; one that it does not name may come and go.
     named = choice.species or sorted(choice.label_map, key=lambda one: choice.label_map[one])
     order = dict.fromkeys([*named, *sorted(shown, key=lambda one: (read.taxa[one].name, one))])
     ordered = [read.taxa[one] for one in order]

@@ -49,7 +49,7 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
 }
 """Of `candidates`: `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
 hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
-`in_conflict` says that the photograph is under several species, and that nobody decided of it."""
+`in_conflict`: the photograph is under several species, and nobody decided which counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
     """The pictures that a recipe chooses, in the order of their identifiers, one row for each seed a picture shows.
 
     Pictures that are withdrawn, crops of those, and crops that a later detection took the place of are not among them.
-    What was decided of a photograph takes the place of what its uploaders say that it shows.
+    A decision about a photograph's species overrides what its uploaders stated.
 
     Args:
         connection: in whose transaction they are read; it can be used for nothing else meanwhile.

@@ -49,7 +49,7 @@ class Since:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that a card tells.
+    """Everything that a card shows.
 
     Attributes:
         name: of the training set.
@@ -146,7 +146,7 @@ def render(facts: Facts, pictures: Sequence[str]) -> str:
     """The card's text.
 
     Args:
-        facts: what it tells.
+        facts: what it shows.
         pictures: file names of the plots and contact sheets beside it; one that is not there is not shown.
     """
     counted = facts.counted

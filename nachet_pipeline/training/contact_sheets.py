@@ -82,7 +82,7 @@ class Thumbnails:
                 yield future.result()
 
     def _thumbnail(self, picture: StoredPicture) -> bytes | None:
-        """None of a picture whose file is not what was stored, which `pictures_current` tells; a sheet does without."""
+        """None if the file is not what was stored: the sheet leaves it out, and `pictures_current` reports it."""
         with self._room.taken(picture.size):
             try:
                 content = self._blobs.read(picture.container, picture.blob, size=picture.size)

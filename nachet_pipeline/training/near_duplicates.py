@@ -85,7 +85,7 @@ def near_duplicates(
         place: (n,) where each picture is, as any code: pairs within one place are neither counted nor listed. Places
             are the sessions when groups are looked for, and the splits when leaks are.
         near_bits: how many bits the hashes of two pictures that look alike may differ in.
-        different: (k, 2) pairs that do not look alike, whatever their hashes say.
+        different: (k, 2) pairs that do not look alike, whatever their hashes are.
         listed: pairs to list at most.
     """
     apart = np.zeros((0, 2), np.int64) if different is None else np.asarray(different, np.int64).reshape(-1, 2)
@@ -176,7 +176,7 @@ class _Search:
             tile = word[start : start + step]
             alike = np.bitwise_count(tile[:, None] ^ word[None, start:]) <= self._near
             if np.count_nonzero(alike) * _RARE > alike.size:
-                # One word does not tell them apart.
+                # One word does not distinguish them.
                 apart = np.zeros(alike.shape, np.uint16)
                 for column in range(WORDS):
                     apart += np.bitwise_count(words[start : start + step, None, column] ^ words[None, start:, column])

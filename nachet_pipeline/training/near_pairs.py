@@ -180,7 +180,7 @@ class FoundPairs:
         self.closest.keep(np.zeros(shared.size, np.int64), shared, shared)
 
     def exhausted(self) -> bool:
-        """Whether no more pairs are looked at than connect something."""
+        """Whether so many were found that only pairs that connect something are still looked for."""
         if self._hits <= _COUNTED:
             return False
         self.counted_all = False
@@ -233,7 +233,7 @@ class FoundPairs:
         self.closest.keep(distance[kept], one[kept], other[kept])
 
     def join_unseen(self, rows: Indices) -> None:
-        """Connect rows without comparing them, and say so."""
+        """Connect rows without comparing them, and count them."""
         self._unseen[rows] = True
         self.counted_all = False
         self.components.add(np.full(rows.size - 1, rows[0]), rows[1:])

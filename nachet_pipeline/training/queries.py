@@ -58,7 +58,7 @@ class Version:
         current_since: when it last became the training set's current version; None if it never was.
         recipe: the recipe as JSON.
         classes: its classes with their counts by split, as JSON.
-        notes: what was to be said of it, as JSON.
+        notes: its notes, as JSON.
         previous: digest of the version that was current when it was made, None if there was none.
         current: whether it is the current one.
         withdrawn: how many of its pictures were withdrawn since, or deleted with their folder while nothing else has

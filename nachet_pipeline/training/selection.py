@@ -48,7 +48,7 @@ class SpooledRows:
         self._writer.write_batch(batch.select(_KEPT))
 
     def end(self) -> None:
-        """Say that these were all."""
+        """Finish writing."""
         self._writer.close()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -128,7 +128,7 @@ class _Columns:
 
 
 def select(
-    connection: Connection, choice: Choice, rows: SpooledRows, told: Callable[[int], None] | None = None
+    connection: Connection, choice: Choice, rows: SpooledRows, progress: Callable[[int], None] | None = None
 ) -> Selection:
     """Read the pictures that a recipe chooses.
 
@@ -136,15 +136,15 @@ def select(
         connection: in whose transaction they are read.
         choice: what is chosen.
         rows: takes what is not needed in memory.
-        told: told how many rows were read.
+        progress: receives how many rows were read.
     """
     crops = choice.recipe.pictures == "crops"
     columns = _Columns()
     for batch in candidates(connection, choice):
         rows.add(batch)
         columns.add(batch, crops=crops)
-        if told:
-            told(columns.rows)
+        if progress:
+            progress(columns.rows)
     rows.end()
     taxa = tuple(UUID(text) for text in columns.codes)
     if not columns.rows:
@@ -202,7 +202,7 @@ def _each_once(
 
 
 def _beginnings(hashes: pa.StringArray) -> Bytes:
-    """The first half of hashes, which tells them apart as well; zeros where there is none."""
+    """The first half of hashes, which distinguishes them as well; zeros where there is none."""
     return np.ascontiguousarray(from_hexadecimal(hashes, 32)[:, :16])
 
 

@@ -62,7 +62,7 @@ class SetVerdict:
         name: of the check.
         passed: whether all is well.
         grave: whether a set that fails it must not be used, and so does not become the current version.
-        summary: one line that says what is wrong, empty if nothing is.
+        summary: what is wrong, in one line; empty if nothing is.
         numbers: what was counted.
         rows: what is wrong, a line each; the first ones.
     """
@@ -215,9 +215,9 @@ def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: 
     """Whether every photograph has one label: in the version, and wherever it is stored, or as was decided of it.
 
     Args:
-        keys: what the manifest says of the pictures.
+        keys: the pictures' keys, from the manifest.
         classes: of the version.
-        stored: what the database says of labels.
+        stored: the labels in the database.
     """
     label_of = {one.class_index: one.label for one in classes}
     index_of = {one.taxon_id: one.class_index for one in classes}

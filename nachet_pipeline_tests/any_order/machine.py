@@ -20,7 +20,7 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.identifiers import archive_container, picture_set_id, upload_id
-from nachet_pipeline.picture_sets.labels import decide
+from nachet_pipeline.picture_sets.labels import decide_label
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.training.building import build, make_current
@@ -280,11 +280,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.conflicts())
     @rule(data=st.data(), species=st.sampled_from(sorted(SPECIES)))
-    def decide(self, data: st.DataObject, species: str) -> None:
+    def decide_label(self, data: st.DataObject, species: str) -> None:
         photograph = data.draw(st.sampled_from(sorted(self.world.conflicts())))
         place, file = next((place, file) for place, file, _ in self.world.used() if file[0] == photograph)
         with self.bench.database.connection() as connection:
-            decide(connection, self._row(place, file), SPECIES[species], **SAID)
+            decide_label(connection, self._row(place, file), SPECIES[species], **SAID)
         self.world.decided[photograph] = species
         self.check()
 

@@ -96,7 +96,7 @@ def described(
     """The description, as JSON-LD.
 
     Args:
-        of: what the manifest says of itself.
+        of: the manifest's metadata.
         shards: the files.
         columns: of a shard.
         classes: of the training set, in order.

@@ -79,12 +79,12 @@ def export(
     """Export a training set, or continue to.
 
     Interrupted at any moment and called again, it ends in the same files. A picture that storage lacks or that is
-    not what the manifest says is left out and told; everything else is done.
+    not what the manifest says is left out and reported; everything else is exported.
 
     Args:
         request: what to export.
         fetcher: what makes the pictures.
-        progress: told how many pictures are done, of how many.
+        progress: receives how many pictures are done, of how many.
 
     Raises:
         ExportRefusedError: the folder holds something else, or is being written to.

@@ -64,7 +64,7 @@ class Journal:
             return hashlib.file_digest(stream, "sha256").digest() == bytes(row[1])
 
     def finish(self, path: str, size: int, sha256: bytes, *, whole: bool = True) -> None:
-        """Note a file that has its final name; one that lacks pictures is made again by the next call."""
+        """Record a file that has its final name; one that lacks pictures is made again by the next call."""
         self._connection.execute("insert or replace into file values (?, ?, ?, ?)", (path, size, sha256, whole))
         self._uncommitted += 1
         if self._uncommitted >= _COMMIT_EVERY:
@@ -80,7 +80,7 @@ class Journal:
         return int(size), bytes(sha256).hex()
 
     def fail(self, failure: Failure) -> None:
-        """Note a picture that is not in the export."""
+        """Record a picture that is not in the export."""
         values = (failure.picture, failure.container, failure.blob, failure.why)
         self._connection.execute("insert or replace into failure values (?, ?, ?, ?)", values)
 
