@@ -280,7 +280,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.conflicts())
     @rule(data=st.data(), species=st.sampled_from(sorted(SPECIES)))
-    def decide_label(self, data: st.DataObject, species: str) -> None:
+    def decide(self, data: st.DataObject, species: str) -> None:
         photograph = data.draw(st.sampled_from(sorted(self.world.conflicts())))
         place, file = next((place, file) for place, file, _ in self.world.used() if file[0] == photograph)
         with self.bench.database.connection() as connection:
