@@ -108,7 +108,7 @@ class MassImportRequest:
         prefix: the one folder to look into, with all below; empty for the whole container.
         adopt: copy the pictures into the owner's container, where uploads go; else they stay where they are.
         dry_run: report what would be done, and write nothing.
-        part: the folders of this part; several parts are imported at the same time by several processes.
+        part: the shard whose folders are imported; several processes import several shards at the same time.
     """
 
     container: str
@@ -170,7 +170,7 @@ class MassImportOutcome:
         rows: rows that changed.
         report: everything found.
         report_blob: where all findings are listed, in the owner's upload container; None after a dry run, or of a
-            part: what a part found is listed by the run of the whole.
+            shard: what a shard found is listed by the run of the whole.
     """
 
     container: str
@@ -292,7 +292,7 @@ class MassImporter:
         with self._begun(request) as run:
             return run.go()
 
-    def run_or_cut(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Shard]":
+    def run_or_fan_out(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Shard]":
         """Import a container, unless it is more than one run should do.
 
         Args:
@@ -300,14 +300,14 @@ class MassImporter:
             pictures: a run should import about so many at most.
 
         Returns:
-            How it ended; or, if there is more to do, parts with about as much to do each, and nothing is imported.
+            How it ended; or, if there is more to do, shards with about as much to do each, and nothing is imported.
 
         Raises:
             MassImportError: see `run`, for the other errors too.
         """
         with self._begun(request) as run:
-            cut = run.cut(pictures)
-            return cut if len(cut) > 1 else run.go()
+            found = run.fan_out(pictures)
+            return found if len(found) > 1 else run.go()
 
     @contextmanager
     def _begun(self, request: MassImportRequest) -> "Iterator[_Run]":
@@ -423,8 +423,8 @@ class _Run:
 
     # Which folders are to be imported
 
-    def cut(self, pictures: int) -> list[Shard]:
-        """Parts that have about so many pictures to import; the whole alone, if there are not more."""
+    def fan_out(self, pictures: int) -> list[Shard]:
+        """Shards with about so many pictures to import each; the whole alone, if there are not more."""
         if self.total <= pictures:
             return [WHOLE]
         weights = [0] * SECTIONS
