@@ -113,7 +113,7 @@ def test_the_check_turns_amber_after_an_import_and_green_after_the_decision(depl
     assert amber.run_id == ""  # of no run
     one, other = pictures(deployment)
     assert amber.pictures == {str(one), str(other)}
-    assert "nachet labels decide_label" in str(amber.evaluation.description)
+    assert "nachet labels decide" in str(amber.evaluation.description)
     assert tick() is None
 
     settle(deployment, one, NAPUS)
