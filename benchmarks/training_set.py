@@ -26,7 +26,7 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services, services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training import candidates
-from nachet_pipeline.training.queries import snapshot
+from nachet_pipeline.training.queries import begin_snapshot
 from nachet_pipeline.training.recipe import Recipe
 
 TARGET_SECONDS, TARGET_MIB = 60, 1024
@@ -77,10 +77,10 @@ def _fill(connection: Connection, pictures: int) -> None:
 def _bare(database: Database, recipe: Recipe) -> float:
     """Seconds of a COPY of the rows that the build reads, of which nothing is made."""
     with database.connection() as connection:
-        snapshot(connection)
+        begin_snapshot(connection)
         choice = candidates.resolve(connection, recipe)
         begin = time.perf_counter()
-        query, arguments = candidates.query_of(choice)
+        query, arguments = candidates.candidates_query(choice)
         with connection.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format csv)", arguments) as copy:
             for _row in copy:
                 pass

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.picture_sets.labels import Decided, Stored, conflicts, decide
+from nachet_pipeline.picture_sets.labels import Decided, LabelledFile, decide_label, stored_conflicts
 from nachet_pipeline.uploads.importing import ImportOutcome
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -57,9 +57,9 @@ def import_sessions(
     return outcome
 
 
-def in_conflict(bench: Workbench) -> list[tuple[Stored, ...]]:
+def in_conflict(bench: Workbench) -> list[tuple[LabelledFile, ...]]:
     with bench.database.reading() as connection:
-        return list(conflicts(connection))
+        return list(stored_conflicts(connection))
 
 
 def picture_of(bench: Workbench, session: str, name: str = "1.png") -> UUID:
@@ -75,4 +75,4 @@ def picture_of(bench: Workbench, session: str, name: str = "1.png") -> UUID:
 
 def decided(bench: Workbench, picture: UUID, species: str) -> Decided:
     with bench.database.connection() as connection:
-        return decide(connection, picture, species, by="ann@example.org", why="looked at it")
+        return decide_label(connection, picture, species, by="ann@example.org", why="looked at it")

@@ -12,7 +12,7 @@ import typer
 from nachet_pipeline.cli.terminal import JsonOption, note, open_services, write
 
 if TYPE_CHECKING:
-    from nachet_pipeline.picture_sets.labels import Decided, Stored
+    from nachet_pipeline.picture_sets.labels import Decided, LabelledFile
 
 app = typer.Typer(no_args_is_help=True, help="Photographs that are stored under several species, and decisions.")
 
@@ -33,12 +33,11 @@ def conflicts(
 
     With --json one line each.
     """
-    from nachet_pipeline.picture_sets.labels import conflicts as found_conflicts
-    from nachet_pipeline.picture_sets.labels import doubts
+    from nachet_pipeline.picture_sets.labels import doubts, stored_conflicts
 
     with open_services() as opened, opened.database.reading() as connection:
         number = 0
-        for pictures in found_conflicts(connection):
+        for pictures in stored_conflicts(connection):
             number += 1
             _report(pictures, "the same photograph", {"relation": "same"}, as_json=as_json)
         for first, second, bits in doubts(connection) if near else ():
@@ -52,7 +51,7 @@ def conflicts(
         note(f"{number} photographs in conflict" if number else "no photograph is in conflict")
 
 
-def _report(pictures: "tuple[Stored, ...]", title: str, relation: dict[str, object], *, as_json: bool) -> None:
+def _report(pictures: "tuple[LabelledFile, ...]", title: str, relation: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         records = [{**asdict(one), "picture": str(one.picture)} for one in pictures]
         write(json.dumps({**relation, "pictures": records}, ensure_ascii=False))
@@ -62,7 +61,7 @@ def _report(pictures: "tuple[Stored, ...]", title: str, relation: dict[str, obje
         write(f"  {_line(one)}")
 
 
-def _line(one: "Stored") -> str:
+def _line(one: "LabelledFile") -> str:
     return f"{one.picture}  {' and '.join(one.species)}  {one.owner}  {one.place}"
 
 
@@ -79,7 +78,7 @@ def decide(
 
     What they said stays as it is. Deciding again replaces what was decided.
     """
-    from nachet_pipeline.picture_sets.labels import decide as decide_label
+    from nachet_pipeline.picture_sets.labels import decide_label
 
     _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:
@@ -90,7 +89,7 @@ def decide(
 @app.command()
 def undecide(picture: PictureArgument, by: ByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
     """Take back what was decided of a photograph: what its uploaders say counts again."""
-    from nachet_pipeline.picture_sets.labels import undecide as undecide_label
+    from nachet_pipeline.picture_sets.labels import undecide_label
 
     _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:

@@ -496,7 +496,7 @@ def duplicates_decide(
     note: Annotated[str | None, typer.Option(help="Why.")] = None,
 ) -> None:
     """Store what an operator says of a pair; one that is said to be different is never reported again."""
-    from nachet_pipeline.picture_sets.duplicates import Decision, OneFileError, UnknownPictureError, decide
+    from nachet_pipeline.picture_sets.duplicates import Decision, OneFileError, UnknownPictureError, decide_pair
 
     if first == second:
         raise typer.BadParameter("two pictures are needed, and these are one")
@@ -504,7 +504,7 @@ def duplicates_decide(
         raise typer.BadParameter("somebody must have decided it", param_hint="--by")
     with open_services() as opened, opened.database.connection() as connection:
         try:
-            new = decide(connection, first, second, Decision(decision.value), by=by, note=note)
+            new = decide_pair(connection, first, second, Decision(decision.value), by=by, note=note)
         except (OneFileError, UnknownPictureError) as error:
             raise typer.BadParameter(str(error)) from None
     write(f"{first} and {second}: {decision.value}{'' if new else ', as before'}")

@@ -1,4 +1,4 @@
-"""How a mass import is told: a table and the findings for people, one object for programs."""
+"""Rendering a mass import's outcome: a table for people, one object for programs."""
 
 from typing import Any
 

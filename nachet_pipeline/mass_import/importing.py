@@ -1,11 +1,11 @@
 """Importing what lies in a container already: one folder is one picture set, and no byte is moved or rewritten.
 
-Folders are taken in batches: read and decoded together, so that small folders keep every reader busy, and recorded
-in one transaction. A folder whose files, description and rules are those it was imported with is passed over without
-reading a blob; so an interrupted import goes on where it was, and one that is run twice changes nothing.
+Folders are imported in batches: read and decoded together, so that small folders keep every reader busy, and recorded
+in one transaction. A folder whose files, description and rules have not changed is skipped without reading a blob. So
+an interrupted import continues where it was, and one that is run twice changes nothing.
 
-A large container can be cut into parts by its folders, which several processes import at the same time. A run of the
-whole, after them, passes over all that they did: it tells of the container, and takes what a part left undone.
+A large container can be split into shards by its folders, which several processes import at the same time. A run of the
+whole container follows: it skips what the shards did, imports what they left undone, and reports on the container.
 """
 
 import hashlib
@@ -35,13 +35,7 @@ from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.folders.queries import put_away_sets
-from nachet_pipeline.identifiers import (
-    descriptor_blob,
-    found_picture_set_id,
-    mass_import_id,
-    mass_import_report_blob,
-    user_container,
-)
+from nachet_pipeline.identifiers import found_picture_set_id, mass_import_id, mass_import_report_blob
 from nachet_pipeline.mass_import.errors import MassImportError
 from nachet_pipeline.mass_import.listing import ContainerListing, ListedFolder
 from nachet_pipeline.mass_import.mapping import Description, FolderMapping
@@ -57,10 +51,10 @@ from nachet_pipeline.mass_import.queries import (
     refuse_other_owner,
 )
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
-from nachet_pipeline.picture_sets.queries import RecordedSet, RowsWritten, record_picture_sets
-from nachet_pipeline.picture_sets.records import picture_set_record
+from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
+from nachet_pipeline.picture_sets.records import Origin, RecordedSet
 from nachet_pipeline.picture_sets.stored_upload import StoredUpload, earlier_pictures
-from nachet_pipeline.picture_sets.storing import store_manifest, store_pictures
+from nachet_pipeline.picture_sets.storing import store_picture_set
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import TransferSettings
@@ -93,7 +87,7 @@ class Result(StrEnum):
     TAKEN = "taken"
     """Its pictures have rows now."""
     UNCHANGED = "unchanged"
-    """Neither it nor what is said of it changed since it was done with."""
+    """Neither its files nor its description changed since it was imported."""
     REFUSED = "not taken"
     """None of its pictures was taken; the findings say why."""
     EMPTY = "no pictures"
@@ -107,11 +101,11 @@ class MassImportRequest:
     Attributes:
         container: the container.
         owner: e-mail address of the registered user whom the pictures belong to.
-        mapping: says what the folders show.
+        mapping: describes what the folders show.
         prefix: the one folder to look into, with all below; empty for the whole container.
         adopt: copy the pictures into the owner's container, where uploads go; else they stay where they are.
-        dry_run: say what would be done, and write nothing.
-        part: the folders of this part; several parts are imported at the same time by several processes.
+        dry_run: report what would be done, and write nothing.
+        part: the shard whose folders are imported; several processes import several shards at the same time.
     """
 
     container: str
@@ -173,7 +167,7 @@ class MassImportOutcome:
         rows: rows that changed.
         report: everything found.
         report_blob: where all findings are listed, in the owner's upload container; None after a dry run, or of a
-            part: what a part found is listed by the run of the whole.
+            shard: what a shard found is listed by the run of the whole.
     """
 
     container: str
@@ -254,14 +248,6 @@ class _Totals:
         self.taken += outcome.taken
         self.not_taken += outcome.not_taken
 
-    def add_rows(self, rows: RowsWritten) -> None:
-        before = self.rows
-        self.rows = RowsWritten(
-            before.picture_sets + rows.picture_sets,
-            before.pictures + rows.pictures,
-            before.picture_seeds + rows.picture_seeds,
-        )
-
 
 @dataclass(slots=True)
 class MassImporter:
@@ -275,8 +261,8 @@ class MassImporter:
         rules: what judges pictures.
         limits: how much is read and held.
         transfer: how pictures are read and stored.
-        progress: told about long work.
-        waiting: told when another mass import of the same folders has to end first.
+        progress: receives the progress of long work.
+        waiting: called when another mass import of the same folders has to end first.
         batch_pictures: folders are read together up to so many pictures.
     """
 
@@ -292,7 +278,7 @@ class MassImporter:
     batch_pictures: int = _BATCH_PICTURES
 
     def run(self, request: MassImportRequest) -> MassImportOutcome:
-        """Import a container, or say what would be imported.
+        """Import a container, or report what would be imported.
 
         Raises:
             MassImportError: the container or the owner is none that can be taken.
@@ -303,7 +289,7 @@ class MassImporter:
         with self._begun(request) as run:
             return run.go()
 
-    def run_or_cut(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Shard]":
+    def run_or_fan_out(self, request: MassImportRequest, pictures: int) -> "MassImportOutcome | list[Shard]":
         """Import a container, unless it is more than one run should do.
 
         Args:
@@ -311,14 +297,14 @@ class MassImporter:
             pictures: a run should import about so many at most.
 
         Returns:
-            How it ended; or, if there is more to do, parts with about as much to do each, and nothing is imported.
+            How it ended; or, if there is more to do, shards with about as much to do each, and nothing is imported.
 
         Raises:
             MassImportError: see `run`, for the other errors too.
         """
         with self._begun(request) as run:
-            cut = run.cut(pictures)
-            return cut if len(cut) > 1 else run.go()
+            found = run.fan_out(pictures)
+            return found if len(found) > 1 else run.go()
 
     @contextmanager
     def _begun(self, request: MassImportRequest) -> "Iterator[_Run]":
@@ -376,6 +362,7 @@ class _Run:
         totals: _Totals,
     ) -> None:
         self.importer, self.request, self.owner, self.listing, self.totals = importer, request, owner, listing, totals
+        self._owner = Owner(owner.id, owner.email)
         self.id = mass_import_id(request.container)
         self.folder = _Container(importer.blobs, request.container)
         self.rule_set = totals.findings.rule_set
@@ -386,7 +373,7 @@ class _Run:
     def go(self) -> MassImportOutcome:
         batch: list[_Work] = []
         for listed in self.listing.folders():
-            work = self._look_at(listed)
+            work = self._undone(listed)
             if work is None:
                 continue
             pictures = sum(one.listed.pictures for one in batch)
@@ -433,8 +420,8 @@ class _Run:
 
     # Which folders are to be imported
 
-    def cut(self, pictures: int) -> list[Shard]:
-        """Parts that have about so many pictures to import; the whole alone, if there are not more."""
+    def fan_out(self, pictures: int) -> list[Shard]:
+        """Shards with about so many pictures to import each; the whole alone, if there are not more."""
         if self.total <= pictures:
             return [WHOLE]
         weights = [0] * SECTIONS
@@ -451,7 +438,7 @@ class _Run:
         description = self.request.mapping.describe(listed.path, self.importer.registry)
         if not listed.pictures:
             description = replace(description, findings=())
-        # A picture set is in one place: whoever wants the other moves nothing by accident.
+        # A picture set stays where it is, even if the request says otherwise.
         adopted = known.adopted if known and known.picture_set_id else self.request.adopt
         work = _Work(
             listed,
@@ -462,12 +449,12 @@ class _Run:
             known,
         )
         digests = (work.listing_digest, work.description_digest)
-        # Somebody deleted or archived what the folder became: that is not undone by finding it again.
+        # A folder that somebody deleted or archived is not imported again.
         gone = bool(put_away_sets(connection, [self._picture_set(work)]))
         return work, gone or (known is not None and (known.listing_digest, known.description_digest) == digests)
 
-    def _look_at(self, listed: ListedFolder) -> _Work | None:
-        """What is to be done with a folder; None if nothing is, because it was done before."""
+    def _undone(self, listed: ListedFolder) -> _Work | None:
+        """What there is to import of a folder; None if it was imported before."""
         with self.importer.database.connection() as connection:
             work, done = self._work(connection, listed)
             if not done:
@@ -485,7 +472,7 @@ class _Run:
         return None
 
     def _digest(self, description: Description, *, adopted: bool) -> str:
-        """Changes when a folder must be looked at again although its files did not change."""
+        """Changes when a folder must be imported again although its files did not change."""
         seed = seed_of(description.values, self.importer.registry)
         content = [
             str(seed.id) if seed else None,
@@ -523,7 +510,7 @@ class _Run:
     # Importing a batch
 
     def _import(self, batch: Sequence[_Work]) -> None:
-        """Import folders; one that changes while it is read is left for another time, and the others are not."""
+        """Import folders; one that changes while it is read is skipped, and the others are imported."""
         while True:
             try:
                 with Inventory(rule_set=self.rule_set) as inventory:
@@ -534,7 +521,7 @@ class _Run:
                 changed = next((work for work in batch if work.path == folder and work.changed is None), None)
                 if changed is None:
                     raise
-                log.warning("%s changed while it was read; its folder is left for another time", error.path)
+                log.warning("%s changed while it was read; its folder is skipped in this run", error.path)
                 changed.changed = error.path
         self._report(sum(work.listed.pictures for work in batch))
 
@@ -573,7 +560,7 @@ class _Run:
             self.totals.add(self._outcome(work, result, picture_set))
 
     def _take_files(self, work: _Work, inventory: Inventory) -> None:
-        """Note a folder's pictures, and what is wrong with names and with the folder itself."""
+        """Add a folder's pictures to the inventory, and what is wrong with names and with the folder itself."""
         last_unusual = None
         for file in self.listing.files(work.path):
             refused = self._refused(file)
@@ -629,7 +616,7 @@ class _Run:
         progress = importer.progress
         read_pictures(
             self.folder,
-            Context(inventory, None, None, sessions, importer.registry, Owner(self.owner.id, self.owner.email)),
+            Context(inventory, None, None, sessions, importer.registry, self._owner),
             importer.pool,
             limits=self.limits,
             readers=importer.transfer.transfer_concurrency,
@@ -637,9 +624,9 @@ class _Run:
         )
 
     def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
-        """Note the pictures that were written over others whose rows point at the same blobs.
+        """Refuse pictures that were written over others whose rows point at the same blobs.
 
-        Where all that was there is still in the folder, files were renamed, in a circle say: their rows follow them.
+        If every earlier picture is still in the folder, files were only renamed, and their rows follow them.
         """
         if all(inventory.has_picture(work.path, before) for _, before in self._replaced(picture_set, work, inventory)):
             return
@@ -668,7 +655,7 @@ class _Run:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)
 
     def _take_earlier(self, picture_sets: Mapping[str, UUID], inventory: Inventory) -> None:
-        """Note what is stored of the folders: a picture keeps the identifier that it has."""
+        """Add the stored pictures of the folders to the inventory, so that a picture keeps its identifier."""
         paths = {identifier: path for path, identifier in picture_sets.items()}
         for picture in earlier_pictures(self.importer.database, list(paths)):
             inventory.add_earlier(paths[picture.picture_set], picture)
@@ -694,53 +681,24 @@ class _Run:
 
     def _store(self, work: _Work, inventory: Inventory) -> RecordedSet:
         """Copy a folder's pictures, if they are to be copied, and describe it in its owner's container."""
-        blobs, container = self.importer.blobs, self.request.container
-        final = user_container(self.owner.id)
-        session = self._session(work, inventory)
-        if work.adopted:
-            store_pictures(
-                blobs,
-                inventory,
-                session,
-                staging=container,
-                folder="",
-                final=final,
-                concurrency=2 * self.importer.transfer.transfer_concurrency,
-                verification=self.importer.transfer.verify_stored,
-            )
-        record = picture_set_record(
-            session,
-            mass_import=self.id,
+        work.recorded, _ = store_picture_set(
+            self.importer.blobs,
+            inventory,
+            self._session(work, inventory),
+            self._origin(work),
+            self.importer.transfer,
             split=work.description.split,
-            folder=container,
-            manifest=store_manifest(blobs, inventory, session, final=final),
-            rule_set_version=self.rule_set.version,
-            owner_email=self.owner.email,
         )
-        if work.adopted:
-            blobs.upload(
-                final,
-                descriptor_blob(self._picture_set(work)),
-                record.model_dump_json(indent=2).encode(),
-                content_type="application/json",
-                overwrite=True,
-            )
-        work.recorded = RecordedSet(session, record)
         return work.recorded
+
+    def _origin(self, work: _Work) -> Origin:
+        return Origin(self._owner, self.request.container, mass_import=self.id, in_place=not work.adopted)
 
     def _record(
         self, connection: Connection, batch: Sequence[_Work], sets: list[RecordedSet], inventory: Inventory
     ) -> None:
-        adopted = batch[0].adopted
-        rows = record_picture_sets(
-            connection,
-            sets,
-            inventory,
-            self.importer.registry,
-            mass_import=self.id,
-            owner=self.owner.id,
-            container=user_container(self.owner.id) if adopted else self.request.container,
-            in_place=not adopted,
+        self.totals.rows += record_picture_sets(
+            connection, sets, inventory, self.importer.registry, self._origin(batch[0])
         )
         done = [work for work in batch if work.changed is None]
         folders = {printable(work.path) for work in done}
@@ -761,7 +719,6 @@ class _Run:
             ),
             ((folder, one) for one in inventory.findings() if (folder := _folder_of(one)) in folders),
         )
-        self.totals.add_rows(rows)
 
 
 def _folder_of(finding: Finding) -> str:

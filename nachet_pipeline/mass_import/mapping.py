@@ -55,8 +55,8 @@ class Description:
     """What is known of a folder's pictures.
 
     Attributes:
-        values: by field of the folder contract, each with the place that says so.
-        split: the side that an earlier training had the pictures on, None if nothing says so.
+        values: by field of the folder contract, each with its source.
+        split: the side that an earlier training had the pictures on, None if it is not known.
         findings: what is missing or wrong; with any of them the folder cannot be imported.
     """
 
@@ -78,7 +78,7 @@ class MappingRule:
 
     Attributes:
         expression: what the path of a folder must match as a whole; its named groups give values.
-        given: what it says itself, by name of `FIELDS`.
+        given: the values of its line, by name of `FIELDS`.
         line: 1-based line in the file.
     """
 
@@ -109,7 +109,7 @@ class FolderMapping:
 
         Args:
             text: the content of the file, None if there is none.
-            source: its name, whose suffix says whether it is CSV or YAML.
+            source: its name; the suffix decides between CSV and YAML.
             options: what holds for every folder that nothing else describes; None values are left out.
 
         Raises:
@@ -124,7 +124,7 @@ class FolderMapping:
     def describe(self, folder: str, registry: SeedRegistry) -> Description:
         """What is known of a folder."""
         texts: dict[str, tuple[str, str, int | None]] = {}
-        for name, found in self._told(folder):
+        for name, found in self._texts(folder):
             texts.setdefault(name, found)
         values: dict[str, Value] = {}
         findings: list[Finding] = []
@@ -150,8 +150,8 @@ class FolderMapping:
         split = texts["split"][0][:_LONGEST_SPLIT] if "split" in texts else None
         return Description(values, split, tuple(findings))
 
-    def _told(self, folder: str) -> Iterator[tuple[str, tuple[str, str, int | None]]]:
-        """Everything that is told of a folder, what counts most first: name, text, source and line."""
+    def _texts(self, folder: str) -> Iterator[tuple[str, tuple[str, str, int | None]]]:
+        """Everything that is known of a folder, by precedence: name, text, source and line."""
         rule, match = next(
             ((rule, match) for rule in self.rules if (match := rule.expression.fullmatch(folder))), (None, None)
         )
@@ -181,7 +181,7 @@ def _finding(code: str, folder: str, name: str, expected: Bilingual, found: Bili
 
 
 def _in_folder(finding: Finding, folder: str) -> Finding:
-    """A finding about a value, told of the folder that has it: the mapping may lie on somebody's desk."""
+    """A finding about a value, moved to the folder that has it: the mapping's file may not be in the container."""
     return finding.model_copy(update={"path": _path(folder), "field": "species", "line": None, "column": None})
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
@@ -28,7 +29,7 @@ class DoneFolder:
     Attributes:
         folder: its path in the container; empty for what lies at the top.
         listing_digest: of the names, sizes and versions of its files.
-        description_digest: of what was said of it, and of the rules that judged it.
+        description_digest: of its description, and of the rules that judged it.
         adopted: whether its pictures were copied, and not left where they are.
         picture_set_id: the picture set it became, None if nothing of it was taken.
         pictures: how many pictures were taken.
@@ -48,7 +49,7 @@ _COLUMNS = "folder, listing_digest, description_digest, adopted, picture_set_id,
 
 
 def begin_mass_import(connection: Connection, container: str, owner: User) -> UUID:
-    """Note that a container is imported for a user.
+    """Record that a container is imported for a user.
 
     Returns:
         The mass import's identifier.
@@ -86,30 +87,30 @@ def refuse_other_owner(connection: Connection, container: str, owner: User) -> N
 
 
 def finish_mass_import(connection: Connection, mass_import: UUID) -> None:
-    """Note that a mass import went through its container to the end."""
+    """Record that a mass import has finished its container."""
     connection.execute("update mass_import set finished_at = now() where id = %s", (mass_import,))
 
 
 def done_folder(connection: Connection, mass_import: UUID, folder: str) -> DoneFolder | None:
     """What was made of a folder, None if nothing was yet."""
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=class_row(DoneFolder))
+    return cursor.execute(
         f"select {_COLUMNS} from mass_import_folder where mass_import_id = %s and folder = %s", (mass_import, folder)
     ).fetchone()
-    return DoneFolder(**row) if row else None  # type: ignore[arg-type]
 
 
 def record_folders(
     connection: Connection, mass_import: UUID, folders: Iterable[DoneFolder], findings: Iterable[tuple[str, Finding]]
 ) -> None:
-    """Note what was made of folders, in the transaction that writes their pictures' rows.
+    """Record what became of folders, in the transaction that writes their pictures' rows.
 
-    A picture set that a folder became stays noted, even if the folder can no longer be imported.
+    The picture set that a folder became stays recorded, even if the folder can no longer be imported.
 
     Args:
         connection: in whose transaction all is written.
         mass_import: the mass import.
         folders: the folders.
-        findings: what is wrong with them, each with its folder; replaces what was noted before.
+        findings: what is wrong with them, each with its folder; replaces what was recorded before.
     """
     for one in folders:
         connection.execute(
@@ -151,12 +152,12 @@ def recorded_findings(connection: Connection, mass_import: UUID, folder: str) ->
 
 def checksums_of(connection: Connection, picture_set: UUID, names: list[str]) -> dict[str, str]:
     """SHA-256, in hexadecimal, of those pictures of a set that have one of these names."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select name, encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s and name = any(%s)"
         " and parent is null and superseded_at is null",
         (picture_set, names),
     )
-    return {str(row["name"]): str(row["sha256"]) for row in rows}
+    return dict(rows.fetchall())
 
 
 @contextmanager
@@ -168,7 +169,7 @@ def mass_import_lock(
     Args:
         connection: holds the lock, for as long as it lives at most.
         container: the container.
-        waiting: told if another one has some of it and is waited for.
+        waiting: called if another one holds some of it and has to end first.
         part: the part.
     """
     with shard_lock(connection, str(mass_import_id(container)), part, waiting=waiting):

@@ -34,7 +34,7 @@ class ListedContainer:
     Attributes:
         container: the container.
         owner: e-mail address of its owner.
-        seed: the species where no mapping says another, None if there is none such.
+        seed: the species where no mapping gives another, None if there is none.
         zoom: likewise.
         seeds_per_picture: likewise.
         mapping: the content of its mapping file, None if it has none.
@@ -55,7 +55,7 @@ class ListedContainer:
 
     @property
     def digest(self) -> str:
-        """Changes with anything that the entry says, its mapping included."""
+        """Changes with anything in the entry, its mapping included."""
         content = [getattr(self, name) for name in self.__dataclass_fields__]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -1,15 +1,16 @@
-"""Crops follow their parents: what is said of a picture, and the seeds it shows, hold for what was cut from it."""
+"""Crops follow their parents: they inherit the metadata of the picture they were cut from, and its seeds."""
 
 from collections.abc import Sequence
-from typing import cast
 from uuid import UUID
+
+from psycopg.rows import tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.identifiers import picture_seed_id
 
 
 def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None:
-    """Let the crops of picture sets show and say what their parents do: a corrected upload corrects its crops.
+    """Copy metadata and seeds from pictures to their crops, so that a corrected upload corrects its crops.
 
     Args:
         connection: in whose transaction it is written; what is right already is not touched.
@@ -35,19 +36,16 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
         " and whole.seed_id = l.seed_id)",
         sets,
     ).rowcount
-    missing = connection.execute(
-        f"select c.id, whole.seed_id from pictures c join pictures p on {of_sets}"
-        " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
-        " where l.picture_id = c.id and l.seed_id = whole.seed_id)",
-        sets,
-    ).fetchall()
-    with connection.cursor() as cursor:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        missing = cursor.execute(
+            f"select c.id, whole.seed_id from pictures c join pictures p on {of_sets}"
+            " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
+            " where l.picture_id = c.id and l.seed_id = whole.seed_id)",
+            sets,
+        ).fetchall()
         cursor.executemany(
             "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s) on conflict do nothing",
-            [
-                (picture_seed_id(cast(UUID, row["id"]), cast(UUID, row["seed_id"])), row["id"], row["seed_id"])
-                for row in missing
-            ],
+            [(picture_seed_id(crop, seed), crop, seed) for crop, seed in missing],
         )
-    if changed or missing:  # a crop may be cut from a crop, which says it only now
+    if changed or missing:  # once more: a crop may be cut from a crop that changed only now
         follow_parents(connection, picture_sets)

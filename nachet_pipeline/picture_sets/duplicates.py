@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 from uuid import UUID
 
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
@@ -14,7 +13,7 @@ from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 
-# Of very many that look alike, so many are looked at; the closest of those is as good as any.
+# Of very many look-alikes, so many are compared; the closest of those is as good as any.
 _MOST_ALIKE = 200
 _LISTED_ALIKE = 10
 _PAGE = 500
@@ -29,7 +28,7 @@ class OneFileError(ValueError):
 
 
 class Decision(StrEnum):
-    """What an operator says of two pictures that look alike."""
+    """An operator's decision about two pictures that look alike."""
 
     DUPLICATE = "duplicate"
     DIFFERENT = "different"
@@ -46,9 +45,9 @@ class DuplicatePair:
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
         first_owner: e-mail of its owner.
         second_owner: e-mail of its owner.
-        first_species: names of the species that the one shows, as its uploader says.
+        first_species: names of the species that the first shows, as its uploader stated.
         second_species: likewise.
-        decision: what an operator said of them; pairs that were said to be different are not listed.
+        decision: an operator's decision; pairs that were decided to be different are not listed.
     """
 
     first: UUID
@@ -63,7 +62,7 @@ class DuplicatePair:
 
 
 def species_of(picture: str) -> str:
-    """In SQL, the names of the species that uploaders say a picture shows, sorted."""
+    """SQL for the names of the species that uploaders stated for a picture, sorted."""
     return (
         "array(select distinct k.name from picture_seed l join seeds o on o.id = l.seed_id"
         f" join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = {picture} order by k.name)"
@@ -142,19 +141,17 @@ def find_duplicates(
         candidates: the pictures, some thousand at most.
         bits: pictures look alike whose perceptual hashes differ in no more; up to `FOUND_BITS` all of them are found.
         apart_from: picture sets whose pictures do not count: those that the candidates become themselves.
-        owner: the user who is told of the matches; where their own pictures are is told too.
+        owner: the user who reads the matches; the places of their own pictures are added.
 
     Returns:
         By path of the candidate.
     """
-    rows = connection.execute(FIND, query_of(candidates, bits=bits, apart_from=apart_from)).fetchall()
-    places = _places(connection, [cast(UUID, row["id"]) for row in rows], owner) if owner and rows else {}
+    cursor = connection.cursor(row_factory=dict_row)
+    rows = cursor.execute(FIND, duplicates_query(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    places = _places(connection, [row["id"] for row in rows], owner) if owner and rows else {}
     return {
-        candidates[cast(int, row["number"])].path: Match(
-            _RELATIONS[cast(int, row["rank"])],
-            cast(UUID, row["id"]),
-            cast(int, row["distance"]),
-            places.get(cast(UUID, row["id"])),
+        candidates[row["number"]].path: Match(
+            _RELATIONS[row["rank"]], row["id"], row["distance"], places.get(row["id"])
         )
         for row in rows
     }
@@ -162,7 +159,7 @@ def find_duplicates(
 
 def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> dict[UUID, str]:
     """Folder, session and name of those pictures that are a user's."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
         " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
         " where p.id = any(%s) and s.owner_id = %s"
@@ -172,10 +169,10 @@ def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> di
         " where p.id = any(%s) and s.owner_id = %s",
         (list(pictures), owner, list(pictures), owner),
     )
-    return {cast(UUID, row["id"]): str(row["place"]) for row in rows}
+    return dict(rows.fetchall())
 
 
-def query_of(
+def duplicates_query(
     candidates: Sequence[Candidate], *, bits: int = NEAR_BITS, apart_from: Collection[UUID] = ()
 ) -> Mapping[str, object]:
     """What `FIND` is asked with."""
@@ -239,10 +236,10 @@ def duplicate_pairs(
             )
 
 
-def decide(
+def decide_pair(
     connection: Connection, one: UUID, other: UUID, decision: Decision, *, by: str, note: str | None = None
 ) -> bool:
-    """Store what an operator says of two pictures, with a row of the audit trail.
+    """Store an operator's decision about two pictures, with a row of the audit trail.
 
     It holds for all rows of the two files, and for all that have the same pixels as those.
 
@@ -251,7 +248,7 @@ def decide(
         one: a picture.
         other: another one.
         decision: whether they are duplicates.
-        by: who says so.
+        by: who decided.
         note: why.
 
     Returns:
@@ -260,24 +257,12 @@ def decide(
     Raises:
         UnknownPictureError: one of the pictures is not stored.
         OneFileError: both are the same file.
-        ValueError: both are one, or nobody says so.
+        ValueError: both are one picture, or `by` is empty.
     """
-    if one == other:
-        raise ValueError("two pictures are needed, and these are one")
     if not by.strip():
         raise ValueError("somebody must have decided it")
     first, second = sorted((one, other))
-    stored = {
-        cast(UUID, row["id"]): cast(bytes, row["sha256"])
-        for row in connection.execute(
-            "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
-        )
-    }
-    for missing in {first, second} - stored.keys():
-        raise UnknownPictureError(f"there is no picture {missing}")
-    files = sorted(stored.values())
-    if files[0] == files[1]:
-        raise OneFileError(f"{first} and {second} are the same file: there is nothing to decide about it")
+    files = _files_of_pair(connection, first, second)
     # An older decision about others with the same pixels is replaced by this one: two photographs have one.
     older = connection.execute(
         f"select d.file_a, d.file_b, d.decision, d.note from pictures a cross join pictures b cross join lateral"
@@ -308,3 +293,19 @@ def decide(
         after={**after, "other": str(second)},
     )
     return True
+
+
+def _files_of_pair(connection: Connection, first: UUID, second: UUID) -> list[bytes]:
+    """The SHA-256 of two pictures' files, sorted; both rows are locked until the transaction ends."""
+    if first == second:
+        raise ValueError("two pictures are needed, and these are one")
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
+    )
+    stored: dict[UUID, bytes] = dict(rows.fetchall())
+    for missing in {first, second} - stored.keys():
+        raise UnknownPictureError(f"there is no picture {missing}")
+    files = sorted(stored.values())
+    if files[0] == files[1]:
+        raise OneFileError(f"{first} and {second} are the same file: there is nothing to decide about it")
+    return files

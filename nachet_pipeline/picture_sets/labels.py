@@ -7,8 +7,10 @@ A photograph is its content: equal files, or equal pixels, and what was cut from
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
+
+from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 
 from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
@@ -27,7 +29,7 @@ class UndecidableLabelError(RefusedError, LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class LabelledFile:
     """A stored picture with its place and its species.
 
     Attributes:
@@ -36,7 +38,7 @@ class Stored:
         owner: e-mail of the user whose it is.
         folder: of the upload, or the container that a mass import found.
         session: path of its session there, empty if the folder is the session.
-        species: names of what its uploader says that it shows; mostly one.
+        species: names of the species that its uploader stated; mostly one.
     """
 
     picture: UUID
@@ -80,7 +82,7 @@ class Decided:
 
     species: str | None
     before: str | None
-    pictures: tuple[Stored, ...]
+    pictures: tuple[LabelledFile, ...]
     new: bool
 
 
@@ -125,13 +127,13 @@ def other_labels(
     Args:
         connection: to the database.
         pictures: some thousand at most.
-        owner: who is told the place of what is theirs.
+        owner: the user who reads the places of their own pictures.
         apart_from: picture sets that do not count: those that the pictures become themselves.
 
     Returns:
         By path.
     """
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=dict_row).execute(
         OTHER_LABELS,
         {
             "numbers": list(range(len(pictures))),
@@ -141,7 +143,7 @@ def other_labels(
             "owner": owner,
             "apart_from": list(apart_from),
         },
-    ).fetchall()
+    )
     return {
         pictures[row["number"]].path: OtherLabel(
             row["rank"] == 1,
@@ -149,30 +151,31 @@ def other_labels(
             (row["folder"] or "") if row["own"] else None,
             (row["session"] or "") if row["own"] else "",
         )
-        for row in cast(list[dict[str, Any]], rows)
+        for row in rows
     }
 
 
-def standing(connection: Connection) -> LabelStanding:
+def conflict_standing(connection: Connection) -> LabelStanding:
     """How many photographs are in conflict."""
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=class_row(LabelStanding)).execute(
         "select count(distinct photograph) as photographs, count(*) as pictures,"
         " coalesce(md5(string_agg(picture_id::text || species::text, ',' order by picture_id)), '') as fingerprint"
         " from label_conflict"
-    ).fetchone()
-    return LabelStanding(**cast(dict[str, Any], row))
+    )
+    (found,) = cursor.fetchall()
+    return found
 
 
-def changes(connection: Connection) -> int:
+def conflict_changes(connection: Connection) -> int:
     """A number that is another one after anything changed that conflicts follow from; costs nothing to ask.
 
-    PostgreSQL counts the rows written, and says so a second after at the latest, or when who wrote them disconnects.
+    PostgreSQL counts the rows written, and publishes the count after a second at most, or when the writer disconnects.
     """
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=scalar_row).execute(
         "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as written from pg_stat_user_tables"
         " where relid = any('{pictures,picture_set,picture_seed,seeds,label_decision}'::regclass[])"
-    ).fetchone()
-    return cast(int, cast(dict[str, Any], row)["written"])
+    )
+    return int(cursor.fetchall()[0])
 
 
 _STORED = (
@@ -182,7 +185,7 @@ _STORED = (
 _PLACES = "join picture_set s on s.id = p.picture_set_id join users u on u.id = s.owner_id"
 
 
-def conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tuple[Stored, ...]]:
+def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tuple[LabelledFile, ...]]:
     """The photographs in conflict, each as its stored pictures, read as they are needed.
 
     Args:
@@ -194,40 +197,39 @@ def conflicts(connection: Connection, *, most: int | None = None) -> Iterator[tu
         f" from label_conflict) c join pictures p on p.id = c.picture_id {_PLACES}"
         " where %(most)s::integer is null or place <= %(most)s order by c.photograph, u.email, p.id"
     )
-    with connection.cursor("label_conflicts") as cursor:
+    with connection.cursor("label_conflicts", row_factory=dict_row) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(query, {"most": most})
-        rows = cast("Iterator[dict[str, Any]]", iter(cursor))
-        for _, found in groupby(rows, key=lambda row: row["photograph"]):
-            yield tuple(_stored(row) for row in found)
+        for _, found in groupby(cursor, key=lambda row: row["photograph"]):
+            yield tuple(_picture(row) for row in found)
 
 
-def _stored(row: dict[str, Any]) -> Stored:
-    return Stored(
-        **{name: row[name] for name in Stored.__dataclass_fields__ if name != "species"}, species=tuple(row["species"])
+def _stored(connection: Connection, which: str, arguments: Sequence[object], *, order: str) -> list[LabelledFile]:
+    """The live pictures of a condition."""
+    rows = connection.cursor(row_factory=dict_row).execute(
+        f"select {_STORED} from pictures p {_PLACES} where {which} and {_LIVE} order by {order}", arguments
     )
+    return [_picture(row) for row in rows]
 
 
-def doubts(connection: Connection) -> Iterator[tuple[Stored, Stored, int]]:
+def _picture(row: dict[str, Any]) -> LabelledFile:
+    values = {name: row[name] for name in LabelledFile.__dataclass_fields__}
+    return LabelledFile(**values | {"species": tuple(row["species"])})
+
+
+def doubts(connection: Connection) -> Iterator[tuple[LabelledFile, LabelledFile, int]]:
     """Pairs of pictures that look alike and are under different species, with the bits in which their looks differ.
 
     Nothing is left out for them: that two look alike is no proof that they are one. Of each picture the ten closest
-    are looked at, and pairs that were decided to be different are not among them.
+    are compared, and pairs that were decided to be different are left out.
     """
     named = dict(registered_seeds(connection).by_id)
-    decided = {
-        cast(UUID, row["picture_id"]): (named[cast(UUID, row["seed_id"])].scientific_name,)
-        for row in connection.execute("select picture_id, seed_id from label_decided")
-        if row["seed_id"] in named
-    }
+    rows = connection.cursor(row_factory=tuple_row).execute("select picture_id, seed_id from label_decided")
+    decided = {picture: (named[seed].scientific_name,) for picture, seed in rows if seed in named}
     for pair in duplicate_pairs(connection, near=True):
         first = decided.get(pair.first, pair.first_species)
         if pair.relation is Relation.NEAR and first != decided.get(pair.second, pair.second_species):
-            rows = connection.execute(
-                f"select {_STORED} from pictures p {_PLACES} where p.id = any(%s) and {_LIVE} order by p.id",
-                ([pair.first, pair.second],),
-            )
-            found = [_stored(row) for row in cast(list[dict[str, Any]], rows.fetchall())]
+            found = _stored(connection, "p.id = any(%s)", ([pair.first, pair.second],), order="p.id")
             if len(found) == 2:  # noqa: PLR2004 (a pair)
                 yield found[0], found[1], pair.distance
 
@@ -253,8 +255,8 @@ class _Photograph:
     pixels: list[bytes]
 
 
-def decide(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
-    """Store under which species a photograph is trained with, whatever its uploaders say; the trail says who decided.
+def decide_label(connection: Connection, picture: UUID, species: str, *, by: str, why: str) -> Decided:
+    """Decide the species of a photograph, whatever its uploaders stated; the audit trail records who decided.
 
     It holds for every picture of that file or those pixels that is or will ever be stored, for what is cut from them,
     and for what they were cut from. Earlier decisions are replaced.
@@ -263,12 +265,12 @@ def decide(connection: Connection, picture: UUID, species: str, *, by: str, why:
         connection: in whose transaction it is stored.
         picture: a stored picture of it; a crop means what it was cut from.
         species: the name or identifier of a registered species.
-        by: who says so.
+        by: who decided.
         why: the reason.
 
     Raises:
         UndecidableLabelError: there is no such picture or species.
-        ValueError: nobody says so, or for no reason.
+        ValueError: `by` or `why` is empty.
     """
     registry = registered_seeds(connection)
     seed = registry.with_id(species) or registry.named(species)
@@ -287,12 +289,12 @@ def decide(connection: Connection, picture: UUID, species: str, *, by: str, why:
     return _recorded(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
 
 
-def undecide(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
-    """Take back what was decided of a photograph: what its uploaders say counts again.
+def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
+    """Revoke the decision about a photograph: what its uploaders stated counts again.
 
     Raises:
         UndecidableLabelError: there is no such picture, or nothing was decided of it.
-        ValueError: nobody says so, or for no reason.
+        ValueError: `by` or `why` is empty.
     """
     photograph = _photograph(connection, picture, by, why)
     earlier = _forget(connection, photograph)
@@ -306,7 +308,7 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
         raise ValueError("somebody decides for a reason")
     # Who decides later waits here, and sees what was decided.
     connection.execute("lock table label_decision in share row exclusive mode")
-    found = connection.execute(
+    found = connection.cursor(row_factory=dict_row).execute(
         "with recursive same (id, parent, sha256, pixel_sha256) as ("
         "select id, parent, sha256, pixel_sha256 from pictures where id = %s union"
         " select found.* from same cross join lateral ("
@@ -318,8 +320,8 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
         " union all select id, parent, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256"
         " and (p.parent is null or same.parent is null)) found) select * from same order by id",
         (picture,),
-    ).fetchall()
-    rows = {cast(UUID, row["id"]): cast(dict[str, Any], row) for row in found}
+    )
+    rows = {row["id"]: row for row in found}
     if not rows:
         raise UndecidableLabelError(f"there is no picture {picture}")
     whole: dict[bytes, bytes | None] = {}
@@ -340,13 +342,13 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
 
 def _forget(connection: Connection, photograph: _Photograph) -> list[dict[str, Any]]:
     """Remove what was decided of a photograph; the latest is first."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=dict_row).execute(
         "delete from label_decision d using seeds s where s.id = d.seed_id"
         " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s))"
         " returning s.name as species, d.why, d.decided_at, d.sha256, d.pixel_sha256",
         (photograph.files, photograph.pixels),
-    ).fetchall()
-    return sorted(cast(list[dict[str, Any]], rows), key=lambda row: row["decided_at"], reverse=True)
+    )
+    return sorted(rows, key=lambda row: row["decided_at"], reverse=True)
 
 
 def _recorded(
@@ -373,15 +375,12 @@ def _recorded(
             before=before,
             after={**after, **content, **({"pixel_sha256": pixels} if pixels else {})},
         )
-    rows = connection.execute(
-        f"select {_STORED} from pictures p {_PLACES} where (p.sha256 = any(%s) or p.pixel_sha256 = any(%s)) and {_LIVE}"
-        " and s.deleted_at is null order by u.email, p.id",
-        (photograph.files, photograph.pixels),
-    )
+    same_photograph = "(p.sha256 = any(%s) or p.pixel_sha256 = any(%s)) and s.deleted_at is null"
+    stored = _stored(connection, same_photograph, (photograph.files, photograph.pixels), order="u.email, p.id")
     return Decided(
         after.get("species"),
         before["species"] if before else None,
-        tuple(_stored(row) for row in cast(list[dict[str, Any]], rows.fetchall())),
+        tuple(stored),
         new,
     )
 
@@ -429,10 +428,10 @@ def labels(connection: Connection) -> Labels:
 
 def species_at_odds(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, set[UUID]]:
     """All species that photographs in conflict are under, by a whole picture of each."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select c.picture_id, array_agg(distinct one) as species from label_conflict c join label_conflict o"
         " on o.photograph = c.photograph cross join lateral unnest(o.species) one where c.picture_id = any(%s)"
         " group by c.picture_id",
         (list(pictures),),
     )
-    return {cast(UUID, row["picture_id"]): set(cast(list[UUID], row["species"])) for row in rows}
+    return {picture: set(species) for picture, species in rows}

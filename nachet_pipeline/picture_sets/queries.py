@@ -8,12 +8,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
-from nachet_pipeline.contract.manifest import ManifestSession, picture_identifier, picture_name
+from nachet_pipeline.contract.manifest import picture_identifier, picture_name
 from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.identifiers import picture_blob, picture_seed_id
 from nachet_pipeline.picture_sets.crop_parents import follow_parents
-from nachet_pipeline.picture_sets.records import PictureSetRecord, picture_record
+from nachet_pipeline.picture_sets.records import Origin, RecordedSet, picture_record
 from nachet_pipeline.picture_sets.tombstones import bring_back
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -41,14 +41,6 @@ _OPEN_VALUES = ", ".join(f"{{table}}.{name}" for name in _OPEN_COLUMNS.split(", 
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedSet:
-    """A picture set to record: the manifest's session with the JSON that is stored for it."""
-
-    session: ManifestSession
-    record: PictureSetRecord
-
-
-@dataclass(frozen=True, slots=True)
 class RowsWritten:
     """How many rows an import changed; all zero when everything was there already."""
 
@@ -56,35 +48,35 @@ class RowsWritten:
     pictures: int = 0
     picture_seeds: int = 0
 
+    def __add__(self, other: "RowsWritten") -> "RowsWritten":
+        """Both together."""
+        return RowsWritten(
+            self.picture_sets + other.picture_sets,
+            self.pictures + other.pictures,
+            self.picture_seeds + other.picture_seeds,
+        )
+
 
 def record_picture_sets(
     connection: Connection,
     sets: list[RecordedSet],
     inventory: Inventory,
     registry: SeedRegistry,
+    origin: Origin,
     *,
-    upload: UUID | None = None,
-    mass_import: UUID | None = None,
-    owner: UUID,
-    container: str,
-    in_place: bool = False,
     removed: Collection[UUID] = (),
 ) -> RowsWritten:
-    """Write an upload's rows, or bring those of an earlier import up to date; the caller's transaction decides.
+    """Write the rows of picture sets, or bring those of an earlier import up to date; the caller's transaction decides.
 
     A picture that a correction took out is superseded with all that was cut from it, never removed: training sets may
     hold it, and it comes back when it is sent again.
 
     Args:
         connection: in whose transaction all is written.
-        sets: the picture sets of the upload.
+        sets: the picture sets.
         inventory: holds the pictures, and what becomes of those of earlier imports.
         registry: the registered seeds.
-        upload: the upload they come from, None if they come from a mass import.
-        mass_import: the mass import they come from, None if they come from an upload.
-        owner: the user they belong to.
-        container: where the pictures are stored.
-        in_place: whether their blobs are where they were found, under the pictures' paths.
+        origin: where they come from.
         removed: picture sets of sessions that the uploader wants removed.
 
     Raises:
@@ -94,21 +86,19 @@ def record_picture_sets(
     # First of all: the registry may have changed since the upload was validated, and must not change any more.
     survivors = surviving_seeds(connection)
     identifiers = [item.session.picture_set_id for item in sets if item.session.picture_set_id]
-    _take_in(connection, sets, inventory, registry, survivors, in_place=in_place)
+    _take_in(connection, sets, inventory, registry, survivors, in_place=origin.in_place)
     _take_in_absent(connection, sets, inventory, identifiers, removed)
     with changing(connection, actor=PROGRAM, action="superseded"):
         superseded = _supersede(connection, removed)
     with changing(connection, actor=PROGRAM, action="brought back"):
         brought_back = _bring_back(connection)
     with changing(connection, actor=PROGRAM):
-        sets_changed = sum(
-            _write_set(connection, item, inventory, upload, mass_import, owner, container) for item in sets
-        )
+        sets_changed = sum(_write_set(connection, item, inventory, origin) for item in sets)
         pictures, links = _write_pictures(connection)
         follow_parents(connection, identifiers)
         hold_withdrawn(connection, "p.picture_set_id = any(%(sets)s)", {"sets": identifiers})
-        if upload is not None:
-            bring_back(connection, identifiers, container)
+        if origin.upload is not None:
+            bring_back(connection, identifiers, origin.final_container)
     return RowsWritten(sets_changed, superseded + brought_back + pictures, links)
 
 
@@ -190,15 +180,7 @@ def _bring_back(connection: Connection) -> int:
     return connection.execute(_BRING_BACK).rowcount
 
 
-def _write_set(
-    connection: Connection,
-    item: RecordedSet,
-    inventory: Inventory,
-    upload: UUID | None,
-    mass_import: UUID | None,
-    owner: UUID,
-    container: str,
-) -> int:
+def _write_set(connection: Connection, item: RecordedSet, inventory: Inventory, origin: Origin) -> int:
     return connection.execute(
         "insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id, mass_import_id, digest,"
         " session, staged_until) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -209,14 +191,14 @@ def _write_set(
         (
             item.session.picture_set_id,
             Jsonb(item.record.model_dump(mode="json")),
-            owner,
+            origin.owner.id,
             item.session.name or item.record.audit_trail.folder,
-            container_id(container),
-            upload,
-            mass_import,
+            container_id(origin.final_container),
+            origin.upload,
+            origin.mass_import,
             item.session.digest,
-            item.session.path if upload else None,
-            inventory.latest_picture(item.session.path) if upload else None,
+            item.session.path if origin.upload else None,
+            inventory.latest_picture(item.session.path) if origin.upload else None,
         ),
     ).rowcount
 

@@ -1,5 +1,6 @@
 """The JSON that is stored with a picture set and with a picture."""
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from nachet_pipeline.contract.inventory import PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
 from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.identifiers import user_container
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.registry.seeds import Seed
 
@@ -16,6 +19,37 @@ MODEL_VERSION = "2"
 
 class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What brings picture sets: an upload, or a mass import.
+
+    Attributes:
+        owner: the user whose they become.
+        container: where the pictures were found.
+        folder: the staged folder in it; empty if the pictures' paths are those of their blobs.
+        upload: the upload, None if a mass import brings them.
+        mass_import: the mass import, None if an upload brings them.
+        in_place: whether the pictures stay where they were found; else they are copied into their owner's container.
+    """
+
+    owner: Owner
+    container: str
+    folder: str = ""
+    upload: UUID | None = None
+    mass_import: UUID | None = None
+    in_place: bool = False
+
+    @property
+    def owner_container(self) -> str:
+        """Where the owner's imported pictures are, with all manifests."""
+        return user_container(self.owner.id)
+
+    @property
+    def final_container(self) -> str:
+        """Where these pictures are afterwards."""
+        return self.container if self.in_place else self.owner_container
 
 
 class ClientDataRecord(_Stored):
@@ -61,6 +95,14 @@ class PictureSetRecord(_Stored):
     seed_data: SeedDataRecord
     audit_trail: AuditTrailRecord
     terms: dict[str, Any] = Field(description="Darwin Core terms, for programs that know no more than those")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSet:
+    """A picture set to record: the manifest's session with the JSON that is stored for it."""
+
+    session: ManifestSession
+    record: PictureSetRecord
 
 
 class UserDataRecord(_Stored):
@@ -129,15 +171,7 @@ def _seed_terms(seed: Seed) -> dict[str, Any]:
 
 
 def picture_set_record(
-    session: ManifestSession,
-    *,
-    upload: UUID | None = None,
-    mass_import: UUID | None = None,
-    split: str | None = None,
-    folder: str,
-    manifest: str,
-    rule_set_version: str,
-    owner_email: str,
+    session: ManifestSession, origin: Origin, *, split: str | None, manifest: str, rule_set_version: str
 ) -> PictureSetRecord:
     """What is stored with a session's picture set.
 
@@ -146,7 +180,7 @@ def picture_set_record(
     """
     if session.seed is None:
         raise ValueError(f"session {session.path!r} names no registered seed")
-    email = _value(session.values, "clientData.clientEmail") or owner_email
+    email = _value(session.values, "clientData.clientEmail") or origin.owner.email
     return PictureSetRecord(
         client_data=ClientDataRecord(
             client_email=email, client_expertise=_value(session.values, "clientData.clientExpertise")
@@ -159,10 +193,10 @@ def picture_set_record(
             seed_species=session.seed.specific_epithet,
         ),
         audit_trail=AuditTrailRecord(
-            upload=upload,
-            mass_import=mass_import,
+            upload=origin.upload,
+            mass_import=origin.mass_import,
             split=split,
-            folder=folder,
+            folder=origin.folder or origin.container,
             session=session.path,
             manifest=manifest,
             rule_set_version=rule_set_version,

@@ -2,9 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import cast
 from uuid import UUID
 
 from psycopg.rows import tuple_row
@@ -45,16 +43,16 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        # A set of a version that did not note when its files were staged was written after they were.
+        # Sets of older versions have no staged_until; they were written after their files were staged.
         query = (
             "select distinct on (session) session, id, coalesce(staged_until, upload_date) as staged_until"
             " from picture_set where upload_id = %s and session is not null"
             " order by session, superseded_at is not null, superseded_at desc, id"
         )
-        rows = self.database.transact(lambda connection: connection.execute(query, (self.upload,)).fetchall())
-        return {
-            str(row["session"]): StoredSet(cast(UUID, row["id"]), cast(datetime, row["staged_until"])) for row in rows
-        }
+        rows = self.database.transact(
+            lambda connection: connection.cursor(row_factory=tuple_row).execute(query, (self.upload,)).fetchall()
+        )
+        return {session: StoredSet(identifier, staged_until) for session, identifier, staged_until in rows}
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
         """The whole pictures of some picture sets, read page by page.

@@ -1,4 +1,4 @@
-"""What was said when folders were put away: deleted, or archived for training."""
+"""Tombstones: the record of each folder that was deleted, or archived for training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class PutAway(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What was said when a folder was put away, and how far that came.
+    """The record of a folder that was put away, and how far that came.
 
     Attributes:
         id: its number.
@@ -84,13 +84,13 @@ def _read(connection: Connection, rest: str, *arguments: object) -> list[Tombsto
 
 
 def open_tombstone(connection: Connection, picture_set: UUID) -> Tombstone | None:
-    """What was said of a folder that is put away now, None if it is not."""
+    """The tombstone of a folder that is put away now, None if it is not."""
     found = _read(connection, "where picture_set_id = %s and undone_at is null and purged_at is null", picture_set)
     return found[0] if found else None
 
 
 def last_tombstone(connection: Connection, picture_set: UUID) -> Tombstone | None:
-    """What was said last of a folder, even if it was undone or all of it is gone."""
+    """The latest tombstone of a folder, even if it was undone or all of the folder is gone."""
     found = _read(connection, "where picture_set_id = %s order by id desc limit 1", picture_set)
     return found[0] if found else None
 
@@ -135,7 +135,7 @@ def create_tombstone(
     archive: str | None,
     training_sets: Sequence[str],
 ) -> Tombstone:
-    """Note that a folder is put away, in the transaction that does it."""
+    """Record that a folder is put away, in the transaction that does it."""
     row = connection.execute(
         "insert into folder_tombstone (picture_set_id, owner_id, owner, name, action, by, why, undo_until, container,"
         " archive, pictures, bytes, training_sets)"
@@ -161,12 +161,12 @@ def create_tombstone(
 
 
 def record_moved(connection: Connection, tombstone: int) -> None:
-    """Note that the rows of an archived folder point at the archive."""
+    """Record that the rows of an archived folder point at the archive."""
     connection.execute("update folder_tombstone set moved_at = now() where id = %s", (tombstone,))
 
 
 def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str) -> None:
-    """Note that somebody undoes it, before it is done; the first one who wants it is named."""
+    """Record who undoes it, before it is done; the first who asks is named."""
     connection.execute(
         "update folder_tombstone set undone_by = %s, undone_why = %s, cleaned_at = null"
         " where id = %s and undone_by is null",
@@ -175,17 +175,17 @@ def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str)
 
 
 def record_undone(connection: Connection, tombstone: int) -> None:
-    """Note that it is undone."""
+    """Record that it is undone."""
     connection.execute("update folder_tombstone set undone_at = now() where id = %s", (tombstone,))
 
 
 def record_cleaned(connection: Connection, tombstone: int) -> None:
-    """Note that nothing is left where the pictures were before."""
+    """Record that nothing is left where the pictures were before."""
     connection.execute("update folder_tombstone set cleaned_at = now() where id = %s", (tombstone,))
 
 
 def begin_purging(connection: Connection, tombstone: int) -> bool:
-    """Note that the blobs of a deleted folder are about to be removed; False if it is wanted again, or too early."""
+    """Record that the blobs of a deleted folder are about to be removed; False if it is wanted again, or too early."""
     return bool(
         connection.execute(
             "update folder_tombstone set purging_at = coalesce(purging_at, now()) where id = %s and action = 'deleted'"
@@ -196,7 +196,7 @@ def begin_purging(connection: Connection, tombstone: int) -> bool:
 
 
 def record_purged(connection: Connection, tombstone: int) -> None:
-    """Note that all is removed."""
+    """Record that all is removed."""
     connection.execute("update folder_tombstone set purged_at = now() where id = %s", (tombstone,))
 
 

@@ -5,14 +5,16 @@ in all rows there are, and with `hold_withdrawn` in every row that is written or
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
+
+from psycopg.rows import scalar_row, tuple_row
 
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Connection
 
 LOCK_WITHDRAWING = 7209139
-"""Held alone by whoever takes pictures away, shared by whoever writes what they could be taken from."""
+"""Advisory lock: exclusive for whoever withdraws pictures, shared for whoever writes them."""
 
 # What has the same bytes or pixels, or is cut from what has, over any number of steps; each found by its own index.
 _SAME = (
@@ -49,12 +51,12 @@ def live_elsewhere(picture: str) -> str:
 
 def rows_of_content(connection: Connection, picture: UUID) -> dict[UUID, bool]:
     """All rows of a picture's content and of all that was cut from them, and whether each is withdrawn already."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         f"with recursive {_SAME.format(of='p.id = %s')} select distinct p.id, p.withdrawn_at is not null as withdrawn"
         " from same join pictures p on p.id = same.id order by p.id",
         (picture,),
     )
-    return {cast(UUID, row["id"]): cast(bool, row["withdrawn"]) for row in rows}
+    return dict(rows.fetchall())
 
 
 def record_withdrawn(connection: Connection, pictures: Sequence[UUID], *, by: str, why: str) -> None:
@@ -88,14 +90,14 @@ def hold_withdrawn(connection: Connection, where: str, arguments: dict[str, Any]
         f" where ({where}) and w.sha256 = p.sha256 and p.pixel_sha256 <> coalesce(w.pixel_sha256, '')",
         arguments,
     )
-    fresh = connection.execute(
+    cursor = connection.cursor(row_factory=scalar_row)
+    pictures = cursor.execute(
         f"with recursive {_SAME.format(of=_FRESH.format(where=where))}"
         " select distinct p.id from same join pictures p on p.id = same.id where p.withdrawn_at is null order by p.id",
         arguments,
     ).fetchall()
-    if not fresh:
+    if not pictures:
         return 0
-    pictures = [cast(UUID, row["id"]) for row in fresh]
     # The same photograph in another file, or measured anew: its new file and its new pixels are withdrawn as well.
     connection.execute(
         "insert into withdrawn_content (sha256, pixel_sha256, withdrawn_by, why)"
@@ -119,7 +121,7 @@ _FRESH = (
 
 def withdrawn_among(connection: Connection, candidates: Sequence[Candidate]) -> Collection[str]:
     """The paths of those whose file or pixels are withdrawn."""
-    rows = connection.execute(
+    numbers = connection.cursor(row_factory=scalar_row).execute(
         "select number from unnest(%s::integer[], %s::bytea[], %s::bytea[]) as given (number, sha256, pixel_sha256)"
         " where exists (select from withdrawn_content w where w.sha256 = given.sha256)"
         " or exists (select from withdrawn_content w where w.pixel_sha256 = given.pixel_sha256)",
@@ -129,4 +131,4 @@ def withdrawn_among(connection: Connection, candidates: Sequence[Candidate]) -> 
             [one.pixel_sha256 for one in candidates],
         ),
     )
-    return {candidates[cast(int, row["number"])].path for row in rows}
+    return {candidates[number].path for number in numbers}

@@ -34,8 +34,8 @@ from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, Man
 from nachet_pipeline.training.queries import (
     Members,
     NewVersion,
-    Version,
     VersionDifference,
+    begin_snapshot,
     current_version,
     decided_pairs,
     difference,
@@ -45,14 +45,13 @@ from nachet_pipeline.training.queries import (
     record_version,
     recorded,
     set_current,
-    snapshot,
     taxa,
 )
 from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
 from nachet_pipeline.training.selection import (
     Ints,
-    Rows,
     Selection,
+    SpooledRows,
     capped,
     index_pairs,
     placed,
@@ -211,7 +210,7 @@ def build(
         recipe: what to build.
         database: two of its connections are used at a time.
         blobs: where it is published.
-        progress: told of each step.
+        progress: receives each step.
 
     Raises:
         RecipeError: the recipe names what is not there, or stands against its earlier versions.
@@ -224,34 +223,19 @@ def build(
     with ExitStack() as stack:
         guard = stack.enter_context(database.connection())
         lock_recipe(guard, recipe.name)
-        rows = stack.enter_context(Rows())
+        rows = stack.enter_context(SpooledRows())
         with database.reading() as connection:
-            snapshot(connection)
+            begin_snapshot(connection)
             read = _read(connection, recipe, rows, tell)
         made = _arrange(read, tell)
         stream = stack.enter_context(tempfile.TemporaryFile(prefix="nachet-manifest-"))
         digest = _write(stream, recipe, read.selection.rows, made, blobs.account_url, tell)
-        blobs.ensure_container(container)
-        blobs.upload(container, training_manifest_blob(digest), stream, content_type=_PARQUET)
         counts = _counts(recipe, made)
-        version = NewVersion(
-            training_set_id(recipe.name, digest),
-            recipe.name,
-            digest,
-            container,
-            training_manifest_blob(digest),
-            made.groups,
-            recipe.document(),
-            recipe.digest,
-            [asdict(one) for one in counts],
-            [asdict(note) for note in made.notes],
-        )
+        version = _new_version(recipe, digest, made, counts)
+        blobs.ensure_container(container)
+        blobs.upload(container, version.blob, stream, content_type=_PARQUET)
         tell("recording", 0, len(made.place))
-        with database.connection() as connection:
-            new = record_version(connection, version, made.members)
-        with database.reading() as connection:
-            known = recorded(connection, version.id)
-            changed = _changed(connection, recipe, known)
+        new, previous, changed = _record(database, version, made.members)
         tell("recording", len(made.place), len(made.place))
         copied = None
         if recipe.copy_pictures:
@@ -267,7 +251,7 @@ def build(
         classes=counts,
         notes=made.notes,
         near_pairs=made.near_pairs,
-        previous=known.previous,
+        previous=previous,
         difference=changed,
         copied=copied,
     )
@@ -296,17 +280,39 @@ def make_current(built: Built, database: Database, blobs: BlobStorage) -> None:
         set_current(connection, built.id)
 
 
+def _new_version(recipe: Recipe, digest: str, made: _Set, counts: Sequence[ClassCount]) -> NewVersion:
+    return NewVersion(
+        id=training_set_id(recipe.name, digest),
+        name=recipe.name,
+        digest=digest,
+        container=training_container(recipe.name),
+        blob=training_manifest_blob(digest),
+        groups=made.groups,
+        recipe=recipe.document(),
+        recipe_digest=recipe.digest,
+        classes=[asdict(one) for one in counts],
+        notes=[asdict(note) for note in made.notes],
+    )
+
+
 def _silent(step: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
-def _changed(connection: Connection, recipe: Recipe, known: Version) -> VersionDifference | None:
-    if known.previous is None:
-        return None
-    return difference(connection, training_set_id(recipe.name, known.previous), known.id)
+def _record(
+    database: Database, version: NewVersion, members: Members
+) -> tuple[bool, str | None, VersionDifference | None]:
+    """Record a version: whether it is new, the digest of the version before it, and how it differs from that."""
+    with database.connection() as connection:
+        new = record_version(connection, version, members)
+    with database.reading() as connection:
+        previous = recorded(connection, version.id).previous
+        if previous is None:
+            return new, None, None
+        return new, previous, difference(connection, training_set_id(version.name, previous), version.id)
 
 
-def _read(connection: Connection, recipe: Recipe, rows: Rows, tell: StepProgress) -> _Read:
+def _read(connection: Connection, recipe: Recipe, rows: SpooledRows, tell: StepProgress) -> _Read:
     choice = resolve(connection, recipe)
     selection = select(connection, choice, rows, lambda done: tell("reading", done, done))
     identifiers = {*selection.taxa, *choice.species, *choice.label_map}
@@ -409,7 +415,7 @@ def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]
     """The classes in the order of their indices, and the place of each picture's among them."""
     choice, codes = read.choice, read.selection.taxa
     shown = [codes[code] for code in np.unique(taxon)]
-    # What the recipe names is a class without pictures too, which is then told; what it does not name may come and go.
+    # A species that the recipe names is a class even without pictures; one that it does not name may come and go.
     named = choice.species or sorted(choice.label_map, key=lambda one: choice.label_map[one])
     order = dict.fromkeys([*named, *sorted(shown, key=lambda one: (read.taxa[one].name, one))])
     ordered = [read.taxa[one] for one in order]
@@ -490,7 +496,9 @@ def _counts(recipe: Recipe, made: _Set) -> tuple[ClassCount, ...]:
     )
 
 
-def _write(stream: IO[bytes], recipe: Recipe, rows: Rows, made: _Set, account_url: str, tell: StepProgress) -> str:
+def _write(
+    stream: IO[bytes], recipe: Recipe, rows: SpooledRows, made: _Set, account_url: str, tell: StepProgress
+) -> str:
     """Write the manifest; its digest."""
     labels = pa.array([one.label for one in made.classes], pa.string())
     names = pa.array([one.scientific_name for one in made.classes], pa.string())

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+from psycopg.rows import scalar_row, tuple_row
 from pyarrow import csv
 
 from nachet_pipeline.database.connection import Connection
@@ -16,7 +17,7 @@ from nachet_pipeline.training.recipe import Recipe, RecipeError
 
 _ROWS = 32_768
 
-COLUMNS: dict[str, pa.DataType] = {
+CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "picture_id": pa.string(),
     "session": pa.int64(),
     "picture_set_id": pa.string(),
@@ -48,7 +49,7 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 """Of `candidates`: `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
 hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
-`in_conflict` says that the photograph is under several species, and that nobody decided of it."""
+`in_conflict`: the photograph is under several species, and nobody decided which counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +97,18 @@ def resolve(connection: Connection, recipe: Recipe) -> Choice:
     ):
         if len(set(found)) < len(names):
             raise RecipeError(f"recipe {recipe.name}: {field}: expected each species once, found one by two names")
-    linked = connection.execute(
+    linked = connection.cursor(row_factory=scalar_row).execute(
         "select id from seeds where coalesce(merged_into, id) = any(%s) order by id", (list(chosen),)
-    ).fetchall()
-    return Choice(recipe, chosen, tuple(cast(UUID, row["id"]) for row in linked), _owners(connection, recipe), indices)
+    )
+    return Choice(recipe, chosen, tuple(linked), _owners(connection, recipe), indices)
 
 
 def _owners(connection: Connection, recipe: Recipe) -> tuple[UUID, ...]:
     wanted = {email.strip().casefold(): email for email in recipe.users}
-    rows = connection.execute(
-        "select id, lower(email) as email from users where lower(email) = any(%s)", (list(wanted),)
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        "select lower(email), id from users where lower(email) = any(%s)", (list(wanted),)
     )
-    found = {cast(str, row["email"]): cast(UUID, row["id"]) for row in rows}
+    found: dict[str, UUID] = dict(rows.fetchall())
     for email in wanted.keys() - found.keys():
         raise RecipeError(f"recipe {recipe.name}: users: expected a registered user, found {wanted[email][:254]!r}")
     return tuple(found.values())
@@ -117,16 +118,16 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
     """The pictures that a recipe chooses, in the order of their identifiers, one row for each seed a picture shows.
 
     Pictures that are withdrawn, crops of those, and crops that a later detection took the place of are not among them.
-    What was decided of a photograph takes the place of what its uploaders say that it shows.
+    A decision about a photograph's species overrides what its uploaders stated.
 
     Args:
         connection: in whose transaction they are read; it can be used for nothing else meanwhile.
         choice: what is chosen.
     """
-    return copied(connection, *query_of(choice), COLUMNS)
+    return copied(connection, *candidates_query(choice), CANDIDATE_COLUMNS)
 
 
-def query_of(choice: Choice) -> tuple[str, dict[str, Any]]:
+def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
     joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4

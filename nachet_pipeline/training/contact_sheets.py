@@ -85,7 +85,7 @@ class Thumbnails:
         )
 
     def _thumbnail(self, picture: StoredPicture) -> bytes | None:
-        """None of a picture whose file is not what was stored, which `pictures_current` tells; a sheet does without."""
+        """None if the file is not what was stored: the sheet leaves it out, and `pictures_current` reports it."""
         try:
             content = self._blobs.read(picture.container, picture.blob, size=picture.size)
         except (FileChangedError, StorageError):

@@ -42,7 +42,7 @@ def copy_pictures(
         blobs: the storage account.
         container: the training set's.
         concurrency: copies at a time.
-        progress: told how many are done, of how many.
+        progress: receives how many are done, of how many.
 
     Returns:
         How many were copied now.
@@ -77,7 +77,7 @@ def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
         )
     md5 = source.md5
     if source.metadata.get("sha256") != picture.sha256 or md5 is None:
-        # A blob that we did not write ourselves says nothing of its content that could be relied on.
+        # The metadata of a blob that we did not write cannot be trusted.
         md5 = _read_md5(blobs, picture, source.version)
     try:
         created = blobs.copy(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nachet_pipeline.training.near_duplicates import LISTED, equal_codes, near_duplicates, unite
+from nachet_pipeline.training.components import equal_codes, unite
+from nachet_pipeline.training.near_duplicates import LISTED, near_duplicates
 
 MOST_NEAR_BITS = 15
-"""Perceptual hashes that differ in more bits say nothing of their pictures being alike.
+"""Perceptual hashes that differ in more bits do not show that their pictures look alike.
 
 More than an import finds: the bands that stored pictures are found by play no part in grouping.
 """

@@ -89,7 +89,7 @@ def class_folder(index: int, name: str, *, most: int) -> str:
     Args:
         index: the class's index.
         name: the scientific name.
-        most: the greatest index of the set, which says how many digits all have.
+        most: the greatest index of the set, which sets the number of digits.
     """
     plain = "".join(
         "_" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name

@@ -117,7 +117,7 @@ class ManifestClass:
 
 @dataclass(frozen=True, slots=True)
 class ManifestMetadata:
-    """What a manifest says of itself, in the metadata of the Parquet file.
+    """How a manifest describes itself, in the metadata of the Parquet file.
 
     Attributes:
         name: of the training set, which is that of its recipe.
@@ -310,7 +310,7 @@ class ManifestWriter:
         self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
 
     def finish(self) -> str:
-        """Write what the manifest says of itself, and close it.
+        """Write the manifest's metadata, and close it.
 
         Returns:
             Its digest.

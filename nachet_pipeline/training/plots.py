@@ -229,7 +229,7 @@ def _figure(rows: int, *, width: float = _WIDTH, extra: float = 0.0) -> tuple["F
 
 
 def _classes_down(axes: "Axes", labels: list[str], classes: int) -> None:
-    """Name the classes on the left, the first at the top, and say how many are not shown."""
+    """Name the classes on the left, the first at the top, and write how many are not shown."""
     axes.set_yticks(range(len(labels)), labels, fontsize=_TEXT)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

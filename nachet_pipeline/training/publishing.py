@@ -31,7 +31,7 @@ class Published:
 
     Attributes:
         built: the version.
-        facts: everything that its card tells, the verdicts of its checks too.
+        facts: everything that its card shows, the verdicts of its checks too.
         card: blob of the card, in the set's container.
         pictures: the card's plots and contact sheets by file name.
         released: whether it became the current version; False if a grave check failed.
@@ -71,7 +71,7 @@ def publish(
         pool: decodes the few pictures that are shown.
         rules: today's.
         transfer: how many pictures, and how many bytes of them, are read at a time.
-        progress: told the step, how much of it is done, and how much there is.
+        progress: receives the step, how much of it is done, and how much there is.
 
     Raises:
         DatabaseError: the database does not answer.
@@ -135,7 +135,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
                 built.difference.relabelled.count,
                 changes_by_class(connection, name, digest, built.previous),
             )
-    keys = verifying.keys_of(manifest.rows(verifying.COLUMNS))
+    keys = verifying.picture_keys(manifest.rows(verifying.KEY_COLUMNS))
     verdicts = (
         verifying.no_leaks(
             keys,

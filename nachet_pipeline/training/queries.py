@@ -1,14 +1,15 @@
 """Versions of training sets, their members, the labels they gave, and pictures that are withdrawn from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import changing
@@ -31,33 +32,6 @@ SAMPLE = 20
 """Pictures that are named of each kind of difference, at most."""
 
 _LOCK_RECIPE = 7209138
-_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_COPY_END = b"\xff\xff"
-_MEMBERS_AT_A_TIME = 65_536
-# A row of binary COPY: the number of fields, then each field's length and value.
-_MEMBER = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("set_length", ">i4"),
-        ("set", "S16"),
-        ("picture_length", ">i4"),
-        ("picture", "S16"),
-        ("split_length", ">i4"),
-        ("split", ">i2"),
-        ("class_length", ">i4"),
-        ("class", ">i4"),
-        ("group_length", ">i4"),
-        ("group", "S16"),
-    ]
-)
-_LENGTHS = {
-    "fields": 5,
-    "set_length": 16,
-    "picture_length": 16,
-    "split_length": 2,
-    "class_length": 4,
-    "group_length": 16,
-}
 
 
 class UnknownTrainingSetError(RefusedError, LookupError):
@@ -84,7 +58,7 @@ class Version:
         current_since: when it last became the training set's current version; None if it never was.
         recipe: the recipe as JSON.
         classes: its classes with their counts by split, as JSON.
-        notes: what was to be said of it, as JSON.
+        notes: its notes, as JSON.
         previous: digest of the version that was current when it was made, None if there was none.
         current: whether it is the current one.
         withdrawn: how many of its pictures were withdrawn since, or deleted with their folder while nothing else has
@@ -225,7 +199,7 @@ def lock_recipe(connection: Connection, name: str) -> None:
     connection.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK_RECIPE, name))
 
 
-def snapshot(connection: Connection) -> None:
+def begin_snapshot(connection: Connection) -> None:
     """Let everything that a new transaction reads be of one moment."""
     connection.execute("set transaction isolation level repeatable read, read only")
     # What is read is sorted, a million rows at times; the sort spills to disk whatever it is given.
@@ -234,18 +208,19 @@ def snapshot(connection: Connection) -> None:
 
 def taxa(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID, Taxon]:
     """Species by identifier, with the names they have today."""
-    rows = connection.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
-    return {cast(UUID, row["id"]): Taxon(cast(UUID, row["id"]), cast(str, row["name"])) for row in rows}
+    cursor = connection.cursor(row_factory=class_row(Taxon))
+    found = cursor.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
+    return {one.id: one for one in found}
 
 
 def given_labels(connection: Connection, recipe: str) -> list[GivenLabel]:
     """The class indices that earlier versions of a recipe gave."""
-    rows = connection.execute(
-        "select class_index, taxon_id, coalesce(merged_into, id) as survivor from training_label"
+    cursor = connection.cursor(row_factory=class_row(GivenLabel))
+    return cursor.execute(
+        "select class_index as index, taxon_id as taxon, coalesce(merged_into, id) as survivor from training_label"
         " join seeds on seeds.id = taxon_id where recipe = %s order by class_index",
         (recipe,),
-    )
-    return [GivenLabel(*cast(tuple[int, UUID, UUID], tuple(row.values()))) for row in rows]
+    ).fetchall()
 
 
 Contents = tuple[bytes, ...]
@@ -255,12 +230,12 @@ Contents = tuple[bytes, ...]
 def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents, Contents]]:
     """Pairs of photographs that operators decided to be `duplicate` or `different`."""
     pixels = "array(select distinct pixel_sha256 from pictures where sha256 = {} and pixel_sha256 is not null)"
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         f"select array[file_a] || {pixels.format('file_a')} as one, array[file_b] || {pixels.format('file_b')} as other"
         " from duplicate_decision where decision = %s order by file_a, file_b",
         (decision,),
     )
-    return [(tuple(cast(list[bytes], row["one"])), tuple(cast(list[bytes], row["other"]))) for row in rows]
+    return [(tuple(one), tuple(other)) for one, other in rows]
 
 
 def held_out(connection: Connection, version: UUID) -> tuple[Bytes, NDArray[np.int8]]:
@@ -360,30 +335,16 @@ def _insert(connection: Connection, version: NewVersion, pictures: int, previous
 
 
 def _copy_members(connection: Connection, version: UUID, members: Members) -> None:
+    columns = (members.picture, members.split.tolist(), members.class_index.tolist(), members.group)
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            'copy training_set_member (training_set_id, picture_id, split, class_index, "group")'
-            " from stdin (format binary)"
+            'copy training_set_member (training_set_id, picture_id, split, class_index, "group") from stdin'
         ) as copy,
     ):
-        copy.write(_COPY_SIGNATURE)
-        for part in _member_rows(version, members):
-            copy.write(part)
-        copy.write(_COPY_END)
-
-
-def _member_rows(version: UUID, members: Members) -> Iterable[bytes]:
-    for start in range(0, len(members.picture), _MEMBERS_AT_A_TIME):
-        part = slice(start, start + _MEMBERS_AT_A_TIME)
-        rows = np.zeros(len(members.picture[part]), _MEMBER)
-        for name, length in _LENGTHS.items():
-            rows[name] = length
-        rows["set"] = version.bytes
-        rows["picture"] = np.ascontiguousarray(members.picture[part]).view("S16").ravel()
-        rows["split"], rows["class"] = members.split[part], members.class_index[part]
-        rows["group"] = np.ascontiguousarray(members.group[part]).view("S16").ravel()
-        yield rows.tobytes()
+        # As text: of all that psycopg can write, identifiers in hexadecimal cost least.
+        for picture, split, class_index, group in zip(*columns, strict=True):
+            copy.write_row((version.hex, picture.tobytes().hex(), split, class_index, group.tobytes().hex()))
 
 
 _CURRENT = (
@@ -403,8 +364,7 @@ _VERSION = (
 
 
 def _versions(connection: Connection, rest: str, *arguments: object) -> list[Version]:
-    rows = connection.execute(f"{_VERSION} {rest}", arguments)
-    return [Version(**cast(dict[str, Any], row)) for row in rows]
+    return connection.cursor(row_factory=class_row(Version)).execute(f"{_VERSION} {rest}", arguments).fetchall()
 
 
 def versions(connection: Connection, name: str | None = None) -> list[Version]:
@@ -486,12 +446,12 @@ def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDif
         f" (array_agg(picture_id order by picture_id) filter (where {condition}))[1:{SAMPLE}] as {name}_sample"
         for name, condition in kinds.items()
     )
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=dict_row).execute(
         f"select {wanted} from {side.format(which='earlier')} a full join {side.format(which='later')} b"
         " using (picture_id)",
         {"earlier": earlier, "later": later},
-    ).fetchone()
-    values = cast(dict[str, Any], row)
+    )
+    (values,) = cursor.fetchall()
     return VersionDifference(
         **{name: VersionChange(values[name], tuple(values[f"{name}_sample"] or ())) for name in kinds}
     )
@@ -505,8 +465,10 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
     """
     if connection.execute("select from pictures where id = %s", (picture,)).fetchone() is None:
         raise UnknownTrainingSetError(f"there is no picture {picture}")
-    rows = connection.execute(
-        f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current, m.split, m.class_index,"
+    cursor = connection.cursor(row_factory=class_row(Membership))
+    return cursor.execute(
+        f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current,"
+        " (%s::text[])[m.split + 1] as split, m.class_index,"
         ' m."group", p.id as picture, s.id as picture_set, c.name as container, p.blob, u.id as upload, u.folder,'
         " s.mass_import_id as mass_import, o.email as owner, p.withdrawn_at"
         " from training_set_member m join training_set t on t.id = m.training_set_id"
@@ -514,10 +476,8 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
         " join container c on c.id = s.container_id join users o on o.id = s.owner_id"
         " left join upload u on u.id = s.upload_id"
         " where m.picture_id = %s and (%s::uuid is null or t.id = %s) order by t.created_at desc, t.id",
-        (picture, version, version),
-    )
-    found = [cast(dict[str, Any], row) for row in rows]
-    return [Membership(**{**row, "split": SPLITS[row["split"]]}) for row in found]
+        (list(SPLITS), picture, version, version),
+    ).fetchall()
 
 
 @dataclass(frozen=True, slots=True)

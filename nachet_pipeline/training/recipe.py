@@ -24,14 +24,14 @@ from nachet_pipeline.contract.yaml_reader import YamlDocument, YamlError, read_y
 from nachet_pipeline.errors import UsageError
 
 PREVIOUS = "previous"
-"""What `keep_held_out_from` says to mean the recipe's own current version."""
+"""The value of `keep_held_out_from` that means the recipe's own current version."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 _SUFFIXES = (".yaml", ".yml")
 _SIDES = ("train", "validation", "test")
 # Fractions are written in decimal, and three of them in binary need not add up to one exactly.
 _ROUNDING = 1e-9
-# What says nothing of which pictures are chosen and where they go: changing it makes no other version.
+# These do not affect which pictures are chosen nor where they go: changing them makes no new version.
 _BESIDE = {"name", "description", "license", "schedule", "copy_pictures"}
 
 
@@ -104,7 +104,7 @@ class Recipe(_Model):
         zoom: the pictures' zoom.
         users: e-mail addresses of their owners; all if empty.
         imported: when they were imported.
-        captured: when they were taken, as the files say; pictures that do not say it are left out if it is given.
+        captured: when they were taken, by their files; if it is given, pictures without that date are left out.
         verified_only: whether only pictures are taken that a person verified.
         minimum_sharpness: least sharpness (see pictures/measuring.py); pictures without one are left out.
         minimum_quality: least quality score, likewise.
@@ -173,7 +173,7 @@ class Recipe(_Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of what the recipe says of pictures and split; the order of lists does not matter.
+        """SHA-256, in hexadecimal, of the choice of pictures and the split; the order of lists does not matter.
 
         What is not stated is not part of it, so that a field that is added later changes no digest.
         """

@@ -16,18 +16,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.training.candidates import COLUMNS, Choice, candidates
+from nachet_pipeline.training.candidates import CANDIDATE_COLUMNS, Choice, candidates
 from nachet_pipeline.training.grouping import Candidates
 from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
 
 Ints = NDArray[np.int64]
 
 _TORN_NAMED = 20
-_KEPT = [name for name in COLUMNS if name not in {"session", "root_id", "in_conflict"}]
-_SCHEMA = pa.schema([(name, COLUMNS[name]) for name in _KEPT])
+_KEPT = [name for name in CANDIDATE_COLUMNS if name not in {"session", "root_id", "in_conflict"}]
+_SCHEMA = pa.schema([(name, CANDIDATE_COLUMNS[name]) for name in _KEPT])
 
 
-class Rows:
+class SpooledRows:
     """The chosen rows in a temporary file. A context manager; the file is gone at its end."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Rows:
         self._writer.write_batch(batch.select(_KEPT))
 
     def end(self) -> None:
-        """Say that these were all."""
+        """Finish writing."""
         self._writer.close()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -76,7 +76,7 @@ class Selection:
             chosen.
     """
 
-    rows: Rows
+    rows: SpooledRows
     place: Ints
     candidates: Candidates
     contents: tuple[Bytes, ...]
@@ -127,22 +127,24 @@ class _Columns:
         return np.concatenate(self.parts.pop(name))
 
 
-def select(connection: Connection, choice: Choice, rows: Rows, told: Callable[[int], None] | None = None) -> Selection:
+def select(
+    connection: Connection, choice: Choice, rows: SpooledRows, progress: Callable[[int], None] | None = None
+) -> Selection:
     """Read the pictures that a recipe chooses.
 
     Args:
         connection: in whose transaction they are read.
         choice: what is chosen.
         rows: takes what is not needed in memory.
-        told: told how many rows were read.
+        progress: receives how many rows were read.
     """
     crops = choice.recipe.pictures == "crops"
     columns = _Columns()
     for batch in candidates(connection, choice):
         rows.add(batch)
         columns.add(batch, crops=crops)
-        if told:
-            told(columns.rows)
+        if progress:
+            progress(columns.rows)
     rows.end()
     taxa = tuple(UUID(text) for text in columns.codes)
     if not columns.rows:
@@ -150,7 +152,9 @@ def select(connection: Connection, choice: Choice, rows: Rows, told: Callable[[i
     return _each_once(columns, choice, rows, taxa, crops=crops)
 
 
-def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, ...], *, crops: bool) -> Selection:
+def _each_once(
+    columns: _Columns, choice: Choice, rows: SpooledRows, taxa: tuple[UUID, ...], *, crops: bool
+) -> Selection:
     picture, taxon = columns.take("picture"), columns.take("taxon")
     keys = as_keys(picture)
     first = np.concatenate(([True], keys[1:] != keys[:-1]))
@@ -198,7 +202,7 @@ def _each_once(columns: _Columns, choice: Choice, rows: Rows, taxa: tuple[UUID, 
 
 
 def _beginnings(hashes: pa.StringArray) -> Bytes:
-    """The first half of hashes, which tells them apart as well; zeros where there is none."""
+    """The first half of hashes, which distinguishes them as well; zeros where there is none."""
     return np.ascontiguousarray(from_hexadecimal(hashes, 32)[:, :16])
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from nachet_pipeline.training.components import Indices
 
 _MILLION = 1_000_000
 _FAR = 100_000
-"""A split that is off by more of a class's pictures, in millionths, is said to be."""
+"""A split that is off by more of a class's pictures, in millionths, is noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ class _Splitter:
         return None
 
     def notes(self, names: Sequence[str]) -> list[SplitNote]:
-        """What is to be said of the classes."""
+        """The notes about single classes."""
         notes = []
         wanted = np.flatnonzero(self.shares > 0)
         for place, label in enumerate(self.groups.labels.tolist()):

@@ -222,7 +222,7 @@ class _Samples:
             wanted = pc.equal(classes, index)
             held = self._of_sessions.get(index, [])
             if len(held) == SAMPLES_PER_CLASS:
-                # Most of a large class is passed over at once.
+                # Most rows of a large class are skipped at once.
                 wanted = pc.and_(wanted, pc.less_equal(batch.column("sha256"), held[-1].sha256))
             rows = batch.filter(wanted)
             if rows.num_rows:

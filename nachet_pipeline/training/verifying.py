@@ -23,7 +23,7 @@ NO_LEAKS, NO_EMPTY_CLASS, CLASSES_LARGE_ENOUGH = "no_leaks", "no_empty_class", "
 NO_CONFLICTING_LABELS = "no_conflicting_labels"
 PICTURES_CURRENT, CLASSES_ON_EVERY_SIDE = "pictures_current", "classes_on_every_side"
 
-Rows = Sequence[Mapping[str, str | int]]
+FoundRows = Sequence[Mapping[str, str | int]]
 Pair = tuple[Sequence[str], Sequence[str]]
 """Two photographs, by the SHA-256 of file and pixels of each, in hexadecimal."""
 
@@ -38,7 +38,7 @@ _KEYS = {
     "looks": "pictures that look alike",
     "duplicates": "pictures that somebody declared duplicates",
 }
-COLUMNS = (
+KEY_COLUMNS = (
     "picture_id",
     "picture_set_id",
     "parent_id",
@@ -50,7 +50,7 @@ COLUMNS = (
     "photograph_sha256",
     "photograph_pixel_sha256",
 )
-"""What `keys_of` reads of a manifest."""
+"""What `picture_keys` reads of a manifest."""
 _UNKNOWN = -1
 
 
@@ -62,7 +62,7 @@ class SetVerdict:
         name: of the check.
         passed: whether all is well.
         grave: whether a set that fails it must not be used, and so does not become the current version.
-        summary: one line that says what is wrong, empty if nothing is.
+        summary: what is wrong, in one line; empty if nothing is.
         numbers: what was counted.
         rows: what is wrong, a line each; the first ones.
     """
@@ -72,7 +72,7 @@ class SetVerdict:
     grave: bool
     summary: str = ""
     numbers: Mapping[str, int] = field(default_factory=dict)
-    rows: Rows = ()
+    rows: FoundRows = ()
 
 
 @dataclass
@@ -96,11 +96,11 @@ class Keys:
     has_looks: NDArray[np.bool_]
 
 
-def keys_of(batches: Iterable[pa.RecordBatch]) -> Keys:
+def picture_keys(batches: Iterable[pa.RecordBatch]) -> Keys:
     """Read what ties pictures to each other: about 170 bytes a picture are kept."""
     parts = [_keys(batch) for batch in batches if batch.num_rows]
     if not parts:
-        parts = [_keys(pa.RecordBatch.from_pydict({name: pa.array([], pa.string()) for name in COLUMNS}))]
+        parts = [_keys(pa.RecordBatch.from_pydict({name: pa.array([], pa.string()) for name in KEY_COLUMNS}))]
     return Keys(
         np.concatenate([part.picture for part in parts]),
         np.concatenate([part.split for part in parts]),
@@ -215,9 +215,9 @@ def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: 
     """Whether every photograph has one label: in the version, and wherever it is stored, or as was decided of it.
 
     Args:
-        keys: what the manifest says of the pictures.
+        keys: the pictures' keys, from the manifest.
         classes: of the version.
-        stored: what the database says of labels.
+        stored: the labels in the database.
     """
     label_of = {one.class_index: one.label for one in classes}
     index_of = {one.taxon_id: one.class_index for one in classes}
@@ -299,7 +299,7 @@ def no_empty_class(counted: Statistics, classes: Sequence[ManifestClass]) -> Set
     for what, concerned in (("no picture", empty), ("no picture to train with", untrained)):
         if concerned:
             said.append(f"{_count(len(concerned), 'class has', 'classes have')} {what}: {_list(concerned)}")
-    rows: Rows = [
+    rows: FoundRows = [
         {"class": one.label, "pictures": counted.of_class(one.class_index), "train": 0} for one in (*empty, *untrained)
     ]
     numbers = {"classes": len(classes), "empty": len(empty), "without_training_pictures": len(untrained)}
@@ -315,7 +315,7 @@ def classes_large_enough(counted: Statistics, classes: Sequence[ManifestClass], 
         if small
         else ""
     )
-    rows: Rows = [{"class": one.label, "pictures": size, "minimum": minimum} for one, size in small.items()]
+    rows: FoundRows = [{"class": one.label, "pictures": size, "minimum": minimum} for one, size in small.items()]
     smallest = min(sizes.values(), default=0)
     return SetVerdict(
         CLASSES_LARGE_ENOUGH, not small, True, said, {"under_minimum": len(small), "smallest_class": smallest}, rows
@@ -338,7 +338,7 @@ def classes_on_every_side(
         if absent
         else ""
     )
-    rows: Rows = [
+    rows: FoundRows = [
         {"class": one.label, "pictures": counted.of_class(one.class_index), "not in": ", ".join(splits)}
         for one, splits in absent.items()
     ]

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, cast
 from uuid import UUID
+
+from psycopg.rows import class_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
@@ -57,11 +58,11 @@ class LookAlike:
 
 def imported_by_day(connection: Connection, name: str, digest: str) -> dict[date, int]:
     """How many pictures of a version were imported on which day (UTC)."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         f"select (p.upload_date at time zone 'UTC')::date as day, count(*) as pictures from {_MEMBERS} group by 1",
         {"name": name, "digest": digest},
     )
-    return {cast(date, row["day"]): cast(int, row["pictures"]) for row in rows}
+    return dict(rows.fetchall())
 
 
 def not_current(connection: Connection, name: str, digest: str, current: Versions) -> NotCurrent:
@@ -74,7 +75,7 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         current: today's rules and code.
     """
     elsewhere = live_elsewhere("p")
-    row = connection.execute(
+    cursor = connection.cursor(row_factory=class_row(NotCurrent)).execute(
         f"select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null and not {elsewhere})"
         " as withdrawn, count(*) filter (where p.withdrawn_at is null and s.deleted_at is null"
         f"   and p.superseded_at is not null and not {elsewhere}) as superseded,"
@@ -87,8 +88,9 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         " left join picture_verdict v on v.picture_id = p.id"
         f" where m.training_set_id = {_SET}",
         {"name": name, "digest": digest, "rules": current.rules, "enrichment": current.enrichment},
-    ).fetchone()
-    return NotCurrent(**cast(dict[str, Any], row))
+    )
+    (counts,) = cursor.fetchall()
+    return counts
 
 
 def changes_by_class(connection: Connection, name: str, digest: str, previous: str) -> dict[int, tuple[int, int]]:
@@ -103,7 +105,7 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
     Returns:
         Number added and number removed by class index; a picture of another label counts on both sides.
     """
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "with now as (select picture_id, class_index from training_set_member"
         f" where training_set_id = {_SET}),"
         " before as (select picture_id, class_index from training_set_member where training_set_id ="
@@ -113,30 +115,28 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
         " from now full join before using (picture_id, class_index) group by class_index",
         {"name": name, "digest": digest, "previous": previous},
     )
-    return {
-        cast(int, row["class_index"]): (cast(int, row["added"]), cast(int, row["removed"]))
-        for row in rows
-        if row["added"] or row["removed"]
-    }
+    return {index: (added, removed) for index, added, removed in rows if added or removed}
 
 
 def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, LookAlike]:
     """Where some pictures are, by their identifiers."""
-    rows = connection.execute(
-        "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256, p.format"
+    cursor = connection.cursor(row_factory=class_row(LookAlike))
+    found = cursor.execute(
+        "select p.id as picture_id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
+        " p.format as picture_format"
         " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
         " where p.id = any(%s)",
         (list(pictures),),
     )
-    return {row["id"]: LookAlike(*row.values()) for row in cast(list[dict[str, Any]], rows.fetchall())}
+    return {one.picture_id: one for one in found}
 
 
 def places_of(connection: Connection, picture: UUID, sha256: str) -> list[tuple[str, str]]:
     """Containers and blobs where a picture's bytes may be today: its own row's place, then those of the same file."""
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=tuple_row).execute(
         "select c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
         " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null and p.purged_at is null"
         " order by p.id <> %s, s.deleted_at is not null, p.superseded_at is not null, p.id limit %s",
         (bytes.fromhex(sha256), picture, _PLACES),
     )
-    return [(cast(str, row["name"]), cast(str, row["blob"])) for row in rows]
+    return [(container, blob) for container, blob in rows]

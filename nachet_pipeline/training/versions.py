@@ -1,4 +1,4 @@
-"""What the command says of versions of training sets: lines for people, records for programs."""
+"""Rendering versions of training sets for the command: lines for people, records for programs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict

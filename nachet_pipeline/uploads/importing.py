@@ -22,11 +22,11 @@ from nachet_pipeline.database.connection import Connection, Database, DatabaseEr
 from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.folders.queries import pictures_of, sets_elsewhere
-from nachet_pipeline.identifiers import descriptor_blob, receipt_blob, report_blob
-from nachet_pipeline.picture_sets.queries import RecordedSet, RowsWritten, record_picture_sets
-from nachet_pipeline.picture_sets.records import PictureSetRecord, picture_set_record
+from nachet_pipeline.identifiers import receipt_blob, report_blob
+from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
+from nachet_pipeline.picture_sets.records import Origin, RecordedSet
 from nachet_pipeline.picture_sets.stored_upload import StoredUpload
-from nachet_pipeline.picture_sets.storing import Stored, StoredBlobError, store_manifest, store_pictures
+from nachet_pipeline.picture_sets.storing import StoredBlobError, StoredCounts, store_picture_set
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -79,7 +79,7 @@ class ImportOutcome:
     upload: Upload
     receipt: Receipt
     validation: Validation | None = None
-    stored: Stored | None = None
+    stored: StoredCounts | None = None
     rows: RowsWritten | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     wrong_blob: str | None = None
@@ -254,9 +254,7 @@ class Importer:
                     sets,
                     inventory,
                     self.registry,
-                    upload=upload.id,
-                    owner=upload.owner.id,
-                    container=upload.final_container,
+                    _origin(upload),
                     removed=validation.removed_sessions.values(),
                 )
                 self._close(connection, receipt)
@@ -308,37 +306,23 @@ class Importer:
 
     def _store(
         self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
-    ) -> tuple[Stored, list[RecordedSet]]:
-        pictures = size = new = 0
-        sets = []
+    ) -> tuple[StoredCounts, list[RecordedSet]]:
+        sets, counts = [], StoredCounts()
         report = self._reporter("storing")
         total = sum(session.pictures for session in sessions)
         for session in sessions:
-            stored = store_pictures(
+            recorded, stored = store_picture_set(
                 self.blobs,
                 inventory,
                 session,
-                staging=upload.staging_container,
-                folder=upload.folder,
-                final=upload.final_container,
-                concurrency=2 * self.transfer.transfer_concurrency,
-                verification=self.transfer.verify_stored,
-                progress=_from(report, pictures, total),
+                _origin(upload),
+                self.transfer,
+                progress=_from(report, counts.pictures, total),
             )
-            manifest = store_manifest(self.blobs, inventory, session, final=upload.final_container)
-            record = picture_set_record(
-                session,
-                upload=upload.id,
-                folder=upload.folder,
-                manifest=manifest,
-                rule_set_version=inventory.rule_set.version,
-                owner_email=upload.owner.email,
-            )
-            self._describe(upload, session, record)
-            sets.append(RecordedSet(session, record))
-            pictures, size, new = pictures + stored.pictures, size + stored.size, new + stored.new
+            sets.append(recorded)
+            counts += stored
         self._bring_home(upload, [item.session.picture_set_id for item in sets if item.session.picture_set_id])
-        return Stored(pictures, size, new), sets
+        return counts, sets
 
     def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
         """Copy back what only an archive holds of the picture sets: crops, and pictures sent earlier."""
@@ -356,23 +340,17 @@ class Importer:
                 # A damaged archive keeps no pictures from being imported, and it is not removed.
                 log.warning("upload %s: %s", upload.partition, error)
 
-    def _describe(self, upload: Upload, session: ManifestSession, record: PictureSetRecord) -> None:
-        """Write the picture set's descriptor beside its pictures."""
-        if session.picture_set_id is None:
-            raise ValueError(f"session {session.path!r} has no owner, so it cannot be described")
-        content = record.model_dump_json(indent=2).encode()
-        blob = descriptor_blob(session.picture_set_id)
-        new = _put_json(self.blobs, upload.final_container, blob, content, overwrite=False)
-        if not new and self.blobs.read(upload.final_container, blob) != content:
-            _put_json(self.blobs, upload.final_container, blob, content)
-
     def _reporter(self, step: str) -> Callable[[int, int], None] | None:
         progress = self.progress
         return (lambda done, total: progress(step, done, total)) if progress else None
 
 
+def _origin(upload: Upload) -> Origin:
+    return Origin(upload.owner, upload.staging_container, upload.folder, upload=upload.id)
+
+
 def _from(report: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
-    """Adds a session's pictures to those of the sessions before it."""
+    """Counts a session's pictures on top of those of the sessions before it."""
     return (lambda done: report(before + done, total)) if report else None
 
 
@@ -475,7 +453,13 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
     """
     content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
     try:
-        _put_json(blobs, upload.staging_container, receipt_blob(upload.folder), content)
+        blobs.upload(
+            upload.staging_container,
+            receipt_blob(upload.folder),
+            content,
+            content_type="application/json",
+            overwrite=True,
+        )
     except StorageError as error:
         log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
 
@@ -526,7 +510,3 @@ def reported_if_full(database: Database, blobs: BlobStorage, upload: Upload) -> 
         if (failure := full_disk(error)) and upload.state is not State.IMPORTING:  # or it is another run's
             fail_upload(database, blobs, upload, failure)
         raise
-
-
-def _put_json(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
-    return blobs.upload(container, blob, content, content_type="application/json", overwrite=overwrite)

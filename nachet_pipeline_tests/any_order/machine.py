@@ -20,7 +20,7 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.identifiers import archive_container, picture_set_id, upload_id
-from nachet_pipeline.picture_sets.labels import decide
+from nachet_pipeline.picture_sets.labels import decide_label
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.training.building import build, make_current
@@ -284,7 +284,7 @@ class AnyOrder(RuleBasedStateMachine):
         photograph = data.draw(st.sampled_from(sorted(self.world.conflicts())))
         place, file = next((place, file) for place, file, _ in self.world.used() if file[0] == photograph)
         with self.bench.database.connection() as connection:
-            decide(connection, self._row(place, file), SPECIES[species], **SAID)
+            decide_label(connection, self._row(place, file), SPECIES[species], **SAID)
         self.world.decided[photograph] = species
         self.check()
 

@@ -32,7 +32,7 @@ _EMPTY = (
 
 
 def cut(filled: Filled, pictures: int) -> list[Shard]:
-    found = filled.importer().run_or_cut(filled.request(), pictures)
+    found = filled.importer().run_or_fan_out(filled.request(), pictures)
     assert isinstance(found, list)
     return found
 
@@ -136,7 +136,7 @@ def test_what_a_part_left_is_done_by_the_run_of_the_whole(workbench: Workbench) 
 def test_a_small_container_is_imported_by_the_run_that_would_cut_it(workbench: Workbench) -> None:
     filled = Filled.of(workbench, FILES)
 
-    outcome = filled.importer().run_or_cut(filled.request(), len(FILES))
+    outcome = filled.importer().run_or_fan_out(filled.request(), len(FILES))
 
     assert isinstance(outcome, MassImportOutcome)
     assert outcome.taken == TAKEN
@@ -148,7 +148,7 @@ def test_what_is_imported_already_is_no_reason_to_cut(workbench: Workbench) -> N
     filled.run()
     filled.put("batch9/new/1.png", picture(900))
 
-    outcome = filled.importer().run_or_cut(filled.request(), 5)
+    outcome = filled.importer().run_or_fan_out(filled.request(), 5)
 
     assert isinstance(outcome, MassImportOutcome)
     assert (outcome.taken, outcome.rows.pictures) == (TAKEN + 1, 1)
@@ -158,7 +158,7 @@ def test_cutting_writes_nothing_and_reads_no_picture(workbench: Workbench) -> No
     filled = Filled.of(workbench, FILES)
 
     with counting(workbench) as storage:
-        cut_into = filled.importer(blobs=storage).run_or_cut(filled.request(), 5)
+        cut_into = filled.importer(blobs=storage).run_or_fan_out(filled.request(), 5)
 
     assert isinstance(cut_into, list)
     assert storage.reads == 0
@@ -169,7 +169,7 @@ def test_cutting_writes_nothing_and_reads_no_picture(workbench: Workbench) -> No
 def test_a_folder_is_never_cut(workbench: Workbench) -> None:
     filled = Filled.of(workbench, {f"day1/{n}.png": picture(n) for n in range(6)})
 
-    outcome = filled.importer().run_or_cut(filled.request(), 2)
+    outcome = filled.importer().run_or_fan_out(filled.request(), 2)
 
     assert isinstance(outcome, MassImportOutcome)
     assert outcome.taken == 6

@@ -21,10 +21,10 @@ from nachet_pipeline.picture_sets.duplicates import (
     DuplicatePair,
     OneFileError,
     UnknownPictureError,
-    decide,
+    decide_pair,
     duplicate_pairs,
+    duplicates_query,
     find_duplicates,
-    query_of,
 )
 from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
@@ -144,7 +144,7 @@ def test_looking_for_pictures_stays_flat_from_a_thousand_stored_ones_to_fifty_th
         with workbench.database.connection() as connection:
             connection.execute("analyze pictures")
             (plan,) = connection.execute(
-                f"explain (analyze, timing off, format json) {FIND}", query_of(asked)
+                f"explain (analyze, timing off, format json) {FIND}", duplicates_query(asked)
             ).fetchall()
         nodes = list(_nodes(cast(Any, plan["QUERY PLAN"])[0]["Plan"]))
         seen = [node for node in nodes if node.get("Relation Name") == "pictures"]
@@ -290,8 +290,12 @@ def test_a_pair_decided_to_be_different_is_not_reported_again_and_the_trail_says
     (pair,) = _pairs(workbench, near=True)
 
     with workbench.database.connection() as connection:
-        first = decide(connection, pair.second, pair.first, Decision.DIFFERENT, by="ada@example.org", note="looked")
-        again = decide(connection, pair.first, pair.second, Decision.DIFFERENT, by="eve@example.org", note="looked")
+        first = decide_pair(
+            connection, pair.second, pair.first, Decision.DIFFERENT, by="ada@example.org", note="looked"
+        )
+        again = decide_pair(
+            connection, pair.first, pair.second, Decision.DIFFERENT, by="eve@example.org", note="looked"
+        )
 
     assert (first, again) == (True, False)
     assert _pairs(workbench, near=True) == []
@@ -300,7 +304,7 @@ def test_a_pair_decided_to_be_different_is_not_reported_again_and_the_trail_says
     assert (row["actor"], row["subject_id"], row["before"]) == ("ada@example.org", pair.first, None)
     assert row["after"] == {"decision": "different", "note": "looked", "other": str(pair.second)}
     with workbench.database.connection() as connection:
-        decide(connection, pair.first, pair.second, Decision.DUPLICATE, by="eve@example.org")
+        decide_pair(connection, pair.first, pair.second, Decision.DUPLICATE, by="eve@example.org")
     assert [one.decision for one in _pairs(workbench, near=True)] == [Decision.DUPLICATE]
 
 
@@ -310,7 +314,7 @@ def test_a_decision_holds_for_every_row_of_the_two_files_and_for_the_same_pixels
     _import(workbench, "mine", {"a.png": _picture(1), "b.jpeg": _picture(1, "JPEG", quality=90)})
     (pair,) = _pairs(workbench, near=True)
     with workbench.database.connection() as connection:
-        decide(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
+        decide_pair(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
     other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
     saved_anew = _picture(1, "TIFF")
 
@@ -324,8 +328,8 @@ def test_a_decision_holds_for_every_row_of_the_two_files_and_for_the_same_pixels
     (anew,) = workbench.query("select id from pictures where format = 'TIFF'")
     jpeg, *_ = workbench.query("select id from pictures where format = 'JPEG' order by id")
     with workbench.database.connection() as connection:
-        assert not decide(connection, anew["id"], jpeg["id"], Decision.DIFFERENT, by="bo@example.org")
-        assert decide(connection, anew["id"], jpeg["id"], Decision.DUPLICATE, by="bo@example.org")
+        assert not decide_pair(connection, anew["id"], jpeg["id"], Decision.DIFFERENT, by="bo@example.org")
+        assert decide_pair(connection, anew["id"], jpeg["id"], Decision.DUPLICATE, by="bo@example.org")
     decided = workbench.query("select decision, decided_by from duplicate_decision")
     assert decided == [{"decision": "duplicate", "decided_by": "bo@example.org"}]
     near = [one for one in _pairs(workbench, near=True) if one.relation is Relation.NEAR]
@@ -338,7 +342,7 @@ def test_about_two_rows_of_one_file_nothing_is_decided(workbench: Workbench) -> 
     _import(workbench.another_user(f"{uuid.uuid4().hex}@example.org"), "theirs", {"b.png": _picture(1)})
     (pair,) = _pairs(workbench)
     with workbench.database.connection() as connection, pytest.raises(OneFileError, match="are the same file"):
-        decide(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
+        decide_pair(connection, pair.first, pair.second, Decision.DIFFERENT, by="ada@example.org")
 
 
 def test_what_a_correction_took_out_is_nobodys_duplicate(workbench: Workbench) -> None:
@@ -362,9 +366,9 @@ def test_a_decision_needs_two_stored_pictures_and_somebody_who_made_it(workbench
     nobody = uuid.uuid4()
     with workbench.database.connection() as connection:
         with pytest.raises(UnknownPictureError, match=str(nobody)):
-            decide(connection, picture, nobody, Decision.DUPLICATE, by="ada@example.org")
+            decide_pair(connection, picture, nobody, Decision.DUPLICATE, by="ada@example.org")
         with pytest.raises(ValueError, match="these are one"):
-            decide(connection, picture, picture, Decision.DUPLICATE, by="ada@example.org")
+            decide_pair(connection, picture, picture, Decision.DUPLICATE, by="ada@example.org")
         with pytest.raises(ValueError, match="somebody"):
-            decide(connection, picture, nobody, Decision.DUPLICATE, by=" ")
+            decide_pair(connection, picture, nobody, Decision.DUPLICATE, by=" ")
     assert workbench.query("select 1 from duplicate_decision") == []

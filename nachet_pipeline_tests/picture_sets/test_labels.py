@@ -15,7 +15,14 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.identifiers import seed_id
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.picture_sets.labels import UndecidableLabelError, decide, doubts, labels, standing, undecide
+from nachet_pipeline.picture_sets.labels import (
+    UndecidableLabelError,
+    conflict_standing,
+    decide_label,
+    doubts,
+    labels,
+    undecide_label,
+)
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.training.queries import withdraw
 from nachet_pipeline.uploads.importing import ImportOutcome
@@ -243,7 +250,7 @@ def test_a_decision_settles_it_for_every_picture_there_is_or_will_be_and_is_take
     assert in_conflict(torn) == []
 
     with torn.database.connection() as connection:
-        undone = undecide(connection, picture_of(torn, "north", "1.tiff"), **BY)
+        undone = undecide_label(connection, picture_of(torn, "north", "1.tiff"), **BY)
 
     assert (undone.species, undone.before) == (None, NAPUS)
     ((*pictures,),) = in_conflict(torn)
@@ -334,7 +341,7 @@ def test_deciding_of_either_settles_what_was_cut_and_what_it_was_cut_from(
     assert in_conflict(workbench) == []
     assert not decided(workbench, east, species).new
     with workbench.database.connection() as connection:
-        undecide(connection, west, **BY)
+        undecide_label(connection, west, **BY)
     assert len(in_conflict(workbench)) == 1
     assert workbench.query("select * from label_decision") == []
 
@@ -413,9 +420,9 @@ class _Undecidable:
 )
 def test_what_cannot_be_decided_is_said_and_changes_nothing(torn: Workbench, case: _Undecidable) -> None:
     with pytest.raises(UndecidableLabelError, match=case.said.replace("?", r"\?")), torn.database.connection() as c:
-        decide(c, case.picture(torn), case.species, **BY)
+        decide_label(c, case.picture(torn), case.species, **BY)
     with pytest.raises(UndecidableLabelError, match="nothing was decided"), torn.database.connection() as c:
-        undecide(c, picture_of(torn, "east"), **BY)
+        undecide_label(c, picture_of(torn, "east"), **BY)
     assert torn.query("select * from label_decision") == []
 
 
@@ -447,7 +454,7 @@ def test_conflicts_are_found_by_index_and_by_the_reader_too(torn: Workbench) -> 
     torn.query(f'drop owned by "{name}"')
     torn.query(f'drop role "{name}"')
     with torn.database.reading() as connection:
-        assert (standing(connection).photographs, standing(connection).pictures) == (1, 2)
+        assert (conflict_standing(connection).photographs, conflict_standing(connection).pictures) == (1, 2)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

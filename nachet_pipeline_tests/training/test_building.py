@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import NAMESPACE, picture_seed_id, seed_id
-from nachet_pipeline.picture_sets.duplicates import Decision, decide
+from nachet_pipeline.picture_sets.duplicates import Decision, decide_pair
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.blobs import StorageError
 from nachet_pipeline.training import building
@@ -534,8 +534,8 @@ def test_equal_files_equal_pixels_and_equal_looks_make_one_group_and_decisions_c
     for place, column in enumerate(("sha256", "pixel_sha256", "perceptual_hash", "perceptual_hash")):
         workbench.query(copying.format(column), ids[2 * place], ids[2 * place + 1])
     with workbench.database.connection() as connection:
-        decide(connection, ids[6], ids[7], Decision.DIFFERENT, by="Ada")
-        decide(connection, ids[8], ids[9], Decision.DUPLICATE, by="Ada")
+        decide_pair(connection, ids[6], ids[7], Decision.DIFFERENT, by="Ada")
+        decide_pair(connection, ids[8], ids[9], Decision.DUPLICATE, by="Ada")
     made = built(workbench, near_duplicate_bits=12)
     group = {row["picture_id"]: row["group"] for row in rows(workbench, made)}
     together = [group[str(one)] == group[str(other)] for one, other in zip(ids[::2], ids[1::2], strict=True)]

@@ -15,7 +15,7 @@ from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.identifiers import NAMESPACE
-from nachet_pipeline.picture_sets.duplicates import Decision, decide
+from nachet_pipeline.picture_sets.duplicates import Decision, decide_pair
 from nachet_pipeline.picture_sets.withdrawn_content import LOCK_WITHDRAWING, hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.training.building import Built
@@ -331,7 +331,7 @@ def test_a_decision_about_two_photographs_holds_for_their_other_rows(
     one, another, *_ = known_pictures(workbench)
     pair = {file_of(workbench, one), file_of(workbench, another)}
     with workbench.database.connection() as connection:
-        decide(connection, one, another, Decision.DUPLICATE, by="Ada")
+        decide_pair(connection, one, another, Decision.DUPLICATE, by="Ada")
     sent_again(workbench)
     cut(workbench, "superseded_at is null")
     column = "sha256" if pictures == "whole" else "photograph_sha256"

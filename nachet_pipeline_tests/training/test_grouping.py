@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nachet_pipeline.pictures.perceptual_hash import distance
+from nachet_pipeline.training import components, near_pairs
 from nachet_pipeline.training import near_duplicates as near_duplicates_module
 from nachet_pipeline.training.grouping import Candidates, groups
 from nachet_pipeline.training.near_duplicates import near_duplicates
@@ -172,8 +173,8 @@ def narrow(patch: pytest.MonkeyPatch, counted: int) -> None:
         "_SORTED": 0,
     }.items():
         patch.setattr(near_duplicates_module, name, value)
-    patch.setattr(near_duplicates_module, "_EDGES_KEPT", 10)
-    patch.setattr(near_duplicates_module, "_COUNTED", counted)
+    patch.setattr(components, "_EDGES_KEPT", 10)
+    patch.setattr(near_pairs, "_COUNTED", counted)
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,10 +11,10 @@ from nachet_pipeline.training.verifying import (
     SetVerdict,
     classes_large_enough,
     classes_on_every_side,
-    keys_of,
     no_conflicting_labels,
     no_empty_class,
     no_leaks,
+    picture_keys,
     pictures_current,
 )
 from nachet_pipeline.training.version_pictures import NotCurrent
@@ -26,7 +26,7 @@ TEST = {"split": "test"}
 def verdict(*rows: dict[str, Any], **options: Any) -> SetVerdict:
     ordered = sorted(rows, key=lambda one: one["picture_id"])
     middle = len(ordered) // 2
-    return no_leaks(keys_of([batch(*ordered[:middle]), batch(*ordered[middle:])]), **{"near_bits": 12, **options})
+    return no_leaks(picture_keys([batch(*ordered[:middle]), batch(*ordered[middle:])]), **{"near_bits": 12, **options})
 
 
 def bits_flipped(looks: str, number: int) -> str:
@@ -125,7 +125,7 @@ def test_a_picture_on_no_side_is_told() -> None:
 
 
 def test_an_empty_set_leaks_nothing() -> None:
-    assert no_leaks(keys_of([]), near_bits=12, different=[(contents(1), contents(2))]).passed
+    assert no_leaks(picture_keys([]), near_bits=12, different=[(contents(1), contents(2))]).passed
 
 
 pictures = st.lists(
@@ -206,7 +206,7 @@ def test_pictures_that_are_not_current_are_a_warning(kind: str) -> None:
 
 def labels(*rows: dict[str, Any], **stored: Any) -> SetVerdict:
     known = Labels(**{"conflicting": (), "files": (), "pixels": (), "decided": (), **stored})
-    return no_conflicting_labels(keys_of([batch(*rows)]), classes(), known)
+    return no_conflicting_labels(picture_keys([batch(*rows)]), classes(), known)
 
 
 @pytest.mark.parametrize("tied", [{"sha256": sha256(1)}, {"pixel_sha256": sha256("pixels 1")}])

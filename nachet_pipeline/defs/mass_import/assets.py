@@ -136,7 +136,7 @@ def mass_imported_container(
                 part=Shard.of(config.part) if config.part else WHOLE,
             )
             most = mass_import_settings.mass_import_pictures_per_run
-            outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
+            outcome = importer.run_or_fan_out(request, most) if config.may_be_cut else importer.run(request)
         except (MassImportError, MappingError, ContainerTakenError, ShardError) as error:
             raise Failure(str(error), allow_retries=False) from error
     if isinstance(outcome, list):

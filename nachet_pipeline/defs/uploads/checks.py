@@ -28,7 +28,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.defs.metadata import findings_table
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
-from nachet_pipeline.picture_sets.labels import LabelStanding, conflicts, standing
+from nachet_pipeline.picture_sets.labels import LabelStanding, conflict_standing, stored_conflicts
 
 IMPORTED_CHECK = "imported"
 STORED_CHECK = "stored_blobs_verified"
@@ -127,7 +127,7 @@ _HOW = (
 def labels_agree(database: DatabaseResource) -> AssetCheckResult:
     """Look at all stored pictures."""
     with database.open() as db, db.reading() as connection:
-        return AssetCheckResult(**_labels_verdict(connection, standing(connection)))
+        return AssetCheckResult(**_labels_verdict(connection, conflict_standing(connection)))
 
 
 def labels_evaluation(connection: Connection, stands: LabelStanding) -> AssetCheckEvaluation:
@@ -158,7 +158,7 @@ def _labels_verdict(connection: Connection, stands: LabelStanding) -> dict[str, 
 
 
 def _conflict_rows(connection: Connection) -> Iterator[TableRecord]:
-    for number, pictures in enumerate(conflicts(connection, most=_LISTED), start=1):
+    for number, pictures in enumerate(stored_conflicts(connection, most=_LISTED), start=1):
         for one in pictures:
             yield TableRecord(
                 {

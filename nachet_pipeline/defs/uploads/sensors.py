@@ -32,7 +32,7 @@ from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
 from nachet_pipeline.defs.uploads import checks
 from nachet_pipeline.defs.uploads.jobs import import_uploads
-from nachet_pipeline.picture_sets.labels import changes, standing
+from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
 from nachet_pipeline.settings import ArrivalSettings, SensorSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.batches import batched
@@ -270,10 +270,10 @@ def label_conflicts_sensor() -> SensorDefinition:
         materialized = str(latest.timestamp if latest else "never")
         last_written, last_seen = (context.cursor or "  ").split(" ", 1)
         with database.open() as db, db.reading() as connection:
-            written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
+            written = str(conflict_changes(connection))  # before the look, so that a write meanwhile is seen
             if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
                 return SkipReason("No picture, species or decision changed.")
-            stands = standing(connection)
+            stands = conflict_standing(connection)
             seen = f"{materialized} {stands.fingerprint}"
             return SensorResult(
                 skip_reason=f"{stands.photographs} photographs are under several species.",

@@ -96,7 +96,7 @@ def described(
     """The description, as JSON-LD.
 
     Args:
-        of: what the manifest says of itself.
+        of: the manifest's metadata.
         shards: the files.
         columns: of a shard.
         classes: of the training set, in order.
@@ -138,14 +138,20 @@ def described(
     }
 
 
-def _splits(splits: tuple[str, ...]) -> dict[str, Any]:
+def _record_set(name: str, description: str, *, key: str, kind: str | None = None) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
-        "@id": _SPLITS,
-        "name": _SPLITS,
-        "description": "The sides of the split, and what each is for.",
-        "dataType": "cr:Split",
-        "key": {"@id": f"{_SPLITS}/name"},
+        "@id": name,
+        "name": name,
+        "description": description,
+        **({"dataType": kind} if kind else {}),
+        "key": {"@id": f"{name}/{key}"},
+    }
+
+
+def _splits(splits: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        **_record_set(_SPLITS, "The sides of the split, and what each is for.", key="name", kind="cr:Split"),
         "field": [
             _field(_SPLITS, "name", "sc:Text", "The side's name."),
             _field(_SPLITS, "url", "sc:URL", "What it is for, in Croissant's terms."),
@@ -159,12 +165,7 @@ def _splits(splits: tuple[str, ...]) -> dict[str, Any]:
 
 def _classes(classes: tuple[TrainingClass, ...]) -> dict[str, Any]:
     return {
-        "@type": "cr:RecordSet",
-        "@id": _CLASSES,
-        "name": _CLASSES,
-        "description": "The species that a trainer tells apart.",
-        "dataType": "sc:Enumeration",
-        "key": {"@id": f"{_CLASSES}/index"},
+        **_record_set(_CLASSES, "The species that a trainer tells apart.", key="index", kind="sc:Enumeration"),
         "field": [
             _field(_CLASSES, "index", "sc:Integer", "The class, as a number."),
             _field(_CLASSES, "name", "sc:Text", "The class, as the name of its folder."),
@@ -193,11 +194,7 @@ def _field(record_set: str, name: str, kind: str, description: str) -> dict[str,
 
 def _pictures(columns: pa.Schema) -> dict[str, Any]:
     return {
-        "@type": "cr:RecordSet",
-        "@id": _PICTURES,
-        "name": _PICTURES,
-        "description": "One record for each picture.",
-        "key": {"@id": f"{_PICTURES}/picture_id"},
+        **_record_set(_PICTURES, "One record for each picture.", key="picture_id"),
         "field": [_picture_field(column) for column in columns],
     }
 

@@ -1,4 +1,4 @@
-"""What an export says when a person has to put something right."""
+"""Errors of exports that a person can act on."""
 
 from nachet_pipeline.errors import RefusedError, UsageError
 

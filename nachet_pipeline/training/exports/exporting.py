@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nachet_pipeline.support.templates import render_template
 from nachet_pipeline.training.exports import croissant, webdataset
 from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
 from nachet_pipeline.training.exports.image_folder import FolderExport, empty_classes, trees_of
-from nachet_pipeline.training.exports.journal import FOLDER, Failure, Journal, journal_of, written
+from nachet_pipeline.training.exports.journal import JOURNAL_FOLDER, Failure, Journal, journal_of, written
 from nachet_pipeline.training.exports.parquet import columns_of, shard_writer
-from nachet_pipeline.training.exports.readme import readme_of
 from nachet_pipeline.training.exports.rgb_tiff import CONVERSION
 from nachet_pipeline.training.exports.shards import ShardedExport
 from nachet_pipeline.training.exports.source import ExportContents, ExportManifest
@@ -79,12 +79,12 @@ def export(
     """Export a training set, or continue to.
 
     Interrupted at any moment and called again, it ends in the same files. A picture that storage lacks or that is
-    not what the manifest says is left out and told; everything else is done.
+    not what the manifest says is left out and reported; everything else is exported.
 
     Args:
         request: what to export.
         fetcher: what makes the pictures.
-        progress: told how many pictures are done, of how many.
+        progress: receives how many pictures are done, of how many.
 
     Raises:
         ExportRefusedError: the folder holds something else, or is being written to.
@@ -163,9 +163,15 @@ def _finished(
         empty = tuple("/".join(parts) for parts in empty_classes(request.layout, contents))
         trees = tuple(trees_of(request.layout, contents))
     _write_text(folder, "export.json", _summary(request, manifest, contents, counts))
-    readme = readme_of(request.format.value, manifest.metadata, contents, trees)
+    readme = render_template(
+        "training/exports/readme.md.jinja",
+        kind=request.format.value,
+        of=manifest.metadata,
+        counts=contents.by_split,
+        trees=trees,
+    )
     _write_text(folder, "README.md", readme)
-    shutil.rmtree(folder / FOLDER / "unfinished", ignore_errors=True)
+    shutil.rmtree(folder / JOURNAL_FOLDER / "unfinished", ignore_errors=True)
     return Exported(
         folder,
         counts["made"] + counts["found"],

@@ -82,7 +82,7 @@ class Fetcher:
         self._budget = MemoryBudget(memory_bytes)
 
     def fetch(self, folder: Path, journal: Journal, wanted: Iterator[WantedPicture]) -> Iterator[Fetched]:
-        """Make each picture's file, and note it; finished ones are not fetched again.
+        """Make each picture's file, and record it; finished ones are not fetched again.
 
         Raises:
             StorageError: storage does not answer; what is finished stays, for the next call.

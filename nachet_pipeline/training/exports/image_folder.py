@@ -2,8 +2,8 @@
 
 Readers know a class by the place of its folder in alphabetical order. So every split has a folder for every class of
 the training set, whether or not it holds pictures: a missing one would shift all classes behind it, unnoticed. An
-empty one is told by torchvision's `ImageFolder` as an error, which `allow_empty=True` answers. `datasets` looks at
-files alone and does shift: where a class has no picture in any split of a tree, it needs to be told all names.
+empty folder is an error to torchvision's `ImageFolder` without `allow_empty=True`. `datasets` looks at files alone and
+does shift: where a class has no picture in any split of a tree, it must be given all names.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class FolderExport:
         self._splits = splits
 
     def run(self, fetcher: Fetcher, *, layout: ExportLayout, contents: ExportContents) -> Iterator[Fetched]:
-        """Make all folders, then all files that are not finished; tells of every picture."""
+        """Make all folders, then all files that are not finished; reports every picture."""
         for tree, splits in trees_of(layout, contents).items():
             for split in splits:
                 for each in contents.classes:

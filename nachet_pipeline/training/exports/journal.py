@@ -13,7 +13,7 @@ from typing import IO
 
 from nachet_pipeline.training.exports.errors import ExportRefusedError
 
-FOLDER = ".nachet-export"
+JOURNAL_FOLDER = ".nachet-export"
 """Holds the journal and unfinished files, in the folder of the export; readers pass over hidden folders."""
 
 _TABLES = """
@@ -64,7 +64,7 @@ class Journal:
             return hashlib.file_digest(stream, "sha256").digest() == bytes(row[1])
 
     def finish(self, path: str, size: int, sha256: bytes, *, whole: bool = True) -> None:
-        """Note a file that has its final name; one that lacks pictures is made again by the next call."""
+        """Record a file that has its final name; one that lacks pictures is made again by the next call."""
         self._connection.execute("insert or replace into file values (?, ?, ?, ?)", (path, size, sha256, whole))
         self._uncommitted += 1
         if self._uncommitted >= _COMMIT_EVERY:
@@ -80,7 +80,7 @@ class Journal:
         return int(size), bytes(sha256).hex()
 
     def fail(self, failure: Failure) -> None:
-        """Note a picture that is not in the export."""
+        """Record a picture that is not in the export."""
         values = (failure.picture, failure.container, failure.blob, failure.why)
         self._connection.execute("insert or replace into failure values (?, ?, ?, ?)", values)
 
@@ -106,7 +106,7 @@ def journal_of(folder: Path, request: Mapping[str, object]) -> Iterator[Journal]
     Raises:
         ExportRefusedError: the folder holds something else, or another process writes there.
     """
-    place = folder / FOLDER
+    place = folder / JOURNAL_FOLDER
     if folder.exists() and not place.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportRefusedError(f"{folder} is neither an export nor a new or empty folder: name another one")
     place.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _claim(connection: sqlite3.Connection, folder: Path, request: str) -> None:
 @contextmanager
 def written(folder: Path, path: str) -> Iterator[IO[bytes]]:
     """A file of an export, which gets its name when all of it is on the disk."""
-    unfinished = folder / FOLDER / "unfinished" / path.replace("/", "~")
+    unfinished = folder / JOURNAL_FOLDER / "unfinished" / path.replace("/", "~")
     unfinished.parent.mkdir(exist_ok=True)
     with unfinished.open("wb") as stream:
         yield stream

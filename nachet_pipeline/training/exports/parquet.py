@@ -1,4 +1,4 @@
-"""Parquet as the Hugging Face libraries lay it out: an image, a label, and what else the manifest says of a picture."""
+"""Parquet as the Hugging Face libraries lay it out: an image, a label, and the manifest's other columns."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from nachet_pipeline.training.manifest import SCHEMA
 CLASS_FOLDER = "class_folder"
 """Column of the class as the manifest's `label` says it; `label` is a number here, as trainers want it."""
 
-# `url` says where the account is; the last two are for finding leaks, and younger than exports that are under way.
+# `url` names the account; the last two are for finding leaks, and younger than exports that are under way.
 _LEFT_OUT = {"url", "label", "photograph_sha256", "photograph_pixel_sha256"}
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _GROUP_BYTES = 32 * 1024**2
@@ -22,7 +22,7 @@ _NAMES_OF_TYPES = {"double": "float64", "float": "float32"}
 
 
 def columns_of(classes: tuple[TrainingClass, ...]) -> pa.Schema:
-    """The columns of a shard, with what tells the Hugging Face libraries which are pictures and labels."""
+    """The columns of a shard, with the metadata by which the Hugging Face libraries know pictures and labels."""
     kept = [column for column in SCHEMA if column.name not in _LEFT_OUT]
     features: dict[str, dict[str, Any]] = {
         "image": {"_type": "Image"},

@@ -1,7 +1,7 @@
 """Shards: a split's pictures in files of bounded size, whose names and contents are known before the first is fetched.
 
-A shard is filled by the pixels that its pictures have, as the manifest tells, and not by what they turn out to take
-compressed: so every call plans the same shards, also one that continues another.
+A shard is filled by the number of its pictures' pixels, which the manifest knows, and not by their compressed size. So
+every call plans the same shards, also one that continues another.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher, WantedPicture
-from nachet_pipeline.training.exports.journal import FOLDER, Journal, written
+from nachet_pipeline.training.exports.journal import JOURNAL_FOLDER, Journal, written
 from nachet_pipeline.training.exports.source import ExportManifest, Picture
 
 _MOST_PICTURES = 10_000
@@ -85,7 +85,7 @@ class ShardedExport:
         self._splits = splits
 
     def run(self, fetcher: Fetcher, *, suffix: str, most_bytes: int, write: WriteShard) -> Iterator[Fetched]:
-        """Write all shards that are not finished; tells of every picture.
+        """Write all shards that are not finished; reports every picture.
 
         Args:
             fetcher: what makes the pictures.
@@ -137,7 +137,7 @@ class ShardedExport:
 
 
 def _waiting(shard: str) -> str:
-    return f"{FOLDER}/waiting/{shard.removeprefix('data/')}"
+    return f"{JOURNAL_FOLDER}/waiting/{shard.removeprefix('data/')}"
 
 
 def _shard_of_waiting(path: str) -> str:

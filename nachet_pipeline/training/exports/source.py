@@ -88,8 +88,15 @@ class ExportContents:
     @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits that hold pictures, in their usual order."""
-        present = {split for split, _, _ in self.pictures}
-        return tuple(split for split in SPLITS if split in present)
+        return tuple(self.by_split)
+
+    @cached_property
+    def by_split(self) -> dict[str, int]:
+        """How many pictures each split holds, of those that hold any, in their usual order."""
+        counts: Counter[str] = Counter()
+        for (split, _, _), number in self.pictures.items():
+            counts[split] += number
+        return {split: counts[split] for split in SPLITS if split in counts}
 
 
 class ExportManifest:
@@ -165,14 +172,14 @@ def _classes(named: tuple[ManifestClass, ...]) -> tuple[TrainingClass, ...]:
     most = max(known, default=-1)
     digits = max(3, len(str(most)))
     return tuple(
-        TrainingClass(index, class_folder(index, each.label, digits), each.scientific_name)
+        TrainingClass(index, portable_folder(index, each.label, digits), each.scientific_name)
         if (each := known.get(index))
-        else TrainingClass(index, class_folder(index, "no pictures", digits), "")
+        else TrainingClass(index, portable_folder(index, "no pictures", digits), "")
         for index in range(most + 1)
     )
 
 
-def class_folder(index: int, label: str, digits: int = 3) -> str:
+def portable_folder(index: int, label: str, digits: int = 3) -> str:
     """A class's name as one folder's name on any system, which sorts as the indexes count.
 
     Args:
@@ -180,9 +187,9 @@ def class_folder(index: int, label: str, digits: int = 3) -> str:
         label: `000 Brassica napus`, or the name alone.
         digits: of the index, at least.
 
-    >>> class_folder(7, "007 Solanum/../nigrum.")
+    >>> portable_folder(7, "007 Solanum/../nigrum.")
     '007 Solanum-..-nigrum'
-    >>> class_folder(0, "000 Avena test")
+    >>> portable_folder(0, "000 Avena test")
     '000 Avena TEST'
     """
     name = re.sub(r"^\d+\s+", "", unicodedata.normalize("NFC", label))

@@ -10,7 +10,7 @@ from dagster import AssetCheckKey, AssetCheckSeverity, AssetKey, SensorResult, S
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.picture_sets.labels import decide, undecide
+from nachet_pipeline.picture_sets.labels import decide_label, undecide_label
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.labelled import JUNCEA, NAPUS, photograph
@@ -92,9 +92,9 @@ def settle(deployment: Deployment, picture: UUID, species: str | None) -> None:
     """Decide, or take back, as the command does: in a connection of its own, which is closed then."""
     with Database(SecretStr(deployment.services.importer_url)) as database, database.connection() as connection:
         if species:
-            decide(connection, picture, species, **BY)
+            decide_label(connection, picture, species, **BY)
         else:
-            undecide(connection, picture, **BY)
+            undecide_label(connection, picture, **BY)
 
 
 def test_the_check_turns_amber_after_an_import_and_green_after_the_decision(deployment: Deployment, tick: Tick) -> None:

@@ -22,7 +22,7 @@ from nachet_pipeline.training.exports.errors import ChoiceError, ExportRefusedEr
 from nachet_pipeline.training.exports.exporting import export
 from nachet_pipeline.training.exports.fetching import Fetcher
 from nachet_pipeline.training.exports.shards import Assignment
-from nachet_pipeline.training.exports.source import Picture, class_folder
+from nachet_pipeline.training.exports.source import Picture, portable_folder
 from nachet_pipeline.training.manifest import ManifestError
 from nachet_pipeline_tests.conftest import BlobAccount
 from nachet_pipeline_tests.training.exports.sets import CountedStorage, Sets, visible
@@ -284,7 +284,7 @@ def test_no_shard_is_too_full_or_empty_and_every_picture_has_one(pictures: list[
 
 @given(st.text(max_size=80), st.integers(0, 9999))
 def test_any_name_makes_one_safe_folder(name: str, index: int) -> None:
-    folder = class_folder(index, name, 4)
+    folder = portable_folder(index, name, 4)
     assert folder.startswith(f"{index:04} ")
     assert Path(folder).name == folder
     assert len(folder.encode()) < 200
@@ -294,5 +294,5 @@ def test_any_name_makes_one_safe_folder(name: str, index: int) -> None:
 
 @pytest.mark.parametrize("name", ["Avena test", "train-ii", "sativa var. dev", "Validation val.x"])
 def test_no_class_folder_reads_as_a_split(name: str) -> None:
-    words = set(class_folder(1, name).replace("-", " ").replace(".", " ").split())
+    words = set(portable_folder(1, name).replace("-", " ").replace(".", " ").split())
     assert not words & {"train", "test", "dev", "val", "validation"}
