@@ -8,7 +8,16 @@ ended, well or not, for the run that does what is left and tells of the whole.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dagster import AssetExecutionContext, DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+)
 
 from nachet_pipeline.support.shards import Shard
 
@@ -27,10 +36,20 @@ SHARD_FIELD = "a part of the whole, such as 0-63; the sensor cut_runs fills it i
 WHOLE_FIELD = "do everything in this one run, however much it is; else much work is cut into several runs"
 
 
-def fan_out(context: AssetExecutionContext, parts: list[Shard]) -> None:
-    """Note in the tags of this run that each of these parts is to be a run of its own."""
+def fan_out(context: AssetExecutionContext, asset: AssetKey, parts: list[Shard]) -> AssetObservation:
+    """Record in the tags of this run that each of these parts is to be a run of its own.
+
+    Returns:
+        What the UI shows on the asset meanwhile.
+    """
     context.instance.add_run_tags(context.run_id, {_CUT_TAG: _OPEN, _PARTS_TAG: " ".join(map(str, parts))})
     context.log.info("cut into %d parts, each a run of its own; the sensor cut_runs asks for them", len(parts))
+    return AssetObservation(
+        asset,
+        partition=context.partition_key if context.has_partition_key else None,
+        description=f"cut into {len(parts)} parts",
+        metadata={"parts": len(parts)},
+    )
 
 
 def runs_of_fan_out(instance: DagsterInstance, run: DagsterRun) -> list[DagsterRun]:

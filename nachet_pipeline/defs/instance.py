@@ -1,9 +1,15 @@
 """The Dagster instance of this machine: its folder, and the project's one dagster.yaml in it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nachet_pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 _FILES = ("dagster.yaml", "workspace.yaml")
 
@@ -52,3 +58,12 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
         fresh.symlink_to(target)
         fresh.replace(link)
     return folder
+
+
+@contextmanager
+def dagster_instance() -> Iterator["DagsterInstance"]:
+    """The instance that DAGSTER_HOME names."""
+    from dagster import DagsterInstance  # noqa: PLC0415 (slow to import)
+
+    with DagsterInstance.get() as instance:
+        yield instance

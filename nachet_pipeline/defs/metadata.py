@@ -1,6 +1,6 @@
 """How receipts, reports and pictures are shown in the metadata of events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +14,16 @@ from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
 _SCHEMA = TableSchema(columns=[TableColumn(name) for name in ("severity", "code", "count", "where", "what", "remedy")])
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> TableMetadataValue:
+    """Rows with the same columns, of which there is one at least: Dagster shows no table without a row."""
+    return MetadataValue.table([TableRecord(row) for row in rows])
+
+
+def tables(**named: Iterable[Mapping[str, Any]]) -> dict[str, TableMetadataValue]:
+    """Tables by their names, without those that have no row."""
+    return {name: table(rows) for name, given in named.items() if (rows := list(given))}
 
 
 def findings_table(groups: Sequence[Group]) -> TableMetadataValue:

@@ -1,9 +1,13 @@
 """Partitions of the assets."""
 
-from dagster import AssetExecutionContext, AssetKey, DynamicPartitionsDefinition
+from collections.abc import Sequence
+
+from dagster import AssetExecutionContext, AssetKey, DagsterInstance, DynamicPartitionsDefinition
 
 # Dagster has no public way to say that a partition has a materialization and failed all the same.
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+
+from nachet_pipeline.reconciliation.retention import ForgetPartitions
 
 uploads = DynamicPartitionsDefinition(name="upload")
 """One partition an upload; see `identifiers.partition_key`."""
@@ -25,3 +29,14 @@ def show_as_failed(context: AssetExecutionContext, asset: AssetKey, partition: s
         asset_materialization_planned_data=AssetMaterializationPlannedData(asset_key=asset, partition=partition),
     )
     context.instance.report_dagster_event(event, run_id=context.run_id)
+
+
+def forgetting(instance: DagsterInstance) -> ForgetPartitions:
+    """What deletes partitions of uploads from an instance."""
+
+    def forget(keys: Sequence[str]) -> None:
+        for key in keys:
+            if instance.has_dynamic_partition(str(uploads.name), key):
+                instance.delete_dynamic_partition(str(uploads.name), key)
+
+    return forget

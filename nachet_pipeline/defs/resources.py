@@ -1,10 +1,11 @@
-"""Dagster's resources: PostgreSQL, Blob storage, and the keys of secrets."""
+"""Dagster's resources: PostgreSQL, Blob storage, the keys of secrets, and the settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
@@ -14,6 +15,7 @@ from nachet_pipeline.database.run_locks import sign_of_life
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.settings import KeySettings, Settings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.uploads.importing import Progress
 from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.upload_keys import UploadKeys
 
@@ -70,6 +72,36 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
     def onboarding(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> Onboarding:
         """Users from their registration to their end."""
         return Onboarding(database, blobs, self.upload_keys(database, blobs, settings))
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """Whom to tell about the pictures of a long import, besides the log.
+
+    Attributes:
+        tell: told the step, how many pictures are done, and how many there are.
+    """
+
+    tell: Progress | None = None
+
+
+def of_environment(settings: Settings) -> dict[str, object]:
+    """The services as resources, which name the environment variables that hold addresses and secrets.
+
+    Args:
+        settings: say which of the variables are set.
+    """
+    return {
+        "database": DatabaseResource(
+            url=EnvVar("NACHET_DATABASE_URL"),
+            reader_url=EnvVar("NACHET_DATABASE_READER_URL") if settings.database_reader_url else None,
+        ),
+        "blob_storage": BlobStorageResource(
+            account_url=EnvVar("NACHET_BLOB_ACCOUNT_URL"),
+            key=EnvVar("NACHET_BLOB_KEY") if settings.blob_key else None,
+        ),
+        "secret_keys": SecretKeysResource(fernet_keys=EnvVar("NACHET_SECRET_KEYS") if settings.secret_keys else None),
+    }
 
 
 def of_settings(settings: Settings) -> dict[str, object]:

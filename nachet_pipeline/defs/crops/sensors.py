@@ -1,7 +1,6 @@
 """The sensor on imported uploads whose pictures are not cropped."""
 
 from dagster import (
-    DefaultSensorStatus,
     ResourceParam,
     RunRequest,
     RunsFilter,
@@ -9,11 +8,11 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
@@ -24,11 +23,9 @@ from nachet_pipeline.settings import CropSettings, SensorSettings
 def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
 
-    @sensor(
-        name="uncropped_uploads",
+    @running_sensor(
         job=crop_pictures,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        default_status=DefaultSensorStatus.RUNNING,
         description="Crops the pictures of what was imported, one run at a time for all that waits together.",
     )
     def uncropped_uploads(

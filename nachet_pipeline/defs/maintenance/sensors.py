@@ -11,18 +11,16 @@ from collections.abc import Iterable
 from dagster import (
     DagsterInstance,
     DagsterRunStatus,
-    DefaultSensorStatus,
     RunRecord,
     RunsFilter,
-    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.run_locks import living_runs
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.fan_out import due_runs
 from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
@@ -30,36 +28,31 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
 
+_OPS = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
+"""The jobs whose work may be cut into parts, each with the op that does a part."""
+
 SECONDS_WITHOUT_SIGN = 20.0
 """A run whose sign of life was missing at every look for so long is dead: one that lost it with its connection gives it
 again within seconds after the database is back."""
 
-_SECONDS_BETWEEN_LOOKS = 10
 
-
-def dead_runs_sensor() -> SensorDefinition:
-    """The sensor on runs whose process is gone, and on what cancelled runs leave behind."""
-
-    @sensor(
-        name="dead_runs",
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Ends runs whose process is gone, so that they hold no place and what they owe is asked for again;"
-        " lets the uploads that a cancelled run never began with be asked for at once.",
-    )
-    def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
-        missed: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
-        with database.open() as db:
-            missed, ended = end_dead_runs(context.instance, db, missed, time.time())
-            batches = release_cancelled(context.instance, db)
-        for record in ended:
-            context.log.warning("run %s was ended, because its process is gone", record.dagster_run.run_id)
-        for batch in batches:
-            context.log.info("what the cancelled run request %s left is asked for again", batch)
-        told = f"Ended {len(ended)} dead runs, released {len(batches)} cancelled run requests."
-        return SensorResult(skip_reason=told, cursor=json.dumps(missed))
-
-    return dead_runs
+@running_sensor(
+    minimum_interval_seconds=10,
+    description="Ends runs whose process is gone, so that they hold no place and what they owe is asked for again;"
+    " lets the uploads that a cancelled run never began with be asked for at once.",
+)
+def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """End runs whose process is gone, and release what cancelled runs leave behind."""
+    missed: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
+    with database.open() as db:
+        missed, ended = end_dead_runs(context.instance, db, missed, time.time())
+        batches = release_cancelled(context.instance, db)
+    for record in ended:
+        context.log.warning("run %s was ended, because its process is gone", record.dagster_run.run_id)
+    for batch in batches:
+        context.log.info("what the cancelled run request %s left is asked for again", batch)
+    told = f"Ended {len(ended)} dead runs, released {len(batches)} cancelled run requests."
+    return SensorResult(skip_reason=told, cursor=json.dumps(missed))
 
 
 def end_dead_runs(
@@ -126,23 +119,13 @@ def _batches(records: Iterable[RunRecord]) -> set[str]:
     return {record.dagster_run.tags[BATCH_TAG] for record in records}
 
 
-_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
-
-
-def cut_runs_sensor() -> SensorDefinition:
-    """The sensor on bulk work that was cut into parts."""
-    ops = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
-
-    @sensor(
-        name="cut_runs",
-        jobs=[mass_import, reprocess_pictures],
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
-        " the whole.",
-    )
-    def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        requests = list(due_runs(context.instance, ops))
-        return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")
-
-    return cut_runs
+@running_sensor(
+    jobs=[mass_import, reprocess_pictures],
+    minimum_interval_seconds=30,
+    description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
+    " the whole.",
+)
+def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    """Request the runs of bulk work that was cut into parts."""
+    requests = list(due_runs(context.instance, _OPS))
+    return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")

@@ -13,7 +13,6 @@ from dagster import (
     AssetSpec,
     Config,
     DynamicPartitionsDefinition,
-    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -27,6 +26,7 @@ from pydantic import Field
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
 from nachet_pipeline.defs.metadata import findings_table
 from nachet_pipeline.defs.progress_log import logged_pictures
@@ -63,6 +63,24 @@ class MassImportConfig(Config):
     dry_run: bool = Field(False, description="say what would be done, and write nothing")
     part: str | None = Field(None, description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
+
+    def request(self, container: str) -> MassImportRequest:
+        """The same for the core.
+
+        Raises:
+            MappingError: the mapping cannot be read.
+            ShardError: `part` is none.
+        """
+        options = {"species": self.seed, "zoom": self.zoom, "seeds": self.seeds_per_picture}
+        return MassImportRequest(
+            container=container,
+            owner=self.owner,
+            mapping=FolderMapping.of(self.mapping, self.mapping_name, options),
+            prefix=self.prefix,
+            adopt=self.adopt,
+            dry_run=self.dry_run,
+            part=Shard.of(self.part) if self.part else WHOLE,
+        )
 
     @property
     def may_be_cut(self) -> bool:
@@ -106,7 +124,6 @@ def mass_imported_container(
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     container = context.partition_key
-    options = {"species": config.seed, "zoom": config.zoom, "seeds": config.seeds_per_picture}
     with (
         database.open() as db,
         blob_storage.open() as blobs,
@@ -125,38 +142,25 @@ def mass_imported_container(
             progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
-        try:
-            request = MassImportRequest(
-                container=container,
-                owner=config.owner,
-                mapping=FolderMapping.of(config.mapping, config.mapping_name, options),
-                prefix=config.prefix,
-                adopt=config.adopt,
-                dry_run=config.dry_run,
-                part=Shard.of(config.part) if config.part else WHOLE,
-            )
+        with failing_on(MassImportError, MappingError, ContainerTakenError, ShardError):
+            request = config.request(container)
             most = mass_import_settings.mass_import_pictures_per_run
             outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
-        except (MassImportError, MappingError, ContainerTakenError, ShardError) as error:
-            raise Failure(str(error), allow_retries=False) from error
     if isinstance(outcome, list):
-        fan_out(context, outcome)
-        yield AssetObservation(
-            _ASSET,
-            partition=container,
-            description=f"cut into {len(outcome)} parts",
-            metadata={"parts": len(outcome)},
-        )
+        yield fan_out(context, _ASSET, outcome)
         return
     context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
-    metadata = _metadata(outcome)
     if outcome.dry_run or request.part != WHOLE:
         what = "dry run" if outcome.dry_run else f"part {request.part}"
-        yield AssetObservation(_ASSET, partition=container, description=what, metadata=metadata)
-        return
-    yield MaterializeResult(
+        yield AssetObservation(_ASSET, partition=container, description=what, metadata=_metadata(outcome))
+    else:
+        yield _result(container, outcome)
+
+
+def _result(container: str, outcome: MassImportOutcome) -> MaterializeResult[None]:
+    return MaterializeResult(
         asset_key=_ASSET,
-        metadata=metadata,
+        metadata=_metadata(outcome),
         check_results=[
             AssetCheckResult(
                 check_name=COMPLETE_CHECK,

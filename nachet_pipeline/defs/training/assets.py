@@ -22,6 +22,7 @@ from dagster import (
 )
 
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.partitions import recipes, show_as_failed
 from nachet_pipeline.defs.progress_log import now_and_then
@@ -72,7 +73,7 @@ def training_set(
     from nachet_pipeline.training.recipe import packaged_recipes, recipe_named  # noqa: PLC0415
 
     partition = context.partition_key
-    try:
+    with failing_on(UsageError):  # the recipe's
         recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
         with (
             database.open() as db,
@@ -89,8 +90,6 @@ def training_set(
                 transfer_settings,
                 progress=lambda step, done, total: log(f"{step}, {done} of {total}"),
             )
-    except UsageError as error:  # the recipe's: another attempt would read the same
-        raise Failure(str(error), allow_retries=False) from error
     built = published.built
     context.log.info("%s/%s: %d pictures", built.container, built.blob, built.pictures)
     yield MaterializeResult(metadata=_metadata(published), check_results=list(check_results(published.verdicts)))

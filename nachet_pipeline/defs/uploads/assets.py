@@ -5,20 +5,18 @@ step yields its events for each upload, so that a refused one shows as failed an
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckSeverity,
     AssetExecutionContext,
-    AssetKey,
     AssetMaterialization,
     AssetSpec,
     BackfillPolicy,
     Failure,
     MetadataValue,
     ResourceParam,
-    TableRecord,
     multi_asset,
 )
 
@@ -26,37 +24,30 @@ from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
+from nachet_pipeline.defs.checks import evaluation_target
+from nachet_pipeline.defs.metadata import manifest_link, manifest_metadata, manifest_page, table, upload_metadata
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
 from nachet_pipeline.defs.progress_log import now_and_then
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
 from nachet_pipeline.defs.uploads.checks import (
     IMPORTED_CHECK,
+    MANIFEST,
+    METADATA,
+    PICTURES,
     STORED_CHECK,
     check_specs,
     contract_evaluations,
-    evaluated,
 )
+from nachet_pipeline.picture_sets.queries import RowsWritten
+from nachet_pipeline.picture_sets.storing import Stored
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.uploads.importing import Importer, ImportOutcome, Progress
 
 Event = AssetMaterialization | AssetCheckEvaluation
-_STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
-_PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
+_ROWS = 100
 _SESSIONS_NAMED = 20
-
-
-@dataclass(frozen=True)
-class ImportProgress:
-    """A resource: whom to tell about the pictures of a long import, besides the log.
-
-    Attributes:
-        tell: told the step, how many pictures are done, and how many there are.
-    """
-
-    tell: Progress | None = None
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
@@ -135,7 +126,7 @@ def import_upload(
                 not_imported.append(partition)
             yield from _events(context, partition, outcome, transfer_settings.verify_stored)
     if not_imported:
-        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
+        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:_ROWS])
         raise Failure(
             f"{len(not_imported)} of {len(partitions)} uploads were not imported, or not as a whole",
             metadata={"not_imported": MetadataValue.md(links)},
@@ -158,63 +149,58 @@ def _events(
     receipt, validation = outcome.receipt, outcome.validation
     # First, or the UI would call the manifest out of sync with the upload it was made of.
     yield AssetMaterialization(
-        _STAGED, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
+        staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
     )
     if validation:
-        metadata = manifest_metadata(validation)
-        metadata["seconds"] = round(outcome.seconds.get("validate", 0), 3)
-        yield AssetMaterialization(_MANIFEST, partition=partition, metadata=metadata)
+        metadata = manifest_metadata(validation) | {"seconds": round(outcome.seconds.get("validate", 0), 3)}
+        yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
         if not validation.report.importable:
-            show_as_failed(context, _MANIFEST, partition)
-        yield from contract_evaluations(partition, validation.report, evaluated(context.instance, partition))
+            show_as_failed(context, MANIFEST, partition)
+        yield from contract_evaluations(context.instance, partition, validation.report)
     if outcome.stored and outcome.rows:
-        seconds = outcome.seconds.get("store", 0)
-        yield AssetMaterialization(
-            _PICTURES,
-            partition=partition,
-            metadata={
-                "pictures": outcome.stored.pictures,
-                "bytes": outcome.stored.size,
-                "new": outcome.stored.new,
-                "container": MetadataValue.text(receipt.container or ""),
-                "seconds": round(seconds, 3),
-                "pictures_per_second": round(outcome.stored.pictures / seconds, 1) if seconds else 0.0,
-            },
-        )
+        metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0))
+        yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
         yield _stored_check(context, partition, outcome, verification)
-        yield AssetMaterialization(
-            _METADATA,
-            partition=partition,
-            metadata={
-                "picture_sets": MetadataValue.table(
-                    [
-                        TableRecord(
-                            {
-                                "id": str(item.id),
-                                "session": item.session,
-                                "scientificName": item.seed,
-                                "pictures": item.pictures,
-                                "bytes": item.size,
-                            }
-                        )
-                        for item in receipt.picture_sets[:100]
-                    ]
-                ),
-                "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
-                "pictures": receipt.pictures,
-                **(receipt.correction.model_dump() if receipt.correction else {}),
-                "seconds": round(outcome.seconds.get("record", 0), 3),
-            },
-        )
+        metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
+        yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)
     elif outcome.wrong_blob:
         yield _stored_check(context, partition, outcome, verification)
-    partly = receipt.state is State.PARTLY_IMPORTED
     yield _imported_check(
         partition,
         passed=receipt.state is State.IMPORTED,
         reason=_reason(receipt),
-        severity=AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR,
+        severity=AssetCheckSeverity.WARN if receipt.state is State.PARTLY_IMPORTED else AssetCheckSeverity.ERROR,
     )
+
+
+def _stored_metadata(receipt: Receipt, stored: Stored, seconds: float) -> dict[str, Any]:
+    return {
+        "pictures": stored.pictures,
+        "bytes": stored.size,
+        "new": stored.new,
+        "container": MetadataValue.text(receipt.container or ""),
+        "seconds": round(seconds, 3),
+        "pictures_per_second": round(stored.pictures / seconds, 1) if seconds else 0.0,
+    }
+
+
+def _recorded_metadata(receipt: Receipt, rows: RowsWritten, seconds: float) -> dict[str, Any]:
+    return {
+        "picture_sets": table(
+            {
+                "id": str(item.id),
+                "session": item.session,
+                "scientificName": item.seed,
+                "pictures": item.pictures,
+                "bytes": item.size,
+            }
+            for item in receipt.picture_sets[:_ROWS]
+        ),
+        "rows_changed": rows.picture_sets + rows.pictures + rows.picture_seeds,
+        "pictures": receipt.pictures,
+        **(receipt.correction.model_dump() if receipt.correction else {}),
+        "seconds": round(seconds, 3),
+    }
 
 
 def _reason(receipt: Receipt) -> str:
@@ -231,7 +217,7 @@ def _stored_check(
     context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
-        asset_key=_PICTURES,
+        asset_key=PICTURES,
         check_name=STORED_CHECK,
         passed=outcome.wrong_blob is None,
         partition=partition,
@@ -242,7 +228,9 @@ def _stored_check(
             "verified": outcome.stored.pictures if outcome.stored else 0,
             "by": MetadataValue.text(verification),
         },
-        target_materialization_data=evaluated(context.instance, partition, _PICTURES) if outcome.stored else None,
+        target_materialization_data=evaluation_target(context.instance, PICTURES, partition)
+        if outcome.stored
+        else None,
     )
 
 
@@ -250,7 +238,7 @@ def _imported_check(
     partition: str, *, passed: bool, reason: str, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
 ) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
-        asset_key=_METADATA,
+        asset_key=METADATA,
         check_name=IMPORTED_CHECK,
         passed=passed,
         partition=partition,

@@ -21,16 +21,16 @@ from dagster import (
     SensorResult,
     SkipReason,
     run_failure_sensor,
-    sensor,
 )
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
-from nachet_pipeline.defs.uploads import checks
+from nachet_pipeline.defs.uploads.checks import METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import changes, standing
 from nachet_pipeline.settings import ArrivalSettings, SensorSettings
@@ -56,19 +56,15 @@ _MOST_TOLD_ONE_BY_ONE = 25
 run that is queued for them says how many wait."""
 _MORE_TIME_AT_EACH_ATTEMPT = 4
 """So many times the seconds of the attempt before: the third, which is the last, has 16 times those of the first."""
-_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS = 10
-_SECONDS_BETWEEN_LOOKS_AT_LABELS = 60
 
 
 def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on staged folders, looking as often as the settings say."""
     unfinished = UnfinishedLooks()
 
-    @sensor(
-        name="staged_folders",
+    @running_sensor(
         job=import_uploads,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        default_status=DefaultSensorStatus.RUNNING,
         description="Starts an import when a staged folder is complete: one run for all that arrived together.",
     )
     def staged_folders(
@@ -176,35 +172,30 @@ def _ask_again(context: SensorEvaluationContext, database: Database) -> None:
                 requeue_batch(connection, batch)
 
 
-def failed_imports_sensor() -> SensorDefinition:
-    """The sensor on import runs that failed."""
-
-    @run_failure_sensor(
-        name="failed_imports",
-        monitored_jobs=[import_uploads],
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_FAILED_RUNS,
-        request_job=import_uploads,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
-        " did not come to are asked for again in two halves, those it settled without a word to Dagster are reported.",
-    )
-    def failed_imports(
-        context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
-    ) -> list[RunRequest]:
-        run = context.dagster_run
-        with database.open() as db, blob_storage.open() as blobs:
-            with db.connection() as connection:
-                begun = uploads_of_run(connection, run.run_id)
-                settled = uploads_settled_by(connection, run.run_id)
-            for upload in begun:
-                if fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done"):
-                    context.log.info("wrote the receipt of %s", upload.partition)
-            if batch := run.tags.get(BATCH_TAG):
-                for half in _split(db, context.instance, batch):
-                    context.log.info("%d uploads that it had not begun with are asked for again", len(half))
-            return _report_again(context.instance, blobs, run, settled)
-
-    return failed_imports
+@run_failure_sensor(
+    monitored_jobs=[import_uploads],
+    minimum_interval_seconds=10,
+    request_job=import_uploads,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
+    " did not come to are asked for again in two halves, those it settled without a word to Dagster are reported.",
+)
+def failed_imports(
+    context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
+) -> list[RunRequest]:
+    """Settle what an import run that failed has left undone."""
+    run = context.dagster_run
+    with database.open() as db, blob_storage.open() as blobs:
+        with db.connection() as connection:
+            begun = uploads_of_run(connection, run.run_id)
+            settled = uploads_settled_by(connection, run.run_id)
+        for upload in begun:
+            if fail_upload(db, blobs, upload, f"run {run.run_id} ended before it was done"):
+                context.log.info("wrote the receipt of %s", upload.partition)
+        if batch := run.tags.get(BATCH_TAG):
+            for half in _split(db, context.instance, batch):
+                context.log.info("%d uploads that it had not begun with are asked for again", len(half))
+        return _report_again(context.instance, blobs, run, settled)
 
 
 def _report_again(
@@ -254,31 +245,25 @@ def _split(database: Database, instance: DagsterInstance, batch: str) -> list[li
         return split_batch(connection, batch, order)
 
 
-def label_conflicts_sensor() -> SensorDefinition:
-    """The sensor on photographs that are stored under several species."""
-
-    @sensor(
-        name="label_conflicts",
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_LABELS,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Says on picture_metadata, by the check labels_agree, which photographs are under several species,"
-        " whenever that changed, whatever changed it.",
-    )
-    def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
-        # Of a check that is older than the latest materialization the UI says that it was not evaluated.
-        latest = context.instance.get_latest_materialization_event(checks.PICTURE_METADATA)
-        materialized = str(latest.timestamp if latest else "never")
-        last_written, last_seen = (context.cursor or "  ").split(" ", 1)
-        with database.open() as db, db.reading() as connection:
-            written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
-            if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
-                return SkipReason("No picture, species or decision changed.")
-            stands = standing(connection)
-            seen = f"{materialized} {stands.fingerprint}"
-            return SensorResult(
-                skip_reason=f"{stands.photographs} photographs are under several species.",
-                asset_events=[checks.labels_evaluation(connection, stands)] if seen != last_seen else [],
-                cursor=f"{written} {seen}",
-            )
-
-    return label_conflicts
+@running_sensor(
+    minimum_interval_seconds=60,
+    description="Says on picture_metadata, by the check labels_agree, which photographs are under several species,"
+    " whenever that changed, whatever changed it.",
+)
+def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
+    """Evaluate the check `labels_agree` when pictures, species or decisions changed."""
+    # Of a check that is older than the latest materialization the UI says that it was not evaluated.
+    latest = context.instance.get_latest_materialization_event(METADATA)
+    materialized = str(latest.timestamp if latest else "never")
+    last_written, last_seen = (context.cursor or "  ").split(" ", 1)
+    with database.open() as db, db.reading() as connection:
+        written = str(changes(connection))  # before the look: what is written meanwhile is for the next one
+        if (written, materialized) == (last_written, last_seen.partition(" ")[0]):
+            return SkipReason("No picture, species or decision changed.")
+        stands = standing(connection)
+        seen = f"{materialized} {stands.fingerprint}"
+        return SensorResult(
+            skip_reason=f"{stands.photographs} photographs are under several species.",
+            asset_events=[labels_evaluation(connection, stands)] if seen != last_seen else [],
+            cursor=f"{written} {seen}",
+        )
