@@ -1,6 +1,7 @@
 """The checks on `reprocessed_pictures` and `reconciled_storage`.
 
-All three speak of the stored pictures as they stand, not of one run: they stay amber until somebody settles the cause.
+`verdicts_unchanged`, `stored_blobs_intact` and `nothing_stale` are about all stored pictures as they are now, not about
+one run: they stay amber until somebody settles the cause.
 """
 
 from collections.abc import Iterator

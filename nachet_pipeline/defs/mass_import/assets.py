@@ -4,11 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
-    AssetCheckResult,
-    AssetCheckSeverity,
-    AssetCheckSpec,
     AssetExecutionContext,
-    AssetKey,
     AssetObservation,
     AssetSpec,
     Config,
@@ -28,6 +24,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
+from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
 from nachet_pipeline.defs.metadata import findings_table
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
@@ -40,11 +37,9 @@ from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import MassImportSettings, TransferSettings
 from nachet_pipeline.support.shards import WHOLE, Shard, ShardError
 
-COMPLETE_CHECK = "mass_import_complete"
 containers = DynamicPartitionsDefinition(name="container")
 """One partition a container, by its name."""
 
-_ASSET = AssetKey("mass_imported_container")
 _ROWS = 100
 _COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
 
@@ -92,7 +87,7 @@ class MassImportConfig(Config):
     name="import_container",
     specs=[
         AssetSpec(
-            _ASSET,
+            ASSET,
             deps=["registered_seeds"],
             skippable=True,
             partitions_def=containers,
@@ -103,11 +98,7 @@ class MassImportConfig(Config):
             " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
         )
     ],
-    check_specs=[
-        AssetCheckSpec(
-            COMPLETE_CHECK, asset=_ASSET, description="Every file of the container that is a picture was taken."
-        )
-    ],
+    check_specs=check_specs,
     # Makes the check optional as well: a dry run has no verdict, and a part none on the whole.
     can_subset=True,
 )
@@ -147,37 +138,16 @@ def mass_imported_container(
             most = mass_import_settings.mass_import_pictures_per_run
             outcome = importer.run_or_cut(request, most) if config.may_be_cut else importer.run(request)
     if isinstance(outcome, list):
-        yield fan_out(context, _ASSET, outcome)
+        yield fan_out(context, ASSET, outcome)
         return
     context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
     if outcome.dry_run or request.part != WHOLE:
         what = "dry run" if outcome.dry_run else f"part {request.part}"
-        yield AssetObservation(_ASSET, partition=container, description=what, metadata=_metadata(outcome))
+        yield AssetObservation(ASSET, partition=container, description=what, metadata=_metadata(outcome))
     else:
-        yield _result(container, outcome)
-
-
-def _result(container: str, outcome: MassImportOutcome) -> MaterializeResult[None]:
-    return MaterializeResult(
-        asset_key=_ASSET,
-        metadata=_metadata(outcome),
-        check_results=[
-            AssetCheckResult(
-                check_name=COMPLETE_CHECK,
-                passed=outcome.not_taken == 0,
-                severity=AssetCheckSeverity.WARN,
-                description=_reason(outcome),
-                metadata={"container": MetadataValue.text(container), "not_taken": outcome.not_taken},
-            )
-        ],
-    )
-
-
-def _reason(outcome: MassImportOutcome) -> str | None:
-    if not outcome.not_taken:
-        return None
-    codes = ", ".join(f"{code} ({count})" for code, count in outcome.report.codes.items())
-    return f"{outcome.not_taken} files were not taken: {codes}"
+        yield MaterializeResult(
+            asset_key=ASSET, metadata=_metadata(outcome), check_results=[complete_result(container, outcome)]
+        )
 
 
 def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:

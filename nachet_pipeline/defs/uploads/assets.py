@@ -9,7 +9,6 @@ from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
-    AssetCheckSeverity,
     AssetExecutionContext,
     AssetMaterialization,
     AssetSpec,
@@ -20,23 +19,22 @@ from dagster import (
     multi_asset,
 )
 
-from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.checks import evaluation_target
-from nachet_pipeline.defs.metadata import manifest_link, manifest_metadata, manifest_page, table, upload_metadata
+from nachet_pipeline.defs.metadata import manifest_metadata, manifest_page, table, upload_metadata
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
 from nachet_pipeline.defs.progress_log import now_and_then
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
 from nachet_pipeline.defs.uploads.checks import (
-    IMPORTED_CHECK,
     MANIFEST,
     METADATA,
     PICTURES,
-    STORED_CHECK,
     check_specs,
     contract_evaluations,
+    imported_evaluation,
+    not_imported_evaluation,
+    stored_evaluation,
 )
 from nachet_pipeline.picture_sets.queries import RowsWritten
 from nachet_pipeline.picture_sets.storing import Stored
@@ -47,7 +45,6 @@ from nachet_pipeline.uploads.importing import Importer, ImportOutcome, Progress
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _ROWS = 100
-_SESSIONS_NAMED = 20
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
@@ -120,7 +117,7 @@ def import_upload(
             except Exception as error:  # an error of ours in one upload must not take its neighbours with it
                 context.log.exception("%s failed unexpectedly", partition)
                 not_imported.append(partition)
-                yield _imported_check(partition, passed=False, reason=f"{type(error).__name__}: {error}")
+                yield not_imported_evaluation(partition, f"{type(error).__name__}: {error}")
                 continue
             if outcome.receipt.state is not State.IMPORTED:
                 not_imported.append(partition)
@@ -160,17 +157,12 @@ def _events(
     if outcome.stored and outcome.rows:
         metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0))
         yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
-        yield _stored_check(context, partition, outcome, verification)
+        yield stored_evaluation(context.instance, partition, outcome, verification)
         metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
         yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)
     elif outcome.wrong_blob:
-        yield _stored_check(context, partition, outcome, verification)
-    yield _imported_check(
-        partition,
-        passed=receipt.state is State.IMPORTED,
-        reason=_reason(receipt),
-        severity=AssetCheckSeverity.WARN if receipt.state is State.PARTLY_IMPORTED else AssetCheckSeverity.ERROR,
-    )
+        yield stored_evaluation(context.instance, partition, outcome, verification)
+    yield imported_evaluation(partition, receipt)
 
 
 def _stored_metadata(receipt: Receipt, stored: Stored, seconds: float) -> dict[str, Any]:
@@ -201,52 +193,6 @@ def _recorded_metadata(receipt: Receipt, rows: RowsWritten, seconds: float) -> d
         **(receipt.correction.model_dump() if receipt.correction else {}),
         "seconds": round(seconds, 3),
     }
-
-
-def _reason(receipt: Receipt) -> str:
-    if receipt.failure:
-        return receipt.failure
-    report = receipt.report
-    codes = (code for code in report.codes if report.severity_of(code) is Severity.ERROR) if report else ()
-    errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
-    refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
-    return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
-
-
-def _stored_check(
-    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
-) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
-        asset_key=PICTURES,
-        check_name=STORED_CHECK,
-        passed=outcome.wrong_blob is None,
-        partition=partition,
-        blocking=True,
-        severity=AssetCheckSeverity.ERROR,
-        description=outcome.wrong_blob,
-        metadata={
-            "verified": outcome.stored.pictures if outcome.stored else 0,
-            "by": MetadataValue.text(verification),
-        },
-        target_materialization_data=evaluation_target(context.instance, PICTURES, partition)
-        if outcome.stored
-        else None,
-    )
-
-
-def _imported_check(
-    partition: str, *, passed: bool, reason: str, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
-) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
-        asset_key=METADATA,
-        check_name=IMPORTED_CHECK,
-        passed=passed,
-        partition=partition,
-        blocking=True,
-        severity=severity,
-        description=None if passed else reason,
-        metadata={"report": manifest_link(partition, "report")},
-    )
 
 
 staged_upload = AssetSpec(

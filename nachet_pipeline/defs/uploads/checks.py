@@ -1,4 +1,8 @@
-"""The checks of the folder contract, on `validated_manifest`, one evaluation for each upload."""
+"""The checks on uploads: those of the folder contract, and whether an upload was stored and imported.
+
+Each has one evaluation for each upload. `labels_agree` has one for all stored pictures: see the sensor
+`label_conflicts`.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,17 +17,21 @@ from dagster import (
     asset_check,
 )
 
-from nachet_pipeline.contract.catalogue import CHECKS, Check
+from nachet_pipeline.contract.catalogue import CHECKS, Check, Severity
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.defs.checks import evaluation_target, partitioned_specs
-from nachet_pipeline.defs.metadata import findings_table, tables
+from nachet_pipeline.defs.metadata import findings_table, manifest_link, tables
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.picture_sets.labels import LabelStanding, conflicts, standing
+from nachet_pipeline.settings import Verification
+from nachet_pipeline.uploads.importing import ImportOutcome
 
 IMPORTED_CHECK = "imported"
 STORED_CHECK = "stored_blobs_verified"
+_SESSIONS_NAMED = 20
 MANIFEST, PICTURES = AssetKey("validated_manifest"), AssetKey("stored_pictures")
 METADATA = AssetKey("picture_metadata")
 
@@ -62,6 +70,62 @@ def contract_evaluations(instance: DagsterInstance, partition: str, report: Repo
             },
             target_materialization_data=target,
         )
+
+
+def stored_evaluation(
+    instance: DagsterInstance, partition: str, outcome: ImportOutcome, verification: Verification
+) -> AssetCheckEvaluation:
+    """Whether the stored pictures are what was validated; call it when they are materialized, if they are."""
+    return AssetCheckEvaluation(
+        asset_key=PICTURES,
+        check_name=STORED_CHECK,
+        passed=outcome.wrong_blob is None,
+        partition=partition,
+        blocking=True,
+        severity=AssetCheckSeverity.ERROR,
+        description=outcome.wrong_blob,
+        metadata={
+            "verified": outcome.stored.pictures if outcome.stored else 0,
+            "by": MetadataValue.text(verification),
+        },
+        target_materialization_data=evaluation_target(instance, PICTURES, partition) if outcome.stored else None,
+    )
+
+
+def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluation:
+    """Whether an upload was imported, and as a whole."""
+    if receipt.state is State.IMPORTED:
+        return _imported(partition, None, AssetCheckSeverity.ERROR)
+    partly = receipt.state is State.PARTLY_IMPORTED
+    return _imported(partition, _reason(receipt), AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR)
+
+
+def not_imported_evaluation(partition: str, reason: str) -> AssetCheckEvaluation:
+    """The verdict on an upload whose import ended in a defect of ours."""
+    return _imported(partition, reason, AssetCheckSeverity.ERROR)
+
+
+def _imported(partition: str, failure: str | None, severity: AssetCheckSeverity) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=METADATA,
+        check_name=IMPORTED_CHECK,
+        passed=failure is None,
+        partition=partition,
+        blocking=True,
+        severity=severity,
+        description=failure,
+        metadata={"report": manifest_link(partition, "report")},
+    )
+
+
+def _reason(receipt: Receipt) -> str:
+    if receipt.failure:
+        return receipt.failure
+    report = receipt.report
+    codes = (code for code in report.codes if report.severity_of(code) is Severity.ERROR) if report else ()
+    errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
+    refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
+    return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
 
 
 LABELS_AGREE = "labels_agree"
