@@ -15,7 +15,7 @@ _FILES = ("dagster.yaml", "workspace.yaml")
 
 
 class ProjectNotFoundError(UsageError):
-    """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where was looked."""
+    """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where it was searched."""
 
 
 def project_folder() -> Path:
@@ -35,8 +35,8 @@ def project_folder() -> Path:
 def dagster_home(home: Path, project: Path | None = None) -> Path:
     """The folder of the Dagster instance: DAGSTER_HOME if it is set, else one within the home.
 
-    The one within the home has a link to the project's dagster.yaml, so that there is one configuration, and what
-    runs write lies with everything else that is kept on this machine.
+    The one within the home links to the project's dagster.yaml, so that there is one configuration. What runs write
+    lies there too, with everything else that is kept on this machine.
 
     Args:
         home: folder of everything that is kept on this machine.

@@ -12,16 +12,19 @@ from nachet_pipeline.reconciliation.retention import ForgetPartitions
 uploads = DynamicPartitionsDefinition(name="upload")
 """One partition an upload; see `identifiers.partition_key`."""
 
+containers = DynamicPartitionsDefinition(name="container")
+"""One partition a container of a mass import, by its name."""
+
 recipes = DynamicPartitionsDefinition(name="recipe")
 """One partition a recipe of a training set, by its name; the sensor `recipes` keeps them equal to the folder."""
 
 
 def show_as_failed(context: AssetExecutionContext, asset: AssetKey, partition: str) -> None:
-    """Let the UI show a partition as failed although it was materialized in this run, which must fail.
+    """Let the UI show a partition as failed although this run materialized it. The run must fail.
 
-    The manifest of a refused upload is made, and its page carries the report; without this the partition would be
-    green. Dagster shows a partition as failed when it was planned, after its latest materialization, in a failed run:
-    so it is planned once more. The next successful run of the partition makes it green.
+    The manifest of a refused upload is materialized, because its page carries the report. That alone would make the
+    partition green. Dagster shows a partition as failed if a failed run planned it after its latest materialization,
+    so this plans it once more. The next successful run of the partition makes it green.
     """
     event = DagsterEvent.build_asset_materialization_planned_event(
         job_name=context.run.job_name,

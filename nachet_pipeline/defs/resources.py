@@ -21,7 +21,7 @@ from nachet_pipeline.users.upload_keys import UploadKeys
 
 
 class DatabaseResource(ConfigurableResource[Database]):
-    """The database of pictures. A run that uses it gives a sign of life there."""
+    """The database of pictures. A run that uses it holds a lock there as its sign of life."""
 
     url: str = Field(description="postgresql://…, from NACHET_DATABASE_URL")
     reader_url: str | None = Field(
@@ -76,10 +76,10 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
 
 @dataclass(frozen=True)
 class ImportProgress:
-    """Whom to tell about the pictures of a long import, besides the log.
+    """Who follows a long import, besides the log.
 
     Attributes:
-        tell: told the step, how many pictures are done, and how many there are.
+        tell: called with the step, how many pictures are done, and how many there are.
     """
 
     tell: Progress | None = None
@@ -105,9 +105,9 @@ def of_environment(settings: Settings) -> dict[str, object]:
 
 
 def of_settings(settings: Settings) -> dict[str, object]:
-    """The settings as resources: one for each concern, and what is made of several.
+    """The settings as resources: one for each concern, and what follows from several.
 
-    Where everything is, and the secrets to it, are not among them.
+    Addresses of services and secrets are not among them.
 
     Raises:
         SettingsError: the file of severities cannot be used.

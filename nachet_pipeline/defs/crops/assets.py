@@ -66,7 +66,7 @@ def crop_upload(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
-    """Crop each upload of the run, whatever becomes of the others."""
+    """Crop each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     failed: dict[str, str] = {}
     with (
@@ -86,14 +86,14 @@ def crop_upload(
                     continue
                 outcome = cropper.crop(upload)
             except NotImportedError as error:
-                # A range of partitions may hold one that was refused; it has nothing to crop.
+                # A range of partitions may include a refused one, which has nothing to crop.
                 context.log.info("%s", error)
                 continue
-            except Exception as error:  # an error in one upload must not take its neighbours with it
+            except Exception as error:  # a failure of one upload must not fail its neighbours
                 context.log.exception("%s failed", partition)
                 failed[partition] = str(error) or type(error).__name__
                 if isinstance(error, DetectorUnavailableError):
-                    break  # the next upload would only wait for the same answer
+                    break  # the next upload would get no answer either
                 continue
             yield from _events(context, cropper, upload, outcome)
             if outcome.failure:

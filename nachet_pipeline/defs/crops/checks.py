@@ -1,4 +1,4 @@
-"""The check on `picture_crops`: as many seeds were found in every picture as its uploader declares."""
+"""The check on `picture_crops`: every picture has as many seeds as its uploader declares."""
 
 from collections.abc import Iterator
 
@@ -29,10 +29,10 @@ check_specs = partitioned_specs(
 def evaluation(
     instance: DagsterInstance, partition: str, outcome: Cropped, sheet: bytes | None
 ) -> AssetCheckEvaluation:
-    """The verdict on one upload; call it when the partition is materialized.
+    """The verdict on one upload. Call it after the partition is materialized.
 
     Args:
-        instance: where it is materialized.
+        instance: where it was materialized.
         partition: the upload's.
         outcome: what was found in it.
         sheet: pictures with the boxes drawn, as a JPEG.
@@ -58,7 +58,7 @@ def evaluation(
 
 
 def differing_rows(outcome: Cropped) -> Iterator[dict[str, str | int | None]]:
-    """The pictures in which another number of seeds was found than is declared; a hundred at most."""
+    """The pictures whose number of seeds differs from the declared one; a hundred at most."""
     for one in outcome.differing:
         yield {
             "code": _CODE,

@@ -21,7 +21,7 @@ from nachet_pipeline.settings import CropSettings, SensorSettings
 
 
 def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
-    """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
+    """The sensor on imported uploads whose pictures are not cropped; it runs as often as the one on staged folders."""
 
     @running_sensor(
         job=crop_pictures,
@@ -48,7 +48,7 @@ def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
         new = sorted(due - set(order))
         order = [*order, *new]
         start = next(place for place, key in enumerate(order) if key in due)
-        # A run takes a range of keys in Dagster's order. Those between that are not due cost it a query each.
+        # A run takes a range of keys in Dagster's order. Each key in between that is not due costs it one query.
         within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
         return SensorResult(
             run_requests=[

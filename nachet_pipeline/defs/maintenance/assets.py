@@ -66,11 +66,11 @@ _ASSET = AssetKey("reprocessed_pictures")
 _SHEETS = 5
 _NAMED = 100
 _WORTH_A_RUN = 1000
-"""Pictures for which a run more is started: fewer are done before its machine is up."""
+"""How many pictures are worth another run: one run does fewer before a second machine has started."""
 
 
 class ReprocessConfig(Config):
-    """What one run looks at; all of it may be left as it is."""
+    """What one run reads; every field may keep its default."""
 
     since: str | None = Field(None, description="only pictures imported on or after this date, such as 2026-05-01")
     rule: str | None = Field(
@@ -85,7 +85,7 @@ class ReprocessConfig(Config):
     whole: bool = Field(False, description=WHOLE_FIELD)
 
     def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
-        """The same, within the budgets of the settings; a part has its share of the pictures.
+        """The request, within the budgets of the settings. A shard has its share of the pictures.
 
         Raises:
             ValueError: `since` is no date.
@@ -124,7 +124,7 @@ class ReprocessConfig(Config):
         )
     ],
     check_specs=reprocessed_specs,
-    # Makes the checks optional as well: a part has no verdict on the whole.
+    # This makes the checks optional too: a shard has no verdict on the whole.
     can_subset=True,
 )
 def reprocessed_pictures(
@@ -137,17 +137,17 @@ def reprocessed_pictures(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
-    """Reprocess stored pictures, or a part of them, or cut them into parts."""
+    """Reprocess stored pictures, or one shard of them, or split them into shards."""
     try:
         wanted = config.wanted(reprocessing_settings)
     except ShardError as error:
         raise Failure(f"part: {error}", allow_retries=False) from error
     with database.open() as db:
-        cut_into = _parts(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
+        cut_into = _shards(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
         if len(cut_into) > 1:
             yield fan_out(context, _ASSET, cut_into)
             return
-        before = _done_by_parts(context)
+        before = _done_by_shards(context)
         records = [record for record, _ in before]
         with blob_storage.open() as blobs, DecodingPool(decoding) as pool:
             reprocessor = Reprocessor(db, blobs, pool, rule_set, transfer_settings, progress=logged_pictures(context))
@@ -173,19 +173,19 @@ def reprocessed_pictures(
     yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(reprocessed_results(result)))
 
 
-def _parts(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
+def _shards(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
     if most == 1:
         return [WHOLE]
     due = min(plan(db, rules, wanted).pictures, wanted.pictures or 0)
     return shards(max(1, min(most, due // _WORTH_A_RUN)))
 
 
-def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
-    """What the parts said before this run ends the whole, each with its sample of pictures."""
+def _done_by_shards(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
+    """What the shards reported before this last run, each with its sample of pictures."""
     found = []
     for run in runs_of_fan_out(context.instance, context.run):
         if run.status is not DagsterRunStatus.SUCCESS:
-            context.log.warning("part %s did not end well; what it left is done now", run.tags[SHARD_TAG])
+            context.log.warning("part %s failed; this run does what it left", run.tags[SHARD_TAG])
             continue
         records = context.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_OBSERVATION).records
         for record in records:
@@ -256,7 +256,7 @@ def _weight(severity: Severity | None) -> str:
 
 
 class RetentionConfig(Config):
-    """What one run does; it may be left as it is."""
+    """What one run does; the field may keep its default."""
 
     dry_run: bool = Field(False, description="say what would be cleared, and change nothing")
 
@@ -320,7 +320,7 @@ _REPAIRS_NAMED = 100
 
 
 class ReconcileConfig(Config):
-    """What one run compares; all of it may be left as it is."""
+    """What one run compares; every field may keep its default."""
 
     user: str | None = Field(None, description="e-mail address of the one user to compare; all of them if empty")
     read: bool = Field(False, description="read every picture and compare its bytes, instead of what storage noted")

@@ -57,7 +57,7 @@ def _check_decision(config: DeletingConfig, folder: Folder) -> None:
         raise RefusedError(f"{folder.name} has {folder.pictures} pictures: decide keep_for_training or delete_all")
 
 
-@op(description="Delete or archive a folder.")
+@op
 def delete_one_folder(
     context: OpExecutionContext,
     config: DeletingConfig,
@@ -65,7 +65,7 @@ def delete_one_folder(
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Delete a folder, or archive it if its pictures are kept for training."""
+    """Delete or archive a folder."""
     with database.open() as db, blob_storage.open() as blobs, failing_on(RefusedError):
         keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
         with db.connection() as connection:
@@ -75,7 +75,7 @@ def delete_one_folder(
         _report(context, act(folder.id, by=config.by, why=config.why))
 
 
-@op(description="Archive a folder.")
+@op
 def archive_one_folder(
     context: OpExecutionContext,
     config: ArchivingConfig,
@@ -83,20 +83,20 @@ def archive_one_folder(
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Bring a folder to its user's archive."""
+    """Archive a folder."""
     with database.open() as db, blob_storage.open() as blobs, failing_on(RefusedError):
         keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
         _report(context, keeper.archive(UUID(config.folder), by=config.by, why=config.why))
 
 
-@op(description="Remove what nobody can bring back any more.")
+@op
 def purge_all_folders(
     context: OpExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Remove deleted folders whose time to be brought back is over, and end archivings that were interrupted."""
+    """Remove what nobody can bring back any more."""
     with database.open() as db, blob_storage.open() as blobs:
         done = FolderKeeper(db, blobs, folder_settings.undo_days).purge()
     left = [f"{tombstone.name} of {tombstone.owner}: {reason}" for tombstone, reason in done.left]
@@ -110,21 +110,21 @@ def purge_all_folders(
     )
 
 
-@job(description="Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all.")
+@job
 def delete_folder() -> None:
-    """Delete a folder."""
+    """Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all."""
     delete_one_folder()
 
 
-@job(description="Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why.")
+@job
 def archive_folder() -> None:
-    """Archive a folder."""
+    """Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why."""
     archive_one_folder()
 
 
-@job(description="Remove deleted folders that nobody can bring back any more, and end what was interrupted.")
+@job
 def purge_folders() -> None:
-    """Purge folders."""
+    """Remove deleted folders that nobody can bring back any more, and end what was interrupted."""
     purge_all_folders()
 
 

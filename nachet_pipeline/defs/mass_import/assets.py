@@ -1,4 +1,4 @@
-"""`mass_imported_container`: a container's pictures, given rows where they are."""
+"""`mass_imported_container`: rows for the pictures of a container."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,9 @@ from dagster import (
     AssetObservation,
     AssetSpec,
     Config,
-    DynamicPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
-    TableMetadataValue,
-    TableRecord,
-    TableSchema,
     multi_asset,
 )
 from pydantic import Field
@@ -25,7 +20,8 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
 from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
-from nachet_pipeline.defs.metadata import findings_table
+from nachet_pipeline.defs.metadata import findings_table, table
+from nachet_pipeline.defs.partitions import containers
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
@@ -36,9 +32,6 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import MassImportSettings, TransferSettings
 from nachet_pipeline.support.shards import WHOLE, Shard, ShardError
-
-containers = DynamicPartitionsDefinition(name="container")
-"""One partition a container, by its name."""
 
 _ROWS = 100
 _COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
@@ -99,7 +92,7 @@ class MassImportConfig(Config):
         )
     ],
     check_specs=check_specs,
-    # Makes the check optional as well: a dry run has no verdict, and a part none on the whole.
+    # This makes the check optional too: a dry run has no verdict, and a part has none on the whole.
     can_subset=True,
 )
 def mass_imported_container(
@@ -161,36 +154,22 @@ def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
         "taken": outcome.taken,
         **{f"folders_{result.name.lower()}": count for result, count in outcome.results.items()},
         "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
-        **({"folders": _folders_table(outcome.folders)} if outcome.folders else {}),
+        **({"folders": table(map(_folder_row, outcome.folders[:_ROWS]), _COLUMNS)} if outcome.folders else {}),
         "owner": MetadataValue.text(outcome.owner),
         **({"report": MetadataValue.text(outcome.report_blob)} if outcome.report_blob else {}),
     }
 
 
-def _folders_table(folders: list[FolderOutcome]) -> TableMetadataValue:
-    return MetadataValue.table(
-        [
-            TableRecord(
-                dict(
-                    zip(
-                        _COLUMNS,
-                        (
-                            one.folder or "/",
-                            one.result.value,
-                            one.species or "",
-                            one.zoom or "",
-                            one.seeds or "",
-                            one.split or "",
-                            one.pictures,
-                            one.size,
-                            one.taken,
-                            one.not_taken,
-                        ),
-                        strict=True,
-                    )
-                )
-            )
-            for one in folders[:_ROWS]
-        ],
-        schema=TableSchema(columns=[TableColumn(name) for name in _COLUMNS]),
-    )
+def _folder_row(one: FolderOutcome) -> dict[str, str | int]:
+    return {
+        "folder": one.folder or "/",
+        "result": one.result.value,
+        "scientificName": one.species or "",
+        "zoom": one.zoom or "",
+        "seeds": one.seeds or "",
+        "split": one.split or "",
+        "pictures": one.pictures,
+        "bytes": one.size,
+        "taken": one.taken,
+        "not taken": one.not_taken,
+    }

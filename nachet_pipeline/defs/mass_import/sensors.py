@@ -9,8 +9,8 @@ from dagster import (
 )
 
 from nachet_pipeline.defs.automation import running_sensor
-from nachet_pipeline.defs.mass_import.assets import containers
 from nachet_pipeline.defs.mass_import.jobs import mass_import
+from nachet_pipeline.defs.partitions import containers
 from nachet_pipeline.mass_import.reviewed_list import ListedContainer, read_list
 from nachet_pipeline.settings import MassImportSettings
 
@@ -33,7 +33,7 @@ def listed_containers(
     known = set(context.instance.get_dynamic_partitions("container"))
     new = sorted({one.container for one in listed} - known)
     return SensorResult(
-        # Dagster makes no second run of a key: an entry that does not change is imported once.
+        # Dagster starts no second run for a run key, so an unchanged entry is imported once.
         run_requests=[
             RunRequest(
                 run_key=f"{one.container}:{one.digest}",

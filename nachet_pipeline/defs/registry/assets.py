@@ -1,4 +1,4 @@
-"""`registered_seeds` and `registered_users`: the reviewed files of species and of users, applied."""
+"""`registered_seeds` and `registered_users`: the reviewed files of species and users, as applied to the database."""
 
 from collections import Counter
 

@@ -112,7 +112,7 @@ def _maintain(
     " policies that are not what the database says. It prints no key.",
 )
 def rotate_upload_keys() -> None:
-    """Keep all upload keys."""
+    """Maintain all upload keys."""
     _maintain()
 
 

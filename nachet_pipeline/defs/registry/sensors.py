@@ -32,7 +32,7 @@ def users_file(
     digest = digest_of(file)
     if digest == context.cursor:
         return SkipReason(f"{file} did not change.")
-    # Without a run key: a file that is what it was before last is applied again.
+    # There is no run key, so that a file which was changed and changed back is applied again.
     return SensorResult(run_requests=[RunRequest()], cursor=digest)
 
 

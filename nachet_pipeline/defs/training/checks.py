@@ -1,4 +1,4 @@
-"""The checks on `training_set`, one evaluation for each version that is built of a recipe."""
+"""The checks on `training_set`, evaluated for each version that is built of a recipe."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ check_specs = partitioned_specs(AssetKey("training_set"), recipes, _CHECKS)
 
 
 def check_results(verdicts: "Iterable[SetVerdict]") -> Iterator[AssetCheckResult]:
-    """The verdicts as Dagster takes them; those that keep a version from becoming the current one are errors."""
+    """The verdicts for Dagster. Those that keep a version from becoming the current one are errors."""
     for verdict in verdicts:
         yield AssetCheckResult(
             check_name=verdict.name,

@@ -42,7 +42,7 @@ def nightly_training_set(
         context.log.error("recipes that cannot be read are not built: %s", found.complaint)
     if not nightly:
         return SkipReason("No recipe says `schedule: nightly`.")
-    # The sensor adds them too; a recipe may be newer than its last look.
+    # The sensor adds them too, but a recipe may be newer than its last tick.
     context.instance.add_dynamic_partitions(str(recipes.name), nightly)
     at = context.scheduled_execution_time.isoformat()
     return [RunRequest(run_key=f"{name}@{at}", partition_key=name) for name in nightly]

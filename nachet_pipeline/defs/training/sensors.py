@@ -33,7 +33,7 @@ def look_at_recipes(
     if new or gone:
         if found.complaint:
             context.log.error("%s", found.complaint)
-        # What changed comes first: a failed tick would change nothing. The next one tells what cannot be read.
+        # Changes come first, because a failed tick changes nothing. The next tick reports what cannot be read.
         return SensorResult(
             skip_reason="; ".join(
                 f"{what}: {', '.join(names)}" for what, names in (("new", new), ("removed", gone)) if names

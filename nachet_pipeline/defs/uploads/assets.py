@@ -1,7 +1,7 @@
 """`validated_manifest`, `stored_pictures`, `picture_metadata`: one step that imports the run's uploads in turn.
 
-One multi-asset instead of three, because a run over several partitions of ordinary assets marks them all alike: this
-step yields its events for each upload, so that a refused one shows as failed and its neighbours as materialized.
+They are one multi-asset, because a run over several partitions of ordinary assets marks all partitions alike. This step
+yields its events for each upload: a refused one shows as failed, and its neighbours as materialized.
 """
 
 from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ def import_upload(
     decoding: ResourceParam[DecodingSettings],
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
-    """Validate, store and record each upload of the run, whatever becomes of the others."""
+    """Validate, store and record each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     not_imported: list[str] = []
     with (
@@ -114,7 +114,7 @@ def import_upload(
             importer.progress = _progress(log, what, import_progress.tell)
             try:
                 outcome = importer.import_partition(partition)
-            except Exception as error:  # an error of ours in one upload must not take its neighbours with it
+            except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
                 not_imported.append(partition)
                 yield not_imported_evaluation(partition, f"{type(error).__name__}: {error}")
@@ -132,19 +132,19 @@ def import_upload(
 
 
 def _progress(log: Callable[[str], None], what: str, listener: Progress | None) -> Progress:
-    def tell(step: str, done: int, total: int) -> None:
+    def report(step: str, done: int, total: int) -> None:
         if listener:
             listener(step, done, total)
         log(f"{what}: {step}, {done} of {total} pictures")
 
-    return tell
+    return report
 
 
 def _events(
     context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
-    # First, or the UI would call the manifest out of sync with the upload it was made of.
+    # This comes first, or the UI would report the manifest as out of sync with its upload.
     yield AssetMaterialization(
         staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
     )

@@ -50,7 +50,7 @@ check_specs = [
 
 
 def contract_evaluations(instance: DagsterInstance, partition: str, report: Report) -> Iterator[AssetCheckEvaluation]:
-    """The verdict of every check on one upload; call it when its manifest is materialized."""
+    """The verdicts of all checks of the contract on one upload. Call it after its manifest is materialized."""
     target = evaluation_target(instance, MANIFEST, partition)
     for check in Check:
         errors = report.errors_of(check)
@@ -75,7 +75,7 @@ def contract_evaluations(instance: DagsterInstance, partition: str, report: Repo
 def stored_evaluation(
     instance: DagsterInstance, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> AssetCheckEvaluation:
-    """Whether the stored pictures are what was validated; call it when they are materialized, if they are."""
+    """Whether the stored pictures are what was validated. Call it after they are materialized, if they are."""
     return AssetCheckEvaluation(
         asset_key=PICTURES,
         check_name=STORED_CHECK,
@@ -101,7 +101,7 @@ def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluatio
 
 
 def not_imported_evaluation(partition: str, reason: str) -> AssetCheckEvaluation:
-    """The verdict on an upload whose import ended in a defect of ours."""
+    """The verdict on an upload whose import failed unexpectedly."""
     return _imported(partition, reason, AssetCheckSeverity.ERROR)
 
 
@@ -142,7 +142,7 @@ _HOW = (
     " training sets until they are corrected, withdrawn, or decided of.",
 )
 def labels_agree(database: DatabaseResource) -> AssetCheckResult:
-    """Look at all stored pictures."""
+    """Evaluate all stored pictures."""
     with database.open() as db, db.reading() as connection:
         return AssetCheckResult(**_labels_verdict(connection, standing(connection)))
 
@@ -152,7 +152,7 @@ def labels_evaluation(connection: Connection, stands: LabelStanding) -> AssetChe
 
     Args:
         connection: to the database.
-        stands: how things stand there.
+        stands: what it says of labels now.
     """
     return AssetCheckEvaluation(asset_key=METADATA, check_name=LABELS_AGREE, **_labels_verdict(connection, stands))
 

@@ -1,4 +1,4 @@
-"""Running the import job in this process, on the instance that the UI shows."""
+"""Running the import job in this process, in the instance that the UI shows."""
 
 from dagster import DagsterInstance, Definitions
 
@@ -8,7 +8,7 @@ from nachet_pipeline.defs.runs import REPOSITORY, REPOSITORY_TAG
 def run_import(definitions: Definitions, partition: str) -> str:
     """Run the import job for one upload, and wait for it.
 
-    The upload's receipt says how it ended; the run is seen in the UI like any other.
+    The upload's receipt says how it ended. The UI shows the run like any other.
 
     Args:
         definitions: the whole project's. The environment names their services, and by DAGSTER_HOME the instance.
