@@ -69,11 +69,7 @@ def crop_upload(
     """Crop each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     failed: dict[str, str] = {}
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        CroppingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, CroppingPool(decoding) as pool:
         cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)

@@ -108,11 +108,7 @@ def mass_imported_container(
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     container = context.partition_key
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        DecodingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
         importer = MassImporter(

@@ -73,11 +73,7 @@ def training_set(
     partition = context.partition_key
     with failing_on(UsageError):  # the recipe's
         recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
-        with (
-            database.open() as db,
-            blob_storage.open() as blobs,
-            DecodingPool(decoding) as pool,
-        ):
+        with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
             log = now_and_then(context)
             published = publish(
                 recipe,

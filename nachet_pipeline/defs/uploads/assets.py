@@ -100,11 +100,7 @@ def import_upload(
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     not_imported: list[str] = []
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        DecodingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
         importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
