@@ -24,7 +24,7 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import services
 from nachet_pipeline.reconciliation.queries import (
     begin_comparison,
-    count_found,
+    count_drift,
     find_bad_blobs,
     find_orphans,
     keep_found,
@@ -88,7 +88,7 @@ def main() -> None:
                     record_known(connection, user.id, user.user_container, own=True)
                     find_bad_blobs(connection, user.id, user.user_container)
                     find_orphans(connection, user.id, user.user_container, settled_before=datetime.now(UTC))
-                    counts = count_found(connection)
+                    counts = count_drift(connection)
                     keep_found(connection, uuid4())
                 seconds = time.perf_counter() - begin
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -14,13 +14,13 @@ class ActionableError(Exception):
 
 
 class RefusedError(ActionableError):
-    """What was asked for is against a rule, or in somebody's way."""
+    """The request is against a rule, or in somebody's way."""
 
     exit_code = 1
 
 
 class UsageError(ActionableError):
-    """It was asked for wrongly, or a setting or a file of settings is wrong."""
+    """The request, a setting or a file of settings is wrong."""
 
     exit_code = 2
 
@@ -34,8 +34,8 @@ class UnavailableError(ActionableError):
 def raise_alone(error: Exception, instead_of: BaseException) -> NoReturn:
     """Raise an error without what it comes from, but with the lines that led there.
 
-    What a client of a service raises holds the request, with keys and passwords in it, and whoever stores an error
-    stores its causes and contexts too.
+    The errors of a service's client hold the request, with keys and passwords in it, and whoever stores an error stores
+    its causes and contexts too.
     """
     try:
         raise error.with_traceback(instead_of.__traceback__)

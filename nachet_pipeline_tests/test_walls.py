@@ -18,7 +18,7 @@ from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.identifiers import receipt_blob, user_id
 from nachet_pipeline.reconciliation.retention_queries import begin_clearing
-from nachet_pipeline.storage import container_top
+from nachet_pipeline.storage import listings
 from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.uploads import discovery
@@ -171,7 +171,7 @@ def test_of_a_receipt_that_somebody_replaced_by_a_huge_file_nothing_is_held_and_
 def test_a_container_of_very_many_names_lets_the_next_user_have_a_turn_after_each_page(
     workbench: Workbench, hostile: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 1)
     monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
     monkeypatch.setattr(discovery, "_AT_A_TIME", 1)
     for number in range(4):
@@ -187,7 +187,7 @@ def test_a_container_of_very_many_names_lets_the_next_user_have_a_turn_after_eac
 @pytest.fixture
 def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look lists two files at a turn, and has one turn in a tick."""
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 2)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 2)
     monkeypatch.setattr(structure, "_FILES_A_STEP", 1)
     monkeypatch.setattr(discovery, "LOOK_NAMES", 2)
     monkeypatch.setattr(discovery, "LARGE_SECONDS", 0)
@@ -301,7 +301,7 @@ def test_receipts_that_are_missing_are_written_some_at_a_time(
         workbench.blobs.delete(upload.staging_container, receipt_blob(upload.folder))
     for written in (1, 2, 3):
         assert workbench.due() == []
-        beside = [one.name for one in workbench.blobs.top_level(workbench.user.upload_container).blobs]
+        beside = workbench.blobs.top_level(workbench.user.upload_container).blobs
         assert len([name for name in beside if name.endswith(".receipt.json")]) == written
 
 

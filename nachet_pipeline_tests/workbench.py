@@ -204,11 +204,7 @@ class Workbench:
 
     def versions(self, container: str) -> dict[str, str]:
         """The ETag of every blob of a container."""
-        top = self.blobs.top_level(container)
-        found = {blob.name: blob.version for blob in top.blobs}
-        for folder in top.folders:
-            found |= {f"{folder}/{file.path}": file.version for file in self.blobs.files(container, folder)}
-        return found
+        return {file.path: file.version for file in self.blobs.files(container, "")}
 
     def stored_pictures(self) -> dict[str, bytes]:
         """The user's imported pictures by blob."""

@@ -91,11 +91,11 @@ def list_(*, as_json: JsonOption = False) -> None:
     """List all users, with when their newest key expires."""
     from datetime import UTC, datetime
 
-    from nachet_pipeline.users.key_queries import keys_of
+    from nachet_pipeline.users.key_queries import upload_keys_of
     from nachet_pipeline.users.queries import all_users
 
     with open_services() as opened, opened.database.connection() as connection:
-        users = [(user, next(iter(keys_of(connection, user.id)), None)) for user in list(all_users(connection))]
+        users = [(user, next(iter(upload_keys_of(connection, user.id)), None)) for user in list(all_users(connection))]
     if as_json:
         records = [
             {

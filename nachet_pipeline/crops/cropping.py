@@ -35,6 +35,7 @@ from nachet_pipeline.crops.queries import (
     sessions_of,
 )
 from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.errors import ActionableError, RefusedError
 from nachet_pipeline.identifiers import crop_blob, crop_id
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
@@ -242,14 +243,12 @@ class Cropper:
 
     def _due(self, upload: Upload, how: CropMethod) -> Iterator[Parent]:
         """The pictures to look at, page by page, so that memory does not grow with their number."""
-        after = _FIRST
-        while True:
-            with self.database.connection() as connection:
-                page = due_pictures(connection, upload.id, how, after=after, most=PAGE)
-            if not page:
-                return
-            yield from page
-            after = page[-1].id
+        return pages_by_key(
+            self.database,
+            lambda connection, after: due_pictures(connection, upload.id, how, after=after, most=PAGE),
+            first=_FIRST,
+            key=lambda parent: parent.id,
+        )
 
     def _seen(self, due: Iterator[Parent], detector: Detector, how: CropMethod) -> Iterator["Looked | NotCropped"]:
         room, cut_room = (MemoryBudget(self.transfer.memory_bytes) for _ in range(2))

@@ -1,8 +1,8 @@
 """The audit trail: who changed what, from what to what. PostgreSQL lets nobody change or remove a row of it.
 
-Changes of users, picture sets, pictures, their links to seeds, and training sets are noted by PostgreSQL itself, one
-row for each, whichever program makes them; `changing` says who makes them and why. Changes of all else are noted by
-`record`. Whom a row names is what a program says; its time and its login are what PostgreSQL says.
+Changes of users, picture sets, pictures, their links to seeds, and training sets are recorded by PostgreSQL itself, one
+row for each, whichever program makes them; `changing` states who makes them and why. All other changes are recorded by
+`record`. The program states whom a row names; PostgreSQL states its time and its login.
 """
 
 import json
@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline import __version__
 from nachet_pipeline.database.connection import Connection
 
 PROGRAM = f"nachet_pipeline {__version__}"
-"""Whom the trail names where no person decided."""
+"""The actor of changes that no person decided."""
 
 _PAGE = 500
 
@@ -29,28 +30,28 @@ _PAGE = 500
 def changing(
     connection: Connection, *, actor: str, action: str = "", note: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
-    """Say who makes the changes that follow in this transaction, for the rows that PostgreSQL writes of them.
+    """State who makes the changes that follow in this transaction; PostgreSQL writes it into their rows.
 
     Args:
         connection: in whose transaction the changes are made.
         actor: as for `record`.
         action: what is done to each of the changed things; if empty, `added`, `changed` or `removed`.
-        note: what is to stand in `after` besides, such as the reason; never a secret. It hides nothing of the change.
+        note: further keys of `after`, such as the reason; never a secret. They hide nothing of the change.
 
     Raises:
         ValueError: nobody makes them.
     """
     if not actor.strip():
         raise ValueError("somebody makes a change")
-    said = "select set_config('nachet.actor', %s, true), set_config('nachet.action', %s, true),"
-    said += " set_config('nachet.note', %s, true)"
-    connection.execute(said, (actor, action, json.dumps(dict(note)) if note else ""))
+    state = "select set_config('nachet.actor', %s, true), set_config('nachet.action', %s, true),"
+    state += " set_config('nachet.note', %s, true)"
+    connection.execute(state, (actor, action, json.dumps(dict(note)) if note else ""))
     try:
         yield
     finally:
-        # In a transaction that failed nothing can be said any more, and nothing is noted either.
+        # A failed transaction accepts no statement, and records nothing either.
         if connection.info.transaction_status is psycopg.pq.TransactionStatus.INTRANS:
-            connection.execute(said, ("", "", ""))
+            connection.execute(state, ("", "", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class AuditEntry:
 
     Attributes:
         id: its number.
-        at: when it was noted, by the clock of PostgreSQL.
+        at: when it was recorded, by the clock of PostgreSQL.
         actor: who made it.
-        login: the login of PostgreSQL that acted; None: it was noted before that was kept.
+        login: the login of PostgreSQL that acted; None in rows that are older than the column.
         action: what was done.
         subject: the kind of thing.
         subject_id: which one.
@@ -83,7 +84,7 @@ class AuditEntry:
 def entries(
     connection: Connection, *, subject: str | None = None, since: datetime | None = None, most: int | None = None
 ) -> Iterator[AuditEntry]:
-    """What was changed, the latest first, read as it is needed.
+    """The entries of the trail, the latest first, read as they are needed.
 
     Args:
         connection: to the database; its transaction stays open while entries are read.
@@ -103,15 +104,14 @@ def entries(
     if since:
         conditions.append("at >= %(since)s")
     where = f" where {' and '.join(conditions)}" if conditions else ""
-    with connection.cursor("audit_entries") as cursor:
+    with connection.cursor("audit_entries", row_factory=class_row(AuditEntry)) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(
             f"select id, at, actor, login, action, subject, subject_id, before, after from audit_trail{where}"
             " order by id desc limit %(most)s",
             {"identifier": identifier, "subject": subject, "since": since, "most": most},
         )
-        for row in cursor:
-            yield AuditEntry(**cast("dict[str, Any]", row))
+        yield from cursor
 
 
 def record(
@@ -124,7 +124,7 @@ def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note a change, in the transaction that makes it: neither is ever there without the other.
+    """Record a change in the transaction that makes it, so that neither exists without the other.
 
     Args:
         connection: in whose transaction the change is made.

@@ -22,18 +22,18 @@ MINIMUM_VERSION = 14
 Connection = psycopg.Connection[dict[str, object]]
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before a transaction that was cut off is tried again: a restart of PostgreSQL is over by then."""
+"""Seconds before each retry of a transaction that was cut off; their sum outlasts a restart of PostgreSQL."""
 
 _KEEPALIVE = {
-    # What lies between may drop a connection that is silent, as one is that holds a lock during a long import; and a
-    # server that vanished without a word is noticed within a minute or two instead of never.
+    # A firewall may drop a silent connection, such as one that holds a lock during a long import. A vanished
+    # server is noticed within a minute or two instead of never.
     "keepalives_idle": 60,
     "keepalives_interval": 10,
     "keepalives_count": 6,
     "tcp_user_timeout": 60_000,
 }
 
-# What another try may cure: no connection, a lost one, a server that restarts, a deadlock.
+# Transient failures: no connection, a lost one, a server that restarts, a deadlock.
 _PASSING = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 _NOT_THERE_YET = (
@@ -52,7 +52,7 @@ class DatabaseError(UnavailableError):
 
     Attributes:
         sqlstate: PostgreSQL's code of what it refused for, if it answered.
-        passing: whether another try may do.
+        passing: whether a retry may succeed.
     """
 
     def __init__(self, message: str, *, sqlstate: str | None = None, passing: bool = False) -> None:
@@ -62,10 +62,10 @@ class DatabaseError(UnavailableError):
 
 
 def _place(url: SecretStr) -> str:
-    """Where a database is, for messages.
+    """The place of a database, for messages.
 
     Raises:
-        DatabaseError: the address cannot be read; what libpq would say of it quotes parts of the password.
+        DatabaseError: the address cannot be read; libpq's own message would quote parts of the password.
     """
     try:
         parts = urlsplit(url.get_secret_value())
@@ -100,7 +100,7 @@ class Database:
         """Use a database; nothing is sent until the first connection is asked for.
 
         Args:
-            url: `postgresql://…`, of a login that may do all that is to be done.
+            url: `postgresql://…`, of a login that may read and write.
             reader_url: the same database for a login that may only read; `url` if not given.
             connections: how many are open at a time of either kind, at most.
             pauses: seconds to wait before each further try of a transaction, see `transact`.
@@ -136,10 +136,10 @@ class Database:
         return self._reading.connection()
 
     def transact(self, work: Callable[[Connection], _Result]) -> _Result:
-        """Do work in one transaction, and all of it again in a new one if the database was lost meanwhile.
+        """Do work in one transaction; transient failures are retried, each in a new transaction.
 
-        Whether a transaction was committed whose connection broke at its end, nobody can tell: the work must come to
-        the same if it is done twice.
+        Nobody can tell whether a transaction was committed whose connection broke at its end. So the work must have the
+        same result if it is done twice.
 
         Raises:
             DatabaseError: the database refuses, or does not come back within the pauses.
@@ -175,7 +175,7 @@ class _Pool:
 
     def _open(self) -> "ConnectionPool[Connection]":
         if self._pool is None:
-            # A first connection of its own tells at once, and in words, why there is none; a pool only times out.
+            # A probe reports at once why there is no connection; a pool only times out.
             with psycopg.connect(self._url.get_secret_value(), connect_timeout=CONNECT_SECONDS) as probe:
                 version = probe.info.server_version // 10_000
                 if version < MINIMUM_VERSION:

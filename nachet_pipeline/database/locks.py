@@ -4,47 +4,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch_value
 
 
 @contextmanager
-def session_lock(connection: Connection, name: str, *, seed: int = 0) -> Iterator[None]:
-    """Hold a lock, waiting for whoever has it, for as long as the connection lives at most.
+def session_lock(connection: Connection, name: str, *, seed: int = 0, busy: Exception | None = None) -> Iterator[None]:
+    """Hold a lock, for as long as the connection lives at most.
 
     Args:
         connection: holds the lock.
         name: what is locked.
         seed: sets one kind of names apart from another.
+        busy: raised if another process has the lock; without it, wait for that process.
     """
-    connection.execute("select pg_advisory_lock(hashtextextended(%s, %s))", (name, seed))
+    how = "pg_try_advisory_lock" if busy else "pg_advisory_lock"
+    taken = fetch_value(connection, f"select {how}(hashtextextended(%s, %s))", (name, seed))
     connection.commit()
-    try:
-        yield
-    finally:
-        release(connection, name, seed)
-
-
-@contextmanager
-def sole_lock(connection: Connection, name: str, busy: Exception) -> Iterator[None]:
-    """Hold a lock that nobody else has, for as long as the connection lives at most.
-
-    Args:
-        connection: holds the lock.
-        name: what is locked.
-        busy: raised if another process has it.
-    """
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as taken", (name,)).fetchone()
-    connection.commit()
-    if not (row and row["taken"]):
+    if busy and not taken:
         raise busy
     try:
         yield
     finally:
-        release(connection, name)
-
-
-def release(connection: Connection, name: str, seed: int = 0) -> None:
-    """Let go of a lock, if the connection that holds it still lives."""
-    if not connection.closed:
-        connection.rollback()
-        connection.execute("select pg_advisory_unlock(hashtextextended(%s, %s))", (name, seed))
-        connection.commit()
+        if not connection.closed:
+            connection.rollback()
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, %s))", (name, seed))
+            connection.commit()

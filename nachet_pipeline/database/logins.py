@@ -43,7 +43,7 @@ class LoginError(RefusedError):
 
 
 class Role(StrEnum):
-    """What a login is for."""
+    """The purpose of a login."""
 
     IMPORTER = "importer"
     READER = "reader"
@@ -69,7 +69,7 @@ def address_of(url: SecretStr, login: str, password: str) -> SecretStr:
 def make_login(connection: Connection, name: str, role: Role, password: str, *, by: str, renew: bool = True) -> bool:
     """Make a login that may do what its role may, in this database alone.
 
-    What a session of it makes belongs to the group, so that another login of the same role can take its place. The
+    Tables that its sessions create belong to the group, so that another login of the same role can take its place. The
     password goes to the server as a SCRAM verifier, so that no log of statements shows it.
 
     Args:

@@ -1,7 +1,7 @@
 """A run's sign of life: a lock in PostgreSQL that its process holds for as long as it lives.
 
-Wherever a run works, in a process, a container or a job of a cluster, PostgreSQL notices that it is gone; what launched
-it need not be asked, and may be gone itself.
+PostgreSQL notices when the process is gone, whether it ran on this machine, in a container or in a cluster. Its
+launcher need not be asked, and may be gone itself.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_SIGNS = 3.0
 _SECONDS_BEFORE_ANOTHER_TRY = 1.0
-# A machine that vanished says no goodbye: its connection, and the lock with it, would last for two hours.
+# The connection of a machine that vanished, and the lock with it, would last for two hours.
 _NOTICE_SILENCE = (
     "select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),"
     " set_config('tcp_keepalives_count', '3', false)"
@@ -30,7 +30,7 @@ _NAME = "hashtextextended('run ' || %s, 0)"
 def sign_of_life(url: SecretStr, run_id: str) -> Iterator[None]:
     """Hold the lock of a run while the context lasts, on a connection of its own.
 
-    Where the database goes away the lock is lost; it is taken again within seconds after the database is back. Several
+    If the database goes away, the lock is lost, and taken again within seconds after the database is back. Several
     processes of one run hold it together.
 
     Args:
@@ -38,7 +38,7 @@ def sign_of_life(url: SecretStr, run_id: str) -> Iterator[None]:
         run_id: the run.
     """
     ended, tried = Event(), Event()
-    # A daemon: what ends a process by other means than the end of the context shall not have to wait for this.
+    # A daemon, so that a process that ends before the context does need not wait for it.
     thread = Thread(target=_hold, args=(url, run_id, ended, tried), name="sign of life", daemon=True)
     thread.start()
     tried.wait(CONNECT_SECONDS)
@@ -66,14 +66,14 @@ def _hold(url: SecretStr, run_id: str, ended: Event, tried: Event) -> None:
                 while not ended.wait(_SECONDS_BETWEEN_SIGNS):
                     connection.execute("select 1")
         except psycopg.Error as error:
-            # Its words may hold parts of the address.
+            # Its message may hold parts of the address.
             log.warning("the sign of life of run %s was lost (%s); giving it again", run_id, type(error).__name__)
             tried.set()
             ended.wait(_SECONDS_BEFORE_ANOTHER_TRY)
 
 
 def living_runs(connection: Connection, run_ids: Sequence[str]) -> set[str]:
-    """Those runs that some process gives a sign of life for now."""
+    """Those of the runs that some process holds the lock of."""
     rows = connection.execute(
         "select run from unnest(%s::text[]) as asked (run)"
         " where exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 1"

@@ -1,4 +1,4 @@
-"""Locks on parts of bulk work, so that no two processes do the same: one lock for each section."""
+"""Locks on shards of bulk work, one for each section, so that no two processes do the same work."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,20 +23,20 @@ def shard_lock(
     busy: Exception | None = None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold a part against parts that overlap it, for as long as the connection lives at most.
+    """Hold a shard against shards that overlap it, for as long as the connection lives at most.
 
     Args:
         connection: holds the locks.
         name: of the work.
-        part: the part of it.
-        busy: raised if another process has some of it; without it, that process is waited for.
-        waiting: told if another process is waited for.
+        part: the shard of it.
+        busy: raised if another process has some of it; without it, wait for that process.
+        waiting: called before waiting for another process.
     """
     if not _take_at_once(connection, name, part):
         if busy:
             raise busy
         waiting()
-        # From the lowest section on, as everybody does: of two that wait, none has what the other waits for.
+        # Everybody locks the lowest section first, so that two that wait never wait for each other.
         connection.execute(
             "select pg_advisory_lock(hashtextextended(%s, section))"
             " from (select section from generate_series(%s::int, %s) section order by section) as ordered",
@@ -50,12 +50,12 @@ def shard_lock(
             connection.rollback()
             _release(connection, name, list(range(part.first, part.last + 1)))
         except psycopg.Error as error:
-            # It was idle for long; the locks went with it, and what was written by others is written.
+            # It was idle for long. The locks went with it; what others wrote is written.
             log.warning("the connection that kept other processes from the same work was lost: %s", error)
 
 
 def _take_at_once(connection: Connection, name: str, part: Shard) -> bool:
-    # One at a time, or two that overlap could each take some and both give up.
+    # One at a time: otherwise two that overlap could each take some, and both give up.
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, %s))", (name, _GATE))
     rows = connection.execute(
         "select section, pg_try_advisory_lock(hashtextextended(%s, section)) as taken"

@@ -9,7 +9,7 @@ from nachet_pipeline.identifiers import archive_container, user_container
 
 
 class FolderState(StrEnum):
-    """Where a folder stands."""
+    """The states of a folder."""
 
     THERE = "there"
     ARCHIVED = "archived"

@@ -1,4 +1,4 @@
-"""What is said of folders, for people and for programs."""
+"""Folders and tombstones as lines for people, and as JSON for programs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def folder_line(folder: Folder) -> str:
 
 
 def decision_lines(folder: Folder, training_sets: Sequence[str], undo_days: int) -> Iterator[str]:
-    """What is in a folder, and that somebody must decide what becomes of it."""
+    """A folder's content, and the decision that it needs."""
     yield (
         f"The folder {folder.name} of {folder.owner} has {folder.pictures:,} pictures, {folder.bytes:,} bytes;"
         f" {folder.verified:,} of them verified" + (", all of them imported and checked." if folder.imported else ".")
@@ -48,7 +48,7 @@ def decision_lines(folder: Folder, training_sets: Sequence[str], undo_days: int)
 
 
 def tombstone_record(tombstone: Tombstone) -> dict[str, Any]:
-    """What was said when a folder was put away, as JSON."""
+    """A tombstone as JSON."""
     found: dict[str, Any] = {}
     for name in Tombstone.__dataclass_fields__:
         value = getattr(tombstone, name)
@@ -62,7 +62,7 @@ def tombstone_record(tombstone: Tombstone) -> dict[str, Any]:
 
 
 def tombstone_lines(tombstone: Tombstone) -> Iterator[str]:
-    """What was done to a folder."""
+    """How a folder was put away, or brought back."""
     what = f"{tombstone.name} of {tombstone.owner}, {tombstone.pictures:,} pictures, {tombstone.bytes:,} bytes"
     if tombstone.undone_at:
         yield f"brought back  {what}"

@@ -1,9 +1,9 @@
 """Putting folders away and bringing them back: what the commands and the jobs call.
 
 A deleted folder is hidden at once; its rows and blobs are removed only when nobody can undo it any more. An archived
-one is copied to its owner's archive, where each copy is read and compared, then its rows point there, and only then is
-it removed from where it was. What was begun is written down first: killed anywhere, the same call, or the daily job,
-goes on where it was and ends in the same state.
+one is copied to its owner's archive, where each copy is read and compared. Then its rows point there, and only then is
+it removed from where it was. A tombstone is written first: if the process is killed anywhere, the same call or the
+daily job goes on and ends in the same state.
 """
 
 import logging
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.moving import FolderBusyError, Move, copy_verified, descriptions, remove_all, verify
 from nachet_pipeline.folders.queries import (
@@ -58,7 +60,7 @@ _FOLDER_LOCK = "folder {}"
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What the daily job did.
+    """The result of the daily job.
 
     Attributes:
         purged: folders that are gone for good.
@@ -81,7 +83,7 @@ class FolderKeeper:
         database: has the rows.
         blobs: the storage account.
         undo_days: how long both can be undone.
-        progress: told how many pictures are copied, and how many there are.
+        progress: called with how many pictures are copied, and how many there are.
     """
 
     database: Database
@@ -241,7 +243,7 @@ class FolderKeeper:
             )
             copy_verified(self.blobs, moves)
 
-    # What nobody can undo any more
+    # Purging
 
     def purge(self) -> Purged:
         """Remove deleted folders that nobody can bring back any more, and end what was interrupted.
@@ -270,14 +272,12 @@ class FolderKeeper:
         return Purged(purged, kept, finished, tuple(left))
 
     def _pages(self, read: Callable[..., list[Tombstone]]) -> Iterator[Tombstone]:
-        after = 0
-        while True:
-            with self.database.connection() as connection:
-                found = read(connection, after=after, most=_PAGE)
-            yield from found
-            if not found:
-                return
-            after = found[-1].id
+        return pages_by_key(
+            self.database,
+            lambda connection, after: read(connection, after=after, most=_PAGE),
+            first=0,
+            key=lambda tombstone: tombstone.id,
+        )
 
     def _purge(self, tombstone: Tombstone) -> int | None:
         """Remove a deleted folder's blobs, then its rows; None if it is wanted again."""
@@ -296,21 +296,12 @@ class FolderKeeper:
     @contextmanager
     def _alone(self, tombstone: Tombstone) -> Iterator[Tombstone]:
         """Hold a folder against other processes that move it, and read again how far it came."""
+        busy = FolderBusyError(f"another process moves the folder {tombstone.name} right now")
         key = _FOLDER_LOCK.format(tombstone.picture_set_id)
-        with self.database.connection() as held:
-            row = held.execute("select pg_try_advisory_lock(hashtextextended(%s, 0)) as held", (key,)).fetchone()
+        with self.database.connection() as held, session_lock(held, key, busy=busy):
+            now = tombstone_of(held, tombstone.id)
             held.commit()
-            if not (row and row["held"]):
-                raise FolderBusyError(f"another process moves the folder {tombstone.name} right now")
-            try:
-                now = tombstone_of(held, tombstone.id)
-                held.commit()
-                yield now
-            finally:
-                if not held.closed:
-                    held.rollback()
-                    held.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
-                    held.commit()
+            yield now
 
     @contextmanager
     def _no_import(self, tombstone: Tombstone) -> Iterator[None]:

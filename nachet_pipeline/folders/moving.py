@@ -49,7 +49,7 @@ def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[
     Args:
         blobs: the storage account.
         moves: what goes where.
-        progress: told how many are there.
+        progress: called with how many are there.
 
     Raises:
         FolderDamagedError: one is missing, or is not what it must be, here or there.
@@ -69,23 +69,23 @@ def verify(blobs: BlobStorage, moves: Iterable[Move]) -> None:
 
 def _copy(blobs: BlobStorage, move: Move) -> None:
     for _ in range(_TRIES):
-        found = blobs.checksum_of(*move.target)
-        if found and (found.size, found.sha256) == (move.size, move.sha256):
+        copied = blobs.checksum_of(*move.target)
+        if copied and (copied.size, copied.sha256) == (move.size, move.sha256):
             return
-        if found:
+        if copied:
             # Nothing points at a copy that came out wrong: the rows point at its source.
-            blobs.delete(*move.target, found.version)
-        said = blobs.properties_of(*move.source)
-        if said is None or said.size != move.size:
+            blobs.delete(*move.target, copied.version)
+        found = blobs.properties_of(*move.source)
+        if found is None or found.size != move.size:
             raise FolderDamagedError(f"{'/'.join(move.source)} is missing or of another size; nothing was removed")
         try:
-            md5 = said.md5 or _md5(blobs.read(*move.source, said.version))
+            md5 = found.md5 or _md5(blobs.read(*move.source, found.version))
             blobs.copy(
                 move.source,
                 move.target,
-                version=said.version,
+                version=found.version,
                 md5=md5,
-                metadata=said.metadata | {"sha256": move.sha256},
+                metadata=found.metadata | {"sha256": move.sha256},
             )
         except FileChangedError:
             raise FolderDamagedError(f"{'/'.join(move.source)} was changed meanwhile; nothing was removed") from None
@@ -105,7 +105,7 @@ def _md5(content: bytes) -> str:
 
 
 def descriptions(blobs: BlobStorage, picture_set: UUID, source: str, target: str) -> Iterable[Move]:
-    """What lies beside a folder's pictures, as moves from one container to another: its descriptor, its manifests."""
+    """Moves of the descriptor and the manifests beside a folder's pictures, from one container to another."""
     for found in blobs.listing(source, f"{picture_set}/{picture_set}."):
         read = blobs.checksum_of(source, found.name)
         if read:

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from psycopg.rows import dict_row
+from psycopg.rows import kwargs_row, tuple_row
 
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder, FolderState
 from nachet_pipeline.identifiers import archive_container, picture_blob, user_container
@@ -26,7 +27,7 @@ from nachet_pipeline.users.queries import container_id
 from nachet_pipeline.users.user import User
 
 _LOCK_WITHDRAWING = 7209139
-"""Whoever records a version of a training set holds it shared: pictures leave either before, or after with a notice."""
+"""Recording a version of a training set holds it shared: pictures leave either before, or after with a notice."""
 _PAGE = 1000
 
 
@@ -35,7 +36,7 @@ class UnknownFolderError(RefusedError, LookupError):
 
 
 class FolderStateError(RefusedError):
-    """What is wanted of a folder cannot be done as it is now."""
+    """The state of a folder does not allow what was asked for."""
 
 
 _FOLDERS = """
@@ -54,19 +55,18 @@ from picture_set s join users u on u.id = s.owner_id join container c on c.id = 
 """
 
 
-def _folder(row: dict[str, Any]) -> Folder:
-    return Folder(**row | {"state": FolderState(row["state"])})
+def _folder(state: str, **found: Any) -> Folder:
+    return Folder(state=FolderState(state), **found)
 
 
 def folders_of(connection: Connection, owner: UUID, *, put_away: bool = False) -> Iterator[Folder]:
     """A user's folders, the latest first, read as they are needed; those that are put away only if they are wanted."""
     condition = "" if put_away else " and s.deleted_at is null and s.archived_at is null"
     condition += " and s.superseded_at is null"
-    with connection.cursor("folders", row_factory=dict_row) as cursor:
+    with connection.cursor("folders", row_factory=kwargs_row(_folder)) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(f"{_FOLDERS} where s.owner_id = %s{condition} order by s.upload_date desc, s.id", (owner,))
-        for row in cursor:
-            yield _folder(row)
+        yield from cursor
 
 
 def find_folder(connection: Connection, wanted: str, user: User | None = None) -> Folder:
@@ -83,30 +83,32 @@ def find_folder(connection: Connection, wanted: str, user: User | None = None) -
         raise UnknownFolderError(
             f"{wanted[:80]} is no identifier; give that of `nachet folder list`, or --user as well"
         )
-    rows = connection.execute(
+    found = fetch(
+        connection,
+        kwargs_row(_folder),
         f"{_FOLDERS} where (%(id)s::uuid is null or s.id = %(id)s)"
         " and (%(owner)s::uuid is null or s.owner_id = %(owner)s)"
         " and (%(id)s::uuid is not null or (s.name = %(name)s or up.folder = %(name)s) and s.superseded_at is null)"
         " order by s.upload_date, s.id",
         {"id": identifier, "owner": user.id if user else None, "name": wanted},
-    ).fetchall()
-    if not rows:
+    )
+    if not found:
         raise UnknownFolderError(f"there is no folder {wanted[:80]}; `nachet folder list` names all of a user's")
-    if len(rows) > 1:
-        which = ", ".join(str(row["id"]) for row in rows[:5])
-        raise UnknownFolderError(f"{wanted[:80]} means {len(rows)} folders; name one by its identifier: {which}")
-    return _folder(rows[0])
+    if len(found) > 1:
+        which = ", ".join(str(folder.id) for folder in found[:5])
+        raise UnknownFolderError(f"{wanted[:80]} means {len(found)} folders; name one by its identifier: {which}")
+    return found[0]
 
 
 def training_sets_of(connection: Connection, picture_set: UUID) -> list[str]:
     """The versions of training sets that have a picture of a folder, as `name@digest`."""
-    rows = connection.execute(
+    return fetch_column(
+        connection,
         "select distinct t.name || '@' || t.digest as version from pictures p"
         " join training_set_member m on m.picture_id = p.id join training_set t on t.id = m.training_set_id"
         " where p.picture_set_id = %s order by 1",
         (picture_set,),
     )
-    return [str(row["version"]) for row in rows]
 
 
 def _lock(connection: Connection, picture_set: UUID) -> Folder:
@@ -124,9 +126,9 @@ def _lock(connection: Connection, picture_set: UUID) -> Folder:
 
 
 def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
-    """Let a folder be gone: rows and blobs stay until it can be undone no more, and nothing shows or uses them.
+    """Delete a folder: rows and blobs stay until that cannot be undone any more, and nothing shows or uses them.
 
-    A folder that is deleted already stays as it is, with what was said first.
+    A folder that is deleted already keeps its first tombstone.
 
     Raises:
         UnknownFolderError: there is no such folder.
@@ -140,7 +142,7 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
         return known
     if known or folder.state is not FolderState.THERE:
         raise FolderStateError(f"the folder {folder.name} is {known.action if known else folder.state}")
-    # What stood for the same session in earlier versions of the database goes with it.
+    # Picture sets of the same session, from earlier versions of the database, go with it.
     for earlier in _predecessors(connection, picture_set):
         delete_folder(connection, earlier, by=by, why=why, undo_days=undo_days)
     training_sets = training_sets_of(connection, picture_set)
@@ -162,17 +164,17 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
 
 def _predecessors(connection: Connection, picture_set: UUID) -> list[UUID]:
     """The superseded picture sets of a folder's session that are not deleted or archived."""
-    rows = connection.execute(
+    return fetch_column(
+        connection,
         "select s.id from picture_set s join picture_set live using (upload_id, session)"
         " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
         " and s.deleted_at is null and s.archived_at is null order by s.id",
         (picture_set,),
     )
-    return [cast(UUID, row["id"]) for row in rows]
 
 
 def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why: str) -> None:
-    """Let a deleted folder be there again.
+    """Restore a deleted folder.
 
     Raises:
         FolderStateError: that is not possible any more.
@@ -192,25 +194,25 @@ def undo_deleting(connection: Connection, tombstone: Tombstone, *, by: str, why:
 
 def _deleted_with(connection: Connection, tombstone: Tombstone) -> list[Tombstone]:
     """The open tombstones of superseded picture sets that were deleted together with a folder."""
-    rows = connection.execute(
+    rows = fetch_column(
+        connection,
         "select s.id from picture_set s join picture_set live using (upload_id, session)"
         " join folder_tombstone t on t.picture_set_id = s.id and t.at = %s"
         " where live.id = %s and live.superseded_at is null and s.superseded_at is not null"
         " and s.deleted_at is not null order by s.id",
         (tombstone.at, tombstone.picture_set_id),
     )
-    found = (open_tombstone(connection, cast(UUID, row["id"])) for row in rows.fetchall())
+    found = (open_tombstone(connection, picture_set) for picture_set in rows)
     return [one for one in found if one]
 
 
 def undoable(connection: Connection, tombstone: Tombstone) -> Tombstone:
-    """What was said of a folder that is put away, as it is now, if that can be undone.
+    """The open tombstone of a folder, as it is now, if putting it away can be undone.
 
     Raises:
         FolderStateError: it cannot be undone, or it was.
     """
-    row = connection.execute("select now() as now").fetchone()
-    now = cast(datetime, row and row["now"])
+    now = cast(datetime, fetch_value(connection, "select now()"))
     known = open_tombstone(connection, tombstone.picture_set_id)
     if known is None or known.id != tombstone.id:
         raise FolderStateError(f"the folder {tombstone.name} is not put away any more")
@@ -230,7 +232,7 @@ def _named(by: str, why: str) -> None:
 def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
     """Remove the rows of a deleted folder whose blobs are removed.
 
-    What trainings were made of keeps a row, superseded and without what its user said of it, so that it can be told
+    A picture that trainings used keeps a row, superseded and without its user's statements, so that a person can see
     what was trained on it; a mass-imported folder keeps its own, so that it is not found anew.
 
     Returns:
@@ -264,10 +266,8 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
             " where picture_set_id = %(set)s",
             arguments,
         )
-        left = connection.execute(
-            "select count(*) as pictures from pictures where picture_set_id = %(set)s", arguments
-        ).fetchone()
-        kept = cast(int, left and left["pictures"])
+        left = fetch_value(connection, "select count(*) from pictures where picture_set_id = %(set)s", arguments)
+        kept = cast(int, left)
         gone = connection.execute(
             "delete from picture_set s where id = %(set)s and mass_import_id is null"
             " and not exists (select from pictures p where p.picture_set_id = s.id)",
@@ -282,7 +282,7 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
 
 
 def hide_blobs(connection: Connection, tombstone: Tombstone) -> None:
-    """Note on a deleted folder's row that its blobs are being removed: nobody misses them."""
+    """Record in a deleted folder's row that its blobs are being removed, so that no comparison misses them."""
     with changing(connection, actor=tombstone.by, action="purging", note={"why": tombstone.why}):
         connection.execute(
             "update picture_set set purged_at = now() where id = %s and purged_at is null and deleted_at is not null",
@@ -294,7 +294,7 @@ def hide_blobs(connection: Connection, tombstone: Tombstone) -> None:
 
 
 def begin_archiving(connection: Connection, picture_set: UUID, *, by: str, why: str, undo_days: int) -> Tombstone:
-    """Note that a folder goes to its owner's archive; one of which that is known already stays as it is.
+    """Record that a folder goes to its owner's archive; one that is on its way already keeps its tombstone.
 
     Raises:
         UnknownFolderError: there is no such folder.
@@ -350,34 +350,39 @@ class KeptPicture:
 
 def pictures_of(connection: Connection, picture_set: UUID) -> Iterator[KeptPicture]:
     """The pictures of a folder whose files there are, with what was cut from them, read as they are needed."""
-    with connection.cursor("pictures_of_folder", row_factory=dict_row) as cursor:
+
+    def kept(picture_format: str, **found: Any) -> KeptPicture:
+        return KeptPicture(usual=picture_blob(picture_set, found["id"], picture_format), **found)
+
+    with connection.cursor("pictures_of_folder", row_factory=kwargs_row(kept)) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(
-            "select id, blob, format, coalesce(picture #>> '{image_data,source}', blob) as source, size,"
-            " encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s and purged_at is null"
-            " order by id",
+            "select id, blob, format as picture_format, size,"
+            " coalesce(picture #>> '{image_data,source}', blob) as source,"
+            " encode(sha256, 'hex') as sha256 from pictures"
+            " where picture_set_id = %s and purged_at is null order by id",
             (picture_set,),
         )
-        for row in cursor:
-            usual = picture_blob(picture_set, row["id"], row["format"])
-            yield KeptPicture(row["id"], row["blob"], usual, row["source"], row["size"], row["sha256"])
+        yield from cursor
 
 
 def fingerprint(connection: Connection, picture_set: UUID) -> tuple[int, int]:
     """Number of a folder's pictures, and a number that changes with them: whether it is still what was copied."""
-    row = connection.execute(
-        "select count(*) as pictures, coalesce(bit_xor(hashtextextended(id::text || blob, 0)), 0) as all_of_them"
-        " from pictures where picture_set_id = %s",
+    (found,) = fetch(
+        connection,
+        tuple_row,
+        "select count(*), coalesce(bit_xor(hashtextextended(id::text || blob, 0)), 0) from pictures"
+        " where picture_set_id = %s",
         (picture_set,),
-    ).fetchone()
-    return cast("tuple[int, int]", tuple(row.values()) if row else (0, 0))
+    )
+    return found
 
 
 _SUFFIX = "case format when 'TIFF' then '.tiff' when 'PNG' then '.png' else '.jpg' end"
 
 
 def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
-    """Let the rows of a folder point at the archive, where all of it was verified."""
+    """Point the rows of a folder at the archive, where all of it was verified."""
     note = {"why": tombstone.why, "undo_until": tombstone.undo_until.isoformat(), "container": tombstone.archive}
     with changing(connection, actor=tombstone.by, action="archived", note=note):
         _point(connection, tombstone, tombstone.archive or "", f"picture_set_id || '/' || id || {_SUFFIX}", "now()")
@@ -385,7 +390,7 @@ def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
 
 
 def point_back(connection: Connection, tombstone: Tombstone) -> None:
-    """Let the rows of an archived folder point at where its pictures were before and were verified again."""
+    """Point the rows of an archived folder back at its former place, where its pictures were verified again."""
     found = tombstone.container != user_container(tombstone.owner_id)
     blob = "coalesce(picture #>> '{image_data,source}', blob)" if found else "blob"
     note = {"why": tombstone.undone_why, "container": tombstone.container}
@@ -405,29 +410,32 @@ def _point(connection: Connection, tombstone: Tombstone, container: str, blob: s
 
 
 def container_of(connection: Connection, picture_set: UUID) -> str | None:
-    """Where the rows of a folder point, None if it has none, or no blobs any more."""
-    row = connection.execute(
+    """The container that the rows of a folder point at, None if it has no rows, or no blobs any more."""
+    name = fetch_value(
+        connection,
         "select c.name from picture_set s join container c on c.id = s.container_id"
         " where s.id = %s and s.purged_at is null",
         (picture_set,),
-    ).fetchone()
-    return str(row["name"]) if row else None
+    )
+    return cast("str | None", name)
 
 
 def sets_elsewhere(connection: Connection, picture_sets: list[UUID], container: str) -> list[tuple[UUID, str]]:
     """Those of some folders whose rows point at another container, each with it; the purged ones have none any more."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        tuple_row,
         "select s.id, c.name from picture_set s join container c on c.id = s.container_id"
         " where s.id = any(%s) and c.name <> %s and s.purged_at is null order by s.id",
         (picture_sets, container),
     )
-    return [(cast(UUID, row["id"]), str(row["name"])) for row in rows]
 
 
 def put_away_sets(connection: Connection, picture_sets: list[UUID]) -> set[UUID]:
     """Those of some folders that are deleted or archived."""
-    rows = connection.execute(
+    rows = fetch_column(
+        connection,
         "select id from picture_set where id = any(%s) and (deleted_at is not null or archived_at is not null)",
         (picture_sets,),
     )
-    return {cast(UUID, row["id"]) for row in rows}
+    return set(rows)

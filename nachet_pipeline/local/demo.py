@@ -26,7 +26,7 @@ from nachet_pipeline.uploads.queries import find_upload, see_upload
 from nachet_pipeline.uploads.staging import StagingError, mark_complete, stage_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.lifecycle import Onboarding
-from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.registering import SYSTEM_ACTOR
 from nachet_pipeline.users.upload_keys import UploadKeys
 
 EMAIL = "sample.user@example.org"
@@ -77,7 +77,7 @@ def _stage(home: Path, database: Database, blobs: BlobStorage) -> Upload:
     settings = Settings.from_environment()
     secrets = settings.secret_keys or [SecretStr(key) for key in own_secret_keys(home).split(",")]
     keys = UploadKeys(database, blobs, secrets, settings.key)
-    user = Onboarding(database, blobs, keys).onboard(EMAIL, actor=PROGRAM).user
+    user = Onboarding(database, blobs, keys).onboard(EMAIL, actor=SYSTEM_ACTOR).user
     with database.connection() as connection:
         upload = see_upload(connection, Owner(user.id, user.email), FOLDER)
     staged = stage_folder(blobs, LocalFolder(folder), user.upload_container, FOLDER)

@@ -19,6 +19,7 @@ from nachet_pipeline.contract.stored import (
     StoredSet,
 )
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
 from nachet_pipeline.picture_sets.labels import other_labels
 from nachet_pipeline.picture_sets.withdrawn_content import withdrawn_among
@@ -100,13 +101,16 @@ def earlier_pictures(database: Database, picture_sets: Sequence[UUID]) -> Iterat
     Raises:
         DatabaseError: the database does not answer.
     """
-    sets, after = list(picture_sets), UUID(int=0)
-    while page := database.transact(partial(_page, picture_sets=sets, after=after)):
-        yield from page
-        after = page[-1].id
+    return pages_by_key(
+        database,
+        partial(_page, picture_sets=list(picture_sets)),
+        first=UUID(int=0),
+        key=lambda picture: picture.id,
+        retried=True,
+    )
 
 
-def _page(connection: Connection, picture_sets: list[UUID], after: UUID) -> list[EarlierPicture]:
+def _page(connection: Connection, after: UUID, *, picture_sets: list[UUID]) -> list[EarlierPicture]:
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(
             "select p.picture_set_id, encode(p.sha256, 'hex'), p.id, p.name, coalesce(seed.merged_into, seed.id),"

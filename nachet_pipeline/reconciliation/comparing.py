@@ -1,23 +1,24 @@
 """Comparing staged folders, stored blobs and rows of users: what storage and database disagree about.
 
 A container's listing goes beside its rows into temporary tables of the database, which compares the two: memory stays
-the same however many blobs there are, and the order of the listing, which services define differently, is of no
-concern. Rows are read as they were before the listing began, so that an import meanwhile disturbs nothing.
+the same however many blobs there are, and the order of the listing, which services define differently, does not
+matter. Rows are read as they were before the listing began, so that an import meanwhile disturbs nothing.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import RECEIPT_SUFFIX, receipt_blob, upload_id
 from nachet_pipeline.reconciliation.queries import (
     Drift,
@@ -27,7 +28,8 @@ from nachet_pipeline.reconciliation.queries import (
     Tally,
     begin_comparison,
     containers_of,
-    count_found,
+    count_drift,
+    drift_page,
     find_bad_blobs,
     find_orphans,
     forget_settled,
@@ -35,7 +37,6 @@ from nachet_pipeline.reconciliation.queries import (
     keep,
     keep_found,
     known_folders,
-    page,
     readable_pictures,
     reconciliation_lock,
     record_found,
@@ -47,7 +48,7 @@ from nachet_pipeline.reconciliation.queries import (
     unheld_uploads,
 )
 from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopLevel
+from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopPage
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.users.queries import all_users
@@ -65,13 +66,13 @@ _RECEIPT_BYTES = 16 * 1024**2
 
 @dataclass(slots=True)
 class Compared:
-    """What comparing found; the disagreements themselves are in the table `drift`.
+    """The result of comparing; the disagreements themselves are in the table `drift`.
 
     Attributes:
         users: those that were compared.
         blobs: stored blobs that were listed.
         pictures: rows of pictures.
-        read: pictures whose bytes were read: all, or those whose note is suspicious.
+        read: pictures whose bytes were read: all, or those whose kept checksum is suspicious.
         under_way: stored blobs without row that an import may still be working on.
         tallies: the disagreements, counted.
         seconds: how long it took.
@@ -104,8 +105,8 @@ class Comparer:
         blobs: the storage account.
         settings: patience and grace.
         transfer: how many pictures are read at a time.
-        progress: told about long work.
-        margin: how much younger than the rows that were read a blob is too young to tell; clocks differ.
+        progress: called after each user.
+        margin: an orphan is at least so much older than the rows that were read; clocks differ.
     """
 
     database: Database
@@ -120,7 +121,7 @@ class Comparer:
 
         Args:
             user: the one user; all of them if not given.
-            read: read every picture and compare its bytes, instead of what storage noted of them.
+            read: read every picture and compare its bytes, instead of the checksum in its metadata.
 
         Raises:
             ReconciliationBusyError: another process compares right now.
@@ -131,7 +132,7 @@ class Comparer:
         result = Compared()
         with self.database.connection() as lock, reconciliation_lock(lock):
             with self.database.connection() as connection:
-                result.users = [user] if user else list(all_users(connection))
+                result.users = [user] if user else all_users(connection)
             for done, one in enumerate(result.users, start=1):
                 self._compare_user(one, result, read=read)
                 if self.progress:
@@ -141,21 +142,15 @@ class Comparer:
         return result
 
     def count(self, result: Compared) -> None:
-        """Count anew what is known to be wrong: some of it may have been repaired."""
+        """Count the known disagreements again: some may have been repaired."""
         with self.database.connection() as connection:
             result.tallies = tally(connection, [user.id for user in result.users])
 
     def drift_of(self, users: Sequence[User]) -> Iterator[Drift]:
-        """What is known to be wrong of these users, read in pages."""
+        """The known disagreements of these users, read in pages."""
         for user in users:
-            after = 0
-            while True:
-                with self.database.connection() as connection:
-                    found = page(connection, user.id, after=after)
-                if not found:
-                    break
-                yield from found
-                after = found[-1].number
+            page = partial(drift_page, owner=user.id)
+            yield from pages_by_key(self.database, page, first=0, key=lambda drift: drift.number)
 
     def _compare_user(self, user: User, result: Compared, *, read: bool) -> None:
         run = uuid4()
@@ -189,13 +184,13 @@ class Comparer:
     ) -> "ComparedContainer":
         """Compare a container's blobs with a user's rows that point there; what differs is left in the transaction.
 
-        Blobs without row are looked for in the user's own container alone: in one that was there before the pipeline,
-        what it did not import is none of its business.
+        Blobs without row are looked for in the user's own container alone: in a container that was there before the
+        pipeline, blobs that it did not import are none of its business.
 
         Args:
             connection: without a transaction; one is begun.
             user: whose rows.
-            container: the container; one that does not exist is as good as empty.
+            container: the container; one that does not exist counts as empty.
             picture_set: the one picture set to look at; orphans are then not looked for.
             read: compare bytes.
         """
@@ -210,7 +205,7 @@ class Comparer:
             grace = timedelta(days=self.settings.orphan_grace_days) if busy else self.margin
             compared.under_way = find_orphans(connection, user.id, container, settled_before=now - grace)
         compared.read = self._read(connection, user, container, all_of_them=read)
-        compared.found = count_found(connection)
+        compared.found = count_drift(connection)
         return compared
 
     def _listing(self, container: str, prefix: str) -> Iterator[ListedBlob]:
@@ -218,17 +213,11 @@ class Comparer:
             yield from self.blobs.listing(container, prefix)
 
     def _read(self, connection: Connection, user: User, container: str, *, all_of_them: bool) -> int:
-        """Compare the bytes of pictures with their rows; unless it is all of them, of those with a suspicious note."""
+        """Compare the bytes of pictures with their rows: of all, or of those whose kept checksum is suspicious."""
 
         def digest(picture: ReadablePicture) -> str | None:
-            # What changed since it was listed is told by the next comparison.
-            try:
-                found = self.blobs.checksum_of(container, picture.name)
-            except ValueError:  # a name that streaming has no form for
-                try:
-                    return hashlib.sha256(self.blobs.read(container, picture.name, picture.version)).hexdigest()
-                except FileChangedError:
-                    return None
+            # The next comparison reports what changed since it was listed.
+            found = self.blobs.checksum_of(container, picture.name)
             return found.sha256 if found and found.version == picture.version else None
 
         done = 0
@@ -249,7 +238,7 @@ class Comparer:
     def _of_uploads(self, connection: Connection, user: User) -> Iterator[Drift]:
         known = known_folders(connection, user.id, self.settings.reconcile_patience_hours)
         top = self._top_level(user)
-        staged, beside = set(top.folders), {blob.name for blob in top.blobs}
+        staged, beside = set(top.folders), set(top.blobs)
         yield from self._unanswered(user, staged, beside, known)
         for short in short_sets(connection, user.id):
             yield Drift(
@@ -265,13 +254,13 @@ class Comparer:
         yield from self._unknown_receipts(user, beside, known)
         yield from _stalled(connection, user, known)
 
-    def _top_level(self, user: User) -> TopLevel:
+    def _top_level(self, user: User) -> TopPage:
         try:
             return self.blobs.top_level(user.upload_container)
         except StorageError:
             if self.blobs.container_exists(user.upload_container):
                 raise
-            return TopLevel([], [])
+            return TopPage([], [], "")
 
     def _unanswered(
         self, user: User, staged: set[str], beside: set[str], known: dict[str, KnownFolder]
@@ -352,13 +341,13 @@ def _stalled(connection: Connection, user: User, known: dict[str, KnownFolder]) 
 
 @dataclass(slots=True)
 class ComparedContainer:
-    """What comparing one container came to.
+    """The result of comparing one container.
 
     Attributes:
         blobs: that were listed.
         pictures: rows that point there.
         read: pictures whose bytes were read.
-        under_way: blobs without row that are too young to tell.
+        under_way: blobs without row that are too young to judge.
         found: disagreements by kind.
     """
 

@@ -1,4 +1,4 @@
-"""What reconciliation found and did, told to people and to programs."""
+"""The results of reconciliation, for people and for programs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def drift_record(repair: Repair) -> dict[str, Any]:
 
 
 def summary_record(result: Compared, *, repaired: int, left: int) -> dict[str, Any]:
-    """What was compared and found, for programs: JSON's types only."""
+    """The result of comparing, for programs: JSON's types only."""
     return {
         "users": len(result.users),
         "pictures": result.pictures,
@@ -67,7 +67,7 @@ def drift_text(repair: Repair, *, planned: bool) -> str:
 
 
 def found_text(drift: Drift) -> str:
-    """What was expected and what was found, as far as the two are known."""
+    """What was expected and what was found, as far as both are known."""
     if drift.found_size is not None and drift.size is not None and drift.found_size != drift.size:
         return f": expected {drift.size} bytes, found {drift.found_size}"
     if drift.sha256 and drift.found_size is not None:
@@ -76,7 +76,7 @@ def found_text(drift: Drift) -> str:
 
 
 def summary_text(result: Compared, *, repaired: int, left: int) -> Iterator[str]:
-    """What was compared and found, for people."""
+    """The result of comparing, for people."""
     read = f", {result.read} of them read" if result.read else ""
     yield f"compared   {len(result.users)} users, {result.pictures} pictures{read}, {result.blobs} blobs"
     for one in result.tallies:

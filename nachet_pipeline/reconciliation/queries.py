@@ -1,4 +1,4 @@
-"""What storage and database disagree about: found by comparing in the database, kept in the table `drift`."""
+"""Disagreements of storage and database: found by comparing in the database, kept in the table `drift`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, kwargs_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.locks import sole_lock
+from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import SUFFIXES
 from nachet_pipeline.picture_sets.holding import HELD
@@ -19,6 +20,7 @@ from nachet_pipeline.storage.blobs import ListedBlob
 from nachet_pipeline.uploads.queries import MAX_ATTEMPTS
 
 _LOCK = "reconciliation of storage and database"
+_PAGE = 500
 
 
 class ReconciliationBusyError(RefusedError):
@@ -26,7 +28,7 @@ class ReconciliationBusyError(RefusedError):
 
 
 class DriftKind(StrEnum):
-    """What can be wrong between staging, storage and database."""
+    """The kinds of disagreement between staging, storage and database."""
 
     MISSING_CONTAINER = "missing-container"
     """A registered container that is not in the account; in all likelihood it is another account than was meant."""
@@ -41,7 +43,7 @@ class DriftKind(StrEnum):
     STAGED_WITHOUT_RECEIPT = "staged-without-receipt"
     """A staged folder that nobody answered."""
     RECEIPT_WITHOUT_ROWS = "receipt-without-rows"
-    """A receipt that speaks of pictures that have no rows."""
+    """A receipt that lists pictures that have no rows."""
     STALLED_UPLOAD = "stalled-upload"
     """An upload that a run should work on, and none does."""
 
@@ -103,8 +105,8 @@ _KEEP = (
 )
 
 
-def _drift(row: dict[str, Any]) -> Drift:
-    return Drift(**row | {"kind": DriftKind(row["kind"])})
+def _drift(kind: str, **kept: Any) -> Drift:
+    return Drift(DriftKind(kind), **kept)
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
         ReconciliationBusyError: one does already.
     """
     busy = ReconciliationBusyError("another process compares storage and database right now; try again later")
-    with sole_lock(connection, _LOCK, busy):
+    with session_lock(connection, _LOCK, busy=busy):
         yield
 
 
@@ -124,18 +126,17 @@ def reconciliation_lock(connection: Connection) -> Iterator[None]:
 
 def containers_of(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the rows of a user's pictures point into."""
-    rows = connection.execute(
+    return fetch_column(
+        connection,
         "select distinct c.name from picture_set s join container c on c.id = s.container_id"
         " where s.owner_id = %s order by 1",
         (owner,),
     )
-    return [str(row["name"]) for row in rows]
 
 
 def registered_containers(connection: Connection, owner: UUID) -> list[str]:
     """The containers that the database says a user has."""
-    rows = connection.execute("select name from container where owner_id = %s order by 1", (owner,))
-    return [str(row["name"]) for row in rows]
+    return fetch_column(connection, "select name from container where owner_id = %s order by 1", (owner,))
 
 
 def begin_comparison(connection: Connection) -> datetime:
@@ -147,11 +148,11 @@ def begin_comparison(connection: Connection) -> datetime:
         The database's time.
     """
     connection.execute("set transaction isolation level repeatable read")
-    row = connection.execute("select now() as now").fetchone()
+    now = fetch_value(connection, "select now()")
     columns = "name text not null, size bigint not null, sha256 text, version text, modified timestamptz"
     connection.execute(f"create temp table listed ({columns}) on commit drop")
     connection.execute("create temp table found (like drift including defaults including identity) on commit drop")
-    return cast(datetime, row and row["now"])
+    return cast(datetime, now)
 
 
 def record_listing(connection: Connection, blobs: Iterable[ListedBlob]) -> int:
@@ -179,7 +180,7 @@ _SETS = (
     " and (%(picture_set)s::uuid is null or s.id = %(picture_set)s)"
 )
 
-# Every kind of blob that rows account for. `attested` are those that storing left a note of their checksum with.
+# Every kind of blob that rows account for. Those are `attested` whose checksum was kept in their metadata.
 _KNOWN_BLOBS = f"""
 select p.blob as name, p.size, encode(p.sha256, 'hex') as sha256, p.parent is null as attested,
     p.id as picture_id, s.id as picture_set_id, s.upload_id, p.id::text as subject,
@@ -222,8 +223,7 @@ def record_known(
         {"owner": owner, "container": container, "own": own, "picture_set": picture_set},
     )
     connection.execute("analyze known")
-    row = connection.execute("select count(picture_id) as pictures from known").fetchone()
-    return cast(int, row and row["pictures"])
+    return cast(int, fetch_value(connection, "select count(picture_id) from known"))
 
 
 def find_bad_blobs(connection: Connection, owner: UUID, container: str) -> None:
@@ -251,7 +251,7 @@ def find_orphans(connection: Connection, owner: UUID, container: str, *, settled
         settled_before: younger ones may belong to an import that is under way.
 
     Returns:
-        Number of blobs that are too young to tell.
+        Number of blobs that are too young to judge.
     """
     parameters = {"owner": owner, "container": container, "settled_before": settled_before}
     orphans = (
@@ -265,8 +265,7 @@ def find_orphans(connection: Connection, owner: UUID, container: str, *, settled
         f" l.version, l.modified, %(owner)s {orphans} < %(settled_before)s",
         parameters,
     )
-    row = connection.execute(f"select count(*) as young {orphans} >= %(settled_before)s", parameters).fetchone()
-    return cast(int, row and row["young"])
+    return cast(int, fetch_value(connection, f"select count(*) {orphans} >= %(settled_before)s", parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,32 +286,31 @@ def readable_pictures(connection: Connection, *, own: bool, all_of_them: bool) -
 
     Args:
         connection: where listing and rows are.
-        own: whether the pipeline wrote the blobs itself, with a note of their checksum.
-        all_of_them: every picture; else those whose note is another, or is gone as it is when a blob is written over.
+        own: whether the pipeline wrote the blobs itself, with their checksum as metadata.
+        all_of_them: every picture; else those whose kept checksum differs, or is gone because a blob was written over.
     """
-    with connection.cursor("readable_pictures", row_factory=dict_row) as cursor:
+    with connection.cursor("readable_pictures", row_factory=class_row(ReadablePicture)) as cursor:
         cursor.execute(
             "select k.name, l.version, k.size, k.sha256, k.picture_id, k.picture_set_id, k.upload_id"
             " from known k join listed l on l.name = k.name where k.picture_id is not null and l.size = k.size"
             " and (%(all)s or l.sha256 is distinct from k.sha256 and (l.sha256 is not null or %(own)s and k.attested))",
             {"own": own, "all": all_of_them},
         )
-        for row in cursor:
-            yield ReadablePicture(**row)
+        yield from cursor
 
 
 def record_found(connection: Connection, drift: Drift) -> None:
-    """Put a disagreement that was found otherwise to those of the comparison."""
+    """Add a disagreement that was found otherwise to those of the comparison."""
     connection.execute(
         f"insert into found ({_COLUMNS}, seen_by) values ({', '.join(['%s'] * (len(_KEPT) + 1))})",
         [*_values(drift), drift.owner_id],
     )
 
 
-def count_found(connection: Connection) -> dict[DriftKind, int]:
+def count_drift(connection: Connection) -> dict[DriftKind, int]:
     """How much the comparison found, by kind."""
-    rows = connection.execute("select kind, count(*) as number from found group by kind")
-    return {DriftKind(str(row["kind"])): cast(int, row["number"]) for row in rows}
+    rows = fetch(connection, tuple_row, "select kind, count(*) from found group by kind")
+    return {DriftKind(kind): number for kind, number in rows}
 
 
 def keep_found(connection: Connection, run: UUID) -> None:
@@ -340,7 +338,7 @@ def keep(connection: Connection, run: UUID, found: Iterable[Drift]) -> None:
 
 
 def forget_settled(connection: Connection, owner: UUID, run: UUID) -> None:
-    """Forget what this reconciliation of a user's did not find again, and what lost its row meanwhile."""
+    """Forget a user's disagreements that this reconciliation did not find again, or that lost their row meanwhile."""
     connection.execute("delete from drift where owner_id = %s and seen_by <> %s", (owner, run))
     # A folder that was deleted or archived while blobs were listed.
     connection.execute(
@@ -357,20 +355,19 @@ def forget_settled(connection: Connection, owner: UUID, run: UUID) -> None:
 
 def imports_under_way(connection: Connection, owner: UUID) -> bool:
     """Whether something is imported for a user, or will be by itself."""
-    row = connection.execute(
+    busy = fetch_value(
+        connection,
         "select exists (select from upload where owner_id = %(owner)s and (state in ('queued', 'importing')"
         "  or state = 'failed' and attempts < %(attempts)s)) or exists (select from mass_import m"
-        "  join container c on c.id = m.container_id where c.owner_id = %(owner)s and "
-        + HELD.format("m.id")
-        + ") as busy",
+        "  join container c on c.id = m.container_id where c.owner_id = %(owner)s and " + HELD.format("m.id") + ")",
         {"owner": owner, "attempts": MAX_ATTEMPTS},
-    ).fetchone()
-    return bool(row and row["busy"])
+    )
+    return bool(busy)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFolder:
-    """What the database knows of a staged folder: its upload, its state, and since when it is in it."""
+    """A staged folder as the database knows it: its upload, its state, and since when it is in that state."""
 
     folder: str
     upload: UUID
@@ -380,15 +377,17 @@ class KnownFolder:
 
 
 def known_folders(connection: Connection, owner: UUID, patience_hours: int) -> dict[str, KnownFolder]:
-    """A user's uploads by folder; `waits` says of one that is not done with that it waits for longer than that."""
-    rows = connection.execute(
+    """A user's uploads by folder; `waits` is true of an unfinished one that has waited longer than these hours."""
+    rows = fetch(
+        connection,
+        class_row(KnownFolder),
         "select folder, id as upload, state, greatest(first_seen, updated_at, queued_at) as since,"
         " state in ('staged', 'queued', 'importing')"
         " and greatest(first_seen, updated_at, queued_at) < now() - interval '1 hour' * %s as waits"
         " from upload where owner_id = %s",
         (patience_hours, owner),
     )
-    return {str(row["folder"]): KnownFolder(**cast("dict[str, Any]", row)) for row in rows}
+    return {known.folder: known for known in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +403,9 @@ class ShortSet:
 
 def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) -> list[ShortSet]:
     """Picture sets that receipts speak of and that have fewer rows than those say; those of one upload, or of all."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        class_row(ShortSet),
         "select u.id as upload, u.folder, r.id as picture_set, r.pictures, n.rows from upload u,"
         " jsonb_to_recordset(u.receipt -> 'picture_sets') as r (id uuid, pictures bigint),"
         " lateral (select count(*) as rows from pictures p where p.picture_set_id = r.id and p.parent is null) as n"
@@ -416,32 +417,30 @@ def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) 
         " order by u.folder, r.id",
         {"owner": owner, "upload": upload},
     )
-    return [ShortSet(**cast("dict[str, Any]", row)) for row in rows]
 
 
 def unheld_uploads(connection: Connection, uploads: Sequence[UUID]) -> set[UUID]:
-    """Those of the uploads that no process works on right now; it would hold a lock on them."""
-    rows = connection.execute(
-        f"select id from upload where id = any(%s) and not {HELD.format('upload.id')}", (list(uploads),)
-    )
-    return {cast(UUID, row["id"]) for row in rows}
+    """Those of the uploads that no process works on right now, for it would hold a lock on them."""
+    free = f"select id from upload where id = any(%s) and not {HELD.format('upload.id')}"
+    return set(fetch_column(connection, free, (list(uploads),)))
 
 
-# What is kept
+# Kept disagreements
 
 
-def page(connection: Connection, owner: UUID, *, after: int = 0, most: int = 500) -> list[Drift]:
+def drift_page(connection: Connection, after: int, *, owner: UUID) -> list[Drift]:
     """A user's next disagreements behind one, in the order in which they were first found."""
-    rows = connection.execute(
+    return fetch(
+        connection,
+        kwargs_row(_drift),
         f"select {_SELECTED} from drift where owner_id = %s and number > %s order by number limit %s",
-        (owner, after, most),
-    ).fetchall()
-    return [_drift(row) for row in rows]
+        (owner, after, _PAGE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How much of a kind there is of a user, in number and bytes, and since when."""
+    """Disagreements of one kind and user: how many, their bytes, and since when."""
 
     kind: DriftKind
     owner: str
@@ -450,15 +449,20 @@ class Tally:
     oldest: datetime
 
 
+def _tally(kind: str, **counted: Any) -> Tally:
+    return Tally(DriftKind(kind), **counted)
+
+
 def tally(connection: Connection, owners: Sequence[UUID]) -> list[Tally]:
-    """What is kept of these users, counted by kind and user."""
-    rows = connection.execute(
+    """The kept disagreements of these users, counted by kind and user."""
+    return fetch(
+        connection,
+        kwargs_row(_tally),
         "select kind, lower(users.email) as owner, count(*) as number,"
         " coalesce(sum(coalesce(found_size, size)), 0)::bigint as size, min(first_seen) as oldest"
         " from drift join users on users.id = owner_id where owner_id = any(%s) group by 1, 2 order by 1, 2",
         (list(owners),),
     )
-    return [Tally(**cast("dict[str, Any]", row) | {"kind": DriftKind(str(row["kind"]))}) for row in rows]
 
 
 def forget(connection: Connection, drift: Drift) -> None:
@@ -470,13 +474,14 @@ def forget(connection: Connection, drift: Drift) -> None:
 
 
 def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | None]]) -> set[str]:
-    """Those of some blobs that a row points at, or that bear the name of a picture or picture set that has a row.
+    """Those of some blobs that a row points at, or whose name is that of a picture or picture set with a row.
 
     Args:
         connection: where to look.
         names: of each blob its name, and the picture set and picture whose identifiers are in the name.
     """
-    rows = connection.execute(
+    rows = fetch_column(
+        connection,
         "select b.name from unnest(%(names)s::text[], %(sets)s::uuid[], %(pictures)s::uuid[])"
         " as b (name, picture_set, picture) where exists (select from pictures p where p.id = b.picture)"
         " or exists (select from pictures p where p.picture_set_id = b.picture_set and p.blob = b.name)"
@@ -487,11 +492,11 @@ def spoken_for(connection: Connection, names: Sequence[tuple[str, UUID, UUID | N
             "pictures": [picture for _, _, picture in names],
         },
     )
-    return {str(row["name"]) for row in rows}
+    return set(rows)
 
 
 def relink(connection: Connection, drift: Drift) -> bool:
-    """Let a picture's row point at the blob of its usual name; False if the row is no longer what it was."""
+    """Point a picture's row at the blob of its usual name; False if the row is no longer what it was."""
     return bool(
         connection.execute(
             "update pictures set blob = %s where id = %s and blob = %s", (drift.elsewhere, drift.picture_id, drift.name)
@@ -500,7 +505,7 @@ def relink(connection: Connection, drift: Drift) -> bool:
 
 
 def queue_again(connection: Connection, upload: UUID) -> bool:
-    """Let an upload be taken up by the sensor once more; False if a run has it already."""
+    """Queue an upload for the sensor once more; False if a run has it already."""
     return bool(
         connection.execute(
             "update upload set state = 'staged', batch = null, attempts = 0, updated_at = now() where id = %s"
@@ -512,5 +517,5 @@ def queue_again(connection: Connection, upload: UUID) -> bool:
 
 def record_of_set(connection: Connection, picture_set: UUID) -> dict[str, Any] | None:
     """The JSON of a picture set."""
-    row = connection.execute("select picture_set from picture_set where id = %s", (picture_set,)).fetchone()
-    return cast("dict[str, Any]", row["picture_set"]) if row else None
+    found = fetch_value(connection, "select picture_set from picture_set where id = %s", (picture_set,))
+    return cast("dict[str, Any] | None", found)

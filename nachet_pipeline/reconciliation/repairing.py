@@ -1,7 +1,7 @@
-"""Repairing what storage and database disagree about, as far as that is safe.
+"""Repairing disagreements of storage and database, as far as that is safe.
 
 No row is ever removed, no staged file touched, and no blob removed that a row points at or could come to point at.
-What cannot be repaired without a person's judgement is said, with the reason.
+What needs a person's judgement is reported, with the reason.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.crops.queries import cut_again, is_superseded
 from nachet_pipeline.database.audit import PROGRAM, changing, record
-from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import SUFFIXES, descriptor_blob
 from nachet_pipeline.picture_sets.holding import hold_imports
 from nachet_pipeline.picture_sets.records import PictureSetRecord
@@ -62,25 +63,25 @@ _SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
 
 
 class RepairAction(StrEnum):
-    """What a repair does."""
+    """The ways to repair a disagreement."""
 
     QUEUE_AGAIN = "queue-again"
     """The upload is imported once more, which completes what is missing."""
     CUT_AGAIN = "cut-again"
-    """The picture that the crop was cut from is looked at once more, which cuts it again."""
+    """The crop's picture is looked at once more, which cuts the crop again."""
     RELINK = "relink"
     """The row points at the blob of its usual name, whose bytes are the picture's."""
     REWRITE = "rewrite"
-    """What the database knows by heart, a description or a receipt, is written again."""
+    """A description or a receipt, which the database holds as a whole, is written again."""
     REMOVE = "remove"
-    """The blob is removed, after the audit trail says so."""
+    """The blob is removed, after the audit trail recorded it."""
     NOTHING = "nothing"
     """A person has to look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What a repair does about a disagreement, and why, or why nothing."""
+    """The way to repair a disagreement, and the reason for it, or for doing nothing."""
 
     action: RepairAction
     why: str
@@ -88,7 +89,7 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was, or would be, done about a disagreement.
+    """A disagreement with what was, or would be, done about it.
 
     Attributes:
         drift: the disagreement.
@@ -107,7 +108,7 @@ def _nothing(why: str) -> Remedy:
 
 @dataclass(slots=True)
 class Repairer:
-    """Says what can be done about disagreements, and does it.
+    """Finds what can be done about disagreements, and does it.
 
     Attributes:
         database: has the rows and the disagreements.
@@ -128,7 +129,7 @@ class Repairer:
     _queued: set[UUID] = field(default_factory=set)
 
     def plan(self, users: Sequence[User]) -> Iterator[Repair]:
-        """What would be done about each disagreement of these users; nothing is changed."""
+        """Yield what would be done about each disagreement of these users; nothing is changed."""
         self._uploads.clear()
         for drift in self.comparer.drift_of(users):
             yield Repair(drift, self.remedy(drift))
@@ -158,10 +159,10 @@ class Repairer:
             else:
                 yield self._apply(drift, remedy)
 
-    # What can be done
+    # Choosing a remedy
 
     def remedy(self, drift: Drift) -> Remedy:
-        """What a repair does about a disagreement."""
+        """The remedy for a disagreement."""
         match drift.kind:
             case DriftKind.MISSING_CONTAINER:
                 return _nothing(
@@ -240,7 +241,7 @@ class Repairer:
             return _nothing(f"the staged folder {upload.folder} changed since; the sensor takes it by itself")
         return Remedy(RepairAction.QUEUE_AGAIN, f"{upload.folder} is staged still")
 
-    # Doing it
+    # Applying it
 
     def _apply(self, drift: Drift, remedy: Remedy) -> Repair:
         done = False
@@ -284,14 +285,8 @@ class Repairer:
         content = described.model_dump_json(indent=2).encode()
         self.blobs.upload(drift.container, drift.name, content, content_type="application/json")
         with self.database.connection() as connection:
-            record(
-                connection,
-                actor=self.actor,
-                action="rewritten",
-                subject="blob",
-                subject_id=drift.picture_set_id,
-                after={"container": drift.container, "blob": drift.name, "size": len(content)},
-            )
+            written = {"container": drift.container, "blob": drift.name, "size": len(content)}
+            self._record(connection, "rewritten", "blob", drift.picture_set_id, after=written)
             forget(connection, drift)
         return True
 
@@ -318,15 +313,8 @@ class Repairer:
         with self.database.connection() as connection:
             if not queue_again(connection, upload.id):
                 return False
-            record(
-                connection,
-                actor=self.actor,
-                action="queued again",
-                subject="upload",
-                subject_id=upload.id,
-                before={"state": upload.state.value},
-                after={"state": State.STAGED.value, "because": drift.kind.value},
-            )
+            before, after = {"state": upload.state.value}, {"state": State.STAGED.value, "because": drift.kind.value}
+            self._record(connection, "queued again", "upload", upload.id, before=before, after=after)
             if drift.kind is DriftKind.STALLED_UPLOAD:
                 forget(connection, drift)
         self._queued.add(upload.id)
@@ -338,14 +326,8 @@ class Repairer:
         with self.database.connection() as connection:
             if not cut_again(connection, drift.picture_id):
                 return False
-            record(
-                connection,
-                actor=self.actor,
-                action="to be cut again",
-                subject="picture",
-                subject_id=drift.picture_id,
-                after={"because": drift.kind.value},
-            )
+            because = {"because": drift.kind.value}
+            self._record(connection, "to be cut again", "picture", drift.picture_id, after=because)
         return True
 
     def _remove(self, user: User, batch: list[Repair]) -> list[Repair]:
@@ -361,7 +343,7 @@ class Repairer:
             done += [_kept(one, "a row points at it since") for one in batch if one.drift.name in taken]
             with self.database.connection() as trail:  # committed before anything is gone
                 for one in going:
-                    record(trail, actor=self.actor, action="removed", subject="blob", before=_described(one.drift))
+                    self._record(trail, "removed", "blob", before=_described(one.drift))
             with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="remove") as executor:
                 gone = list(executor.map(self._delete, (one.drift for one in going)))
             for one, removed in zip(going, gone, strict=True):
@@ -369,9 +351,20 @@ class Repairer:
                     forget(held, one.drift)
                     done.append(Repair(one.drift, one.remedy, done=True))
                 else:
-                    record(held, actor=self.actor, action="not removed", subject="blob", after=_described(one.drift))
+                    self._record(held, "not removed", "blob", after=_described(one.drift))
                     done.append(_kept(one, "it changed meanwhile; compare again"))
         return done
+
+    def _record(
+        self,
+        connection: Connection,
+        action: str,
+        subject: str,
+        subject_id: UUID | None = None,
+        **states: dict[str, Any],
+    ) -> None:
+        """Record a change in the audit trail; the states are `before` and `after`."""
+        record(connection, actor=self.actor, action=action, subject=subject, subject_id=subject_id, **states)
 
     def _delete(self, drift: Drift) -> bool:
         return self.blobs.delete(drift.container, drift.name, drift.version)
@@ -393,8 +386,8 @@ def _identified(drift: Drift) -> tuple[str, UUID, UUID | None]:
     return drift.name, UUID(named["set"]), UUID(named["picture"]) if named["picture"] else None
 
 
-def _described(drift: Drift) -> dict[str, object]:
-    """What the audit trail keeps of a blob."""
+def _described(drift: Drift) -> dict[str, Any]:
+    """A blob as the audit trail records it."""
     return {
         "container": drift.container,
         "blob": drift.name,

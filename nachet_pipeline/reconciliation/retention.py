@@ -1,15 +1,15 @@
 """Clearing what old imports leave behind: their staged folders, and their partitions in Dagster.
 
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
-say, its receipt is in the database, every picture that the receipt tells of has a row, every row its blob, which is
-read and has the right checksum, and the folder is still what was imported. What is cleared is written to the audit
-trail first.
+say, its receipt is in the database, every picture of the receipt has a row, every row has its blob, which is
+read and has the right checksum, and the folder is still what was imported. The audit trail records what is cleared
+before it is.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -18,6 +18,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.audit import PROGRAM, record
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.queries import short_sets
@@ -48,8 +49,8 @@ _PAGE = 200
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
-class What(StrEnum):
-    """What is cleared."""
+class ClearedKind(StrEnum):
+    """The kinds of things that are cleared."""
 
     FOLDER = "folder"
     PARTITION = "partition"
@@ -69,7 +70,7 @@ class Clearing:
         kept: why it stays; None if it is cleared.
     """
 
-    what: What
+    what: ClearedKind
     upload: UUID
     owner: str
     name: str
@@ -80,7 +81,7 @@ class Clearing:
 
 @dataclass(slots=True)
 class Cleared:
-    """What one run cleared.
+    """The result of one run.
 
     Attributes:
         folders: staged folders.
@@ -106,7 +107,7 @@ class Cleared:
             self.kept_number += 1
             if len(self.kept) < self._NAMED:
                 self.kept.append(one)
-        elif one.what is What.FOLDER:
+        elif one.what is ClearedKind.FOLDER:
             self.folders += 1
             self.size += one.size
         else:
@@ -151,7 +152,7 @@ class Retention:
         return result
 
     def clear(self, *, dry_run: bool = False, now: datetime | None = None) -> Iterator[Clearing]:
-        """Clear what is due, one after the other, and tell of each; with `dry_run` only tell."""
+        """Clear what is due, one after the other, and yield each; with `dry_run` only yield."""
         moment = now or datetime.now(UTC)
         yield from self._folders(moment - timedelta(days=self.settings.retain_staged_days), dry_run=dry_run)
         if self.forget_partitions:
@@ -161,17 +162,15 @@ class Retention:
     # Staged folders
 
     def _folders(self, before: datetime, *, dry_run: bool) -> Iterator[Clearing]:
-        after = _FIRST
-        while True:
-            with self.database.connection() as connection:
-                due = folders_to_clear(connection, before, after=after, most=_PAGE)
-            for identifier in due:
-                cleared = self._folder(identifier, before, dry_run=dry_run)
-                if cleared:
-                    yield cleared
-            if not due:
-                break
-            after = due[-1]
+        due = pages_by_key(
+            self.database,
+            lambda connection, after: folders_to_clear(connection, before, after=after, most=_PAGE),
+            first=_FIRST,
+            key=lambda upload: upload,
+        )
+        for identifier in due:
+            if cleared := self._folder(identifier, before, dry_run=dry_run):
+                yield cleared
 
     def _folder(self, identifier: UUID, before: datetime, *, dry_run: bool) -> Clearing | None:
         """Clear a folder while no run imports it; None if it is not due any more, or was never there."""
@@ -188,14 +187,14 @@ class Retention:
             except StorageError as error:
                 if not self.blobs.answers(upload.staging_container):
                     raise
-                unseen = Clearing(What.FOLDER, upload.id, upload.owner.email, upload.folder)
-                return _kept(unseen, f"it cannot be listed: {error}")
+                unseen = Clearing(ClearedKind.FOLDER, upload.id, upload.owner.email, upload.folder)
+                return replace(unseen, kept=f"it cannot be listed: {error}")
             clearing = Clearing(
-                What.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
+                ClearedKind.FOLDER, upload.id, upload.owner.email, upload.folder, files=look.files, size=look.size
             )
             if begun is None:
                 if reason := self._why_kept(upload, look):
-                    return _kept(clearing, reason)
+                    return replace(clearing, kept=reason)
                 if dry_run:
                     return clearing if look.files else None
                 self._announce(upload, look)
@@ -215,7 +214,7 @@ class Retention:
         return self.why_unverified(upload)
 
     def why_unverified(self, upload: Upload) -> str | None:
-        """What is missing of an imported upload's rows and blobs, None if all is there and right; blobs are read."""
+        """Why an imported upload is not verified, None if its rows and blobs are there and right; blobs are read."""
         receipt = upload.receipt
         if receipt is None or receipt.state is not State.IMPORTED or not receipt.picture_sets:
             return "the database has no receipt that says that it is imported"
@@ -236,7 +235,7 @@ class Retention:
         return None
 
     def _announce(self, upload: Upload, look: FolderSnapshot) -> None:
-        """Say what is cleared before anything is gone: in the audit trail, and to the sensor."""
+        """Record what is cleared before anything is gone: in the audit trail, and in the row that the sensor reads."""
         with self.database.connection() as connection:
             if not begin_clearing(connection, upload.id):
                 raise RuntimeError(f"{upload.partition} changed its state although its lock is held")
@@ -271,16 +270,15 @@ class Retention:
     # Partitions
 
     def _partitions(self, forget: ForgetPartitions, before: datetime, *, dry_run: bool) -> Iterator[Clearing]:
-        after = _FIRST
-        while True:
-            with self.database.connection() as connection:
-                due = partitions_to_clear(connection, before, after=after, most=_PAGE)
-            for upload in due:
-                if dry_run or self._partition(forget, upload):
-                    yield Clearing(What.PARTITION, upload.id, upload.owner.email, upload.partition)
-            if not due:
-                break
-            after = due[-1].id
+        due = pages_by_key(
+            self.database,
+            lambda connection, after: partitions_to_clear(connection, before, after=after, most=_PAGE),
+            first=_FIRST,
+            key=lambda upload: upload.id,
+        )
+        for upload in due:
+            if dry_run or self._partition(forget, upload):
+                yield Clearing(ClearedKind.PARTITION, upload.id, upload.owner.email, upload.partition)
 
     def _partition(self, forget: ForgetPartitions, upload: Upload) -> bool:
         with self.database.connection() as connection:
@@ -297,9 +295,3 @@ class Retention:
             )
             forget([upload.partition])
         return True
-
-
-def _kept(clearing: Clearing, reason: str) -> Clearing:
-    return Clearing(
-        clearing.what, clearing.upload, clearing.owner, clearing.name, clearing.files, clearing.size, kept=reason
-    )

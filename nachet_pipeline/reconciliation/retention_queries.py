@@ -1,10 +1,13 @@
 """Which imports are old enough for their staged folder or their partition to be cleared, and what was cleared."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
+from psycopg.rows import tuple_row
+
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.uploads.queries import find_upload
 from nachet_pipeline.uploads.upload import Upload
 
@@ -22,33 +25,34 @@ def folders_to_clear(connection: Connection, before: datetime, *, after: UUID, m
         after: behind this upload.
         most: how many at most.
     """
-    rows = connection.execute(
+    return fetch_column(
+        connection,
         "select id from upload where state = 'imported' and receipt ->> 'state' = 'imported'"
         f" and {_FINISHED} < %(before)s and (cleared_at is null or cleared_at < updated_at or clearing_at is not null)"
         " and id > %(after)s order by id limit %(most)s",
         {"before": before, "after": after, "most": most},
     )
-    return [cast(UUID, row["id"]) for row in rows]
 
 
 def clearing_since(connection: Connection, upload: UUID) -> datetime | None:
     """When the clearing of an upload's folder began, None if it did not."""
-    row = connection.execute("select clearing_at from upload where id = %s", (upload,)).fetchone()
-    return cast("datetime | None", row["clearing_at"]) if row else None
+    begun = fetch_value(connection, "select clearing_at from upload where id = %s", (upload,))
+    return cast("datetime | None", begun)
 
 
 def places_of_sets(connection: Connection, picture_sets: list[UUID]) -> list[tuple[UUID, str]]:
-    """Where the pictures of these picture sets are: each with its container."""
-    rows = connection.execute(
+    """These picture sets, each with the container of its pictures."""
+    return fetch(
+        connection,
+        tuple_row,
         "select s.id, c.name from picture_set s join container c on c.id = s.container_id where s.id = any(%s)"
         " order by s.id",
         (picture_sets,),
     )
-    return [(cast(UUID, row["id"]), str(row["name"])) for row in rows]
 
 
 def begin_clearing(connection: Connection, upload: UUID) -> bool:
-    """Note that an upload's folder is about to be cleared: the sensor then leaves it alone.
+    """Record that an upload's folder is about to be cleared: the sensor then leaves it alone.
 
     Returns:
         False if it is not an imported one any more.
@@ -61,7 +65,7 @@ def begin_clearing(connection: Connection, upload: UUID) -> bool:
 
 
 def end_clearing(connection: Connection, upload: UUID) -> None:
-    """Note that an upload's folder is cleared; what is staged under its name from now on is something new."""
+    """Record that an upload's folder is cleared; what is staged under its name from now on is something new."""
     connection.execute(
         "update upload set clearing_at = null, cleared_at = now(), staged_digest = null where id = %s", (upload,)
     )
@@ -69,18 +73,19 @@ def end_clearing(connection: Connection, upload: UUID) -> None:
 
 def partitions_to_clear(connection: Connection, before: datetime, *, after: UUID, most: int) -> list[Upload]:
     """The next uploads, by identifier, that were imported before a moment, and have a partition but no folder."""
-    rows = connection.execute(
+    due = fetch_column(
+        connection,
         f"select id from upload where {_CLEARED} and {_FINISHED} < %(before)s"
         " and (partition_cleared_at is null or partition_cleared_at < cleared_at)"
         " and id > %(after)s order by id limit %(most)s",
         {"before": before, "after": after, "most": most},
-    ).fetchall()
-    found = (find_upload(connection, cast(UUID, cast("dict[str, Any]", row)["id"])) for row in rows)
+    )
+    found = (find_upload(connection, identifier) for identifier in due)
     return [upload for upload in found if upload]
 
 
 def record_partition_cleared(connection: Connection, upload: UUID) -> bool:
-    """Note that an upload's partition is cleared; False if something was staged under its name meanwhile."""
+    """Record that an upload's partition is cleared; False if something was staged under its name meanwhile."""
     return bool(
         connection.execute(
             f"update upload set partition_cleared_at = now() where id = %s and {_CLEARED}", (upload,)

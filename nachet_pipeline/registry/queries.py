@@ -3,19 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import UUID
 
+from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database import audit
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_seed_id, seed_id
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
 
 SeedAction = Literal["added", "renamed", "changed", "restored", "merged", "relinked", "retired"]
-"""What became of a seed.
+"""The changes of a seed.
 
 `relinked`: a seed that had been merged earlier had pictures again; `restored`: a retired one is registered again.
 """
@@ -49,7 +51,7 @@ class SeedChange:
 
 @dataclass(frozen=True, slots=True)
 class RegistryChanges:
-    """What loading a registry changed, in the order in which it was done."""
+    """The changes of loading a registry, in their order."""
 
     changes: tuple[SeedChange, ...] = ()
 
@@ -80,7 +82,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be done.
+    """The steps of loading a registry.
 
     Attributes:
         write: seeds that are new or differ from their row, with what that is called.
@@ -140,22 +142,19 @@ def surviving_seeds(connection: Connection) -> dict[UUID, UUID]:
 
     Until the transaction ends no seed is merged or retired.
     """
-    rows = connection.execute(
-        "select id, coalesce(merged_into, id) as survivor from seeds where active or merged_into is not null"
-        " order by id for key share"
-    )
-    return {cast(UUID, row["id"]): cast(UUID, row["survivor"]) for row in rows}
+    query = "select id, coalesce(merged_into, id) from seeds where active or merged_into is not null order by id"
+    return dict(fetch(connection, tuple_row, f"{query} for key share"))
 
 
 def _rows(connection: Connection, *, lock: bool = False) -> dict[UUID, _Row]:
     # By id, so that two who lock rows never wait for each other.
     query = f"select id, name, information, merged_into, active from seeds order by id{' for update' if lock else ''}"
-    rows = [_Row(**cast(dict[str, Any], row)) for row in connection.execute(query)]
+    rows = fetch(connection, class_row(_Row), query)
     return {row.id: row for row in sorted(rows, key=lambda row: row.name)}
 
 
 def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
-    """What a registry asks for.
+    """Plan the steps that a registry asks for.
 
     Raises:
         RegistryConflictError: a merged seed would be taken apart.
@@ -215,13 +214,15 @@ def _settled(connection: Connection, plan: _Plan) -> bool:
 
 
 def _refuse_in_use(connection: Connection, gone: list[_Row]) -> None:
-    used = connection.execute(
-        "select coalesce(seeds.merged_into, seeds.id) as seed, count(distinct picture_id) as pictures"
+    used = fetch(
+        connection,
+        tuple_row,
+        "select coalesce(seeds.merged_into, seeds.id), count(distinct picture_id)"
         " from picture_seed join seeds on seeds.id = seed_id"
         " where coalesce(seeds.merged_into, seeds.id) = any(%s) group by 1",
         ([row.id for row in gone],),
     )
-    pictures = {row["seed"]: row["pictures"] for row in used}
+    pictures: dict[UUID, int] = dict(used)
     problems = [
         f"{row.name} is no longer an entry, but {pictures[row.id]} pictures show it: restore the entry, or list"
         f" {row.information.get('registeredAs') or row.name} in the mergedFrom of another"
@@ -282,24 +283,23 @@ def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Count
     """Link pictures of merged seeds to the surviving ones; a picture that shows both keeps one link."""
     moved: Counter[UUID] = Counter()
     # A cursor of the server sees the links as they were: it never has to pass over those that are moved already.
-    with connection.cursor(name="links_of_merged_seeds") as cursor:
+    with connection.cursor("links_of_merged_seeds", row_factory=tuple_row) as cursor:
         cursor.execute(
             "select id, picture_id, seed_id, upload_date from picture_seed where seed_id = any(%s)", (list(survivors),)
         )
         while links := cursor.fetchmany(_LINKS_AT_A_TIME):
-            found = [(cast(UUID, link["picture_id"]), cast(UUID, link["seed_id"])) for link in links]
-            moved.update(seed for _, seed in found)
+            moved.update(seed for _, _, seed, _ in links)
             connection.execute(
                 "insert into picture_seed (id, picture_id, seed_id, upload_date)"
                 " select * from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[]) on conflict do nothing",
                 (
-                    [picture_seed_id(picture, survivors[seed]) for picture, seed in found],
-                    [picture for picture, _ in found],
-                    [survivors[seed] for _, seed in found],
-                    [link["upload_date"] for link in links],
+                    [picture_seed_id(picture, survivors[seed]) for _, picture, seed, _ in links],
+                    [picture for _, picture, _, _ in links],
+                    [survivors[seed] for _, _, seed, _ in links],
+                    [linked_at for _, _, _, linked_at in links],
                 ),
             )
-            connection.execute("delete from picture_seed where id = any(%s)", ([link["id"] for link in links],))
+            connection.execute("delete from picture_seed where id = any(%s)", ([link for link, _, _, _ in links],))
     return moved
 
 

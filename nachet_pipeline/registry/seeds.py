@@ -168,7 +168,7 @@ def read_seeds(text: str, source: str = "seeds.yaml") -> list[Seed]:
     except ValidationError as error:
         for wrong in error.errors(include_url=False):
             place = wrong["loc"]
-            # A term that is missing has no line of its own: the entry's is told.
+            # A missing term has no line of its own: report that of the entry.
             line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
             term = ".".join(str(part) for part in place[1:])
             problems.append(f"line {line}: {term + ': ' if term else ''}{wrong['msg']}")
@@ -192,7 +192,7 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
 
 
 def _read_lines(node: Any, path: _Line, lines: dict[_Line, int]) -> Iterator[str]:
-    """Note the line of every value; yield what a YAML loader would pass over in silence."""
+    """Collect the line of every value; yield what a YAML loader would ignore in silence."""
     lines.setdefault(path, node.start_mark.line + 1)
     if len(path) > _DEPTH:
         return
@@ -209,7 +209,7 @@ def _read_lines(node: Any, path: _Line, lines: dict[_Line, int]) -> Iterator[str
 
 
 def _claims(seed: Seed) -> Iterator[tuple[str, str, str]]:
-    """What a seed claims for itself alone: the kind of claim, the form that is compared, the form that is shown."""
+    """The claims of a seed that no other may make: kind of claim, form that is compared, form that is shown."""
     yield "name", plain(seed.scientific_name), f"the name {seed.scientific_name!r}"
     for name in seed.synonyms:
         yield "name", plain(name), f"the synonym {name!r}"

@@ -385,7 +385,7 @@ class _Work:
         try:
             content = blobs.read(picture.container, picture.blob, size=picture.size)
         except FileChangedError:
-            there = blobs.metadata_of(picture.container, picture.blob)
+            there = blobs.properties_of(picture.container, picture.blob)
             return VerdictState.CHANGED if there else VerdictState.MISSING
         except StorageError as error:
             if not blobs.container_exists(picture.container):

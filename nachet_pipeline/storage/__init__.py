@@ -1,1 +1,1 @@
-"""Blob storage: its layout of names, and moving pictures into it."""
+"""The client of Azure Blob storage: `blobs.BlobStorage`, put together of one module a purpose."""

@@ -1,4 +1,4 @@
-"""What errors of storage's clients say, without the addresses' queries: the keys are in those."""
+"""Messages of storage's clients without the queries of addresses, which hold the keys."""
 
 import re
 
@@ -15,7 +15,7 @@ def scrubbed(text: str) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What an error says, in one short line, without the keys in the addresses that it repeats."""
+    """The message of an error in one short line, without the keys in the addresses that it repeats."""
     if isinstance(error, MaxRetryError) and error.reason:
         error = error.reason
     lines = scrubbed(str(error)).strip().splitlines()

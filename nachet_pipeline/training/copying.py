@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from nachet_pipeline.identifiers import training_picture_blob
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.blobs import BlobProperties, BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.training.manifest import open_manifest
@@ -70,7 +70,7 @@ def copy_pictures(
 def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
     target = training_picture_blob(picture.sha256, picture.format)
     stated = {"sha256": picture.sha256}
-    if (found := blobs.metadata_of(container, target)) is not None:
+    if (found := blobs.properties_of(container, target)) is not None:
         _compare(container, target, picture, found)
         return False
     source = blobs.properties_of(picture.container, picture.blob)
@@ -89,16 +89,17 @@ def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
         )
     except FileChangedError:
         raise StorageError(f"{picture.container}/{picture.blob} changed while it was copied") from None
-    if not created and (found := blobs.metadata_of(container, target)) is not None:
+    if not created and (found := blobs.properties_of(container, target)) is not None:
         _compare(container, target, picture, found)
     return created
 
 
-def _compare(container: str, target: str, picture: _Picture, found: tuple[int, dict[str, str]]) -> None:
-    if found != (picture.size, {"sha256": picture.sha256}):
+def _compare(container: str, target: str, picture: _Picture, found: BlobProperties) -> None:
+    stored = found.size, found.metadata
+    if stored != (picture.size, {"sha256": picture.sha256}):
         raise StorageError(
             f"{container}/{target} is not the picture {picture.picture_id}: expected {picture.size} bytes with SHA-256"
-            f" {picture.sha256}, found {found}"
+            f" {picture.sha256}, found {stored}"
         )
 
 

@@ -36,8 +36,7 @@ from nachet_pipeline.contract.structure import Shape, taking_inventory
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.storage.container_top import TopPage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
 from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_receipt

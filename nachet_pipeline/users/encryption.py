@@ -32,11 +32,11 @@ class SecretBox:
         self._fernet = MultiFernet([Fernet(key.get_secret_value()) for key in keys])
 
     def encrypt(self, secret: SecretStr) -> str:
-        """A secret as it may be stored: with the first key, and differently each time."""
+        """Encrypt a secret with the first key; the result differs each time."""
         return self._fernet.encrypt(secret.get_secret_value().encode()).decode()
 
     def decrypt(self, stored: str) -> SecretStr:
-        """What was encrypted, with whichever of the keys.
+        """Decrypt a secret with whichever of the keys fits.
 
         Raises:
             UndecipherableError: with none of them.
@@ -47,7 +47,7 @@ class SecretBox:
             raise _undecipherable() from None
 
     def encrypt_anew(self, stored: str) -> str:
-        """What is encrypted with whichever of the keys, encrypted with the first.
+        """Encrypt a stored secret with the first of the keys, whichever encrypted it before.
 
         Raises:
             UndecipherableError: it is encrypted with none of them.

@@ -1,4 +1,4 @@
-"""What is refused about users and their keys."""
+"""Refusals that concern users and their keys."""
 
 from nachet_pipeline.errors import RefusedError, UsageError
 

@@ -34,7 +34,7 @@ class KeyIssuer(Protocol):
         """The SAS of a key: what follows the `?` in its address."""
 
     def apply(self, container: str, live: Sequence[UploadKey]) -> bool:
-        """Let exactly these keys of a container work, as far as that is possible.
+        """Make exactly these keys of a container work, as far as that is possible.
 
         Returns:
             Whether something had to be changed.

@@ -1,38 +1,27 @@
-"""Upload keys and what became of them; the keys themselves only encrypted."""
+"""The rows of upload keys; the keys themselves are kept only encrypted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
-from typing import cast
+from typing import Any
 from uuid import UUID
+
+from psycopg.rows import kwargs_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.users.key import KeyKind, UploadKey
 
 _COLUMNS = (
-    "id, user_id, number, container, kind, permissions, starts_at, expires_at, created_at, created_by,"
+    'id, user_id as "user", number, container, kind, permissions, starts_at, expires_at, created_at, created_by,'
     " encrypted_sas, shown_at, shown_to, revoked_at"
 )
 
 
-def _key(row: dict[str, object]) -> UploadKey:
-    return UploadKey(
-        id=cast(UUID, row["id"]),
-        user=cast(UUID, row["user_id"]),
-        number=cast(int, row["number"]),
-        container=str(row["container"]),
-        kind=KeyKind(str(row["kind"])),
-        permissions=str(row["permissions"]),
-        starts_at=cast(datetime, row["starts_at"]),
-        expires_at=cast(datetime, row["expires_at"]),
-        created_at=cast(datetime, row["created_at"]),
-        created_by=str(row["created_by"]),
-        encrypted_sas=cast("str | None", row["encrypted_sas"]),
-        shown_at=cast("datetime | None", row["shown_at"]),
-        shown_to=cast("str | None", row["shown_to"]),
-        revoked_at=cast("datetime | None", row["revoked_at"]),
-    )
+def _key(kind: str, **stored: Any) -> UploadKey:
+    return UploadKey(kind=KeyKind(kind), **stored)
 
 
 @contextmanager
@@ -42,45 +31,34 @@ def user_lock(connection: Connection, user: UUID) -> Iterator[None]:
         yield
 
 
-def keys_of(connection: Connection, user: UUID) -> list[UploadKey]:
+def upload_keys_of(connection: Connection, user: UUID) -> list[UploadKey]:
     """All keys that a user ever had, the newest first."""
-    rows = connection.execute(f"select {_COLUMNS} from upload_key where user_id = %s order by number desc", (user,))
-    return [_key(row) for row in rows]
+    query = f"select {_COLUMNS} from upload_key where user_id = %s order by number desc"
+    return fetch(connection, kwargs_row(_key), query, (user,))
 
 
 def add_key(connection: Connection, key: UploadKey) -> None:
-    """Note a new key."""
+    """Record a new key."""
     connection.execute(
         "insert into upload_key (id, user_id, number, container, kind, permissions, encrypted_sas, starts_at,"
-        " expires_at, created_at, created_by) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            key.id,
-            key.user,
-            key.number,
-            key.container,
-            key.kind,
-            key.permissions,
-            key.encrypted_sas,
-            key.starts_at,
-            key.expires_at,
-            key.created_at,
-            key.created_by,
-        ),
+        " expires_at, created_at, created_by) values (%(id)s, %(user)s, %(number)s, %(container)s, %(kind)s,"
+        " %(permissions)s, %(encrypted_sas)s, %(starts_at)s, %(expires_at)s, %(created_at)s, %(created_by)s)",
+        asdict(key),
     )
 
 
 def mark_shown(connection: Connection, key: UUID, to: str) -> None:
-    """Note that a key was shown."""
+    """Record that a key was shown."""
     connection.execute("update upload_key set shown_at = now(), shown_to = %s where id = %s", (to, key))
 
 
 def end_key_at(connection: Connection, key: UUID, expires_at: datetime) -> None:
-    """Let a key expire at another time."""
+    """Change the time at which a key expires."""
     connection.execute("update upload_key set expires_at = %s where id = %s", (expires_at, key))
 
 
 def revoke_keys(connection: Connection, keys: Sequence[UUID]) -> None:
-    """Note that keys are revoked, and forget them."""
+    """Record that keys are revoked, and forget the keys themselves."""
     connection.execute(
         "update upload_key set revoked_at = now(), encrypted_sas = null where id = any(%s) and revoked_at is null",
         (list(keys),),
@@ -88,7 +66,7 @@ def revoke_keys(connection: Connection, keys: Sequence[UUID]) -> None:
 
 
 def forget_expired(connection: Connection, now: datetime) -> int:
-    """Forget what keys were that opened something once.
+    """Forget the encrypted form of expired keys.
 
     Returns:
         How many.
@@ -100,10 +78,8 @@ def forget_expired(connection: Connection, now: datetime) -> int:
 
 def encrypted_keys(connection: Connection) -> list[tuple[UUID, str]]:
     """Everything that is stored encrypted, locked against changes until the transaction ends."""
-    rows = connection.execute(
-        "select id, encrypted_sas from upload_key where encrypted_sas is not null order by id for update"
-    )
-    return [(cast(UUID, row["id"]), str(row["encrypted_sas"])) for row in rows]
+    query = "select id, encrypted_sas from upload_key where encrypted_sas is not null order by id for update"
+    return fetch(connection, tuple_row, query)
 
 
 def replace_encrypted(connection: Connection, key: UUID, encrypted: str) -> None:

@@ -1,4 +1,4 @@
-"""Onboarding in one step, and its end: what the command, the job and the reviewed file of users all call."""
+"""Onboarding and disabling users: what the command, the job and the reviewed file of users all call."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ class Onboarding:
     def onboard(self, email: str, *, actor: str) -> Onboarded:
         """Register a user, make their containers and default folder, and issue their first key.
 
-        What is there already stays as it is, so that an onboarding which was interrupted is completed by another.
+        What exists stays as it is, so that another call completes an onboarding that was interrupted.
 
         Raises:
             ValueError: this is no e-mail address.
@@ -78,7 +78,7 @@ class Onboarding:
         return Onboarded(user, known is None, self.keys.ensure(user.email, actor=actor))
 
     def disable(self, email: str, *, actor: str) -> UserState:
-        """Let nothing that a user stages be imported, and revoke their keys; nothing of theirs is removed.
+        """Disable a user: nothing they stage is imported, and their keys are revoked; nothing of theirs is removed.
 
         Raises:
             UnknownUserError: there is no such user.
@@ -88,7 +88,7 @@ class Onboarding:
         return UserState(user, changed, revoked=self.keys.revoke(user.email, actor=actor))
 
     def enable(self, email: str, *, actor: str) -> UserState:
-        """Let a user upload again, with a new key; who is enabled already stays as they are.
+        """Enable a user again, with a new key; one who is enabled already stays as they are.
 
         Raises:
             UnknownUserError: there is no such user.

@@ -1,13 +1,13 @@
 """Registered users and their containers."""
 
-from collections.abc import Iterator
-from datetime import datetime
-from typing import cast
 from uuid import UUID, uuid5
+
+from psycopg.rows import class_row
 
 from nachet_pipeline.contract.metadata import normalise_email
 from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.identifiers import NAMESPACE, user_id
 from nachet_pipeline.users.user import User
 
@@ -47,26 +47,20 @@ def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> Use
 _COLUMNS = "id, lower(email) as email, disabled_at"
 
 
-def _user(row: dict[str, object]) -> User:
-    return User(cast(UUID, row["id"]), str(row["email"]), cast("datetime | None", row["disabled_at"]))
-
-
 def find_user(connection: Connection, email: str) -> User | None:
     """The user with an e-mail address, in whatever case it is written."""
-    row = connection.execute(
-        f"select {_COLUMNS} from users where lower(email) = lower(%s)", (email.strip(),)
-    ).fetchone()
-    return _user(row) if row else None
+    query = f"select {_COLUMNS} from users where lower(email) = lower(%s)"
+    found = fetch(connection, class_row(User), query, (email.strip(),))
+    return found[0] if found else None
 
 
-def all_users(connection: Connection) -> Iterator[User]:
+def all_users(connection: Connection) -> list[User]:
     """All users, disabled ones too, by e-mail address."""
-    for row in connection.execute(f"select {_COLUMNS} from users order by lower(email)"):
-        yield _user(row)
+    return fetch(connection, class_row(User), f"select {_COLUMNS} from users order by lower(email)")
 
 
 def set_disabled(connection: Connection, user: User, *, disabled: bool, actor: str) -> bool:
-    """Note that a user is disabled, or is no more.
+    """Record that a user is disabled, or enabled.
 
     Returns:
         Whether that is a change.

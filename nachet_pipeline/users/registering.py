@@ -7,8 +7,8 @@ from nachet_pipeline.users.errors import UnknownUserError
 from nachet_pipeline.users.queries import add_user, find_user, set_disabled
 from nachet_pipeline.users.user import User
 
-PROGRAM = "nachet_pipeline"
-"""Who does what nobody asked for: the schedules, and functions that are not told."""
+SYSTEM_ACTOR = "nachet_pipeline"
+"""The actor where no person is named: schedules, and calls without one."""
 
 _README = """\
 This folder is a template; it is never imported. / Ce dossier est un modèle; il n'est jamais importé.
@@ -42,7 +42,7 @@ userData:
 """
 
 
-def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: str = PROGRAM) -> User:
+def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: str = SYSTEM_ACTOR) -> User:
     """Register a user and make their containers; a user who is registered already stays as they are.
 
     Args:
@@ -66,7 +66,7 @@ def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: 
 def write_template(blobs: BlobStorage, user: User) -> None:
     """Put the default folder into a user's upload container, which shows what a project looks like.
 
-    The sensor passes it over. What the user made of its files is left alone.
+    The sensor skips it. Files of it that the user changed are left alone.
 
     Raises:
         StorageError: storage does not answer.

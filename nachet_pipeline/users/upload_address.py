@@ -27,7 +27,7 @@ class KeyRefusedError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class UploadAddress:
-    """Where a folder may be staged, with what is needed to do it; its representation shows no key.
+    """A container where folders may be staged, with the key to it; its representation shows no key.
 
     Attributes:
         account_url: the storage account.

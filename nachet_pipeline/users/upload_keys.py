@@ -1,8 +1,8 @@
 """Upload keys: issued, shown once, rotated with an overlap, revoked, and kept in step with storage.
 
-What is decided is written to the database first, and the container's stored access policies are then made to follow
-its rows as a whole: a revocation that storage did not hear of is made good by the next call or the next night, and
-never undone. Whoever changes a user's keys holds that user's lock meanwhile.
+A decision is written to the database first. Then the container's stored access policies are made to follow its rows as
+a whole, so that the next call or the next night completes a revocation that did not reach storage; none is ever undone.
+Whoever changes a user's keys holds that user's lock meanwhile.
 """
 
 import logging
@@ -28,10 +28,10 @@ from nachet_pipeline.users.key_queries import (
     encrypted_keys,
     end_key_at,
     forget_expired,
-    keys_of,
     mark_shown,
     replace_encrypted,
     revoke_keys,
+    upload_keys_of,
     user_lock,
 )
 from nachet_pipeline.users.queries import all_users
@@ -86,7 +86,7 @@ class Revocation:
 
 @dataclass(slots=True)
 class Maintenance:
-    """What keeping all keys did.
+    """The result of maintaining all keys.
 
     Attributes:
         rotated: e-mail addresses of users who got a new key.
@@ -117,7 +117,7 @@ class UploadKeys:
         """Use a database and an account.
 
         Args:
-            database: where keys are noted, encrypted.
+            database: where keys are kept, encrypted.
             blobs: the account whose containers they open; it decides of what kind they are.
             secret_keys: Fernet keys; without one, keys can only be revoked.
             settings: lifetime, overlap, and how long before its end a key is rotated.
@@ -132,7 +132,7 @@ class UploadKeys:
 
     @property
     def box(self) -> SecretBox:
-        """What encrypts and decrypts keys.
+        """Encrypts and decrypts keys.
 
         Raises:
             SettingsError: NACHET_SECRET_KEYS is not set.
@@ -146,7 +146,7 @@ class UploadKeys:
             UnknownUserError: there is no such user.
         """
         with self._database.connection() as connection:
-            return keys_of(connection, known_user(connection, email).id)
+            return upload_keys_of(connection, known_user(connection, email).id)
 
     def ensure(self, email: str, *, actor: str) -> UploadKey | None:
         """Give a user their first key; who ever had one keeps what they have, and what was revoked stays so.
@@ -162,7 +162,7 @@ class UploadKeys:
         """
         with self._held(email) as (connection, user):
             _require_enabled(user)
-            known = keys_of(connection, user.id)
+            known = upload_keys_of(connection, user.id)
             issued = None if known else self._issue(connection, user, known, actor)
             connection.commit()
             self._apply(connection, user)
@@ -184,7 +184,7 @@ class UploadKeys:
         """
         with self._held(email) as (connection, user):
             _require_enabled(user)
-            key = next((key for key in keys_of(connection, user.id) if key.live(self._now())), None)
+            key = next((key for key in upload_keys_of(connection, user.id) if key.live(self._now())), None)
             if key is None or key.encrypted_sas is None:
                 raise NoKeyError(f"{user.email} has no upload key; `nachet user key rotate {user.email}` issues one")
             if key.shown_at is not None:
@@ -195,7 +195,7 @@ class UploadKeys:
             sas = self.box.decrypt(key.encrypted_sas)
             self._apply(connection, user)
             mark_shown(connection, key.id, to)
-            self._note(connection, user, key, "shown", to)
+            self._audit(connection, user, key, "shown", to)
             connection.commit()
             url = SecretStr(f"{self._blobs.account_url}/{key.container}?{sas.get_secret_value()}")
             return ShownKey(user, key, url)
@@ -214,7 +214,7 @@ class UploadKeys:
             return self._rotate(connection, user, actor, at_once=at_once)
 
     def revoke(self, email: str, *, actor: str) -> Revocation:
-        """Let no key of a user's work any more, and forget them.
+        """Revoke all keys of a user, and forget them.
 
         Raises:
             UnknownUserError: there is no such user.
@@ -234,7 +234,7 @@ class UploadKeys:
         done = Maintenance()
         with self._database.connection() as connection:
             done.forgotten = forget_expired(connection, self._now())
-            users = list(all_users(connection))
+            users = all_users(connection)
         for user in users:
             try:
                 self._maintain(user.email, actor, done)
@@ -277,7 +277,7 @@ class UploadKeys:
 
     def _maintain(self, email: str, actor: str, done: Maintenance) -> None:
         with self._held(email) as (connection, user):
-            keys, now = keys_of(connection, user.id), self._now()
+            keys, now = upload_keys_of(connection, user.id), self._now()
             if not keys:
                 return
             if user.disabled_at is not None:
@@ -296,7 +296,7 @@ class UploadKeys:
         return newest.revoked_at is None and newest.expires_at <= now + before
 
     def _rotate(self, connection: Connection, user: User, actor: str, *, at_once: bool) -> Rotation:
-        known, now = keys_of(connection, user.id), self._now()
+        known, now = upload_keys_of(connection, user.id), self._now()
         former = [key for key in known if key.live(now)]
         new = self._issue(connection, user, known, actor)
         room = (self._issuer.at_a_time or len(former) + 1) - 1
@@ -325,20 +325,20 @@ class UploadKeys:
         )
         key = replace(key, encrypted_sas=box.encrypt(self._issuer.sign(key)))
         add_key(connection, key)
-        self._note(connection, user, key, "issued", actor)
+        self._audit(connection, user, key, "issued", actor)
         return key
 
     def _shorten(self, connection: Connection, user: User, key: UploadKey, new: UploadKey, actor: str) -> UploadKey:
-        """Let a key that was replaced expire after the overlap; a delegated one ends when it was to end."""
+        """Make a replaced key expire after the overlap; a delegated one keeps its end."""
         end = min(key.expires_at, self._now() + timedelta(days=self._settings.key_overlap_days))
         shortened = key if key.kind is KeyKind.DELEGATION else replace(key, expires_at=end)
         end_key_at(connection, key.id, shortened.expires_at)
-        self._note(connection, user, shortened, "rotated", actor, before=_audited(user, key), replaced_by=str(new.id))
+        self._audit(connection, user, shortened, "rotated", actor, before=_audited(user, key), replaced_by=str(new.id))
         return shortened
 
     def _revoke_all(self, connection: Connection, user: User, actor: str) -> Revocation:
         now = self._now()
-        live = [key for key in keys_of(connection, user.id) if key.live(now)]
+        live = [key for key in upload_keys_of(connection, user.id) if key.live(now)]
         self._revoke(connection, user, live, actor)
         connection.commit()
         self._apply(connection, user)
@@ -348,17 +348,17 @@ class UploadKeys:
     def _revoke(self, connection: Connection, user: User, keys: list[UploadKey], actor: str) -> None:
         revoke_keys(connection, [key.id for key in keys])
         for key in keys:
-            self._note(connection, user, key, "revoked", actor)
+            self._audit(connection, user, key, "revoked", actor)
 
     def _apply(self, connection: Connection, user: User) -> bool:
-        """Let the keys work that do so by the database, and no others."""
-        now, known = self._now(), keys_of(connection, user.id)
+        """Make those keys work that are live by the database, and no others."""
+        now, known = self._now(), upload_keys_of(connection, user.id)
         if not known:
             return False
         live = [key for key in known if key.live(now) and key.kind is self._issuer.kind]
         return self._issuer.apply(user.upload_container, live)
 
-    def _note(
+    def _audit(
         self,
         connection: Connection,
         user: User,
@@ -380,7 +380,7 @@ class UploadKeys:
 
 
 def _audited(user: User, key: UploadKey) -> dict[str, Any]:
-    """What the audit trail says of a key; nothing that opens anything."""
+    """A key as the audit trail records it; nothing that opens anything."""
     return {
         "user": user.email,
         "number": key.number,

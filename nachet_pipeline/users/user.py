@@ -23,10 +23,10 @@ class User:
 
     @property
     def upload_container(self) -> str:
-        """Where the user stages folders."""
+        """The container in which the user stages folders."""
         return upload_container(self.id)
 
     @property
     def user_container(self) -> str:
-        """Where the user's imported pictures are."""
+        """The container of the user's imported pictures."""
         return user_container(self.id)

@@ -5,7 +5,7 @@
       - email: former.colleague@example.org
         state: disabled
 
-Who is not in it stays as they are; nothing of anybody's is ever removed.
+Users who are not in it stay as they are; nothing of anybody is ever removed.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ _KEYS = ("email", "state")
 
 
 class ListedState(StrEnum):
-    """What a user is to be."""
+    """The state that the file asks for."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
 
 
 class UserChange(StrEnum):
-    """What applying an entry did."""
+    """The effect of applying an entry."""
 
     ADDED = "added"
     DISABLED = "disabled"
@@ -94,7 +94,7 @@ def read_users(file: Path) -> list[ListedUser]:
 def apply_users(
     database: Database, onboarding: Onboarding, users: list[ListedUser], *, actor: str
 ) -> Iterator[tuple[ListedUser, UserChange]]:
-    """Add, disable and enable users until all are what the file says; what is so already is completed where it lacks.
+    """Add, disable and enable users as the file says; users who are so already get whatever is missing of theirs.
 
     Args:
         database: where users are.

@@ -93,7 +93,8 @@ def account(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> Iterator[A
         client(blobs.account_url, Identity(), connection_verify=str(certificate)) as service,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        for setting in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            patch.setenv(setting, str(certificate))
         account = Account(blobs, certificate, service, new_places(next(iter(EXPECTED.values()))))
         for container in account.places.values():
             account.restore(container)

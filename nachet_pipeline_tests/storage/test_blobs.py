@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
+from nachet_pipeline.storage.transfer import BlobChecksum
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline_tests.conftest import BlobAccount
 from nachet_pipeline_tests.workbench import md5
@@ -57,6 +58,9 @@ def test_a_picture_of_any_name_is_listed_read_and_copied(
     assert list(blobs.md5s(container, folder)) == [(path, len(content), md5(content))]
     version = version_of(blobs, container, name)
     assert blobs.read(container, name, version) == content
+    assert blobs.checksum_of(container, name) == BlobChecksum(
+        len(content), hashlib.sha256(content).hexdigest(), version
+    )
     assert blobs.copy((container, name), (target, name), version=version, md5=md5(content).hex(), metadata={})
     assert blobs.read(target, name) == content
 
@@ -70,7 +74,7 @@ def test_a_folder_with_a_control_character_in_its_name_hides_no_other(
     put(blobs, container, "note.txt", b"three")
     top = blobs.top_level(container)
     assert sorted(top.folders) == sorted([folder, "good"])
-    assert [blob.name for blob in top.blobs] == ["note.txt"]
+    assert top.blobs == ["note.txt"]
     (file,) = blobs.files(container, folder)
     assert file.path == "1.tiff"
     assert blobs.read(container, f"{folder}/1.tiff", file.version) == b"one"
@@ -143,7 +147,9 @@ def test_a_copy_keeps_the_bytes_and_carries_metadata(blobs: BlobStorage, contain
         metadata={"sha256": sha256},
     )
     assert blobs.read(target, "set/1.tiff") == content
-    assert blobs.metadata_of(target, "set/1.tiff") == (len(content), {"sha256": sha256})
+    found = blobs.properties_of(target, "set/1.tiff")
+    assert found
+    assert (found.size, found.metadata) == (len(content), {"sha256": sha256})
 
 
 def test_a_copy_never_replaces_a_blob(blobs: BlobStorage, container: str, target: str) -> None:
@@ -175,7 +181,7 @@ def test_a_copy_takes_no_other_version_than_the_one_that_was_validated(
             md5=md5(b"first").hex(),
             metadata={},
         )
-    assert blobs.metadata_of(target, "set/1.tiff") is None
+    assert blobs.properties_of(target, "set/1.tiff") is None
 
 
 def test_a_copy_of_a_vanished_picture_is_a_change(blobs: BlobStorage, container: str, target: str) -> None:
@@ -186,7 +192,7 @@ def test_a_copy_of_a_vanished_picture_is_a_change(blobs: BlobStorage, container:
         blobs.copy(
             (container, "folder/1.tiff"), (target, "set/1.tiff"), version=validated, md5=md5(b"").hex(), metadata={}
         )
-    assert blobs.metadata_of(target, "set/1.tiff") is None
+    assert blobs.properties_of(target, "set/1.tiff") is None
 
 
 def test_a_create_only_upload_leaves_what_is_there(blobs: BlobStorage, container: str) -> None:

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -21,7 +21,6 @@ from dagster import DagsterInstance, job, op
 from pydantic import SecretStr
 
 from nachet_pipeline.storage.blobs import API_VERSION, BlobStorage, ContainerPolicy, StorageError
-from nachet_pipeline.storage.server_copy import CopyRefusedError, CopyRequest, ServerCopies
 from nachet_pipeline.users.upload_address import KeyRefusedError, UploadAddress
 
 SIGNATURE = "c2VjcmV0IHNpZ25hdHVyZQ=="
@@ -122,14 +121,6 @@ def storage(request: pytest.FixtureRequest, troubled: str) -> Iterator[BlobStora
         yield blobs
 
 
-def copied(blobs: BlobStorage) -> object:
-    if not blobs.signs_with_account_key:
-        # A key that would have been signed by user delegation, had the account been well then.
-        later = datetime.now(UTC) + timedelta(days=1)
-        blobs._sas = {("upload", "r"): (SAS, later), ("user", "w"): (SAS, later)}
-    return blobs.copy(("upload", "1.png"), ("user", "1.png"), version='"1"', md5="00" * 16, metadata={})
-
-
 CALLS: dict[str, Callable[[BlobStorage], object]] = {
     "ensure_container": lambda blobs: blobs.ensure_container("upload"),
     "container_exists": lambda blobs: blobs.container_exists("upload"),
@@ -145,10 +136,9 @@ CALLS: dict[str, Callable[[BlobStorage], object]] = {
     "download": lambda blobs: blobs.download("upload", "1.png", io.BytesIO()),
     "md5s": lambda blobs: list(blobs.md5s("upload", "folder")),
     "upload": lambda blobs: blobs.upload("upload", "1.png", b"1", content_type="image/png"),
-    "copy": copied,
+    "copy": lambda blobs: blobs.copy(("upload", "1.png"), ("user", "1.png"), version='"1"', md5="00" * 16, metadata={}),
     "properties_of": lambda blobs: blobs.properties_of("upload", "1.png"),
     "checksum_of": lambda blobs: blobs.checksum_of("upload", "1.png"),
-    "metadata_of": lambda blobs: blobs.metadata_of("upload", "1.png"),
     "delete": lambda blobs: blobs.delete("upload", "1.png"),
 }
 ODD_NAMES: dict[str, Callable[[BlobStorage], object]] = {
@@ -208,18 +198,6 @@ def test_an_error_of_storage_says_what_was_wrong_and_holds_no_key(
     assert re.fullmatch(r"Blob storage at 127\.0\.0\.1:\d+: [^\n]+ failed: [^\n]+", str(error))
     assert chain_of(error) == [error]
     assert_holds_no_key(told_by(error))
-
-
-def test_a_server_that_does_not_copy_is_told_without_the_addresses_it_was_given(troubled: str) -> None:
-    copies = ServerCopies(troubled, API_VERSION, connect_seconds=2, read_seconds=5, retries=0)
-    request = CopyRequest(f"{troubled}/a/1?{SAS}", f"{troubled}/b/1?{SAS}", version='"1"', md5=bytes(16), metadata={})
-
-    with pytest.raises(CopyRefusedError) as caught:
-        copies.copy(request)
-    copies.close()
-
-    assert chain_of(caught.value) == [caught.value]
-    assert_holds_no_key(told_by(caught.value) + repr(request))
 
 
 def test_an_upload_key_that_opens_nothing_is_told_without_it() -> None:

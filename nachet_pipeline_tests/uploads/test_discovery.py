@@ -14,7 +14,7 @@ import pytest
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.identifiers import receipt_blob
-from nachet_pipeline.storage import container_top
+from nachet_pipeline.storage import listings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.uploads import discovery
 from nachet_pipeline.uploads.discovery import Arrival, FolderSnapshot, due_uploads, fail_abandoned, queue, snapshot
@@ -418,7 +418,7 @@ def test_a_tick_that_takes_long_leaves_folders_to_the_next(
 def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 1)
     monkeypatch.setattr(discovery, "_FOLDERS_BETWEEN_STATEMENTS", 2)
     uploads = [workbench.stage(workbench.sample(f"project{number}", seed=number)) for number in range(3)]
     assert sorted(folders(workbench.due())) == ["project0", "project1", "project2"]
@@ -448,7 +448,7 @@ def _due_by_ticks(workbench: Workbench, most: int = 20) -> list[list[str]]:
 def test_a_tick_that_cannot_list_everything_goes_on_where_the_last_one_ended(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 1)
     monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
     for number in range(3):
         workbench.put(f"marked-{number}/_COMPLETE", b"complete")
@@ -463,7 +463,7 @@ def test_with_many_users_each_has_its_turn_within_a_few_ticks(
 ) -> None:
     monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
     monkeypatch.setattr(discovery, "_AT_A_TIME", 2)
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 1)
     benches = [workbench, *(workbench.another_user(f"{uuid4().hex}@example.org") for _ in range(4))]
     for bench in benches:
         for number in range(2):

@@ -149,7 +149,7 @@ def test_a_folder_marked_as_complete_is_not_complete_while_it_is_corrected(workb
         """The real storage, which notes whether the marker is there when a file is sent."""
 
         def upload(self, *arguments: Any, **settings: Any) -> bool:
-            marked.append(self.metadata_of(container, f"project/{COMPLETE_MARKER}") is not None)
+            marked.append(self.properties_of(container, f"project/{COMPLETE_MARKER}") is not None)
             return super().upload(*arguments, **settings)
 
     edit(folder / "index.yaml", "userData", zoom=15)

@@ -31,7 +31,8 @@ def _identity(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> Iterator
 def keyless(workbench: Workbench, identity: tuple[BlobStorage, Path], monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """A workbench on an account without a key, with a user who was onboarded there."""
     blobs, certificate = identity
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    for setting in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(setting, str(certificate))
     found = replace(workbench, blobs=blobs).another_user(f"d.{workbench.user.email}")
     assert onboarding(found).onboard(found.user.email, actor=ACTOR).key
     return found

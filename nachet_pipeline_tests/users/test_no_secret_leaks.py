@@ -12,7 +12,7 @@ from dagster import DagsterInstance
 from nachet_pipeline.local.postgres import _programs
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads.staging import stage_folder
-from nachet_pipeline.users.key_queries import keys_of
+from nachet_pipeline.users.key_queries import upload_keys_of
 from nachet_pipeline.users.upload_address import UploadAddress
 from nachet_pipeline.users.upload_keys import UploadKeys
 from nachet_pipeline_tests.deployment import SECRET_KEY, Deployment
@@ -51,11 +51,7 @@ def runs(instance: DagsterInstance) -> Iterator[str]:
 def blobs_of(deployment: Deployment) -> Iterator[str]:
     """Receipts, reports, descriptors, manifests and the template, in both of the user's containers."""
     for container in (deployment.user.upload_container, deployment.user.user_container):
-        top = deployment.blobs.top_level(container)
-        names = [blob.name for blob in top.blobs]
-        names += [
-            f"{folder}/{file.path}" for folder in top.folders for file in deployment.blobs.files(container, folder)
-        ]
+        names = [file.path for file in deployment.blobs.files(container, "")]
         yield from (deployment.blobs.read(container, name).decode("latin-1") for name in names)
 
 
@@ -93,7 +89,7 @@ def test_no_secret_is_logged_stored_or_shown(
     assert not imported.success  # for the bad folder
     assert deployment.count("pictures") == 2
     with deployment.database.connection() as connection:
-        stored = keys_of(connection, deployment.user.id)
+        stored = upload_keys_of(connection, deployment.user.id)
     assert [bool(key.encrypted_sas) for key in stored] == [True, True]
 
     output = capfd.readouterr()

@@ -20,7 +20,7 @@ from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_versio
 from nachet_pipeline.settings import KeySettings, UserSettings
 from nachet_pipeline.users.errors import UsersFileError
 from nachet_pipeline.users.queries import all_users
-from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.registering import SYSTEM_ACTOR
 from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
 
 
@@ -105,7 +105,7 @@ def registered_users(
     with database.open() as db, blob_storage.open() as blobs:
         onboarding = secret_keys.onboarding(db, blobs, key_settings)
         with failing_on(ActionableError):
-            changes = list(apply_users(db, onboarding, users, actor=f"{PROGRAM} ({file.name})"))
+            changes = list(apply_users(db, onboarding, users, actor=f"{SYSTEM_ACTOR} ({file.name})"))
         with db.connection() as connection:
             registered = sum(1 for _ in all_users(connection))
     counts = Counter(change for _user, change in changes)

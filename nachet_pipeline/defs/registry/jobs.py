@@ -20,7 +20,7 @@ from nachet_pipeline.defs.registry.assets import registered_seeds, registered_us
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import KeySettings
-from nachet_pipeline.users.registering import PROGRAM
+from nachet_pipeline.users.registering import SYSTEM_ACTOR
 
 load_seeds = define_asset_job(
     "load_seeds",
@@ -91,7 +91,7 @@ def _maintain(
     key_settings: ResourceParam[KeySettings],
 ) -> None:
     with database.open() as db, blob_storage.open() as blobs, failing_on(ActionableError):
-        done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{PROGRAM} (schedule)")
+        done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{SYSTEM_ACTOR} (schedule)")
     metadata: dict[str, int | MetadataValue[Any]] = {
         "rotated": len(done.rotated),
         "revoked": len(done.revoked),

@@ -124,7 +124,7 @@ class Fetcher:
         try:
             content = self._blobs.read(*address, size=picture.size)
         except FileChangedError:
-            if self._blobs.metadata_of(*address) is None:
+            if self._blobs.properties_of(*address) is None:
                 raise NotConvertedError("it is not in storage") from None
             raise NotConvertedError("the stored picture has another size than the manifest says") from None
         if hashlib.sha256(content).hexdigest() != picture.sha256:

@@ -4,13 +4,12 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import pytest
-from azure.core.exceptions import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachet_pipeline.storage import container_top
+from nachet_pipeline.storage import listings
 from nachet_pipeline.storage.blobs import StorageError
-from nachet_pipeline.storage.container_top import TopPage, _read
+from nachet_pipeline.storage.listings import TopPage, UnreadableListingError, _read
 from nachet_pipeline_tests.workbench import Workbench
 
 
@@ -27,7 +26,7 @@ def pages(workbench: Workbench) -> list[TopPage]:
 def test_every_folder_and_every_blob_beside_folders_is_on_one_page(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, names_a_page: int
 ) -> None:
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", names_a_page)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", names_a_page)
     for folder in ("a", "b & c", "Käfer", "tab\there"):
         for file in ("1.png", "deep/2.png", "_COMPLETE"):
             workbench.put(f"{folder}/{file}", b"x")
@@ -49,8 +48,8 @@ def test_an_empty_container_has_one_page_and_one_that_does_not_exist_is_an_error
 def test_names_that_cannot_be_listed_hide_no_other_folder_and_are_logged(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, names_a_page: int
 ) -> None:
-    monkeypatch.setattr(container_top, "NAMES_A_PAGE", names_a_page)
-    monkeypatch.setattr(container_top, "PASSING_SECONDS", 60.0)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", names_a_page)
+    monkeypatch.setattr(listings, "PASSING_SECONDS", 60.0)
     readable = ["a", "beside", "m", "n", "zz", "Käfer", "種子", "🌱"]
     for folder in [*readable, "\x0bfolder", "m\x1f", "x\x00", "種\x01", "\ufffe"]:
         workbench.put(f"{folder}/1.png", b"x")
@@ -61,7 +60,7 @@ def test_names_that_cannot_be_listed_hide_no_other_folder_and_are_logged(
 def test_a_way_around_that_takes_too_long_ends_the_listing_and_is_no_error(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_top, "PASSING_SECONDS", -1.0)
+    monkeypatch.setattr(listings, "PASSING_SECONDS", -1.0)
     workbench.put("\x0bfolder/1.png", b"x")
     assert pages(workbench) == [TopPage([], [], "")]
 
@@ -93,5 +92,5 @@ def test_names_are_read_as_they_are_however_the_answer_arrives(
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"<Blobs><Blob><Name>a</Blobs>"])
 def test_an_answer_that_is_no_listing_is_an_error_and_not_an_empty_container(answer: bytes) -> None:
-    with pytest.raises(DecodeError, match="the answer is no listing"):
+    with pytest.raises(UnreadableListingError, match="the answer is no listing"):
         _read([answer])
