@@ -226,12 +226,13 @@ def _core(
 
 def _job(database: Database, settings: Settings, owner: Owner) -> float:
     """Seconds of the import job in process, with its events in PostgreSQL."""
-    from nachet_pipeline.defs.uploads.running import run_import  # noqa: PLC0415 (its definitions read the environment)
+    from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
+    from nachet_pipeline.defs.uploads.running import run_import  # noqa: PLC0415 (slow to import)
 
     with database.connection() as connection:
         upload = see_upload(connection, owner, "upload")
     begin = time.perf_counter()
-    run_import(settings, upload.partition, lambda _step, _done, _total: None)
+    run_import(definitions(settings), upload.partition)
     seconds = time.perf_counter() - begin
     with database.connection() as connection:
         done = find_upload(connection, upload.id)

@@ -1,8 +1,8 @@
-"""Where Dagster keeps runs and events: PostgreSQL, through connections that are held open.
+"""Dagster's storage of runs and events in PostgreSQL, over connections that stay open.
 
-Dagster's own storage opens a connection for every statement of every event, lest many instances hold many. An import
-writes some twenty events an upload, and each cost 12 ms of processor time, most of it PostgreSQL's to start a process
-for the connection; over a connection that stays it is 2 ms. Each process of Dagster then holds three.
+Dagster's own storage opens a connection for every statement of every event, so that many instances do not hold many
+connections. An import writes some twenty events an upload. Over a new connection each costs 12 ms of processor time,
+because PostgreSQL starts a process for it; over an open one it costs 2 ms. Each process of Dagster then holds three.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ _OVERFLOW = 10
 
 
 class _Pooled:
-    """Dagster's storage in PostgreSQL, but for its connections: a dead one is noticed and replaced."""
+    """Keeps connections open, and replaces a dead one."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        # The tables are there now; Dagster has no setting for what comes here.
+        # The parent has created the tables. Dagster has no setting for a pool.
         self._engine = create_pg_engine(
             self.postgres_url,  # type: ignore[attr-defined]
             self._token_provider,  # type: ignore[attr-defined]
@@ -52,7 +52,7 @@ class _Schedules(_Pooled, PostgresScheduleStorage):
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """Named in dagster.yaml; takes the settings of Dagster's own storage in PostgreSQL."""
+    """The class that dagster.yaml names. It takes the settings of Dagster's own storage in PostgreSQL."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
         token_provider: Any = None,
     ) -> None:
-        # Without the parent's own, which would open the three storages that these replace.
+        # This skips the parent's __init__, which would open the three storages that these replace.
         super(DagsterPostgresStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.postgres_url = postgres_url
         self.should_autocreate_tables = should_autocreate_tables
@@ -73,7 +73,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def config_type(cls) -> Any:
-        """What dagster.yaml may say."""
+        """The settings that dagster.yaml may give."""
         return pg_config()
 
     @classmethod

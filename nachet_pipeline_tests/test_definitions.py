@@ -1,14 +1,19 @@
 """What Dagster is given: no asset, check, job, sensor or schedule disappears unnoticed."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from dagster import AssetKey
 
+import nachet_pipeline
+from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 
+DEFS = Path(nachet_pipeline.__file__).parent / "defs"
 ASSETS = {
     "registered_seeds": set(),
     "registered_users": set(),
@@ -83,8 +88,15 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "purge_folders",
         "build_training_set",
     }
-    # Runs that no job defines are one process too, or their sign of life would have gaps.
+    # A run is one process, or its sign of life would have gaps; also a run that no job defines.
     assert repository.get_job("__ASSET_JOB").executor_def.name == "in_process"
+    assert {job.executor_def.name for job in repository.get_all_jobs()} == {"in_process"}
+    assert {job.name: job.partitions_def.name for job in repository.get_all_jobs() if job.partitions_def} == {
+        "import_uploads": "upload",
+        "crop_pictures": "upload",
+        "mass_import": "container",
+        "build_training_set": "recipe",
+    }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "staged_folders",
         "failed_imports",
@@ -114,6 +126,31 @@ def test_every_asset_says_what_it_is_and_whose(deployment: Deployment) -> None:
         assert node.description, name
         assert node.owners, name
         assert node.kinds, name
+
+
+def test_a_group_in_the_ui_is_a_folder_that_has_what_the_group_shows(deployment: Deployment) -> None:
+    graph = deployment.definitions.resolve_asset_graph()
+    repository = deployment.definitions.get_repository_def()
+    groups = {name: graph.get(AssetKey(name)).group_name for name in ASSETS}
+    assert set(groups.values()) == {folder.parent.name for folder in DEFS.glob("*/definitions.py")}
+    for name, group in groups.items():
+        assert re.search(rf"\b{name}\b", _text(group, "assets")), name
+    for key in graph.asset_check_keys:
+        group = groups[key.asset_key.to_user_string()]
+        assert key.name in {*Check} or re.search(rf"\b{key.name}\b", _text(group, "checks")), key
+    for kind, shown in (
+        ("jobs", [job.name for job in repository.get_all_jobs() if not job.name.startswith("__")]),
+        ("jobs", [schedule.name for schedule in repository.schedule_defs]),
+        ("sensors", [sensor.name for sensor in repository.sensor_defs]),
+    ):
+        for name in shown:
+            defined = re.compile(rf'^def {name}\b|^    def {name}\b|"{name}"', re.MULTILINE)
+            assert len([group for group in set(groups.values()) if defined.search(_text(group, kind))]) == 1, name
+
+
+def _text(group: str, kind: str) -> str:
+    file = DEFS / group / f"{kind}.py"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def test_the_definitions_validate(environment: dict[str, str]) -> None:

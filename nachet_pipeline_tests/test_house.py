@@ -1,6 +1,7 @@
 """The house keeps itself: imports run down from floor to floor, and never in a circle."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nachet_pipeline
+from nachet_pipeline_tests.documents import tables
 
 PACKAGE = "nachet_pipeline"
 FOLDER = Path(nachet_pipeline.__file__).parent
@@ -130,6 +132,14 @@ def siblings() -> Mapping[str, Mapping[str, set[str]]]:
 def test_every_room_is_on_a_floor() -> None:
     rooms = {_room(module) for module in modules() if module}
     assert rooms == {room for floor in FLOORS for room in floor}
+
+
+def test_the_page_on_the_architecture_has_the_same_floors_in_the_same_order() -> None:
+    documented = [set(re.findall(r"`(\w+)`", row[1])) for row in tables("floor", "rooms", "what they are")]
+    row_of = {room: number for number, row in enumerate(documented) for room in row}
+    rooms = [room for floor in FLOORS for room in floor]
+    assert sorted(room for row in documented for room in row) == sorted(rooms)
+    assert [row_of[room] for room in rooms] == sorted(row_of.values())
 
 
 def test_no_import_runs_up() -> None:

@@ -283,10 +283,13 @@ def import_(
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
             name_services(settings, dagster_home(settings.home))
+            from nachet_pipeline.definitions import definitions
+            from nachet_pipeline.defs.resources import ImportProgress
             from nachet_pipeline.defs.uploads.running import run_import
 
             with progress_bar("Importing") as bar:
-                run_import(settings, upload.partition, lambda _step, done, total: bar(done, total))
+                progress = ImportProgress(lambda _step, done, total: bar(done, total))
+                run_import(definitions(settings, progress), upload.partition)
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":

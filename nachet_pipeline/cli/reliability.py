@@ -81,18 +81,16 @@ def retention(
     receipt is in the database and whose rows and blobs are all there; `nachet status` answers for them as before.
     """
     from nachet_pipeline.contract.limits import ContractLimits
-    from nachet_pipeline.defs.instance import dagster_home
+    from nachet_pipeline.defs.instance import dagster_home, dagster_instance
     from nachet_pipeline.reconciliation.comparing import Comparer
     from nachet_pipeline.reconciliation.retention import Cleared, Retention
 
     with open_services() as opened:
         settings = opened.settings
         name_services(settings, dagster_home(settings.home))
-        from dagster import DagsterInstance
+        from nachet_pipeline.defs.partitions import forgetting
 
-        from nachet_pipeline.defs.maintenance.assets import forgetting
-
-        with DagsterInstance.get() as instance:
+        with dagster_instance() as instance:
             result = Cleared()
             cleaner = Retention(
                 opened.database,

@@ -1,7 +1,7 @@
 """dagster-azure's resource with the options that both Azure and its emulator need.
 
-A module of its own because importing dagster-azure takes more than a second: it is imported when a step first asks
-for storage, not when the definitions are loaded.
+It has a module of its own because importing dagster-azure takes more than a second. A step imports it when it first
+needs storage; loading the definitions does not.
 """
 
 from collections.abc import Generator
@@ -18,7 +18,7 @@ from nachet_pipeline.storage.blobs import CLIENT_OPTIONS
 
 
 class AzureAccountResource(AzureBlobStorageResource):
-    """A storage account, spoken to in the version of the service that Azurite knows too, and with short time-outs."""
+    """A storage account, with short time-outs, and the version of the protocol that Azurite knows too."""
 
     @contextmanager
     def get_client(self) -> Generator[BlobServiceClient, None, None]:

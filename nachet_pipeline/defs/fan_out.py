@@ -1,19 +1,28 @@
-"""Bulk work in several runs: one run cuts it into parts, each part is a run of its own, one more run ends the whole.
+"""Bulk work in several runs: one run splits it into shards, each shard is a run, and one last run ends the whole.
 
-The launcher of a deployment may start every one of these runs on a machine of its own. A run that finds more to do than
-one should notes the parts in its tags and is done; the sensor `cut_runs` asks for a run of each part, and when all have
-ended, well or not, for the run that does what is left and tells of the whole.
+A run that finds too much work records the shards in its tags and ends. The sensor `cut_runs` requests a run for each
+shard. When all of them have ended, successful or not, it requests the last run, which does what is left and reports on
+the whole. The launcher of a deployment may start each of these runs on a machine of its own.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dagster import AssetExecutionContext, DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+)
 
 from nachet_pipeline.support.shards import Shard
 
 BULK_TAGS = {"nachet/kind": "bulk", "dagster/priority": "-1"}
-"""Of the jobs of bulk work: deployments limit how many run at a time, and imports go before them."""
+"""Tags of bulk jobs: deployments limit how many of them run at a time, and imports start before them."""
 
 FAN_OUT_OF_TAG = "nachet/cut-of"
 SHARD_TAG = "nachet/part"
@@ -27,25 +36,35 @@ SHARD_FIELD = "a part of the whole, such as 0-63; the sensor cut_runs fills it i
 WHOLE_FIELD = "do everything in this one run, however much it is; else much work is cut into several runs"
 
 
-def fan_out(context: AssetExecutionContext, parts: list[Shard]) -> None:
-    """Note in the tags of this run that each of these parts is to be a run of its own."""
-    context.instance.add_run_tags(context.run_id, {_CUT_TAG: _OPEN, _PARTS_TAG: " ".join(map(str, parts))})
-    context.log.info("cut into %d parts, each a run of its own; the sensor cut_runs asks for them", len(parts))
+def fan_out(context: AssetExecutionContext, asset: AssetKey, shards: list[Shard]) -> AssetObservation:
+    """Record in the tags of this run that each of these shards needs a run of its own.
+
+    Returns:
+        What the UI shows on the asset meanwhile.
+    """
+    context.instance.add_run_tags(context.run_id, {_CUT_TAG: _OPEN, _PARTS_TAG: " ".join(map(str, shards))})
+    context.log.info("split into %d parts, each a run of its own; the sensor cut_runs requests them", len(shards))
+    return AssetObservation(
+        asset,
+        partition=context.partition_key if context.has_partition_key else None,
+        description=f"cut into {len(shards)} parts",
+        metadata={"parts": len(shards)},
+    )
 
 
 def runs_of_fan_out(instance: DagsterInstance, run: DagsterRun) -> list[DagsterRun]:
-    """The runs of the parts, seen from the run that ends the whole; none for any other run."""
+    """The runs of the shards, if this run is the last one of bulk work; none for any other run."""
     cut_by = run.tags.get(FAN_OUT_OF_TAG)
     found = instance.get_runs(RunsFilter(tags={FAN_OUT_OF_TAG: cut_by})) if cut_by else []
     return [one for one in found if one.tags.get(SHARD_TAG) != _REST]
 
 
 def due_runs(instance: DagsterInstance, ops: Mapping[str, str]) -> Iterator[RunRequest]:
-    """The runs that cut work asks for now; what has all of its runs is looked at no more.
+    """The runs that bulk work needs now. Work that has all of its runs is marked, so that it is not read again.
 
     Args:
         instance: knows the runs.
-        ops: the jobs whose work is cut, each with the op whose configuration names the part.
+        ops: the jobs whose work may be split, each with the op whose configuration names the shard.
     """
     for job, op in ops.items():
         cut_runs = RunsFilter(job_name=job, tags={_CUT_TAG: _OPEN}, statuses=[DagsterRunStatus.SUCCESS])
@@ -66,16 +85,16 @@ def _due(instance: DagsterInstance, run: DagsterRun, op: str) -> Iterator[RunReq
 
 
 def _has_ended(run: DagsterRun) -> bool:
-    """Whether nothing more comes of a run; one that died may be tried again by itself."""
-    tried_again = run.tags.get(_WILL_RETRY) == "true" and _RETRIED_BY not in run.tags
-    return run.is_finished and not tried_again
+    """Whether a run has ended for good. Dagster may retry one whose process died."""
+    is_retried = run.tags.get(_WILL_RETRY) == "true" and _RETRIED_BY not in run.tags
+    return run.is_finished and not is_retried
 
 
 def _request(run: DagsterRun, op: str, name: str, changes: Mapping[str, Any]) -> RunRequest:
     ops: dict[str, Any] = dict(run.run_config.get("ops") or {})  # type: ignore[call-overload]
     config = {**ops.get(op, {}).get("config", {}), **changes}
     return RunRequest(
-        # Dagster makes no second run of a key.
+        # Dagster starts no second run for a run key.
         run_key=f"{run.run_id}:{name}",
         job_name=run.job_name,
         partition_key=run.tags.get(_PARTITION),

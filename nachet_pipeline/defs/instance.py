@@ -1,15 +1,21 @@
 """The Dagster instance of this machine: its folder, and the project's one dagster.yaml in it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nachet_pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 _FILES = ("dagster.yaml", "workspace.yaml")
 
 
 class ProjectNotFoundError(UsageError):
-    """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where was looked."""
+    """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where it was searched."""
 
 
 def project_folder() -> Path:
@@ -29,8 +35,8 @@ def project_folder() -> Path:
 def dagster_home(home: Path, project: Path | None = None) -> Path:
     """The folder of the Dagster instance: DAGSTER_HOME if it is set, else one within the home.
 
-    The one within the home has a link to the project's dagster.yaml, so that there is one configuration, and what
-    runs write lies with everything else that is kept on this machine.
+    The one within the home links to the project's dagster.yaml, so that there is one configuration. What runs write
+    lies there too, with everything else that is kept on this machine.
 
     Args:
         home: folder of everything that is kept on this machine.
@@ -52,3 +58,12 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
         fresh.symlink_to(target)
         fresh.replace(link)
     return folder
+
+
+@contextmanager
+def dagster_instance() -> Iterator["DagsterInstance"]:
+    """The instance that DAGSTER_HOME names."""
+    from dagster import DagsterInstance  # noqa: PLC0415 (slow to import)
+
+    with DagsterInstance.get() as instance:
+        yield instance

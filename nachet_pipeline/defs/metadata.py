@@ -1,6 +1,6 @@
-"""How receipts, reports and pictures are shown in the metadata of events."""
+"""Metadata of events: how the UI shows receipts, reports and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,27 +13,39 @@ from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
-_SCHEMA = TableSchema(columns=[TableColumn(name) for name in ("severity", "code", "count", "where", "what", "remedy")])
+_COLUMNS = ("severity", "code", "count", "where", "what", "remedy")
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> TableMetadataValue:
+    """Rows as a table.
+
+    Args:
+        rows: one at least, because Dagster shows no table without a row; all with the same columns.
+        columns: their names; if there are none, names and types follow from the first row.
+    """
+    schema = TableSchema(columns=[TableColumn(name) for name in columns]) if columns else None
+    return MetadataValue.table([TableRecord(row) for row in rows], schema=schema)
+
+
+def tables(**named: Iterable[Mapping[str, Any]]) -> dict[str, TableMetadataValue]:
+    """Tables by their names, without those that have no row."""
+    return {name: table(rows) for name, given in named.items() if (rows := list(given))}
 
 
 def findings_table(groups: Sequence[Group]) -> TableMetadataValue:
-    """Findings as a table, those that differ in their place only in one row; a hundred rows at most."""
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "severity": group.severity.value,
-                    "code": group.code,
-                    "count": group.count,
-                    "where": _where(group),
-                    "what": explanation_of(group) or CATALOGUE[group.code].message.en,
-                    "remedy": CATALOGUE[group.code].remedy.en,
-                }
-            )
-            for group in groups[:_ROWS]
-        ],
-        schema=_SCHEMA,
+    """Findings as a table of a hundred rows at most. Findings that differ in their place only share a row."""
+    rows = (
+        {
+            "severity": group.severity.value,
+            "code": group.code,
+            "count": group.count,
+            "where": _where(group),
+            "what": explanation_of(group) or CATALOGUE[group.code].message.en,
+            "remedy": CATALOGUE[group.code].remedy.en,
+        }
+        for group in groups[:_ROWS]
     )
+    return table(rows, _COLUMNS)
 
 
 def _where(group: Group) -> str:
@@ -56,7 +68,7 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
     """What the UI shows of a manifest."""
     report = validation.report
     species = sorted({session.seed.scientific_name for session in validation.sessions if session.seed})
-    # What a refusal is about comes first; everything else may be below the fold.
+    # The reasons of a refusal come first; everything else may be below the fold.
     metadata: dict[str, Any] = {
         "importable": MetadataValue.bool(report.importable),
         **({"findings": findings_table(report.groups)} if report.groups else {}),
@@ -79,7 +91,7 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
 
 
 def _measured(name: str, figures: tuple[float, float, float] | None) -> dict[str, float]:
-    """The least, the median and the greatest of a measure."""
+    """Minimum, median and maximum of a measure."""
     return {
         f"{name}_{which}": round(value, 3)
         for which, value in zip(("min", "median", "max"), figures or (), strict=False)

@@ -1,4 +1,4 @@
-"""Progress of long work in a run's log, now and then."""
+"""Progress of long work in a run's log, every ten seconds."""
 
 import time
 from collections.abc import Callable
@@ -9,25 +9,25 @@ _SECONDS = 10
 
 
 def now_and_then(context: AssetExecutionContext) -> Callable[[str], None]:
-    """Gives what writes a line to the run's log, unless it wrote one a moment ago."""
+    """Return what writes a line to the run's log, unless it wrote one within the last seconds."""
     last = time.monotonic()
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         nonlocal last
         if time.monotonic() - last >= _SECONDS:
             last = time.monotonic()
             context.log.info("%s", line)
 
-    return tell
+    return log
 
 
 def logged_pictures(context: AssetExecutionContext, what: str = "") -> Callable[[int, int], None]:
-    """Gives what is told how many pictures are done, and how many there are.
+    """Return what logs how many pictures are done, and how many there are.
 
     Args:
-        context: whose log it is written to.
-        what: what the pictures are of, in front of the numbers.
+        context: whose log it writes to.
+        what: what the pictures are of; it stands before the numbers.
     """
-    tell = now_and_then(context)
+    log = now_and_then(context)
     prefix = f"{what}: " if what else ""
-    return lambda done, total: tell(f"{prefix}{done} of {total} pictures")
+    return lambda done, total: log(f"{prefix}{done} of {total} pictures")

@@ -1,10 +1,11 @@
-"""Dagster's resources: PostgreSQL, Blob storage, and the keys of secrets."""
+"""Dagster's resources: PostgreSQL, Blob storage, the keys of secrets, and the settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
@@ -14,12 +15,13 @@ from nachet_pipeline.database.run_locks import sign_of_life
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.settings import KeySettings, Settings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.upload_keys import UploadKeys
 
 
 class DatabaseResource(ConfigurableResource[Database]):
-    """The database of pictures. A run that uses it gives a sign of life there."""
+    """The database of pictures. A run that uses it holds a lock there as its sign of life."""
 
     url: str = Field(description="postgresql://…, from NACHET_DATABASE_URL")
     reader_url: str | None = Field(
@@ -72,10 +74,40 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
         return Onboarding(database, blobs, self.upload_keys(database, blobs, settings))
 
 
-def of_settings(settings: Settings) -> dict[str, object]:
-    """The settings as resources: one for each concern, and what is made of several.
+@dataclass(frozen=True)
+class ImportProgress:
+    """Who follows a long import, besides the log.
 
-    Where everything is, and the secrets to it, are not among them.
+    Attributes:
+        tell: called with the step, how many pictures are done, and how many there are.
+    """
+
+    tell: StepProgress | None = None
+
+
+def of_environment(settings: Settings) -> dict[str, object]:
+    """The services as resources, which name the environment variables that hold addresses and secrets.
+
+    Args:
+        settings: say which of the variables are set.
+    """
+    return {
+        "database": DatabaseResource(
+            url=EnvVar("NACHET_DATABASE_URL"),
+            reader_url=EnvVar("NACHET_DATABASE_READER_URL") if settings.database_reader_url else None,
+        ),
+        "blob_storage": BlobStorageResource(
+            account_url=EnvVar("NACHET_BLOB_ACCOUNT_URL"),
+            key=EnvVar("NACHET_BLOB_KEY") if settings.blob_key else None,
+        ),
+        "secret_keys": SecretKeysResource(fernet_keys=EnvVar("NACHET_SECRET_KEYS") if settings.secret_keys else None),
+    }
+
+
+def of_settings(settings: Settings) -> dict[str, object]:
+    """The settings as resources: one for each concern, and what follows from several.
+
+    Addresses of services and secrets are not among them.
 
     Raises:
         SettingsError: the file of severities cannot be used.

@@ -1,4 +1,4 @@
-"""Tags of runs, and the states of runs that have ended and that have not."""
+"""Tags and states of runs."""
 
 from dagster import DagsterRunStatus
 
@@ -9,4 +9,4 @@ UNDER_WAY = set(DagsterRunStatus) - ENDED
 
 REPOSITORY_TAG = ".dagster/repository"
 REPOSITORY = "__repository__@nachet_pipeline"
-"""Runs of other code locations of the same instance give no sign of life that we could miss."""
+"""The tag of this project's runs. Those of other code locations give no sign of life, so none can be missed."""

@@ -38,10 +38,9 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.definitions import definitions
 from nachet_pipeline.defs.partitions import uploads
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress, of_settings
 from nachet_pipeline.defs.runs import BATCH_TAG
 from nachet_pipeline.defs.uploads import assets
-from nachet_pipeline.defs.uploads.assets import ImportProgress
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection

@@ -1,6 +1,6 @@
 """`picture_crops`: every seed in an upload's pictures as a picture of its own.
 
-One step for all of the run's uploads, with its events for each, for the reason given in imported_upload.py. A sensor
+One step for all uploads of the run, with events for each, for the reason given in defs/uploads/assets.py. A sensor
 starts it after imports, so that it is never part of a run that imports.
 """
 
@@ -16,7 +16,6 @@ from dagster import (
     Failure,
     MetadataValue,
     ResourceParam,
-    TableRecord,
     multi_asset,
 )
 
@@ -24,7 +23,8 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
-from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_table, evaluations
+from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows, evaluation
+from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
@@ -46,7 +46,7 @@ _ROWS = 100
             deps=["picture_metadata"],
             skippable=True,
             partitions_def=uploads,
-            group_name="uploads",
+            group_name="crops",
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             description="The seeds that a detector found in the upload's pictures, each cut out as a picture of its"
@@ -66,14 +66,10 @@ def crop_upload(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
-    """Crop each upload of the run, whatever becomes of the others."""
+    """Crop each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     failed: dict[str, str] = {}
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        CroppingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, CroppingPool(decoding) as pool:
         cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)
@@ -86,14 +82,14 @@ def crop_upload(
                     continue
                 outcome = cropper.crop(upload)
             except NotImportedError as error:
-                # A range of partitions may hold one that was refused; it has nothing to crop.
+                # A range of partitions may include a refused one, which has nothing to crop.
                 context.log.info("%s", error)
                 continue
-            except Exception as error:  # an error in one upload must not take its neighbours with it
+            except Exception as error:  # a failure of one upload must not fail its neighbours
                 context.log.exception("%s failed", partition)
                 failed[partition] = str(error) or type(error).__name__
                 if isinstance(error, DetectorUnavailableError):
-                    break  # the next upload would only wait for the same answer
+                    break  # the next upload would get no answer either
                 continue
             yield from _events(context, cropper, upload, outcome)
             if outcome.failure:
@@ -111,37 +107,28 @@ def crop_upload(
 def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:
     sheet = cropper.sheet(upload, outcome.method)
     yield AssetMaterialization(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))
-    yield from evaluations(context.instance, upload.partition, outcome, sheet)
+    yield evaluation(context.instance, upload.partition, outcome, sheet)
 
 
 def _metadata(outcome: Cropped, sheet: bytes | None) -> dict[str, Any]:
-    """What the UI shows of an upload's crops; Dagster shows no table without a row."""
-    metadata: dict[str, Any] = {}
-    if outcome.differing:
-        metadata["findings"] = differing_table(outcome)
-    if sheet:
-        metadata["boxes"] = MetadataValue.md(as_markdown(sheet, "what was found"))
-    if outcome.not_cropped:
-        metadata["not_cropped"] = MetadataValue.table(
-            [TableRecord({"where": one.name, "why": one.reason}) for one in outcome.not_cropped]
-        )
-    if outcome.sessions:
-        metadata["sessions"] = MetadataValue.table(
-            [
-                TableRecord(
-                    {
-                        "session": one.session,
-                        "pictures": one.pictures,
-                        "seeds declared": one.declared,
-                        "seeds found": one.found,
-                        "crops": one.crops,
-                        "differing": one.differing,
-                    }
-                )
+    """What the UI shows of an upload's crops."""
+    return {
+        **tables(findings=differing_rows(outcome)),
+        **({"boxes": MetadataValue.md(as_markdown(sheet, "what was found"))} if sheet else {}),
+        **tables(
+            not_cropped=({"where": one.name, "why": one.reason} for one in outcome.not_cropped),
+            sessions=(
+                {
+                    "session": one.session,
+                    "pictures": one.pictures,
+                    "seeds declared": one.declared,
+                    "seeds found": one.found,
+                    "crops": one.crops,
+                    "differing": one.differing,
+                }
                 for one in outcome.sessions[:_ROWS]
-            ]
-        )
-    return metadata | {
+            ),
+        ),
         "pictures": outcome.pictures,
         "crops": outcome.crops,
         "differing": outcome.pictures_differing,

@@ -1,7 +1,6 @@
 """The sensor on imported uploads whose pictures are not cropped."""
 
 from dagster import (
-    DefaultSensorStatus,
     ResourceParam,
     RunRequest,
     RunsFilter,
@@ -9,11 +8,11 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
@@ -22,13 +21,11 @@ from nachet_pipeline.settings import CropSettings, SensorSettings
 
 
 def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
-    """The sensor on imported uploads whose pictures are not cropped, looking as often as the one on staged folders."""
+    """The sensor on imported uploads whose pictures are not cropped; it runs as often as the one on staged folders."""
 
-    @sensor(
-        name="uncropped_uploads",
+    @running_sensor(
         job=crop_pictures,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        default_status=DefaultSensorStatus.RUNNING,
         description="Crops the pictures of what was imported, one run at a time for all that waits together.",
     )
     def uncropped_uploads(
@@ -51,7 +48,7 @@ def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
         new = sorted(due - set(order))
         order = [*order, *new]
         start = next(place for place, key in enumerate(order) if key in due)
-        # A run takes a range of keys in Dagster's order. Those between that are not due cost it a query each.
+        # A run takes a range of keys in Dagster's order. Each key in between that is not due costs it one query.
         within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
         return SensorResult(
             run_requests=[

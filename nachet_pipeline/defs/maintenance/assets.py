@@ -1,6 +1,6 @@
 """`reprocessed_pictures`, `reconciled_storage` and `cleared_imports`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -12,13 +12,11 @@ from dagster import (
     AssetSpec,
     Config,
     DagsterEventType,
-    DagsterInstance,
     DagsterRunStatus,
     Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableRecord,
     asset,
     multi_asset,
 )
@@ -35,10 +33,11 @@ from nachet_pipeline.defs.maintenance.checks import (
     reconciled_specs,
     reprocessed_results,
     reprocessed_specs,
-    stale_table,
-    tally_table,
+    stale_rows,
+    tally_rows,
 )
-from nachet_pipeline.defs.partitions import uploads
+from nachet_pipeline.defs.metadata import tables
+from nachet_pipeline.defs.partitions import forgetting
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
@@ -47,7 +46,7 @@ from nachet_pipeline.reconciliation.comparing import Compared, Comparer
 from nachet_pipeline.reconciliation.formatting import found_text
 from nachet_pipeline.reconciliation.queries import DriftKind
 from nachet_pipeline.reconciliation.repairing import Repair, Repairer
-from nachet_pipeline.reconciliation.retention import Cleared, ForgetPartitions, Retention
+from nachet_pipeline.reconciliation.retention import Cleared, Retention
 from nachet_pipeline.reprocessing.formatting import result_record
 from nachet_pipeline.reprocessing.merging import merge, what_is_left
 from nachet_pipeline.reprocessing.queries import of_concern
@@ -67,11 +66,11 @@ _ASSET = AssetKey("reprocessed_pictures")
 _SHEETS = 5
 _NAMED = 100
 _WORTH_A_RUN = 1000
-"""Pictures for which a run more is started: fewer are done before its machine is up."""
+"""How many pictures are worth another run: one run does fewer before a second machine has started."""
 
 
 class ReprocessConfig(Config):
-    """What one run looks at; all of it may be left as it is."""
+    """What one run reads; every field may keep its default."""
 
     since: str | None = Field(None, description="only pictures imported on or after this date, such as 2026-05-01")
     rule: str | None = Field(
@@ -86,11 +85,11 @@ class ReprocessConfig(Config):
     whole: bool = Field(False, description=WHOLE_FIELD)
 
     def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
-        """The same, within the budgets of the settings; a part has its share of the pictures.
+        """The request, within the budgets of the settings. A shard has its share of the pictures.
 
         Raises:
             ValueError: `since` is no date.
-            PartError: `part` is none.
+            ShardError: `part` is none.
         """
         since = datetime.fromisoformat(self.since) if self.since else None
         shard = Shard.of(self.part) if self.part else WHOLE
@@ -115,7 +114,7 @@ class ReprocessConfig(Config):
             _ASSET,
             deps=["picture_metadata"],
             skippable=True,
-            group_name="uploads",
+            group_name="maintenance",
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             freshness_policy=NIGHTLY,
@@ -125,7 +124,7 @@ class ReprocessConfig(Config):
         )
     ],
     check_specs=reprocessed_specs,
-    # Makes the checks optional as well: a part has no verdict on the whole.
+    # This makes the checks optional too: a shard has no verdict on the whole.
     can_subset=True,
 )
 def reprocessed_pictures(
@@ -138,20 +137,17 @@ def reprocessed_pictures(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
-    """Reprocess stored pictures, or a part of them, or cut them into parts."""
+    """Reprocess stored pictures, or one shard of them, or split them into shards."""
     try:
         wanted = config.wanted(reprocessing_settings)
     except ShardError as error:
         raise Failure(f"part: {error}", allow_retries=False) from error
     with database.open() as db:
-        cut_into = _parts(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
+        cut_into = _shards(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
         if len(cut_into) > 1:
-            fan_out(context, cut_into)
-            yield AssetObservation(
-                _ASSET, description=f"cut into {len(cut_into)} parts", metadata={"parts": len(cut_into)}
-            )
+            yield fan_out(context, _ASSET, cut_into)
             return
-        before = _done_by_parts(context)
+        before = _done_by_shards(context)
         records = [record for record, _ in before]
         with blob_storage.open() as blobs, DecodingPool(decoding) as pool:
             reprocessor = Reprocessor(db, blobs, pool, rule_set, transfer_settings, progress=logged_pictures(context))
@@ -177,19 +173,19 @@ def reprocessed_pictures(
     yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(reprocessed_results(result)))
 
 
-def _parts(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
+def _shards(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
     if most == 1:
         return [WHOLE]
     due = min(plan(db, rules, wanted).pictures, wanted.pictures or 0)
     return shards(max(1, min(most, due // _WORTH_A_RUN)))
 
 
-def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
-    """What the parts said before this run ends the whole, each with its sample of pictures."""
+def _done_by_shards(context: AssetExecutionContext) -> list[tuple[dict[str, Any], str | None]]:
+    """What the shards reported before this last run, each with its sample of pictures."""
     found = []
     for run in runs_of_fan_out(context.instance, context.run):
         if run.status is not DagsterRunStatus.SUCCESS:
-            context.log.warning("part %s did not end well; what it left is done now", run.tags[SHARD_TAG])
+            context.log.warning("part %s failed; this run does what it left", run.tags[SHARD_TAG])
             continue
         records = context.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_OBSERVATION).records
         for record in records:
@@ -201,18 +197,13 @@ def _done_by_parts(context: AssetExecutionContext) -> list[tuple[dict[str, Any],
 
 
 def _reprocessed_metadata(result: Reprocessed, concern: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
+    """What the UI shows; Dagster draws numbers as plots over the runs."""
     oldest = result.oldest_left
-    metadata: dict[str, Any] = {}
-    if result.differences:
-        metadata["differences"] = MetadataValue.table([_difference_row(one) for one in result.differences[:_NAMED]])
-    if sample := _sample(result.differences):
-        metadata["sample"] = MetadataValue.md(sample)
-    if concern:
-        metadata["not_accepted_today"] = MetadataValue.table([_concern_row(row) for row in concern])
-    if result.left:
-        metadata["stale"] = stale_table(result)
-    return metadata | {
+    sample = _sample(result.differences)
+    return {
+        **tables(differences=map(_difference_row, result.differences[:_NAMED])),
+        **({"sample": MetadataValue.md(sample)} if sample else {}),
+        **tables(not_accepted_today=map(_concern_row, concern), stale=stale_rows(result)),
         "looked_at": result.looked_at,
         "changed": result.updated,
         "changed_verdicts": result.changed_verdicts,
@@ -228,29 +219,25 @@ def _reprocessed_metadata(result: Reprocessed, concern: list[dict[str, Any]]) ->
     }
 
 
-def _difference_row(one: VerdictDifference) -> TableRecord:
-    return TableRecord(
-        {
-            "rule": one.change.rule,
-            "code": one.change.code,
-            "before": _weight(one.change.before),
-            "now": _weight(one.change.now),
-            "pictures": one.count,
-            "what": message_of(one.change.code).en,
-            "first": " ".join(str(picture) for picture in one.pictures),
-        }
-    )
+def _difference_row(one: VerdictDifference) -> dict[str, Any]:
+    return {
+        "rule": one.change.rule,
+        "code": one.change.code,
+        "before": _weight(one.change.before),
+        "now": _weight(one.change.now),
+        "pictures": one.count,
+        "what": message_of(one.change.code).en,
+        "first": " ".join(str(picture) for picture in one.pictures),
+    }
 
 
-def _concern_row(row: dict[str, Any]) -> TableRecord:
-    return TableRecord(
-        {
-            "state": row["state"],
-            "codes": ", ".join(row["codes"]),
-            "picture": str(row["id"]),
-            "blob": f"{row['container']}/{row['blob']}",
-        }
-    )
+def _concern_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "state": row["state"],
+        "codes": ", ".join(row["codes"]),
+        "picture": str(row["id"]),
+        "blob": f"{row['container']}/{row['blob']}",
+    }
 
 
 def _sample(differences: list[VerdictDifference]) -> str:
@@ -269,25 +256,14 @@ def _weight(severity: Severity | None) -> str:
 
 
 class RetentionConfig(Config):
-    """What one run does; it may be left as it is."""
+    """What one run does; the field may keep its default."""
 
     dry_run: bool = Field(False, description="say what would be cleared, and change nothing")
 
 
-def forgetting(instance: DagsterInstance) -> ForgetPartitions:
-    """Deletes partitions of uploads from an instance."""
-
-    def forget(keys: Sequence[str]) -> None:
-        for key in keys:
-            if instance.has_dynamic_partition(str(uploads.name), key):
-                instance.delete_dynamic_partition(str(uploads.name), key)
-
-    return forget
-
-
 @asset(
     deps=["picture_metadata"],
-    group_name="uploads",
+    group_name="maintenance",
     kinds={"azure", "postgres"},
     owners=["team:ai-lab"],
     freshness_policy=NIGHTLY,
@@ -329,10 +305,9 @@ def cleared_imports(
 
 
 def _cleared_metadata(result: Cleared) -> dict[str, Any]:
-    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
-    rows = [TableRecord({"owner": one.owner, "folder": one.name, "why": one.kept or ""}) for one in result.kept]
+    """What the UI shows; Dagster draws numbers as plots over the runs."""
     return {
-        **({"kept": MetadataValue.table(rows)} if rows else {}),
+        **tables(kept=({"owner": one.owner, "folder": one.name, "why": one.kept or ""} for one in result.kept)),
         "folders": result.folders,
         "partitions": result.partitions,
         "bytes": result.size,
@@ -345,7 +320,7 @@ _REPAIRS_NAMED = 100
 
 
 class ReconcileConfig(Config):
-    """What one run compares; all of it may be left as it is."""
+    """What one run compares; every field may keep its default."""
 
     user: str | None = Field(None, description="e-mail address of the one user to compare; all of them if empty")
     read: bool = Field(False, description="read every picture and compare its bytes, instead of what storage noted")
@@ -354,7 +329,7 @@ class ReconcileConfig(Config):
 
 @asset(
     deps=["picture_metadata", "mass_imported_container"],
-    group_name="uploads",
+    group_name="maintenance",
     kinds={"azure", "postgres"},
     owners=["team:ai-lab"],
     check_specs=reconciled_specs,
@@ -407,15 +382,9 @@ def reconciled_storage(
 
 
 def _reconciled_metadata(result: Compared, repaired: list[Repair], left: list[Repair], done: int) -> dict[str, Any]:
-    """What the UI shows; Dagster shows no table without a row, and draws numbers as plots over the runs."""
-    metadata: dict[str, Any] = {}
-    if result.tallies:
-        metadata["tally"] = tally_table(result)
-    if left:
-        metadata["first"] = MetadataValue.table([_repair_row(one) for one in left])
-    if repaired:
-        metadata["repairs"] = MetadataValue.table([_repair_row(one) for one in repaired])
-    return metadata | {
+    """What the UI shows; Dagster draws numbers as plots over the runs."""
+    return {
+        **tables(tally=tally_rows(result), first=map(_repair_row, left), repairs=map(_repair_row, repaired)),
         "drift": result.drift,
         **{kind.value.replace("-", "_"): result.number_of(kind) for kind in DriftKind},
         "repaired": done,
@@ -428,14 +397,12 @@ def _reconciled_metadata(result: Compared, repaired: list[Repair], left: list[Re
     }
 
 
-def _repair_row(repair: Repair) -> TableRecord:
+def _repair_row(repair: Repair) -> dict[str, Any]:
     drift = repair.drift
-    return TableRecord(
-        {
-            "kind": drift.kind.value,
-            "blob": f"{drift.container}/{drift.name}",
-            "what": found_text(drift).removeprefix(": "),
-            "action": repair.remedy.action.value,
-            "why": repair.remedy.why,
-        }
-    )
+    return {
+        "kind": drift.kind.value,
+        "blob": f"{drift.container}/{drift.name}",
+        "what": found_text(drift).removeprefix(": "),
+        "action": repair.remedy.action.value,
+        "why": repair.remedy.why,
+    }

@@ -1,16 +1,17 @@
 """The checks on `reprocessed_pictures` and `reconciled_storage`.
 
-All three speak of the stored pictures as they stand, not of one run: they stay amber until somebody settles the cause.
+`verdicts_unchanged`, `stored_blobs_intact` and `nothing_stale` are about all stored pictures as they are now, not about
+one run: they stay amber until somebody settles the cause.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue, TableRecord
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
 
+from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.reconciliation.comparing import Compared
 from nachet_pipeline.reprocessing.formatting import reasons
-from nachet_pipeline.reprocessing.queries import StaleGroup
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed
 from nachet_pipeline.reprocessing.verdicts import BLOBS_RULE, message_of, rule_of
 
@@ -53,23 +54,23 @@ def reprocessed_results(result: Reprocessed) -> Iterator[AssetCheckResult]:
             "pictures": result.left_stale,
             "rule_set_version": MetadataValue.text(result.current.rules),
             "enrichment_version": MetadataValue.text(result.current.enrichment),
-            **({"versions": stale_table(result)} if result.left else {}),
+            **tables(versions=stale_rows(result)),
         },
     )
 
 
 def _result(name: str, pictures: int, codes: dict[str, int], what: str) -> AssetCheckResult:
     listed = ", ".join(f"{code} ({count})" for code, count in codes.items())
-    table = [
-        TableRecord({"rule": rule_of(code), "code": code, "pictures": count, "what": message_of(code).en})
+    rows = (
+        {"rule": rule_of(code), "code": code, "pictures": count, "what": message_of(code).en}
         for code, count in codes.items()
-    ]
+    )
     return AssetCheckResult(
         check_name=name,
         passed=not pictures,
         severity=AssetCheckSeverity.WARN,
         description=f"{pictures} {what}: {listed}" if pictures else None,
-        metadata={"pictures": pictures, **({"codes": MetadataValue.table(table)} if table else {})},
+        metadata={"pictures": pictures, **tables(codes=rows)},
     )
 
 
@@ -78,20 +79,15 @@ def _stale(result: Reprocessed) -> str:
     return f"{result.left_stale} pictures are stale{oldest}; reprocessing goes on with the next run"
 
 
-def stale_table(result: Reprocessed) -> MetadataValue:
+def stale_rows(result: Reprocessed) -> Iterator[dict[str, str | int]]:
     """The stale pictures by their versions, and why they are stale."""
-    return MetadataValue.table([_stale_row(group, result) for group in result.left])
-
-
-def _stale_row(group: StaleGroup, result: Reprocessed) -> TableRecord:
-    return TableRecord(
-        {
+    for group in result.left:
+        yield {
             "why": ", ".join(reasons(group.versions, result.current)),
             "pictures": group.pictures,
             "oldest": f"{group.oldest.astimezone(UTC):%Y-%m-%d %H:%M}",
             "days": (datetime.now(UTC) - group.oldest).days,
         }
-    )
 
 
 NO_DRIFT = "no_drift"
@@ -114,23 +110,17 @@ def reconciled_result(result: Compared) -> AssetCheckResult:
         passed=not result.drift,
         severity=AssetCheckSeverity.ERROR,
         description=listed or None,
-        metadata={"drift": result.drift, **({"tally": tally_table(result)} if result.tallies else {})},
+        metadata={"drift": result.drift, **tables(tally=tally_rows(result))},
     )
 
 
-def tally_table(result: Compared) -> MetadataValue:
+def tally_rows(result: Compared) -> Iterator[dict[str, str | int]]:
     """What is wrong, by kind and user."""
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "kind": one.kind.value,
-                    "owner": one.owner,
-                    "number": one.number,
-                    "bytes": one.size,
-                    "since": f"{one.oldest:%Y-%m-%d %H:%M}",
-                }
-            )
-            for one in result.tallies
-        ]
-    )
+    for one in result.tallies:
+        yield {
+            "kind": one.kind.value,
+            "owner": one.owner,
+            "number": one.number,
+            "bytes": one.size,
+            "since": f"{one.oldest:%Y-%m-%d %H:%M}",
+        }

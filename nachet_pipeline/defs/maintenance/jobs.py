@@ -2,23 +2,13 @@
 
 from uuid import UUID
 
-from dagster import (
-    AssetSelection,
-    Config,
-    DefaultScheduleStatus,
-    Failure,
-    MetadataValue,
-    OpExecutionContext,
-    ResourceParam,
-    ScheduleDefinition,
-    define_asset_job,
-    in_process_executor,
-    job,
-    op,
-)
+from dagster import Config, MetadataValue, OpExecutionContext, ResourceParam, define_asset_job, job, op
 from pydantic import Field, field_validator
 
+from nachet_pipeline.defs.automation import running_schedule
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
+from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
@@ -67,7 +57,7 @@ def _check_decision(config: DeletingConfig, folder: Folder) -> None:
         raise RefusedError(f"{folder.name} has {folder.pictures} pictures: decide keep_for_training or delete_all")
 
 
-@op(description="Delete or archive a folder.")
+@op
 def delete_one_folder(
     context: OpExecutionContext,
     config: DeletingConfig,
@@ -75,20 +65,17 @@ def delete_one_folder(
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Delete a folder, or archive it if its pictures are kept for training."""
-    with database.open() as db, blob_storage.open() as blobs:
+    """Delete or archive a folder."""
+    with database.open() as db, blob_storage.open() as blobs, failing_on(RefusedError):
         keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
-        try:
-            with db.connection() as connection:
-                folder = find_folder(connection, config.folder)
-            _check_decision(config, folder)
-            act = keeper.archive if config.keep_for_training else keeper.delete
-            _report(context, act(folder.id, by=config.by, why=config.why))
-        except RefusedError as error:
-            raise Failure(str(error), allow_retries=False) from error
+        with db.connection() as connection:
+            folder = find_folder(connection, config.folder)
+        _check_decision(config, folder)
+        act = keeper.archive if config.keep_for_training else keeper.delete
+        _report(context, act(folder.id, by=config.by, why=config.why))
 
 
-@op(description="Archive a folder.")
+@op
 def archive_one_folder(
     context: OpExecutionContext,
     config: ArchivingConfig,
@@ -96,23 +83,20 @@ def archive_one_folder(
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Bring a folder to its user's archive."""
-    with database.open() as db, blob_storage.open() as blobs:
+    """Archive a folder."""
+    with database.open() as db, blob_storage.open() as blobs, failing_on(RefusedError):
         keeper = FolderKeeper(db, blobs, folder_settings.undo_days)
-        try:
-            _report(context, keeper.archive(UUID(config.folder), by=config.by, why=config.why))
-        except RefusedError as error:
-            raise Failure(str(error), allow_retries=False) from error
+        _report(context, keeper.archive(UUID(config.folder), by=config.by, why=config.why))
 
 
-@op(description="Remove what nobody can bring back any more.")
+@op
 def purge_all_folders(
     context: OpExecutionContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
 ) -> None:
-    """Remove deleted folders whose time to be brought back is over, and end archivings that were interrupted."""
+    """Remove what nobody can bring back any more."""
     with database.open() as db, blob_storage.open() as blobs:
         done = FolderKeeper(db, blobs, folder_settings.undo_days).purge()
     left = [f"{tombstone.name} of {tombstone.owner}: {reason}" for tombstone, reason in done.left]
@@ -126,84 +110,67 @@ def purge_all_folders(
     )
 
 
-@job(
-    executor_def=in_process_executor,
-    description="Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all.",
-)
+@job
 def delete_folder() -> None:
-    """Delete a folder."""
+    """Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all."""
     delete_one_folder()
 
 
-@job(
-    executor_def=in_process_executor,
-    description="Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why.",
-)
+@job
 def archive_folder() -> None:
-    """Archive a folder."""
+    """Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why."""
     archive_one_folder()
 
 
-@job(
-    executor_def=in_process_executor,
-    description="Remove deleted folders that nobody can bring back any more, and end what was interrupted.",
-)
+@job
 def purge_folders() -> None:
-    """Purge folders."""
+    """Remove deleted folders that nobody can bring back any more, and end what was interrupted."""
     purge_all_folders()
 
 
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
-    selection=AssetSelection.assets("reprocessed_pictures"),
+    selection=[reprocessed_pictures],
     tags=BULK_TAGS,
     description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
-    executor_def=in_process_executor,
 )
 
 reconcile_storage = define_asset_job(
     "reconcile_storage",
-    selection=AssetSelection.assets("reconciled_storage"),
+    selection=[reconciled_storage],
     description="Compare staging, storage and rows; with `repair` in its form, do what is safe about what disagrees.",
-    executor_def=in_process_executor,
 )
 
 clear_old_imports = define_asset_job(
     "clear_old_imports",
-    selection=AssetSelection.assets("cleared_imports"),
+    selection=[cleared_imports],
     description="Clear staged folders and partitions of imports that are old, recorded and verified.",
-    executor_def=in_process_executor,
 )
 
-
-nightly_reprocessing = ScheduleDefinition(
+nightly_reprocessing = running_schedule(
     name="nightly_reprocessing",
     job=reprocess_pictures,
     cron_schedule="0 3 * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
     description="Every night at three, UTC: stored pictures follow the rules and the code. Cheap if nothing is stale.",
 )
 
-daily_reconciliation = ScheduleDefinition(
+daily_reconciliation = running_schedule(
     name="daily_reconciliation",
     job=reconcile_storage,
     cron_schedule="0 4 * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
     description="Every day at four, UTC: staging, storage and rows are compared. Repairs nothing.",
 )
 
-daily_retention = ScheduleDefinition(
+daily_retention = running_schedule(
     name="daily_retention",
     job=clear_old_imports,
     cron_schedule="0 5 * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
     description="Every day at five, UTC: staged folders and partitions of old, verified imports are cleared.",
 )
 
-daily_purge = ScheduleDefinition(
+daily_purge = running_schedule(
     name="daily_purge",
     job=purge_folders,
     cron_schedule="30 5 * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
     description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
 )

@@ -1,7 +1,8 @@
-"""Sensors on runs: those whose process is gone, and bulk work that is fanned out.
+"""Sensors on runs: `dead_runs` ends those whose process is gone, `cut_runs` requests the runs of split bulk work.
 
-Dagster's default launcher knows no health of what it launched. A run whose process ended while the database was away,
-or with its code server, would stay under way, hold its place, and keep what it owes from being asked for again.
+Dagster's default launcher does not check the health of what it launched. If a run's process ended while the database
+was away, or together with its code server, the run would stay under way. It would hold its place in the queue, and
+nobody would request its work again.
 """
 
 import json
@@ -11,18 +12,16 @@ from collections.abc import Iterable
 from dagster import (
     DagsterInstance,
     DagsterRunStatus,
-    DefaultSensorStatus,
     RunRecord,
     RunsFilter,
-    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.run_locks import living_runs
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.fan_out import due_runs
 from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
@@ -30,36 +29,31 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
 
+_OPS = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
+"""The jobs whose work may be split into shards, each with the op that does one."""
+
 SECONDS_WITHOUT_SIGN = 20.0
-"""A run whose sign of life was missing at every look for so long is dead: one that lost it with its connection gives it
-again within seconds after the database is back."""
-
-_SECONDS_BETWEEN_LOOKS = 10
+"""A run is dead if its sign of life was missing at every tick for so long. A run that only lost its connection gives
+its sign again within seconds after the database is back."""
 
 
-def dead_runs_sensor() -> SensorDefinition:
-    """The sensor on runs whose process is gone, and on what cancelled runs leave behind."""
-
-    @sensor(
-        name="dead_runs",
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Ends runs whose process is gone, so that they hold no place and what they owe is asked for again;"
-        " lets the uploads that a cancelled run never began with be asked for at once.",
-    )
-    def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
-        missed: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
-        with database.open() as db:
-            missed, ended = end_dead_runs(context.instance, db, missed, time.time())
-            batches = release_cancelled(context.instance, db)
-        for record in ended:
-            context.log.warning("run %s was ended, because its process is gone", record.dagster_run.run_id)
-        for batch in batches:
-            context.log.info("what the cancelled run request %s left is asked for again", batch)
-        told = f"Ended {len(ended)} dead runs, released {len(batches)} cancelled run requests."
-        return SensorResult(skip_reason=told, cursor=json.dumps(missed))
-
-    return dead_runs
+@running_sensor(
+    minimum_interval_seconds=10,
+    description="Ends runs whose process is gone, so that they hold no place and what they owe is asked for again;"
+    " lets the uploads that a cancelled run never began with be asked for at once.",
+)
+def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """End runs whose process is gone, and release what cancelled runs leave behind."""
+    missed: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
+    with database.open() as db:
+        missed, ended = end_dead_runs(context.instance, db, missed, time.time())
+        batches = release_cancelled(context.instance, db)
+    for record in ended:
+        context.log.warning("run %s was ended, because its process is gone", record.dagster_run.run_id)
+    for batch in batches:
+        context.log.info("uploads that the cancelled run request %s left are requested again", batch)
+    message = f"Ended {len(ended)} dead runs, released {len(batches)} cancelled run requests."
+    return SensorResult(skip_reason=message, cursor=json.dumps(missed))
 
 
 def end_dead_runs(
@@ -70,11 +64,11 @@ def end_dead_runs(
     Args:
         instance: knows the runs.
         database: where they give signs of life.
-        missed: since when the sign of a run was missing at every look, in seconds since 1970.
+        missed: since when the sign of each run was missing at every tick, in seconds since 1970.
         now: the time.
 
     Returns:
-        The same for the next look, and the runs that were ended.
+        The same for the next tick, and the runs that were ended.
     """
     ours = RunsFilter(
         statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING], tags={REPOSITORY_TAG: REPOSITORY}
@@ -91,7 +85,7 @@ def end_dead_runs(
 
 
 def _end(instance: DagsterInstance, run_id: str) -> bool:
-    """End a run in Dagster, unless it ended by itself since it was looked at; its failure is tried again by Dagster."""
+    """End a run in Dagster, unless it has ended meanwhile. Dagster retries it if it failed."""
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return False
@@ -103,10 +97,10 @@ def _end(instance: DagsterInstance, run_id: str) -> bool:
 
 
 def release_cancelled(instance: DagsterInstance, database: Database) -> list[str]:
-    """Let uploads be asked for again that wait for a run which was cancelled before it came to them.
+    """Requeue uploads whose run was cancelled before it reached them.
 
     Returns:
-        Their run requests.
+        The run requests that they had been in.
     """
     with database.connection() as connection:
         waiting = waiting_batches(connection, minutes=0)
@@ -114,7 +108,7 @@ def release_cancelled(instance: DagsterInstance, database: Database) -> list[str
             return []
         cancelled = RunsFilter(tags={BATCH_TAG: waiting}, statuses=[DagsterRunStatus.CANCELED])
         batches = _batches(instance.get_run_records(cancelled))
-        # Somebody may have started the cancelled run once more by hand.
+        # Somebody may have started the cancelled run again by hand.
         going_on = RunsFilter(tags={BATCH_TAG: sorted(batches)}, statuses=list(UNDER_WAY))
         batches -= _batches(instance.get_run_records(going_on)) if batches else set()
         for batch in batches:
@@ -126,23 +120,13 @@ def _batches(records: Iterable[RunRecord]) -> set[str]:
     return {record.dagster_run.tags[BATCH_TAG] for record in records}
 
 
-_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS = 30
-
-
-def cut_runs_sensor() -> SensorDefinition:
-    """The sensor on bulk work that was cut into parts."""
-    ops = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
-
-    @sensor(
-        name="cut_runs",
-        jobs=[mass_import, reprocess_pictures],
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_CUT_RUNS,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
-        " the whole.",
-    )
-    def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        requests = list(due_runs(context.instance, ops))
-        return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")
-
-    return cut_runs
+@running_sensor(
+    jobs=[mass_import, reprocess_pictures],
+    minimum_interval_seconds=30,
+    description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
+    " the whole.",
+)
+def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    """Request the runs of bulk work that was split into shards."""
+    requests = list(due_runs(context.instance, _OPS))
+    return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")

@@ -1,34 +1,27 @@
-"""`mass_imported_container`: a container's pictures, given rows where they are."""
+"""`mass_imported_container`: rows for the pictures of a container."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
-    AssetCheckResult,
-    AssetCheckSeverity,
-    AssetCheckSpec,
     AssetExecutionContext,
-    AssetKey,
     AssetObservation,
     AssetSpec,
     Config,
-    DynamicPartitionsDefinition,
-    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
-    TableMetadataValue,
-    TableRecord,
-    TableSchema,
     multi_asset,
 )
 from pydantic import Field
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
-from nachet_pipeline.defs.metadata import findings_table
+from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
+from nachet_pipeline.defs.metadata import findings_table, table
+from nachet_pipeline.defs.partitions import containers
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
@@ -40,11 +33,6 @@ from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import MassImportSettings, TransferSettings
 from nachet_pipeline.support.shards import WHOLE, Shard, ShardError
 
-COMPLETE_CHECK = "mass_import_complete"
-containers = DynamicPartitionsDefinition(name="container")
-"""One partition a container, by its name."""
-
-_ASSET = AssetKey("mass_imported_container")
 _ROWS = 100
 _COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
 
@@ -64,6 +52,24 @@ class MassImportConfig(Config):
     part: str | None = Field(None, description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
+    def request(self, container: str) -> MassImportRequest:
+        """The same for the core.
+
+        Raises:
+            MappingError: the mapping cannot be read.
+            ShardError: `part` is none.
+        """
+        options = {"species": self.seed, "zoom": self.zoom, "seeds": self.seeds_per_picture}
+        return MassImportRequest(
+            container=container,
+            owner=self.owner,
+            mapping=FolderMapping.of(self.mapping, self.mapping_name, options),
+            prefix=self.prefix,
+            adopt=self.adopt,
+            dry_run=self.dry_run,
+            part=Shard.of(self.part) if self.part else WHOLE,
+        )
+
     @property
     def may_be_cut(self) -> bool:
         """Whether it may become several runs."""
@@ -74,7 +80,7 @@ class MassImportConfig(Config):
     name="import_container",
     specs=[
         AssetSpec(
-            _ASSET,
+            ASSET,
             deps=["registered_seeds"],
             skippable=True,
             partitions_def=containers,
@@ -85,12 +91,8 @@ class MassImportConfig(Config):
             " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
         )
     ],
-    check_specs=[
-        AssetCheckSpec(
-            COMPLETE_CHECK, asset=_ASSET, description="Every file of the container that is a picture was taken."
-        )
-    ],
-    # Makes the check optional as well: a dry run has no verdict, and a part none on the whole.
+    check_specs=check_specs,
+    # This makes the check optional too: a dry run has no verdict, and a part has none on the whole.
     can_subset=True,
 )
 def mass_imported_container(
@@ -106,12 +108,7 @@ def mass_imported_container(
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     container = context.partition_key
-    options = {"species": config.seed, "zoom": config.zoom, "seeds": config.seeds_per_picture}
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        DecodingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
         importer = MassImporter(
@@ -125,55 +122,21 @@ def mass_imported_container(
             progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
-        try:
-            request = MassImportRequest(
-                container=container,
-                owner=config.owner,
-                mapping=FolderMapping.of(config.mapping, config.mapping_name, options),
-                prefix=config.prefix,
-                adopt=config.adopt,
-                dry_run=config.dry_run,
-                part=Shard.of(config.part) if config.part else WHOLE,
-            )
+        with failing_on(MassImportError, MappingError, ContainerTakenError, ShardError):
+            request = config.request(container)
             most = mass_import_settings.mass_import_pictures_per_run
             outcome = importer.run_or_fan_out(request, most) if config.may_be_cut else importer.run(request)
-        except (MassImportError, MappingError, ContainerTakenError, ShardError) as error:
-            raise Failure(str(error), allow_retries=False) from error
     if isinstance(outcome, list):
-        fan_out(context, outcome)
-        yield AssetObservation(
-            _ASSET,
-            partition=container,
-            description=f"cut into {len(outcome)} parts",
-            metadata={"parts": len(outcome)},
-        )
+        yield fan_out(context, ASSET, outcome)
         return
     context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
-    metadata = _metadata(outcome)
     if outcome.dry_run or request.part != WHOLE:
         what = "dry run" if outcome.dry_run else f"part {request.part}"
-        yield AssetObservation(_ASSET, partition=container, description=what, metadata=metadata)
-        return
-    yield MaterializeResult(
-        asset_key=_ASSET,
-        metadata=metadata,
-        check_results=[
-            AssetCheckResult(
-                check_name=COMPLETE_CHECK,
-                passed=outcome.not_taken == 0,
-                severity=AssetCheckSeverity.WARN,
-                description=_reason(outcome),
-                metadata={"container": MetadataValue.text(container), "not_taken": outcome.not_taken},
-            )
-        ],
-    )
-
-
-def _reason(outcome: MassImportOutcome) -> str | None:
-    if not outcome.not_taken:
-        return None
-    codes = ", ".join(f"{code} ({count})" for code, count in outcome.report.codes.items())
-    return f"{outcome.not_taken} files were not taken: {codes}"
+        yield AssetObservation(ASSET, partition=container, description=what, metadata=_metadata(outcome))
+    else:
+        yield MaterializeResult(
+            asset_key=ASSET, metadata=_metadata(outcome), check_results=[complete_result(container, outcome)]
+        )
 
 
 def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
@@ -187,36 +150,22 @@ def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
         "taken": outcome.taken,
         **{f"folders_{result.name.lower()}": count for result, count in outcome.results.items()},
         "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
-        **({"folders": _folders_table(outcome.folders)} if outcome.folders else {}),
+        **({"folders": table(map(_folder_row, outcome.folders[:_ROWS]), _COLUMNS)} if outcome.folders else {}),
         "owner": MetadataValue.text(outcome.owner),
         **({"report": MetadataValue.text(outcome.report_blob)} if outcome.report_blob else {}),
     }
 
 
-def _folders_table(folders: list[FolderOutcome]) -> TableMetadataValue:
-    return MetadataValue.table(
-        [
-            TableRecord(
-                dict(
-                    zip(
-                        _COLUMNS,
-                        (
-                            one.folder or "/",
-                            one.result.value,
-                            one.species or "",
-                            one.zoom or "",
-                            one.seeds or "",
-                            one.split or "",
-                            one.pictures,
-                            one.size,
-                            one.taken,
-                            one.not_taken,
-                        ),
-                        strict=True,
-                    )
-                )
-            )
-            for one in folders[:_ROWS]
-        ],
-        schema=TableSchema(columns=[TableColumn(name) for name in _COLUMNS]),
-    )
+def _folder_row(one: FolderOutcome) -> dict[str, str | int]:
+    return {
+        "folder": one.folder or "/",
+        "result": one.result.value,
+        "scientificName": one.species or "",
+        "zoom": one.zoom or "",
+        "seeds": one.seeds or "",
+        "split": one.split or "",
+        "pictures": one.pictures,
+        "bytes": one.size,
+        "taken": one.taken,
+        "not taken": one.not_taken,
+    }

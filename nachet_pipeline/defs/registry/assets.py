@@ -1,4 +1,4 @@
-"""`registered_seeds` and `registered_users`: the reviewed files of species and of users, applied."""
+"""`registered_seeds` and `registered_users`: the reviewed files of species and users, as applied to the database."""
 
 from collections import Counter
 
@@ -7,16 +7,15 @@ from dagster import (
     AutomationCondition,
     Failure,
     MaterializeResult,
-    MetadataValue,
     ResourceParam,
-    TableMetadataValue,
-    TableRecord,
     asset,
 )
 
+from nachet_pipeline.defs.failures import failing_on
+from nachet_pipeline.defs.metadata import table, tables
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
-from nachet_pipeline.errors import ActionableError, UnavailableError
-from nachet_pipeline.registry.queries import RegistryChanges, load_seeds
+from nachet_pipeline.errors import ActionableError
+from nachet_pipeline.registry.queries import SeedChange, load_seeds
 from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_version
 from nachet_pipeline.settings import KeySettings, UserSettings
 from nachet_pipeline.users.errors import UsersFileError
@@ -52,48 +51,33 @@ def registered_seeds(context: AssetExecutionContext, database: DatabaseResource)
             "merged": loaded.count("merged"),
             "retired": loaded.count("retired"),
             "relinked_pictures": sum(change.pictures for change in loaded.changes),
-            "registry": _registry_table(seeds),
-            # Dagster shows no table without a row.
-            **({"changes": _changes_table(loaded)} if loaded.total else {}),
+            "registry": table(map(_seed_row, seeds)),
+            **tables(changes=map(_registry_change_row, loaded.changes)),
         }
     )
 
 
-def _registry_table(seeds: list[Seed]) -> TableMetadataValue:
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "scientificName": seed.full_name,
-                    "family": seed.family,
-                    "English": ", ".join(seed.vernacular_names.en),
-                    "français": ", ".join(seed.vernacular_names.fr),
-                    "synonyms": ", ".join(seed.synonyms),
-                    "gbifID": str(seed.gbif_id or ""),
-                    "eppoCode": seed.eppo_code or "",
-                    "id": str(seed.id),
-                }
-            )
-            for seed in seeds
-        ]
-    )
+def _seed_row(seed: Seed) -> dict[str, str]:
+    return {
+        "scientificName": seed.full_name,
+        "family": seed.family,
+        "English": ", ".join(seed.vernacular_names.en),
+        "français": ", ".join(seed.vernacular_names.fr),
+        "synonyms": ", ".join(seed.synonyms),
+        "gbifID": str(seed.gbif_id or ""),
+        "eppoCode": seed.eppo_code or "",
+        "id": str(seed.id),
+    }
 
 
-def _changes_table(loaded: RegistryChanges) -> TableMetadataValue:
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "change": change.action,
-                    "before": change.before or "",
-                    "scientificName": change.name,
-                    "relinked pictures": change.pictures,
-                    "id": str(change.id),
-                }
-            )
-            for change in loaded.changes
-        ]
-    )
+def _registry_change_row(change: SeedChange) -> dict[str, str | int]:
+    return {
+        "change": change.action,
+        "before": change.before or "",
+        "scientificName": change.name,
+        "relinked pictures": change.pictures,
+        "id": str(change.id),
+    }
 
 
 _ROWS = 1_000
@@ -116,16 +100,12 @@ def registered_users(
     file = user_settings.users_file
     if file is None:
         raise Failure("NACHET_USERS_FILE: is not set; it names the file of users", allow_retries=False)
-    try:
+    with failing_on(UsersFileError):
         users = read_users(file)
-    except UsersFileError as error:
-        raise Failure(str(error), allow_retries=False) from None
     with database.open() as db, blob_storage.open() as blobs:
         onboarding = secret_keys.onboarding(db, blobs, key_settings)
-        try:
+        with failing_on(ActionableError):
             changes = list(apply_users(db, onboarding, users, actor=f"{SYSTEM_ACTOR} ({file.name})"))
-        except ActionableError as error:
-            raise as_failure(error) from error
         with db.connection() as connection:
             registered = sum(1 for _ in all_users(connection))
     counts = Counter(change for _user, change in changes)
@@ -136,20 +116,6 @@ def registered_users(
             "listed": len(users),
             "registered": registered,
             **{change.name.lower(): counts[change] for change in UserChange},
-            # Dagster shows no table without a row.
-            **(
-                {"changes": MetadataValue.table([_row(user.email, change) for user, change in changed])}
-                if changed
-                else {}
-            ),
+            **tables(changes=({"user": user.email, "change": change.value} for user, change in changed)),
         }
     )
-
-
-def _row(email: str, change: UserChange) -> TableRecord:
-    return TableRecord({"user": email, "change": change.value})
-
-
-def as_failure(error: ActionableError) -> Failure:
-    """What a person must put right is not tried again; a service that does not answer is."""
-    return Failure(str(error), allow_retries=isinstance(error, UnavailableError))

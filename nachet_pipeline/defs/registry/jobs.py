@@ -3,22 +3,20 @@
 from typing import Any
 
 from dagster import (
-    AssetSelection,
     Config,
-    DefaultScheduleStatus,
     Failure,
     MetadataValue,
     OpExecutionContext,
     ResourceParam,
-    ScheduleDefinition,
     define_asset_job,
-    in_process_executor,
     job,
     op,
 )
 from pydantic import Field
 
-from nachet_pipeline.defs.registry.assets import as_failure
+from nachet_pipeline.defs.automation import running_schedule
+from nachet_pipeline.defs.failures import failing_on
+from nachet_pipeline.defs.registry.assets import registered_seeds, registered_users
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import KeySettings
@@ -26,16 +24,12 @@ from nachet_pipeline.users.registering import SYSTEM_ACTOR
 
 load_seeds = define_asset_job(
     "load_seeds",
-    selection=AssetSelection.assets("registered_seeds"),
+    selection=[registered_seeds],
     description="Bring the species registry of the database up to the package's reviewed file.",
-    executor_def=in_process_executor,
 )
 
 load_users = define_asset_job(
-    "load_users",
-    selection=AssetSelection.assets("registered_users"),
-    description="Apply the reviewed file of users.",
-    executor_def=in_process_executor,
+    "load_users", selection=[registered_users], description="Apply the reviewed file of users."
 )
 
 
@@ -55,14 +49,12 @@ def _onboard(
     secret_keys: SecretKeysResource,
     key_settings: ResourceParam[KeySettings],
 ) -> None:
-    with database.open() as db, blob_storage.open() as blobs:
+    with database.open() as db, blob_storage.open() as blobs, failing_on(ActionableError):
         onboarding = secret_keys.onboarding(db, blobs, key_settings)
         try:
             done = onboarding.onboard(config.email, actor=config.by)
         except ValueError as error:
             raise Failure(f"{config.email[:254]!r}: {error}", allow_retries=False) from None
-        except ActionableError as error:
-            raise as_failure(error) from error
     user, key = done.user, done.key
     context.log.info("%s %s", user.email, "is registered now" if done.new else "was registered already")
     context.add_output_metadata(
@@ -82,8 +74,6 @@ def _onboard(
 
 
 @job(
-    name="onboard_user",
-    executor_def=in_process_executor,
     description="Register a user: the row, both containers, a default folder and an upload key. Fill in the e-mail"
     " address in the launchpad; who is registered already stays as they are.",
 )
@@ -100,11 +90,8 @@ def _maintain(
     secret_keys: SecretKeysResource,
     key_settings: ResourceParam[KeySettings],
 ) -> None:
-    with database.open() as db, blob_storage.open() as blobs:
-        try:
-            done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{SYSTEM_ACTOR} (schedule)")
-        except ActionableError as error:
-            raise as_failure(error) from error
+    with database.open() as db, blob_storage.open() as blobs, failing_on(ActionableError):
+        done = secret_keys.upload_keys(db, blobs, key_settings).maintain(actor=f"{SYSTEM_ACTOR} (schedule)")
     metadata: dict[str, int | MetadataValue[Any]] = {
         "rotated": len(done.rotated),
         "revoked": len(done.revoked),
@@ -121,20 +108,17 @@ def _maintain(
 
 
 @job(
-    name="rotate_upload_keys",
-    executor_def=in_process_executor,
     description="Rotate upload keys that are about to expire, revoke those of disabled users, and repair access"
     " policies that are not what the database says. It prints no key.",
 )
 def rotate_upload_keys() -> None:
-    """Keep all upload keys."""
+    """Maintain all upload keys."""
     _maintain()
 
 
-nightly_key_rotation = ScheduleDefinition(
+nightly_key_rotation = running_schedule(
     name="nightly_key_rotation",
     job=rotate_upload_keys,
     cron_schedule="0 1 * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
     description="Every night at one, UTC: upload keys about to expire are rotated, those of disabled users revoked.",
 )

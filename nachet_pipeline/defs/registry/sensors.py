@@ -6,43 +6,34 @@ from dagster import (
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
-    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
+from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.registry.jobs import load_users
 from nachet_pipeline.settings import UserSettings
 from nachet_pipeline.users.users_file import digest_of
 
-_SECONDS_BETWEEN_LOOKS_AT_THE_LIST = 60
 
-
-def users_file_sensor() -> SensorDefinition:
-    """The sensor on the reviewed file of users."""
-
-    @sensor(
-        name="users_file",
-        job=load_users,
-        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS_AT_THE_LIST,
-        default_status=DefaultSensorStatus.RUNNING,
-        description="Applies the reviewed file of users whenever it changed.",
-    )
-    def users_file(
-        context: SensorEvaluationContext, user_settings: ResourceParam[UserSettings]
-    ) -> SensorResult | SkipReason:
-        file = user_settings.users_file
-        if file is None:
-            return SkipReason("NACHET_USERS_FILE names no file.")
-        digest = digest_of(file)
-        if digest == context.cursor:
-            return SkipReason(f"{file} did not change.")
-        # Without a run key: a file that is what it was before last is applied again.
-        return SensorResult(run_requests=[RunRequest()], cursor=digest)
-
-    return users_file
+@running_sensor(
+    job=load_users,
+    minimum_interval_seconds=60,
+    description="Applies the reviewed file of users whenever it changed.",
+)
+def users_file(
+    context: SensorEvaluationContext, user_settings: ResourceParam[UserSettings]
+) -> SensorResult | SkipReason:
+    """Request a run when the reviewed file of users changed."""
+    file = user_settings.users_file
+    if file is None:
+        return SkipReason("NACHET_USERS_FILE names no file.")
+    digest = digest_of(file)
+    if digest == context.cursor:
+        return SkipReason(f"{file} did not change.")
+    # There is no run key, so that a file which was changed and changed back is applied again.
+    return SensorResult(run_requests=[RunRequest()], cursor=digest)
 
 
 registry_automation = AutomationConditionSensorDefinition(

@@ -14,15 +14,14 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
     TableMetadataValue,
-    TableRecord,
-    TableSchema,
     asset,
 )
 
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.freshness import NIGHTLY
+from nachet_pipeline.defs.metadata import table
 from nachet_pipeline.defs.partitions import recipes, show_as_failed
 from nachet_pipeline.defs.progress_log import now_and_then
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
@@ -36,12 +35,12 @@ if TYPE_CHECKING:
     from nachet_pipeline.training.publishing import Published
 
 _ROWS = 200
-# An event is a row of Dagster's database, kept for every night.
 _BYTES_OF_SHEETS = 600_000
+"""An event is a row of Dagster's database, and every night adds one."""
 
 
 @asset(
-    # Of all of them: a recipe's name is no partition of theirs.
+    # A recipe depends on all partitions of these, because its name is no partition of theirs.
     deps=[
         AssetDep(name, partition_mapping=AllPartitionMapping())
         for name in ("picture_metadata", "picture_crops", "mass_imported_container")
@@ -67,18 +66,14 @@ def training_set(
     A version is published whatever the checks say of it; one that leaks, has an empty class or one under its minimum
     does not become the current one, and its partition is red.
     """
-    # They import pyarrow, which definitions do without.
+    # These import pyarrow, which loading the definitions must not.
     from nachet_pipeline.training.publishing import publish  # noqa: PLC0415
     from nachet_pipeline.training.recipe import packaged_recipes, recipe_named  # noqa: PLC0415
 
     partition = context.partition_key
-    try:
+    with failing_on(UsageError):  # the recipe's
         recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
-        with (
-            database.open() as db,
-            blob_storage.open() as blobs,
-            DecodingPool(decoding) as pool,
-        ):
+        with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
             log = now_and_then(context)
             published = publish(
                 recipe,
@@ -89,8 +84,6 @@ def training_set(
                 transfer_settings,
                 progress=lambda step, done, total: log(f"{step}, {done} of {total}"),
             )
-    except UsageError as error:  # the recipe's: another attempt would read the same
-        raise Failure(str(error), allow_retries=False) from error
     built = published.built
     context.log.info("%s/%s: %d pictures", built.container, built.blob, built.pictures)
     yield MaterializeResult(metadata=_metadata(published), check_results=list(check_results(published.verdicts)))
@@ -101,7 +94,7 @@ def training_set(
 
 
 def _metadata(published: "Published") -> dict[str, Any]:
-    """What the UI shows; Dagster draws numbers as plots over the runs, and shows no table without a row."""
+    """What the UI shows; Dagster draws numbers as plots over the runs."""
     from nachet_pipeline.training import card  # noqa: PLC0415 (imports pyarrow)
 
     built, facts, pictures = published.built, published.facts, published.pictures
@@ -146,10 +139,7 @@ def _metadata(published: "Published") -> dict[str, Any]:
 
 
 def _table(columns: tuple[str, ...], rows: list[list[Any]]) -> TableMetadataValue:
-    return MetadataValue.table(
-        [TableRecord(dict(zip(columns, row, strict=True))) for row in rows[:_ROWS]],
-        schema=TableSchema(columns=[TableColumn(name) for name in columns]),
-    )
+    return table((dict(zip(columns, row, strict=True)) for row in rows[:_ROWS]), columns)
 
 
 def _classes(facts: "Facts") -> TableMetadataValue:
@@ -184,7 +174,7 @@ def _markdown(name: str, content: bytes) -> str:
 
 
 def _sheets(facts: "Facts", pictures: Mapping[str, bytes]) -> str:
-    """As many contact sheets as an event should carry; the card has them all."""
+    """As many contact sheets as an event should carry; the card has all of them."""
     from nachet_pipeline.training.card import sheet_name  # noqa: PLC0415 (imports pyarrow)
 
     parts: list[str] = []

@@ -1,17 +1,17 @@
-"""The checks on `training_set`, one evaluation for each version that is built of a recipe."""
+"""The checks on `training_set`, evaluated for each version that is built of a recipe."""
 
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue, TableRecord
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey
 
+from nachet_pipeline.defs.checks import partitioned_specs
+from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import recipes
 
 if TYPE_CHECKING:
     from nachet_pipeline.training.verifying import SetVerdict
 
-_ASSET = "training_set"
 _NOT_CURRENT = "A version that fails does not become the current one."
 _CHECKS = {
     "no_leaks": "Nothing that belongs together is on two sides of the split: found again from the manifest as it was"
@@ -24,28 +24,16 @@ _CHECKS = {
     "pictures_current": "No picture of the version is withdrawn, taken out, refused, broken or stale as of today.",
 }
 
-
-def _specs() -> list[AssetCheckSpec]:
-    with warnings.catch_warnings():
-        # Partitioned checks are a preview in Dagster; they are what shows each recipe's verdict on its own.
-        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
-        return [
-            AssetCheckSpec(name, asset=_ASSET, description=text, partitions_def=recipes)
-            for name, text in _CHECKS.items()
-        ]
-
-
-check_specs = _specs()
+check_specs = partitioned_specs(AssetKey("training_set"), recipes, _CHECKS)
 
 
 def check_results(verdicts: "Iterable[SetVerdict]") -> Iterator[AssetCheckResult]:
-    """The verdicts as Dagster takes them; those that keep a version from becoming the current one are errors."""
+    """The verdicts for Dagster. Those that keep a version from becoming the current one are errors."""
     for verdict in verdicts:
-        table = [TableRecord(dict(row)) for row in verdict.rows]
         yield AssetCheckResult(
             check_name=verdict.name,
             passed=verdict.passed,
             severity=AssetCheckSeverity.ERROR if verdict.grave else AssetCheckSeverity.WARN,
             description=verdict.summary or None,
-            metadata={**verdict.numbers, **({"found": MetadataValue.table(table)} if table else {})},
+            metadata={**verdict.numbers, **tables(found=verdict.rows)},
         )

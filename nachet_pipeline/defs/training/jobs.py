@@ -1,31 +1,27 @@
 """The job that builds training sets, and its schedule."""
 
 from dagster import (
-    AssetSelection,
     DefaultScheduleStatus,
     ResourceParam,
     RunRequest,
     ScheduleEvaluationContext,
     SkipReason,
     define_asset_job,
-    in_process_executor,
     schedule,
 )
 
 from nachet_pipeline.defs.partitions import recipes
+from nachet_pipeline.defs.training.assets import training_set
 from nachet_pipeline.settings import TrainingSettings
 
 build_training_set = define_asset_job(
     "build_training_set",
-    selection=AssetSelection.assets("training_set"),
+    selection=[training_set],
     description="Build the training set of a recipe, which is a partition: selection, split, manifest, checks, card.",
-    partitions_def=recipes,
-    executor_def=in_process_executor,
 )
 
 
 @schedule(
-    name="nightly_training_set",
     job=build_training_set,
     cron_schedule="0 2 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
@@ -46,7 +42,7 @@ def nightly_training_set(
         context.log.error("recipes that cannot be read are not built: %s", found.complaint)
     if not nightly:
         return SkipReason("No recipe says `schedule: nightly`.")
-    # The sensor adds them too; a recipe may be newer than its last look.
+    # The sensor adds them too, but a recipe may be newer than its last tick.
     context.instance.add_dynamic_partitions(str(recipes.name), nightly)
     at = context.scheduled_execution_time.isoformat()
     return [RunRequest(run_key=f"{name}@{at}", partition_key=name) for name in nightly]

@@ -1,42 +1,43 @@
 """`validated_manifest`, `stored_pictures`, `picture_metadata`: one step that imports the run's uploads in turn.
 
-One multi-asset instead of three, because a run over several partitions of ordinary assets marks them all alike: this
-step yields its events for each upload, so that a refused one shows as failed and its neighbours as materialized.
+They are one multi-asset, because a run over several partitions of ordinary assets marks all partitions alike. This step
+yields its events for each upload: a refused one shows as failed, and its neighbours as materialized.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
-    AssetCheckSeverity,
     AssetExecutionContext,
-    AssetKey,
     AssetMaterialization,
     AssetSpec,
     BackfillPolicy,
     Failure,
     MetadataValue,
     ResourceParam,
-    TableRecord,
     multi_asset,
 )
 
-from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.metadata import manifest_link, manifest_metadata, manifest_page, upload_metadata
+from nachet_pipeline.defs.metadata import manifest_metadata, manifest_page, table, upload_metadata
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
 from nachet_pipeline.defs.progress_log import now_and_then
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
 from nachet_pipeline.defs.uploads.checks import (
-    IMPORTED_CHECK,
-    STORED_CHECK,
+    MANIFEST,
+    METADATA,
+    PICTURES,
     check_specs,
     contract_evaluations,
-    evaluated,
+    imported_evaluation,
+    not_imported_evaluation,
+    stored_evaluation,
 )
+from nachet_pipeline.picture_sets.queries import RowsWritten
+from nachet_pipeline.picture_sets.storing import StoredCounts
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
@@ -44,20 +45,7 @@ from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.uploads.importing import Importer, ImportOutcome
 
 Event = AssetMaterialization | AssetCheckEvaluation
-_STAGED, _MANIFEST = AssetKey("staged_upload"), AssetKey("validated_manifest")
-_PICTURES, _METADATA = AssetKey("stored_pictures"), AssetKey("picture_metadata")
-_SESSIONS_NAMED = 20
-
-
-@dataclass(frozen=True)
-class ImportProgress:
-    """A resource: whom to tell about the pictures of a long import, besides the log.
-
-    Attributes:
-        tell: told the step, how many pictures are done, and how many there are.
-    """
-
-    tell: StepProgress | None = None
+_ROWS = 100
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
@@ -110,14 +98,10 @@ def import_upload(
     decoding: ResourceParam[DecodingSettings],
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
-    """Validate, store and record each upload of the run, whatever becomes of the others."""
+    """Validate, store and record each upload of the run. A failure of one does not stop the others."""
     partitions = list(context.partition_keys)
     not_imported: list[str] = []
-    with (
-        database.open() as db,
-        blob_storage.open() as blobs,
-        DecodingPool(decoding) as pool,
-    ):
+    with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
         importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
@@ -127,16 +111,16 @@ def import_upload(
             importer.progress = _progress(log, what, import_progress.tell)
             try:
                 outcome = importer.import_partition(partition)
-            except Exception as error:  # an error of ours in one upload must not take its neighbours with it
+            except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
                 not_imported.append(partition)
-                yield _imported_check(partition, passed=False, reason=f"{type(error).__name__}: {error}")
+                yield not_imported_evaluation(partition, f"{type(error).__name__}: {error}")
                 continue
             if outcome.receipt.state is not State.IMPORTED:
                 not_imported.append(partition)
             yield from _events(context, partition, outcome, transfer_settings.verify_stored)
     if not_imported:
-        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:100])
+        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:_ROWS])
         raise Failure(
             f"{len(not_imported)} of {len(partitions)} uploads were not imported, or not as a whole",
             metadata={"not_imported": MetadataValue.md(links)},
@@ -145,121 +129,67 @@ def import_upload(
 
 
 def _progress(log: Callable[[str], None], what: str, listener: StepProgress | None) -> StepProgress:
-    def tell(step: str, done: int, total: int) -> None:
+    def report(step: str, done: int, total: int) -> None:
         if listener:
             listener(step, done, total)
         log(f"{what}: {step}, {done} of {total} pictures")
 
-    return tell
+    return report
 
 
 def _events(
     context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
-    # First, or the UI would call the manifest out of sync with the upload it was made of.
+    # This comes first, or the UI would report the manifest as out of sync with its upload.
     yield AssetMaterialization(
-        _STAGED, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
+        staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
     )
     if validation:
-        metadata = manifest_metadata(validation)
-        metadata["seconds"] = round(outcome.seconds.get("validate", 0), 3)
-        yield AssetMaterialization(_MANIFEST, partition=partition, metadata=metadata)
+        metadata = manifest_metadata(validation) | {"seconds": round(outcome.seconds.get("validate", 0), 3)}
+        yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
         if not validation.report.importable:
-            show_as_failed(context, _MANIFEST, partition)
-        yield from contract_evaluations(partition, validation.report, evaluated(context.instance, partition))
+            show_as_failed(context, MANIFEST, partition)
+        yield from contract_evaluations(context.instance, partition, validation.report)
     if outcome.stored and outcome.rows:
-        seconds = outcome.seconds.get("store", 0)
-        yield AssetMaterialization(
-            _PICTURES,
-            partition=partition,
-            metadata={
-                "pictures": outcome.stored.pictures,
-                "bytes": outcome.stored.size,
-                "new": outcome.stored.new,
-                "container": MetadataValue.text(receipt.container or ""),
-                "seconds": round(seconds, 3),
-                "pictures_per_second": round(outcome.stored.pictures / seconds, 1) if seconds else 0.0,
-            },
-        )
-        yield _stored_check(context, partition, outcome, verification)
-        yield AssetMaterialization(
-            _METADATA,
-            partition=partition,
-            metadata={
-                "picture_sets": MetadataValue.table(
-                    [
-                        TableRecord(
-                            {
-                                "id": str(item.id),
-                                "session": item.session,
-                                "scientificName": item.seed,
-                                "pictures": item.pictures,
-                                "bytes": item.size,
-                            }
-                        )
-                        for item in receipt.picture_sets[:100]
-                    ]
-                ),
-                "rows_changed": outcome.rows.picture_sets + outcome.rows.pictures + outcome.rows.picture_seeds,
-                "pictures": receipt.pictures,
-                **(receipt.correction.model_dump() if receipt.correction else {}),
-                "seconds": round(outcome.seconds.get("record", 0), 3),
-            },
-        )
+        metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0))
+        yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
+        yield stored_evaluation(context.instance, partition, outcome, verification)
+        metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
+        yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)
     elif outcome.wrong_blob:
-        yield _stored_check(context, partition, outcome, verification)
-    partly = receipt.state is State.PARTLY_IMPORTED
-    yield _imported_check(
-        partition,
-        passed=receipt.state is State.IMPORTED,
-        reason=_reason(receipt),
-        severity=AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR,
-    )
+        yield stored_evaluation(context.instance, partition, outcome, verification)
+    yield imported_evaluation(partition, receipt)
 
 
-def _reason(receipt: Receipt) -> str:
-    if receipt.failure:
-        return receipt.failure
-    report = receipt.report
-    codes = (code for code in report.codes if report.severity_of(code) is Severity.ERROR) if report else ()
-    errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
-    refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
-    return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
+def _stored_metadata(receipt: Receipt, stored: StoredCounts, seconds: float) -> dict[str, Any]:
+    return {
+        "pictures": stored.pictures,
+        "bytes": stored.size,
+        "new": stored.new,
+        "container": MetadataValue.text(receipt.container or ""),
+        "seconds": round(seconds, 3),
+        "pictures_per_second": round(stored.pictures / seconds, 1) if seconds else 0.0,
+    }
 
 
-def _stored_check(
-    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
-) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
-        asset_key=_PICTURES,
-        check_name=STORED_CHECK,
-        passed=outcome.wrong_blob is None,
-        partition=partition,
-        blocking=True,
-        severity=AssetCheckSeverity.ERROR,
-        description=outcome.wrong_blob,
-        metadata={
-            "verified": outcome.stored.pictures if outcome.stored else 0,
-            "by": MetadataValue.text(verification),
-        },
-        target_materialization_data=evaluated(context.instance, partition, _PICTURES) if outcome.stored else None,
-    )
-
-
-def _imported_check(
-    partition: str, *, passed: bool, reason: str, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
-) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
-        asset_key=_METADATA,
-        check_name=IMPORTED_CHECK,
-        passed=passed,
-        partition=partition,
-        blocking=True,
-        severity=severity,
-        description=None if passed else reason,
-        metadata={"report": manifest_link(partition, "report")},
-    )
+def _recorded_metadata(receipt: Receipt, rows: RowsWritten, seconds: float) -> dict[str, Any]:
+    return {
+        "picture_sets": table(
+            {
+                "id": str(item.id),
+                "session": item.session,
+                "scientificName": item.seed,
+                "pictures": item.pictures,
+                "bytes": item.size,
+            }
+            for item in receipt.picture_sets[:_ROWS]
+        ),
+        "rows_changed": rows.picture_sets + rows.pictures + rows.picture_seeds,
+        "pictures": receipt.pictures,
+        **(receipt.correction.model_dump() if receipt.correction else {}),
+        "seconds": round(seconds, 3),
+    }
 
 
 staged_upload = AssetSpec(

@@ -1,7 +1,9 @@
-"""The checks of the folder contract, on `validated_manifest`, one evaluation for each upload."""
+"""The checks on uploads: those of the folder contract, and whether an upload was stored and imported.
 
-import logging
-import warnings
+Each has one evaluation for each upload. `labels_agree` has one for all stored pictures: see the sensor
+`label_conflicts`.
+"""
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,92 +11,52 @@ from dagster import (
     AssetCheckEvaluation,
     AssetCheckResult,
     AssetCheckSeverity,
-    AssetCheckSpec,
     AssetKey,
-    AssetRecordsFilter,
     DagsterInstance,
     MetadataValue,
-    TableRecord,
     asset_check,
 )
 
-# Dagster does not export the one class that ties an evaluation to a partition's materialization; without it the
-# check's Partitions tab shows every upload as missing.
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-
-from nachet_pipeline.contract.catalogue import Check
+from nachet_pipeline.contract.catalogue import Check, Severity
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.defs.metadata import findings_table
+from nachet_pipeline.defs.checks import evaluation_target, partitioned_specs
+from nachet_pipeline.defs.metadata import findings_table, manifest_link, tables
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.picture_sets.labels import LabelStanding, conflict_standing, stored_conflicts
+from nachet_pipeline.settings import Verification
+from nachet_pipeline.uploads.importing import ImportOutcome
 
 IMPORTED_CHECK = "imported"
 STORED_CHECK = "stored_blobs_verified"
-_MANIFEST = AssetKey("validated_manifest")
-log = logging.getLogger(__name__)
+_SESSIONS_NAMED = 20
+MANIFEST, PICTURES = AssetKey("validated_manifest"), AssetKey("stored_pictures")
+METADATA = AssetKey("picture_metadata")
+
+check_specs = [
+    *partitioned_specs(MANIFEST, uploads, {check.value: check.description for check in Check}, blocking=True),
+    *partitioned_specs(
+        PICTURES,
+        uploads,
+        {STORED_CHECK: "Every stored picture has the checksum that was validated."},
+        blocking=True,
+    ),
+    *partitioned_specs(
+        METADATA, uploads, {IMPORTED_CHECK: "The upload was imported; if not, this says why."}, blocking=True
+    ),
+]
 
 
-def _specs() -> list[AssetCheckSpec]:
-    with warnings.catch_warnings():
-        # Partitioned checks are a preview in Dagster; they are what shows each upload's verdict on its own.
-        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
-        contract = [
-            AssetCheckSpec(
-                check.value,
-                asset="validated_manifest",
-                description=check.description,
-                blocking=True,
-                partitions_def=uploads,
-            )
-            for check in Check
-        ]
-        imported = AssetCheckSpec(
-            IMPORTED_CHECK,
-            asset="picture_metadata",
-            description="The upload was imported; if not, this says why.",
-            blocking=True,
-            partitions_def=uploads,
-        )
-        stored = AssetCheckSpec(
-            STORED_CHECK,
-            asset="stored_pictures",
-            description="Every stored picture has the checksum that was validated.",
-            blocking=True,
-            partitions_def=uploads,
-        )
-    return [*contract, stored, imported]
-
-
-check_specs = _specs()
-
-
-def evaluated(
-    instance: DagsterInstance, partition: str, asset: AssetKey = _MANIFEST
-) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """The latest materialization of an asset for an upload: what its checks are evaluated on."""
-    records = instance.fetch_materializations(
-        AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
-    ).records
-    if not records:
-        log.warning("%s of %s was not found in the event log", asset.to_user_string(), partition)
-        return None
-    found = records[0]
-    return AssetCheckEvaluationTargetMaterializationData(
-        storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp
-    )
-
-
-def contract_evaluations(
-    partition: str, report: Report, target: AssetCheckEvaluationTargetMaterializationData | None
-) -> Iterator[AssetCheckEvaluation]:
-    """The verdict of every check on one upload."""
+def contract_evaluations(instance: DagsterInstance, partition: str, report: Report) -> Iterator[AssetCheckEvaluation]:
+    """The verdicts of all checks of the contract on one upload. Call it after its manifest is materialized."""
+    target = evaluation_target(instance, MANIFEST, partition)
     for check in Check:
         errors = report.errors_of(check)
         groups = report.groups_of(check)
         yield AssetCheckEvaluation(
-            asset_key=_MANIFEST,
+            asset_key=MANIFEST,
             check_name=check.value,
             passed=not errors,
             partition=partition,
@@ -110,7 +72,62 @@ def contract_evaluations(
         )
 
 
-PICTURE_METADATA = AssetKey("picture_metadata")
+def stored_evaluation(
+    instance: DagsterInstance, partition: str, outcome: ImportOutcome, verification: Verification
+) -> AssetCheckEvaluation:
+    """Whether the stored pictures are what was validated. Call it after they are materialized, if they are."""
+    return AssetCheckEvaluation(
+        asset_key=PICTURES,
+        check_name=STORED_CHECK,
+        passed=outcome.wrong_blob is None,
+        partition=partition,
+        blocking=True,
+        severity=AssetCheckSeverity.ERROR,
+        description=outcome.wrong_blob,
+        metadata={
+            "verified": outcome.stored.pictures if outcome.stored else 0,
+            "by": MetadataValue.text(verification),
+        },
+        target_materialization_data=evaluation_target(instance, PICTURES, partition) if outcome.stored else None,
+    )
+
+
+def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluation:
+    """Whether an upload was imported, and as a whole."""
+    if receipt.state is State.IMPORTED:
+        return _imported(partition, None, AssetCheckSeverity.ERROR)
+    partly = receipt.state is State.PARTLY_IMPORTED
+    return _imported(partition, _reason(receipt), AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR)
+
+
+def not_imported_evaluation(partition: str, reason: str) -> AssetCheckEvaluation:
+    """The verdict on an upload whose import failed unexpectedly."""
+    return _imported(partition, reason, AssetCheckSeverity.ERROR)
+
+
+def _imported(partition: str, failure: str | None, severity: AssetCheckSeverity) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=METADATA,
+        check_name=IMPORTED_CHECK,
+        passed=failure is None,
+        partition=partition,
+        blocking=True,
+        severity=severity,
+        description=failure,
+        metadata={"report": manifest_link(partition, "report")},
+    )
+
+
+def _reason(receipt: Receipt) -> str:
+    if receipt.failure:
+        return receipt.failure
+    report = receipt.report
+    codes = (code for code in report.codes if report.severity_of(code) is Severity.ERROR) if report else ()
+    errors = ", ".join(f"{code} ({report.codes[code]})" for code in codes) if report else ""
+    refused = ", ".join(item.session for item in receipt.refused_sessions[:_SESSIONS_NAMED])
+    return f"{receipt.state}{f', without {refused}' if refused else ''}: {errors}"
+
+
 LABELS_AGREE = "labels_agree"
 _LISTED = 20
 _HOW = (
@@ -119,13 +136,13 @@ _HOW = (
 
 
 @asset_check(
-    asset=PICTURE_METADATA,
+    asset=METADATA,
     name=LABELS_AGREE,
     description="No photograph (equal file or equal pixels) is stored under several species. Those that are stay out of"
     " training sets until they are corrected, withdrawn, or decided of.",
 )
 def labels_agree(database: DatabaseResource) -> AssetCheckResult:
-    """Look at all stored pictures."""
+    """Evaluate all stored pictures."""
     with database.open() as db, db.reading() as connection:
         return AssetCheckResult(**_labels_verdict(connection, conflict_standing(connection)))
 
@@ -135,16 +152,14 @@ def labels_evaluation(connection: Connection, stands: LabelStanding) -> AssetChe
 
     Args:
         connection: to the database.
-        stands: how things stand there.
+        stands: what it says of labels now.
     """
-    return AssetCheckEvaluation(
-        asset_key=PICTURE_METADATA, check_name=LABELS_AGREE, **_labels_verdict(connection, stands)
-    )
+    return AssetCheckEvaluation(asset_key=METADATA, check_name=LABELS_AGREE, **_labels_verdict(connection, stands))
 
 
 def _labels_verdict(connection: Connection, stands: LabelStanding) -> dict[str, Any]:
     said = f"{stands.photographs} photographs are stored under several species; {_HOW}" if stands.photographs else None
-    table = list(_conflict_rows(connection)) if stands.photographs else []
+    shown = tables(conflicts=_conflict_rows(connection)) if stands.photographs else {}
     return {
         "passed": not stands.photographs,
         "severity": AssetCheckSeverity.WARN,
@@ -152,20 +167,19 @@ def _labels_verdict(connection: Connection, stands: LabelStanding) -> dict[str, 
         "metadata": {
             "photographs": stands.photographs,
             "pictures": stands.pictures,
-            **({"conflicts": MetadataValue.table(table), "how": MetadataValue.md(_HOW)} if table else {}),
+            **shown,
+            **({"how": MetadataValue.md(_HOW)} if shown else {}),
         },
     }
 
 
-def _conflict_rows(connection: Connection) -> Iterator[TableRecord]:
+def _conflict_rows(connection: Connection) -> Iterator[dict[str, str | int]]:
     for number, pictures in enumerate(stored_conflicts(connection, most=_LISTED), start=1):
         for one in pictures:
-            yield TableRecord(
-                {
-                    "photograph": number,
-                    "species": " and ".join(one.species),
-                    "owner": one.owner,
-                    "place": one.place,
-                    "picture": str(one.picture),
-                }
-            )
+            yield {
+                "photograph": number,
+                "species": " and ".join(one.species),
+                "owner": one.owner,
+                "place": one.place,
+                "picture": str(one.picture),
+            }

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from nachet_pipeline.database.run_locks import living_runs, sign_of_life
 from nachet_pipeline.defs.maintenance.sensors import SECONDS_WITHOUT_SIGN, end_dead_runs
+from nachet_pipeline.defs.resources import ImportProgress
 from nachet_pipeline.defs.runs import REPOSITORY, REPOSITORY_TAG
-from nachet_pipeline.defs.uploads.assets import ImportProgress
 from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline.uploads.queries import mark_queued
 from nachet_pipeline_tests.deployment import Deployment

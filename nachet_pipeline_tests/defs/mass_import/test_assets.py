@@ -1,5 +1,6 @@
 """The asset on a Dagster instance: what a run shows of a container."""
 
+import itertools
 import uuid
 from typing import Any
 
@@ -10,6 +11,8 @@ from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.mass_import.containers import OPTIONS, picture
 
 ASSET = AssetKey("mass_imported_container")
+_NUMBERS = itertools.count(9_100)
+"""Each container has its own picture: one picture under two species would turn `labels_agree` amber for other tests."""
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def container(deployment: Deployment) -> str:
     name = f"old-{uuid.uuid4().hex[:16]}"
     deployment.blobs.ensure_container(name)
     for blob, content in {
-        "b/2-seed/train/0 Brassica napus/1.png": picture(1),
+        "b/2-seed/train/0 Brassica napus/1.png": picture(next(_NUMBERS)),
         "b/2-seed/train/0 Brassica napus/notes.txt": b"x",
     }.items():
         deployment.blobs.upload(name, blob, content, content_type="image/png")

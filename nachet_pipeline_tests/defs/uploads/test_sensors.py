@@ -143,7 +143,7 @@ def test_corrected_folders_that_are_neighbours_in_the_order_of_partitions_share_
 def test_of_many_folders_that_arrive_together_none_is_told_by_itself(
     deployment: Deployment, tick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "_MOST_TOLD_ONE_BY_ONE", 1)
+    monkeypatch.setattr(sensors, "_MOST_REPORTED_ONE_BY_ONE", 1)
     uploads = [deployment.stage(deployment.sample(f"many{number}", seed=number)) for number in range(2)]
 
     result = tick()

@@ -1,0 +1,16 @@
+"""The group `mass_import` as Dagster loads it: containers full of pictures that have no rows yet."""
+
+from dagster import Definitions
+
+from nachet_pipeline.defs.mass_import.assets import mass_imported_container
+from nachet_pipeline.defs.mass_import.jobs import mass_import
+from nachet_pipeline.defs.mass_import.sensors import listed_containers
+
+
+def definitions() -> Definitions:
+    """The group's assets, checks, jobs, sensors and schedules."""
+    return Definitions(
+        assets=[mass_imported_container],
+        jobs=[mass_import],
+        sensors=[listed_containers],
+    )

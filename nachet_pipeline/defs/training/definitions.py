@@ -1,0 +1,17 @@
+"""The group `training` as Dagster loads it: training sets."""
+
+from dagster import Definitions
+
+from nachet_pipeline.defs.training.assets import training_set
+from nachet_pipeline.defs.training.jobs import build_training_set, nightly_training_set
+from nachet_pipeline.defs.training.sensors import look_at_recipes
+
+
+def definitions() -> Definitions:
+    """The group's assets, checks, jobs, sensors and schedules."""
+    return Definitions(
+        assets=[training_set],
+        jobs=[build_training_set],
+        sensors=[look_at_recipes],
+        schedules=[nightly_training_set],
+    )
