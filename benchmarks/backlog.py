@@ -32,8 +32,9 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import project_folder
 from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.local import dashboard, processes
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.registering import register_user
 

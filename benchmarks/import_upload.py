@@ -43,8 +43,9 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings

@@ -23,8 +23,8 @@ from rich.table import Table
 
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import services
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
 from nachet_pipeline.settings import Settings
 

@@ -30,8 +30,9 @@ from rich.table import Table
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings

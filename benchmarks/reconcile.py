@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import services
 from nachet_pipeline.reconciliation.queries import (
     begin_comparison,
     count_found,

@@ -39,8 +39,9 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.identifiers import partition_key, receipt_blob, upload_id
 from nachet_pipeline.local import azurite, postgres
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.encryption import new_secret_key
 from nachet_pipeline.users.registering import register_user

@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training import candidates
 from nachet_pipeline.training.queries import snapshot

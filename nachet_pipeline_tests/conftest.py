@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.embedded import services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import packaged_seeds

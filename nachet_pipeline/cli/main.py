@@ -537,7 +537,7 @@ def down() -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database's tables, and the species registry in it, up to this version of the package."""
-    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.local.embedded import with_services
     from nachet_pipeline.registry.upgrade import upgrade
 
     with with_services(Settings.from_environment()) as settings:
@@ -560,7 +560,7 @@ def db_login(
     """
     from nachet_pipeline.database.connection import Database
     from nachet_pipeline.database.logins import Role, address_of, hand_over_dagster, make_login, new_password
-    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.local.embedded import with_services
 
     if not by.strip():
         raise typer.BadParameter("somebody must want it", param_hint="--by")

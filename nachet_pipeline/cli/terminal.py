@@ -67,7 +67,7 @@ def read_settings() -> Settings:
 def open_services() -> Iterator[Opened]:
     """The services that the settings name, or those of this machine, made ready."""
     from nachet_pipeline.database.connection import Database
-    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.local.embedded import with_services
     from nachet_pipeline.storage.blobs import BlobStorage
 
     with ExitStack() as stack:

@@ -13,11 +13,11 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.defs.instance import ProjectNotFoundError, project_folder
+from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.secret_keys import own_secret_keys
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import up
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError

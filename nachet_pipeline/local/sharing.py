@@ -112,7 +112,7 @@ def missing_services(home: Path) -> list[str]:
 
 @contextmanager
 def shared_services(home: Path, *, tools: Path | None = None) -> Iterator[Services]:
-    """See `nachet_pipeline.local.services.services`."""
+    """See `nachet_pipeline.local.embedded.services`."""
     with sigterm_as_exit():
         lease = acquire(home, tools=tools)
         try:

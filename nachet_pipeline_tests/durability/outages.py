@@ -33,9 +33,10 @@ from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.local import azurite, dashboard, postgres, processes
+from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import Services, running
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.local.state import Running, SupervisorState, read_state
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline.reconciliation.comparing import Comparer

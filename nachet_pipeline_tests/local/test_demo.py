@@ -19,8 +19,8 @@ from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.local import demo, postgres, processes
+from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from azure.storage.blob import ContainerClient
 
-from nachet_pipeline.local import azurite, processes, services
+from nachet_pipeline.local import azurite, processes
+from nachet_pipeline.local.embedded import running, services
 from nachet_pipeline.local.errors import LocalServiceError
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.state import Running, read_state, state_file
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline_tests.homes import furnish
@@ -111,7 +111,7 @@ def test_bringing_up_what_runs_finds_it(place: Place) -> None:
 def test_a_command_beside_the_pipeline_uses_its_services_and_leaves_them_running(place: Place) -> None:
     place.up()
     before = running(place.home)
-    with services.services(place.home, tools=place.tools) as found:
+    with services(place.home, tools=place.tools) as found:
         assert found == before
     assert running(place.home) == before
 
