@@ -31,7 +31,7 @@ from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import project_folder
 from nachet_pipeline.identifiers import partition_key, upload_id
-from nachet_pipeline.local import dashboard, processes
+from nachet_pipeline.local import dagster_processes, processes
 from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
@@ -83,9 +83,10 @@ def _stage(service: Services, local: Path, uploads: int, users: int) -> list[_St
 def daemon(home: Path, service: Services) -> Iterator[None]:
     """Dagster's daemon with the project's code location, ended with all its runs."""
     project = project_folder()
-    environment = dashboard.environment(home, project, service)
+    environment = dagster_processes.environment(home, project, service)
     log = home / "daemon.log"
     processes.spawn(
+        "Dagster's daemon",
         [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(project / "workspace.yaml")],
         log=log,
         environment=environment,
@@ -95,7 +96,7 @@ def daemon(home: Path, service: Services) -> Iterator[None]:
     try:
         yield
     finally:
-        dashboard.stop(home)
+        dagster_processes.stop(home)
 
 
 def _wait(service: Services, uploads: int, console: Console) -> tuple[float, list[tuple[float, int]]]:
