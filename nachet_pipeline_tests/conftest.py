@@ -24,6 +24,7 @@ from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 pytest_plugins = [
+    "nachet_pipeline_tests.command",
     "nachet_pipeline_tests.deployment",
     "nachet_pipeline_tests.homes",
     "nachet_pipeline_tests.real_pictures",

@@ -32,7 +32,7 @@ class SupervisorState(BaseModel):
         log: what it and Dagster wrote.
         doing: what it does, in a few words.
         dagster: Dagster's processes by name, those that others descend from.
-        url: address of the web page, from when it answers until everything is stopped.
+        url: address of the web page, once it answers.
         stopping: whether everything is being stopped, or is.
         failure: why it gave up.
     """
@@ -54,8 +54,8 @@ class SupervisorState(BaseModel):
 
     @property
     def running(self) -> Running | None:
-        """The pipeline, if it is ready and not being stopped."""
-        if self.url is None or self.stopping:
+        """The pipeline, if it is ready, or was before it was stopped."""
+        if self.url is None:
             return None
         return Running(url=self.url, pid=self.supervisor.pid, log=self.log)
 

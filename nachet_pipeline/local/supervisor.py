@@ -211,12 +211,11 @@ class _Supervisor:
                     signal.signal(number, handler)
 
     def _run(self) -> Running | None:
-        running = None
         try:
             self._change(doing="looking for leftovers")
             dagster_processes.stop(self._task.home)
             with self._services():
-                running = self._start()
+                self._start()
                 self._watch()
         except _StopRequested:
             state_file(self._task.home).unlink(missing_ok=True)
@@ -224,7 +223,7 @@ class _Supervisor:
             error = sys.exception()
             if error is not None:
                 self._change(stopping=True, doing="stopped", failure=_reason(error))
-        return running
+        return self._state.running
 
     @contextmanager
     def _services(self) -> Iterator[None]:
@@ -239,7 +238,7 @@ class _Supervisor:
             _function(task.prepare)(lease.services)
             yield
 
-    def _start(self) -> Running | None:
+    def _start(self) -> None:
         task = self._task
         port = kept_port(task.home / "run" / "dagster.port", _USUAL_PORT)
         self._dagster = task.dagster_processes(port)
@@ -249,7 +248,6 @@ class _Supervisor:
         dagster_processes.wait_ready(self._state.dagster[web.name], port, task.seconds)
         url = f"http://{LOOPBACK}:{port}"
         self._change(doing=f"ready at {url}", url=url)
-        return self._state.running
 
     def _start_dagster(self) -> None:
         for one in self._dagster:
@@ -388,7 +386,7 @@ def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], 
         elif state is not None and state.supervisor == supervisor:
             if state.failure is not None:
                 raise LocalServiceError(f"{state.failure}; see {state.log}")
-            if state.running is not None and not ended:
+            if state.running is not None and not state.stopping and not ended:
                 return state.running
             if state.doing != told:
                 told = state.doing
