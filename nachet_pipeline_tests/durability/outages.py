@@ -27,7 +27,6 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.database.connection import Database, DatabaseError
@@ -42,12 +41,12 @@ from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.repairing import Repairer
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.files import LocalFolder
-from nachet_pipeline.uploads.queries import find_upload, see_upload
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.queries import find_upload
+from nachet_pipeline.uploads.staging import mark_complete
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.workbench import Uploader, process_of_run
 
 PROJECT = Path(__file__).resolve().parents[2]
 UPLOADS, PICTURES = 6, 40
@@ -113,7 +112,7 @@ class Outcome:
 
 
 @dataclass
-class Machine:
+class Machine(Uploader):
     """A pipeline that runs on this machine, and what looks at it from outside."""
 
     home: Path
@@ -125,7 +124,8 @@ class Machine:
     instance: DagsterInstance
     user: User
 
-    def stage(self, name: str, *, pictures: int, seed: int) -> Upload:
+    def stage_sample(self, name: str, *, pictures: int, seed: int) -> Upload:
+        """Stage a folder that is not marked as complete."""
         folder = write_sample(
             self.home / "staged" / name,
             pictures=pictures,
@@ -135,14 +135,12 @@ class Machine:
             width=320,
             height=240,
         )
-        stage_folder(self.blobs, LocalFolder(folder), self.user.upload_container, name)
-        with self.database.connection() as connection:
-            return see_upload(connection, Owner(self.user.id, self.user.email), name)
+        return self.stage(folder, complete=False)
 
     def complete(self, upload: Upload) -> None:
         mark_complete(self.blobs, upload.staging_container, upload.folder)
 
-    def now(self, uploads: list[Upload]) -> list[Upload]:
+    def known(self, uploads: list[Upload]) -> list[Upload]:
         """The uploads as the database knows them; nothing while it is away."""
         try:
             with self.database.connection() as connection:
@@ -152,7 +150,7 @@ class Machine:
         return [upload for upload in found if upload is not None]
 
     def states(self, uploads: list[Upload]) -> list[str]:
-        return [upload.state.value for upload in self.now(uploads)]
+        return [upload.state.value for upload in self.known(uploads)]
 
     def all_imported(self, uploads: list[Upload]) -> bool:
         states = self.states(uploads)
@@ -165,17 +163,7 @@ class Machine:
         return state
 
     def running_run(self, uploads: list[Upload]) -> str | None:
-        return next((upload.run_id for upload in self.now(uploads) if upload.state == "importing"), None)
-
-    def process_of(self, run_id: str) -> ProcessIdentity | None:
-        """The process that works on a run, which Dagster notes in the run's events."""
-        with self.database.connection() as connection:
-            row = connection.execute(
-                r"select substring(event from 'Started process for run \(pid: (\d+)\)') as pid from event_logs"
-                " where run_id = %s and event like '%%Started process for run%%'",
-                (run_id,),
-            ).fetchone()
-        return ProcessIdentity.of(int(str(row["pid"]))) if row else None
+        return next((upload.run_id for upload in self.known(uploads) if upload.state == "importing"), None)
 
     def under_way(self, job: str | None = None) -> set[str]:
         """The runs that hold a place or wait for one."""
@@ -191,7 +179,8 @@ class Machine:
             killed += dagster_processes.running(self.home)
             killed += postgres.sessions(self.home / "postgres")
         run_id = self.running_run(uploads)
-        worker = self.process_of(run_id) if run_id else None
+        pid = process_of_run(self.database, run_id) if run_id else None
+        worker = ProcessIdentity.of(pid) if pid else None
         database = postgres.running(self.home / "postgres")
         if victim in {Victim.POSTGRESQL, Victim.DATABASE_AND_RUN} and database:
             killed.append(database.process)
@@ -293,7 +282,7 @@ def kill_while_importing(machine: Machine, victim: Victim, chance: random.Random
     """Stage six uploads, kill the victim while they are on their way, and see what becomes of them."""
     began = time.time()
     names = [f"outage{number}-{one}" for one in range(UPLOADS)]
-    uploads = [machine.stage(name, pictures=PICTURES, seed=number * 100 + i) for i, name in enumerate(names)]
+    uploads = [machine.stage_sample(name, pictures=PICTURES, seed=number * 100 + i) for i, name in enumerate(names)]
     if victim in {Victim.AZURITE, Victim.POWER}:
         time.sleep(_SAVED_SECONDS)
     for upload in uploads:
