@@ -121,9 +121,14 @@ def test_pictures_are_copied_when_asked_for(terminal: Terminal, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_done_is_said_in_words_with_its_exit_code(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, said: str
+    workbench: Workbench,
+    nachet: Nachet,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
 ) -> None:
-    found, _, noted = Terminal(workbench, monkeypatch).run(*arguments)
+    found, _, noted = Terminal(workbench, nachet, monkeypatch).run(*arguments)
     assert found == code
     assert said in " ".join(noted.split())
 
