@@ -28,7 +28,7 @@ from nachet_pipeline.local.files import held
 from nachet_pipeline.local.ports import LOOPBACK, kept_port
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.local.sharing import acquire, missing_services, revive_services, stop_services
+from nachet_pipeline.local.sharing import missing_services, revive_services, shared_services, stop_services
 from nachet_pipeline.local.state import Running, SupervisorState, read_state, state_file, write_state
 
 PREPARE = "nachet_pipeline.local.prepare:prepare"
@@ -230,12 +230,11 @@ class _Supervisor:
         task = self._task
         with ExitStack() as stack:
             stack.callback(stop_services, task.home)
-            lease = acquire(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
-            stack.callback(lease.release)
+            shared = shared_services(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
+            self._found = stack.enter_context(shared)
             stack.callback(self._stop_dagster)
-            self._found = lease.services
             self._change(doing="preparing the database and the storage")
-            _function(task.prepare)(lease.services)
+            _function(task.prepare)(self._found)
             yield
 
     def _start(self) -> None:
