@@ -79,7 +79,8 @@ class DagsterProcess:
 def dagster_processes(home: Path, port: int) -> list[DagsterProcess]:
     """Dagster as deployments run it: a code server, whose children the runs are, a daemon and a web server.
 
-    Not `dagster dev`, which takes all of them down when one of them ends. Runs outlive even their code server.
+    Not `dagster dev`: it stops everything when its web server or its daemon ends, and goes on without code when a code
+    server ends below its proxy. Runs outlive even their code server.
 
     Args:
         home: folder of everything that is kept on this machine.

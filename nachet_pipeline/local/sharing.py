@@ -29,7 +29,7 @@ def shared_services(
     Args:
         home: folder of everything that is kept on this machine.
         tools: folder under which Azurite is installed once; the home if not given.
-        progress: told what is being done, a few words at a time.
+        progress: called with what is being done, a few words at a time.
 
     Raises:
         LocalServiceError: a service does not start.
@@ -102,13 +102,13 @@ def _leave(home: Path, users: FileLock) -> None:
             users.close()
 
 
-def _start_both(home: Path, tools: Path | None, tell: Callable[[str], None]) -> Services:
+def _start_both(home: Path, tools: Path | None, report: Callable[[str], None]) -> Services:
     database_folder, blob_folder = _folders(home)
-    tell("starting PostgreSQL")
+    report("starting PostgreSQL")
     database = postgres.start(database_folder)
-    tell("installing Azurite")
+    report("installing Azurite")
     installation = azurite.install(tools or home)
-    tell("starting Azurite")
+    report("starting Azurite")
     return _joined(database, azurite.start(blob_folder, installation))
 
 

@@ -82,12 +82,12 @@ def up(
         return _supervise_here(task, console)
     with processes.sigterm_as_exit(), console.status("starting") as status:
 
-        def tell(doing: str) -> None:
+        def report(doing: str) -> None:
             status.update(doing)
             if not console.is_terminal:
                 console.print(doing)
 
-        return _up_in_background(task, tell)
+        return _up_in_background(task, report)
 
 
 def down(home: Path) -> bool:
@@ -181,9 +181,9 @@ class _Restarts:
 class _Supervisor:
     """Starts everything in order, watches it, and stops it in reverse."""
 
-    def __init__(self, task: _Task, tell: Callable[[str], None]) -> None:
+    def __init__(self, task: _Task, report: Callable[[str], None]) -> None:
         self._task = task
-        self._tell = tell
+        self._report = report
         self._stopping = False
         itself = ProcessIdentity.of(os.getpid())
         if itself is None:  # cannot be: it is us
@@ -322,7 +322,7 @@ class _Supervisor:
         self._state = self._state.model_copy(update=changes)
         write_state(self._task.home, self._state)
         if self._state.doing != before:
-            self._tell(self._state.doing)
+            self._report(self._state.doing)
 
 
 def main(task: _Task) -> int:
@@ -346,18 +346,18 @@ def _supervise_here(task: _Task, console: Console) -> Running:
     return running
 
 
-def _up_in_background(task: _Task, tell: Callable[[str], None]) -> Running:
+def _up_in_background(task: _Task, report: Callable[[str], None]) -> Running:
     state = read_state(task.home)
     if state is not None and state.alive and state.stopping:
-        tell("waiting for the former run to stop")
+        report("waiting for the former run to stop")
         processes.wait_gone(state.supervisor, _STOP_SECONDS)
     if state is not None and state.alive:
-        return _wait_ready(task, state.supervisor, tell)
+        return _wait_ready(task, state.supervisor, report)
     _report_failure(state)
     supervisor = _spawn(task)
     ready = False
     try:
-        running = _wait_ready(task, supervisor, tell)
+        running = _wait_ready(task, supervisor, report)
         ready = True
     finally:
         if not ready:
@@ -373,9 +373,9 @@ def _spawn(task: _Task) -> ProcessIdentity:
     return processes.spawn("the supervisor", command, log=task.log, environment=os.environ, cwd=Path.cwd())
 
 
-def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], None]) -> Running:
+def _wait_ready(task: _Task, supervisor: ProcessIdentity, report: Callable[[str], None]) -> Running:
     deadline = time.monotonic() + task.seconds
-    told = ""
+    reported = ""
     while True:
         # Looked at before the state is read: what a supervisor that has ended wrote last is there then.
         ended = supervisor.find() is None
@@ -387,13 +387,13 @@ def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], 
                 raise LocalServiceError(f"{state.failure}; see {state.log}")
             if state.running is not None and not state.stopping and not ended:
                 return state.running
-            if state.doing != told:
-                told = state.doing
-                tell(told)
+            if state.doing != reported:
+                reported = state.doing
+                report(reported)
         elif ended:
             raise LocalServiceError(f"it ended before it was ready; see {task.log}")
         if time.monotonic() > deadline:
-            raise LocalServiceError(f"it was not ready after {task.seconds:.0f} s ({told}); see {task.log}")
+            raise LocalServiceError(f"it was not ready after {task.seconds:.0f} s ({reported}); see {task.log}")
         time.sleep(_POLL_SECONDS)
 
 
