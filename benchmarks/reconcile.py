@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -31,8 +32,6 @@ from nachet_pipeline.storage.blobs import ListedBlob
 from nachet_pipeline.users.queries import add_user
 from nachet_pipeline.users.user import User
 
-_SHA256 = "00" * 32
-
 
 def _write_rows(database: Database, user: User, blobs: int) -> None:
     """One picture set with so many pictures, from an upload of the user's."""
@@ -49,16 +48,17 @@ def _write_rows(database: Database, user: User, blobs: int) -> None:
         )
         connection.execute(
             "insert into pictures (id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width,"
-            " height) select gen_random_uuid(), '{}', %s, 1, n::text, 'set/' || n, decode(%s, 'hex'), 9, 'PNG', 1, 1"
+            " height) select gen_random_uuid(), '{}', %s, 1, n::text, 'set/' || n, sha256(n::text::bytea), 9, 'PNG',"
+            " 1, 1"
             " from generate_series(1, %s) as n",
-            (picture_set, _SHA256, blobs),
+            (picture_set, blobs),
         )
 
 
 def _listing(blobs: int) -> Iterator[ListedBlob]:
     old = datetime.now(UTC) - timedelta(days=1)
     for number in range(blobs + 1):  # the first has no row
-        yield ListedBlob(f"set/{number}", 9, '"1"', old, {"sha256": _SHA256})
+        yield ListedBlob(f"set/{number}", 9, '"1"', old, {"sha256": sha256(b"%d" % number).hexdigest()})
 
 
 def main() -> None:
