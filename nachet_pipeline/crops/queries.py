@@ -271,8 +271,8 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, how: 
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
         # What is said of a crop whose folder was purged was emptied.
-        " on conflict (id) do update set superseded_at = null, sha256 = excluded.sha256, size = excluded.size,"
-        " picture = excluded.picture"
+        " on conflict (id) do update set superseded_at = null, purged_at = null, sha256 = excluded.sha256,"
+        " size = excluded.size, picture = excluded.picture"
         " where pictures.superseded_at is not null or pictures.sha256 <> excluded.sha256",
         {
             "id": crop.id,

@@ -260,7 +260,7 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
         )
         # Not withdrawn, which would hold for its content for ever: who sends it again wants it used.
         connection.execute(
-            "update pictures set picture = '{}', superseded_at = coalesce(superseded_at, now())"
+            "update pictures set picture = '{}', superseded_at = coalesce(superseded_at, now()), purged_at = now()"
             " where picture_set_id = %(set)s",
             arguments,
         )
@@ -349,12 +349,13 @@ class KeptPicture:
 
 
 def pictures_of(connection: Connection, picture_set: UUID) -> Iterator[KeptPicture]:
-    """The pictures of a folder, with what was cut from them, read as they are needed."""
+    """The pictures of a folder whose files there are, with what was cut from them, read as they are needed."""
     with connection.cursor("pictures_of_folder", row_factory=dict_row) as cursor:
         cursor.itersize = _PAGE
         cursor.execute(
             "select id, blob, format, coalesce(picture #>> '{image_data,source}', blob) as source, size,"
-            " encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s order by id",
+            " encode(sha256, 'hex') as sha256 from pictures where picture_set_id = %s and purged_at is null"
+            " order by id",
             (picture_set,),
         )
         for row in cursor:

@@ -164,15 +164,14 @@ _SUPERSEDE = (
     "  order by p.id for no key update of p)"
     " update pictures p set superseded_at = now() from held where held.id = p.id"
 )
-# What was cut from a picture was superseded with it, and comes back with it; of a purged folder its files are gone.
+# What was cut from a picture was superseded with it, and comes back with it, but for what was purged.
 _BRING_BACK = (
     "with recursive family as (select p.id, p.superseded_at from pictures p join incoming using (id)"
     "  where p.superseded_at is not null"
     " union select c.id, c.superseded_at from pictures c join family on c.parent = family.id"
-    "  and c.superseded_at = family.superseded_at"
-    "  join picture_set s on s.id = c.picture_set_id and s.purged_at is null),"
+    "  and c.superseded_at = family.superseded_at and c.purged_at is null),"
     " held as (select p.id from pictures p join family using (id) order by p.id for no key update of p)"
-    " update pictures p set superseded_at = null from held where held.id = p.id"
+    " update pictures p set superseded_at = null, purged_at = null from held where held.id = p.id"
 )
 
 

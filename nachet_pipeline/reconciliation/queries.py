@@ -185,7 +185,7 @@ select p.blob as name, p.size, encode(p.sha256, 'hex') as sha256, p.parent is nu
     p.id as picture_id, s.id as picture_set_id, s.upload_id, p.id::text as subject,
     s.id || '/' || p.id || {_SUFFIX} as usual
   from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id
-  where s.owner_id = %(owner)s and c.name = %(container)s and s.purged_at is null
+  where s.owner_id = %(owner)s and c.name = %(container)s and s.purged_at is null and p.purged_at is null
     and (%(picture_set)s::uuid is null or s.id = %(picture_set)s)
 union all
 select s.id || '/' || s.id || '.json', null, null, false, null, s.id, s.upload_id, s.id::text, null

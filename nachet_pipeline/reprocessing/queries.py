@@ -27,7 +27,8 @@ _FIRST = UUID(int=0)
 # A picture that could not be brought up to date keeps its versions; its verdict says that it was looked at.
 _NOT_LOOKED_AT = "(v.picture_id is null or v.rule_set_version <> %(rules)s or v.enrichment_version <> %(enrichment)s)"
 _NOT_DELETED = (
-    "not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
+    "p.purged_at is null"
+    " and not exists (select from picture_set gone where gone.id = p.picture_set_id and gone.deleted_at is not null)"
 )
 _SINCE = "(%(since)s::timestamptz is null or p.upload_date >= %(since)s)"
 _IN_PART = "p.id between %(lowest)s and %(highest)s"
@@ -267,7 +268,7 @@ def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list
         " v.state, v.findings from pictures p"
         " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
         " left join picture_verdict v on v.picture_id = p.id"
-        f" where {where} and s.deleted_at is null order by p.id limit %(most)s",
+        f" where {where} and s.deleted_at is null and p.purged_at is null order by p.id limit %(most)s",
         parameters,
     )
     return [_due_picture(row) for row in rows]

@@ -135,7 +135,7 @@ def places_of(connection: Connection, picture: UUID, sha256: str) -> list[tuple[
     """Containers and blobs where a picture's bytes may be today: its own row's place, then those of the same file."""
     rows = connection.execute(
         "select c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
-        " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null"
+        " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null and p.purged_at is null"
         " order by p.id <> %s, s.deleted_at is not null, p.superseded_at is not null, p.id limit %s",
         (bytes.fromhex(sha256), picture, _PLACES),
     )

@@ -385,7 +385,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _check_blobs(self) -> None:
         for row in self.bench.query(
             "select c.name as container, p.blob, p.sha256 from pictures p join picture_set s on s.id = p.picture_set_id"
-            " join container c on c.id = s.container_id where s.purged_at is null"
+            " join container c on c.id = s.container_id where s.purged_at is null and p.purged_at is null"
         ):
             content = self.blobs.read(row["container"], row["blob"])
             assert sha256(content).digest() == row["sha256"]

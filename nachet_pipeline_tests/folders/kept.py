@@ -37,7 +37,7 @@ def names(bench: Workbench, container: str) -> set[str]:
 def assert_every_row_has_its_bytes(bench: Workbench) -> None:
     rows = bench.query(
         "select c.name as container, p.blob, p.sha256 from pictures p join picture_set s on s.id = p.picture_set_id"
-        " join container c on c.id = s.container_id where s.purged_at is null"
+        " join container c on c.id = s.container_id where s.purged_at is null and p.purged_at is null"
     )
     assert rows
     for row in rows:

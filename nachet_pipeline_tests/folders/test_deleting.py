@@ -1,5 +1,6 @@
 """A user deletes a folder: it is gone at once, comes back if that is undone, and is removed for good after a while."""
 
+import shutil
 from uuid import UUID, uuid4
 
 import pytest
@@ -215,6 +216,25 @@ def test_a_folder_that_trainings_were_made_of_names_them_and_can_be_traced(workb
     assert listed(workbench) == {folder: FolderState.THERE}
     assert_every_row_has_its_bytes(workbench)
     assert keeper(workbench).purge().purged == 0
+
+
+def test_of_a_purged_folder_that_is_sent_again_in_part_nothing_is_missed(workbench: Workbench) -> None:
+    upload = imported(workbench)
+    gone, _ = workbench.query("select id, name from pictures order by name desc")
+    into_training(workbench, gone["id"])
+    folder = folder_id(workbench)
+    keeper(workbench).delete(folder, **SAID)
+    purge(workbench)
+    shutil.rmtree(workbench.place / upload.folder)
+
+    workbench.run(workbench.stage(workbench.sample(pictures=1), replace=True))
+
+    assert listed(workbench) == {folder: FolderState.THERE}
+    assert workbench.query("select id from pictures where purged_at is not null") == [{"id": gone["id"]}]
+    assert_every_row_has_its_bytes(workbench)
+    assert kinds(workbench) == {}
+    assert keeper(workbench).archive(folder, **SAID)
+    assert kinds(workbench) == {}
 
 
 def test_without_versions_that_know_their_pictures_none_is_named(workbench: Workbench) -> None:
