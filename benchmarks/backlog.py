@@ -27,13 +27,13 @@ from dagster._core.storage.dagster_run import RunsFilter
 from pydantic import SecretStr
 from rich.console import Console
 
+from benchmarks.own_services import own_services
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import project_folder
 from nachet_pipeline.identifiers import partition_key, upload_id
-from nachet_pipeline.local import dashboard, processes
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local import dagster_processes, processes
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.registering import register_user
 
@@ -82,9 +82,10 @@ def _stage(service: Services, local: Path, uploads: int, users: int) -> list[_St
 def daemon(home: Path, service: Services) -> Iterator[None]:
     """Dagster's daemon with the project's code location, ended with all its runs."""
     project = project_folder()
-    environment = dashboard.environment(home, project, service)
+    environment = dagster_processes.environment(home, project, service)
     log = home / "daemon.log"
     processes.spawn(
+        "Dagster's daemon",
         [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(project / "workspace.yaml")],
         log=log,
         environment=environment,
@@ -94,7 +95,7 @@ def daemon(home: Path, service: Services) -> Iterator[None]:
     try:
         yield
     finally:
-        dashboard.stop(home)
+        dagster_processes.stop(home)
 
 
 def _wait(service: Services, uploads: int, console: Console) -> tuple[float, list[tuple[float, int]]]:
@@ -161,11 +162,9 @@ def main() -> None:
     logging.disable(logging.WARNING)
     console = Console()
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
-        home, local = Path(scratch) / "home", Path(scratch) / "folder"
+        local = Path(scratch) / "folder"
         write_folder(local, arguments.uploads * _PICTURES)
-        tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
-        with services(home, tools=tools) as service:
-            prepare(service)
+        with own_services() as (home, service):
             staged = _stage(service, local, arguments.uploads, arguments.users)
             console.print(f"{len(staged)} uploads are staged; the daemon starts")
             with daemon(home, service):

@@ -126,7 +126,7 @@ def main() -> None:
     sizes = [arguments.few] * (rounds + 1) + [arguments.many] + [arguments.few] * rounds
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         parts = _write_parts(Path(scratch) / "folder", sizes)
-        with started(Path(scratch) / "home") as (service, settings):
+        with started() as (service, settings):
             costs, alone = _measure(service, settings, parts)
     console = Console(width=120)
     parted = (slice(1, rounds + 1), slice(rounds + 1, rounds + 2), slice(rounds + 2, None))

@@ -16,7 +16,6 @@ import io
 import logging
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -38,13 +37,13 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_services import memory_mib, own_services
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
@@ -241,11 +240,6 @@ def _job(database: Database, settings: Settings, owner: Owner) -> float:
     return seconds
 
 
-def _peak_mib() -> float:
-    """The largest resident size so far of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -258,21 +252,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         local = Path(scratch) / "folder"
         write_folder(local, arguments.jpegs, arguments.tiffs, given=arguments.given)
-        with started(Path(scratch) / "home") as (service, settings):
+        with started() as (service, settings):
             _measure(service, settings, local, arguments.rounds)
 
 
 @contextmanager
-def started(home: Path) -> Iterator[tuple[Services, Settings]]:
+def started() -> Iterator[tuple[Services, Settings]]:
     """This machine's own services, prepared and named in the environment, with a Dagster instance on them."""
-    tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
-    with services(home, tools=tools) as service:
-        prepare(service)
-        os.environ.update(
-            NACHET_DATABASE_URL=service.database_url,
-            NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
-            NACHET_BLOB_KEY=service.blob_key,
-        )
+    with own_services() as (home, service):
         from nachet_pipeline.defs.instance import dagster_home, project_folder  # noqa: PLC0415
 
         os.environ["DAGSTER_HOME"] = str(dagster_home(home, project_folder()))
@@ -310,7 +297,7 @@ def _measure(service: Services, settings: Settings, local: Path, rounds: int) ->
             core = _fresh(service, partial(_core, database, blobs, first, settings, processor))
             job = _fresh(service, partial(_job, database, settings, second))
             ratios.append((core["core"] / whole, job / whole, core["core"] / least))
-            memory.append(_peak_mib())
+            memory.append(memory_mib())
             steps = (core["core"], core["validate"], core["store"], core["record"])
             cells = [whole, least, *steps, job, *ratios[-1]]
             table.add_row(str(number + 1), *(f"{cell:.2f}" for cell in cells))

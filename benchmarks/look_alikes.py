@@ -10,9 +10,7 @@ time of PostgreSQL's process, second of two rounds, and what the index of the ha
 import argparse
 import importlib
 import os
-import tempfile
 import uuid
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,12 +19,10 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_services import own_services
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import services
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
-from nachet_pipeline.settings import Settings
 
 _ASKED = 1_000
 _BANDS = importlib.import_module("nachet_pipeline.database.migrations.versions.0013_look_alikes").BANDS
@@ -83,22 +79,18 @@ def main() -> None:
     numbers = sorted(parser.parse_args().pictures)
     table = Table("pictures stored", "insert one, ms", "look for its look-alikes, ms", "index, bytes each")
     with (
-        tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as folder,
-        services(Path(folder), tools=Settings.from_environment().home.resolve()) as found,
+        own_services() as (_home, found),
+        psycopg.connect(found.database_url, autocommit=True) as connection,
+        Database(SecretStr(found.database_url)) as database,
     ):
-        prepare(found)
-        with (
-            psycopg.connect(found.database_url, autocommit=True) as connection,
-            Database(SecretStr(found.database_url)) as database,
-        ):
-            connection.execute("set session_replication_role = replica")  # without their picture set
-            stored = 0
-            for number in numbers:
-                inserted = _insert(connection, number - stored)
-                stored = number
-                _look(database)
-                looked, size = _look(database), _index_bytes(connection, stored)
-                table.add_row(f"{number:,}", f"{inserted:.3f}", f"{looked:.2f}", f"{size:.0f}")
+        connection.execute("set session_replication_role = replica")  # without their picture set
+        stored = 0
+        for number in numbers:
+            inserted = _insert(connection, number - stored)
+            stored = number
+            _look(database)
+            looked, size = _look(database), _index_bytes(connection, stored)
+            table.add_row(f"{number:,}", f"{inserted:.3f}", f"{looked:.2f}", f"{size:.0f}")
     Console().print(table)
 
 

@@ -12,12 +12,9 @@ import io
 import json
 import logging
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import obstore
@@ -27,11 +24,11 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_services import in_own_process, memory_mib, own_services
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.mass_import.importing import MassImporter, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
@@ -78,7 +75,7 @@ def _import(container: str) -> dict[str, float]:
     """Import a container in this process: seconds, pictures, and the peak of memory before and after."""
     settings = Settings()
     limits = ContractLimits.of(settings.contract, settings.transfer)
-    before = _peak_mib()
+    before = memory_mib()
     with (
         Database(SecretStr(os.environ["NACHET_DATABASE_URL"])) as database,
         BlobStorage.connect(os.environ["NACHET_BLOB_ACCOUNT_URL"], SecretStr(os.environ["NACHET_BLOB_KEY"])) as blobs,
@@ -97,23 +94,7 @@ def _import(container: str) -> dict[str, float]:
         again = time.perf_counter() - begin
     if outcome.taken != outcome.pictures:
         raise SystemExit(f"not everything was taken: {outcome.report.codes}")
-    return {"pictures": outcome.taken, "seconds": seconds, "again": again, "before": before, "peak": _peak_mib()}
-
-
-def _peak_mib() -> float:
-    """The largest resident size of this process so far; getrusage would tell that of its parent, if it was larger."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
-
-
-def _measured(container: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.mass_import", "--import", container],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return {name: float(value) for name, value in json.loads(done.stdout).items()}
+    return {"pictures": outcome.taken, "seconds": seconds, "again": again, "before": before, "peak": memory_mib()}
 
 
 def main() -> None:
@@ -128,21 +109,11 @@ def main() -> None:
         sys.stdout.write(json.dumps(_import(arguments.container)))
         return
     sizes = [*arguments.pictures, arguments.pictures[0]]
-    tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
-    with (
-        tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch,
-        services(Path(scratch) / "home", tools=tools) as service,
-    ):
-        prepare(service)
+    with own_services() as (_home, service):
         _measure(service, sizes, one_folder=arguments.one_folder)
 
 
 def _measure(service: Services, sizes: list[int], *, one_folder: bool) -> None:
-    os.environ.update(
-        NACHET_DATABASE_URL=service.database_url,
-        NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
-        NACHET_BLOB_KEY=service.blob_key,
-    )
     with (
         Database(SecretStr(service.database_url)) as database,
         BlobStorage.connect(service.blob_account_url, SecretStr(service.blob_key)) as blobs,
@@ -154,7 +125,7 @@ def _measure(service: Services, sizes: list[int], *, one_folder: bool) -> None:
             blobs.ensure_container(name)
             _fill(service, name, first, size, size if one_folder else _PER_FOLDER)
             first += size
-    rows = [_measured(name) for name in names]
+    rows = [in_own_process("benchmarks.mass_import", "--import", name) for name in names]
     costs = [row["seconds"] / row["pictures"] * 1000 for row in rows]
     table = Table(title="mass import, in the order of the runs")
     for column in ("pictures", "s", "ms a picture", "÷ first", "again, s", "MiB at start", "peak MiB"):

@@ -14,8 +14,8 @@ from nachet_pipeline.local.sample import sample_picture
 
 _MOTIFS = 8
 _JPEG_QUALITY = 83
-# A ground of one colour makes LZW as small, and as fast, as in the photographs of the laboratory: some 0.5 MB.
-_GROUND, _AS_BRIGHT_AS_GROUND = 240, 190
+# A background of one colour makes LZW as small, and as fast, as in the photographs of the laboratory: some 0.5 MB.
+_BACKGROUND, _AS_BRIGHT_AS_BACKGROUND = 240, 190
 _ROWS_PER_STRIP = 728
 _SIZES = {"jpeg": (1600, 1200), "tiff": (1920, 1080)}
 INDEX = """clientData: {{clientEmail: {email}, clientExpertise: benchmark}}
@@ -31,8 +31,8 @@ def _motif(kind: str, number: int, scale: int) -> np.ndarray[tuple[int, ...], np
     drawn = sample_picture(number, picture_format="png", width=width, height=height)
     pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
     if kind == "tiff":
-        ground = pixels.min(axis=2, keepdims=True) > _AS_BRIGHT_AS_GROUND
-        pixels = np.where(ground, np.uint8(_GROUND), pixels)
+        background = pixels.min(axis=2, keepdims=True) > _AS_BRIGHT_AS_BACKGROUND
+        pixels = np.where(background, np.uint8(_BACKGROUND), pixels)
     return pixels
 
 

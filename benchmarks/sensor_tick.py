@@ -18,7 +18,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -34,13 +33,13 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_services import memory_mib, own_services
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.identifiers import partition_key, receipt_blob, upload_id
 from nachet_pipeline.local import azurite, postgres
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.encryption import new_secret_key
 from nachet_pipeline.users.registering import register_user
@@ -200,7 +199,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
 
     if sum(map(found, ticks())):
         raise SystemExit("the folders that are done with are due")
-    before = _memory("VmRSS")
+    before = memory_mib("VmRSS")
     _stage(containers, new)
     longest, number, due, applied = 0.0, 0, 0, 0.0
     most: dict[str, float] = {}
@@ -219,7 +218,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
         costs.since()
     if due != new:
         raise SystemExit(f"{due} of {new} new folders are due")
-    grown = _memory("VmHWM") - before
+    grown = memory_mib("VmHWM") - before
     _stage(containers, new)
     tracemalloc.start()
     again = sum(map(found, ticks()))
@@ -228,12 +227,6 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     if again != new:
         raise SystemExit(f"{again} of {new} new folders are due")
     return {"ticks": number, "seconds": longest, **most, "applied": applied, "grown": grown, "traced": peak / 2**20}
-
-
-def _memory(field: str) -> float:
-    """MiB of this process: `VmRSS` now, `VmHWM` at most so far."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:")) / 1024
 
 
 def _scene(home: Path, service: Services, finished: int, users: int, new: int) -> dict[str, float]:
@@ -292,15 +285,11 @@ def main() -> None:
     )
     for column in (*columns, "Python peak MiB"):
         table.add_column(column, justify="right")
-    tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
     for finished, users, new in zip(arguments.finished, arguments.users, arguments.new, strict=True):
         # A new home for each scene: the emulator's costs grow with what other containers hold.
-        with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
-            home = Path(scratch) / "home"
-            with services(home, tools=tools) as service:
-                prepare(service)
-                _set_environment(home, service)
-                row = _scene(home, service, finished, users, new)
+        with own_services() as (home, service):
+            _set_environment(home, service)
+            row = _scene(home, service, finished, users, new)
         names = ("ticks", "seconds", "sensor", "Azurite", "PostgreSQL", "applied", "grown", "traced")
         table.add_row(str(finished), str(users), str(new), *(f"{row[name]:.2f}".removesuffix(".00") for name in names))
     console = Console(width=140)

@@ -11,19 +11,16 @@ import argparse
 import json
 import logging
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_services import in_own_process, memory_mib, own_services
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.local.prepare import prepare
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training import candidates
 from nachet_pipeline.training.queries import begin_snapshot
@@ -92,7 +89,7 @@ def _build(pictures: int) -> dict[str, float]:
     from nachet_pipeline.training.building import build  # noqa: PLC0415 (the bare process does without)
 
     begins: dict[str, float] = {}
-    before = _peak_mib()
+    before = memory_mib()
     with (
         Database(SecretStr(os.environ["NACHET_DATABASE_URL"])) as database,
         BlobStorage.connect(os.environ["NACHET_BLOB_ACCOUNT_URL"], SecretStr(os.environ["NACHET_BLOB_KEY"])) as blobs,
@@ -118,23 +115,8 @@ def _build(pictures: int) -> dict[str, float]:
         "groups": built.groups,
         "near pairs": built.near_pairs.count,
         "before": before,
-        "peak": _peak_mib(),
+        "peak": memory_mib(),
     }
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
-
-
-def _measured(pictures: int) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training_set", "--pictures", str(pictures), "--build"],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return {name: float(value) for name, value in json.loads(done.stdout).items()}
 
 
 def main() -> None:
@@ -147,21 +129,11 @@ def main() -> None:
     if arguments.build:
         sys.stdout.write(json.dumps(_build(arguments.pictures)))
         return
-    tools = Path(os.environ.get("NACHET_HOME", ".nachet")).resolve()
-    with (
-        tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch,
-        services(Path(scratch) / "home", tools=tools) as service,
-    ):
-        prepare(service)
+    with own_services() as (_home, service):
         _measure(service, arguments.pictures)
 
 
 def _measure(service: Services, pictures: int) -> None:
-    os.environ.update(
-        NACHET_DATABASE_URL=service.database_url,
-        NACHET_BLOB_ACCOUNT_URL=service.blob_account_url,
-        NACHET_BLOB_KEY=service.blob_key,
-    )
     console = Console()
     recipe = Recipe(name="benchmark")
     with Database(SecretStr(service.database_url)) as database:
@@ -170,7 +142,7 @@ def _measure(service: Services, pictures: int) -> None:
             _fill(connection, pictures)
         console.print(f"{pictures:,} pictures generated in {time.perf_counter() - begin:.0f} s")
         bare = [_bare(database, recipe)]
-        found = _measured(pictures)
+        found = in_own_process("benchmarks.training_set", "--pictures", str(pictures), "--build")
         bare.append(_bare(database, recipe))
     copying = sum(bare) / 2
     table = Table(title=f"{pictures:,} pictures, {found['groups']:,.0f} groups, {found['near pairs']:,.0f} near pairs")

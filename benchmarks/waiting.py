@@ -27,8 +27,8 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home, project_folder
+from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline.settings import SensorSettings
 from nachet_pipeline.storage.blobs import BlobStorage

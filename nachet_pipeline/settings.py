@@ -347,29 +347,25 @@ class Settings(BaseModel):
             SettingsError: a setting is unknown or wrong; the message names it and never shows a secret.
         """
         found = {
-            name[len(PREFIX) :].lower(): value
+            name[len(PREFIX) :].lower(): value.strip()
             for name, value in (os.environ if environment is None else environment).items()
             if name.startswith(PREFIX) and value.strip()
         }
-        concerns = cls.concerns()
-        concern_of = {field: name for name, concern in concerns.items() for field in concern.model_fields}
-        values: dict[str, Any] = {name: {} for name in concerns}
-        for name, value in found.items():
-            if name in concern_of:
-                values[concern_of[name]][name] = value.strip()
-            elif name == "secret_keys":
-                values[name] = tuple(key.strip() for key in value.split(",") if key.strip())
-            elif name in cls.model_fields and name not in concerns:
-                values[name] = value.strip()
-            else:
-                known = sorted({*cls.model_fields, *concern_of} - {*concerns})
-                names = ", ".join(f"{PREFIX}{field.upper()}" for field in known)
-                raise SettingsError(f"{PREFIX}{name.upper()}: there is no such setting; the settings are {names}")
+        values: dict[str, Any] = {
+            name: {field: found.pop(field) for field in concern.model_fields if field in found}
+            for name, concern in cls.concerns().items()
+        }
+        own = cls.model_fields.keys() - values.keys()
+        if unknown := [name for name in found if name not in own]:
+            known = own.union(*(concern.model_fields for concern in cls.concerns().values()))
+            names = ", ".join(f"{PREFIX}{field.upper()}" for field in sorted(known))
+            raise SettingsError(f"{PREFIX}{unknown[0].upper()}: there is no such setting; the settings are {names}")
+        keys = [key.strip() for key in found.pop("secret_keys", "").split(",")]
         try:
-            return cls.model_validate(values)
+            return cls.model_validate({**values, **found, "secret_keys": tuple(filter(None, keys))})
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = [part for part in first["loc"] if part not in concerns]
+            where = [part for part in first["loc"] if part not in values]
             message = first["msg"].removeprefix("Value error, ")
             name = f"{PREFIX}{str(where[0]).upper()}: " if where else ""
             raise SettingsError(f"{name}{message}") from None

@@ -13,16 +13,18 @@ from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.embedded import services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.seeds import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
-from nachet_pipeline.users.registering import register_user
+from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
-from nachet_pipeline_tests.workbench import Workbench, settings_with
+from nachet_pipeline_tests.workbench import Workbench, workbench_of
 
 pytest_plugins = [
+    "nachet_pipeline_tests.command",
     "nachet_pipeline_tests.deployment",
     "nachet_pipeline_tests.homes",
     "nachet_pipeline_tests.real_pictures",
@@ -90,11 +92,8 @@ def _services(tools: Path, session_home: Path) -> Iterator[Services]:
 @pytest.fixture
 def database_url(services: Services) -> Iterator[str]:
     """A database of the test's own, empty."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield services.database_url.rpartition("/")[0] + f"/{name}"
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_database(services) as own:
+        yield own.database_url
 
 
 @pytest.fixture
@@ -105,16 +104,12 @@ def blob_account(services: Services) -> BlobAccount:
 @pytest.fixture(scope="session")
 def migrated_database(services: Services) -> Iterator[str]:
     """Name of a migrated database with the registered seeds, which others are copied from."""
-    name = f"migrated_{uuid.uuid4().hex}"
-    url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    migrate(url)
-    with Database(url) as database, database.connection() as connection:
-        load_seeds(connection, packaged_seeds())
-    yield name
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_database(services) as own:
+        url = SecretStr(own.database_url)
+        migrate(url)
+        with Database(url) as database, database.connection() as connection:
+            load_seeds(connection, packaged_seeds())
+        yield database_name(own)
 
 
 @pytest.fixture(scope="session")
@@ -142,20 +137,13 @@ def workbench(
     services: Services, migrated_database: str, pool: DecodingPool, blobs: BlobStorage, tmp_path: Path
 ) -> Iterator[Workbench]:
     """A database of the test's own with a user of its own."""
-    name = f"test_{uuid.uuid4().hex}"
-    url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_database}"')
-    with Database(url, connections=6) as database:
-        user = register_user(database, blobs, f"{uuid.uuid4().hex}@example.org")
-        yield Workbench(
-            database, blobs, pool, user, tmp_path, url, SecretStr(services.blob_key), settings_with(decode_workers=2)
-        )
-    # Of the same pictures the next test makes the same version, which would be found published, with rows of this one.
-    with psycopg.connect(url.get_secret_value()) as connection:
-        published = "select distinct container from training_set where container like 'training-%'"
-        for (container,) in connection.execute(published).fetchall():
-            for blob in list(blobs.listing(container)) if blobs.container_exists(container) else ():
-                blobs.delete(container, blob.name)
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_database(services, template=migrated_database) as own:
+        with workbench_of(own, blobs, pool, tmp_path) as bench:
+            yield bench
+        # Of the same pictures the next test makes the same version, which would be found published, with rows of this
+        # one.
+        with psycopg.connect(own.database_url) as connection:
+            published = "select distinct container from training_set where container like 'training-%'"
+            for (container,) in connection.execute(published).fetchall():
+                for blob in list(blobs.listing(container)) if blobs.container_exists(container) else ():
+                    blobs.delete(container, blob.name)

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource, of_settings
@@ -20,15 +18,14 @@ from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
-from nachet_pipeline.uploads.queries import find_upload, see_upload
 from nachet_pipeline.uploads.staged_folder import StagedFolder
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.encryption import new_secret_key
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.databases import own_database
+from nachet_pipeline_tests.workbench import Uploader
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECRET_KEY = new_secret_key().get_secret_value()
@@ -36,7 +33,7 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 
 @dataclass
-class Deployment:
+class Deployment(Uploader):
     """Everything a user of the pipeline touches, on real services."""
 
     services: Services
@@ -47,10 +44,6 @@ class Deployment:
     definitions: Definitions
     user: User
     scratch: Path
-
-    @property
-    def owner(self) -> Owner:
-        return Owner(self.user.id, self.user.email)
 
     def sample(self, name: str, *, pictures: int = 2, sessions: int = 1, seed: int = 0) -> Path:
         """A small sample folder of the user's."""
@@ -63,14 +56,6 @@ class Deployment:
             width=96,
             height=64,
         )
-
-    def stage(self, folder: Path, *, replace: bool = False) -> Upload:
-        """Stage a folder as `nachet stage` does."""
-        container = self.user.upload_container
-        stage_folder(self.blobs, LocalFolder(folder), container, folder.name, replace=replace)
-        mark_complete(self.blobs, container, folder.name)
-        with self.database.connection() as connection:
-            return see_upload(connection, self.owner, folder.name)
 
     def run_import(self, *uploads: Upload) -> ExecuteInProcessResult:
         """Run the import job over uploads as the sensor would: one run for all of them."""
@@ -99,13 +84,6 @@ class Deployment:
             **of_settings(self.settings),
         }
 
-    def now(self, upload: Upload) -> Upload:
-        """The upload as the database knows it now."""
-        with self.database.connection() as connection:
-            found = find_upload(connection, upload.id)
-        assert found is not None
-        return found
-
     def count(self, table: str) -> int:
         """Rows of this user's in one of the picture tables."""
         queries = {
@@ -132,14 +110,9 @@ class Deployment:
 @pytest.fixture(scope="session")
 def deployed(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Services, Path]]:
     """A migrated database with the registry, and the folder of a Dagster instance."""
-    name = f"deployment_{uuid.uuid4().hex}"
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    own = Services(services.database_url.rpartition("/")[0] + f"/{name}", services.blob_account_url, services.blob_key)
-    prepare(own)
-    yield own, dagster_home(tmp_path_factory.mktemp("instance"), PROJECT)
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_database(services) as own:
+        prepare(own)
+        yield own, dagster_home(tmp_path_factory.mktemp("instance"), PROJECT)
 
 
 @pytest.fixture

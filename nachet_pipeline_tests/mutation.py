@@ -23,23 +23,19 @@ PACKAGE, TESTS = "nachet_pipeline", "nachet_pipeline_tests"
 SECONDS = 900
 # By a file or a folder of the package: the tests beside it.
 AREAS = {
-    "contract": ["contract", "test_corrections.py", "training/test_content.py", "test_arrivals.py"],
+    "contract": ["contract", "uploads/test_corrections.py", "training/test_content.py", "uploads/test_discovery.py"],
     "storage": [
         "storage",
-        "test_importing.py",
+        "uploads/test_importing.py",
         "durability/test_verified_storage.py",
         "reconciliation/test_repairing.py",
     ],
-    "retention.py": ["test_retention.py"],
-    "reconciliation/retention_queries.py": ["test_retention.py"],
     "folders": ["folders"],
-    "folders/queries.py": ["folders"],
     "picture_sets/tombstones.py": ["folders"],
     "reconciliation": ["reconciliation"],
-    "reconciliation/queries.py": ["reconciliation"],
-    "users/upload_keys.py": ["onboarding/test_upload_keys.py", "onboarding/test_delegated_keys.py"],
-    "users/key_queries.py": ["onboarding/test_upload_keys.py"],
-    "encryption.py": ["test_encryption.py"],
+    "users/upload_keys.py": ["users/test_upload_keys.py", "users/test_delegated_keys.py"],
+    "users/key_queries.py": ["users/test_upload_keys.py"],
+    "users/encryption.py": ["users/test_encryption.py"],
     "training": ["training"],
 }
 _EITHER = (

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import yaml
 from pydantic import SecretStr
@@ -21,6 +23,7 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.registry.queries import registered_seeds
@@ -78,8 +81,36 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+class Uploader:
+    """What a registered user does, on real services."""
+
+    database: Database
+    blobs: BlobStorage
+    user: User
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.user.id, self.user.email)
+
+    def stage(self, folder: Path, *, replace: bool = False, complete: bool = True) -> Upload:
+        """Stage a folder as `nachet stage` does, and let the database know of it."""
+        container = self.user.upload_container
+        stage_folder(self.blobs, LocalFolder(folder), container, folder.name, replace=replace)
+        if complete:
+            mark_complete(self.blobs, container, folder.name)
+        with self.database.connection() as connection:
+            return see_upload(connection, self.owner, folder.name)
+
+    def now(self, upload: Upload) -> Upload:
+        """The upload as the database knows it now."""
+        with self.database.connection() as connection:
+            found = find_upload(connection, upload.id)
+        assert found is not None
+        return found
+
+
 @dataclass(frozen=True)
-class Workbench:
+class Workbench(Uploader):
     """A database of the test's own, the storage account, and a registered user with a place to write folders."""
 
     database: Database
@@ -99,10 +130,6 @@ class Workbench:
     def limits(self) -> ContractLimits:
         return ContractLimits.of(self.settings.contract, self.settings.transfer)
 
-    @property
-    def owner(self) -> Owner:
-        return Owner(self.user.id, self.user.email)
-
     def sample(self, name: str = "project", *, sessions: int = 1, pictures: int = 2, seed: int = 0) -> Path:
         """A small valid project folder of the user's."""
         return write_sample(
@@ -115,15 +142,6 @@ class Workbench:
             width=64,
             height=48,
         )
-
-    def stage(self, folder: Path, *, replace: bool = False, complete: bool = True) -> Upload:
-        """Stage a folder, and let the database know of it."""
-        container = self.user.upload_container
-        stage_folder(self.blobs, LocalFolder(folder), container, folder.name, replace=replace)
-        if complete:
-            mark_complete(self.blobs, container, folder.name)
-        with self.database.connection() as connection:
-            return see_upload(connection, self.owner, folder.name)
 
     def put(self, blob: str, content: bytes) -> None:
         """Write a blob into the user's upload container, as any program of the user's could."""
@@ -171,13 +189,6 @@ class Workbench:
         return replace(self, user=register_user(self.database, self.blobs, email))
 
     # What is kept
-
-    def now(self, upload: Upload) -> Upload:
-        """The upload as the database knows it now."""
-        with self.database.connection() as connection:
-            found = find_upload(connection, upload.id)
-        assert found is not None
-        return found
 
     def query(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         with self.database.connection() as connection:
@@ -236,6 +247,29 @@ class Workbench:
             connection.execute(
                 "update upload set updated_at = updated_at - interval '1 minute' * %s where id = %s", (minutes, upload)
             )
+
+
+def process_of_run(database: Database, run_id: str) -> int | None:
+    """The number of the process that works on a run, which Dagster notes in the run's events."""
+    with database.connection() as connection:
+        row = connection.execute(
+            r"select substring(event from 'Started process for run \(pid: (\d+)\)')::integer as pid from event_logs"
+            " where run_id = %s and event like '%%Started process for run%%'",
+            (run_id,),
+        ).fetchone()
+    return row["pid"] if row else None
+
+
+@contextmanager
+def workbench_of(
+    services: Services, blobs: BlobStorage, pool: DecodingPool, place: Path, *, workers: int = 2
+) -> Iterator[Workbench]:
+    """A workbench with a new user, on the database of the services."""
+    url = SecretStr(services.database_url)
+    with Database(url, connections=6) as database:
+        user = register_user(database, blobs, f"{uuid4().hex}@example.org")
+        settings = settings_with(decode_workers=workers)
+        yield Workbench(database, blobs, pool, user, place, url, SecretStr(services.blob_key), settings)
 
 
 class InterruptedStorage(BlobStorage):

@@ -2,17 +2,20 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nachet_pipeline.cli.terminal import REFUSED, JsonOption, note, open_services, progress_bar, write
+from nachet_pipeline.cli.terminal import REFUSED, JsonOption, note, open_services, progress_bar, write_result
 
 if TYPE_CHECKING:
     from nachet_pipeline.crops.cropping import Cropped
 
 
+app = typer.Typer()
+
+
+@app.command()
 def crops(
     upload: Annotated[str, typer.Argument(help="The upload's identifier, partition or folder name.")],
     *,
@@ -23,11 +26,9 @@ def crops(
     What was looked at before is left as it is. Exit code 1: some pictures could not be cropped. That another number of
     seeds was found than is declared is said, and is no failure.
     """
-    from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.crops.cropping import Cropper
     from nachet_pipeline.crops.cutting import CroppingPool
     from nachet_pipeline.errors import RefusedError
-    from nachet_pipeline.pictures.decoding_pool import DecodingSettings
     from nachet_pipeline.uploads.queries import search_uploads
 
     with open_services() as opened:
@@ -39,21 +40,19 @@ def crops(
             named = ", ".join(one.partition for one in found)
             raise RefusedError(f"several uploads are called {upload}; name one of {named}")
         settings = opened.settings
-        rules = RuleSet.of(settings.contract)
-        decoding = DecodingSettings.of(settings.decoder, settings.picture)
-        with CroppingPool(decoding) as pool, progress_bar("Cropping") as bar:
+        with CroppingPool(opened.decoding) as pool, progress_bar("Cropping") as bar:
             cropper = Cropper(
-                opened.database, opened.blobs, pool, settings.crop, rules, settings.transfer, progress=bar
+                opened.database, opened.blobs, pool, settings.crop, opened.rules, settings.transfer, progress=bar
             )
             outcome = cropper.crop(found[0])
-    write(json.dumps(_record(found[0].partition, outcome), indent=2) if as_json else _text(outcome))
+    write_result(outcome, lambda done: _record(found[0].partition, done), _lines, as_json=as_json)
     for one in outcome.not_cropped:
         note(f"nachet: {one.name}: {one.reason}")
     if outcome.failed:
         raise typer.Exit(REFUSED)
 
 
-def _text(outcome: "Cropped") -> str:
+def _lines(outcome: "Cropped") -> list[str]:
     counts = f"{outcome.pictures} pictures, {outcome.crops} crops, {outcome.new} of them new"
     lines = [f"{counts}; found by {outcome.method.found_by}."]
     lines += [
@@ -63,7 +62,7 @@ def _text(outcome: "Cropped") -> str:
     ]
     if outcome.pictures_differing > len(outcome.differing):
         lines.append(f"… and {outcome.pictures_differing - len(outcome.differing)} more")
-    return "\n".join(lines)
+    return lines
 
 
 def _record(partition: str, outcome: "Cropped") -> dict[str, object]:
@@ -78,7 +77,5 @@ def _record(partition: str, outcome: "Cropped") -> dict[str, object]:
         "findings": [
             one.finding.model_dump(mode="json", exclude_none=True) for one in outcome.differing if one.finding
         ],
-        "not_cropped": [
-            {"picture": str(one.picture), "name": one.name, "why": one.reason} for one in outcome.not_cropped
-        ],
+        "not_cropped": [{"picture": one.picture, "name": one.name, "why": one.reason} for one in outcome.not_cropped],
     }

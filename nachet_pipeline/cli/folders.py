@@ -3,17 +3,29 @@
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nachet_pipeline.cli.terminal import REFUSED, JsonOption, note, open_services, progress_bar, registered, write
+from nachet_pipeline.cli.terminal import (
+    REFUSED,
+    JsonOption,
+    WantedByOption,
+    WhyOption,
+    note,
+    open_services,
+    progress_bar,
+    registered,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from nachet_pipeline.cli.terminal import Opened
+    from nachet_pipeline.database.audit import AuditEntry
     from nachet_pipeline.folders.folder import Folder
     from nachet_pipeline.folders.keeper import FolderKeeper
     from nachet_pipeline.picture_sets.tombstones import Tombstone
@@ -25,8 +37,6 @@ FolderArgument = Annotated[
     str, typer.Argument(metavar="FOLDER", help="The folder's id; or, with --user, its name or that of its upload.")
 ]
 UserOption = Annotated[str | None, typer.Option("--user", help="E-mail address of the user whose folder it is.")]
-ByOption = Annotated[str, typer.Option("--by", help="Who wants it, for the audit trail.")]
-WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")]
 
 
 @app.command("list")
@@ -44,13 +54,13 @@ def list_(
         owner = registered(opened, user)
         with opened.database.reading() as connection:
             for folder in folders_of(connection, owner.id, put_away=every):
-                write(json.dumps(folder_record(folder), ensure_ascii=False) if as_json else folder_line(folder))
+                write_result(folder, folder_record, folder_line, as_json=as_json)
 
 
 @app.command()
 def delete(
     folder: FolderArgument,
-    by: ByOption,
+    by: WantedByOption,
     why: WhyOption,
     user: UserOption = None,
     *,
@@ -71,16 +81,17 @@ def delete(
 
     if keep_for_training and delete_all:
         raise typer.BadParameter("expected one of --keep-for-training and --delete-all")
-    with _keeping(folder, user, by, why) as (opened, keeper, found):
+    with _keeping(folder, user) as (opened, keeper, found):
         undecided = not keep_for_training and not delete_all
         if undecided and found.needs_decision and found.state is FolderState.THERE:
             with opened.database.connection() as connection:
                 training_sets = training_sets_of(connection, found.id)
-            if as_json:
-                write(json.dumps(folder_record(found, training_sets), ensure_ascii=False))
-            else:
-                for line in decision_lines(found, training_sets, keeper.undo_days):
-                    write(line)
+            write_result(
+                found,
+                lambda one: folder_record(one, training_sets),
+                lambda one: decision_lines(one, training_sets, keeper.undo_days),
+                as_json=as_json,
+            )
             note(f"nachet: {found.name} needs --keep-for-training or --delete-all; nothing was changed")
             raise typer.Exit(REFUSED)
         act = keeper.archive if keep_for_training else keeper.delete
@@ -89,30 +100,27 @@ def delete(
 
 @app.command()
 def archive(
-    folder: FolderArgument, by: ByOption, why: WhyOption, user: UserOption = None, *, as_json: JsonOption = False
+    folder: FolderArgument, by: WantedByOption, why: WhyOption, user: UserOption = None, *, as_json: JsonOption = False
 ) -> None:
     """Move a folder's pictures to its user's archive, where they stay for training; interrupted, call it again."""
-    with _keeping(folder, user, by, why) as (_opened, keeper, found):
+    with _keeping(folder, user) as (_opened, keeper, found):
         _report(keeper.archive(found.id, by=by, why=why), as_json=as_json)
 
 
 @app.command()
 def undo(
-    folder: FolderArgument, by: ByOption, why: WhyOption, user: UserOption = None, *, as_json: JsonOption = False
+    folder: FolderArgument, by: WantedByOption, why: WhyOption, user: UserOption = None, *, as_json: JsonOption = False
 ) -> None:
     """Bring a folder back that was deleted or archived within the last NACHET_UNDO_DAYS."""
-    with _keeping(folder, user, by, why) as (_opened, keeper, found):
+    with _keeping(folder, user) as (_opened, keeper, found):
         _report(keeper.undo(found.id, by=by, why=why), as_json=as_json)
 
 
 @contextmanager
-def _keeping(wanted: str, user: str | None, by: str, why: str) -> "Iterator[tuple[Opened, FolderKeeper, Folder]]":
+def _keeping(wanted: str, user: str | None) -> "Iterator[tuple[Opened, FolderKeeper, Folder]]":
     from nachet_pipeline.folders.keeper import FolderKeeper
     from nachet_pipeline.folders.queries import find_folder
 
-    for option, value in (("--by", by), ("--why", why)):
-        if not value.strip():
-            raise typer.BadParameter("expected some text", param_hint=option)
     with open_services() as opened, progress_bar("Moving") as bar:
         owner = registered(opened, user) if user else None
         with opened.database.connection() as connection:
@@ -124,9 +132,7 @@ def _keeping(wanted: str, user: str | None, by: str, why: str) -> "Iterator[tupl
 def _report(tombstone: "Tombstone", *, as_json: bool) -> None:
     from nachet_pipeline.folders.formatting import tombstone_lines, tombstone_record
 
-    lines = [json.dumps(tombstone_record(tombstone), ensure_ascii=False)] if as_json else tombstone_lines(tombstone)
-    for line in lines:
-        write(line)
+    write_result(tombstone, tombstone_record, tombstone_lines, as_json=as_json)
 
 
 @trail_app.command()
@@ -150,15 +156,17 @@ def audit(
     from nachet_pipeline.database.audit import entries
 
     moment = since.replace(tzinfo=UTC) if since else None
-    show: Callable[[object], str] = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731
     with open_services() as opened, opened.database.reading() as connection:
         for one in entries(connection, subject=subject, since=moment, most=limit):
-            identifier = str(one.subject_id) if one.subject_id else None
-            if as_json:
-                fields = {name: getattr(one, name) for name in one.__dataclass_fields__}
-                write(show(fields | {"at": one.at.astimezone(UTC).isoformat(), "subject_id": identifier}))
-                continue
-            what = " → ".join(show(state) for state in (one.before, one.after) if state is not None)
-            moment_text = f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-            who = f"{one.actor} ({one.login})" if one.login else one.actor
-            write(f"{moment_text}  {who}  {one.action} {one.subject} {identifier or ''}  {what}".rstrip())
+            write_result(one, _entry_record, _entry_line, as_json=as_json)
+
+
+def _entry_record(one: "AuditEntry") -> dict[str, object]:
+    return asdict(one) | {"at": one.at.astimezone(UTC).isoformat()}
+
+
+def _entry_line(one: "AuditEntry") -> str:
+    what = " → ".join(json.dumps(state, ensure_ascii=False) for state in (one.before, one.after) if state is not None)
+    who = f"{one.actor} ({one.login})" if one.login else one.actor
+    subject = f"{one.subject} {one.subject_id or ''}"
+    return f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  {who}  {one.action} {subject}  {what}".rstrip()

@@ -2,14 +2,22 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from nachet_pipeline.cli.terminal import JsonOption, note, open_services, write
+from nachet_pipeline.cli.terminal import (
+    JsonOption,
+    SaidByOption,
+    WhyOption,
+    note,
+    open_services,
+    write,
+    write_json,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from nachet_pipeline.picture_sets.labels import Decided, LabelledFile
@@ -17,8 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Photographs that are stored under several species, and decisions.")
 
 PictureArgument = Annotated[UUID, typer.Argument(help="Identifier of a picture of the photograph, or of a crop of it.")]
-ByOption = Annotated[str, typer.Option("--by", help="Who says so, for the audit trail.")]
-WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")]
 
 
 @app.command()
@@ -53,12 +59,9 @@ def conflicts(
 
 def _report(pictures: "tuple[LabelledFile, ...]", title: str, relation: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        records = [{**asdict(one), "picture": str(one.picture)} for one in pictures]
-        write(json.dumps({**relation, "pictures": records}, ensure_ascii=False))
-        return
-    write(title)
-    for one in pictures:
-        write(f"  {_line(one)}")
+        write_json({**relation, "pictures": [asdict(one) for one in pictures]})
+    else:
+        write(title, *(f"  {_line(one)}" for one in pictures))
 
 
 def _line(one: "LabelledFile") -> str:
@@ -69,7 +72,7 @@ def _line(one: "LabelledFile") -> str:
 def decide(
     picture: PictureArgument,
     species: Annotated[str, typer.Option("--species", help="Name or identifier of the species that it shows.")],
-    by: ByOption,
+    by: SaidByOption,
     why: WhyOption,
     *,
     as_json: JsonOption = False,
@@ -80,35 +83,26 @@ def decide(
     """
     from nachet_pipeline.picture_sets.labels import decide_label
 
-    _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:
         done = decide_label(connection, picture, species, by=by, why=why)
     _report_decided(done, as_json=as_json)
 
 
 @app.command()
-def undecide(picture: PictureArgument, by: ByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
+def undecide(picture: PictureArgument, by: SaidByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
     """Take back what was decided of a photograph: what its uploaders say counts again."""
     from nachet_pipeline.picture_sets.labels import undecide_label
 
-    _demand(by, why)
     with open_services() as opened, opened.database.connection() as connection:
         done = undecide_label(connection, picture, by=by, why=why)
     _report_decided(done, as_json=as_json)
 
 
-def _demand(by: str, why: str) -> None:
-    for option, value in (("--by", by), ("--why", why)):
-        if not value.strip():
-            raise typer.BadParameter("expected some text", param_hint=option)
-
-
 def _report_decided(done: "Decided", *, as_json: bool) -> None:
-    if as_json:
-        pictures = [{**asdict(one), "picture": str(one.picture)} for one in done.pictures]
-        write(json.dumps({**asdict(done), "pictures": pictures}, ensure_ascii=False))
-        return
+    write_result(done, asdict, _decided_lines, as_json=as_json)
+
+
+def _decided_lines(done: "Decided") -> list[str]:
     before = f" (before: {done.before})" if done.before and done.before != done.species else ""
-    write(f"{done.species or 'as its uploaders say'}{before}{'' if done.new else ', as before'}")
-    for one in done.pictures:
-        write(f"  {_line(one)}")
+    decided = f"{done.species or 'as its uploaders say'}{before}{'' if done.new else ', as before'}"
+    return [decided, *(f"  {_line(one)}" for one in done.pictures)]

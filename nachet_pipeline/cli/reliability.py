@@ -2,8 +2,8 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
-import json
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,12 @@ from nachet_pipeline.cli.terminal import (
     progress_bar,
     registered,
     write,
+    write_json,
+    write_result,
 )
+
+if TYPE_CHECKING:
+    from nachet_pipeline.reconciliation.retention import Clearing
 
 app = typer.Typer()
 
@@ -38,7 +43,6 @@ def reconcile(
     blob only if no row points at it, it is older than NACHET_ORPHAN_GRACE_DAYS and the audit trail says so. Exit code 1
     means that something is left that disagrees.
     """
-    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.reconciliation.comparing import Comparer
     from nachet_pipeline.reconciliation.formatting import drift_record, drift_text, summary_record, summary_text
     from nachet_pipeline.reconciliation.repairing import Repairer
@@ -50,21 +54,14 @@ def reconcile(
         with progress_bar("Comparing") as bar:
             comparer = Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer, progress=bar)
             result = comparer.compare(one, read=read)
-        repairer = Repairer(
-            opened.database,
-            opened.blobs,
-            comparer,
-            settings.arrival,
-            ContractLimits.of(settings.contract, settings.transfer),
-        )
+        repairer = Repairer(opened.database, opened.blobs, comparer, settings.arrival, opened.limits)
         for found in repairer.repair(result.users) if repair else repairer.plan(result.users):
             repaired, left = repaired + found.done, left + (not found.done)
-            write(json.dumps(drift_record(found)) if as_json else drift_text(found, planned=not repair))
+            write_result(found, drift_record, lambda one: drift_text(one, planned=not repair), as_json=as_json)
     if as_json:
-        write(json.dumps({"summary": summary_record(result, repaired=repaired, left=left)}))
+        write_json({"summary": summary_record(result, repaired=repaired, left=left)})
     else:
-        for line in summary_text(result, repaired=repaired, left=left):
-            write(line)
+        write(*summary_text(result, repaired=repaired, left=left))
     if left:
         raise typer.Exit(REFUSED)
 
@@ -80,7 +77,6 @@ def retention(
     Imports as a whole alone, older than NACHET_RETAIN_STAGED_DAYS (partitions: NACHET_RETAIN_PARTITIONS_DAYS), whose
     receipt is in the database and whose rows and blobs are all there; `nachet status` answers for them as before.
     """
-    from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.defs.instance import dagster_home, dagster_instance
     from nachet_pipeline.reconciliation.comparing import Comparer
     from nachet_pipeline.reconciliation.retention import Cleared, Retention
@@ -98,20 +94,20 @@ def retention(
                 settings.retention,
                 Comparer(opened.database, opened.blobs, settings.reconciliation, settings.transfer),
                 settings.arrival,
-                ContractLimits.of(settings.contract, settings.transfer),
+                opened.limits,
                 forgetting(instance),
             )
             for one in cleaner.clear(dry_run=dry_run):
                 result.add(one)
-                fields = {name: getattr(one, name) for name in one.__dataclass_fields__}
-                if as_json:
-                    write(json.dumps({**fields, "upload": str(one.upload)}))
-                elif one.kept:
-                    write(f"kept       {one.what} {one.name} of {one.owner}: {one.kept}")
-                else:
-                    write(f"{'would be ' if dry_run else ''}cleared  {one.what} {one.name} of {one.owner}")
+                write_result(one, asdict, lambda found: _cleared_line(found, dry_run=dry_run), as_json=as_json)
     if not as_json:
         write(
             f"{result.folders} folders, {result.size:,} bytes; {result.partitions} partitions;"
             f" {result.kept_number} folders kept"
         )
+
+
+def _cleared_line(one: "Clearing", *, dry_run: bool) -> str:
+    if one.kept:
+        return f"kept       {one.what} {one.name} of {one.owner}: {one.kept}"
+    return f"{'would be ' if dry_run else ''}cleared  {one.what} {one.name} of {one.owner}"

@@ -2,42 +2,48 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.support.i18n import Language
 
 if TYPE_CHECKING:
+    from nachet_pipeline.contract.limits import ContractLimits
+    from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.database.connection import Database
+    from nachet_pipeline.pictures.decoding_pool import DecodingSettings
     from nachet_pipeline.storage.blobs import BlobStorage
-    from nachet_pipeline.support.i18n import Language
     from nachet_pipeline.users.user import User
 
 REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
 
 
-class Lang(StrEnum):
-    """Languages of a report."""
-
-    EN = "en"
-    FR = "fr"
-
-    @property
-    def language(self) -> "Language":
-        """The same, for the report."""
-        return "fr" if self is Lang.FR else "en"
+_Found = TypeVar("_Found")
 
 
-LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the report.")]
+def _some_text(option: typer.CallbackParam, value: str) -> str:
+    if not value.strip():
+        raise typer.BadParameter("expected some text", param_hint=option.opts[0])
+    return value
+
+
+FolderArgument = Annotated[
+    Path, typer.Argument(exists=True, file_okay=False, readable=True, help="The project or session folder.")
+]
+LangOption = Annotated[Language, typer.Option("--lang", help="Language of the report.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+WantedByOption = Annotated[str, typer.Option("--by", help="Who wants it, for the audit trail.", callback=_some_text)]
+SaidByOption = Annotated[str, typer.Option("--by", help="Who says so, for the audit trail.", callback=_some_text)]
+WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.", callback=_some_text)]
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,27 @@ class Opened:
     settings: Settings
     database: "Database"
     blobs: "BlobStorage"
+
+    @property
+    def rules(self) -> "RuleSet":
+        """How findings weigh."""
+        from nachet_pipeline.contract.rule_set import RuleSet
+
+        return RuleSet.of(self.settings.contract)
+
+    @property
+    def limits(self) -> "ContractLimits":
+        """What no folder may exceed."""
+        from nachet_pipeline.contract.limits import ContractLimits
+
+        return ContractLimits.of(self.settings.contract, self.settings.transfer)
+
+    @property
+    def decoding(self) -> "DecodingSettings":
+        """How pictures are decoded."""
+        from nachet_pipeline.pictures.decoding_pool import DecodingSettings
+
+        return DecodingSettings.of(self.settings.decoder, self.settings.picture)
 
 
 def read_settings() -> Settings:
@@ -67,7 +94,7 @@ def read_settings() -> Settings:
 def open_services() -> Iterator[Opened]:
     """The services that the settings name, or those of this machine, made ready."""
     from nachet_pipeline.database.connection import Database
-    from nachet_pipeline.local.services import with_services
+    from nachet_pipeline.local.embedded import with_services
     from nachet_pipeline.storage.blobs import BlobStorage
 
     with ExitStack() as stack:
@@ -79,13 +106,34 @@ def open_services() -> Iterator[Opened]:
         yield Opened(settings, database, blobs)
 
 
-def write(text: str) -> None:
-    """Say what the command was asked for."""
-    typer.echo(text)
+def write(*lines: str) -> None:
+    """Write what the command was asked for to the standard output."""
+    for line in lines:
+        typer.echo(line)
+
+
+def write_json(record: object) -> None:
+    """Write a record as one line of JSON; identifiers and paths become texts."""
+    write(json.dumps(record, ensure_ascii=False, default=str))
+
+
+def write_result(
+    found: _Found,
+    record: Callable[[_Found], object],
+    lines: Callable[[_Found], str | Iterable[str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Write what a command found, as a record for programs or as lines for people."""
+    if as_json:
+        write_json(record(found))
+        return
+    shown = lines(found)
+    write(*((shown,) if isinstance(shown, str) else shown))
 
 
 def note(text: str) -> None:
-    """Say something beside it, where it is in no program's way."""
+    """Write something beside the result to the standard error, where it is in no program's way."""
     typer.echo(text, err=True)
 
 
@@ -105,8 +153,7 @@ def registered(opened: Opened, email: str, option: str = "--user", *, active: bo
             expected=None if user else Bilingual("a registered user", "une personne enregistrée"),
             found=Bilingual.same(email.strip()[:254]),
         )
-        for line in as_text(Report.of_findings([finding])):
-            write(line)
+        write(*as_text(Report.of_findings([finding])))
         raise typer.Exit(REFUSED)
     return user
 

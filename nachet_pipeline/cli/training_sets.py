@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +13,14 @@ from nachet_pipeline.cli.terminal import (
     REFUSED,
     USAGE,
     JsonOption,
-    ProgressBar,
+    WantedByOption,
+    WhyOption,
     note,
     open_services,
     progress_bar,
     write,
+    write_json,
+    write_result,
 )
 from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 
@@ -91,33 +93,24 @@ def build(
 
 
 def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> bool:
-    from nachet_pipeline.contract.rule_set import RuleSet
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.training.publishing import publish
     from nachet_pipeline.training.versions import published_lines, published_record
 
     if copy:
         recipe = recipe.model_copy(update={"copy_pictures": True})
-    settings = opened.settings
-    decoding = DecodingSettings.of(settings.decoder, settings.picture)
-    with DecodingPool(decoding) as pool, progress_bar(f"Building {recipe.name}") as bar:
+    with DecodingPool(opened.decoding) as pool, progress_bar(f"Building {recipe.name}") as bar:
         published = publish(
             recipe,
             opened.database,
             opened.blobs,
             pool,
-            RuleSet.of(settings.contract),
-            settings.transfer,
-            progress=lambda *told: _report_progress(bar, *told),
+            opened.rules,
+            opened.settings.transfer,
+            progress=lambda _step, done, total: bar(done, total),
         )
-    lines = [json.dumps(published_record(published), ensure_ascii=False)] if as_json else published_lines(published)
-    for line in lines:
-        write(line)
+    write_result(published, published_record, published_lines, as_json=as_json)
     return published.released
-
-
-def _report_progress(bar: ProgressBar, _step: str, done: int, total: int) -> None:
-    bar(done, total)
 
 
 @app.command("list")
@@ -136,10 +129,9 @@ def list_(
         note(f"nachet: there is no version of {recipe}; `nachet training-set build {recipe}` makes one")
         raise typer.Exit(REFUSED)
     if as_json:
-        write(json.dumps([version_record(version) for version in found], ensure_ascii=False))
-        return
-    for version in found:
-        write(version_line(version))
+        write_json([version_record(version) for version in found])
+    else:
+        write(*map(version_line, found))
 
 
 @app.command()
@@ -169,15 +161,12 @@ def show(
         found = memberships(connection, picture, version.id if version else None) if picture else None
     if found is None:
         if version:
-            lines = [json.dumps(version_record(version), ensure_ascii=False)] if as_json else version_lines(version)
-            for line in lines:
-                write(line)
+            write_result(version, version_record, version_lines, as_json=as_json)
         return
     if as_json:
-        write(json.dumps([membership_record(one) for one in found], ensure_ascii=False))
-    for one in () if as_json else found:
-        for line in membership_lines(one):
-            write(line)
+        write_json([membership_record(one) for one in found])
+    else:
+        write(*(line for one in found for line in membership_lines(one)))
     if not found:
         note(f"nachet: the picture {picture} is in no {'training set' if version is None else 'row of it'}")
         raise typer.Exit(REFUSED)
@@ -192,16 +181,14 @@ def diff(earlier: VersionArgument, later: VersionArgument, *, as_json: JsonOptio
     with open_services() as opened, opened.database.reading() as connection:
         first, second = version_of(connection, earlier), version_of(connection, later)
         found = difference(connection, first.id, second.id)
-    lines = [json.dumps(difference_record(found))] if as_json else difference_lines(found)
-    for line in lines:
-        write(line)
+    write_result(found, difference_record, difference_lines, as_json=as_json)
 
 
 @app.command()
 def withdraw(
     picture: Annotated[UUID, typer.Argument(help="Identifier of the picture.")],
-    by: Annotated[str, typer.Option("--by", help="Who wants it, for the audit trail.")],
-    why: Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")],
+    by: WantedByOption,
+    why: WhyOption,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -214,14 +201,9 @@ def withdraw(
     from nachet_pipeline.training.queries import withdraw as withdraw_picture
     from nachet_pipeline.training.versions import withdrawal_lines, withdrawal_record
 
-    for option, value in (("--by", by), ("--why", why)):
-        if not value.strip():
-            raise typer.BadParameter("expected some text", param_hint=option)
     with open_services() as opened, opened.database.connection() as connection:
         done = withdraw_picture(connection, picture, by=by, why=why)
-    lines = [json.dumps(withdrawal_record(done))] if as_json else withdrawal_lines(done)
-    for line in lines:
-        write(line)
+    write_result(done, withdrawal_record, withdrawal_lines, as_json=as_json)
 
 
 @app.command()
@@ -256,27 +238,16 @@ def export(
     """
     import tempfile
 
-    from nachet_pipeline.pictures.decoding_pool import DecodingSettings
     from nachet_pipeline.training.exports.converting import ConvertingPool
     from nachet_pipeline.training.exports.exporting import ExportRequest
     from nachet_pipeline.training.exports.exporting import export as export_pictures
     from nachet_pipeline.training.exports.fetching import Fetcher
-    from nachet_pipeline.training.exports.published import bring_manifest
-    from nachet_pipeline.training.queries import version_of
 
     with open_services() as opened, tempfile.TemporaryDirectory() as place:
-        manifest = Path(wanted)
-        if not manifest.is_file():
-            manifest = Path(place) / "manifest.parquet"
-            with opened.database.reading() as connection:
-                version = version_of(connection, wanted)
-            bring_manifest(opened.blobs, version, manifest)
-            if version.withdrawn:
-                note(f"nachet: {version.withdrawn} pictures of this version were withdrawn since; build a new one")
+        manifest = _manifest(opened, wanted, Path(place))
         request = ExportRequest(manifest, folder, kind, tuple(split or ()), layout, shard_size)
         transfer, decoder = opened.settings.transfer, opened.settings.decoder
-        decoding = DecodingSettings.of(decoder, opened.settings.picture)
-        with ConvertingPool(decoding) as pool, progress_bar("Exporting") as bar:
+        with ConvertingPool(opened.decoding) as pool, progress_bar("Exporting") as bar:
             fetcher = Fetcher(
                 opened.blobs,
                 pool,
@@ -290,6 +261,23 @@ def export(
         raise typer.Exit(REFUSED)
 
 
+def _manifest(opened: "Opened", wanted: str, place: Path) -> Path:
+    """The manifest file that was named, or that of the version that was, brought to a place."""
+    from nachet_pipeline.training.exports.published import bring_manifest
+    from nachet_pipeline.training.queries import version_of
+
+    manifest = Path(wanted)
+    if manifest.is_file():
+        return manifest
+    with opened.database.reading() as connection:
+        version = version_of(connection, wanted)
+    manifest = place / "manifest.parquet"
+    bring_manifest(opened.blobs, version, manifest)
+    if version.withdrawn:
+        note(f"nachet: {version.withdrawn} pictures of this version were withdrawn since; build a new one")
+    return manifest
+
+
 def _places(opened: "Opened", picture: "Picture") -> list[tuple[str, str]]:
     from nachet_pipeline.training.version_pictures import places_of
 
@@ -298,10 +286,9 @@ def _places(opened: "Opened", picture: "Picture") -> list[tuple[str, str]]:
 
 
 def _report_exported(done: "Exported", *, as_json: bool) -> None:
-    if as_json:
-        write(json.dumps(asdict(done) | {"folder": str(done.folder)}, ensure_ascii=False))
-    else:
-        write(f"{done.folder}: {done.pictures} pictures, {done.made} of them now")
+    write_result(
+        done, asdict, lambda one: f"{one.folder}: {one.pictures} pictures, {one.made} of them now", as_json=as_json
+    )
     if done.empty:
         note(f"nachet: {len(done.empty)} class folders are empty, such as {done.empty[0]}; see README.md there")
     for failure in done.failures:

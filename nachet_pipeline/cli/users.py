@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 (imports inside commands, so that help answers at once)
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nachet_pipeline.cli.terminal import JsonOption, Opened, note, open_services, write
+from nachet_pipeline.cli.terminal import JsonOption, Opened, note, open_services, write, write_json, write_result
 
 if TYPE_CHECKING:
     from nachet_pipeline.users.key import UploadKey
     from nachet_pipeline.users.lifecycle import Onboarding
     from nachet_pipeline.users.upload_keys import Revocation, ShownKey
+    from nachet_pipeline.users.user import User
 
 app = typer.Typer(no_args_is_help=True, help="Users, their containers, and the keys to these.")
 key_app = typer.Typer(no_args_is_help=True, help="Upload keys: each opens one user's upload container.")
@@ -76,14 +76,13 @@ def add(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False)
             raise typer.BadParameter(f"{email}: {error}") from None
     user, key = done.user, done.key
     if as_json:
-        record: dict[str, Any] = {"id": str(user.id), "email": user.email, "upload_container": user.upload_container}
-        write(json.dumps({**record, "new": done.new, "key_expires_at": key.expires_at.isoformat() if key else None}))
+        record = {"id": user.id, "email": user.email, "upload_container": user.upload_container}
+        write_json({**record, "new": done.new, "key_expires_at": key.expires_at.isoformat() if key else None})
         return
     if not done.new:
         note(f"{user.email} was registered already")
-    if key:
-        note(f"an upload key is issued, until {key.expires_at:%Y-%m-%d}: nachet user key show {user.email}")
-    write(f"{user.id}\n{user.upload_container}")
+    _note_issued(user, key)
+    write(str(user.id), user.upload_container)
 
 
 @app.command("list")
@@ -99,7 +98,7 @@ def list_(*, as_json: JsonOption = False) -> None:
     if as_json:
         records = [
             {
-                "id": str(user.id),
+                "id": user.id,
                 "email": user.email,
                 "upload_container": user.upload_container,
                 "disabled_at": user.disabled_at.isoformat() if user.disabled_at else None,
@@ -107,7 +106,7 @@ def list_(*, as_json: JsonOption = False) -> None:
             }
             for user, key in users
         ]
-        write(json.dumps(records))
+        write_json(records)
         return
     now = datetime.now(UTC)
     for user, key in users:
@@ -131,8 +130,12 @@ def enable(email: EmailArgument, by: ByOption = "") -> None:
     with _desk(by) as desk:
         state = desk.onboarding.enable(email, actor=desk.by)
     write(f"{state.user.email}: enabled{'' if state.changed else ', as before'}")
-    if state.key:
-        note(f"an upload key is issued, until {state.key.expires_at:%Y-%m-%d}: nachet user key show {state.user.email}")
+    _note_issued(state.user, state.key)
+
+
+def _note_issued(user: "User", key: "UploadKey | None") -> None:
+    if key:
+        note(f"an upload key is issued, until {key.expires_at:%Y-%m-%d}: nachet user key show {user.email}")
 
 
 @key_app.command("show")
@@ -143,11 +146,9 @@ def key_show(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = F
     """
     with _desk(by) as desk:
         shown = desk.onboarding.keys.show(email, to=desk.by)
-    if as_json:
-        write(json.dumps({**_record(shown.key), "url": shown.url.get_secret_value()}))
-    else:
-        for line in _how_to_use(shown):
-            write(line)
+    write_result(
+        shown, lambda one: {**_record(one.key), "url": one.url.get_secret_value()}, _how_to_use, as_json=as_json
+    )
 
 
 @key_app.command("rotate")

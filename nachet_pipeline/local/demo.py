@@ -11,19 +11,19 @@ from rich.console import Console
 
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
-from nachet_pipeline.database.connection import Database, DatabaseError
-from nachet_pipeline.defs.instance import ProjectNotFoundError, project_folder
-from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.defs.instance import project_folder
+from nachet_pipeline.errors import ActionableError, UnavailableError
+from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.processes import sigterm_as_exit
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.secret_keys import own_secret_keys
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import up
 from nachet_pipeline.settings import Settings, SettingsError
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads.queries import find_upload, see_upload
-from nachet_pipeline.uploads.staging import StagingError, mark_complete, stage_folder
+from nachet_pipeline.uploads.staging import mark_complete, stage_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.registering import SYSTEM_ACTOR
@@ -36,7 +36,7 @@ _POLL_SECONDS = 1.0
 _SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
 
 
-class DemoError(Exception):
+class DemoError(UnavailableError):
     """The demo did not come to its end; the message says why."""
 
 
@@ -114,15 +114,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("interrupted; `make demo` goes on, `make down` stops")
         return 130
-    except (
-        DemoError,
-        SettingsError,
-        LocalServiceError,
-        ProjectNotFoundError,
-        StagingError,
-        StorageError,
-        DatabaseError,
-    ) as error:
+    except ActionableError as error:
         console.print(f"[red]demo:[/red] {error}")
         return 1
     nachet = os.path.relpath(Path(sys.executable).parent / "nachet")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nachet_pipeline.local.errors import LocalServiceError
+
 
 def private_folder(folder: Path, *, passable: bool = True) -> None:
     """Make a folder that its owner alone can list; one of ours that is there already is closed to others.
@@ -73,11 +75,22 @@ class FileLock:
 
 
 @contextmanager
-def held(file: Path) -> Iterator[None]:
-    """Hold a lock alone while the context lasts."""
+def held(file: Path, *, unless_busy: str | None = None) -> Iterator[None]:
+    """Hold a lock alone while the context lasts.
+
+    Args:
+        file: the file that carries the lock.
+        unless_busy: the error if somebody else holds the lock; not given: wait until nobody does.
+
+    Raises:
+        LocalServiceError: somebody else holds the lock.
+    """
     lock = FileLock(file)
     try:
-        lock.take()
+        if unless_busy is None:
+            lock.take()
+        elif not lock.try_take():
+            raise LocalServiceError(unless_busy)
         yield
     finally:
         lock.close()

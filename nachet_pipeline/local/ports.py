@@ -3,6 +3,8 @@
 import socket
 from pathlib import Path
 
+from nachet_pipeline.local.files import write_private
+
 LOOPBACK = "127.0.0.1"
 _HIGHEST = 65535
 
@@ -36,3 +38,10 @@ def remembered_port(file: Path) -> int | None:
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     return int(text) if text.isdecimal() and 0 < int(text) <= _HIGHEST else None
+
+
+def kept_port(file: Path, usual: int | None = None) -> int:
+    """A free port: the one that a file remembers if it is free, else another, which the file remembers from now on."""
+    port = free_port(remembered_port(file) or usual)
+    write_private(file, f"{port}\n")
+    return port

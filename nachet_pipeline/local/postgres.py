@@ -26,7 +26,7 @@ import psycopg
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import write_private
-from nachet_pipeline.local.ports import LOOPBACK, free_port, is_free, remembered_port
+from nachet_pipeline.local.ports import LOOPBACK, is_free, kept_port
 from nachet_pipeline.local.processes import ProcessIdentity
 
 USER = "nachet"
@@ -263,27 +263,24 @@ def _environment() -> dict[str, str]:
 
 def _start_server(folder: Path, account: pwd.struct_passwd | None) -> Server:
     log = folder / "server.log"
-    port_file = folder / "port"
     for _ in range(_ATTEMPTS):
         _clear_after_crash(folder)
-        port = free_port(remembered_port(port_file))
+        port = kept_port(folder / "port")
         settings = [f"listen_addresses={LOOPBACK}", f"port={port}", *_SETTINGS]
-        try:
-            process = processes.spawn(
-                [
-                    _programs() / "postgres",
-                    "-D",
-                    folder / "data",
-                    *(part for setting in settings for part in ("-c", setting)),
-                ],
-                log=log,
-                environment=_environment(),
-                cwd="/",
-                user=None if account is None else account.pw_uid,
-                group=None if account is None else account.pw_gid,
-            )
-        except OSError as error:
-            raise LocalServiceError(f"PostgreSQL could not be started: {error}") from error
+        process = processes.spawn(
+            "PostgreSQL",
+            [
+                _programs() / "postgres",
+                "-D",
+                folder / "data",
+                *(part for setting in settings for part in ("-c", setting)),
+            ],
+            log=log,
+            environment=_environment(),
+            cwd="/",
+            user=None if account is None else account.pw_uid,
+            group=None if account is None else account.pw_gid,
+        )
         try:
             answered = _wait_for_answer(folder, process)
         except BaseException:  # Ctrl-C, perhaps before the server has noted where it is
@@ -291,7 +288,6 @@ def _start_server(folder: Path, account: pwd.struct_passwd | None) -> Server:
             raise
         server = running(folder)
         if server is not None:
-            write_private(port_file, f"{port}\n")
             return server
         if not answered:
             processes.end(process, signal.SIGINT, _STOP_SECONDS)
@@ -316,21 +312,16 @@ def _clear_after_crash(folder: Path) -> None:
     lines = _postmaster_lines(folder)
     if not lines or _postmaster(folder) is not None:
         return
-    left = [identity for identity in _sessions(folder) if not processes.wait_gone(identity, 5.0)]
+    left = [identity for identity in sessions(folder) if not processes.wait_gone(identity, 5.0)]
     for identity in left:
         processes.end(identity, signal.SIGQUIT, 5.0)
     (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _sessions(folder: Path) -> list[ProcessIdentity]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.name() == "postgres" and process.cwd() == str(folder / "data"):
-                found.append(ProcessIdentity(pid=process.pid, created=process.create_time()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+def sessions(folder: Path) -> list[ProcessIdentity]:
+    """The processes of the PostgreSQL of a folder, those that its first process left behind included."""
+    data = str(folder / "data")
+    return processes.matching(lambda process: process.name() == "postgres" and process.cwd() == data)
 
 
 def _create_database(server: Server) -> None:

@@ -5,14 +5,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
 import psutil
 from pydantic import BaseModel, ConfigDict
+
+from nachet_pipeline.local.errors import LocalServiceError
 
 # The system's clock may be set while a process runs, which moves all start times a little.
 _SAME_START_SECONDS = 2.0
@@ -70,6 +71,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def spawn(
+    name: str,
     command: Sequence[str | Path],
     *,
     log: Path | None,
@@ -81,6 +83,7 @@ def spawn(
     """Start a process in a session of its own, so that no Ctrl-C of a terminal reaches it.
 
     Args:
+        name: what is started, for the message if it cannot be.
         command: program and arguments.
         log: file that its output is appended to; None: where ours goes.
         environment: all of its environment.
@@ -89,25 +92,28 @@ def spawn(
         group: number of that user's group.
 
     Raises:
-        OSError: it could not be started.
+        LocalServiceError: it could not be started.
     """
-    with log.open("ab") if log is not None else _nothing() as output:
-        child = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output is not None else None,
-            cwd=cwd,
-            env=dict(environment),
-            start_new_session=True,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-        )
+    try:
+        with nullcontext() if log is None else log.open("ab") as output:
+            child = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                cwd=cwd,
+                env=dict(environment),
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=None if user is None else [],
+            )
+    except OSError as error:
+        raise LocalServiceError(f"{name} could not be started: {error}") from error
     _children[child.pid] = child
     identity = ProcessIdentity.of(child.pid)
     if identity is None:  # cannot be: nobody else reaps our child
-        raise ProcessLookupError(f"{command[0]} ended before it could be looked at")
+        raise ProcessLookupError(f"{name} ended before it could be looked at")
     return identity
 
 
@@ -154,28 +160,12 @@ def send(identity: ProcessIdentity, number: signal.Signals) -> None:
         return
 
 
-def marked(name: str, value: str) -> list[ProcessIdentity]:
-    """The running processes that carry this variable in the environment they were started with.
-
-    Children inherit it, so this finds descendants whose parents have died, and those that began another
-    session.
-    """
+def matching(condition: Callable[[psutil.Process], bool]) -> list[ProcessIdentity]:
+    """The running processes, but for this one, that a condition holds for; one that may not be asked does not match."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(name) == value and is_alive(process):
-                found.append(ProcessIdentity(pid=process.pid, created=process.create_time()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def with_option(option: str, value: str) -> list[ProcessIdentity]:
-    """The running processes whose command line has this option, followed by this value."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if (option, value) in pairwise(process.cmdline()) and is_alive(process):
+            if process.pid != os.getpid() and condition(process) and is_alive(process):
                 found.append(ProcessIdentity(pid=process.pid, created=process.create_time()))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -204,8 +194,3 @@ def sigterm_as_exit() -> Iterator[None]:
 def exit_on_signal(number: int, frame: FrameType | None) -> None:
     """A signal handler that ends the program the way an uncaught SystemExit does."""
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield None

@@ -91,17 +91,7 @@ def write_sample(
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty")
-    _write_yaml(
-        folder / "index.yaml",
-        {
-            "clientData": {"clientEmail": email, "clientExpertise": "Developer"},
-            "userData": {
-                "description": f"Drawn seeds, sample {seed}",
-                "numberOfSeeds": SEEDS_PER_PICTURE,
-                "zoom": ZOOM,
-            },
-        },
-    )
+    _write_project_index(folder, email, seed)
     for place in range(sessions):
         species = SPECIES[(seed + place) % len(SPECIES)]
         seeds = _SEEDS_OF_SESSIONS[place % len(_SEEDS_OF_SESSIONS)]
@@ -135,7 +125,7 @@ def sample_picture(
     width: int = 1024,
     height: int = 768,
 ) -> bytes:
-    """Draw dark seeds, none touching another, on the pale ground of a microscope, with a scale bar of 1 mm.
+    """Draw dark seeds, none touching another, on the pale background of a microscope, with a scale bar of 1 mm.
 
     Args:
         chance: a generator, or the number that one is made from.
@@ -149,13 +139,27 @@ def sample_picture(
         The picture file.
     """
     generator = np.random.default_rng(chance)
-    canvas = _ground(generator, width, height)
+    canvas = _background(generator, width, height)
     bar = max(6, height // 24)
     for centre, radius in _places(generator, seeds, width, height - bar):
         _draw_seed(generator, canvas, centre, radius, species)
     _draw_scale_bar(canvas, bar)
     picture = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     return _encoded(picture, picture_format)
+
+
+def _write_project_index(folder: Path, email: str, seed: int) -> None:
+    _write_yaml(
+        folder / "index.yaml",
+        {
+            "clientData": {"clientEmail": email, "clientExpertise": "Developer"},
+            "userData": {
+                "description": f"Drawn seeds, sample {seed}",
+                "numberOfSeeds": SEEDS_PER_PICTURE,
+                "zoom": ZOOM,
+            },
+        },
+    )
 
 
 def _write_session_index(session: Path, species: Species, seeds: int, pictures: int) -> None:
@@ -180,8 +184,8 @@ def _write_yaml(file: Path, content: dict[str, object]) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _ground(generator: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
-    """A near-white ground: lit unevenly, a little warm, with the noise of a camera."""
+def _background(generator: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
+    """A near-white background: lit unevenly, a little warm, with the noise of a camera."""
     coarse = generator.normal(0.0, 3.0, (5, 7)).astype(np.float32)
     uneven = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     noise = generator.standard_normal((height, width), dtype=np.float32)
@@ -243,7 +247,7 @@ def _draw_seed(
     ridges = 1 + 0.09 * np.sin(across / short * generator.uniform(9, 13) + 0.6 * np.sin(along / radius * 4))
     grain = 1 + 0.07 * generator.standard_normal((height, width), dtype=np.float32)
     hue = np.array(species.colour, dtype=np.float32) * np.float32(generator.uniform(0.9, 1.08))
-    # However bright its ridges, a seed stays darker than the ground and its own shadow.
+    # However bright its ridges, a seed stays darker than the background and its own shadow.
     body = np.minimum((light * ridges * grain)[:, :, None] * hue, 160)
     # Soft for some two pixels.
     inside = np.clip((1 - distance) * short / 2 + 0.5, 0, 1)[:, :, None]

@@ -20,55 +20,38 @@ _CLOSED = ("azurite", "blobs", "dagster", "run")
 """Folders of a home that nobody but its owner may pass through, though PostgreSQL's user may pass through the home."""
 
 
-class Lease:
-    """A use of a home's services, from `acquire` to `release`.
-
-    Attributes:
-        home: the home.
-        services: where they are.
-    """
-
-    def __init__(self, home: Path, found: Services, users: FileLock) -> None:
-        self.home = home
-        self.services = found
-        self._users = users
-
-    def release(self) -> None:
-        """End the use; the last one stops the services."""
-        _leave(self.home, self._users)
-
-
-def acquire(home: Path, *, tools: Path | None = None, progress: Callable[[str], None] | None = None) -> Lease:
-    """Start the services of a home or attach to them; to be ended with `Lease.release`.
+@contextmanager
+def shared_services(
+    home: Path, *, tools: Path | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Services]:
+    """The services of a home, started or attached to, for as long as the context lasts; the last user stops them.
 
     Args:
         home: folder of everything that is kept on this machine.
         tools: folder under which Azurite is installed once; the home if not given.
-        progress: told what is being done, a few words at a time.
+        progress: called with what is being done, a few words at a time.
 
     Raises:
         LocalServiceError: a service does not start.
     """
     home = home.resolve()
-    tell = progress or (lambda _: None)
-    try:
-        with ExitStack() as undo:
+    with sigterm_as_exit(), ExitStack() as stack:
+        try:
             private_folder(home)
             for name in _CLOSED:
                 private_folder(home / name, passable=False)
             users = FileLock(_users_file(home))
-            undo.callback(_leave, home, users)
+            stack.callback(_leave, home, users)
             with held(_services_file(home)):
                 users.share()
-                found = _start_both(home, tools, tell)
-            undo.pop_all()
-            return Lease(home, found, users)
-    except OSError as error:
-        raise LocalServiceError(f"the services of {home} cannot be used: {error}") from error
+                found = _start_both(home, tools, progress)
+        except OSError as error:
+            raise LocalServiceError(f"the services of {home} cannot be used: {error}") from error
+        yield found
 
 
 def revive_services(home: Path, *, tools: Path | None = None) -> Services:
-    """Start again what ended of the services of a home, for whoever has a lease.
+    """Start again what ended of the services of a home, for whoever uses them.
 
     Raises:
         LocalServiceError: a service does not start.
@@ -110,17 +93,6 @@ def missing_services(home: Path) -> list[str]:
     return [name for name, server in found.items() if server is None]
 
 
-@contextmanager
-def shared_services(home: Path, *, tools: Path | None = None) -> Iterator[Services]:
-    """See `nachet_pipeline.local.services.services`."""
-    with sigterm_as_exit():
-        lease = acquire(home, tools=tools)
-        try:
-            yield lease.services
-        finally:
-            lease.release()
-
-
 def _leave(home: Path, users: FileLock) -> None:
     with held(_services_file(home)):
         try:
@@ -130,13 +102,13 @@ def _leave(home: Path, users: FileLock) -> None:
             users.close()
 
 
-def _start_both(home: Path, tools: Path | None, tell: Callable[[str], None]) -> Services:
+def _start_both(home: Path, tools: Path | None, report: Callable[[str], None]) -> Services:
     database_folder, blob_folder = _folders(home)
-    tell("starting PostgreSQL")
+    report("starting PostgreSQL")
     database = postgres.start(database_folder)
-    tell("installing Azurite")
+    report("installing Azurite")
     installation = azurite.install(tools or home)
-    tell("starting Azurite")
+    report("starting Azurite")
     return _joined(database, azurite.start(blob_folder, installation))
 
 

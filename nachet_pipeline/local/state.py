@@ -1,22 +1,12 @@
 """What a supervisor says about itself, in `run/state.json` of its home."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nachet_pipeline.local.files import write_private
 from nachet_pipeline.local.processes import ProcessIdentity
-
-
-class Phase(StrEnum):
-    """How far a supervisor is."""
-
-    STARTING = "starting"
-    READY = "ready"
-    STOPPING = "stopping"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -40,13 +30,10 @@ class SupervisorState(BaseModel):
     Attributes:
         supervisor: the supervisor's process.
         log: what it and Dagster wrote.
-        phase: how far it is.
-        doing: what it does in that phase, in a few words.
-        project: folder of dagster.yaml and workspace.yaml.
+        doing: what it does, in a few words.
         dagster: Dagster's processes by name, those that others descend from.
-        dagster_port: where its web server listens.
-        database_port: where PostgreSQL listens.
-        blob_port: where Azurite listens.
+        url: address of the web page, once it answers.
+        stopping: whether everything is being stopped, or is.
         failure: why it gave up.
     """
 
@@ -54,20 +41,23 @@ class SupervisorState(BaseModel):
 
     supervisor: ProcessIdentity
     log: Path
-    phase: Phase = Phase.STARTING
     doing: str = "starting"
-    project: Path
     dagster: dict[str, ProcessIdentity] = {}
-    dagster_port: int | None = None
-    database_port: int | None = None
-    blob_port: int | None = None
     url: str | None = None
+    stopping: bool = False
     failure: str | None = None
 
     @property
     def alive(self) -> bool:
         """Whether the supervisor still runs."""
         return self.supervisor.find() is not None
+
+    @property
+    def running(self) -> Running | None:
+        """The pipeline, if it is ready, or was before it was stopped."""
+        if self.url is None:
+            return None
+        return Running(url=self.url, pid=self.supervisor.pid, log=self.log)
 
 
 def state_file(home: Path) -> Path:

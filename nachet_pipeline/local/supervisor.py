@@ -5,7 +5,6 @@ home, what it and Dagster write in `run/supervisor.log`. What dies is started ag
 pauses that grow; what dies at once each time makes it stop everything and say why.
 """
 
-import argparse
 import importlib
 import logging
 import math
@@ -19,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from nachet_pipeline.local import dashboard, processes
-from nachet_pipeline.local.dashboard import Part
+from nachet_pipeline.local import dagster_processes, processes
+from nachet_pipeline.local.dagster_processes import DagsterProcess
 from nachet_pipeline.local.errors import LocalServiceError
-from nachet_pipeline.local.files import FileLock, write_private
-from nachet_pipeline.local.ports import LOOPBACK, free_port, remembered_port
+from nachet_pipeline.local.files import held
+from nachet_pipeline.local.ports import LOOPBACK, kept_port
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.local.sharing import acquire, missing_services, revive_services, stop_services
-from nachet_pipeline.local.state import Phase, Running, SupervisorState, read_state, state_file, write_state
+from nachet_pipeline.local.sharing import missing_services, revive_services, shared_services, stop_services
+from nachet_pipeline.local.state import Running, SupervisorState, read_state, state_file, write_state
 
 PREPARE = "nachet_pipeline.local.prepare:prepare"
 START_SECONDS = 600.0
@@ -69,19 +69,25 @@ def up(
     Raises:
         LocalServiceError: it did not become ready; the message says why and names the log.
     """
-    home, project = home.resolve(), project.resolve()
-    task = _Task(home, project, None if tools is None else tools.resolve(), prepare, tuple(command or ()), seconds)
+    task = _Task(
+        home=home.resolve(),
+        project=project.resolve(),
+        tools=None if tools is None else tools.resolve(),
+        prepare=prepare,
+        command=tuple(command or ()),
+        seconds=seconds,
+    )
     console = Console(stderr=True)
     if foreground:
         return _supervise_here(task, console)
     with processes.sigterm_as_exit(), console.status("starting") as status:
 
-        def tell(doing: str) -> None:
+        def report(doing: str) -> None:
             status.update(doing)
             if not console.is_terminal:
                 console.print(doing)
 
-        return _up_in_background(task, tell)
+        return _up_in_background(task, report)
 
 
 def down(home: Path) -> bool:
@@ -103,22 +109,18 @@ def down(home: Path) -> bool:
     was_running = state is not None and state.alive
     if state is not None:
         _end_supervisor(state.supervisor, state.log)
-    lock = FileLock(_lock_file(home))
-    try:
-        if not lock.try_take():
-            raise LocalServiceError(f"another process is starting the pipeline of {home} now; try again")
+    with held(_lock_file(home), unless_busy=f"another process is starting the pipeline of {home} now; try again"):
         _report_failure(read_state(home))
-        was_running = dashboard.stop(home) or was_running
+        was_running = dagster_processes.stop(home) or was_running
         was_running = stop_services(home) or was_running
         state_file(home).unlink(missing_ok=True)
-    finally:
-        lock.close()
     return was_running
 
 
-@dataclass(frozen=True)
-class _Task:
+class _Task(BaseModel):
     """What a supervisor is to do; the fields are the arguments of `up`."""
+
+    model_config = ConfigDict(frozen=True)
 
     home: Path
     project: Path
@@ -131,20 +133,11 @@ class _Task:
     def log(self) -> Path:
         return self.home / "run" / "supervisor.log"
 
-    def command_line(self) -> list[str]:
-        """The command line of a supervisor that does this."""
-        return [
-            sys.executable,
-            "-m",
-            "nachet_pipeline.local.supervisor",
-            f"--home={self.home}",
-            f"--project={self.project}",
-            *([f"--tools={self.tools}"] if self.tools is not None else []),
-            f"--prepare={self.prepare}",
-            f"--seconds={self.seconds}",
-            "--",
-            *self.command,
-        ]
+    def dagster_processes(self, port: int) -> list[DagsterProcess]:
+        """Dagster's processes in the order in which they start; the last answers on the port."""
+        if not self.command:
+            return dagster_processes.dagster_processes(self.home, port)
+        return [DagsterProcess("Dagster", tuple(word.replace("{port}", str(port)) for word in self.command))]
 
 
 class _StopRequested(BaseException):
@@ -188,18 +181,16 @@ class _Restarts:
 class _Supervisor:
     """Starts everything in order, watches it, and stops it in reverse."""
 
-    def __init__(self, task: _Task, tell: Callable[[str], None]) -> None:
+    def __init__(self, task: _Task, report: Callable[[str], None]) -> None:
         self._task = task
-        self._tell = tell
+        self._report = report
         self._stopping = False
         itself = ProcessIdentity.of(os.getpid())
         if itself is None:  # cannot be: it is us
             raise ProcessLookupError(os.getpid())
-        self._state = SupervisorState(supervisor=itself, log=task.log, project=task.project)
-        self._port = 0
-        self._parts: list[Part] = []
+        self._state = SupervisorState(supervisor=itself, log=task.log)
+        self._dagster: list[DagsterProcess] = []
         self._found: Services | None = None
-        self._environment: dict[str, str] = {}
 
     def run(self) -> Running | None:
         """Supervise until SIGINT or SIGTERM comes.
@@ -210,10 +201,7 @@ class _Supervisor:
         Raises:
             LocalServiceError: something did not start or died, or another supervisor is at work.
         """
-        lock = FileLock(_lock_file(self._task.home))
-        try:
-            if not lock.try_take():
-                raise LocalServiceError("another supervisor of this home is at work")
+        with held(_lock_file(self._task.home), unless_busy="another supervisor of this home is at work"):
             # Set before any child starts: one that inherits an ignored SIGINT could not be asked to end.
             former = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
             try:
@@ -221,73 +209,56 @@ class _Supervisor:
             finally:
                 for number, handler in former.items():
                     signal.signal(number, handler)
-        finally:
-            lock.close()
 
     def _run(self) -> Running | None:
-        running = None
         try:
             self._change(doing="looking for leftovers")
-            dashboard.stop(self._task.home)
-            with self._services() as services:
-                running = self._start(services)
+            dagster_processes.stop(self._task.home)
+            with self._services():
+                self._start()
                 self._watch()
         except _StopRequested:
             state_file(self._task.home).unlink(missing_ok=True)
         finally:
             error = sys.exception()
             if error is not None:
-                self._change(phase=Phase.FAILED, doing="stopped", failure=_reason(error))
-        return running
+                self._change(stopping=True, doing="stopped", failure=_reason(error))
+        return self._state.running
 
     @contextmanager
-    def _services(self) -> Iterator[Services]:
+    def _services(self) -> Iterator[None]:
         task = self._task
         with ExitStack() as stack:
             stack.callback(stop_services, task.home)
-            lease = acquire(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
-            stack.callback(lease.release)
+            shared = shared_services(task.home, tools=task.tools, progress=lambda doing: self._change(doing=doing))
+            self._found = stack.enter_context(shared)
             stack.callback(self._stop_dagster)
-            yield lease.services
+            self._change(doing="preparing the database and the storage")
+            _function(task.prepare)(self._found)
+            yield
 
-    def _start(self, services: Services) -> Running:
+    def _start(self) -> None:
         task = self._task
-        self._note(services)
-        self._change(doing="preparing the database and the storage")
-        _function(task.prepare)(services)
-        port_file = task.home / "run" / "dagster.port"
-        self._port = free_port(remembered_port(port_file) or _USUAL_PORT)
-        self._parts = self._parts_of_dagster()
-        self._change(doing="starting Dagster", dagster_port=self._port)
+        port = kept_port(task.home / "run" / "dagster.port", _USUAL_PORT)
+        self._dagster = task.dagster_processes(port)
+        self._change(doing="starting Dagster")
         self._start_dagster()
-        web = next(part for part in self._parts if "{port}" in part.command)
-        dashboard.wait_ready(self._state.dagster[web.name], self._port, task.seconds)
-        write_private(port_file, f"{self._port}\n")
-        url = f"http://{LOOPBACK}:{self._port}"
-        self._change(phase=Phase.READY, doing=f"ready at {url}", url=url)
-        return Running(url=url, pid=self._state.supervisor.pid, log=task.log)
-
-    def _parts_of_dagster(self) -> list[Part]:
-        if self._task.command:
-            return [Part("Dagster", self._task.command)]
-        port_file = self._task.home / "run" / "code-server.port"
-        port = free_port(remembered_port(port_file))
-        write_private(port_file, f"{port}\n")
-        return dashboard.parts_of_dagster(self._task.home, port)
-
-    def _note(self, services: Services) -> None:
-        self._found = services
-        self._environment = dashboard.environment(self._task.home, self._task.project, services)
-        self._change(database_port=services.database_port, blob_port=services.blob_port)
+        web = self._dagster[-1]
+        dagster_processes.wait_ready(self._state.dagster[web.name], port, task.seconds)
+        url = f"http://{LOOPBACK}:{port}"
+        self._change(doing=f"ready at {url}", url=url)
 
     def _start_dagster(self) -> None:
-        for part in self._parts:
-            process = self._start_part(part)
-            dashboard.wait_answering(part, process, self._task.seconds)
+        for one in self._dagster:
+            one.wait_answering(self._start_one(one), self._task.seconds)
 
-    def _start_part(self, part: Part) -> ProcessIdentity:
-        process = dashboard.start(part, project=self._task.project, port=self._port, environment=self._environment)
-        self._change(dagster={**self._state.dagster, part.name: process})
+    def _start_one(self, one: DagsterProcess) -> ProcessIdentity:
+        task = self._task
+        if self._found is None:
+            raise LocalServiceError("the services do not run")
+        environment = dagster_processes.environment(task.home, task.project, self._found)
+        process = one.start(project=task.project, environment=environment)
+        self._change(dagster={**self._state.dagster, one.name: process})
         return process
 
     def _watch(self) -> None:
@@ -315,20 +286,20 @@ class _Supervisor:
 
     def _ended(self) -> list[str]:
         """What does not run now; first what others need."""
-        dagster = [part.name for part in self._parts if self._state.dagster[part.name].find() is None]
+        dagster = [one.name for one in self._dagster if self._state.dagster[one.name].find() is None]
         return [*missing_services(self._task.home), *dagster]
 
     def _revive(self, name: str) -> None:
-        part = next((one for one in self._parts if one.name == name), None)
+        one = next((one for one in self._dagster if one.name == name), None)
         try:
-            if part is not None:
-                self._start_part(part)
+            if one is not None:
+                self._start_one(one)
             else:
                 found = revive_services(self._task.home, tools=self._task.tools)
                 if found != self._found:
                     # Somebody else took its port meanwhile.
-                    self._note(found)
-                    dashboard.stop(self._task.home)
+                    self._found = found
+                    dagster_processes.stop(self._task.home)
                     self._start_dagster()
         except LocalServiceError as error:
             self._change(doing=str(error))
@@ -338,8 +309,8 @@ class _Supervisor:
     def _stop_dagster(self) -> None:
         # From here on a signal changes nothing: everything is being stopped.
         self._stopping = True
-        self._change(phase=Phase.STOPPING, doing="stopping")
-        dashboard.stop(self._task.home)
+        self._change(stopping=True, doing="stopping")
+        dagster_processes.stop(self._task.home)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._stopping:
@@ -351,20 +322,11 @@ class _Supervisor:
         self._state = self._state.model_copy(update=changes)
         write_state(self._task.home, self._state)
         if self._state.doing != before:
-            self._tell(self._state.doing)
+            self._report(self._state.doing)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(task: _Task) -> int:
     """The background process that `up` starts; its exit code."""
-    parser = argparse.ArgumentParser(prog="nachet_pipeline.local.supervisor", description=__doc__)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--project", type=Path, required=True)
-    parser.add_argument("--tools", type=Path)
-    parser.add_argument("--prepare", required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("command", nargs="*")
-    given = parser.parse_args(arguments)
-    task = _Task(given.home, given.project, given.tools, given.prepare, tuple(given.command), given.seconds)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         _Supervisor(task, _logger.info).run()
@@ -384,18 +346,18 @@ def _supervise_here(task: _Task, console: Console) -> Running:
     return running
 
 
-def _up_in_background(task: _Task, tell: Callable[[str], None]) -> Running:
+def _up_in_background(task: _Task, report: Callable[[str], None]) -> Running:
     state = read_state(task.home)
-    if state is not None and state.alive and state.phase is Phase.STOPPING:
-        tell("waiting for the former run to stop")
+    if state is not None and state.alive and state.stopping:
+        report("waiting for the former run to stop")
         processes.wait_gone(state.supervisor, _STOP_SECONDS)
     if state is not None and state.alive:
-        return _wait_ready(task, state.supervisor, tell)
+        return _wait_ready(task, state.supervisor, report)
     _report_failure(state)
     supervisor = _spawn(task)
     ready = False
     try:
-        running = _wait_ready(task, supervisor, tell)
+        running = _wait_ready(task, supervisor, report)
         ready = True
     finally:
         if not ready:
@@ -407,12 +369,13 @@ def _spawn(task: _Task) -> ProcessIdentity:
     task.log.parent.mkdir(parents=True, exist_ok=True)
     if task.log.exists():
         task.log.replace(task.log.with_name("supervisor.previous.log"))
-    return processes.spawn(task.command_line(), log=task.log, environment=os.environ, cwd=Path.cwd())
+    command = (sys.executable, "-m", "nachet_pipeline.local.supervisor", task.model_dump_json())
+    return processes.spawn("the supervisor", command, log=task.log, environment=os.environ, cwd=Path.cwd())
 
 
-def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], None]) -> Running:
+def _wait_ready(task: _Task, supervisor: ProcessIdentity, report: Callable[[str], None]) -> Running:
     deadline = time.monotonic() + task.seconds
-    told = ""
+    reported = ""
     while True:
         # Looked at before the state is read: what a supervisor that has ended wrote last is there then.
         ended = supervisor.find() is None
@@ -422,15 +385,15 @@ def _wait_ready(task: _Task, supervisor: ProcessIdentity, tell: Callable[[str], 
         elif state is not None and state.supervisor == supervisor:
             if state.failure is not None:
                 raise LocalServiceError(f"{state.failure}; see {state.log}")
-            if state.phase is Phase.READY and state.url is not None and not ended:
-                return Running(url=state.url, pid=supervisor.pid, log=state.log)
-            if state.doing != told:
-                told = state.doing
-                tell(told)
+            if state.running is not None and not state.stopping and not ended:
+                return state.running
+            if state.doing != reported:
+                reported = state.doing
+                report(reported)
         elif ended:
             raise LocalServiceError(f"it ended before it was ready; see {task.log}")
         if time.monotonic() > deadline:
-            raise LocalServiceError(f"it was not ready after {task.seconds:.0f} s ({told}); see {task.log}")
+            raise LocalServiceError(f"it was not ready after {task.seconds:.0f} s ({reported}); see {task.log}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -466,4 +429,4 @@ def _lock_file(home: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_Task.model_validate_json(sys.argv[1])))

@@ -1,21 +1,16 @@
 """`nachet labels`: the list of photographs under several species, and deciding, as an operator types it."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from typer.testing import CliRunner
 
-from nachet_pipeline.cli.main import app
-from nachet_pipeline.errors import ActionableError
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.labelled import JUNCEA, NAPUS, import_as, photograph, picture_of
 from nachet_pipeline_tests.workbench import Workbench
 
 SAID = ("--by", "ann@example.org", "--why", "looked at it")
-
-Nachet = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -24,21 +19,11 @@ def other(workbench: Workbench) -> Workbench:
 
 
 @pytest.fixture
-def nachet(workbench: Workbench, other: Workbench, monkeypatch: pytest.MonkeyPatch) -> Nachet:
+def nachet(nachet: Nachet, workbench: Workbench, other: Workbench) -> Nachet:
     """Runs `nachet labels` where two users stored one photograph under two species, and one that looks like another."""
     import_as(workbench, "spring", "east", NAPUS, {"1.png": photograph(1), "2.png": photograph(2)})
     import_as(other, "summer", "west", JUNCEA, {"1.png": photograph(1), "2.jpeg": photograph(2, "JPEG")})
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        result = CliRunner().invoke(app, list(arguments))
-        if isinstance(result.exception, ActionableError):
-            return result.exception.exit_code, result.stdout, str(result.exception)
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
+    return nachet
 
 
 def test_an_operator_lists_what_is_in_conflict_and_decides(

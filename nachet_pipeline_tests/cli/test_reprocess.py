@@ -1,47 +1,14 @@
 """`nachet reprocess`, as operators type it."""
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
-from nachet_pipeline.cli import main
 from nachet_pipeline.pictures.enrichment import ENRICHMENT_VERSION
 from nachet_pipeline.reprocessing.queries import reprocessing_lock
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.reprocessing.stored import age, imported, places, severe, verdicts
 from nachet_pipeline_tests.workbench import Workbench
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-
-Nachet = Callable[..., Answer]
-
-
-@pytest.fixture
-def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nachet:
-    """Runs the command on the workbench's services."""
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-    monkeypatch.setenv("NACHET_DECODE_WORKERS", "1")
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), said.out, said.err)
-
-    return run
 
 
 def test_a_dry_run_tells_how_many_are_stale_and_why(workbench: Workbench, nachet: Nachet) -> None:

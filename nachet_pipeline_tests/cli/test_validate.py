@@ -12,12 +12,13 @@ from uuid import UUID
 import pytest
 from cryptography.fernet import Fernet
 
-from nachet_pipeline.cli.main import _show, main
+from nachet_pipeline.cli.main import main
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report, as_text
 from nachet_pipeline.pictures import workers
+from nachet_pipeline.uploads.formatting import receipt_lines
 from nachet_pipeline_tests.pictures.decoders import DyingPool
 from nachet_pipeline_tests.warm import WarmNachet
 
@@ -190,7 +191,7 @@ def test_a_deployment_can_weigh_findings_differently(good: Path, nachet: Nachet,
     assert strict.stdout.startswith("ERROR hidden-file (1)")
 
 
-def test_a_receipt_can_be_read_in_french(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_receipt_can_be_read_in_french() -> None:
     receipt = Receipt(
         upload=UUID(int=7),
         partition="canola~7",
@@ -202,10 +203,8 @@ def test_a_receipt_can_be_read_in_french(capsys: pytest.CaptureFixture[str]) -> 
         report=Report.of_findings([Finding(code="empty-file", path="1.tiff")]),
     )
 
-    _show(receipt, as_json=False, language="fr")
-    french = capsys.readouterr().out.splitlines()
-    _show(receipt, as_json=False)
-    english = capsys.readouterr().out.splitlines()
+    french = list(receipt_lines(receipt, "fr"))
+    english = list(receipt_lines(receipt))
 
     assert french[1:4] == [
         "  propriétaire ada@example.org",

@@ -1,35 +1,13 @@
 """`nachet crops`, as operators type it."""
 
 import json
-import sys
-from collections.abc import Callable
 
 import pytest
 
-from nachet_pipeline.cli import main
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.workbench import Workbench
-
-Nachet = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nachet:
-    """Runs the command on the workbench's services; gives exit code, output and what was said beside it."""
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-    monkeypatch.setenv("NACHET_DECODE_WORKERS", "1")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 import yaml
 from dagster import DagsterInstance
@@ -20,6 +18,7 @@ from dagster._core.instance.ref import InstanceRef
 from nachet_pipeline.local.ports import LOOPBACK, free_port
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
+from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.deploy import DEPLOY, IMAGE, PLATFORMS
 from nachet_pipeline_tests.deployment import PROJECT, SECRET_KEY
 
@@ -50,14 +49,9 @@ class Instance:
 @pytest.fixture(scope="package")
 def own_services(services: Services) -> Iterator[Services]:
     """The services, with a database that is made ready and no other test uses."""
-    name = f"deploy_{uuid.uuid4().hex}"
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    own = Services(services.database_url.rpartition("/")[0] + f"/{name}", services.blob_account_url, services.blob_key)
-    prepare(own)
-    yield own
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_database(services) as own:
+        prepare(own)
+        yield own
 
 
 @pytest.fixture(scope="package")

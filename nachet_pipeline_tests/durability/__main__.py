@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from nachet_pipeline.local.services import Services, services
+from nachet_pipeline.local.embedded import services
+from nachet_pipeline.local.services import Services
 
 # The definitions read the environment when they are imported; each import names its own services later.
 os.environ.setdefault("NACHET_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

@@ -24,7 +24,6 @@ from threading import Event, Thread
 from typing import Any
 
 import psutil
-import psycopg
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.inventory import Inventory
@@ -40,6 +39,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.converting import ConvertingPool
 from nachet_pipeline.users.registering import register_user
+from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.pictures.decoders import decoders
 from nachet_pipeline_tests.training.exports.sets import Sets, visible
@@ -157,14 +157,12 @@ class _Bench:
 
 @contextmanager
 def _bench(services: Services, place: Path) -> Iterator[_Bench]:
-    name = f"decoders_{uuid.uuid4().hex[:16]}"
-    url = SecretStr(services.database_url.rpartition("/")[0] + f"/{name}")
+    name = f"decoders-{uuid.uuid4().hex[:16]}"
     key = SecretStr(services.blob_key)
     settings = settings_with(decode_workers=2)
     decoding = DecodingSettings(workers=2, seconds=_SECONDS_A_PICTURE_MAY_TAKE, pictures=200)
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-    try:
+    with own_database(services) as own:
+        url = SecretStr(own.database_url)
         migrate(url)
         with (
             Database(url, connections=6) as database,
@@ -175,16 +173,13 @@ def _bench(services: Services, place: Path) -> Iterator[_Bench]:
             with database.connection() as connection:
                 load_seeds(connection, packaged_seeds())
             user = register_user(database, blobs, f"{name}@example.org")
-            exports = Sets(blobs, converting, place, f"{name.replace('_', '-')}-pictures")
+            exports = Sets(blobs, converting, place, f"{name}-pictures")
             blobs.ensure_container(exports.container)
             exports.usual(48)
             bench = Workbench(database, blobs, pool, user, place, url, key, settings)
             yield _Bench(bench, pool, exports, _folder_to_judge(place, user.email))
             for container in (user.user_container, user.upload_container, exports.container):
                 blobs._service.delete_container(container)
-    finally:
-        with psycopg.connect(services.database_url, autocommit=True) as connection:
-            connection.execute(f'drop database "{name}" with (force)')
 
 
 def _folder_to_judge(place: Path, email: str) -> Path:

@@ -14,7 +14,6 @@ import signal
 import tempfile
 import time
 import traceback
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from nachet_pipeline.identifiers import upload_container, user_container, user_i
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.durability.boundaries import Boundaries
 from nachet_pipeline_tests.durability.differing import differences
 from nachet_pipeline_tests.durability.imports import Case, Import, Way, write_folder
@@ -329,31 +329,21 @@ def _name(boundary: str) -> str:
 def kill_imports(services: Services, kills: int, seed: int) -> Tally:
     """Kill so many importing processes, and compare what is left of each import with an undisturbed one."""
     began = time.monotonic()
-    template = f"durability_{uuid.uuid4().hex[:16]}"
-    with tempfile.TemporaryDirectory(prefix="nachet-durability-") as folder:
-        home = Path(folder)
-        with psycopg.connect(services.database_url, autocommit=True) as connection:
-            connection.execute(f'create database "{template}"')
-        try:
-            own = Services(
-                f"{services.database_url.rpartition('/')[0]}/{template}", services.blob_account_url, services.blob_key
-            )
-            import_what_is_slow()  # or every process would, which takes it longer than to import a few pictures
-            gc.freeze()  # or every process would copy the memory of this one when it first collects garbage
-            tables = _fork(lambda _: _prepare_template(own, home)).answer()
-            working = []
-            for number in range(len(_PLANS)):
-                lane = Lane(number, services, template, tables, home / f"lane{number}")
-                # A run with Dagster's events costs thrice what the importer alone does.
-                share = kills * 2 // 3 if number == 0 else kills - kills * 2 // 3
-                plans = _PLANS[number]
-                working.append(_fork(lambda _, lane=lane, n=share, p=plans, i=number: _whole(lane, n, seed + i, p)))
-            total = Tally()
-            for forked in working:
-                _add(total, forked)
-        finally:
-            with psycopg.connect(services.database_url, autocommit=True) as connection:
-                connection.execute(f'drop database "{template}" with (force)')
+    with tempfile.TemporaryDirectory(prefix="nachet-durability-") as folder, own_database(services) as own:
+        home, template = Path(folder), database_name(own)
+        import_what_is_slow()  # or every process would, which takes it longer than to import a few pictures
+        gc.freeze()  # or every process would copy the memory of this one when it first collects garbage
+        tables = _fork(lambda _: _prepare_template(own, home)).answer()
+        working = []
+        for number in range(len(_PLANS)):
+            lane = Lane(number, services, template, tables, home / f"lane{number}")
+            # A run with Dagster's events costs thrice what the importer alone does.
+            share = kills * 2 // 3 if number == 0 else kills - kills * 2 // 3
+            plans = _PLANS[number]
+            working.append(_fork(lambda _, lane=lane, n=share, p=plans, i=number: _whole(lane, n, seed + i, p)))
+        total = Tally()
+        for forked in working:
+            _add(total, forked)
     total.seconds = round(time.monotonic() - began, 1)
     return total
 

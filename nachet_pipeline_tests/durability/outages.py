@@ -16,44 +16,42 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.database.connection import Database, DatabaseError
-from nachet_pipeline.local import azurite, dashboard, postgres, processes
-from nachet_pipeline.local.processes import ProcessIdentity
+from nachet_pipeline.local import azurite, dagster_processes, postgres, processes
+from nachet_pipeline.local.embedded import running
+from nachet_pipeline.local.processes import ProcessIdentity, wait_until
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import Services, running
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.local.state import Running, SupervisorState, read_state
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.repairing import Repairer
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.files import LocalFolder
-from nachet_pipeline.uploads.queries import find_upload, see_upload
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline.uploads.queries import find_upload
+from nachet_pipeline.uploads.staging import mark_complete
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.workbench import Uploader, process_of_run
 
 PROJECT = Path(__file__).resolve().parents[2]
 UPLOADS, PICTURES = 6, 40
 _WITHIN_SECONDS = 120.0
 _PATIENCE_SECONDS = 480.0
-_POLL_SECONDS = 0.1
 _OK = 200
 # What Azurite acknowledged in the last five seconds before it was killed is lost with it.
 _SAVED_SECONDS = 6.0
@@ -114,7 +112,7 @@ class Outcome:
 
 
 @dataclass
-class Machine:
+class Machine(Uploader):
     """A pipeline that runs on this machine, and what looks at it from outside."""
 
     home: Path
@@ -126,7 +124,8 @@ class Machine:
     instance: DagsterInstance
     user: User
 
-    def stage(self, name: str, *, pictures: int, seed: int) -> Upload:
+    def stage_sample(self, name: str, *, pictures: int, seed: int) -> Upload:
+        """Stage a folder that is not marked as complete."""
         folder = write_sample(
             self.home / "staged" / name,
             pictures=pictures,
@@ -136,14 +135,12 @@ class Machine:
             width=320,
             height=240,
         )
-        stage_folder(self.blobs, LocalFolder(folder), self.user.upload_container, name)
-        with self.database.connection() as connection:
-            return see_upload(connection, Owner(self.user.id, self.user.email), name)
+        return self.stage(folder, complete=False)
 
     def complete(self, upload: Upload) -> None:
         mark_complete(self.blobs, upload.staging_container, upload.folder)
 
-    def now(self, uploads: list[Upload]) -> list[Upload]:
+    def known(self, uploads: list[Upload]) -> list[Upload]:
         """The uploads as the database knows them; nothing while it is away."""
         try:
             with self.database.connection() as connection:
@@ -153,7 +150,7 @@ class Machine:
         return [upload for upload in found if upload is not None]
 
     def states(self, uploads: list[Upload]) -> list[str]:
-        return [upload.state.value for upload in self.now(uploads)]
+        return [upload.state.value for upload in self.known(uploads)]
 
     def all_imported(self, uploads: list[Upload]) -> bool:
         states = self.states(uploads)
@@ -166,17 +163,7 @@ class Machine:
         return state
 
     def running_run(self, uploads: list[Upload]) -> str | None:
-        return next((upload.run_id for upload in self.now(uploads) if upload.state == "importing"), None)
-
-    def process_of(self, run_id: str) -> ProcessIdentity | None:
-        """The process that works on a run, which Dagster notes in the run's events."""
-        with self.database.connection() as connection:
-            row = connection.execute(
-                r"select substring(event from 'Started process for run \(pid: (\d+)\)') as pid from event_logs"
-                " where run_id = %s and event like '%%Started process for run%%'",
-                (run_id,),
-            ).fetchone()
-        return ProcessIdentity.of(int(str(row["pid"]))) if row else None
+        return next((upload.run_id for upload in self.known(uploads) if upload.state == "importing"), None)
 
     def under_way(self, job: str | None = None) -> set[str]:
         """The runs that hold a place or wait for one."""
@@ -189,10 +176,11 @@ class Machine:
         if victim in {Victim.SUPERVISOR, Victim.POWER}:
             killed.append(self.state().supervisor)
         if victim is Victim.POWER:
-            killed += processes.marked("SUPERVISED_HOME", str(self.home))
-            killed += self._postgres()
+            killed += dagster_processes.running(self.home)
+            killed += postgres.sessions(self.home / "postgres")
         run_id = self.running_run(uploads)
-        worker = self.process_of(run_id) if run_id else None
+        pid = process_of_run(self.database, run_id) if run_id else None
+        worker = ProcessIdentity.of(pid) if pid else None
         database = postgres.running(self.home / "postgres")
         if victim in {Victim.POSTGRESQL, Victim.DATABASE_AND_RUN} and database:
             killed.append(database.process)
@@ -208,16 +196,6 @@ class Machine:
             processes.send(process, signal.SIGKILL)
         for process in killed:
             processes.wait_gone(process, 20)
-
-    def _postgres(self) -> list[ProcessIdentity]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.name() == "postgres" and process.cwd() == str(self.home / "postgres" / "data"):
-                    found.append(ProcessIdentity(pid=process.pid, created=process.create_time()))
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
 
     def is_back(self) -> bool:
         """Whether everything runs: the services, Dagster's processes, and the page answers."""
@@ -238,7 +216,7 @@ class Machine:
         """Wait until what died is there again; whoever starts the machine again says `nachet up`."""
         if victim in {Victim.SUPERVISOR, Victim.POWER}:
             self.found = up(self.home, project=PROJECT, tools=self.tools)
-        if not wait(self.is_back, _PATIENCE_SECONDS):
+        if not wait_until(self.is_back, _PATIENCE_SECONDS):
             raise TimeoutError(f"after {victim} was killed, not everything runs again")
 
     def runs_since(self, moment: float) -> dict[str, int]:
@@ -279,16 +257,6 @@ class Machine:
             return not list(uploads_to_crop(connection, crop_method(Settings().crop), most=1))
 
 
-def wait(what: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is so; whether it was in time."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
-
-
 @contextmanager
 def machine(home: Path, tools: Path) -> Iterator[Machine]:
     """A running pipeline of its own; stopped at the end."""
@@ -297,7 +265,7 @@ def machine(home: Path, tools: Path) -> Iterator[Machine]:
         services = running(home)
         if services is None:
             raise LookupError("the services ended right after they started")
-        os.environ.update(dashboard.environment(home, PROJECT, services))
+        os.environ.update(dagster_processes.environment(home, PROJECT, services))
         del os.environ["SUPERVISED_HOME"]  # or we would count as one of Dagster's processes
         with (
             Database(SecretStr(services.importer_url), pauses=()) as database,
@@ -314,7 +282,7 @@ def kill_while_importing(machine: Machine, victim: Victim, chance: random.Random
     """Stage six uploads, kill the victim while they are on their way, and see what becomes of them."""
     began = time.time()
     names = [f"outage{number}-{one}" for one in range(UPLOADS)]
-    uploads = [machine.stage(name, pictures=PICTURES, seed=number * 100 + i) for i, name in enumerate(names)]
+    uploads = [machine.stage_sample(name, pictures=PICTURES, seed=number * 100 + i) for i, name in enumerate(names)]
     if victim in {Victim.AZURITE, Victim.POWER}:
         time.sleep(_SAVED_SECONDS)
     for upload in uploads:
@@ -326,7 +294,7 @@ def kill_while_importing(machine: Machine, victim: Victim, chance: random.Random
         states = machine.states(uploads)
         return "importing" in states and states.count("imported") >= done
 
-    if not wait(under_way_and_done, _PATIENCE_SECONDS):
+    if not wait_until(under_way_and_done, _PATIENCE_SECONDS):
         raise TimeoutError("no upload is being imported")
     outcome = Outcome(victim, done_when_killed=machine.states(uploads).count("imported"))
     under_way = machine.under_way()
@@ -335,18 +303,18 @@ def kill_while_importing(machine: Machine, victim: Victim, chance: random.Random
     machine.come_back(victim)
     back = time.monotonic()
     outcome.back_after = round(back - killed, 1)
-    if wait(lambda: machine.all_imported(uploads), _PATIENCE_SECONDS):
+    if wait_until(lambda: machine.all_imported(uploads), _PATIENCE_SECONDS):
         outcome.imported_after = round(time.monotonic() - back, 1)
-    if wait(lambda: not under_way & machine.under_way(), _PATIENCE_SECONDS):
+    if wait_until(lambda: not under_way & machine.under_way(), _PATIENCE_SECONDS):
         outcome.freed_after = round(time.monotonic() - back, 1)
     # Dagster is told of an import after the database has it, by another run if the first died between the two.
-    wait(lambda: not machine.not_materialized(uploads), _WITHIN_SECONDS)
+    wait_until(lambda: not machine.not_materialized(uploads), _WITHIN_SECONDS)
     outcome.not_materialized = machine.not_materialized(uploads)
-    wait(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
+    wait_until(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
     outcome.drift = machine.reconcile(repair=False)
     if outcome.drift and victim in {Victim.AZURITE, Victim.POWER}:
         outcome.repaired = len(machine.reconcile(repair=True))
-        wait(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
+        wait_until(lambda: machine.settled(uploads), _PATIENCE_SECONDS)
         left = machine.reconcile(repair=False)
         if left:
             outcome.drift, outcome.repaired = left, 0

@@ -1,6 +1,5 @@
 """Every change of a user, picture set, picture, label or training set is in the audit trail, whoever makes it."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +15,7 @@ from nachet_pipeline.reprocessing.verdicts import Verdict, VerdictState
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.users.queries import add_user
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.mass_import.containers import Filled, picture
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures, repair
 from nachet_pipeline_tests.workbench import Workbench, edit
@@ -296,20 +296,10 @@ def test_the_trail_is_read_by_subject_and_time(workbench: Workbench) -> None:
         assert len(list(entries(connection, most=1))) == 1
 
 
-def test_the_command_shows_the_trail(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from nachet_pipeline.cli import main  # noqa: PLC0415
-
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
+def test_the_command_shows_the_trail(workbench: Workbench, nachet: Nachet) -> None:
     for more in ((), ("--json",)):
-        monkeypatch.setattr(sys, "argv", ["nachet", "audit", "--subject", "user", *more])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        assert ended.value.code in {0, None}
-        shown = capsys.readouterr().out
+        code, shown, _ = nachet("audit", "--subject", "user", *more)
+        assert code == 0
         assert workbench.user.email in shown
         login = psycopg.conninfo.conninfo_to_dict(workbench.database_url.get_secret_value())["user"]
         assert (f'"login": "{login}"' if more else f" ({login})  added user ") in shown

@@ -1,40 +1,26 @@
 """Folders as operators meet them: at the terminal, and as jobs with a form."""
 
 import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from dagster import DagsterInvalidConfigError, JobDefinition
 
-from nachet_pipeline.cli import main
 from nachet_pipeline.defs.maintenance.jobs import archive_folder, delete_folder, purge_folders
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.folders.kept import archive_of, folder_id, let_undo_end, names
 from nachet_pipeline_tests.reconciliation.drifted import imported
 from nachet_pipeline_tests.workbench import Workbench
 
-Nachet = Callable[..., tuple[int, str, str]]
 SAID = ("--by", "ann@example.org", "--why", "asked")
 
 
 @pytest.fixture
-def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nachet:
+def nachet(nachet: Nachet, workbench: Workbench) -> Nachet:
     """Runs the command on the workbench's services, where a folder is imported."""
     imported(workbench)
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return nachet
 
 
 def test_without_a_decision_nothing_happens_and_both_are_named(workbench: Workbench, nachet: Nachet) -> None:

@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,26 +15,23 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from nachet_pipeline.contract.receipt import Receipt
-from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.local import demo, postgres, processes
+from nachet_pipeline.local.embedded import running
+from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import running
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.files import LocalFolder
-from nachet_pipeline.uploads.queries import find_upload, see_upload
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder
-from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.queries import find_user
 from nachet_pipeline.users.user import User
 from nachet_pipeline_tests.real_pictures import write_project
+from nachet_pipeline_tests.workbench import Uploader, process_of_run
 
 _SECONDS = 240
 
 
 @dataclass
-class Demo:
+class Demo(Uploader):
     home: Path
     url: str
     receipt: Receipt
@@ -43,27 +39,10 @@ class Demo:
     blobs: BlobStorage
     user: User
 
-    def stage(self, folder: Path) -> Upload:
-        container = self.user.upload_container
-        stage_folder(self.blobs, LocalFolder(folder), container, folder.name)
-        with self.database.connection() as connection:
-            upload = see_upload(connection, Owner(self.user.id, self.user.email), folder.name)
-        mark_complete(self.blobs, container, folder.name)
-        return upload
-
-    def now(self, upload: Upload) -> Upload:
-        with self.database.connection() as connection:
-            found = find_upload(connection, upload.id)
-        assert found is not None
-        return found
-
     def wait(self, what: Callable[[], bool], reason: str) -> None:
-        deadline = time.monotonic() + _SECONDS
-        while not what():
-            if time.monotonic() > deadline:
-                log = (self.home / "run" / "supervisor.log").read_text(errors="replace")
-                pytest.fail(f"{reason} did not happen within {_SECONDS} s:\n{log[-3000:]}")
-            time.sleep(0.2)
+        if not wait_until(what, _SECONDS):
+            log = (self.home / "run" / "supervisor.log").read_text(errors="replace")
+            pytest.fail(f"{reason} did not happen within {_SECONDS} s:\n{log[-3000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -134,18 +113,6 @@ def test_the_sensor_imports_the_two_real_photographs_byte_for_byte(
     assert stored == {picture.read_bytes() for picture in real_pictures}
 
 
-def _process_of(running_demo: Demo, run_id: str) -> int:
-    """The process that works on a run, which Dagster notes in the run's events."""
-    with running_demo.database.connection() as connection:
-        row = connection.execute(
-            r"select substring(event from 'Started process for run \(pid: (\d+)\)') as pid from event_logs"
-            " where run_id = %s and event like '%%Started process for run%%'",
-            (run_id,),
-        ).fetchone()
-    assert row is not None
-    return int(str(row["pid"]))
-
-
 def test_a_run_that_ends_while_the_database_is_away_is_recognised_as_dead_and_completed_by_another(
     running_demo: Demo, tmp_path: Path
 ) -> None:
@@ -154,7 +121,7 @@ def test_a_run_that_ends_while_the_database_is_away_is_recognised_as_dead_and_co
     running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
     run_id = running_demo.now(upload).run_id
     assert run_id is not None
-    worker = psutil.Process(_process_of(running_demo, run_id))
+    worker = psutil.Process(process_of_run(running_demo.database, run_id))
     database = postgres.running(running_demo.home / "postgres")
     assert database is not None
 
@@ -182,7 +149,7 @@ def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Dem
     running_demo.wait(lambda: running_demo.now(upload).state == "importing", "the import")
     run_id = running_demo.now(upload).run_id
     assert run_id is not None
-    worker = psutil.Process(_process_of(running_demo, run_id))
+    worker = psutil.Process(process_of_run(running_demo.database, run_id))
     decoders = worker.children(recursive=True)
 
     os.kill(worker.pid, signal.SIGKILL)

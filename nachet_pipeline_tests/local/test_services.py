@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nachet_pipeline.local.embedded import running, services, with_services
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import private_folder
-from nachet_pipeline.local.services import Services, running, services, with_services
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.local.sharing import stop_services
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.homes import furnish
@@ -21,7 +22,7 @@ from nachet_pipeline_tests.homes import furnish
 _USER = """
 import sys
 from pathlib import Path
-from nachet_pipeline.local.services import services
+from nachet_pipeline.local.embedded import services
 with services(Path(sys.argv[1]), tools=Path(sys.argv[2])) as found:
     sys.stdout.write(found.blob_account_url + "\\n")
     sys.stdout.flush()
@@ -148,14 +149,14 @@ def test_a_home_that_is_everybodys_stays_so(tmp_path: Path) -> None:
 
 
 def test_the_services_home_is_private(services: Services, session_home: Path) -> None:
-    assert services.blob_port
+    assert running(session_home) == services
     assert not session_home.stat().st_mode & (stat.S_IRWXG | stat.S_IROTH | stat.S_IWOTH)
 
 
 def test_nobody_else_passes_through_what_a_home_holds_but_for_the_database(
     services: Services, session_home: Path
 ) -> None:
-    assert services.blob_port
+    assert running(session_home) == services
     folders = {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in session_home.iterdir() if folder.is_dir()}
     folders.pop("postgres")
     assert "blobs" in folders

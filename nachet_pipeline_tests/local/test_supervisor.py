@@ -12,9 +12,10 @@ import psutil
 import pytest
 from azure.storage.blob import ContainerClient
 
-from nachet_pipeline.local import azurite, processes, services
+from nachet_pipeline.local import azurite, processes
+from nachet_pipeline.local.embedded import running, services
 from nachet_pipeline.local.errors import LocalServiceError
-from nachet_pipeline.local.services import running
+from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.state import Running, read_state, state_file
 from nachet_pipeline.local.supervisor import down, up
 from nachet_pipeline_tests.homes import furnish
@@ -66,15 +67,14 @@ class Place:
         return psutil.pid_exists(pid) and processes.is_alive(psutil.Process(pid))
 
     def nothing_runs(self) -> bool:
-        mentioning = [p for p in psutil.process_iter() if _mentions(p, str(self.home)) and processes.is_alive(p)]
+        mentioning = _mentioning(self.home)
         return not mentioning and not self.child_runs() and running(self.home) is None
 
 
-def _mentions(process: psutil.Process, text: str) -> bool:
-    try:
-        return process.pid != os.getpid() and any(text in part for part in process.cmdline())
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
+def _mentioning(home: Path, name: str = "") -> list[ProcessIdentity]:
+    return processes.matching(
+        lambda process: name in process.name() and any(str(home) in part for part in process.cmdline())
+    )
 
 
 def _wait(condition: Callable[[], bool]) -> None:
@@ -111,7 +111,7 @@ def test_bringing_up_what_runs_finds_it(place: Place) -> None:
 def test_a_command_beside_the_pipeline_uses_its_services_and_leaves_them_running(place: Place) -> None:
     place.up()
     before = running(place.home)
-    with services.services(place.home, tools=place.tools) as found:
+    with services(place.home, tools=place.tools) as found:
         assert found == before
     assert running(place.home) == before
 
@@ -143,10 +143,6 @@ def test_a_killed_supervisor_hinders_neither_the_next_start_nor_the_next_stop(pl
     assert place.nothing_runs()
 
 
-def _processes_of_postgres(place: Place) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter() if _mentions(p, str(place.home)) and p.name() == "postgres"]
-
-
 def _is_well(place: Place, found: Running) -> bool:
     """Whether the page answers and both services run."""
     try:
@@ -168,8 +164,8 @@ def _kill(place: Place, what: str) -> None:
         processes.send(azurite_here.process, signal.SIGKILL)
         assert processes.wait_gone(azurite_here.process, 10)
     else:
-        for process in _processes_of_postgres(place):
-            process.kill()
+        for process in _mentioning(place.home, "postgres"):
+            processes.send(process, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("what", ["PostgreSQL", "Azurite", "Dagster"])

@@ -1,37 +1,16 @@
 """Reconciliation and retention as operators meet them: in the UI and at the terminal."""
 
 import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 from dagster import AssetCheckSeverity, RunConfig, materialize
 
-from nachet_pipeline.cli import main
 from nachet_pipeline.defs.maintenance.assets import ReconcileConfig, reconciled_storage
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.reconciliation.drifted import imported, pictures
 from nachet_pipeline_tests.workbench import Workbench
-
-Nachet = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def nachet(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nachet:
-    """Runs the command on the workbench's services."""
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["nachet", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return int(ended.value.code or 0), capsys.readouterr().out
-
-    return run
 
 
 def run(bench: Workbench, **config: Any) -> Any:
@@ -83,12 +62,12 @@ def test_the_check_is_red_on_drift_and_names_it(workbench: Workbench) -> None:
 def test_the_command_tells_people_and_programs_and_repairs_when_asked(workbench: Workbench, nachet: Nachet) -> None:
     name = damage(workbench)
 
-    code, text = nachet("reconcile", "--user", workbench.user.email)
+    code, text, _ = nachet("reconcile", "--user", workbench.user.email)
     assert code == 1
     assert f"{workbench.user.user_container}/{name}" in text
     assert "would queue-again: project is staged still" in text
 
-    code, lines = nachet("reconcile", "--json", "--repair")
+    code, lines, _ = nachet("reconcile", "--json", "--repair")
     found, last = (json.loads(line) for line in lines.splitlines())
     assert (code, found["kind"], found["action"], found["done"]) == (0, "missing-blob", "queue-again", True)
     assert (last["summary"]["repaired"], last["summary"]["left"]) == (1, 0)
@@ -97,7 +76,7 @@ def test_the_command_tells_people_and_programs_and_repairs_when_asked(workbench:
 def test_the_command_answers_0_when_nothing_is_amiss(workbench: Workbench, nachet: Nachet) -> None:
     imported(workbench)
 
-    code, text = nachet("reconcile")
+    code, text, _ = nachet("reconcile")
 
     assert code == 0
     assert "nothing is amiss" in text
@@ -107,9 +86,7 @@ def test_an_unknown_user_is_refused(nachet: Nachet) -> None:
     assert nachet("reconcile", "--user", "nobody@example.org")[0] == 1
 
 
-def test_a_dry_run_of_retention_names_what_is_due_and_leaves_it(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_of_retention_names_what_is_due_and_leaves_it(deployment: Deployment, command: Nachet) -> None:
     upload = deployment.stage(deployment.sample("old-import", seed=90_001))
     assert deployment.run_import(upload).success
     with deployment.database.connection() as connection:
@@ -117,9 +94,7 @@ def test_a_dry_run_of_retention_names_what_is_due_and_leaves_it(
             "update upload set receipt = jsonb_set(receipt, '{finished_at}', '\"2020-01-01T00:00:00Z\"') where id = %s",
             (upload.id,),
         )
-    monkeypatch.setattr(sys, "argv", ["nachet", "retention", "--dry-run"])
-    with pytest.raises(SystemExit) as ended:
-        main.main()
-    assert ended.value.code in {0, None}
-    assert "cleared  folder old-import" in capsys.readouterr().out
+    code, listed, _ = command("retention", "--dry-run")
+    assert code == 0
+    assert "cleared  folder old-import" in listed
     assert deployment.instance.has_dynamic_partition("upload", upload.partition)

@@ -14,6 +14,7 @@ from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.local.services import Services
+from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.security.matrix import ELSEWHERE, TABLES, rows_of, words_of
 
 LATER = "a table of a later migration, unless it says otherwise"
@@ -54,21 +55,15 @@ def _drop(url: str, *names: str) -> None:
 
 @pytest.fixture(scope="module")
 def server(services: Services) -> Iterator[Server]:
-    names = [f"test_{uuid4().hex}", f"test_{uuid4().hex}"]
-    owner, other = (services.database_url.rpartition("/")[0] + f"/{name}" for name in names)
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'create database "{name}"')
-    for url in (owner, other):
-        migrate(SecretStr(url))
-    with psycopg.connect(owner) as connection:
-        connection.execute("create table later (id integer)")
-    logins = {role: _login(owner, role) for role in Role}
-    yield Server(owner, other, {role: url for role, (_, url) in logins.items()})
-    _drop(owner, *(name for name, _ in logins.values()))
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'drop database "{name}" with (force)')
+    with own_database(services) as one, own_database(services) as another:
+        owner, other = one.database_url, another.database_url
+        for url in (owner, other):
+            migrate(SecretStr(url))
+        with psycopg.connect(owner) as connection:
+            connection.execute("create table later (id integer)")
+        logins = {role: _login(owner, role) for role in Role}
+        yield Server(owner, other, {role: url for role, (_, url) in logins.items()})
+        _drop(owner, *(name for name, _ in logins.values()))
 
 
 def _column(connection: psycopg.Connection, table: str) -> str:

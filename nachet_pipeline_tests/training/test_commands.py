@@ -3,10 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from nachet_pipeline.cli.main import app
-from nachet_pipeline.errors import ActionableError
+from nachet_pipeline_tests.command import Answer, Nachet
 from nachet_pipeline_tests.workbench import Workbench
 
 RECIPES = {
@@ -19,24 +17,17 @@ RECIPES = {
 class Terminal:
     """`nachet training-set` on a workbench's services, with recipes of its own."""
 
-    def __init__(self, workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, workbench: Workbench, nachet: Nachet, monkeypatch: pytest.MonkeyPatch) -> None:
         self.workbench = workbench
+        self._nachet = nachet
         self.recipes = workbench.place / "recipes"
         self.recipes.mkdir()
         for name, text in RECIPES.items():
             (self.recipes / f"{name}.yaml").write_text(text)
-        monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-        monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-        monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
         monkeypatch.setenv("NACHET_RECIPES_FOLDER", str(self.recipes))
-        monkeypatch.setenv("NACHET_DECODE_WORKERS", "1")
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """The exit code, what was written, and what was noted or told beside it."""
-        result = CliRunner().invoke(app, ["training-set", *arguments])
-        if isinstance(result.exception, ActionableError):
-            return result.exception.exit_code, result.stdout, str(result.exception)
-        return result.exit_code, result.stdout, result.stderr
+    def run(self, *arguments: str) -> Answer:
+        return self._nachet("training-set", *arguments)
 
     def json(self, *arguments: str) -> Any:
         code, written, noted = self.run(*arguments, "--json")
@@ -45,9 +36,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def terminal(workbench: Workbench, nachet: Nachet, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     workbench.run(workbench.stage(workbench.sample(sessions=2, pictures=2)))
-    return Terminal(workbench, monkeypatch)
+    return Terminal(workbench, nachet, monkeypatch)
 
 
 def test_a_data_scientist_builds_lists_shows_and_compares_versions(terminal: Terminal) -> None:
@@ -130,9 +121,14 @@ def test_pictures_are_copied_when_asked_for(terminal: Terminal, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_done_is_said_in_words_with_its_exit_code(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, said: str
+    workbench: Workbench,
+    nachet: Nachet,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
 ) -> None:
-    found, _, noted = Terminal(workbench, monkeypatch).run(*arguments)
+    found, _, noted = Terminal(workbench, nachet, monkeypatch).run(*arguments)
     assert found == code
     assert said in " ".join(noted.split())
 

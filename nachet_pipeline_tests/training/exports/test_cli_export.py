@@ -1,10 +1,8 @@
 """`nachet training-set export`, as data scientists type it."""
 
 import json
-import sys
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,42 +10,18 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
-from nachet_pipeline.cli import main
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.training.building import Built, build
 from nachet_pipeline.training.recipe import packaged_recipes, recipe_named
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.training.exports.sets import visible
 from nachet_pipeline_tests.workbench import Workbench
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-
-Export = Callable[..., Answer]
-
-
 @pytest.fixture
-def export(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Export:
+def export(nachet: Nachet) -> Nachet:
     """Runs the command on the workbench's services."""
-    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
-    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", workbench.blobs.account_url)
-    monkeypatch.setenv("NACHET_BLOB_KEY", workbench.blob_key.get_secret_value())
-    monkeypatch.setenv("NACHET_DECODE_WORKERS", "1")
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["nachet", "training-set", "export", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    return partial(nachet, "training-set", "export")
 
 
 @pytest.fixture
@@ -59,7 +33,7 @@ def built(workbench: Workbench) -> Built:
 
 
 def test_a_version_is_exported_by_its_name_and_its_pictures_are_the_stored_ones(
-    workbench: Workbench, export: Export, built: Built, tmp_path: Path
+    workbench: Workbench, export: Nachet, built: Built, tmp_path: Path
 ) -> None:
     done = export("all-pictures", tmp_path / "out", "--format", "imagefolder", "--layout", "flat", "--json")
 
@@ -88,7 +62,7 @@ def _opened(workbench: Workbench, blob: str) -> list[Path]:
     return [file]
 
 
-def test_name_digest_and_manifest_file_mean_the_same(export: Export, built: Built, tmp_path: Path) -> None:
+def test_name_digest_and_manifest_file_mean_the_same(export: Nachet, built: Built, tmp_path: Path) -> None:
     named = export(f"{built.name}@{built.digest[:10]}", tmp_path / "named", "--format", "parquet")
     by_digest = export(built.digest, tmp_path / "digest", "--format", "parquet")
     by_file = export(tmp_path / "named" / "manifest.parquet", tmp_path / "file", "--format", "parquet")
@@ -100,7 +74,7 @@ def test_name_digest_and_manifest_file_mean_the_same(export: Export, built: Buil
 
 
 def test_a_missing_picture_is_named_and_the_others_are_exported(
-    workbench: Workbench, export: Export, built: Built, tmp_path: Path
+    workbench: Workbench, export: Nachet, built: Built, tmp_path: Path
 ) -> None:
     (gone,) = workbench.query("select id::text, blob from pictures order by id limit 1")
     content = workbench.blobs.read(workbench.user.user_container, gone["blob"])
@@ -118,7 +92,7 @@ def test_a_missing_picture_is_named_and_the_others_are_exported(
     assert "10 pictures" in whole.out
 
 
-def test_an_unknown_training_set_split_or_folder_is_one_line(export: Export, built: Built, tmp_path: Path) -> None:
+def test_an_unknown_training_set_split_or_folder_is_one_line(export: Nachet, built: Built, tmp_path: Path) -> None:
     unknown = export("no-such-set", tmp_path / "out", "--format", "parquet")
     split = export(built.name, tmp_path / "out", "--format", "parquet", "--split", "dev")
     occupied = tmp_path / "occupied"
@@ -138,7 +112,7 @@ def test_an_unknown_training_set_split_or_folder_is_one_line(export: Export, bui
 
 
 def test_a_version_is_exported_though_its_rows_are_gone_from_where_they_were_and_another_row_has_the_file(
-    workbench: Workbench, export: Export, built: Built, tmp_path: Path
+    workbench: Workbench, export: Nachet, built: Built, tmp_path: Path
 ) -> None:
     other = workbench.another_user(f"{uuid.uuid4().hex}@example.org")
     assert other.run(other.stage(other.sample("theirs", sessions=5))).receipt.state is State.IMPORTED

@@ -1,7 +1,5 @@
 """Dagster's processes: started, asked whether they are ready, ended without leftovers."""
 
-import http.client
-import json
 import os
 import signal
 import sys
@@ -9,13 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import urllib3
 
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import write_private
-from nachet_pipeline.local.ports import LOOPBACK, is_free
+from nachet_pipeline.local.ports import LOOPBACK, is_free, kept_port
 from nachet_pipeline.local.processes import ProcessIdentity
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import Services
@@ -41,40 +40,64 @@ _WORKSPACE = """load_from:
 
 
 @dataclass(frozen=True)
-class Part:
+class DagsterProcess:
     """One of the processes that Dagster consists of; each is started again by itself.
 
     Attributes:
         name: what it is.
-        command: its command line; `{port}` in it stands for the web server's port.
-        answers_at: the port on which it answers before the next part can be started.
+        command: its command line.
+        answers_at: the port on which it answers before the next one can be started.
     """
 
     name: str
     command: tuple[str, ...]
     answers_at: int | None = None
 
+    def start(self, *, project: Path, environment: Mapping[str, str]) -> ProcessIdentity:
+        """Start it in the project's folder.
 
-def parts_of_dagster(home: Path, code_port: int) -> list[Part]:
-    """Dagster as deployments run it: a code server, whose children the runs are, a web server and a daemon.
+        Raises:
+            LocalServiceError: it could not be started.
+        """
+        return processes.spawn(self.name, self.command, log=None, environment=environment, cwd=project)
 
-    Not `dagster dev`, which takes all of them down when one of them ends. Runs outlive even their code server.
+    def wait_answering(self, process: ProcessIdentity, seconds: float) -> None:
+        """Wait until it can be talked to, if others need that.
+
+        Raises:
+            LocalServiceError: it ended, or takes too long.
+        """
+        port = self.answers_at
+        if port is None:
+            return
+        if not processes.wait_until(lambda: process.find() is None or not is_free(port), seconds):
+            raise LocalServiceError(f"{self.name} did not answer after {seconds:.0f} s")
+        if process.find() is None:
+            raise LocalServiceError(f"{self.name} ended before it answered")
+
+
+def dagster_processes(home: Path, port: int) -> list[DagsterProcess]:
+    """Dagster as deployments run it: a code server, whose children the runs are, a daemon and a web server.
+
+    Not `dagster dev`: it stops everything when its web server or its daemon ends, and goes on without code when a code
+    server ends below its proxy. Runs outlive even their code server.
 
     Args:
         home: folder of everything that is kept on this machine.
-        code_port: where the code server is to listen.
+        port: where the web server is to listen.
     """
+    code_port = kept_port(home / "run" / "code-server.port")
     workspace = home / "run" / "workspace.yaml"
     write_private(workspace, _WORKSPACE.format(host=LOOPBACK, port=code_port))
     python, module = (sys.executable, "-m"), "nachet_pipeline.definitions"
     code = (*python, "dagster", "api", "grpc", "-m", module, "-h", LOOPBACK, "-p", str(code_port))
     quiet = ("--lazy-load-user-code", "--location-name", "nachet_pipeline", "--log-level", "warning")
-    web = (*python, "dagster_webserver", "-w", str(workspace), "-h", LOOPBACK, "-p", "{port}")
+    web = (*python, "dagster_webserver", "-w", str(workspace), "-h", LOOPBACK, "-p", str(port))
     daemon = (str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace))
     return [
-        Part("Dagster's code server", (*code, *quiet), answers_at=code_port),
-        Part("Dagster's web server", web),
-        Part("Dagster's daemon", daemon),
+        DagsterProcess("Dagster's code server", (*code, *quiet), answers_at=code_port),
+        DagsterProcess("Dagster's daemon", daemon),
+        DagsterProcess("Dagster's web server", web),
     ]
 
 
@@ -93,44 +116,6 @@ def environment(home: Path, project: Path, services: Services) -> dict[str, str]
     }
 
 
-def start(part: Part, *, project: Path, port: int, environment: Mapping[str, str]) -> ProcessIdentity:
-    """Start a part of Dagster.
-
-    Args:
-        part: the part.
-        project: the working folder.
-        port: where the web server is to listen.
-        environment: see `environment`.
-
-    Raises:
-        LocalServiceError: it could not be started.
-    """
-    try:
-        return processes.spawn(
-            [word.replace("{port}", str(port)) for word in part.command],
-            log=None,
-            environment=environment,
-            cwd=project,
-        )
-    except OSError as error:
-        raise LocalServiceError(f"{part.name} could not be started: {error}") from error
-
-
-def wait_answering(part: Part, process: ProcessIdentity, seconds: float) -> None:
-    """Wait until a part can be talked to, if others need that.
-
-    Raises:
-        LocalServiceError: it ended, or takes too long.
-    """
-    port = part.answers_at
-    if port is None:
-        return
-    if not processes.wait_until(lambda: process.find() is None or not is_free(port), seconds):
-        raise LocalServiceError(f"{part.name} did not answer after {seconds:.0f} s")
-    if process.find() is None:
-        raise LocalServiceError(f"{part.name} ended before it answered")
-
-
 def wait_ready(process: ProcessIdentity, port: int, seconds: float) -> None:
     """Wait until the web server, whose process this is, answers and every code location has loaded.
 
@@ -146,15 +131,20 @@ def wait_ready(process: ProcessIdentity, port: int, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def running(home: Path) -> list[ProcessIdentity]:
+    """All of Dagster's processes of a home; descendants whose parents have died carry the mark as well."""
+    return processes.matching(lambda process: process.environ().get(_MARK) == str(home))
+
+
 def stop(home: Path) -> bool:
     """End all of Dagster's processes of a home, runs under way included.
 
     Returns:
         Whether anything was running.
     """
-    found = processes.marked(_MARK, str(home))
+    found = running(home)
     for number, seconds in ((signal.SIGTERM, _END_SECONDS), (signal.SIGKILL, _LEFTOVER_SECONDS)):
-        left = processes.marked(_MARK, str(home))
+        left = running(home)
         for process in left:
             processes.send(process, number)
         deadline = time.monotonic() + seconds
@@ -165,36 +155,21 @@ def stop(home: Path) -> bool:
 
 def _is_ready(port: int) -> bool:
     try:
-        if _ask(port, "GET", "/server_info") is None:
-            return False
-        answer = _ask(port, "POST", "/graphql", {"query": _LOCATIONS})
-    except (OSError, http.client.HTTPException):
+        answer = urllib3.request(
+            "POST",
+            f"http://{LOOPBACK}:{port}/graphql",
+            json={"query": _LOCATIONS},
+            timeout=_ANSWER_SECONDS,
+            retries=False,
+        )
+    except urllib3.exceptions.HTTPError:
         return False
-    if answer is None:
+    if answer.status != _OK:
         return False
-    workspace = answer["data"]["workspaceOrError"]
+    workspace = answer.json()["data"]["workspaceOrError"]
     entries = workspace.get("locationEntries", [])
-    for name, found in [
-        ("the workspace", workspace),
-        *((e["name"], e["locationOrLoadError"]) for e in entries),
-    ]:
+    for name, found in [("the workspace", workspace), *((e["name"], e["locationOrLoadError"]) for e in entries)]:
         if found is not None and found["__typename"] == "PythonError":
             lines = [line.strip() for line in found["message"].splitlines() if line.strip()]
             raise LocalServiceError(f"Dagster cannot load {name}: {lines[0] if lines else 'no reason given'}")
     return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
-
-
-def _ask(port: int, method: str, path: str, body: object = None) -> Any:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ANSWER_SECONDS)
-    try:
-        connection.request(
-            method,
-            path,
-            body=None if body is None else json.dumps(body),
-            headers={"Content-Type": "application/json"},
-        )
-        response = connection.getresponse()
-        text = response.read()
-        return json.loads(text) if response.status == _OK else None
-    finally:
-        connection.close()

@@ -1,0 +1,103 @@
+"""`nachet sample` and `nachet validate`: what needs no service."""
+
+# ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nachet_pipeline.cli.terminal import REFUSED, FolderArgument, LangOption, note, progress_bar, write
+from nachet_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from nachet_pipeline.contract.report import Report
+
+app = typer.Typer()
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write the project folder; it must be new or empty.")],
+    sessions: Annotated[int, typer.Option(min=1, max=1000, help="Session folders, each of another species.")] = 1,
+    pictures: Annotated[int, typer.Option(min=1, max=1_000_000, help="Pictures in each session.")] = 4,
+    picture_format: Annotated[
+        Literal["tiff", "png", "jpeg"], typer.Option("--format", help="Format of the pictures.")
+    ] = "tiff",
+    seed: Annotated[int, typer.Option(min=0, help="The same number writes the same files.")] = 0,
+    email: Annotated[str, typer.Option(help="The uploader that index.yaml names.")] = "sample.user@example.org",
+) -> None:
+    """Write a project folder of generated seed pictures with their YAML, to try things with."""
+    from nachet_pipeline.local.sample import write_sample
+
+    try:
+        write_sample(
+            folder,
+            sessions=sessions,
+            pictures=pictures,
+            picture_format=picture_format,
+            seed=seed,
+            email=email,
+        )
+    except (FileExistsError, NotADirectoryError):
+        raise typer.BadParameter(f"{folder} is not a new or empty folder") from None
+    write(str(folder))
+
+
+@app.command()
+def validate(
+    folder: FolderArgument,
+    output: Annotated[
+        Literal["text", "jsonl", "html"],
+        typer.Option("--format", help="Text for people, a page for browsers, JSON Lines for programs."),
+    ] = "text",
+    language: LangOption = "en",
+) -> None:
+    """Check a folder against the contract, without any service.
+
+    Every finding has a stable code, and says where it is, what was expected and what was found. Seeds are looked up
+    in the package's registry; whether the uploader is registered is checked on import. JSON Lines hold every finding,
+    in both languages; text and page (`--format html > report.html`) name the first of many that are alike.
+    """
+    from nachet_pipeline.contract.inventory import Inventory
+    from nachet_pipeline.contract.limits import ContractLimits
+    from nachet_pipeline.contract.report import as_json_lines, as_text
+    from nachet_pipeline.contract.report_page import as_page
+    from nachet_pipeline.contract.rule_set import RuleSet
+    from nachet_pipeline.contract.validation import validate as validate_folder
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+    from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+    from nachet_pipeline.support.files import LocalFolder
+
+    settings = Settings.from_environment()
+    decoding = DecodingSettings.of(settings.decoder, settings.picture)
+    with Inventory(rule_set=RuleSet.of(settings.contract)) as inventory:
+        with DecodingPool(decoding) as pool, progress_bar("Validating") as bar:
+            report = validate_folder(
+                LocalFolder(folder),
+                inventory,
+                pool,
+                SeedRegistry.of(packaged_seeds()),
+                limits=ContractLimits.of(settings.contract, settings.transfer),
+                for_storing=False,
+                readers=settings.transfer.transfer_concurrency,
+                progress=bar,
+                early=_report_early,
+            ).report
+        if output == "html":
+            name, thumbnails = folder.resolve().name, dict(inventory.thumbnails())
+            write(as_page(report, title=name, language=language, thumbnails=thumbnails).rstrip())
+        else:
+            as_lines = as_json_lines(inventory.findings(), report) if output == "jsonl" else None
+            for line in as_lines or as_text(report, language):
+                write(line)
+    if not report.importable:
+        raise typer.Exit(REFUSED)
+
+
+def _report_early(report: "Report") -> None:
+    """Say at once what names and indexes alone are refused for: reading many pictures takes its time."""
+    errors = ", ".join(
+        f"{code} ({count})" for code, count in report.codes.items() if report.severity_of(code) == "error"
+    )
+    note(f"nachet: not importable: {errors}; reading the pictures for the full report")
