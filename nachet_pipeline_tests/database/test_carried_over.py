@@ -118,6 +118,14 @@ def test_every_row_still_has_its_bytes_and_nothing_is_amiss(carried_over: Workbe
         assert found.found == {}
 
 
+def test_what_is_kept_of_a_purged_folder_knows_that_its_files_are_gone(carried_over: Workbench) -> None:
+    rows = carried_over.query(
+        "select s.purged_at is not null as folder, p.purged_at is not null as picture, count(*) from pictures p"
+        " join picture_set s on s.id = p.picture_set_id group by 1, 2 order by 1"
+    )
+    assert [(row["folder"], row["picture"]) for row in rows] == [(False, False), (True, True)]
+
+
 def test_each_staged_folder_is_imported_again_and_meets_its_own_rows(carried_over: Workbench) -> None:
     with carried_over.database.connection() as connection:
         uploads = [one for one in search_uploads(connection, None, limit=100) if one.owner.id == carried_over.user.id]
