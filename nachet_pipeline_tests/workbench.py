@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -129,6 +133,32 @@ class Workbench(Uploader):
     @property
     def limits(self) -> ContractLimits:
         return ContractLimits.of(self.settings.contract, self.settings.transfer)
+
+    @contextmanager
+    def process(self, script: str, *arguments: object, stuck_at: str) -> Iterator[subprocess.Popen[str]]:
+        """Another process on the same services, once it printed that it is stuck somewhere; killed at the end.
+
+        The script finds the services in `TEST_DATABASE`, `TEST_ACCOUNT` and `TEST_KEY`.
+        """
+        file = self.place / f"{uuid4().hex}.py"
+        file.write_text(script, encoding="utf-8")
+        environment = {
+            **os.environ,
+            "TEST_DATABASE": self.database_url.get_secret_value(),
+            "TEST_ACCOUNT": self.blobs.account_url,
+            "TEST_KEY": self.blob_key.get_secret_value(),
+        }
+        command = [sys.executable, str(file), *map(str, arguments)]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == f"{stuck_at}\n"
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def sample(self, name: str = "project", *, sessions: int = 1, pictures: int = 2, seed: int = 0) -> Path:
         """A small valid project folder of the user's."""

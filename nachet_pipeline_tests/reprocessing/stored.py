@@ -1,18 +1,49 @@
 """Stored pictures for tests: imported for real, then made stale, damaged or taken away."""
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.reprocessing.queries import ReprocessingBusyError
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest
 from nachet_pipeline.settings import Settings
+from nachet_pipeline.support.shards import WHOLE, Shard
+from nachet_pipeline_tests.meeting import until
 from nachet_pipeline_tests.pictures.files import exif_of, position, with_chunks
 from nachet_pipeline_tests.workbench import Workbench, settings_with
 
 OLD = "0"
+_STUCK = """
+import os, signal, sys
+from pydantic import SecretStr
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.reprocessing import reprocessor as module
+from nachet_pipeline.settings import TransferSettings
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.shards import Shard
+
+def stop(done):
+    if done == int(sys.argv[2]):
+        print("written", done, flush=True)
+        signal.pause()
+
+if __name__ == "__main__":
+    module.BATCH = int(sys.argv[1])
+    with (
+        Database(SecretStr(os.environ["TEST_DATABASE"])) as database,
+        BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
+        DecodingPool(DecodingSettings(workers=1)) as pool,
+    ):
+        one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
+        one.reprocess(module.ReprocessRequest(shard=Shard.of(sys.argv[3])))
+"""
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -58,6 +89,24 @@ def reprocessor(workbench: Workbench, settings: Settings | None = None, **change
 
 def reprocess(workbench: Workbench, settings: Settings | None = None, **wanted: Any) -> Reprocessed:
     return reprocessor(workbench, settings).reprocess(ReprocessRequest(**wanted))
+
+
+def stuck_reprocessing(
+    workbench: Workbench, *, batch: int, written: int, shard: Shard = WHOLE
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Another process in the middle of reprocessing, which wrote so many pictures and is stuck."""
+    return workbench.process(_STUCK, batch, written, shard, stuck_at=f"written {written}")
+
+
+def reprocess_when_unlocked(workbench: Workbench, **wanted: Any) -> Reprocessed:
+    """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
+
+    def once() -> Reprocessed | None:
+        with suppress(ReprocessingBusyError):
+            return reprocess(workbench, **wanted)
+        return None
+
+    return until(once)
 
 
 def places(workbench: Workbench) -> dict[UUID, tuple[str, str]]:

@@ -3,11 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +18,6 @@ from nachet_pipeline.reprocessing.queries import ReprocessingBusyError, Versions
 from nachet_pipeline.reprocessing.reprocessor import Ending, ReprocessRequest
 from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, VerdictState
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline_tests.meeting import until
 from nachet_pipeline_tests.reprocessing.stored import (
     OLD,
     age,
@@ -30,8 +26,10 @@ from nachet_pipeline_tests.reprocessing.stored import (
     measured,
     places,
     reprocess,
+    reprocess_when_unlocked,
     reprocessor,
     severe,
+    stuck_reprocessing,
     verdicts,
 )
 from nachet_pipeline_tests.workbench import Workbench
@@ -379,57 +377,13 @@ def test_a_batch_is_written_as_a_whole_or_not_at_all(workbench: Workbench, monke
     assert reprocess(workbench).looked_at == 3
 
 
-_STUCK = """
-import os, signal, sys
-from pathlib import Path
-from pydantic import SecretStr
-from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.database.connection import Database
-from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.reprocessing import reprocessor as module
-from nachet_pipeline.settings import TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage
-
-def stop(done):
-    if done == 4:
-        print("written", done, flush=True)
-        signal.pause()
-
-if __name__ == "__main__":
-    module.BATCH = 2
-    with (
-        Database(SecretStr(os.environ["TEST_DATABASE"])) as database,
-        BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
-        DecodingPool(DecodingSettings(workers=1)) as pool,
-    ):
-        one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
-        one.reprocess(module.ReprocessRequest())
-"""
-
-
 @pytest.fixture
-def stuck(workbench: Workbench, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def stuck(workbench: Workbench) -> Iterator[subprocess.Popen[str]]:
     """Another process in the middle of reprocessing five pictures: it has written four."""
     imported(workbench, number=5)
     age(workbench)
-    script = tmp_path / "stuck_reprocessing.py"
-    script.write_text(_STUCK, encoding="utf-8")
-    environment = {
-        **os.environ,
-        "TEST_DATABASE": workbench.database_url.get_secret_value(),
-        "TEST_ACCOUNT": workbench.blobs.account_url,
-        "TEST_KEY": workbench.blob_key.get_secret_value(),
-    }
-    with subprocess.Popen(
-        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "written 4\n"
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    with stuck_reprocessing(workbench, batch=2, written=4) as process:
+        yield process
 
 
 def test_a_killed_process_leaves_its_batches_and_the_rest_is_done_later(
@@ -441,21 +395,10 @@ def test_a_killed_process_leaves_its_batches_and_the_rest_is_done_later(
     stuck.wait()
     assert enrichments(workbench).count(ENRICHMENT_VERSION) == 4
 
-    result = _when_unlocked(workbench)
+    result = reprocess_when_unlocked(workbench)
 
     assert (result.looked_at, result.left_stale) == (1, 0)
     assert set(enrichments(workbench)) == {ENRICHMENT_VERSION}
-
-
-def _when_unlocked(workbench: Workbench) -> module.Reprocessed:
-    """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
-
-    def once() -> module.Reprocessed | None:
-        with suppress(ReprocessingBusyError):
-            return reprocess(workbench)
-        return None
-
-    return until(once)
 
 
 def test_work_that_is_written_is_no_failure_because_the_lock_was_lost(workbench: Workbench) -> None:

@@ -1,12 +1,7 @@
 """Reprocessing in parts: several processes at the same time, each picture once, the same rows as one alone."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier
 from typing import Any
@@ -20,7 +15,7 @@ from nachet_pipeline.reprocessing.merging import merge, what_is_left
 from nachet_pipeline.reprocessing.queries import ReprocessingBusyError, reprocessing_lock
 from nachet_pipeline.reprocessing.reprocessor import Ending, Reprocessed, ReprocessRequest
 from nachet_pipeline.support.shards import SECTIONS, WHOLE, Shard, section_of, shards
-from nachet_pipeline_tests.meeting import MeetingStorage, until
+from nachet_pipeline_tests.meeting import MeetingStorage
 from nachet_pipeline_tests.reprocessing.stored import (
     age,
     changes_of,
@@ -28,8 +23,10 @@ from nachet_pipeline_tests.reprocessing.stored import (
     measured,
     places,
     reprocess,
+    reprocess_when_unlocked,
     reprocessor,
     severe,
+    stuck_reprocessing,
     verdicts,
 )
 from nachet_pipeline_tests.workbench import Workbench
@@ -150,73 +147,16 @@ def test_only_a_parts_own_pictures_are_planned_by_finding_too(workbench: Workben
     assert sum(seen) == PICTURES
 
 
-_STUCK = """
-import os, signal, sys
-from pydantic import SecretStr
-from nachet_pipeline.database.connection import Database
-from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.support.shards import Shard
-from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.reprocessing import reprocessor as module
-from nachet_pipeline.settings import TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage
-
-def stop(done):
-    print("written", done, flush=True)
-    signal.pause()
-
-if __name__ == "__main__":
-    module.BATCH = 1
-    with (
-        Database(SecretStr(os.environ["TEST_DATABASE"])) as database,
-        BlobStorage.connect(os.environ["TEST_ACCOUNT"], SecretStr(os.environ["TEST_KEY"])) as blobs,
-        DecodingPool(DecodingSettings(workers=1)) as pool,
-    ):
-        one = module.Reprocessor(database, blobs, pool, RuleSet(), TransferSettings(), batch=stop)
-        one.reprocess(module.ReprocessRequest(shard=Shard.of(sys.argv[1])))
-"""
-
-
 def test_a_part_that_is_killed_is_done_again_alone(workbench: Workbench) -> None:
     imported(workbench, number=PICTURES)
     fresh = measured(workbench)
     age(workbench)
     killed, *others = cut(workbench, 3)
-    script = workbench.place / "stuck_part.py"
-    script.write_text(_STUCK, encoding="utf-8")
-    environment = {
-        **os.environ,
-        "TEST_DATABASE": workbench.database_url.get_secret_value(),
-        "TEST_ACCOUNT": workbench.blobs.account_url,
-        "TEST_KEY": workbench.blob_key.get_secret_value(),
-    }
-    with subprocess.Popen(
-        [sys.executable, str(script), str(killed)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "written 1\n"
-            results, _ = at_once(workbench, others)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    with stuck_reprocessing(workbench, batch=1, written=1, shard=killed):
+        results, _ = at_once(workbench, others)
 
-    again = _when_unlocked(workbench, killed)
+    again = reprocess_when_unlocked(workbench, shard=killed)
 
     assert again.looked_at + 1 + sum(result.looked_at for result in results) == PICTURES
     assert {row["enrichment_version"] for row in measured(workbench)} == {ENRICHMENT_VERSION}
     assert measured(workbench) == fresh
-
-
-def _when_unlocked(workbench: Workbench, shard: Shard) -> Reprocessed:
-    """Reprocess as soon as PostgreSQL noticed that the connection of the one before is gone."""
-
-    def once() -> Reprocessed | None:
-        with suppress(ReprocessingBusyError):
-            return reprocess(workbench, shard=shard)
-        return None
-
-    return until(once)

@@ -2,12 +2,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -541,31 +539,11 @@ def test_an_upload_that_was_just_begun_with_is_not_abandoned(workbench: Workbenc
 
 
 @pytest.fixture
-def importing_process(workbench: Workbench, tmp_path: Path) -> Iterator[tuple[Upload, subprocess.Popen[str]]]:
+def importing_process(workbench: Workbench) -> Iterator[tuple[Upload, subprocess.Popen[str]]]:
     """Another process in the middle of an import: it has stored a picture, and is stuck."""
     upload = workbench.stage(workbench.sample(pictures=3))
-    script = tmp_path / "stuck_import.py"
-    script.write_text(_KILLED, encoding="utf-8")
-    environment = {
-        **os.environ,
-        "TEST_DATABASE": workbench.database_url.get_secret_value(),
-        "TEST_ACCOUNT": workbench.blobs.account_url,
-        "TEST_KEY": workbench.blob_key.get_secret_value(),
-    }
-    with subprocess.Popen(
-        [sys.executable, str(script), str(upload.id)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "storing\n"
-            yield upload, process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    with workbench.process(_KILLED, upload.id, stuck_at="storing") as process:
+        yield upload, process
 
 
 def test_an_import_whose_process_is_killed_is_noticed_told_and_completed(
