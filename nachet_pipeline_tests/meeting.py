@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock
 from typing import Any, TypeVar
 
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -25,6 +25,19 @@ def until_one_waits(bench: Workbench) -> None:
     """Wait until a connection to the test's database waits for a lock that another holds."""
     name = bench.database_url.get_secret_value().rpartition("/")[2]
     until(lambda: bench.query("select pid from pg_stat_activity where datname = %s and wait_event_type = 'Lock'", name))
+
+
+class GatedStorage(BlobStorage):
+    """The real storage, which stops before its first copy until it may go on."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.storing, self.going_on = Event(), Event()
+
+    def copy(self, *arguments: Any, **settings: Any) -> bool:
+        self.storing.set()
+        assert self.going_on.wait(60)
+        return super().copy(*arguments, **settings)
 
 
 class MeetingStorage(BlobStorage):

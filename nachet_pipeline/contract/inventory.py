@@ -7,7 +7,7 @@ memory does not grow with them.
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -565,20 +565,29 @@ class Inventory:
 
     # What earlier imports stored
 
-    def add_earlier(self, session: str, picture: EarlierPicture) -> None:
-        """Add a picture that an earlier import of a session stored; of two with the same file the live one counts."""
-        self._db.execute(
+    def add_earlier(self, picture_sets: Mapping[str, UUID], pictures: Iterable[EarlierPicture]) -> None:
+        """Add what earlier imports of the sessions stored; of two pictures with the same file the live one counts.
+
+        Args:
+            picture_sets: of each session, by its path.
+            pictures: of those picture sets.
+        """
+        path_of = {identifier: path for path, identifier in picture_sets.items()}
+        self._db.executemany(
             "insert into earlier values (?, ?, ?, ?, ?, ?, ?, null) on conflict do update set id = excluded.id,"
             " name = excluded.name, seed_id = excluded.seed_id, live = excluded.live,"
             " sent_earlier = excluded.sent_earlier where excluded.live > earlier.live",
             (
-                session,
-                picture.sha256,
-                str(picture.id),
-                picture.name,
-                str(picture.seed_id) if picture.seed_id else None,
-                picture.live,
-                picture.sent_earlier,
+                (
+                    path_of[picture.picture_set],
+                    picture.sha256,
+                    str(picture.id),
+                    picture.name,
+                    str(picture.seed_id) if picture.seed_id else None,
+                    picture.live,
+                    picture.sent_earlier,
+                )
+                for picture in pictures
             ),
         )
 

@@ -184,7 +184,7 @@ def _compare_with_stored(
     known = stored.sets() if stored else None
     picture_sets = _picture_sets(context, folder, known or {})
     if stored:
-        _take_earlier(inventory, picture_sets, stored)
+        inventory.add_earlier(picture_sets, stored.earlier(list(picture_sets.values())))
     _record_findings(inventory, duplicates(inventory, paths, picture_sets, stored.matches if stored else None))
     inventory.leave_out_copies()
     refused = _refused(inventory, context.shape, set(paths))
@@ -245,13 +245,6 @@ def _picture_sets(context: Context, folder: str, known: Mapping[str, StoredSet])
         return {}
     paths = [session.path for session in context.sessions]
     return {path: known[path].id if path in known else picture_set_id(context.owner.id, folder, path) for path in paths}
-
-
-def _take_earlier(inventory: Inventory, picture_sets: Mapping[str, UUID], stored: StoredPictures) -> None:
-    """Add to the inventory which pictures of the sessions earlier imports stored."""
-    path_of = {identifier: path for path, identifier in picture_sets.items()}
-    for picture in stored.earlier(list(path_of)):
-        inventory.add_earlier(path_of[picture.picture_set], picture)
 
 
 def _record_findings(inventory: Inventory, findings: Iterable[Finding]) -> None:

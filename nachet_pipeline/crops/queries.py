@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, kwargs_row, scalar_row
+from psycopg.rows import class_row, kwargs_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.crops.detecting import Box
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.picture_sets.crop_parents import follow_parents
 from nachet_pipeline.picture_sets.queries import enrichment_columns
 from nachet_pipeline.picture_sets.records import MODEL_VERSION, enrichment_terms
@@ -196,23 +197,25 @@ def _detected(found: int, boxes: list[list[int]], finding: object, **parent: Any
 
 def count_due(connection: Connection, upload: UUID, method: CropMethod) -> int:
     """Count the whole pictures of an upload that were not cropped by this method yet."""
-    counted = connection.cursor(row_factory=scalar_row).execute(
+    counted = fetch_value(
+        connection,
         f"select count(*) {_PARENTS} where {_WHOLE}"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})",
         {"upload": upload, **_of(method)},
     )
-    return int(counted.fetchone() or 0)
+    return int(counted or 0)
 
 
 def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, after: UUID, most: int) -> list[Parent]:
     """The next whole pictures of an upload that were not cropped by this method yet, by identifier."""
-    parents = connection.cursor(row_factory=class_row(Parent)).execute(
+    return fetch(
+        connection,
+        class_row(Parent),
         f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
         " order by p.id limit %(most)s",
         {"upload": upload, "after": after, "most": most, **_of(method)},
     )
-    return parents.fetchall()
 
 
 def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], method: CropMethod, *, rules: str) -> int:
@@ -363,11 +366,8 @@ def _record_detections(connection: Connection, cropped: Sequence[CroppedPicture]
 
 def is_superseded(connection: Connection, picture: UUID) -> bool | None:
     """Whether the current detection would not cut this crop; None if the picture is no crop."""
-    superseded: bool | None = (
-        connection.cursor(row_factory=scalar_row)
-        .execute("select superseded_at is not null from pictures where id = %s and detector is not null", (picture,))
-        .fetchone()
-    )
+    query = "select superseded_at is not null from pictures where id = %s and detector is not null"
+    superseded: bool | None = fetch_value(connection, query, (picture,))
     return superseded
 
 
@@ -400,7 +400,9 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
 
 def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> list[SessionCrops]:
     """What this method found in an upload, by session, compared with what its uploader declares now."""
-    sessions = connection.cursor(row_factory=class_row(SessionCrops)).execute(
+    return fetch(
+        connection,
+        class_row(SessionCrops),
         f"select {_SESSION}, count(d.picture_id) as pictures,"
         " coalesce(sum(p.nb_object) filter (where d.picture_id is not null), 0)::bigint as declared,"
         " coalesce(sum(d.found), 0)::bigint as found, count(*) filter (where d.found <> p.nb_object) as differing,"
@@ -410,7 +412,6 @@ def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> lis
         f" where {_WHOLE} group by s.id order by 1, s.id",
         {"upload": upload, **_of(method)},
     )
-    return sessions.fetchall()
 
 
 def detected_pictures(
@@ -425,19 +426,23 @@ def detected_pictures(
         differing: whether to return those with another number of seeds than declared, or the others.
         most: how many at most.
     """
-    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
+    return fetch(
+        connection,
+        kwargs_row(_detected),
         f"{_DETECTED} and d.found {'<>' if differing else '='} p.nb_object order by 3, p.name, p.id limit %(most)s",
         {"upload": upload, "most": most, **_of(method)},
     )
-    return pictures.fetchall()
 
 
 def declare_again(connection: Connection, upload: UUID, method: CropMethod, findings: Findings) -> None:
     """Renew the findings about pictures whose declared number of seeds was corrected since."""
-    pictures = connection.cursor(row_factory=kwargs_row(_detected)).execute(
-        f"{_DETECTED} and d.declared <> p.nb_object order by p.id", {"upload": upload, **_of(method)}
+    pictures = fetch(
+        connection,
+        kwargs_row(_detected),
+        f"{_DETECTED} and d.declared <> p.nb_object order by p.id",
+        {"upload": upload, **_of(method)},
     )
-    for picture in pictures.fetchall():
+    for picture in pictures:
         parent = picture.parent
         finding = findings(parent, picture.found)
         connection.execute(
@@ -456,7 +461,8 @@ def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) ->
 
     One that failed is due again after a pause that doubles with each attempt, up to `MAX_ATTEMPTS` attempts.
     """
-    due = connection.cursor(row_factory=scalar_row).execute(
+    due = fetch_column(
+        connection,
         "select upload.id from upload left join upload_crops k on k.upload_id = upload.id"
         f" where {_IMPORTED} and (k.upload_id is null or k.stamp <> %(stamp)s or k.upload_changed <> upload.updated_at"
         " or (k.finished_at is null and k.attempts < %(attempts)s"
@@ -464,7 +470,7 @@ def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) ->
         " order by upload.updated_at, upload.id limit %(most)s",
         {"stamp": method.stamp, "attempts": MAX_ATTEMPTS, "most": most},
     )
-    found = [find_upload(connection, identifier) for identifier in due.fetchall()]
+    found = [find_upload(connection, identifier) for identifier in due]
     return [upload for upload in found if upload]
 
 

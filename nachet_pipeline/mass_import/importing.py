@@ -536,7 +536,9 @@ class _Run:
                 self._refuse_replaced(work.known.picture_set_id, work, inventory)
         inventory.leave_out_refused_pictures()
         picture_sets = {work.path: self._picture_set(work) for work in batch}
-        self._take_earlier(picture_sets, inventory)
+        # So that a picture keeps its identifier.
+        earlier = earlier_pictures(self.importer.database, list(picture_sets.values()))
+        inventory.add_earlier(picture_sets, earlier)
         stored, registry = StoredUpload(self.importer.database, None, self.owner.id), self.importer.registry
         for finding in chain(
             duplicates(inventory, list(picture_sets), picture_sets, self._stored_already),
@@ -653,12 +655,6 @@ class _Run:
 
     def _picture_set(self, work: _Work) -> UUID:
         return found_picture_set_id(self.owner.id, self.request.container, work.path)
-
-    def _take_earlier(self, picture_sets: Mapping[str, UUID], inventory: Inventory) -> None:
-        """Add the stored pictures of the folders to the inventory, so that a picture keeps its identifier."""
-        paths = {identifier: path for path, identifier in picture_sets.items()}
-        for picture in earlier_pictures(self.importer.database, list(paths)):
-            inventory.add_earlier(paths[picture.picture_set], picture)
 
     def _stored_already(self, candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, Match]:
         # A folder that grew is the picture set it was: its new pictures may well equal those of it that are stored.

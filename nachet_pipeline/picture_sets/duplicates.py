@@ -11,6 +11,7 @@ from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 
 # Of very many look-alikes, so many are compared; the closest of those is as good as any.
@@ -146,8 +147,7 @@ def find_duplicates(
     Returns:
         By path of the candidate.
     """
-    cursor = connection.cursor(row_factory=dict_row)
-    rows = cursor.execute(FIND, duplicates_query(candidates, bits=bits, apart_from=apart_from)).fetchall()
+    rows = fetch(connection, dict_row, FIND, duplicates_query(candidates, bits=bits, apart_from=apart_from))
     places = _places(connection, [row["id"] for row in rows], owner) if owner and rows else {}
     return {
         candidates[row["number"]].path: Match(
@@ -159,7 +159,9 @@ def find_duplicates(
 
 def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> dict[UUID, str]:
     """Folder, session and name of those pictures that are a user's."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
         " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
         " where p.id = any(%s) and s.owner_id = %s"
@@ -169,7 +171,7 @@ def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> di
         " where p.id = any(%s) and s.owner_id = %s",
         (list(pictures), owner, list(pictures), owner),
     )
-    return dict(rows.fetchall())
+    return dict(rows)
 
 
 def duplicates_query(
@@ -299,10 +301,13 @@ def _files_of_pair(connection: Connection, first: UUID, second: UUID) -> list[by
     """The SHA-256 of two pictures' files, sorted; both rows are locked until the transaction ends."""
     if first == second:
         raise ValueError("two pictures are needed, and these are one")
-    rows = connection.cursor(row_factory=tuple_row).execute(
-        "select id, sha256 from pictures where id = any(%s) order by id for share", ([first, second],)
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select id, sha256 from pictures where id = any(%s) order by id for share",
+        ([first, second],),
     )
-    stored: dict[UUID, bytes] = dict(rows.fetchall())
+    stored: dict[UUID, bytes] = dict(rows)
     for missing in {first, second} - stored.keys():
         raise UnknownPictureError(f"there is no picture {missing}")
     files = sorted(stored.values())

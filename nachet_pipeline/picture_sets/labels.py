@@ -10,11 +10,12 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
+from psycopg.rows import class_row, dict_row, tuple_row
 
 from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, species_of
 from nachet_pipeline.registry.queries import registered_seeds
@@ -133,7 +134,9 @@ def other_labels(
     Returns:
         By path.
     """
-    rows = connection.cursor(row_factory=dict_row).execute(
+    rows = fetch(
+        connection,
+        dict_row,
         OTHER_LABELS,
         {
             "numbers": list(range(len(pictures))),
@@ -157,12 +160,13 @@ def other_labels(
 
 def conflict_standing(connection: Connection) -> LabelStanding:
     """How many photographs are in conflict."""
-    cursor = connection.cursor(row_factory=class_row(LabelStanding)).execute(
+    (found,) = fetch(
+        connection,
+        class_row(LabelStanding),
         "select count(distinct photograph) as photographs, count(*) as pictures,"
         " coalesce(md5(string_agg(picture_id::text || species::text, ',' order by picture_id)), '') as fingerprint"
-        " from label_conflict"
+        " from label_conflict",
     )
-    (found,) = cursor.fetchall()
     return found
 
 
@@ -171,11 +175,12 @@ def conflict_changes(connection: Connection) -> int:
 
     PostgreSQL counts the rows written, and publishes the count after a second at most, or when the writer disconnects.
     """
-    cursor = connection.cursor(row_factory=scalar_row).execute(
+    written = fetch_value(
+        connection,
         "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as written from pg_stat_user_tables"
-        " where relid = any('{pictures,picture_set,picture_seed,seeds,label_decision}'::regclass[])"
+        " where relid = any('{pictures,picture_set,picture_seed,seeds,label_decision}'::regclass[])",
     )
-    return int(cursor.fetchall()[0])
+    return int(written)
 
 
 _STORED = (
@@ -206,8 +211,11 @@ def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iter
 
 def _stored(connection: Connection, which: str, arguments: Sequence[object], *, order: str) -> list[LabelledFile]:
     """The live pictures of a condition."""
-    rows = connection.cursor(row_factory=dict_row).execute(
-        f"select {_STORED} from pictures p {_PLACES} where {which} and {_LIVE} order by {order}", arguments
+    rows = fetch(
+        connection,
+        dict_row,
+        f"select {_STORED} from pictures p {_PLACES} where {which} and {_LIVE} order by {order}",
+        arguments,
     )
     return [_picture(row) for row in rows]
 
@@ -224,7 +232,7 @@ def doubts(connection: Connection) -> Iterator[tuple[LabelledFile, LabelledFile,
     are compared, and pairs that were decided to be different are left out.
     """
     named = dict(registered_seeds(connection).by_id)
-    rows = connection.cursor(row_factory=tuple_row).execute("select picture_id, seed_id from label_decided")
+    rows = fetch(connection, tuple_row, "select picture_id, seed_id from label_decided")
     decided = {picture: (named[seed].scientific_name,) for picture, seed in rows if seed in named}
     for pair in duplicate_pairs(connection, near=True):
         first = decided.get(pair.first, pair.first_species)
@@ -308,7 +316,9 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
         raise ValueError("somebody decides for a reason")
     # Who decides later waits here, and sees what was decided.
     connection.execute("lock table label_decision in share row exclusive mode")
-    found = connection.cursor(row_factory=dict_row).execute(
+    found = fetch(
+        connection,
+        dict_row,
         "with recursive same (id, parent, sha256, pixel_sha256) as ("
         "select id, parent, sha256, pixel_sha256 from pictures where id = %s union"
         " select found.* from same cross join lateral ("
@@ -342,7 +352,9 @@ def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Ph
 
 def _forget(connection: Connection, photograph: _Photograph) -> list[dict[str, Any]]:
     """Remove what was decided of a photograph; the latest is first."""
-    rows = connection.cursor(row_factory=dict_row).execute(
+    rows = fetch(
+        connection,
+        dict_row,
         "delete from label_decision d using seeds s where s.id = d.seed_id"
         " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s))"
         " returning s.name as species, d.why, d.decided_at, d.sha256, d.pixel_sha256",
@@ -428,7 +440,9 @@ def labels(connection: Connection) -> Labels:
 
 def species_at_odds(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, set[UUID]]:
     """All species that photographs in conflict are under, by a whole picture of each."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         "select c.picture_id, array_agg(distinct one) as species from label_conflict c join label_conflict o"
         " on o.photograph = c.photograph cross join lateral unnest(o.species) one where c.picture_id = any(%s)"
         " group by c.picture_id",

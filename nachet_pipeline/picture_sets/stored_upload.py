@@ -15,7 +15,7 @@ from nachet_pipeline.contract.stored import (
     StoredSet,
 )
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.database.reading import pages_by_key
+from nachet_pipeline.database.reading import fetch, pages_by_key
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
 from nachet_pipeline.picture_sets.labels import other_labels
 from nachet_pipeline.picture_sets.withdrawn_content import withdrawn_among
@@ -49,9 +49,7 @@ class StoredUpload:
             " from picture_set where upload_id = %s and session is not null"
             " order by session, superseded_at is not null, superseded_at desc, id"
         )
-        rows = self.database.transact(
-            lambda connection: connection.cursor(row_factory=tuple_row).execute(query, (self.upload,)).fetchall()
-        )
+        rows = self.database.transact(lambda connection: fetch(connection, tuple_row, query, (self.upload,)))
         return {session: StoredSet(identifier, staged_until) for session, identifier, staged_until in rows}
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:

@@ -8,10 +8,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import scalar_row, tuple_row
+from psycopg.rows import tuple_row
 
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column
 
 LOCK_WITHDRAWING = 7209139
 """Advisory lock: exclusive for whoever withdraws pictures, shared for whoever writes them."""
@@ -51,12 +52,14 @@ def live_elsewhere(picture: str) -> str:
 
 def rows_of_content(connection: Connection, picture: UUID) -> dict[UUID, bool]:
     """All rows of a picture's content and of all that was cut from them, and whether each is withdrawn already."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         f"with recursive {_SAME.format(of='p.id = %s')} select distinct p.id, p.withdrawn_at is not null as withdrawn"
         " from same join pictures p on p.id = same.id order by p.id",
         (picture,),
     )
-    return dict(rows.fetchall())
+    return dict(rows)
 
 
 def record_withdrawn(connection: Connection, pictures: Sequence[UUID], *, by: str, why: str) -> None:
@@ -90,12 +93,12 @@ def hold_withdrawn(connection: Connection, where: str, arguments: dict[str, Any]
         f" where ({where}) and w.sha256 = p.sha256 and p.pixel_sha256 <> coalesce(w.pixel_sha256, '')",
         arguments,
     )
-    cursor = connection.cursor(row_factory=scalar_row)
-    pictures = cursor.execute(
+    pictures = fetch_column(
+        connection,
         f"with recursive {_SAME.format(of=_FRESH.format(where=where))}"
         " select distinct p.id from same join pictures p on p.id = same.id where p.withdrawn_at is null order by p.id",
         arguments,
-    ).fetchall()
+    )
     if not pictures:
         return 0
     # The same photograph in another file, or measured anew: its new file and its new pixels are withdrawn as well.
@@ -121,7 +124,8 @@ _FRESH = (
 
 def withdrawn_among(connection: Connection, candidates: Sequence[Candidate]) -> Collection[str]:
     """The paths of those whose file or pixels are withdrawn."""
-    numbers = connection.cursor(row_factory=scalar_row).execute(
+    numbers = fetch_column(
+        connection,
         "select number from unnest(%s::integer[], %s::bytea[], %s::bytea[]) as given (number, sha256, pixel_sha256)"
         " where exists (select from withdrawn_content w where w.sha256 = given.sha256)"
         " or exists (select from withdrawn_content w where w.pixel_sha256 = given.pixel_sha256)",

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, kwargs_row, scalar_row, tuple_row
+from psycopg.rows import class_row, kwargs_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.database.shard_locks import shard_lock
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.queries import enrichment_columns
@@ -130,7 +131,9 @@ def reprocessing_lock(connection: Connection, shard: Shard = WHOLE) -> Iterator[
 
 def stored_versions(connection: Connection) -> list[Versions]:
     """The versions of stored pictures, found without reading every picture."""
-    versions = connection.cursor(row_factory=class_row(Versions)).execute(
+    return fetch(
+        connection,
+        class_row(Versions),
         "with recursive version(rules, enrichment) as ("
         " (select coalesce(rule_set_version, ''), coalesce(enrichment_version, '') from pictures order by 1, 2 limit 1)"
         " union all"
@@ -138,9 +141,8 @@ def stored_versions(connection: Connection) -> list[Versions]:
         "  select coalesce(rule_set_version, '') as rules, coalesce(enrichment_version, '') as enrichment"
         "  from pictures where (coalesce(rule_set_version, ''), coalesce(enrichment_version, ''))"
         "   > (version.rules, version.enrichment) order by 1, 2 limit 1) as following"
-        ") select rules, enrichment from version"
+        ") select rules, enrichment from version",
     )
-    return versions.fetchall()
 
 
 def stale_groups(
@@ -156,13 +158,15 @@ def stale_groups(
     """
     groups: list[StaleGroup] = []
     for versions in stored_versions(connection):
-        group = connection.cursor(row_factory=kwargs_row(partial(StaleGroup, versions))).execute(
+        group = fetch(
+            connection,
+            kwargs_row(partial(StaleGroup, versions)),
             "select count(*) as pictures, min(coalesce(v.checked_at, p.upload_date)) as oldest"
             " from pictures p left join picture_verdict v on v.picture_id = p.id"
             f" where {_stale(versions, current)} and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
             _parameters(current, since, versions, shard),
         )
-        groups += [one for one in group.fetchall() if one.pictures]
+        groups += [one for one in group if one.pictures]
     return groups
 
 
@@ -215,12 +219,13 @@ def count_pictures_with(
     connection: Connection, codes: Sequence[str], since: datetime | None = None, shard: Shard = WHOLE
 ) -> int:
     """Count the pictures whose last verdict has one of the codes."""
-    counted = connection.cursor(row_factory=scalar_row).execute(
+    counted = fetch_value(
+        connection,
         "select count(*) from pictures p join picture_verdict v on v.picture_id = p.id"
         f" where v.codes && %(codes)s and {_IN_SHARD} and {_SINCE} and {_NOT_DELETED}",
         {"codes": list(codes), "since": since} | _range(shard),
     )
-    return int(counted.fetchone() or 0)
+    return int(counted or 0)
 
 
 def _stale(versions: Versions, current: Versions) -> str:
@@ -247,7 +252,9 @@ def _parameters(current: Versions, since: datetime | None, old: Versions, shard:
 
 
 def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list[DuePicture]:
-    pictures = connection.cursor(row_factory=kwargs_row(_due_picture)).execute(
+    return fetch(
+        connection,
+        kwargs_row(_due_picture),
         "select p.id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
         " p.format as picture_format, v.state, v.findings from pictures p"
         " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
@@ -255,7 +262,6 @@ def _due(connection: Connection, where: str, parameters: dict[str, Any]) -> list
         f" where {where} and s.deleted_at is null and p.purged_at is null order by p.id limit %(most)s",
         parameters,
     )
-    return pictures.fetchall()
 
 
 def _due_picture(state: str | None, findings: list[object], **picture: Any) -> DuePicture:
@@ -267,17 +273,20 @@ def _due_picture(state: str | None, findings: list[object], **picture: Any) -> D
 
 def read_standing(connection: Connection) -> Standing:
     """Count the stored pictures that would be refused today or are broken, by state and by error."""
-    cursor = connection.cursor(row_factory=tuple_row)
-    states = cursor.execute(
+    states = fetch(
+        connection,
+        tuple_row,
         "select v.state, count(*) from picture_verdict v join pictures p on p.id = v.picture_id"
-        f" where v.state <> 'accepted' and {_NOT_DELETED} group by v.state"
-    ).fetchall()
-    errors = cursor.execute(
+        f" where v.state <> 'accepted' and {_NOT_DELETED} group by v.state",
+    )
+    errors = fetch(
+        connection,
+        tuple_row,
         "select finding ->> 'code' as code, count(distinct v.picture_id)"
         " from picture_verdict v join pictures p on p.id = v.picture_id, jsonb_array_elements(v.findings) as finding"
         f" where v.state <> 'accepted' and finding ->> 'severity' = 'error' and {_NOT_DELETED}"
-        " group by 1 order by 2 desc, 1"
-    ).fetchall()
+        " group by 1 order by 2 desc, 1",
+    )
     return Standing(
         {VerdictState(state): pictures for state, pictures in states},
         dict(errors),
@@ -334,10 +343,13 @@ def _record_seen(
 ) -> int:
     wait_for_withdrawing(connection)
     # Locked in order until the end: an import of the same pictures waits, and is not overwritten.
-    rows = connection.cursor(row_factory=tuple_row).execute(
-        "select id, picture from pictures where id = any(%s) order by id for no key update", (list(seen),)
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select id, picture from pictures where id = any(%s) order by id for no key update",
+        (list(seen),),
     )
-    pictures: dict[UUID, dict[str, Any]] = dict(rows.fetchall())
+    pictures: dict[UUID, dict[str, Any]] = dict(rows)
     changed = 0
     for picture, stored in pictures.items():
         properties, verdict = seen[picture]

@@ -8,10 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
-from psycopg.rows import scalar_row, tuple_row
+from psycopg.rows import tuple_row
 from pyarrow import csv
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.training.recipe import Recipe, RecipeError
 
@@ -97,18 +98,18 @@ def resolve(connection: Connection, recipe: Recipe) -> Choice:
     ):
         if len(set(found)) < len(names):
             raise RecipeError(f"recipe {recipe.name}: {field}: expected each species once, found one by two names")
-    linked = connection.cursor(row_factory=scalar_row).execute(
-        "select id from seeds where coalesce(merged_into, id) = any(%s) order by id", (list(chosen),)
+    linked = fetch_column(
+        connection, "select id from seeds where coalesce(merged_into, id) = any(%s) order by id", (list(chosen),)
     )
     return Choice(recipe, chosen, tuple(linked), _owners(connection, recipe), indices)
 
 
 def _owners(connection: Connection, recipe: Recipe) -> tuple[UUID, ...]:
     wanted = {email.strip().casefold(): email for email in recipe.users}
-    rows = connection.cursor(row_factory=tuple_row).execute(
-        "select lower(email), id from users where lower(email) = any(%s)", (list(wanted),)
+    rows = fetch(
+        connection, tuple_row, "select lower(email), id from users where lower(email) = any(%s)", (list(wanted),)
     )
-    found: dict[str, UUID] = dict(rows.fetchall())
+    found: dict[str, UUID] = dict(rows)
     for email in wanted.keys() - found.keys():
         raise RecipeError(f"recipe {recipe.name}: users: expected a registered user, found {wanted[email][:254]!r}")
     return tuple(found.values())

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.withdrawn_content import (
     live_elsewhere,
@@ -208,19 +209,19 @@ def begin_snapshot(connection: Connection) -> None:
 
 def taxa(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID, Taxon]:
     """Species by identifier, with the names they have today."""
-    cursor = connection.cursor(row_factory=class_row(Taxon))
-    found = cursor.execute("select id, name from seeds where id = any(%s)", (list(identifiers),))
+    found = fetch(connection, class_row(Taxon), "select id, name from seeds where id = any(%s)", (list(identifiers),))
     return {one.id: one for one in found}
 
 
 def given_labels(connection: Connection, recipe: str) -> list[GivenLabel]:
     """The class indices that earlier versions of a recipe gave."""
-    cursor = connection.cursor(row_factory=class_row(GivenLabel))
-    return cursor.execute(
+    return fetch(
+        connection,
+        class_row(GivenLabel),
         "select class_index as index, taxon_id as taxon, coalesce(merged_into, id) as survivor from training_label"
         " join seeds on seeds.id = taxon_id where recipe = %s order by class_index",
         (recipe,),
-    ).fetchall()
+    )
 
 
 Contents = tuple[bytes, ...]
@@ -230,7 +231,9 @@ Contents = tuple[bytes, ...]
 def decided_pairs(connection: Connection, decision: str) -> list[tuple[Contents, Contents]]:
     """Pairs of photographs that operators decided to be `duplicate` or `different`."""
     pixels = "array(select distinct pixel_sha256 from pictures where sha256 = {} and pixel_sha256 is not null)"
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         f"select array[file_a] || {pixels.format('file_a')} as one, array[file_b] || {pixels.format('file_b')} as other"
         " from duplicate_decision where decision = %s order by file_a, file_b",
         (decision,),
@@ -364,7 +367,7 @@ _VERSION = (
 
 
 def _versions(connection: Connection, rest: str, *arguments: object) -> list[Version]:
-    return connection.cursor(row_factory=class_row(Version)).execute(f"{_VERSION} {rest}", arguments).fetchall()
+    return fetch(connection, class_row(Version), f"{_VERSION} {rest}", arguments)
 
 
 def versions(connection: Connection, name: str | None = None) -> list[Version]:
@@ -446,12 +449,13 @@ def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDif
         f" (array_agg(picture_id order by picture_id) filter (where {condition}))[1:{SAMPLE}] as {name}_sample"
         for name, condition in kinds.items()
     )
-    cursor = connection.cursor(row_factory=dict_row).execute(
+    (values,) = fetch(
+        connection,
+        dict_row,
         f"select {wanted} from {side.format(which='earlier')} a full join {side.format(which='later')} b"
         " using (picture_id)",
         {"earlier": earlier, "later": later},
     )
-    (values,) = cursor.fetchall()
     return VersionDifference(
         **{name: VersionChange(values[name], tuple(values[f"{name}_sample"] or ())) for name in kinds}
     )
@@ -465,8 +469,9 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
     """
     if connection.execute("select from pictures where id = %s", (picture,)).fetchone() is None:
         raise UnknownTrainingSetError(f"there is no picture {picture}")
-    cursor = connection.cursor(row_factory=class_row(Membership))
-    return cursor.execute(
+    return fetch(
+        connection,
+        class_row(Membership),
         f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current,"
         " (%s::text[])[m.split + 1] as split, m.class_index,"
         ' m."group", p.id as picture, s.id as picture_set, c.name as container, p.blob, u.id as upload, u.folder,'
@@ -477,7 +482,7 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
         " left join upload u on u.id = s.upload_id"
         " where m.picture_id = %s and (%s::uuid is null or t.id = %s) order by t.created_at desc, t.id",
         (list(SPLITS), picture, version, version),
-    ).fetchall()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.rows import class_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
 from nachet_pipeline.reprocessing.queries import Versions
 
@@ -58,11 +59,13 @@ class LookAlike:
 
 def imported_by_day(connection: Connection, name: str, digest: str) -> dict[date, int]:
     """How many pictures of a version were imported on which day (UTC)."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         f"select (p.upload_date at time zone 'UTC')::date as day, count(*) as pictures from {_MEMBERS} group by 1",
         {"name": name, "digest": digest},
     )
-    return dict(rows.fetchall())
+    return dict(rows)
 
 
 def not_current(connection: Connection, name: str, digest: str, current: Versions) -> NotCurrent:
@@ -75,7 +78,9 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         current: today's rules and code.
     """
     elsewhere = live_elsewhere("p")
-    cursor = connection.cursor(row_factory=class_row(NotCurrent)).execute(
+    (counts,) = fetch(
+        connection,
+        class_row(NotCurrent),
         f"select count(*) filter (where p.withdrawn_at is not null or s.deleted_at is not null and not {elsewhere})"
         " as withdrawn, count(*) filter (where p.withdrawn_at is null and s.deleted_at is null"
         f"   and p.superseded_at is not null and not {elsewhere}) as superseded,"
@@ -89,7 +94,6 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         f" where m.training_set_id = {_SET}",
         {"name": name, "digest": digest, "rules": current.rules, "enrichment": current.enrichment},
     )
-    (counts,) = cursor.fetchall()
     return counts
 
 
@@ -105,7 +109,9 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
     Returns:
         Number added and number removed by class index; a picture of another label counts on both sides.
     """
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         "with now as (select picture_id, class_index from training_set_member"
         f" where training_set_id = {_SET}),"
         " before as (select picture_id, class_index from training_set_member where training_set_id ="
@@ -120,8 +126,9 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
 
 def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, LookAlike]:
     """Where some pictures are, by their identifiers."""
-    cursor = connection.cursor(row_factory=class_row(LookAlike))
-    found = cursor.execute(
+    found = fetch(
+        connection,
+        class_row(LookAlike),
         "select p.id as picture_id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
         " p.format as picture_format"
         " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
@@ -133,7 +140,9 @@ def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, Loo
 
 def places_of(connection: Connection, picture: UUID, sha256: str) -> list[tuple[str, str]]:
     """Containers and blobs where a picture's bytes may be today: its own row's place, then those of the same file."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
+    rows = fetch(
+        connection,
+        tuple_row,
         "select c.name, p.blob from pictures p join picture_set s on s.id = p.picture_set_id"
         " join container c on c.id = s.container_id where p.sha256 = %s and s.purged_at is null and p.purged_at is null"
         " order by p.id <> %s, s.deleted_at is not null, p.superseded_at is not null, p.id limit %s",

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import Cursor
-from psycopg.rows import kwargs_row, scalar_row
+from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import session_lock
+from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.identifiers import upload_id, uploads_of_partition
 from nachet_pipeline.uploads.upload import Upload
 
@@ -41,8 +41,7 @@ def _upload(*, owner_id: UUID, email: str, state: str, receipt: Mapping[str, obj
 
 
 def _select(connection: Connection, which: str, *parameters: object) -> list[Upload]:
-    uploads = connection.cursor(row_factory=kwargs_row(_upload))
-    return uploads.execute(f"select {_COLUMNS} {_FROM} where {which}", parameters).fetchall()
+    return fetch(connection, kwargs_row(_upload), f"select {_COLUMNS} {_FROM} where {which}", parameters)
 
 
 def find_upload(connection: Connection, upload: UUID) -> Upload | None:
@@ -136,8 +135,9 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
     A folder that was never seen has no upload yet. At most `limit` of each user, never seen ones first, then those
     whose last look is longest ago.
     """
-    pending = connection.cursor(row_factory=kwargs_row(_pending_folder))
-    return pending.execute(
+    return fetch(
+        connection,
+        kwargs_row(_pending_folder),
         f"select * from (select staged.owner_id as staged_owner, staged.folder as staged_folder, {_COLUMNS},"
         " upload.checked_at, row_number() over"
         " (partition by staged.owner_id order by upload.checked_at nulls first, staged.folder) as place"
@@ -149,7 +149,7 @@ def pending_folders(connection: Connection, names: Sequence[FolderName], *, limi
         " and upload.updated_at < now() - interval '10 seconds' * power(24, upload.attempts - 1))"
         ") as pending where place <= %s order by place",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    ).fetchall()
+    )
 
 
 def _pending_folder(
@@ -165,8 +165,9 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
     is more likely to be corrected than one of last year. At most `limit` imported folders, and as many others, so that
     neither crowd out the other.
     """
-    settled = connection.cursor(row_factory=kwargs_row(_settled_upload))
-    return settled.execute(
+    return fetch(
+        connection,
+        kwargs_row(_settled_upload),
         "select * from"
         " (select *, row_number() over (partition by state = 'imported' order by overdue desc, id) as place"
         f" from (select {_COLUMNS}, extract(epoch from now() - upload.checked_at)::float8"
@@ -176,7 +177,7 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
         f" where {_ENDED} and (upload.state <> 'failed' or upload.attempts >= %s) and upload.clearing_at is null"
         " and users.disabled_at is null) as settled) as placed where place <= %s order by overdue desc",
         (*_columns(names), MAX_ATTEMPTS, limit),
-    ).fetchall()
+    )
 
 
 def _settled_upload(*, overdue: float, place: int, **row: Any) -> SettledUpload:
@@ -198,11 +199,11 @@ def uploads_with_receipt(connection: Connection, names: Sequence[FolderName], *,
 
 def waiting_batches(connection: Connection, *, minutes: int) -> list[str]:
     """The run requests that an upload has waited for longer than these minutes."""
-    batches: Cursor[str] = connection.cursor(row_factory=scalar_row)
-    return batches.execute(
+    return fetch_column(
+        connection,
         "select distinct batch from upload where state = 'queued' and queued_at < now() - interval '1 minute' * %s",
         (minutes,),
-    ).fetchall()
+    )
 
 
 def abandoned_uploads(connection: Connection) -> list[Upload]:
@@ -260,8 +261,8 @@ def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, r
 
 def unchanged_since_read(connection: Connection, uploads: Sequence[Upload]) -> set[UUID]:
     """The uploads that did not change since they were read, and whose folders are not being cleared."""
-    identifiers: Cursor[UUID] = connection.cursor(row_factory=scalar_row)
-    unchanged = identifiers.execute(
+    unchanged = fetch_column(
+        connection,
         "select upload.id from upload join unnest(%s::uuid[], %s::text[]) as was (id, digest) on was.id = upload.id"
         " where upload.staged_digest is not distinct from was.digest and upload.clearing_at is null",
         ([upload.id for upload in uploads], [upload.staged_digest for upload in uploads]),

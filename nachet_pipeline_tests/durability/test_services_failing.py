@@ -25,6 +25,7 @@ from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline_tests.durability.proxies import Cut, Fault, HttpProxy, Judge, TcpProxy, http_proxy, tcp_proxy
 from nachet_pipeline_tests.homes import furnish
+from nachet_pipeline_tests.meeting import GatedStorage
 from nachet_pipeline_tests.workbench import Workbench
 
 _PAUSES = (0.1, 0.2, 0.4)
@@ -78,25 +79,15 @@ def test_a_run_that_lost_its_lock_and_its_upload_leaves_both_to_the_other_run(
 ) -> None:
     proxy, database = cut_off
     upload = workbench.stage(workbench.sample())
-    storing, going_on = threading.Event(), threading.Event()
-
-    class GatedStorage(BlobStorage):
-        """The real storage, which stops before its first copy until it may go on."""
-
-        def copy(self, *arguments: Any, **settings: Any) -> bool:
-            storing.set()
-            assert going_on.wait(60)
-            return super().copy(*arguments, **settings)
-
     with (
         GatedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as gated,
         ThreadPoolExecutor(1) as executor,
     ):
         first = executor.submit(workbench.run, upload, blobs=gated, database=database, run_id="run-1")
-        assert storing.wait(60)
+        assert gated.storing.wait(60)
         proxy.cut_all()
         second = imported(workbench.run(upload, run_id="run-2"))
-        going_on.set()
+        gated.going_on.set()
         left = first.result()
     assert "another run took it over" in str(left.receipt.failure)
     now = workbench.now(upload)

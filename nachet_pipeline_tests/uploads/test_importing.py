@@ -1,11 +1,9 @@
 import hashlib
 import json
 import logging
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -25,6 +23,7 @@ from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.uploads.importing import ImportOutcome, UnknownUploadError
 from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+from nachet_pipeline_tests.meeting import GatedStorage
 from nachet_pipeline_tests.pictures.decoders import DyingPool
 from nachet_pipeline_tests.workbench import InterruptedStorage, MeddledStorage, Workbench, edit
 
@@ -392,28 +391,18 @@ def test_other_bytes_under_a_pictures_name_are_refused_although_their_size_and_t
 
 def test_two_runs_of_one_upload_at_the_same_time_end_as_one(workbench: Workbench) -> None:
     upload = workbench.stage(workbench.sample(sessions=2, pictures=3))
-    storing, going_on = threading.Event(), threading.Event()
-
-    class GatedStorage(BlobStorage):
-        """The real storage, which stops before its first copy until it may go on."""
-
-        def copy(self, *arguments: Any, **settings: Any) -> bool:
-            storing.set()
-            assert going_on.wait(60)
-            return super().copy(*arguments, **settings)
-
     with (
         GatedStorage.connect(workbench.blobs.account_url, workbench.blob_key) as gated,
         ThreadPoolExecutor(2) as executor,
     ):
         first = executor.submit(workbench.run, upload, blobs=gated, run_id="run-1")
-        assert storing.wait(60)
+        assert gated.storing.wait(60)
         second = executor.submit(workbench.run, upload, run_id="run-2")
         query = "select pid from pg_locks join pg_database on oid = database where not granted and datname = %s"
         name = workbench.database_url.get_secret_value().rpartition("/")[2]
         while not (waiting := workbench.query(query, name)) and not second.done():
             time.sleep(0.02)
-        going_on.set()
+        gated.going_on.set()
         outcomes = [imported(run.result()) for run in (first, second)]
     assert len(waiting) == 1
     assert [outcome.stored.new for outcome in outcomes if outcome.stored] == [6, 0]

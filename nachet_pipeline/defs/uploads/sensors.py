@@ -5,7 +5,6 @@ from itertools import groupby
 
 from dagster import (
     MAX_RUNTIME_SECONDS_TAG,
-    AssetKey,
     AssetMaterialization,
     AssetRecordsFilter,
     DagsterInstance,
@@ -30,7 +29,7 @@ from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
-from nachet_pipeline.defs.uploads.checks import METADATA, labels_evaluation
+from nachet_pipeline.defs.uploads.checks import MANIFEST, METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
 from nachet_pipeline.settings import ArrivalSettings, SensorSettings
@@ -208,10 +207,10 @@ def _report_again(
         return []
     since = record.create_timestamp.timestamp()
     reported: set[str | None] = set()
-    for asset, refused in (("picture_metadata", False), ("validated_manifest", True)):
+    for asset, refused in ((METADATA, False), (MANIFEST, True)):
         keys = [upload.partition for upload in settled if (upload.state is State.REFUSED) is refused]
         if keys:
-            by_any = AssetRecordsFilter(AssetKey(asset), asset_partitions=keys, after_timestamp=since)
+            by_any = AssetRecordsFilter(asset, asset_partitions=keys, after_timestamp=since)
             events = instance.fetch_materializations(by_any, limit=2 * len(keys), ascending=True)
             reported |= {event.partition_key for event in events.records if event.run_id == run.run_id}
     unreported = [upload for upload in settled if upload.partition not in reported]
