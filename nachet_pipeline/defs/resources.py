@@ -34,7 +34,7 @@ class DatabaseResource(ConfigurableResource[Database]):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
-        """The resource; while a run has it, the sensor `dead_runs` sees that the run's process lives."""
+        """The resource; while a run has it, the sensor `end_dead_runs` sees that the run's process lives."""
         if context.run is None:  # a sensor's
             yield self
             return

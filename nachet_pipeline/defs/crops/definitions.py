@@ -4,7 +4,7 @@ from dagster import Definitions
 
 from nachet_pipeline.defs.crops.assets import crop_upload
 from nachet_pipeline.defs.crops.jobs import crop_pictures
-from nachet_pipeline.defs.crops.sensors import uncropped_uploads_sensor
+from nachet_pipeline.defs.crops.sensors import start_crops_sensor
 from nachet_pipeline.settings import SensorSettings
 
 
@@ -17,5 +17,5 @@ def definitions(settings: SensorSettings) -> Definitions:
     return Definitions(
         assets=[crop_upload],
         jobs=[crop_pictures],
-        sensors=[uncropped_uploads_sensor(settings)],
+        sensors=[start_crops_sensor(settings)],
     )

@@ -15,7 +15,7 @@ from nachet_pipeline.defs.maintenance.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
-from nachet_pipeline.defs.maintenance.sensors import cut_runs, dead_runs
+from nachet_pipeline.defs.maintenance.sensors import end_dead_runs, start_shards
 
 
 def definitions() -> Definitions:
@@ -30,6 +30,6 @@ def definitions() -> Definitions:
             archive_folder,
             purge_folders,
         ],
-        sensors=[dead_runs, cut_runs],
+        sensors=[end_dead_runs, start_shards],
         schedules=[nightly_reprocessing, daily_reconciliation, daily_retention, daily_purge],
     )

@@ -88,7 +88,8 @@ class MassImportConfig(Config):
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             description="The pictures that lay in a container already: each folder a picture set, with rows that"
-            " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
+            " point at the blobs where they are, or at copies. What was not taken is listed with a reason, and the"
+            " check is amber. **Red**: the container or the mapping could not be used; the run says why.",
         )
     ],
     check_specs=check_specs,

@@ -35,8 +35,9 @@ from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
 def registered_seeds(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
     """The species that pictures may show, from the package's reviewed file `registry/seeds.yaml`.
 
-    A new version of the file is loaded by itself. Renamed species keep their identifier; pictures of merged ones are
-    linked to the species they are part of; every change is in the table `audit_trail`.
+    A new version of the file is loaded by itself; materializing it again changes nothing. Renamed species keep their
+    identifier; pictures of merged ones are linked to the species they are part of; every change is in the table
+    `audit_trail`. **Red**: the database did not answer.
     """
     seeds = packaged_seeds()
     with database.open() as db, db.connection() as connection:
@@ -94,8 +95,10 @@ def registered_users(
 ) -> MaterializeResult[None]:
     """The users of the reviewed file that `NACHET_USERS_FILE` names: added, disabled, enabled.
 
-    A new user gets both containers, a folder that shows what to upload, and an upload key, which
-    `nachet user key show` shows once. Who is not in the file stays as they are, and nothing of anybody's is removed.
+    Materialize it to apply the file at once; the sensor `sync_users` does so when it changed. A new user gets both
+    containers, a folder that shows what to upload, and an upload key, which `nachet user key show` shows once. Who is
+    not in the file stays as they are, and nothing of anybody's is removed. **Red**: the file cannot be read, or a
+    service did not answer; the run says which.
     """
     file = user_settings.users_file
     if file is None:

@@ -10,7 +10,7 @@ from nachet_pipeline.defs.registry.jobs import (
     onboard_user,
     rotate_upload_keys,
 )
-from nachet_pipeline.defs.registry.sensors import registry_automation, users_file
+from nachet_pipeline.defs.registry.sensors import sync_registry, sync_users
 
 
 def definitions() -> Definitions:
@@ -18,6 +18,6 @@ def definitions() -> Definitions:
     return Definitions(
         assets=[registered_seeds, registered_users],
         jobs=[load_seeds, load_users, onboard_user, rotate_upload_keys],
-        sensors=[users_file, registry_automation],
+        sensors=[sync_users, sync_registry],
         schedules=[nightly_key_rotation],
     )

@@ -4,7 +4,7 @@ from dagster import Definitions
 
 from nachet_pipeline.defs.training.assets import training_set
 from nachet_pipeline.defs.training.jobs import build_training_set, nightly_training_set
-from nachet_pipeline.defs.training.sensors import look_at_recipes
+from nachet_pipeline.defs.training.sensors import sync_recipes
 
 
 def definitions() -> Definitions:
@@ -12,6 +12,6 @@ def definitions() -> Definitions:
     return Definitions(
         assets=[training_set],
         jobs=[build_training_set],
-        sensors=[look_at_recipes],
+        sensors=[sync_recipes],
         schedules=[nightly_training_set],
     )

@@ -1,7 +1,7 @@
 """The checks on uploads: those of the folder contract, and whether an upload was stored and imported.
 
 Each has one evaluation for each upload. `labels_agree` has one for all stored pictures: see the sensor
-`label_conflicts`.
+`report_label_conflicts`.
 """
 
 from collections.abc import Iterator

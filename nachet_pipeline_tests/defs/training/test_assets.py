@@ -286,7 +286,7 @@ def test_a_recipe_that_is_gone_or_wrong_fails_its_own_run_in_one_line(kitchen: K
 
 
 def look(kitchen: Kitchen, deployment_definitions: Any) -> SensorResult | SkipReason:
-    sensor = deployment_definitions.get_repository_def().get_sensor_def("recipes")
+    sensor = deployment_definitions.get_repository_def().get_sensor_def("sync_recipes")
     with build_sensor_context(
         instance=kitchen.instance, resources={"training_settings": kitchen.settings.training}
     ) as context:

@@ -41,7 +41,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 @pytest.fixture
 def tick(deployment: Deployment):
     """Evaluates the sensor on staged folders once."""
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("staged_folders")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("start_imports")
 
     def evaluate() -> SensorResult:
         with build_sensor_context(instance=deployment.instance, resources=deployment.resources) as context:
@@ -222,14 +222,14 @@ def _die(
 
 
 def _failure_is_seen(deployment: Deployment, run: DagsterRun) -> list[RunRequest]:
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("settle_failed_imports")
     event = DagsterEvent(
         event_type_value=DagsterEventType.RUN_FAILURE.value,
         job_name=run.job_name,
         event_specific_data=JobFailureData(error=None),
     )
     with build_run_status_sensor_context(
-        sensor_name="failed_imports",
+        sensor_name="settle_failed_imports",
         dagster_event=event,
         dagster_instance=deployment.instance,
         dagster_run=run,
