@@ -2,6 +2,7 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.crops.assets import crop_upload
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.crops.sensors import start_crops_sensor
@@ -15,7 +16,7 @@ def definitions(settings: SensorSettings) -> Definitions:
         settings: how often staged folders are looked for.
     """
     return Definitions(
-        assets=[crop_upload],
+        assets=with_code([crop_upload]),
         jobs=[crop_pictures],
         sensors=[start_crops_sensor(settings)],
     )

@@ -2,6 +2,7 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
 from nachet_pipeline.defs.maintenance.jobs import (
     archive_folder,
@@ -21,7 +22,7 @@ from nachet_pipeline.defs.maintenance.sensors import end_dead_runs, start_shards
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[reprocessed_pictures, reconciled_storage, cleared_imports],
+        assets=with_code([reprocessed_pictures, reconciled_storage, cleared_imports]),
         jobs=[
             reprocess_pictures,
             reconcile_storage,

@@ -19,6 +19,7 @@ from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.partitions import recipes, show_as_failed
 from nachet_pipeline.defs.progress_log import now_and_then
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.table_schemas import MANIFEST
 from nachet_pipeline.defs.training.checks import check_results, check_specs
 from nachet_pipeline.defs.training.metadata import version_metadata
 from nachet_pipeline.errors import UsageError
@@ -38,6 +39,7 @@ from nachet_pipeline.settings import TrainingSettings, TransferSettings
     owners=["team:ai-lab"],
     check_specs=check_specs,
     freshness_policy=NIGHTLY,
+    metadata=MANIFEST,
 )
 def training_set(
     context: AssetExecutionContext,
