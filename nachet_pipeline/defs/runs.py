@@ -1,6 +1,6 @@
 """Tags and states of runs."""
 
-from dagster import DagsterRunStatus
+from dagster import AssetExecutionContext, DagsterRunStatus
 
 from nachet_pipeline.contract.names import printable
 
@@ -29,3 +29,9 @@ def whose(owner: str, folder: str, number: int = 1) -> dict[str, str]:
     """
     more = f", +{number - 1} more" if number > 1 else ""
     return {OWNER_TAG: owner, FOLDER_TAG: f"{printable(folder)[:_CHARACTERS]}{more}"}
+
+
+def say_whose(context: AssetExecutionContext, owner: str, folder: str, number: int = 1) -> None:
+    """Tag a run that somebody started by hand as sensors tag theirs; the arguments are those of `whose`."""
+    if OWNER_TAG not in context.run.tags:
+        context.instance.add_run_tags(context.run_id, whose(owner, folder, number))

@@ -38,7 +38,7 @@ from nachet_pipeline.defs.maintenance.checks import (
 )
 from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import forgetting
-from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
@@ -139,6 +139,7 @@ def reprocessed_pictures(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Reprocess stored pictures, or one shard of them, or split them into shards."""
+    drop_missing_outputs(context)
     try:
         wanted = config.wanted(reprocessing_settings)
     except ShardError as error:
