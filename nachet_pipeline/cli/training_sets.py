@@ -98,8 +98,9 @@ def build(
 
 
 def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> bool:
-    from nachet_pipeline.defs.instance import dagster_instance
-    from nachet_pipeline.defs.training.reporting import report_version
+    from nachet_pipeline.definitions import definitions
+    from nachet_pipeline.defs.resources import CommandBuild
+    from nachet_pipeline.defs.training.running import run_report
     from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.training.publishing import publish
     from nachet_pipeline.training.versions import published_lines, published_record
@@ -116,8 +117,7 @@ def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> 
             opened.settings.transfer,
             progress=lambda _step, done, total: bar(done, total),
         )
-    with dagster_instance() as instance:
-        report_version(instance, published, opened.blobs.account_url)
+    run_report(definitions(opened.settings, build=CommandBuild(published)), recipe.name)
     write_result(published, published_record, published_lines, as_json=as_json)
     return published.released
 

@@ -1,11 +1,11 @@
 """The checks on `training_set`, evaluated for each version that is built of a recipe."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dagster import AssetCheckEvaluation, AssetCheckResult, AssetCheckSeverity, AssetKey, DagsterInstance
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey
 
-from nachet_pipeline.defs.checks import evaluation_target, partitioned_specs
+from nachet_pipeline.defs.checks import partitioned_specs
 from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import recipes
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from nachet_pipeline.training.verifying import SetVerdict
 
 _NOT_CURRENT = "A version that fails does not become the current one."
-TRAINING_SET = AssetKey("training_set")
 _CHECKS = {
     "no_leaks": "Nothing that belongs together is on two sides of the split: found again from the manifest as it was"
     f" published. {_NOT_CURRENT}",
@@ -25,34 +24,16 @@ _CHECKS = {
     "pictures_current": "No picture of the version is withdrawn, taken out, refused, broken or stale as of today.",
 }
 
-check_specs = partitioned_specs(TRAINING_SET, recipes, _CHECKS)
+check_specs = partitioned_specs(AssetKey("training_set"), recipes, _CHECKS)
 
 
 def check_results(verdicts: "Iterable[SetVerdict]") -> Iterator[AssetCheckResult]:
     """The verdicts for Dagster. Those that keep a version from becoming the current one are errors."""
     for verdict in verdicts:
-        yield AssetCheckResult(check_name=verdict.name, **_said(verdict))
-
-
-def check_evaluations(
-    instance: DagsterInstance, recipe: str, verdicts: "Iterable[SetVerdict]"
-) -> Iterator[AssetCheckEvaluation]:
-    """The same as events that belong to no run. Call it after the recipe's partition is materialized."""
-    target = evaluation_target(instance, TRAINING_SET, recipe)
-    for verdict in verdicts:
-        yield AssetCheckEvaluation(
-            asset_key=TRAINING_SET,
+        yield AssetCheckResult(
             check_name=verdict.name,
-            partition=recipe,
-            target_materialization_data=target,
-            **_said(verdict),
+            passed=verdict.passed,
+            severity=AssetCheckSeverity.ERROR if verdict.grave else AssetCheckSeverity.WARN,
+            description=verdict.summary or None,
+            metadata={**verdict.numbers, **tables(found=verdict.rows)},
         )
-
-
-def _said(verdict: "SetVerdict") -> dict[str, Any]:
-    return {
-        "passed": verdict.passed,
-        "severity": AssetCheckSeverity.ERROR if verdict.grave else AssetCheckSeverity.WARN,
-        "description": verdict.summary or None,
-        "metadata": {**verdict.numbers, **tables(found=verdict.rows)},
-    }

@@ -156,11 +156,10 @@ def _summary(states: Mapping[str, int], left_out: Mapping[str, str]) -> AssetObs
     """What became of the run's uploads, as its last event: "12 uploads: 10 imported, 2 refused", with links."""
     number = sum(states.values())
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in states.items())
-    return AssetObservation(
-        staged_upload.key,
-        description=f"{number} {'upload' if number == 1 else 'uploads'}: {counts}",
-        metadata={"not_imported": uploads_list(left_out)} if left_out else {},
-    )
+    said = f"{number} {'upload' if number == 1 else 'uploads'}: {counts}"
+    # The log of a run shows metadata, and not the description.
+    metadata = {"result": MetadataValue.text(said), **({"not_imported": uploads_list(left_out)} if left_out else {})}
+    return AssetObservation(staged_upload.key, description=said, metadata=metadata)
 
 
 def _progress(log: Callable[[str], None], what: str, listener: StepProgress | None) -> StepProgress:

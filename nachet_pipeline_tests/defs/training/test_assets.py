@@ -26,7 +26,7 @@ from dagster import (
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from nachet_pipeline.defs.partitions import recipes
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline.defs.resources import BlobStorageResource, CommandBuild, DatabaseResource, of_settings
 from nachet_pipeline.defs.training.assets import training_set
 from nachet_pipeline.defs.training.jobs import build_training_set
 from nachet_pipeline.settings import Settings, TrainingSettings
@@ -68,6 +68,7 @@ class Kitchen:
                     account_url=bench.blobs.account_url, key=bench.blob_key.get_secret_value()
                 ),
                 **of_settings(self.settings),
+                "command_build": CommandBuild(),
             },
         )
         return found.resolve_job_def("build_training_set").execute_in_process(
