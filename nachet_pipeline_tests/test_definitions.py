@@ -11,6 +11,7 @@ from dagster import AssetKey
 import nachet_pipeline
 from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.training.manifest import SCHEMA
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 
 DEFS = Path(nachet_pipeline.__file__).parent / "defs"
@@ -126,6 +127,54 @@ def test_every_asset_says_what_it_is_and_whose(deployment: Deployment) -> None:
         assert node.description, name
         assert node.owners, name
         assert node.kinds, name
+
+
+def test_everything_that_can_be_pressed_or_switched_says_what_it_does(deployment: Deployment) -> None:
+    repository = deployment.definitions.get_repository_def()
+    graph = deployment.definitions.resolve_asset_graph()
+    shown = [
+        *(job for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        *repository.sensor_defs,
+        *repository.schedule_defs,
+    ]
+    assert not [one.name for one in shown if not one.description]
+    assert not [key for key in graph.asset_check_keys if not graph.get_check_spec(key).description]
+
+
+def test_every_asset_leads_to_its_code(deployment: Deployment) -> None:
+    graph = deployment.definitions.resolve_asset_graph()
+    for name in ASSETS.keys() - {"staged_upload"}:
+        node = graph.get(AssetKey(name))
+        (place,) = node.metadata["dagster/code_references"].code_references
+        assert Path(place.file_path) == DEFS / node.group_name / "assets.py", name
+
+
+@pytest.mark.parametrize(
+    ("asset", "table"), [("registered_seeds", "seeds"), ("registered_users", "users"), ("picture_metadata", "pictures")]
+)
+def test_the_columns_that_the_ui_shows_are_those_of_the_database(
+    deployment: Deployment, asset: str, table: str
+) -> None:
+    with deployment.database.connection() as connection:
+        columns = connection.execute(
+            "select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute"
+            " where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
+            (f"public.{table}",),
+        ).fetchall()
+
+    shown = deployment.definitions.resolve_asset_graph().get(AssetKey(asset)).metadata
+
+    assert shown["dagster/table_name"] == f"public.{table}"
+    assert [(one.name, one.type) for one in shown["dagster/column_schema"].columns] == [
+        (one["name"], one["type"]) for one in columns
+    ]
+
+
+def test_the_columns_of_a_training_set_that_the_ui_shows_are_those_of_its_manifest(deployment: Deployment) -> None:
+    shown = deployment.definitions.resolve_asset_graph().get(AssetKey("training_set")).metadata
+    assert [(one.name, one.type) for one in shown["dagster/column_schema"].columns] == [
+        (field.name, str(field.type)) for field in SCHEMA
+    ]
 
 
 def test_a_group_in_the_ui_is_a_folder_that_has_what_the_group_shows(deployment: Deployment) -> None:

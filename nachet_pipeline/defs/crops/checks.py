@@ -51,7 +51,7 @@ def evaluation(
             "pictures": outcome.pictures,
             "differing": number,
             **tables(findings=differing_rows(outcome)),
-            **({"boxes": MetadataValue.md(as_markdown(sheet, "what was found"))} if sheet and number else {}),
+            **({"boxes": MetadataValue.md(as_markdown(sheet, "What was found, framed"))} if sheet and number else {}),
         },
         target_materialization_data=evaluation_target(instance, CROPS, partition),
     )
