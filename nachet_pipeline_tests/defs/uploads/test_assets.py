@@ -193,6 +193,13 @@ def test_a_run_says_whose_and_which_and_its_last_event_what_became_of_them(deplo
     assert (run.tags["nachet/owner"], run.tags["nachet/folder"]) == (deployment.user.email, "told-good, +1 more")
     log = deployment.instance.all_logs(run_id)
     assert not [entry.user_message for entry in log if "expected outputs" in entry.user_message]
+    # Planned checks would let the UI show the verdicts on any of the run's uploads; unplanned, on the last one.
+    assert not deployment.instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    for check in Check:
+        (latest,) = deployment.instance.event_log_storage.get_asset_check_execution_history(
+            AssetCheckKey(AssetKey("validated_manifest"), check.value), limit=1
+        )
+        assert (latest.run_id, latest.partition) == (run_id, bad.partition)
     by_the_step = [entry.dagster_event for entry in log if entry.step_key and entry.dagster_event]
     summary, end = by_the_step[-2:]
     assert end.event_type is DagsterEventType.STEP_SUCCESS
