@@ -5,13 +5,24 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from nachet_pipeline.local.embedded import services
-from nachet_pipeline_tests.compatibility.trials import PROJECT, TRIALS, LackingError
+from nachet_pipeline.local.services import Services
+from nachet_pipeline_tests.compatibility import trials
+from nachet_pipeline_tests.compatibility.image import try_image
+from nachet_pipeline_tests.compatibility.trials import PROJECT, LackingError
+
+TRIALS: dict[str, tuple[list[str], Callable[[str, Path, Services], str]]] = {
+    "python": (trials.pythons(), trials.try_python),
+    "postgresql": (trials.postgresqls(), trials.try_postgresql),
+    "azcopy": ([""], trials.try_azcopy),
+    "image": ([""], try_image),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         for name in wanted:
             versions, attempt = TRIALS[name]
-            for version in versions():
+            for version in versions:
                 console.print(f"{name} {version}")
                 begun, tried = time.monotonic(), version
                 with tempfile.TemporaryDirectory(prefix=f"nachet-{name}-") as scratch:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def try_python(version: str, folder: Path, services: Services) -> str:
         if done.returncode:
             raise AssertionError(f"pip: {done.stderr.strip()[-400:]}")
     with database_on(services, f"python_{version.replace('.', '_')}") as url:
-        nachet = Commands([str(folder / "venv/bin/nachet")], _environment(services, url, folder), folder)
+        nachet = Commands([str(folder / "venv/bin/nachet")], environment_of(services, url, folder), folder)
         nachet("db", "upgrade")
         round_trip(nachet, folder)
     return subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
@@ -116,7 +116,7 @@ def try_postgresql(wanted: str, folder: Path, services: Services) -> str:
     with _postgresql(wanted, folder) as (version, port):
         url = f"postgresql://owner:trial@127.0.0.1:{port}/postgres"
         nachet = Commands(
-            [sys.executable, "-m", "nachet_pipeline.cli.main"], _environment(services, url, folder), folder
+            [sys.executable, "-m", "nachet_pipeline.cli.main"], environment_of(services, url, folder), folder
         )
         nachet("db", "upgrade")
         logins = {}
@@ -129,7 +129,7 @@ def try_postgresql(wanted: str, folder: Path, services: Services) -> str:
         kept = {"NACHET_DATABASE_URL": logins["importer"], "NACHET_DATABASE_READER_URL": logins["reader"]}
         round_trip(
             Commands(
-                [sys.executable, "-m", "nachet_pipeline.cli.main"], _environment(services, url, folder) | kept, folder
+                [sys.executable, "-m", "nachet_pipeline.cli.main"], environment_of(services, url, folder) | kept, folder
             ),
             folder,
         )
@@ -154,12 +154,12 @@ def _postgresql(wanted: str, folder: Path) -> Iterator[tuple[str, int]]:
             if parent.stat().st_uid == 0 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
     port = next(port for port in range(25432, 26000) if is_free(port))
-    run = {"user": user} if os.geteuid() == 0 else {}
+    as_user = user if os.geteuid() == 0 else None
     initialize = [binaries / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256", "--pwfile", password]
-    subprocess.run([*map(str, initialize)], check=True, capture_output=True, **run)
+    subprocess.run([*map(str, initialize)], check=True, capture_output=True, user=as_user)
     options = ["-D", data, "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
     with (folder / "postgresql.log").open("wb") as log:
-        server = subprocess.Popen([*map(str, [binaries / "postgres", *options])], stdout=log, stderr=log, **run)
+        server = subprocess.Popen([*map(str, [binaries / "postgres", *options])], stdout=log, stderr=log, user=as_user)
     try:
         wait_until(lambda: not is_free(port), _START_SECONDS)
         time.sleep(1)
@@ -195,7 +195,7 @@ def try_azcopy(_: str, folder: Path, services: Services) -> str:
     found.chmod(0o755)
     with database_on(services, "azcopy") as url:
         nachet = Commands(
-            [sys.executable, "-m", "nachet_pipeline.cli.main"], _environment(services, url, folder), folder
+            [sys.executable, "-m", "nachet_pipeline.cli.main"], environment_of(services, url, folder), folder
         )
         nachet("db", "upgrade")
         email = "azcopy@example.org"
@@ -246,7 +246,8 @@ def database_on(services: Services, name: str) -> Iterator[str]:
             connection.execute(f'drop database "{name}" with (force)'.encode())
 
 
-def _environment(services: Services, url: str, folder: Path) -> dict[str, str]:
+def environment_of(services: Services, url: str, folder: Path) -> dict[str, str]:
+    """Settings for the embedded storage and that database."""
     return {
         "NACHET_HOME": str(folder / "home"),
         "NACHET_DATABASE_URL": url,
@@ -255,10 +256,3 @@ def _environment(services: Services, url: str, folder: Path) -> dict[str, str]:
         "NACHET_BLOB_KEY": services.blob_key,
         "NACHET_SECRET_KEYS": own_secret_keys(folder / "home"),
     }
-
-
-TRIALS: dict[str, tuple[Callable[[], list[str]], Callable[[str, Path, Services], str]]] = {
-    "python": (pythons, try_python),
-    "postgresql": (postgresqls, try_postgresql),
-    "azcopy": (lambda: [""], try_azcopy),
-}
