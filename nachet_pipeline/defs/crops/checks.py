@@ -22,7 +22,9 @@ SEEDS_FOUND = "declared_seeds_found"
 _CODE = "seed-count-differs"
 
 check_specs = partitioned_specs(
-    CROPS, uploads, {SEEDS_FOUND: "In every picture as many seeds were found as its uploader declares."}
+    CROPS,
+    uploads,
+    {SEEDS_FOUND: "In every picture as many seeds were found as its uploader declares. Amber: look at the boxes."},
 )
 
 
