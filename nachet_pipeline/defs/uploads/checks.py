@@ -35,7 +35,9 @@ _SESSIONS_NAMED = 20
 MANIFEST, PICTURES = AssetKey("validated_manifest"), AssetKey("stored_pictures")
 METADATA = AssetKey("picture_metadata")
 
-_STORED = "Every stored picture has the checksum that was validated. Red: storage holds other bytes, and nothing was recorded."
+_STORED = (
+    "Every stored picture has the checksum that was validated. Red: storage has other bytes; nothing was recorded."
+)
 _IMPORTED = (
     "The upload was imported as a whole. Amber: it was refused, or some of its sessions were. Red: the import failed."
     " The result says why."
