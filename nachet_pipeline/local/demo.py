@@ -15,7 +15,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home, project_folder
 from nachet_pipeline.errors import ActionableError, UnavailableError
 from nachet_pipeline.local.embedded import meant, running
-from nachet_pipeline.local.processes import sigterm_as_exit
+from nachet_pipeline.local.processes import signals_as_exit
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.supervisor import up
@@ -60,7 +60,7 @@ def run(home: Path, console: Console, *, tools: Path | None = None) -> tuple[str
     if services is None:
         raise DemoError("the services ended right after they started; see the log of the supervisor")
     with (
-        sigterm_as_exit(),
+        signals_as_exit(),
         console.status("staging a sample upload") as status,
         Database(SecretStr(services.importer_url), reader_url=SecretStr(services.reader_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,

@@ -80,7 +80,7 @@ def up(
     console = Console(stderr=True)
     if foreground:
         return _supervise_here(task, console)
-    with processes.sigterm_as_exit(), console.status("starting") as status:
+    with processes.signals_as_exit(), console.status("starting") as status:
 
         def report(doing: str) -> None:
             status.update(doing)
