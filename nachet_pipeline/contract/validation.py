@@ -39,7 +39,7 @@ from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
@@ -108,7 +108,7 @@ def validate(
     limits: ContractLimits | None = None,
     for_storing: bool = True,
     readers: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     early: Callable[[Report], None] | None = None,
     stored: StoredPictures | None = None,
     replace: bool = False,
@@ -217,7 +217,7 @@ def read_pictures(
     limits: ContractLimits,
     for_storing: bool = True,
     readers: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, bytes]:
     """Read, hash and decode the pictures of a context's sessions; add them and their findings to its inventory.
 
@@ -299,7 +299,7 @@ class _Pictures:
         pool: DecodingPool,
         limits: ContractLimits,
         for_storing: bool,
-        progress: Progress | None,
+        progress: Progress,
     ) -> None:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
         self.for_storing = for_storing
@@ -330,8 +330,7 @@ class _Pictures:
                 if seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
                     self.shown += 1
                     self.inventory.add_thumbnail(listed.entry.file.path, seen.thumbnail)
-            if self.progress:
-                self.progress(done, total)
+            self.progress(done, total)
         return thumbnails
 
     def _listed(self, step: int) -> Iterator[_Listed]:

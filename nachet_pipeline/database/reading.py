@@ -61,5 +61,4 @@ def _page(
 ) -> Sequence[_Row]:
     if retried:
         return database.transact(lambda connection: read(connection, after))
-    with database.connection() as connection:
-        return read(connection, after)
+    return database.call(read, after)

@@ -10,6 +10,7 @@ from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import silent
 
 _CONCURRENCY = 8
 _TRIES = 2
@@ -42,7 +43,7 @@ class Move:
     sha256: str
 
 
-def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[[int], None] | None = None) -> None:
+def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[[int], None] = silent) -> None:
     """Copy blobs on the server's side, and read each copy to its end; what is there already is only read.
 
     Args:
@@ -55,8 +56,7 @@ def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[
         StorageError: storage does not answer.
     """
     for done, _ in enumerate(_at_once(lambda move: _copy(blobs, move), moves), start=1):
-        if progress:
-            progress(done)
+        progress(done)
 
 
 def verify(blobs: BlobStorage, moves: Iterable[Move]) -> None:

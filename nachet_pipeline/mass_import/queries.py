@@ -14,7 +14,7 @@ from nachet_pipeline.database.shard_locks import shard_lock
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import mass_import_id
 from nachet_pipeline.support.shards import WHOLE, Shard
-from nachet_pipeline.users.queries import container_id
+from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
 
@@ -58,10 +58,7 @@ def begin_mass_import(connection: Connection, container: str, owner: User) -> UU
         ContainerTakenError: the container is another user's.
     """
     identifier = mass_import_id(container)
-    connection.execute(
-        "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
-        (container_id(container), owner.id, container),
-    )
+    register_container(connection, container, owner.id)
     refuse_other_owner(connection, container, owner)
     connection.execute(
         "insert into mass_import (id, container_id) values (%s, %s) on conflict do nothing",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection
@@ -160,9 +160,11 @@ def create_tombstone(
     return _tombstone(row)
 
 
-def record_moved(connection: Connection, tombstone: int) -> None:
-    """Record that the rows of an archived folder point at the archive."""
-    connection.execute("update folder_tombstone set moved_at = now() where id = %s", (tombstone,))
+def record_step(
+    connection: Connection, tombstone: int, step: Literal["moved_at", "purged_at", "undone_at", "cleaned_at"]
+) -> None:
+    """Record that a step is done now; see `Tombstone`."""
+    connection.execute(f"update folder_tombstone set {step} = now() where id = %s", (tombstone,))
 
 
 def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str) -> None:
@@ -174,16 +176,6 @@ def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str)
     )
 
 
-def record_undone(connection: Connection, tombstone: int) -> None:
-    """Record that it is undone."""
-    connection.execute("update folder_tombstone set undone_at = now() where id = %s", (tombstone,))
-
-
-def record_cleaned(connection: Connection, tombstone: int) -> None:
-    """Record that nothing is left where the pictures were before."""
-    connection.execute("update folder_tombstone set cleaned_at = now() where id = %s", (tombstone,))
-
-
 def begin_purging(connection: Connection, tombstone: int) -> bool:
     """Record that the blobs of a deleted folder are about to be removed; False if it is wanted again, or too early."""
     return bool(
@@ -193,11 +185,6 @@ def begin_purging(connection: Connection, tombstone: int) -> bool:
             (tombstone,),
         ).rowcount
     )
-
-
-def record_purged(connection: Connection, tombstone: int) -> None:
-    """Record that all is removed."""
-    connection.execute("update folder_tombstone set purged_at = now() where id = %s", (tombstone,))
 
 
 def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: str) -> int:

@@ -12,10 +12,10 @@ is 0 if nothing stands out from the background. The score only orders pictures; 
 
 # ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nachet_pipeline.pictures.background import Background, find_background
+from nachet_pipeline.pictures.decoding import Decoded
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
@@ -37,30 +37,11 @@ _FULL_CONTRAST = 0.5
 _WEIGHTS = {"sharp": 0.5, "contrast": 0.2, "unclipped": 0.15, "uniformity": 0.15}
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a file stores its picture.
-
-    Attributes:
-        width: in pixels.
-        height: in pixels.
-        mode: Pillow's name of the pixel format, or one like it.
-        bit_depth: bits of a sample.
-        compression: what it is compressed with.
-    """
-
-    width: int
-    height: int
-    mode: str
-    bit_depth: int
-    compression: str
-
-
-def enrich(pixels: Pixels, stored: Encoding, declared: Declared) -> Enrichment:
+def enrich(pixels: Pixels, stored: Decoded, declared: Declared) -> Enrichment:
     """Measure a picture, and add what its file declares.
 
     Args:
-        pixels: what was decoded.
+        pixels: those of the picture.
         stored: how the file stores it.
         declared: what the file says of it.
     """

@@ -80,12 +80,15 @@ def hash_code(value: bytes) -> int:
 def mixed(values: Bytes, seed: int) -> NDArray[np.uint64]:
     """A number for each identifier that looks like chance, another one for each seed, the same on every machine."""
     halves = np.ascontiguousarray(values).view(">u8").astype(np.uint64).reshape(len(values), 2)
-    state = _scrambled(np.full(len(values), seed, np.uint64))
-    return _scrambled(_scrambled(state ^ halves[:, 0]) ^ halves[:, 1])
+    state = scrambled(np.full(len(values), seed % 2**64, np.uint64))
+    return scrambled(scrambled(state ^ halves[:, 0]) ^ halves[:, 1])
 
 
-def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One step of SplitMix64, in which each bit of the input turns half of the output's."""
+def scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One step of SplitMix64, in which each bit of the input turns half of the output's.
+
+    By G. Steele, D. Lea and C. Flood (Fast Splittable Pseudorandom Number Generators, 2014).
+    """
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

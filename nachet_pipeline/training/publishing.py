@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
@@ -12,7 +11,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.support.progress import StepProgress, silent
 from nachet_pipeline.training import card, verifying
 from nachet_pipeline.training.building import Built, build, make_current
 from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
@@ -59,7 +58,7 @@ def publish(
     rules: RuleSet,
     transfer: TransferSettings,
     *,
-    progress: StepProgress | None = None,
+    progress: StepProgress = silent,
 ) -> Published:
     """Publish the version that a recipe makes of today's pictures.
 
@@ -88,8 +87,7 @@ def publish(
             manifest.verify()
             facts = _facts(recipe, built, manifest, database, rules)
     pictures = _Pictures(blobs, built)
-    if progress:
-        progress("card", 0, 1)
+    progress("card", 0, 1)
     for name, content in card.draw(facts).items():
         pictures.put(name, content)
     thumbnails = Thumbnails(
@@ -104,8 +102,7 @@ def publish(
     place = f"{built.digest}/{card.README}"
     text = card.render(facts, list(pictures.known))
     blobs.upload(built.container, place, text.encode(), content_type=_TYPES["md"])
-    if progress:
-        progress("card", 1, 1)
+    progress("card", 1, 1)
     released = all(verdict.passed for verdict in facts.verdicts if verdict.grave)
     if released:
         make_current(built, database, blobs)
@@ -202,7 +199,7 @@ def _sheets(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails) -> N
 
 
 def _pairs(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails, database: Database) -> None:
-    shown = [(UUID(one), UUID(other)) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
+    shown = [(one, other) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
     if not shown or pictures.stored(card.NEAR_DUPLICATES):
         return
     with database.reading() as connection:

@@ -11,6 +11,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
 from nachet_pipeline.reprocessing.queries import Versions
+from nachet_pipeline.training.manifest import PictureFile
 
 _SET = "(select id from training_set where name = %(name)s and digest = %(digest)s)"
 _PLACES = 20
@@ -34,27 +35,6 @@ class NotCurrent:
     refused: int
     broken: int
     stale: int
-
-
-@dataclass(frozen=True, slots=True)
-class LookAlike:
-    """One of a pair of pictures that look alike.
-
-    Attributes:
-        picture_id: its identifier.
-        container: of its blob.
-        blob: its blob.
-        size: in bytes.
-        sha256: of its bytes, in hexadecimal.
-        picture_format: `TIFF`, `PNG` or `JPEG`.
-    """
-
-    picture_id: UUID
-    container: str
-    blob: str
-    size: int
-    sha256: str
-    picture_format: str
 
 
 def imported_by_day(connection: Connection, name: str, digest: str) -> dict[date, int]:
@@ -124,15 +104,15 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
     return {index: (added, removed) for index, added, removed in rows if added or removed}
 
 
-def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, LookAlike]:
+def files_of(connection: Connection, pictures: Sequence[str]) -> dict[str, PictureFile]:
     """Where some pictures are, by their identifiers."""
     found = fetch(
         connection,
-        class_row(LookAlike),
-        "select p.id as picture_id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
-        " p.format as picture_format"
+        class_row(PictureFile),
+        "select p.id::text as picture_id, s.id::text as picture_set_id, c.name as container, p.blob, p.size,"
+        " encode(p.sha256, 'hex') as sha256, p.format"
         " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-        " where p.id = any(%s)",
+        " where p.id = any(%s::uuid[])",
         (list(pictures),),
     )
     return {one.picture_id: one for one in found}

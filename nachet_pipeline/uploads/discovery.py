@@ -404,8 +404,7 @@ def due_uploads(
         DatabaseError: the database does not answer.
     """
     moment, begin = now or datetime.now(UTC), time.monotonic()
-    with database.connection() as connection:
-        users = list(all_users(connection))
+    users = database.call(all_users)
     kept = UnfinishedLooks() if unfinished is None else unfinished
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
@@ -691,8 +690,7 @@ def _second_looks(
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
         pass
     changed = {arrival.upload.id for arrival in due}
-    with database.connection() as connection:
-        mark_checked(connection, [upload.id for upload, _ in done if upload.id not in changed])
+    database.call(mark_checked, [upload.id for upload, _ in done if upload.id not in changed])
     return due
 
 
@@ -729,8 +727,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
         The key of the request, which is the same for the same uploads with the same content.
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
-    with database.connection() as connection:
-        mark_queued(connection, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
+    database.call(mark_queued, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
     return batch
 
 
@@ -740,8 +737,7 @@ def fail_abandoned(database: Database, blobs: BlobStorage) -> list[Upload]:
     Returns:
         Those uploads.
     """
-    with database.connection() as connection:
-        abandoned = abandoned_uploads(connection)
+    abandoned = database.call(abandoned_uploads)
     for upload in abandoned:
         fail_upload(database, blobs, upload, "the process that imported it ended before it was done")
     return abandoned

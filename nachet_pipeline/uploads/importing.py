@@ -35,7 +35,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.machine import full_disk
-from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.support.progress import Progress, StepProgress, silent
 from nachet_pipeline.uploads.queries import (
     ask_for_it_alone,
     close_upload,
@@ -109,7 +109,7 @@ class Importer:
     limits: ContractLimits
     transfer: TransferSettings
     run_id: str
-    progress: StepProgress | None = None
+    progress: StepProgress = silent
 
     def import_partition(self, key: str) -> ImportOutcome:
         """Import the upload of a Dagster partition; see `import_upload`.
@@ -340,18 +340,17 @@ class Importer:
                 # A damaged archive keeps no pictures from being imported, and it is not removed.
                 log.warning("upload %s: %s", upload.partition, error)
 
-    def _reporter(self, step: str) -> Callable[[int, int], None] | None:
-        progress = self.progress
-        return (lambda done, total: progress(step, done, total)) if progress else None
+    def _reporter(self, step: str) -> Progress:
+        return lambda done, total: self.progress(step, done, total)
 
 
 def _origin(upload: Upload) -> Origin:
     return Origin(upload.owner, upload.staging_container, upload.folder, upload=upload.id)
 
 
-def _from(report: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
+def _from(report: Progress, before: int, total: int) -> Callable[[int], None]:
     """Counts a session's pictures on top of those of the sessions before it."""
-    return (lambda done: report(before + done, total)) if report else None
+    return lambda done: report(before + done, total)
 
 
 class _Clock:
