@@ -24,7 +24,7 @@ from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
+from nachet_pipeline.contract.manifest import ManifestSession, describe_session, picture_name
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, too, unusual_part, usual, why_unsafe
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report, as_json_lines
@@ -636,16 +636,12 @@ class _Run:
 
     def _session(self, work: _Work, inventory: Inventory) -> ManifestSession:
         """A folder as a manifest states it, with the pictures that are taken of it."""
-        pictures, size = inventory.picture_totals(work.path)
-        return ManifestSession(
-            path=work.path,
-            name=work.path.rpartition("/")[2],
-            digest=session_digest(f"{self.request.container}/{work.path}", inventory.picture_checksums(work.path)),
-            picture_set_id=self._picture_set(work),
-            pictures=pictures,
-            size=size,
-            seed=seed_of(work.description.values, self.importer.registry),
-            values=work.description.values,
+        return describe_session(
+            inventory,
+            Session(work.path, None, work.description.values, work.taken),
+            self.importer.registry,
+            place=f"{self.request.container}/{work.path}",
+            picture_set=self._picture_set(work),
         )
 
     def _store(self, work: _Work, inventory: Inventory) -> RecordedSet:

@@ -21,18 +21,12 @@ SHARPNESS_BINS = _BINS_PER_DECADE * _DECADES
 QUALITY_BINS = 100
 _ZOOMS = 1000
 _NEEDED = (
-    "picture_id",
-    "picture_set_id",
+    *FILE_COLUMNS,
     "split",
     "label",
     "class_index",
     "number_of_seeds",
     "zoom",
-    "container",
-    "blob",
-    "sha256",
-    "size",
-    "format",
     "sharpness",
     "quality_score",
 )
