@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.identifiers import training_set_id
 from nachet_pipeline.picture_sets.labels import labels
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
@@ -112,7 +113,6 @@ def publish(
 def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database, rules: RuleSet) -> card.Facts:
     counted = statistics(manifest.rows())
     classes = manifest.metadata.classes
-    name, digest = built.name, built.digest
     with database.reading() as connection:
         different, duplicate = (
             [
@@ -121,9 +121,9 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
             ]
             for decision in ("different", "duplicate")
         )
-        imported = imported_by_day(connection, name, digest)
+        imported = imported_by_day(connection, built.id)
         stored_labels = labels(connection)
-        found = not_current(connection, name, digest, current_versions(rules))
+        found = not_current(connection, built.id, current_versions(rules))
         since = None
         if built.previous and built.difference:
             since = card.Since(
@@ -132,7 +132,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
                 built.difference.removed.count,
                 built.difference.moved.count,
                 built.difference.relabelled.count,
-                changes_by_class(connection, name, digest, built.previous),
+                changes_by_class(connection, built.id, training_set_id(built.name, built.previous)),
             )
     keys = verifying.picture_keys(manifest.rows(verifying.KEY_COLUMNS))
     verdicts = (
@@ -149,8 +149,8 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
         verifying.pictures_current(found),
     )
     return card.Facts(
-        name=name,
-        digest=digest,
+        name=built.name,
+        digest=built.digest,
         container=built.container,
         recipe=manifest.metadata.recipe,
         classes=classes,
