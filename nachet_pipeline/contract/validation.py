@@ -344,12 +344,10 @@ class _Pictures:
                 number += 1
 
     def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
-        return listed, self._read_one(listed.entry.file, listed.metadata, sample=listed.sample)
-
-    def _read_one(self, file: StagedFile, metadata: StagedFile | None, *, sample: bool) -> _Read | None:
         """What is to be known of a picture; None of an empty file, which a rule has told already."""
+        file, metadata = listed.entry.file, listed.metadata
         if not file.size:
-            return None
+            return listed, None
         own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
         most = self.pool.settings.limits.file_bytes
         if file.size > most:  # told without reading it
@@ -358,9 +356,9 @@ class _Pictures:
                 expected=Bilingual(f"at most {most} bytes", f"au plus {most} octets"),
                 found=Bilingual(f"{file.size} bytes", f"{file.size} octets"),
             )
-            return _Read("", "", own, Inspection.told(Inspected(None, (issue,), None)))
+            return listed, _Read("", "", own, Inspection.told(Inspected(None, (issue,), None)))
         wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
-        if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
+        if listed.sample or (own and own.findings and wanted is not Thumbnail.NEVER):
             wanted = Thumbnail.ALWAYS
         give_back = self.budget.take(file.size)
         try:
@@ -372,7 +370,7 @@ class _Pictures:
             raise
         sha256 = hashlib.sha256(content).hexdigest()
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
-        return _Read(sha256, md5, own, inspection)
+        return listed, _Read(sha256, md5, own, inspection)
 
     def _seed_of(self, session: Session) -> Seed | None:
         """The seed that a session names, looked up once for all its pictures that say nothing else."""

@@ -20,6 +20,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 
 if TYPE_CHECKING:
@@ -182,25 +183,10 @@ def _of_tiff(content: bytes) -> _Full | None:
         page = file.pages.first
         if page.bitspersample <= _BYTE_BITS and page.sampleformat == _UNSIGNED:
             return None
-        array = page.asarray(maxworkers=1)
-        axes = page.axes[-array.ndim :]
-        if "S" in axes:
-            array = np.moveaxis(array, axes.index("S"), -1)
+        array = samples_last(page.asarray(maxworkers=1), page.axes)
         if page.photometric == _MIN_IS_WHITE and array.dtype.kind == "u":
             array = np.iinfo(array.dtype).max - array
-        return _Full(_upright(array, page.tags.valueof(_ORIENTATION, 1)), page.tags.valueof(_ICC_PROFILE, None))
-
-
-def _upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
-    """An array turned and mirrored as a TIFF's orientation says."""
-    flipped = {2: (slice(None), slice(None, None, -1)), 3: (slice(None, None, -1),) * 2, 4: (slice(None, None, -1),)}
-    if orientation in flipped:
-        return array[flipped[orientation]]
-    if orientation < 5:  # noqa: PLR2004 (from 5 on rows and columns are exchanged)
-        return array
-    turned = array.swapaxes(0, 1)
-    exchanged = {6: flipped[2], 7: flipped[3], 8: flipped[4]}
-    return turned[exchanged[orientation]] if orientation in exchanged else turned
+        return _Full(upright(array, page.tags.valueof(_ORIENTATION, 1)), page.tags.valueof(_ICC_PROFILE, None))
 
 
 def _of_png(content: bytes) -> _Full | None:

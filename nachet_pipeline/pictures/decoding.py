@@ -315,7 +315,7 @@ def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
         lambda: _shown(array, axes),
         picture.bits,
         _compression(picture),
-        lambda: pixels.of_array(_samples_last(array, axes), mode),
+        lambda: pixels.of_array(pixels.samples_last(array, axes), mode),
     )
 
 
@@ -333,19 +333,11 @@ def _mode(picture: TiffPicture, kind: str) -> str:
 
 def _shown(array: "np.ndarray[Any, Any]", axes: str) -> Image.Image:
     """An array as an 8-bit picture: its first one or three samples, from the darkest to the brightest."""
-    array = _samples_last(array, axes)
+    array = pixels.samples_last(array, axes)
     if array.ndim == 3:  # noqa: PLR2004 (with samples)
         array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]  # noqa: PLR2004 (red, green, blue)
     step = max(1, min(array.shape[:2]) // (2 * THUMBNAIL_SIDE))
     return Image.fromarray(pixels.stretched(array[::step, ::step]))
-
-
-def _samples_last(array: "np.ndarray[Any, Any]", axes: str) -> "np.ndarray[Any, Any]":
-    """An array of rows, columns and, if there are several, samples; `axes` are tifffile's letters."""
-    import numpy as np
-
-    axes = axes[-array.ndim :]
-    return np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array
 
 
 def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimits) -> Image.Image | None:

@@ -172,6 +172,24 @@ def stretched(array: "NDArray[Any]") -> "NDArray[np.uint8]":
     return scaled.astype("uint8")  # type: ignore[no-any-return]
 
 
+def samples_last(array: "NDArray[Any]", axes: str) -> "NDArray[Any]":
+    """An array of rows, columns and, if there are several, samples; `axes` are tifffile's letters."""
+    import numpy as np
+
+    axes = axes[-array.ndim :]
+    return np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array
+
+
+def upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
+    """Rows from the top and columns from the left, of an array as TIFF's eight orientations store it."""
+    turned = array.swapaxes(0, 1) if orientation in {5, 6, 7, 8} else array
+    down = {3, 4, 7, 8}
+    right = {2, 3, 6, 7}
+    if orientation in down:
+        turned = turned[::-1]
+    return turned[:, ::-1] if orientation in right else turned
+
+
 class _Digest:
     """What makes the checksum of pixels, band by band."""
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from nachet_pipeline.pictures.pixels import stretched, upright
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -132,8 +134,7 @@ def _deep_tiff(content: bytes) -> "NDArray[np.uint8]":
         shown = _eight_bits(array[..., :colours], deep_as_words=True, bits=bits)
     if photometric == _WHITE_IS_ZERO:
         shown = 255 - shown
-    upright = _upright(np.broadcast_to(shown, (*shown.shape[:2], 3)), orientation)
-    return np.ascontiguousarray(upright)
+    return np.ascontiguousarray(upright(np.broadcast_to(shown, (*shown.shape[:2], 3)), orientation))
 
 
 def _on_white(array: "NDArray[Any]", colours: int, *, associated: bool) -> "NDArray[np.uint8]":
@@ -159,17 +160,4 @@ def _eight_bits(array: "NDArray[Any]", *, deep_as_words: bool, bits: int = _WORD
 
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2 and deep_as_words:  # noqa: PLR2004 (16 bits)
         return np.asarray(array >> max(0, bits - _BYTE_BITS), dtype="uint8")
-    numbers = np.nan_to_num(array.astype("float64"), posinf=0, neginf=0)
-    low, high = float(numbers.min()), float(numbers.max())
-    scaled = (numbers - low) * (255 / (high - low)) if high > low else numbers * 0
-    return np.asarray(scaled, dtype="uint8")
-
-
-def _upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
-    """Rows from the top and columns from the left, of an array as TIFF's eight orientations store it."""
-    turned = array.swapaxes(0, 1) if orientation in {5, 6, 7, 8} else array
-    down = {3, 4, 7, 8}
-    right = {2, 3, 6, 7}
-    if orientation in down:
-        turned = turned[::-1]
-    return turned[:, ::-1] if orientation in right else turned
+    return stretched(array)
