@@ -196,7 +196,7 @@ class Value:
 def finding_about(
     value: Value,
     code: str,
-    field: str,
+    field: str | None,
     expected: Bilingual,
     found: Bilingual,
     suggestion: Bilingual | None = None,
@@ -404,16 +404,8 @@ class _Reader:
         suggestion: Bilingual | None = None,
     ) -> Finding:
         position = self._position(place)
-        return Finding(
-            code=code,
-            path=self.file.path,
-            field=name,
-            line=position.line,
-            column=position.column,
-            expected=expected,
-            found=found,
-            suggestion=suggestion,
-        )
+        value = Value(None, self.file.path, position.line, position.column)
+        return finding_about(value, code, name, expected, found, suggestion)
 
 
 _DEFAULT_LIMITS = YamlLimits()

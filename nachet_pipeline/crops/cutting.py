@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.pictures.arrays import cv2, np
 from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -176,7 +177,6 @@ def _decoded(content: bytes, picture_format: str, limits: PictureLimits) -> _Ful
 
 def _of_tiff(content: bytes) -> _Full | None:
     """A TIFF of more than 8 bits a sample, which Pillow would cut down to 8; None if it has no more."""
-    import numpy as np
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
@@ -200,8 +200,6 @@ def _of_png(content: bytes) -> _Full | None:
 
 
 def _of_pillow(content: bytes, picture_format: str) -> _Full:
-    import numpy as np
-
     image: Image.Image = Image.open(io.BytesIO(content), formats=[picture_format])
     image.load()
     profile = image.info.get("icc_profile")
@@ -220,9 +218,6 @@ def _of_pillow(content: bytes, picture_format: str) -> _Full:
 
 def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
     """Convert an array for display: 8 bits of red, green and blue, on white, with at most this side."""
-    import cv2
-    import numpy as np
-
     height, width = array.shape[:2]
     by = max(width, height) / side
     if array.dtype not in {np.dtype("uint8"), np.dtype("uint16")}:  # OpenCV knows few others
@@ -245,8 +240,6 @@ def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
 
 def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
     """Scale values of any range to 8 bits. The brightest becomes white: cameras of 12 bits store 16."""
-    import numpy as np
-
     numbers = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
     low = min(0.0, float(numbers.min()))
     high = float(numbers.max())
@@ -255,7 +248,6 @@ def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
 
 def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | None) -> bytes:
     """Write an array as a TIFF that is the same each time."""
-    import numpy as np
     from tifffile import imwrite
 
     samples = array.shape[2] if array.ndim == _WITH_SAMPLES else 1

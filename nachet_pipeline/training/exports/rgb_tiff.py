@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from nachet_pipeline.pictures.arrays import np
 from nachet_pipeline.pictures.pixels import stretched, upright
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 CONVERSION = 1
@@ -72,8 +72,6 @@ def as_rgb_tiff(content: bytes, picture_format: str) -> bytes:
 
 def rgb_of(content: bytes, picture_format: str) -> "NDArray[np.uint8]":
     """The picture's pixels, upright: rows, columns, and red, green and blue; see `as_rgb_tiff`."""
-    import numpy as np
-
     if picture_format == "TIFF" and _is_deep(content):
         return _deep_tiff(content)
     image = Image.open(io.BytesIO(content), formats=[picture_format])
@@ -83,8 +81,6 @@ def rgb_of(content: bytes, picture_format: str) -> "NDArray[np.uint8]":
 
 def _in_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BITS or image.mode in {"I", "F"}:
-        import numpy as np
-
         image = Image.fromarray(_eight_bits(np.asarray(image), deep_as_words=image.mode != "I"))
     if image.mode in {"RGBa", "La"}:
         image = image.convert(image.mode.replace("a", "A"))
@@ -112,7 +108,6 @@ def _is_deep(content: bytes) -> bool:
 
 
 def _deep_tiff(content: bytes) -> "NDArray[np.uint8]":
-    import numpy as np
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
@@ -139,8 +134,6 @@ def _deep_tiff(content: bytes) -> "NDArray[np.uint8]":
 
 def _on_white(array: "NDArray[Any]", colours: int, *, associated: bool) -> "NDArray[np.uint8]":
     """Colours with their opacity, on white."""
-    import numpy as np
-
     most = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else 1.0
     alpha = array[..., colours : colours + 1].astype("float32") / most
     colour = array[..., :colours].astype("float32") / most
@@ -156,8 +149,6 @@ def _eight_bits(array: "NDArray[Any]", *, deep_as_words: bool, bits: int = _WORD
         deep_as_words: whether 16 bits have their own greatest value, which Pillow's mode `I` has not.
         bits: bits of a sample.
     """
-    import numpy as np
-
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2 and deep_as_words:  # noqa: PLR2004 (16 bits)
         return np.asarray(array >> max(0, bits - _BYTE_BITS), dtype="uint8")
     return stretched(array)
