@@ -9,13 +9,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box
 from nachet_pipeline.errors import RefusedError
-from nachet_pipeline.pictures.arrays import cv2, np
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -23,9 +23,6 @@ from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _PNG_DEPTH_AT = 24
 _DEEP = 16

@@ -7,13 +7,10 @@ and count as one.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nachet_pipeline.crops.detecting import Region, in_reading_order
-from nachet_pipeline.pictures.arrays import cv2, np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 _WORKING_SIDE = 1024
 _FITTED_SIDE = 96

@@ -7,12 +7,9 @@ much longer than high, at the edge of the picture.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nachet_pipeline.pictures.arrays import cv2, np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 _LEAST_DIFFERENCE = 28
 _LEAST_AREA = 8

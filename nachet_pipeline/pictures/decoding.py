@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageFile
 
 from nachet_pipeline.pictures import pixels
+from nachet_pipeline.pictures.arrays import np
 from nachet_pipeline.pictures.forensics.jpeg import JpegPicture
 from nachet_pipeline.pictures.forensics.png import PngPicture
 from nachet_pipeline.pictures.forensics.tiff import TiffPicture
@@ -22,9 +23,6 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import Pixels
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.support.i18n import Bilingual
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Other compressions that tifffile knows were never used for seeds, and each decoder is one more to attack:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
@@ -105,7 +103,7 @@ def load_decoders() -> int:
         decoders together. 0 where the system does not report it.
     """
     import blake3  # noqa: F401
-    import numpy as np  # noqa: F401
+    import numpy  # noqa: F401
     import simplejpeg  # noqa: F401
     import tifffile  # noqa: F401
     from imagecodecs import deflate_decode, lzw_decode  # noqa: F401

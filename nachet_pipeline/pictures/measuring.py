@@ -10,18 +10,15 @@ of `sharp` = s ÷ (s + 60) with s the sharpness; `contrast` = (p99 - p1) ÷ 0.5 
 is 0 if nothing stands out from the background. The score only orders pictures; no rule depends on it.
 """  # noqa: RUF002 (multiplication)
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nachet_pipeline.pictures.arrays import cv2, np
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.background import Background, find_background
 from nachet_pipeline.pictures.decoding import Decoded
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
 from nachet_pipeline.pictures.pixels import Pixels, shrunk
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _COARSE_SIDE = 128
 _MANY = 65_536

@@ -5,13 +5,8 @@ with 16 by 16 instead of 8 by 8 coefficients: brightness at 64 by 64 pixels, its
 for each of the lowest frequencies whether it is above their median. The mean brightness is left out of the median.
 """
 
-from typing import TYPE_CHECKING
-
-from nachet_pipeline.pictures.arrays import cv2, np
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.pixels import shrunk
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 HASH_BITS = 256
 BANDS = 13

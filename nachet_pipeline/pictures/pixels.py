@@ -24,14 +24,11 @@ pixels, without Exif, comments and other metadata. A picture converted from JPEG
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
-from nachet_pipeline.pictures.arrays import cv2, np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 WORKING_SIDE = 512
 """Pictures are measured at a half, a quarter or an eighth of their size, the first that is no larger than this."""

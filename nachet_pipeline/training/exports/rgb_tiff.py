@@ -10,15 +10,12 @@ become RGB, and a picture lies upright as its orientation says. Colour profiles 
 # ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageOps
 
-from nachet_pipeline.pictures.arrays import np
+from nachet_pipeline.pictures.arrays import NDArray, np
 from nachet_pipeline.pictures.pixels import stretched, upright
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CONVERSION = 1
 """To be raised when other bytes come out, so that an export that was begun before is not continued."""
