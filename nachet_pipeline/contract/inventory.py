@@ -531,12 +531,12 @@ class Inventory(Scratch):
             if _without_origin(one) != _without_origin(other):
                 yield path, first
 
-    def leave_out_copies(self) -> int:
-        """Remove all but the first of equal files in a session, which are one picture; returns how many."""
-        return self._db.execute(
+    def leave_out_copies(self) -> None:
+        """Remove all but the first of equal files in a session, which are one picture."""
+        self._db.execute(
             "delete from picture where path <> (select min(path) from picture as other"
             " where other.session = picture.session and other.sha256 = picture.sha256)"
-        ).rowcount
+        )
 
     # What earlier imports stored
 
@@ -636,10 +636,9 @@ class Inventory(Scratch):
         latest = self._db.execute(query, (session,)).fetchone()[0]
         return datetime.fromisoformat(latest) if latest else None
 
-    def leave_out_refused_pictures(self) -> int:
-        """Remove the pictures that have an error of their own; returns how many."""
-        query = "delete from picture where path in (select path from finding where severity = 'error')"
-        return self._db.execute(query).rowcount
+    def leave_out_refused_pictures(self) -> None:
+        """Remove the pictures that have an error of their own."""
+        self._db.execute("delete from picture where path in (select path from finding where severity = 'error')")
 
     # Thumbnails
 

@@ -147,7 +147,9 @@ class Database:
         with self.connection() as connection:
             return work(connection, *given, **named)
 
-    def transact(self, work: Callable[[Connection], _Result]) -> _Result:
+    def transact(
+        self, work: Callable[Concatenate[Connection, _Given], _Result], *given: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
         """Do work in one transaction; transient failures are retried, each in a new transaction.
 
         Nobody can tell whether a transaction was committed whose connection broke at its end. So the work must have the
@@ -158,13 +160,13 @@ class Database:
         """
         for pause in self.pauses:
             try:
-                return self.call(work)
+                return self.call(work, *given, **named)
             except DatabaseError as error:
                 if not error.passing:
                     raise
                 log.warning("%s; trying again in %s s", error, pause)
             time.sleep(pause)
-        return self.call(work)
+        return self.call(work, *given, **named)
 
 
 class _Pool:

@@ -59,6 +59,4 @@ def pages_by_key(
 def _page(
     database: Database, read: Callable[[Connection, _Key], Sequence[_Row]], after: _Key, *, retried: bool
 ) -> Sequence[_Row]:
-    if retried:
-        return database.transact(lambda connection: read(connection, after))
-    return database.call(read, after)
+    return (database.transact if retried else database.call)(read, after)

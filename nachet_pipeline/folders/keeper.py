@@ -97,9 +97,7 @@ class FolderKeeper:
             FolderStateError: it is archived.
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(
-            lambda connection: delete_folder(connection, folder, by=by, why=why, undo_days=self.undo_days)
-        )
+        return self.database.transact(delete_folder, folder, by=by, why=why, undo_days=self.undo_days)
 
     def archive(self, folder: UUID, *, by: str, why: str) -> Tombstone:
         """Bring a folder to its owner's archive, where its pictures stay for training.
@@ -112,9 +110,7 @@ class FolderKeeper:
             StorageError: storage does not answer; another call goes on.
             DatabaseError: the database does not answer.
         """
-        tombstone = self.database.transact(
-            lambda connection: begin_archiving(connection, folder, by=by, why=why, undo_days=self.undo_days)
-        )
+        tombstone = self.database.transact(begin_archiving, folder, by=by, why=why, undo_days=self.undo_days)
         return self._archive(tombstone)
 
     def undo(self, folder: UUID, *, by: str, why: str) -> Tombstone:

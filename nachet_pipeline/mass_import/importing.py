@@ -53,7 +53,7 @@ from nachet_pipeline.mass_import.queries import (
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
 from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
 from nachet_pipeline.picture_sets.records import Origin, RecordedSet
-from nachet_pipeline.picture_sets.stored_upload import StoredUpload, earlier_pictures
+from nachet_pipeline.picture_sets.stored_upload import StoredUpload
 from nachet_pipeline.picture_sets.storing import store_picture_set
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -514,9 +514,8 @@ class _Run:
         inventory.leave_out_refused_pictures()
         picture_sets = {work.path: self._picture_set(work) for work in batch}
         # So that a picture keeps its identifier.
-        earlier = earlier_pictures(self.importer.database, list(picture_sets.values()))
-        inventory.add_earlier(picture_sets, earlier)
         stored, registry = StoredUpload(self.importer.database, None, self.owner.id), self.importer.registry
+        inventory.add_earlier(picture_sets, stored.earlier(list(picture_sets.values())))
         for finding in chain(
             duplicates(inventory, list(picture_sets), picture_sets, self._stored_already),
             judged_photographs(inventory, picture_sets, picture_sets, registry, stored),

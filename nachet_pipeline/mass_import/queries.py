@@ -48,23 +48,18 @@ class DoneFolder:
 _COLUMNS = "folder, listing_digest, description_digest, adopted, picture_set_id, pictures, not_taken"
 
 
-def begin_mass_import(connection: Connection, container: str, owner: User) -> UUID:
+def begin_mass_import(connection: Connection, container: str, owner: User) -> None:
     """Record that a container is imported for a user.
-
-    Returns:
-        The mass import's identifier.
 
     Raises:
         ContainerTakenError: the container is another user's.
     """
-    identifier = mass_import_id(container)
     register_container(connection, container, owner.id)
     refuse_other_owner(connection, container, owner)
     connection.execute(
         "insert into mass_import (id, container_id) values (%s, %s) on conflict do nothing",
-        (identifier, container_id(container)),
+        (mass_import_id(container), container_id(container)),
     )
-    return identifier
 
 
 def refuse_other_owner(connection: Connection, container: str, owner: User) -> None:

@@ -187,23 +187,20 @@ def begin_purging(connection: Connection, tombstone: int) -> bool:
     )
 
 
-def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: str) -> int:
+def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: str) -> None:
     """Let folders that are imported again be there again, if they were put away: who sends pictures wants them kept.
 
     Args:
         connection: in whose transaction they are imported; `changing` says by whom.
         picture_sets: the folders.
         container: where their pictures were stored now.
-
-    Returns:
-        How many had been put away.
     """
     sets = list(picture_sets)
-    back = connection.execute(
+    connection.execute(
         "update picture_set set deleted_at = null, archived_at = null, purged_at = null, container_id = %s"
         " where id = any(%s) and (deleted_at is not null or archived_at is not null)",
         (container_id(container), sets),
-    ).rowcount
+    )
     # What an archive has of them is removed as after an undo.
     connection.execute(
         "update folder_tombstone set undone_at = now(), undone_by = coalesce(undone_by, 'import'),"
@@ -211,4 +208,3 @@ def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: 
         " where picture_set_id = any(%s) and undone_at is null and purged_at is null",
         (sets,),
     )
-    return back

@@ -118,7 +118,7 @@ class Importer:
             UnknownUploadError: there is no such upload.
             ValueError: the key is not that of an upload.
         """
-        upload = self.database.transact(lambda connection: upload_of_partition(connection, key))
+        upload = self.database.transact(upload_of_partition, key)
         if upload is None:
             raise UnknownUploadError(f"there is no upload of the partition {key}")
         return self._import_alone(upload)
@@ -133,7 +133,7 @@ class Importer:
             UnknownUploadError: there is no such upload.
             DatabaseError: not even the receipt can be written to the database.
         """
-        upload = self.database.transact(lambda connection: find_upload(connection, upload_id))
+        upload = self.database.transact(find_upload, upload_id)
         if upload is None:
             raise UnknownUploadError(f"there is no upload {upload_id}")
         return self._import_alone(upload)
@@ -168,7 +168,7 @@ class Importer:
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
-        self.database.transact(lambda connection: mark_importing(connection, upload.id, self.run_id))
+        self.database.transact(mark_importing, upload.id, self.run_id)
         try:
             return self._import(upload, started)
         except sqlite3.Error as error:
@@ -190,9 +190,7 @@ class Importer:
         wrong = str(error) if isinstance(error, StoredBlobError) else None
         # However long a service is unavailable, the upload is imported once it is back, without anybody's help.
         away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
-        self.database.transact(
-            lambda connection: self._close(connection, receipt, unbegun=None if ours else upload, away=away)
-        )
+        self.database.transact(self._close, receipt, unbegun=None if ours else upload, away=away)
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
     def _close(
@@ -239,7 +237,7 @@ class Importer:
             page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
-                self.database.transact(lambda connection: self._close(connection, receipt))
+                self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
@@ -327,7 +325,7 @@ class Importer:
     def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
         """Copy back what only an archive holds of the picture sets: crops, and pictures sent earlier."""
         final = upload.final_container
-        archived = self.database.transact(lambda connection: sets_elsewhere(connection, picture_sets, final))
+        archived = self.database.transact(sets_elsewhere, picture_sets, final)
         for picture_set, container in archived:
             try:
                 with self.database.connection() as connection:
