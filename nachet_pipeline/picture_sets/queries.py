@@ -91,7 +91,7 @@ def record_picture_sets(
     with changing(connection, actor=PROGRAM, action="superseded"):
         superseded = _supersede(connection, removed)
     with changing(connection, actor=PROGRAM, action="brought back"):
-        brought_back = _bring_back(connection)
+        brought_back = connection.execute(_BRING_BACK).rowcount
     with changing(connection, actor=PROGRAM):
         sets_changed = sum(_write_set(connection, item, inventory, origin) for item in sets)
         pictures, links = _write_pictures(connection)
@@ -174,10 +174,6 @@ def _supersede(connection: Connection, removed: Collection[UUID]) -> int:
         " and not p.sent_earlier"
     )
     return connection.execute(_SUPERSEDE).rowcount
-
-
-def _bring_back(connection: Connection) -> int:
-    return connection.execute(_BRING_BACK).rowcount
 
 
 def _write_set(connection: Connection, item: RecordedSet, inventory: Inventory, origin: Origin) -> int:

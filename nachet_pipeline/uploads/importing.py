@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
@@ -227,7 +228,7 @@ class Importer:
                 owner=upload.owner,
                 limits=self.limits,
                 readers=self.transfer.transfer_concurrency,
-                progress=self._reporter("validating"),
+                progress=partial(self.progress, "validating"),
                 stored=StoredUpload(self.database, upload.id, upload.owner.id),
                 replace=upload.replace_wanted,
                 early=lambda report: self._report_early(upload, started, report),
@@ -306,7 +307,7 @@ class Importer:
         self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
     ) -> tuple[StoredCounts, list[RecordedSet]]:
         sets, counts = [], StoredCounts()
-        report = self._reporter("storing")
+        report = partial(self.progress, "storing")
         total = sum(session.pictures for session in sessions)
         for session in sessions:
             recorded, stored = store_picture_set(
@@ -337,9 +338,6 @@ class Importer:
             except FolderDamagedError as error:
                 # A damaged archive keeps no pictures from being imported, and it is not removed.
                 log.warning("upload %s: %s", upload.partition, error)
-
-    def _reporter(self, step: str) -> Progress:
-        return lambda done, total: self.progress(step, done, total)
 
 
 def _origin(upload: Upload) -> Origin:
