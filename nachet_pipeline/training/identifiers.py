@@ -24,14 +24,14 @@ def from_hexadecimal(texts: pa.StringArray, length: int) -> Bytes:
     """
     if texts.null_count:
         texts = pc.fill_null(texts, "00" * length)
-    return _paired(_characters(texts, 2 * length))
+    return _paired(characters(texts, 2 * length))
 
 
 def from_uuids(texts: pa.StringArray) -> Bytes:
     """The bytes of identifiers, (n, 16); zeros where there is none."""
     if texts.null_count:
         texts = pc.fill_null(texts, "00000000-0000-0000-0000-000000000000")
-    return _paired(_characters(texts, _UUID_LENGTH)[:, _DIGIT_PLACES])
+    return _paired(characters(texts, _UUID_LENGTH)[:, _DIGIT_PLACES])
 
 
 def to_uuids(values: Bytes) -> pa.StringArray:
@@ -95,10 +95,11 @@ def scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
-def _characters(texts: pa.StringArray, length: int) -> Bytes:
+def characters(texts: pa.StringArray, length: int) -> Bytes:
+    """Texts of one length as rows of bytes, (n, length); there is none that is null."""
     _, offsets, data = texts.buffers()
-    if not len(texts) or data is None:
-        return np.zeros((0, length), np.uint8)
+    if not length or data is None:
+        return np.zeros((len(texts), length), np.uint8)
     begins = np.frombuffer(offsets, np.int32, count=len(texts) + 1, offset=4 * texts.offset)
     if (np.diff(begins) != length).any():
         raise ValueError(f"expected texts of {length} characters")

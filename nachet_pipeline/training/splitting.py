@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nachet_pipeline.training.components import Indices
+from nachet_pipeline.training.hash_parts import spread
 from nachet_pipeline.training.identifiers import mixed, scrambled
 
 _MILLION = 1_000_000
@@ -135,7 +136,7 @@ class _Groups:
     def entries(self, groups: Indices) -> Indices:
         """The entries of some groups."""
         sizes = self.first[groups + 1] - self.first[groups]
-        return np.repeat(self.first[groups] - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
+        return spread(self.first[groups], sizes)
 
 
 def _numbers(key: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
