@@ -212,15 +212,38 @@ class _Looking:
     def result(self, now: datetime, *, index_seconds: float | None = None) -> FolderSnapshot:
         """The snapshot of the folder, once it is listed completely."""
         files, size = self._inventory.total()
-        complete, reason = _completeness(
-            _Bounded(self.folder, seconds=index_seconds),
-            self._inventory,
-            self._shape,
-            self._settings,
-            self._limits,
-            now,
-        )
+        complete, reason = self._completeness(now, index_seconds)
         return FolderSnapshot(self._digest, files, size, complete, reason)
+
+    def _completeness(self, now: datetime, index_seconds: float | None) -> tuple[bool, str]:
+        inventory, settings = self._inventory, self._settings
+        newest = inventory.newest()
+        if newest is None:
+            return False, "it is empty"
+        if next(inventory.files(FileKind.MARKER), None):
+            return True, "it is marked as complete"
+        still = now - newest
+        if still >= timedelta(seconds=settings.quiet_seconds):
+            return True, f"nothing in it changed for {settings.quiet_seconds} s"
+        if still < timedelta(seconds=settings.settle_seconds):
+            return False, "it is changing"
+        unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
+        if inventory.session_count() > MOST_SESSIONS:
+            return False, unread
+        try:
+            folder = _Bounded(self.folder, seconds=index_seconds)
+            _, sessions = read_sessions(folder, inventory, self._shape, self._limits)
+        except FileChangedError:
+            return False, "it is changing"
+        except _HurryError:
+            return False, unread
+        for session in sessions:
+            declared = session.number("imageData.numberOfImages")
+            if declared is None:
+                return False, f"{session.path or 'it'} does not declare its number of pictures"
+            if session.pictures < declared:
+                return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
+        return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
 class _TooManyFilesError(Exception):
@@ -255,42 +278,6 @@ class _Bounded:
         if self._until is not None and time.monotonic() > self._until:
             raise _HurryError
         return self._folder.read(file)
-
-
-def _completeness(
-    folder: _Bounded,
-    inventory: Inventory,
-    shape: Shape | None,
-    settings: ArrivalSettings,
-    limits: ContractLimits,
-    now: datetime,
-) -> tuple[bool, str]:
-    newest = inventory.newest()
-    if newest is None:
-        return False, "it is empty"
-    if next(inventory.files(FileKind.MARKER), None):
-        return True, "it is marked as complete"
-    still = now - newest
-    if still >= timedelta(seconds=settings.quiet_seconds):
-        return True, f"nothing in it changed for {settings.quiet_seconds} s"
-    if still < timedelta(seconds=settings.settle_seconds):
-        return False, "it is changing"
-    unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
-    if inventory.session_count() > MOST_SESSIONS:
-        return False, unread
-    try:
-        _, sessions = read_sessions(folder, inventory, shape, limits)
-    except FileChangedError:
-        return False, "it is changing"
-    except _HurryError:
-        return False, unread
-    for session in sessions:
-        declared = session.number("imageData.numberOfImages")
-        if declared is None:
-            return False, f"{session.path or 'it'} does not declare its number of pictures"
-        if session.pictures < declared:
-            return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
-    return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
 @dataclass(slots=True)
