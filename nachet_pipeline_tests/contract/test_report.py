@@ -3,7 +3,6 @@
 import json
 import random
 import re
-from collections.abc import Iterable
 
 import pytest
 
@@ -26,6 +25,7 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.metadata import findings_table
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline_tests.contract.folders import Validate, changed, project
+from nachet_pipeline_tests.contract.records import findings_in, report_of
 
 INDEX = "pictures/session1/index.yaml"
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -373,31 +373,13 @@ _RULE_SETS = [RuleSet(), RuleSet({"unknown-key": Severity.ERROR, "unexpected-fil
 def test_the_text_and_the_page_can_be_made_of_the_record_alone(findings: list[Finding], rule_set: RuleSet) -> None:
     report, record = _report(*findings, rule_set=rule_set)
 
-    again = _report_of(record)
+    again = report_of(record)
 
     assert again == report
     for language in LANGUAGES:
         assert list(as_text(again, language)) == list(as_text(report, language))
         assert as_page(again, title="canola", language=language) == as_page(report, title="canola", language=language)
-    assert list(as_json_lines(_findings_in(record), again)) == record
-
-
-def _findings_in(record: Iterable[str]) -> list[Finding]:
-    return [
-        Finding.model_validate({key: value for key, value in line.items() if key in Finding.model_fields})
-        for line in map(json.loads, record)
-        if line["record"] == "finding"
-    ]
-
-
-def _report_of(record: list[str]) -> Report:
-    summary = json.loads(record[-1])
-    with Inventory(rule_set=RuleSet({code: Severity(one) for code, one in summary["severities"].items()})) as inventory:
-        for finding in _findings_in(record):
-            inventory.add_finding(finding)
-        report = Report.of(inventory)
-    judged = {"rule_set_version": summary["rule_set_version"], "severities": summary["severities"]}
-    return Report.model_validate({**report.model_dump(), **judged})
+    assert list(as_json_lines(findings_in(record), again)) == record
 
 
 def test_a_report_reads_back_from_json_as_it_was() -> None:
