@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline_tests.command import Nachet
@@ -150,6 +151,9 @@ def test_the_pipeline_of_this_machine_obeys_dagster_home_or_says_why_not(
     assert said.startswith("nachet: DAGSTER_HOME: expected the absolute path")
     assert not (tmp_path / "home").exists()
 
+    (tmp_path / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+    assert dagster_home(tmp_path / "home") == tmp_path
+
 
 def test_the_pipeline_of_this_machine_does_not_take_the_place_of_services_that_are_named(
     command: Nachet, deployment: Deployment
@@ -157,6 +161,18 @@ def test_the_pipeline_of_this_machine_does_not_take_the_place_of_services_that_a
     code, _, said = command("up")
     assert code == 2
     assert said.startswith("nachet: NACHET_DATABASE_URL: is set; `nachet up` brings services of its own")
+
+
+def test_a_file_of_settings_that_somebody_wrote_is_not_replaced(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NACHET_BATCH_SIZE", "1")
+    (tmp_path / ".env").write_text("NACHET_BATCH_SIZE=5\n")
+    code, _, said = command("up", "--env")
+    assert (code, said) == (1, "nachet: .env was not written by `nachet up --env`; move it away, or remove it\n")
+    assert (tmp_path / ".env").read_text() == "NACHET_BATCH_SIZE=5\n"
+    assert not (tmp_path / ".nachet").exists()
 
 
 def test_a_file_of_settings_beside_the_project_counts_for_the_command_as_it_does_for_dagster(
