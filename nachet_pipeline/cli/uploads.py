@@ -139,7 +139,7 @@ def import_(
 
             with progress_bar("Importing") as bar:
                 progress = ImportProgress(lambda _step, done, total: bar(done, total))
-                run_import(definitions(settings, progress), upload.partition)
+                run_import(definitions(settings, progress), upload)
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
