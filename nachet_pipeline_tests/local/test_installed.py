@@ -20,7 +20,6 @@ from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 from nachet_pipeline_tests.homes import furnish
-from nachet_pipeline_tests.workbench import Workbench
 
 _QUIET = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 _EMAIL = "sample.user@example.org"
@@ -129,8 +128,8 @@ def test_without_the_extra_one_line_says_what_to_set_or_to_install(command: str,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_import_for_somebody_unknown_says_how_they_become_known(nachet: Nachet, workbench: Workbench) -> None:
-    code, _, said = nachet("import", workbench.scratch, "--user", "nobody@example.org")
+def test_an_import_for_somebody_unknown_says_how_they_become_known(nachet: Nachet, tmp_path: Path) -> None:
+    code, _, said = nachet("import", tmp_path, "--user", "nobody@example.org")
     assert (code, said) == (1, "nachet: whoever operates the pipeline registers them, by `nachet user add`\n")
 
 
