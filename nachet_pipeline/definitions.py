@@ -29,8 +29,8 @@ def definitions(
     """
     if settings.embedded:
         raise SettingsError(
-            "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start in the folder of"
-            " dagster.yaml, or with `nachet up`: they bring services of their own"
+            "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start with `dagster"
+            " dev` in the project's folder, or `nachet up`, which bring services of their own"
         )
     return Definitions.merge(
         uploads.definitions(settings.sensor),

@@ -2,13 +2,12 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nachet_pipeline.cli.terminal import note, read_settings, write
-from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.settings import ENV_FILE, Settings, SettingsError
 
 app = typer.Typer()
 
@@ -43,14 +42,15 @@ def up(
             "NACHET_DATABASE_URL: is set; `nachet up` brings services of its own, so unset it, or start `dagster dev`"
         )
     require_extra()
-    instance = dagster_home(settings.home)
+    from nachet_pipeline.local.env_file import require_no_other, write_env_file
     from nachet_pipeline.local.supervisor import up as start
 
+    if env:
+        require_no_other(ENV_FILE)
+    instance = dagster_home(settings.home)
     found = start(settings.home, instance=instance, foreground=foreground)
     if env:
-        from nachet_pipeline.local.env_file import write_env_file
-
-        write_env_file(Path(".env"), settings.home, instance)
+        write_env_file(ENV_FILE, settings.home, instance)
     if not foreground:
         write(found.url)
 

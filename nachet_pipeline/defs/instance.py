@@ -42,11 +42,12 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
     Raises:
         InstanceError: DAGSTER_HOME names no folder with a dagster.yaml.
     """
-    if project is None:
-        if given := os.environ.get("DAGSTER_HOME"):
-            return _checked(Path(given))
-        project = project_folder()
     folder = home.resolve() / "dagster"
+    if project is None:
+        given = Path(os.environ.get("DAGSTER_HOME") or folder)
+        if given != folder:
+            return _checked(given)
+        project = project_folder()
     folder.mkdir(parents=True, exist_ok=True)
     link, target = folder / "dagster.yaml", project.resolve() / "dagster.yaml"
     if not link.is_symlink() or link.readlink() != target:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from nachet_pipeline.local.errors import LocalServiceError
+from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import IMPORTER, Services, password_of
 from nachet_pipeline.settings import Settings
@@ -66,8 +67,9 @@ def meant(settings: Settings) -> bool:
         owner = (settings.home / "postgres" / "password").read_text(encoding="ascii").strip()
     except OSError:
         return False
-    named = urlsplit(settings.database_url.get_secret_value()).password or ""
-    return unquote(named) == password_of(IMPORTER, owner)
+    named = urlsplit(settings.database_url.get_secret_value())
+    # Not the port: another one may have been free when they were started last.
+    return (named.hostname, unquote(named.password or "")) == (LOOPBACK, password_of(IMPORTER, owner))
 
 
 @contextmanager

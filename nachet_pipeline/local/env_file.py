@@ -10,20 +10,27 @@ from nachet_pipeline.local.files import write_private
 _FIRST = "# Written by `nachet up --env`; it holds secrets. Do not commit it."
 
 
+def require_no_other(file: Path) -> None:
+    """Do nothing if the file is not there, or was written by `write_env_file`.
+
+    Raises:
+        RefusedError: it is somebody else's.
+    """
+    if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST):
+        raise RefusedError(f"{file} was not written by `nachet up --env`; move it away, or remove it")
+
+
 def write_env_file(file: Path, home: Path, instance: Path) -> None:
     """Write where the services and the Dagster instance of a home are, for its owner's eyes only.
 
     Args:
-        file: the file; one that was written so before is replaced.
+        file: the file, which is replaced.
         home: folder of everything that is kept on this machine.
         instance: folder of the Dagster instance.
 
     Raises:
-        RefusedError: the file is somebody else's.
         LocalServiceError: the services do not run.
     """
-    if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST):
-        raise RefusedError(f"{file} was not written by `nachet up --env`; move it away, or remove it")
     found = running(home)
     if found is None:
         raise LocalServiceError("the services ended right after they started; see the log of the supervisor")

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
-from nachet_pipeline.local.embedded import running
+from nachet_pipeline.defs.instance import dagster_home
+from nachet_pipeline.local.embedded import meant, running
 from nachet_pipeline.local.supervisor import down
+from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 from nachet_pipeline_tests.homes import furnish
@@ -83,9 +86,6 @@ def test_what_is_installed_starts_and_imports_a_sample_from_an_empty_folder(inst
     assert nachet("sample", "canola-2026").stderr == (
         f"its uploader is {_EMAIL}: `nachet user add {_EMAIL}`, then `nachet import canola-2026 --user {_EMAIL}`\n"
     )
-    early = nachet("import", "canola-2026", "--user", _EMAIL)
-    assert early.returncode == 1
-    assert early.stderr == "nachet: whoever operates the pipeline registers them, by `nachet user add`\n"
     assert nachet("user", "add", _EMAIL).returncode == 0
     imported = nachet("import", "canola-2026", "--user", _EMAIL)
     assert imported.returncode == 0, imported.stderr
@@ -95,9 +95,11 @@ def test_what_is_installed_starts_and_imports_a_sample_from_an_empty_folder(inst
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert f"DAGSTER_HOME={empty / '.nachet' / 'dagster'}\n" in file.read_text()
     assert nachet("down").returncode == 0
-    # The file names what does not run now: it is started, as if the file were not there.
-    assert "canola-2026" in nachet("status").stdout
     assert running(empty / ".nachet") is None
+    # The file names what does not run now; commands start it, as if the file were not there.
+    named = {name: value or "" for name, value in dotenv_values(file).items()}
+    assert not Settings.from_environment(named).embedded
+    assert meant(Settings.from_environment(named))
 
 
 _HIDDEN = """
@@ -126,6 +128,11 @@ def test_without_the_extra_one_line_says_what_to_set_or_to_install(command: str,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_import_for_somebody_unknown_says_how_they_become_known(nachet: Nachet, tmp_path: Path) -> None:
+    code, _, said = nachet("import", tmp_path, "--user", "nobody@example.org")
+    assert (code, said) == (1, "nachet: whoever operates the pipeline registers them, by `nachet user add`\n")
+
+
 def test_an_import_asks_for_its_instance_before_it_stages_anything(
     deployment: Deployment, command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +157,9 @@ def test_the_pipeline_of_this_machine_obeys_dagster_home_or_says_why_not(
     assert said.startswith("nachet: DAGSTER_HOME: expected the absolute path")
     assert not (tmp_path / "home").exists()
 
+    (tmp_path / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+    assert dagster_home(tmp_path / "home") == tmp_path
+
 
 def test_the_pipeline_of_this_machine_does_not_take_the_place_of_services_that_are_named(
     command: Nachet, deployment: Deployment
@@ -157,6 +167,18 @@ def test_the_pipeline_of_this_machine_does_not_take_the_place_of_services_that_a
     code, _, said = command("up")
     assert code == 2
     assert said.startswith("nachet: NACHET_DATABASE_URL: is set; `nachet up` brings services of its own")
+
+
+def test_a_file_of_settings_that_somebody_wrote_is_not_replaced(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NACHET_BATCH_SIZE", "1")
+    (tmp_path / ".env").write_text("NACHET_BATCH_SIZE=5\n")
+    code, _, said = command("up", "--env")
+    assert (code, said) == (1, "nachet: .env was not written by `nachet up --env`; move it away, or remove it\n")
+    assert (tmp_path / ".env").read_text() == "NACHET_BATCH_SIZE=5\n"
+    assert not (tmp_path / ".nachet").exists()
 
 
 def test_a_file_of_settings_beside_the_project_counts_for_the_command_as_it_does_for_dagster(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from nachet_pipeline.local.embedded import running, services, with_services
+from nachet_pipeline.local.embedded import meant, running, services, with_services
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import private_folder
 from nachet_pipeline.local.services import Services
@@ -79,11 +79,14 @@ def test_who_started_the_services_may_leave_before_the_others(home: Path, tools:
     assert running(home) is None
 
 
-def test_a_terminated_user_stops_the_services(home: Path, tools: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_user_who_is_terminated_or_whose_terminal_is_closed_stops_the_services(
+    home: Path, tools: Path, number: signal.Signals
+) -> None:
     with _other_user(home, tools) as other:
         assert _line(other)
-        other.send_signal(signal.SIGTERM)
-        assert other.wait(timeout=60) == 128 + signal.SIGTERM
+        other.send_signal(number)
+        assert other.wait(timeout=60) == 128 + number
     assert running(home) is None
 
 
@@ -118,6 +121,12 @@ def test_settings_without_services_get_those_of_their_home(home: Path, tools: Pa
         with psycopg.connect(running_now.reader_url) as connection:
             assert connection.execute("select count(*) > 0 from seeds").fetchone() == (True,)
         assert not found.embedded
+        # A file that names them, as `nachet up --env` writes it, means them too; one that names others does not.
+        named = {"NACHET_HOME": str(home), "NACHET_DATABASE_URL": running_now.importer_url}
+        named["NACHET_BLOB_ACCOUNT_URL"] = running_now.blob_account_url
+        assert meant(Settings.from_environment(named))
+        others = running_now.importer_url.replace(running_now.password_of("nachet_import"), "another")
+        assert not meant(Settings.from_environment({**named, "NACHET_DATABASE_URL": others}))
 
 
 def test_neither_password_nor_key_shows(services: Services) -> None:
