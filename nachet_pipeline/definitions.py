@@ -4,6 +4,7 @@ from dagster import Definitions, in_process_executor
 
 from nachet_pipeline.defs.crops import definitions as crops
 from nachet_pipeline.defs.maintenance import definitions as maintenance
+from nachet_pipeline.defs.maintenance.health import WhatRuns
 from nachet_pipeline.defs.mass_import import definitions as mass_import
 from nachet_pipeline.defs.registry import definitions as registry
 from nachet_pipeline.defs.resources import ImportProgress, of_environment, of_settings
@@ -29,13 +30,16 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
             "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start with `nachet up`, which"
             " brings services of its own"
         )
-    return Definitions.merge(
+    groups = Definitions.merge(
         uploads.definitions(settings.sensor),
         crops.definitions(settings.sensor),
         mass_import.definitions(),
         registry.definitions(),
         training.definitions(),
         maintenance.definitions(),
+    )
+    return Definitions.merge(
+        groups,
         Definitions(
             # Every run is one process, whose sign of life lasts from the first step to the last.
             executor=in_process_executor,
@@ -43,6 +47,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
                 **of_environment(settings),
                 **of_settings(settings),
                 "import_progress": progress or ImportProgress(),
+                "what_runs": WhatRuns.of(groups),
             },
         ),
     )

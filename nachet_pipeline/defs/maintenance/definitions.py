@@ -3,13 +3,16 @@
 from dagster import Definitions
 
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.maintenance.jobs import (
     archive_folder,
+    check_health,
     clear_old_imports,
     daily_purge,
     daily_reconciliation,
     daily_retention,
     delete_folder,
+    hourly_health,
     nightly_reprocessing,
     purge_folders,
     reconcile_storage,
@@ -21,7 +24,7 @@ from nachet_pipeline.defs.maintenance.sensors import cut_runs, dead_runs
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[reprocessed_pictures, reconciled_storage, cleared_imports],
+        assets=[pipeline_health, reprocessed_pictures, reconciled_storage, cleared_imports],
         jobs=[
             reprocess_pictures,
             reconcile_storage,
@@ -29,7 +32,8 @@ def definitions() -> Definitions:
             delete_folder,
             archive_folder,
             purge_folders,
+            check_health,
         ],
         sensors=[dead_runs, cut_runs],
-        schedules=[nightly_reprocessing, daily_reconciliation, daily_retention, daily_purge],
+        schedules=[hourly_health, nightly_reprocessing, daily_reconciliation, daily_retention, daily_purge],
     )

@@ -9,6 +9,7 @@ from nachet_pipeline.defs.automation import running_schedule
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
@@ -145,6 +146,19 @@ clear_old_imports = define_asset_job(
     "clear_old_imports",
     selection=[cleared_imports],
     description="Clear staged folders and partitions of imports that are old, recorded and verified.",
+)
+
+check_health = define_asset_job(
+    "check_health",
+    selection=[pipeline_health],
+    description="Read how the pipeline is and say what is amiss; changes nothing.",
+)
+
+hourly_health = running_schedule(
+    name="hourly_health",
+    job=check_health,
+    cron_schedule="0 * * * *",
+    description="Every hour: the page on the pipeline's health is read again, and its checks, which alerts listen to.",
 )
 
 nightly_reprocessing = running_schedule(
