@@ -296,8 +296,8 @@ def _refused_row(one: ListedUpload) -> dict[str, str]:
     part = " (in part)" if one.state is State.PARTLY_IMPORTED else ""
     return {
         "upload": f"{_link(one.folder, manifest_page(one.partition))}{part}",
-        "user": _cell(one.owner),
         "refused for": _cell(", ".join(one.codes)),
+        "user": _cell(one.owner),
         "at": _at(one),
     }
 
@@ -305,9 +305,9 @@ def _refused_row(one: ListedUpload) -> dict[str, str]:
 def _failed_row(one: ListedUpload) -> dict[str, str]:
     return {
         "upload": _link(one.folder, _upload_page(one.partition)),
-        "user": _cell(one.owner),
         "reason": _cell(one.failure or "not recorded"),
         "attempts": str(one.attempts),
+        "user": _cell(one.owner),
         "at": _at(one),
     }
 
@@ -315,16 +315,16 @@ def _failed_row(one: ListedUpload) -> dict[str, str]:
 def _waiting_row(one: ListedUpload, now: datetime) -> dict[str, str]:
     return {
         "upload": _link(one.folder, _upload_page(one.partition)),
-        "user": _cell(one.owner),
         "state": one.state.value,
         "minutes": str(round((now - one.since).total_seconds() / 60)),
         "run": _run_link(one.run_id) if one.state is State.IMPORTING and one.run_id else "",
+        "user": _cell(one.owner),
     }
 
 
 def _run_row(one: FailedRun) -> dict[str, str]:
-    again = "not run again since" if one.last else ""
-    return {"job": _cell(one.job), "run": _run_link(one.run_id), "failed": _time(one.ended), "": again}
+    again = "its job did not run again" if one.last else ""
+    return {"job": _cell(one.job), "run": _run_link(one.run_id), "failed": _time(one.ended), "since": again}
 
 
 def _automation_rows(health: Health, settings: HealthSettings) -> Iterator[dict[str, str]]:
