@@ -97,6 +97,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "archive_folder",
         "purge_folders",
         "check_health",
+        "clear_old_runs",
         "build_training_set",
     }
     # A run is one process, or its sign of life would have gaps; also a run that no job defines.
@@ -126,6 +127,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "daily_reconciliation": "0 4 * * *",
         "daily_retention": "0 5 * * *",
         "daily_purge": "30 5 * * *",
+        "daily_run_clearing": "0 6 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
     }

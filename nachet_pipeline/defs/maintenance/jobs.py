@@ -10,6 +10,7 @@ from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
 from nachet_pipeline.defs.maintenance.health import pipeline_health
+from nachet_pipeline.defs.maintenance.old_runs import clear_all_old_runs
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
@@ -129,6 +130,12 @@ def purge_folders() -> None:
     purge_all_folders()
 
 
+@job
+def clear_old_runs() -> None:
+    """Delete runs of long ago with their events and logs, but for those that made what the UI shows."""
+    clear_all_old_runs()
+
+
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=[reprocessed_pictures],
@@ -187,4 +194,11 @@ daily_purge = running_schedule(
     job=purge_folders,
     cron_schedule="30 5 * * *",
     description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
+)
+
+daily_run_clearing = running_schedule(
+    name="daily_run_clearing",
+    job=clear_old_runs,
+    cron_schedule="0 6 * * *",
+    description="Every day at six, UTC: runs older than NACHET_RETAIN_RUNS_DAYS and their events are deleted.",
 )
