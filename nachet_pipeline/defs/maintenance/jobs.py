@@ -158,6 +158,7 @@ clear_old_imports = define_asset_job(
 check_health = define_asset_job(
     "check_health",
     selection=[pipeline_health],
+    tags={"dagster/priority": "1"},  # it tells of a full queue, so it does not wait at its end
     description="Read how the pipeline is and say what is amiss; changes nothing.",
 )
 
