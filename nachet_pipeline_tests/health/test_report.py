@@ -34,7 +34,7 @@ def look(bench: Workbench, *sensors: Automation, after: timedelta = timedelta(0)
 def look_by(
     connection: Connection, bench: Workbench, *sensors: Automation, after: timedelta = timedelta(0), **dagster: Any
 ) -> Health:
-    alive = replace(automation("staged_folders"), last=datetime.now(UTC) + after)
+    alive = replace(automation("start_imports"), last=datetime.now(UTC) + after)
     return read_health(
         connection,
         bench.settings.health,
@@ -87,7 +87,7 @@ def unrotated_key(bench: Workbench) -> Health:
 
 
 def silent_sensor(bench: Workbench) -> Health:
-    return look(bench, automation("dead_runs", silent=timedelta(minutes=11)))
+    return look(bench, automation("end_dead_runs", silent=timedelta(minutes=11)))
 
 
 def failed_job(bench: Workbench) -> Health:
@@ -107,7 +107,7 @@ BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.NO_FAILURES: (failed_upload, "1 uploads failed; 1 of those listed are not tried again"),
     HealthCheck.JOBS_SUCCEED: (failed_job, "The last run failed of: reconcile_storage"),
     HealthCheck.QUEUE_MOVES: (waiting_upload, "waits for 3 hours, and nothing was imported meanwhile"),
-    HealthCheck.AUTOMATION_ALIVE: (silent_sensor, "1 without a tick: dead_runs"),
+    HealthCheck.AUTOMATION_ALIVE: (silent_sensor, "1 without a tick: end_dead_runs"),
     HealthCheck.NO_DRIFT: (drifted, "1 disagreements: 1 missing-blob"),
     HealthCheck.KEYS_VALID: (unrotated_key, "1 upload keys end soon"),
     HealthCheck.EVENT_LOG_BOUNDED: (full_log, "21.0 GiB of 20 GiB"),
@@ -165,13 +165,13 @@ def test_one_late_upload_is_no_emergency_while_others_are_imported(workbench: Wo
 
 
 def test_a_sensor_that_is_switched_off_is_named_and_not_dead_and_one_that_fails_is_amiss(workbench: Workbench) -> None:
-    off = replace(automation("dead_runs", silent=timedelta(days=1)), running=False)
+    off = replace(automation("end_dead_runs", silent=timedelta(days=1)), running=False)
     failing = automation("recipes", error="recipe.yaml cannot be read")
 
     (only_off,) = (one for one in check_health(look(workbench, off), workbench.settings.health) if "off" in one.found)
     (result,) = amiss(workbench, look(workbench, off, failing))
 
-    assert (only_off.passed, only_off.found) == (True, "1 switched off: dead_runs.")
+    assert (only_off.passed, only_off.found) == (True, "1 switched off: end_dead_runs.")
     assert (result.check, result.urgent) == (HealthCheck.AUTOMATION_ALIVE, False)
     assert "1 failing: recipes" in result.found
 

@@ -2,6 +2,7 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
 from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.maintenance.jobs import (
@@ -20,13 +21,13 @@ from nachet_pipeline.defs.maintenance.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
-from nachet_pipeline.defs.maintenance.sensors import cut_runs, dead_runs
+from nachet_pipeline.defs.maintenance.sensors import end_dead_runs, start_shards
 
 
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[pipeline_health, reprocessed_pictures, reconciled_storage, cleared_imports],
+        assets=with_code([pipeline_health, reprocessed_pictures, reconciled_storage, cleared_imports]),
         jobs=[
             reprocess_pictures,
             reconcile_storage,
@@ -37,7 +38,7 @@ def definitions() -> Definitions:
             check_health,
             clear_old_runs,
         ],
-        sensors=[dead_runs, cut_runs],
+        sensors=[end_dead_runs, start_shards],
         schedules=[
             hourly_health,
             nightly_reprocessing,

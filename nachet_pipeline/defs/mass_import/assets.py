@@ -22,8 +22,9 @@ from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
 from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
 from nachet_pipeline.defs.metadata import findings_table, table
 from nachet_pipeline.defs.partitions import containers
-from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.runs import say_whose
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
 from nachet_pipeline.mass_import.importing import FolderOutcome, MassImporter, MassImportOutcome, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
@@ -88,7 +89,8 @@ class MassImportConfig(Config):
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             description="The pictures that lay in a container already: each folder a picture set, with rows that"
-            " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
+            " point at the blobs where they are, or at copies. What was not taken is listed with a reason, and the"
+            " check is amber. **Red**: the container or the mapping could not be used; the run says why.",
         )
     ],
     check_specs=check_specs,
@@ -107,7 +109,9 @@ def mass_imported_container(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
+    drop_missing_outputs(context)
     container = context.partition_key
+    say_whose(context, config.owner, f"{container}/{config.prefix}".rstrip("/"))
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
