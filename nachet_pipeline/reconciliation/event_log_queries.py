@@ -13,8 +13,8 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch_column, fetch_value
 
 _NO_RUN = ""
-_SHOWN = "('ASSET_MATERIALIZATION', 'ASSET_OBSERVATION')"
-# The latest event of an asset, or of a partition that there is still, is what the UI shows of it.
+_MADE = "'ASSET_MATERIALIZATION'"
+# The latest materialization of an asset, or of a partition that there is still, is what the UI shows of it.
 _LATEST = (
     "(case when e.partition is null then not exists (select from event_logs n where n.asset_key = e.asset_key"
     " and n.dagster_event_type = e.dagster_event_type and n.partition is null and n.id > e.id)"
@@ -42,7 +42,7 @@ def needed_runs(connection: Connection, runs: Sequence[str], definitions: Sequen
     """
     query = (
         "select distinct e.run_id from event_logs e where e.run_id = any(%(runs)s)"
-        f" and e.dagster_event_type in {_SHOWN} and e.asset_key is not null and {_LATEST}"
+        f" and e.dagster_event_type = {_MADE} and e.asset_key is not null and {_LATEST}"
     )
     return set(fetch_column(connection, query, {"runs": list(runs), "definitions": list(definitions)}))
 
@@ -118,7 +118,7 @@ def delete_runless_events(
     deleted = fetch_column(
         connection,
         f"delete from event_logs using ({old}) as e where event_logs.id = e.id and (e.asset_key is null or"
-        f" e.dagster_event_type not in {_SHOWN} or not {_LATEST}) returning e.id",
+        f" e.dagster_event_type is distinct from {_MADE} or not {_LATEST}) returning e.id",
         parameters,
     )
     connection.execute("delete from asset_event_tags where event_id = any(%s)", (deleted,))
