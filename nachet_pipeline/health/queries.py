@@ -47,7 +47,6 @@ class ListedUpload:
         attempts: how many runs in a row failed.
         failure: why it failed, if it did.
         codes: the errors of its report.
-        report_page: blob of its report, in its user's upload container.
     """
 
     partition: str
@@ -59,7 +58,6 @@ class ListedUpload:
     attempts: int
     failure: str | None
     codes: tuple[str, ...]
-    report_page: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +151,7 @@ def last_settled(connection: Connection) -> datetime | None:
 
 _LISTED = (
     "select upload.id, lower(users.email) as owner, upload.folder, upload.state, upload.run_id, upload.attempts,"
-    " upload.receipt ->> 'failure' as failure, upload.receipt ->> 'report_page' as report_page,"
-    " array(select distinct error #>> '{}' from jsonb_path_query(upload.receipt,"
+    " upload.receipt ->> 'failure' as failure, array(select distinct error #>> '{}' from jsonb_path_query(upload.receipt,"
     " '$.report.groups[*] ? (@.severity == \"error\").code') as error) as codes, upload.since"
 )
 
