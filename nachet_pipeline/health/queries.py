@@ -149,10 +149,11 @@ def last_settled(connection: Connection) -> datetime | None:
     return found
 
 
+_ERRORS = "jsonb_path_query(receipt, '$.report.groups[*] ? (@.severity == \"error\").code') as error"
 _LISTED = (
     "select upload.id, lower(users.email) as owner, upload.folder, upload.state, upload.run_id, upload.attempts,"
-    " upload.receipt ->> 'failure' as failure, array(select distinct error #>> '{}' from jsonb_path_query(upload.receipt,"
-    " '$.report.groups[*] ? (@.severity == \"error\").code') as error) as codes, upload.since"
+    " upload.receipt ->> 'failure' as failure, upload.since,"
+    f" array(select distinct error #>> '{{}}' from {_ERRORS}) as codes"
 )
 
 
@@ -208,9 +209,7 @@ def refusals(connection: Connection, since: datetime) -> tuple[list[Refusals], l
     )
     by_code = (
         f"{latest} select code as name, count(*) as uploads, max(updated_at) as latest from refused, lateral (select"
-        " distinct error #>> '{}' as code from jsonb_path_query(receipt,"
-        " '$.report.groups[*] ? (@.severity == \"error\").code') as error) as found group by code"
-        " order by uploads desc, code"
+        f" distinct error #>> '{{}}' as code from {_ERRORS}) as found group by code order by uploads desc, code"
     )
     by_user = (
         f"{latest} select lower(email) as name, count(*) as uploads, max(refused.updated_at) as latest"
