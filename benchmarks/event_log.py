@@ -1,6 +1,7 @@
 """Whether Dagster's event log keeps its size: days of uploads, with old runs cleared at the end of each.
 
     .venv/bin/python -m benchmarks.event_log --days 30 --uploads 200 --keep 7
+    .venv/bin/python -m benchmarks.event_log --days 30 --uploads 30 --batch 10 --keep 7 --refused 0
     .venv/bin/python -m benchmarks.event_log --days 6 --uploads 20 --keep 2
 
 A day's uploads go through a job that writes the events of the import job, with the same assets and checks, and imports
