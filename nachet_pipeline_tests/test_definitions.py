@@ -10,6 +10,7 @@ from dagster import AssetKey
 
 import nachet_pipeline
 from nachet_pipeline.contract.catalogue import Check
+from nachet_pipeline.health.report import HealthCheck
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.training.manifest import SCHEMA
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
@@ -28,6 +29,7 @@ ASSETS = {
     "training_set": {"picture_metadata", "picture_crops", "mass_imported_container"},
     "reconciled_storage": {"picture_metadata", "mass_imported_container"},
     "cleared_imports": {"picture_metadata"},
+    "pipeline_health": set(),
 }
 CHECKS = {
     "validated_manifest:checksums",
@@ -48,6 +50,14 @@ CHECKS = {
     "picture_crops:declared_seeds_found",
     "stored_pictures:stored_blobs_verified",
     "mass_imported_container:mass_import_complete",
+    "pipeline_health:automation_alive",
+    "pipeline_health:disk_free",
+    "pipeline_health:event_log_bounded",
+    "pipeline_health:jobs_succeed",
+    "pipeline_health:keys_valid",
+    "pipeline_health:no_drift",
+    "pipeline_health:no_failures",
+    "pipeline_health:queue_moves",
     "reconciled_storage:no_drift",
     "reprocessed_pictures:nothing_stale",
     "reprocessed_pictures:stored_blobs_intact",
@@ -87,6 +97,8 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "delete_folder",
         "archive_folder",
         "purge_folders",
+        "check_health",
+        "clear_old_runs",
         "build_training_set",
     }
     # A run is one process, or its sign of life would have gaps; also a run that no job defines.
@@ -111,10 +123,12 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "sync_registry",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "hourly_health": "0 * * * *",
         "nightly_key_rotation": "0 1 * * *",
         "daily_reconciliation": "0 4 * * *",
         "daily_retention": "0 5 * * *",
         "daily_purge": "30 5 * * *",
+        "daily_run_clearing": "0 6 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
     }
@@ -183,10 +197,10 @@ def test_a_group_in_the_ui_is_a_folder_that_has_what_the_group_shows(deployment:
     groups = {name: graph.get(AssetKey(name)).group_name for name in ASSETS}
     assert set(groups.values()) == {folder.parent.name for folder in DEFS.glob("*/definitions.py")}
     for name, group in groups.items():
-        assert re.search(rf"\b{name}\b", _text(group, "assets")), name
+        assert re.search(rf"\b{name}\b", _text(group, "assets") + _text(group, "health")), name
     for key in graph.asset_check_keys:
         group = groups[key.asset_key.to_user_string()]
-        assert key.name in {*Check} or re.search(rf"\b{key.name}\b", _text(group, "checks")), key
+        assert key.name in {*Check, *HealthCheck} or re.search(rf"\b{key.name}\b", _text(group, "checks")), key
     for kind, shown in (
         ("jobs", [job.name for job in repository.get_all_jobs() if not job.name.startswith("__")]),
         ("jobs", [schedule.name for schedule in repository.schedule_defs]),
