@@ -116,7 +116,6 @@ class Importer:
 
         Raises:
             UnknownUploadError: there is no such upload.
-            ValueError: the key is not that of an upload.
         """
         upload = self.database.transact(lambda connection: upload_of_partition(connection, key))
         if upload is None:

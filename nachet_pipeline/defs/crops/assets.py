@@ -23,6 +23,7 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
+from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows, evaluation
 from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
@@ -67,7 +68,9 @@ def crop_upload(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
     """Crop each upload of the run. A failure of one does not stop the others."""
-    partitions = list(context.partition_keys)
+    partitions = chosen_partitions(context, "upload")
+    if not partitions:
+        return
     failed: dict[str, str] = {}
     with database.open() as db, blob_storage.open() as blobs, CroppingPool(decoding) as pool:
         cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)

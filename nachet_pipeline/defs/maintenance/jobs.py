@@ -2,13 +2,21 @@
 
 from uuid import UUID
 
-from dagster import Config, MetadataValue, OpExecutionContext, ResourceParam, define_asset_job, job, op
-from pydantic import Field, field_validator
+from dagster import MetadataValue, OpExecutionContext, ResourceParam, define_asset_job, job, op
+from pydantic import Field
 
 from nachet_pipeline.defs.automation import running_schedule
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
-from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.forms import Form, form_of_asset_job, form_of_job, required
+from nachet_pipeline.defs.maintenance.assets import (
+    ReconcileForm,
+    ReprocessForm,
+    RetentionForm,
+    cleared_imports,
+    reconciled_storage,
+    reprocessed_pictures,
+)
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
@@ -19,32 +27,35 @@ from nachet_pipeline.picture_sets.tombstones import Tombstone
 from nachet_pipeline.settings import FolderSettings
 
 
-class _FolderConfig(Config):
-    folder: str = Field(description="identifier of the folder, which is a picture set; `nachet folder list` names it")
-    by: str = Field(description="who wants it, for the audit trail")
-    why: str = Field(description="the reason, for the audit trail")
+class _FolderForm(Form):
+    folder: str = required("identifier of the folder (`nachet folder list`)", "0d8a6a8e-5d8e-5c52-9f5f-0d4a5f0b6c11")
+    by: str = required("who wants it, for the audit trail", "you@example.org")
+    why: str = required("the reason, for the audit trail", "the seeds were mixed up")
 
-    @field_validator("folder")
-    @classmethod
-    def _is_an_identifier(cls, value: str) -> str:
-        return str(UUID(value.strip()))
-
-    @field_validator("by", "why")
-    @classmethod
-    def _says_something(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected some text")
-        return value.strip()
+    def problems(self) -> list[str]:
+        """Also an identifier that is none."""
+        if self.folder:
+            try:
+                UUID(self.folder)
+            except ValueError:
+                wanted = type(self).model_fields["folder"].description
+                return [f"folder: expected {wanted}; found {self.folder[:80]!r}", *super().problems()]
+        return super().problems()
 
 
-class DeletingConfig(_FolderConfig):
+class DeletingForm(_FolderForm):
     """Which folder is deleted, by whom and why, and what becomes of its pictures."""
 
     keep_for_training: bool = Field(False, description="archive the pictures, so that they stay for training")
     delete_all: bool = Field(False, description="delete the pictures too; one of the two must be decided")
 
+    def problems(self) -> list[str]:
+        """Also two decisions."""
+        both = ["keep_for_training, delete_all: expected true for one of them; found it for both"]
+        return super().problems() + (both if self.keep_for_training and self.delete_all else [])
 
-class ArchivingConfig(_FolderConfig):
+
+class ArchivingForm(_FolderForm):
     """Which folder is archived, by whom and why."""
 
 
@@ -52,15 +63,15 @@ def _report(context: OpExecutionContext, tombstone: Tombstone) -> None:
     context.add_output_metadata({"tombstone": MetadataValue.json(tombstone_record(tombstone))})
 
 
-def _check_decision(config: DeletingConfig, folder: Folder) -> None:
-    if config.keep_for_training == config.delete_all and (config.delete_all or folder.needs_decision):
+def _check_decision(config: DeletingForm, folder: Folder) -> None:
+    if folder.needs_decision and not (config.keep_for_training or config.delete_all):
         raise RefusedError(f"{folder.name} has {folder.pictures} pictures: decide keep_for_training or delete_all")
 
 
 @op
 def delete_one_folder(
     context: OpExecutionContext,
-    config: DeletingConfig,
+    config: DeletingForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
@@ -78,7 +89,7 @@ def delete_one_folder(
 @op
 def archive_one_folder(
     context: OpExecutionContext,
-    config: ArchivingConfig,
+    config: ArchivingForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
@@ -110,13 +121,13 @@ def purge_all_folders(
     )
 
 
-@job
+@job(config=form_of_job("delete_one_folder", DeletingForm))
 def delete_folder() -> None:
     """Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all."""
     delete_one_folder()
 
 
-@job
+@job(config=form_of_job("archive_one_folder", ArchivingForm))
 def archive_folder() -> None:
     """Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why."""
     archive_one_folder()
@@ -131,6 +142,7 @@ def purge_folders() -> None:
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=[reprocessed_pictures],
+    config=form_of_asset_job("reprocessed_pictures", ReprocessForm),
     tags=BULK_TAGS,
     description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
 )
@@ -138,12 +150,14 @@ reprocess_pictures = define_asset_job(
 reconcile_storage = define_asset_job(
     "reconcile_storage",
     selection=[reconciled_storage],
+    config=form_of_asset_job("reconciled_storage", ReconcileForm),
     description="Compare staging, storage and rows; with `repair` in its form, do what is safe about what disagrees.",
 )
 
 clear_old_imports = define_asset_job(
     "clear_old_imports",
     selection=[cleared_imports],
+    config=form_of_asset_job("cleared_imports", RetentionForm),
     description="Clear staged folders and partitions of imports that are old, recorded and verified.",
 )
 

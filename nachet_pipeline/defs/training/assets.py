@@ -9,16 +9,18 @@ from dagster import (
     AssetDep,
     AssetExecutionContext,
     AssetKey,
+    AssetSpec,
     Failure,
     MarkdownMetadataValue,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
     TableMetadataValue,
-    asset,
+    multi_asset,
 )
 
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.metadata import table
@@ -34,23 +36,36 @@ if TYPE_CHECKING:
     from nachet_pipeline.training.card import Facts
     from nachet_pipeline.training.publishing import Published
 
+_ASSET = AssetKey("training_set")
 _ROWS = 200
 _BYTES_OF_SHEETS = 600_000
 """An event is a row of Dagster's database, and every night adds one."""
 
 
-@asset(
-    # A recipe depends on all partitions of these, because its name is no partition of theirs.
-    deps=[
-        AssetDep(name, partition_mapping=AllPartitionMapping())
-        for name in ("picture_metadata", "picture_crops", "mass_imported_container")
+@multi_asset(
+    name="training_set",
+    specs=[
+        AssetSpec(
+            _ASSET,
+            # A recipe depends on all partitions of these, because its name is no partition of theirs.
+            deps=[
+                AssetDep(name, partition_mapping=AllPartitionMapping())
+                for name in ("picture_metadata", "picture_crops", "mass_imported_container")
+            ],
+            skippable=True,
+            partitions_def=recipes,
+            group_name="training",
+            kinds={"parquet", "azure", "postgres"},
+            owners=["team:ai-lab"],
+            freshness_policy=NIGHTLY,
+            description="A frozen selection of stored pictures, as a recipe says, with a split that leaks nothing, and"
+            " a card. A version is published whatever the checks say of it; one that leaks, has an empty class or one"
+            " under its minimum does not become the current one, and its partition is red.",
+        )
     ],
-    partitions_def=recipes,
-    group_name="training",
-    kinds={"parquet", "azure", "postgres"},
-    owners=["team:ai-lab"],
     check_specs=check_specs,
-    freshness_policy=NIGHTLY,
+    # This makes the checks optional too: a run without a recipe has no verdict.
+    can_subset=True,
 )
 def training_set(
     context: AssetExecutionContext,
@@ -61,16 +76,15 @@ def training_set(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None]]:
-    """A frozen selection of stored pictures, as a recipe says, with a split that leaks nothing, and a card.
-
-    A version is published whatever the checks say of it; one that leaks, has an empty class or one under its minimum
-    does not become the current one, and its partition is red.
-    """
+    """Publish a version of a recipe's training set."""
     # These import pyarrow, which loading the definitions must not.
     from nachet_pipeline.training.publishing import publish  # noqa: PLC0415
     from nachet_pipeline.training.recipe import packaged_recipes, recipe_named  # noqa: PLC0415
 
-    partition = context.partition_key
+    chosen = chosen_partitions(context, "recipe")
+    if not chosen:
+        return
+    (partition,) = chosen
     with failing_on(UsageError):  # the recipe's
         recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
         with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
@@ -86,9 +100,11 @@ def training_set(
             )
     built = published.built
     context.log.info("%s/%s: %d pictures", built.container, built.blob, built.pictures)
-    yield MaterializeResult(metadata=_metadata(published), check_results=list(check_results(published.verdicts)))
+    yield MaterializeResult(
+        asset_key=_ASSET, metadata=_metadata(published), check_results=list(check_results(published.verdicts))
+    )
     if not published.released:
-        show_as_failed(context, AssetKey("training_set"), partition)
+        show_as_failed(context, _ASSET, partition)
         said = "; ".join(verdict.summary for verdict in published.verdicts if verdict.grave and not verdict.passed)
         raise Failure(f"{built.digest} did not become the current version of {partition}: {said}", allow_retries=False)
 

@@ -22,6 +22,7 @@ from dagster import (
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.metadata import manifest_metadata, manifest_page, table, upload_metadata
 from nachet_pipeline.defs.partitions import show_as_failed, uploads
 from nachet_pipeline.defs.progress_log import now_and_then
@@ -42,7 +43,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.support.progress import StepProgress
-from nachet_pipeline.uploads.importing import Importer, ImportOutcome
+from nachet_pipeline.uploads.importing import Importer, ImportOutcome, UnknownUploadError
 
 Event = AssetMaterialization | AssetCheckEvaluation
 _ROWS = 100
@@ -99,7 +100,9 @@ def import_upload(
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
-    partitions = list(context.partition_keys)
+    partitions = chosen_partitions(context, "upload")
+    if not partitions:
+        return
     not_imported: list[str] = []
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
@@ -111,6 +114,9 @@ def import_upload(
             importer.progress = _progress(log, what, import_progress.tell)
             try:
                 outcome = importer.import_partition(partition)
+            except UnknownUploadError as error:
+                context.log.warning("%s; clear_old_imports will remove it, and staging a folder adds one", error)
+                continue
             except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
                 not_imported.append(partition)
