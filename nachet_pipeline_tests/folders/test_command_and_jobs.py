@@ -116,5 +116,5 @@ def test_the_jobs_delete_archive_and_purge(workbench: Workbench) -> None:
 def test_the_form_asks_for_all_that_the_trail_names(workbench: Workbench) -> None:
     with pytest.raises(FormError, match="why: expected the reason, for the audit trail"):
         run(workbench, delete_folder, folder=str(workbench.user.id), by="ann")
-    with pytest.raises(FormError, match="folder: expected identifier of the folder .* found 'session1'"):
+    with pytest.raises(FormError, match=r"folder: expected identifier of the folder .* found 'session1'"):
         run(workbench, archive_folder, folder="session1", by="ann", why="asked")

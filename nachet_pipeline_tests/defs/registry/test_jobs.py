@@ -71,8 +71,8 @@ def test_a_form_that_is_not_filled_in_starts_no_run_and_names_every_field(deploy
     with pytest.raises(FormError) as refused:
         run(deployment, "onboard_user", email=" ")
     assert str(refused.value) == (
-        "email: expected e-mail address of the user, such as name@example.org; found nothing; by: expected who registers"
-        " the user, for the audit trail, such as you@example.org; found nothing"
+        "email: expected e-mail address of the user, such as name@example.org; found nothing; by: expected who"
+        " registers the user, for the audit trail, such as you@example.org; found nothing"
     )
 
 
