@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    Definitions,
+    ExecuteInProcessResult,
+    RunRequest,
+    build_run_status_sensor_context,
+)
+from dagster._core.events import JobFailureData
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.limits import ContractLimits
@@ -73,6 +83,23 @@ class Deployment(Uploader):
             raise_on_error=False,
             tags=dict(zip(_RANGE, (keys[0], keys[-1]), strict=True)),
         )
+
+    def failure_is_seen(self, run: DagsterRun) -> list[RunRequest]:
+        """Let the sensor on failed imports see that a run failed; the runs that it requests."""
+        event = DagsterEvent(
+            event_type_value=DagsterEventType.RUN_FAILURE.value,
+            job_name=run.job_name,
+            event_specific_data=JobFailureData(error=None),
+        )
+        with build_run_status_sensor_context(
+            sensor_name="failed_imports",
+            dagster_event=event,
+            dagster_instance=self.instance,
+            dagster_run=run,
+            resources={key: self.resources[key] for key in ("database", "blob_storage")},
+        ) as context:
+            sensor = self.definitions.get_repository_def().get_sensor_def("failed_imports")
+            return list(sensor(context.for_run_failure()))
 
     @property
     def resources(self) -> dict[str, object]:

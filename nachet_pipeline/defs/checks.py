@@ -14,21 +14,20 @@ log = logging.getLogger(__name__)
 
 
 def partitioned_specs(
-    asset: AssetKey, partitions: PartitionsDefinition[str], checks: Mapping[str, str], *, blocking: bool = False
+    asset: AssetKey, partitions: PartitionsDefinition[str], checks: Mapping[str, str]
 ) -> list[AssetCheckSpec]:
-    """The checks of an asset, evaluated for each partition.
+    """The checks of an asset, evaluated for each partition. None blocks: Dagster fails the step of one that does.
 
     Args:
         asset: what is checked.
         partitions: the asset's.
         checks: what each check says when it passes, by its name.
-        blocking: whether assets that depend on this one wait for the checks.
     """
     with warnings.catch_warnings():
         # Partitioned checks are a preview in Dagster; they are what shows each partition's verdict on its own.
         warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
         return [
-            AssetCheckSpec(name, asset=asset, description=text, blocking=blocking, partitions_def=partitions)
+            AssetCheckSpec(name, asset=asset, description=text, partitions_def=partitions)
             for name, text in checks.items()
         ]
 

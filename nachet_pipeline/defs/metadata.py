@@ -1,6 +1,7 @@
 """Metadata of events: how the UI shows receipts, reports and pictures."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -62,6 +63,13 @@ def manifest_page(partition: str) -> str:
 def manifest_link(partition: str, text: str) -> MarkdownMetadataValue:
     """A link to that page."""
     return MetadataValue.md(f"[{text}]({manifest_page(partition)})")
+
+
+def uploads_list(reasons: Mapping[str, str]) -> MarkdownMetadataValue:
+    """Uploads by their partitions, each with a link to its page and a reason; a hundred at most."""
+    lines = [f"- [{key}]({manifest_page(key)}): {reason}" for key, reason in islice(reasons.items(), _ROWS)]
+    more = len(reasons) - len(lines)
+    return MetadataValue.md("\n".join([*lines, *([f"- and {more} more"] if more else [])]))
 
 
 def manifest_metadata(validation: Validation) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-from dagster import AssetExecutionContext, AssetKey, DagsterInstance, DynamicPartitionsDefinition
-
-# Dagster has no public way to say that a partition has a materialization and failed all the same.
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster import DagsterInstance, DynamicPartitionsDefinition
 
 from nachet_pipeline.reconciliation.retention import ForgetPartitions
 
@@ -17,21 +14,6 @@ containers = DynamicPartitionsDefinition(name="container")
 
 recipes = DynamicPartitionsDefinition(name="recipe")
 """One partition a recipe of a training set, by its name; the sensor `recipes` keeps them equal to the folder."""
-
-
-def show_as_failed(context: AssetExecutionContext, asset: AssetKey, partition: str) -> None:
-    """Let the UI show a partition as failed although this run materialized it. The run must fail.
-
-    The manifest of a refused upload is materialized, because its page carries the report. That alone would make the
-    partition green. Dagster shows a partition as failed if a failed run planned it after its latest materialization,
-    so this plans it once more. The next successful run of the partition makes it green.
-    """
-    event = DagsterEvent.build_asset_materialization_planned_event(
-        job_name=context.run.job_name,
-        step_key=context.op_handle.name,
-        asset_materialization_planned_data=AssetMaterializationPlannedData(asset_key=asset, partition=partition),
-    )
-    context.instance.report_dagster_event(event, run_id=context.run_id)
 
 
 def forgetting(instance: DagsterInstance) -> ForgetPartitions:

@@ -11,6 +11,7 @@ from dagster import (
     AssetCheckEvaluation,
     AssetExecutionContext,
     AssetMaterialization,
+    AssetObservation,
     AssetSpec,
     BackfillPolicy,
     Failure,
@@ -25,8 +26,8 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
 from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows, evaluation
-from nachet_pipeline.defs.metadata import tables
-from nachet_pipeline.defs.partitions import show_as_failed, uploads
+from nachet_pipeline.defs.metadata import tables, uploads_list
+from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.pictures.contact_sheet import as_markdown
@@ -35,7 +36,7 @@ from nachet_pipeline.settings import CropSettings, TransferSettings
 from nachet_pipeline.uploads.queries import upload_of_partition
 from nachet_pipeline.uploads.upload import Upload
 
-Event = AssetMaterialization | AssetCheckEvaluation
+Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
 
 
@@ -97,19 +98,20 @@ def crop_upload(
             yield from _events(context, cropper, upload, outcome)
             if outcome.failure:
                 failed[partition] = outcome.failure
-                show_as_failed(context, CROPS, partition)
     if failed:
-        reasons = "\n".join(f"- {partition}: {reason}" for partition, reason in list(failed.items())[:_ROWS])
         raise Failure(
-            f"{len(failed)} of {len(partitions)} uploads were not cropped, or not as a whole",
-            metadata={"not_cropped": MetadataValue.md(reasons)},
+            f"{len(failed)} of {len(partitions)} uploads could not be cropped, or not as a whole; the first,"
+            f" {next(iter(failed))}: {next(iter(failed.values()))}",
+            metadata={"failed": uploads_list(failed)},
             allow_retries=False,
         )
 
 
 def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:
     sheet = cropper.sheet(upload, outcome.method)
-    yield AssetMaterialization(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))
+    # What was not cropped as a whole is observed: its run fails, and Dagster shows the partition as failed.
+    made = AssetObservation if outcome.failure else AssetMaterialization
+    yield made(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))
     yield evaluation(context.instance, upload.partition, outcome, sheet)
 
 

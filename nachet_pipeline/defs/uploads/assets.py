@@ -1,7 +1,8 @@
 """`validated_manifest`, `stored_pictures`, `picture_metadata`: one step that imports the run's uploads in turn.
 
 They are one multi-asset, because a run over several partitions of ordinary assets marks all partitions alike. This step
-yields its events for each upload: a refused one shows as failed, and its neighbours as materialized.
+yields its events for each upload. A refusal is a verdict: the manifest is materialized, its checks are red, the other
+two assets stay as they are, and the run succeeds. A run fails only where the pipeline or a service failed.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +24,8 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.chosen import chosen_partitions
-from nachet_pipeline.defs.metadata import manifest_metadata, manifest_page, table, upload_metadata
-from nachet_pipeline.defs.partitions import show_as_failed, uploads
+from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
+from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import now_and_then
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
 from nachet_pipeline.defs.uploads.checks import (
@@ -103,7 +104,7 @@ def import_upload(
     partitions = chosen_partitions(context, "upload")
     if not partitions:
         return
-    not_imported: list[str] = []
+    failed: dict[str, str] = {}
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
@@ -119,17 +120,17 @@ def import_upload(
                 continue
             except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
-                not_imported.append(partition)
-                yield not_imported_evaluation(partition, f"{type(error).__name__}: {error}")
+                failed[partition] = f"{type(error).__name__}: {error}"
+                yield not_imported_evaluation(partition, failed[partition])
                 continue
-            if outcome.receipt.state is not State.IMPORTED:
-                not_imported.append(partition)
+            if outcome.receipt.state is State.FAILED:
+                failed[partition] = outcome.receipt.failure or "no reason given"
             yield from _events(context, partition, outcome, transfer_settings.verify_stored)
-    if not_imported:
-        links = "\n".join(f"- [{key}]({manifest_page(key)})" for key in not_imported[:_ROWS])
+    if failed:
         raise Failure(
-            f"{len(not_imported)} of {len(partitions)} uploads were not imported, or not as a whole",
-            metadata={"not_imported": MetadataValue.md(links)},
+            f"{len(failed)} of {len(partitions)} uploads could not be imported; the first, {next(iter(failed))}:"
+            f" {next(iter(failed.values()))}",
+            metadata={"failed": uploads_list(failed)},
             allow_retries=False,
         )
 
@@ -154,9 +155,7 @@ def _events(
     if validation:
         metadata = manifest_metadata(validation) | {"seconds": round(outcome.seconds.get("validate", 0), 3)}
         yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
-        if not validation.report.importable:
-            show_as_failed(context, MANIFEST, partition)
-        yield from contract_evaluations(context.instance, partition, validation.report)
+        yield from contract_evaluations(context.instance, partition, validation.report, receipt.state)
     if outcome.stored and outcome.rows:
         metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0))
         yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)

@@ -36,22 +36,21 @@ MANIFEST, PICTURES = AssetKey("validated_manifest"), AssetKey("stored_pictures")
 METADATA = AssetKey("picture_metadata")
 
 check_specs = [
-    *partitioned_specs(MANIFEST, uploads, {check.value: check.description for check in Check}, blocking=True),
-    *partitioned_specs(
-        PICTURES,
-        uploads,
-        {STORED_CHECK: "Every stored picture has the checksum that was validated."},
-        blocking=True,
-    ),
-    *partitioned_specs(
-        METADATA, uploads, {IMPORTED_CHECK: "The upload was imported; if not, this says why."}, blocking=True
-    ),
+    *partitioned_specs(MANIFEST, uploads, {check.value: check.description for check in Check}),
+    *partitioned_specs(PICTURES, uploads, {STORED_CHECK: "Every stored picture has the checksum that was validated."}),
+    *partitioned_specs(METADATA, uploads, {IMPORTED_CHECK: "The upload was imported; if not, this says why."}),
 ]
 
 
-def contract_evaluations(instance: DagsterInstance, partition: str, report: Report) -> Iterator[AssetCheckEvaluation]:
-    """The verdicts of all checks of the contract on one upload. Call it after its manifest is materialized."""
+def contract_evaluations(
+    instance: DagsterInstance, partition: str, report: Report, state: State
+) -> Iterator[AssetCheckEvaluation]:
+    """The verdicts of all checks of the contract on one upload. Call it after its manifest is materialized.
+
+    They warn of what a partly imported upload left out.
+    """
     target = evaluation_target(instance, MANIFEST, partition)
+    severity = AssetCheckSeverity.WARN if state is State.PARTLY_IMPORTED else AssetCheckSeverity.ERROR
     for check in Check:
         errors = report.errors_of(check)
         groups = report.groups_of(check)
@@ -60,8 +59,7 @@ def contract_evaluations(instance: DagsterInstance, partition: str, report: Repo
             check_name=check.value,
             passed=not errors,
             partition=partition,
-            blocking=True,
-            severity=AssetCheckSeverity.ERROR,
+            severity=severity,
             description=", ".join(f"{code} ({count})" for code, count in errors.items()) or None,
             metadata={
                 "errors": sum(errors.values()),
@@ -81,7 +79,6 @@ def stored_evaluation(
         check_name=STORED_CHECK,
         passed=outcome.wrong_blob is None,
         partition=partition,
-        blocking=True,
         severity=AssetCheckSeverity.ERROR,
         description=outcome.wrong_blob,
         metadata={
@@ -93,11 +90,14 @@ def stored_evaluation(
 
 
 def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluation:
-    """Whether an upload was imported, and as a whole."""
+    """Whether an upload was imported, and as a whole.
+
+    A refusal is a warning here; the error is with the manifest's checks.
+    """
     if receipt.state is State.IMPORTED:
         return _imported(partition, None, AssetCheckSeverity.ERROR)
-    partly = receipt.state is State.PARTLY_IMPORTED
-    return _imported(partition, _reason(receipt), AssetCheckSeverity.WARN if partly else AssetCheckSeverity.ERROR)
+    failed = receipt.state is State.FAILED
+    return _imported(partition, _reason(receipt), AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN)
 
 
 def not_imported_evaluation(partition: str, reason: str) -> AssetCheckEvaluation:
@@ -111,7 +111,6 @@ def _imported(partition: str, failure: str | None, severity: AssetCheckSeverity)
         check_name=IMPORTED_CHECK,
         passed=failure is None,
         partition=partition,
-        blocking=True,
         severity=severity,
         description=failure,
         metadata={"report": manifest_link(partition, "report")},

@@ -1,6 +1,6 @@
 """The sensors on staged folders, on imports that failed, and on conflicts of labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 
 from dagster import (
@@ -29,7 +29,7 @@ from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
-from nachet_pipeline.defs.uploads.checks import MANIFEST, METADATA, labels_evaluation
+from nachet_pipeline.defs.uploads.checks import METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
 from nachet_pipeline.settings import ArrivalSettings, SensorSettings
@@ -49,6 +49,7 @@ from nachet_pipeline.uploads.upload import Upload
 
 _REPORT_TAG = "nachet/report"
 _MOST_REPORTS = 3
+_MOST_REPORTED_BY_A_RUN = 100
 _MINUTES_TO_BECOME_A_RUN = 1
 _MOST_REPORTED_ONE_BY_ONE = 25
 """If more uploads arrive together, none gets an event of its own. An event takes the daemon 20 ms, in which it starts
@@ -93,7 +94,7 @@ def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
             # A run takes a range of keys. Keys that are added together are neighbours in Dagster's order.
             groups = [
                 *batched(new, sensor_settings.batch_size),
-                *_neighbours(context.instance, seen_before, sensor_settings.batch_size),
+                *_together(context.instance, seen_before, sensor_settings.batch_size),
             ]
             most_seconds = context.instance.run_monitoring_max_runtime_seconds
             requests = [_request(group, queue(db, group), most_seconds) for group in groups]
@@ -108,22 +109,37 @@ def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
     return staged_folders
 
 
-def _neighbours(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
-    """Group uploads that have partitions already, so that the keys of a group are neighbours in Dagster's order.
+def _together(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
+    """Group uploads that have partitions already for a run each."""
+    due = {arrival.upload.partition: arrival for arrival in arrivals}
+    for keys in _neighbours(instance, due, size, apart=lambda key: due[key].upload.apart):
+        yield [due[key] for key in keys]
+
+
+def _neighbours(
+    instance: DagsterInstance,
+    keys: Collection[str],
+    size: int,
+    apart: Callable[[str], str | None] = lambda _: None,
+) -> Iterator[Sequence[str]]:
+    """Group keys of partitions, so that those of a group are neighbours in Dagster's order.
 
     A run takes a range of keys. If a key that is not due lay between two that are, the run would import it too.
+
+    Args:
+        instance: where the partitions are.
+        keys: those that are due.
+        size: the most in a group.
+        apart: what keys of a group have in common besides.
     """
-    if len(arrivals) < 2:  # noqa: PLR2004 (one has no neighbour)
-        yield from ([arrival] for arrival in arrivals)
+    if len(keys) < 2:  # noqa: PLR2004 (one has no neighbour)
+        yield from ([key] for key in keys)
         return
-    due = {arrival.upload.partition: arrival for arrival in arrivals}
-
-    def group(key: str) -> tuple[bool, str | None]:
-        return key in due, due[key].upload.apart if key in due else None
-
-    for (is_due, _), keys in groupby(instance.get_dynamic_partitions("upload"), key=group):
+    for (is_due, _), group in groupby(
+        instance.get_dynamic_partitions("upload"), key=lambda key: (key in keys, apart(key) if key in keys else None)
+    ):
         if is_due:
-            yield from batched((due[key] for key in keys), size)
+            yield from batched(group, size)
 
 
 def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunRequest:
@@ -177,7 +193,7 @@ def _requeue_lost(context: SensorEvaluationContext, database: Database) -> None:
     request_job=import_uploads,
     default_status=DefaultSensorStatus.RUNNING,
     description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
-    " did not come to are asked for again in two halves, those it settled without a word to Dagster are reported.",
+    " did not come to are asked for again in two halves, those it settled are reported where the UI does not show it.",
 )
 def failed_imports(
     context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
@@ -200,29 +216,41 @@ def failed_imports(
 def _report_again(
     instance: DagsterInstance, blobs: BlobStorage, run: DagsterRun, settled: Sequence[Upload]
 ) -> list[RunRequest]:
-    """Request runs of what a run settled in the database before it died without events. They change only the UI."""
+    """Request runs of what a failed run settled in the database and the UI does not show. They change only the UI.
+
+    It shows nothing of an upload whose run died before its events were written. It shows the pictures of a refused
+    upload as failed, which are only missing, because a run that failed had planned them. A run that succeeds puts that
+    right.
+    """
     record = instance.get_run_record_by_id(run.run_id)
     times = int(run.tags.get(_REPORT_TAG, "0")) + 1
     if not settled or not record or times > _MOST_REPORTS:
         return []
     since = record.create_timestamp.timestamp()
     reported: set[str | None] = set()
-    for asset, refused in ((METADATA, False), (MANIFEST, True)):
-        keys = [upload.partition for upload in settled if (upload.state is State.REFUSED) is refused]
-        if keys:
-            by_any = AssetRecordsFilter(asset, asset_partitions=keys, after_timestamp=since)
-            events = instance.fetch_materializations(by_any, limit=2 * len(keys), ascending=True)
-            reported |= {event.partition_key for event in events.records if event.run_id == run.run_id}
+    imported = [upload.partition for upload in settled if upload.state is not State.REFUSED]
+    if imported:
+        by_any = AssetRecordsFilter(METADATA, asset_partitions=imported, after_timestamp=since)
+        events = instance.fetch_materializations(by_any, limit=2 * len(imported), ascending=True)
+        reported = {event.partition_key for event in events.records if event.run_id == run.run_id}
     unreported = [upload for upload in settled if upload.partition not in reported]
     # Dagster fails every tick that requests a run of a deleted partition.
     known = instance.get_existing_dynamic_partitions("upload", [upload.partition for upload in unreported])
-    tags = {_REPORT_TAG: str(times), "nachet/uploads": "1"}
-    if longest := run.tags.get(MAX_RUNTIME_SECONDS_TAG):
-        tags[MAX_RUNTIME_SECONDS_TAG] = longest  # reporting takes as long as the import did
+    wanted = {one.partition: one for one in unreported if one.partition in known and _is_staged(blobs, one)}
+    more = {MAX_RUNTIME_SECONDS_TAG: longest} if (longest := run.tags.get(MAX_RUNTIME_SECONDS_TAG)) else {}
     return [
-        RunRequest(run_key=f"{run.run_id}/{upload.partition}", partition_key=upload.partition, tags=tags)
-        for upload in unreported
-        if upload.partition in known and _is_staged(blobs, upload)
+        RunRequest(
+            run_key=f"{run.run_id}/{keys[0]}",
+            # Reporting takes as long as the import did.
+            tags={
+                RANGE_START: keys[0],
+                RANGE_END: keys[-1],
+                _REPORT_TAG: str(times),
+                "nachet/uploads": str(len(keys)),
+                **more,
+            },
+        )
+        for keys in _neighbours(instance, wanted, _MOST_REPORTED_BY_A_RUN)
     ]
 
 

@@ -10,16 +10,11 @@ from dagster import (
     MAX_RUNTIME_SECONDS_TAG,
     AssetKey,
     AssetRecordsFilter,
-    DagsterEvent,
-    DagsterEventType,
-    DagsterRun,
     DagsterRunStatus,
     RunRequest,
     SensorResult,
-    build_run_status_sensor_context,
     build_sensor_context,
 )
-from dagster._core.events import JobFailureData
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
@@ -218,24 +213,7 @@ def _die(
     tags = {"nachet/batch": batch} if batch else {"nachet/report": str(report)} if report else tags
     job = deployment.definitions.resolve_job_def("import_uploads")
     run = deployment.instance.create_run_for_job(job, run_id=run_id, tags=tags, status=DagsterRunStatus.FAILURE)
-    return _failure_is_seen(deployment, run)
-
-
-def _failure_is_seen(deployment: Deployment, run: DagsterRun) -> list[RunRequest]:
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("failed_imports")
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.RUN_FAILURE.value,
-        job_name=run.job_name,
-        event_specific_data=JobFailureData(error=None),
-    )
-    with build_run_status_sensor_context(
-        sensor_name="failed_imports",
-        dagster_event=event,
-        dagster_instance=deployment.instance,
-        dagster_run=run,
-        resources={key: deployment.resources[key] for key in ("database", "blob_storage")},
-    ) as context:
-        return list(sensor(context.for_run_failure()))
+    return deployment.failure_is_seen(run)
 
 
 @pytest.mark.parametrize("species", ["napus", "nigrum"], ids=["imported", "refused"])
@@ -254,11 +232,11 @@ def test_an_upload_that_was_settled_before_its_run_died_untold_is_reported_by_a_
 
     (request,) = _die(deployment, run_id)
 
-    assert request.partition_key == upload.partition
-    assert _failure_is_seen(deployment, done_by) == []
+    assert {request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")} == {upload.partition}
+    assert deployment.failure_is_seen(done_by) == []
     before = deployment.now(upload)
     result = deployment.run_import(upload)
-    assert result.success is not refused
+    assert result.success
     assert deployment.now(upload).state == before.state == ("refused" if refused else "imported")
     asset = AssetKey("validated_manifest" if refused else "picture_metadata")
     assert deployment.instance.fetch_materializations(
@@ -315,7 +293,7 @@ def test_what_a_disabled_user_sent_is_refused_once_and_not_reported_by_further_r
     run = deployment.run_import(upload).dagster_run
 
     assert deployment.now(upload).state == "refused"
-    assert _failure_is_seen(deployment, run) == []
+    assert deployment.failure_is_seen(run) == []
 
 
 def test_the_report_of_an_upload_has_the_time_that_its_import_had(deployment: Deployment) -> None:
