@@ -3,6 +3,7 @@
 from dagster import DagsterRunStatus
 
 BATCH_TAG = "nachet/batch"
+PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 UNDER_WAY = set(DagsterRunStatus) - ENDED

@@ -24,8 +24,8 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
-from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows, evaluation
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import tables, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import logged_pictures
@@ -69,7 +69,7 @@ def crop_upload(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
     """Crop each upload of the run. A failure of one does not stop the others."""
-    partitions = chosen_partitions(context, "upload")
+    partitions = chosen_partitions(context)
     if not partitions:
         return
     failed: dict[str, str] = {}

@@ -6,6 +6,8 @@ from itertools import islice
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
     AssetObservation,
@@ -140,7 +142,7 @@ def reprocessed_pictures(
     transfer_settings: ResourceParam[TransferSettings],
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
-) -> Iterator[MaterializeResult[None] | AssetObservation]:
+) -> Iterator[MaterializeResult[None] | AssetObservation | AssetCheckResult]:
     """Reprocess stored pictures, or one shard of them, or split them into shards."""
     with failing_on(FormError, ShardError):
         wanted = config.wanted(reprocessing_settings)
@@ -172,7 +174,11 @@ def reprocessed_pictures(
     samples = [sample for _, sample in before if sample]
     if samples and "sample" not in metadata:
         metadata["sample"] = MetadataValue.md(samples[0])
-    yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(reprocessed_results(result)))
+    verdicts, checks = list(reprocessed_results(result)), context.selected_asset_check_keys
+    if context.selected_asset_keys:
+        yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=verdicts)
+    else:  # the checks alone were launched
+        yield from (one for one in verdicts if AssetCheckKey(_ASSET, one.check_name or "") in checks)
 
 
 def _shards(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.chosen import chosen_partitions
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
 from nachet_pipeline.defs.forms import Form, FormError, optional, required
@@ -108,7 +108,7 @@ def mass_imported_container(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
-    chosen = chosen_partitions(context, "container")
+    chosen = chosen_partitions(context)
     if not chosen:
         return
     (container,) = chosen

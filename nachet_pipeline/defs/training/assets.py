@@ -8,18 +8,15 @@ from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
-    AssetKey,
-    AssetSpec,
     MarkdownMetadataValue,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
     TableMetadataValue,
-    multi_asset,
+    asset,
 )
 
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.chosen import chosen_partitions
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.metadata import table
@@ -35,37 +32,23 @@ if TYPE_CHECKING:
     from nachet_pipeline.training.card import Facts
     from nachet_pipeline.training.publishing import Published
 
-_ASSET = AssetKey("training_set")
 _ROWS = 200
 _BYTES_OF_SHEETS = 600_000
 """An event is a row of Dagster's database, and every night adds one."""
 
 
-@multi_asset(
-    name="training_set",
-    specs=[
-        AssetSpec(
-            _ASSET,
-            # A recipe depends on all partitions of these, because its name is no partition of theirs.
-            deps=[
-                AssetDep(name, partition_mapping=AllPartitionMapping())
-                for name in ("picture_metadata", "picture_crops", "mass_imported_container")
-            ],
-            skippable=True,
-            partitions_def=recipes,
-            group_name="training",
-            kinds={"parquet", "azure", "postgres"},
-            owners=["team:ai-lab"],
-            freshness_policy=NIGHTLY,
-            description="A frozen selection of stored pictures, as a recipe says, with a split that leaks nothing, and"
-            " a card. A version is published whatever the checks say of it; one that leaks, has an empty class or one"
-            " under its minimum does not become the current one, and its checks are red. The run fails only where the"
-            " recipe, the pipeline or a service is at fault.",
-        )
+@asset(
+    # A recipe depends on all partitions of these, because its name is no partition of theirs.
+    deps=[
+        AssetDep(name, partition_mapping=AllPartitionMapping())
+        for name in ("picture_metadata", "picture_crops", "mass_imported_container")
     ],
+    partitions_def=recipes,
+    group_name="training",
+    kinds={"parquet", "azure", "postgres"},
+    owners=["team:ai-lab"],
     check_specs=check_specs,
-    # This makes the checks optional too: a run without a recipe has no verdict.
-    can_subset=True,
+    freshness_policy=NIGHTLY,
 )
 def training_set(
     context: AssetExecutionContext,
@@ -76,15 +59,17 @@ def training_set(
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None]]:
-    """Publish a version of a recipe's training set."""
+    """A frozen selection of stored pictures, as a recipe says, with a split that leaks nothing, and a card.
+
+    A version is published whatever the checks say of it; one that leaks, has an empty class or one under its minimum
+    does not become the current one, and its checks are red. The run fails only where the recipe, the pipeline or a
+    service is at fault.
+    """
     # These import pyarrow, which loading the definitions must not.
     from nachet_pipeline.training.publishing import publish  # noqa: PLC0415
     from nachet_pipeline.training.recipe import packaged_recipes, recipe_named  # noqa: PLC0415
 
-    chosen = chosen_partitions(context, "recipe")
-    if not chosen:
-        return
-    (partition,) = chosen
+    partition = context.partition_key
     with failing_on(UsageError):  # the recipe's
         recipe = recipe_named(partition, training_settings.recipes_folder or packaged_recipes())
         with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
@@ -103,9 +88,7 @@ def training_set(
     if not published.released:
         said = "; ".join(verdict.summary for verdict in published.verdicts if verdict.grave and not verdict.passed)
         context.log.warning("%s did not become the current version of %s: %s", built.digest, partition, said)
-    yield MaterializeResult(
-        asset_key=_ASSET, metadata=_metadata(published), check_results=list(check_results(published.verdicts))
-    )
+    yield MaterializeResult(metadata=_metadata(published), check_results=list(check_results(published.verdicts)))
 
 
 def _metadata(published: "Published") -> dict[str, Any]:

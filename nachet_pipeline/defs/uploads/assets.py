@@ -23,7 +23,7 @@ from dagster import (
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.chosen import chosen_partitions
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import now_and_then
@@ -101,7 +101,7 @@ def import_upload(
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
-    partitions = chosen_partitions(context, "upload")
+    partitions = chosen_partitions(context)
     if not partitions:
         return
     failed: dict[str, str] = {}
