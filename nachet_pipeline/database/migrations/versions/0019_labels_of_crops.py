@@ -51,6 +51,7 @@ comment on view label_decided is 'Whole pictures whose photograph, or what it wa
 # Of an array PostgreSQL expects a few elements, of a grouped query a third of all pictures: that is why it then finds
 # the pictures by index. Of a picture that shows several species all of them count. Crops of several pictures
 # that equal each other alone prove nothing: a piece of white ground equals any other; training sets leave those out.
+# PostgreSQL has no maximum of bytea before version 18.
 _CONFLICTS = f"""
 create or replace view label_conflict as
 with shared as materialized (
@@ -84,12 +85,15 @@ with shared as materialized (
             group by content having min(species) <> max(species) and bool_or(whole)
     )
 ), by_picture as materialized (
-    select content, id, max(content) over (partition by id) as photograph from torn
+    select content, id, first_value(content) over (partition by id order by content desc nulls last) as photograph
+    from torn
 ), by_content as materialized (
-    select id, max(photograph) over (partition by content) as photograph from by_picture
+    select id, first_value(photograph) over (partition by content order by photograph desc nulls last) as photograph
+    from by_picture
 )
-select labelled.id as picture_id, max(by_content.photograph) as photograph, labelled.sha256, labelled.pixel_sha256,
-    labelled.species
+select labelled.id as picture_id,
+    (array_agg(by_content.photograph order by by_content.photograph desc nulls last))[1] as photograph,
+    labelled.sha256, labelled.pixel_sha256, labelled.species
 from by_content join labelled using (id)
 group by labelled.id, labelled.sha256, labelled.pixel_sha256, labelled.species;
 comment on view label_conflict is 'Whole, live pictures whose photograph (equal file or equal pixels, of the picture or'
