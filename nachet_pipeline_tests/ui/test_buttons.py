@@ -168,7 +168,8 @@ def runs(ui: Ui, uploads: list[Upload]) -> dict[str, str]:
 
     for job in ("import_uploads", "build_training_set"):
         ui.launchpad(job)
-        runs[f"{job} without a partition"] = ui.pressed("Launch Run")
+        page.get_by_role("button", name="Launch Run").click()
+        runs[f"{job} without a partition"] = ui.pressed("Confirm")
 
     assert ui.launchpad("onboard_user") == (
         "by: <who registers the user, for the audit trail, such as you@example.org>\n"
