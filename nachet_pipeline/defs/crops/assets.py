@@ -38,6 +38,7 @@ from nachet_pipeline.uploads.upload import Upload
 
 Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
+_PARTITIONS_PER_RUN = 200
 
 
 @multi_asset(
@@ -57,7 +58,8 @@ _ROWS = 100
     ],
     check_specs=check_specs,
     can_subset=True,
-    backfill_policy=BackfillPolicy.single_run(),
+    # Another policy than that of imports: a backfill of both would put them into one run, where this step is skipped.
+    backfill_policy=BackfillPolicy.multi_run(_PARTITIONS_PER_RUN),
 )
 def crop_upload(
     context: AssetExecutionContext,
