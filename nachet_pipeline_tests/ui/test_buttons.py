@@ -98,7 +98,7 @@ class Ui(Uploader):
 
 
 @pytest.fixture(scope="module")
-def page(tools: Path) -> Iterator[Page]:
+def tab(tools: Path) -> Iterator[Page]:
     """One page for all tests of the module: what they do in it, one person does."""
     found = chromium(tools)
     with sync_playwright() as playwright:
@@ -112,7 +112,7 @@ def page(tools: Path) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def ui(tools: Path, cluster: Path, page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+def ui(tools: Path, cluster: Path, tab: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     place = tmp_path_factory.mktemp("ui")
     home = furnish(place / "home", cluster)
     with pytest.MonkeyPatch.context() as patch:
@@ -127,7 +127,7 @@ def ui(tools: Path, cluster: Path, page: Page, tmp_path_factory: pytest.TempPath
                 Database(SecretStr(services.importer_url)) as database,
                 BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
             ):
-                yield Ui(url, page, database, blobs, register_user(database, blobs, _EMAIL))
+                yield Ui(url, tab, database, blobs, register_user(database, blobs, _EMAIL))
         finally:
             down(home)
 
@@ -202,18 +202,18 @@ def test_a_form_that_is_filled_in_is_done(ui: Ui, runs: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("button", "page"),
+    ("button", "asset"),
     [
         ("import_uploads without a partition", "validated_manifest"),
         ("build_training_set without a partition", "training_set"),
     ],
 )
 def test_a_job_without_a_partition_does_nothing_and_says_what_to_choose(
-    ui: Ui, runs: dict[str, str], button: str, page: str
+    ui: Ui, runs: dict[str, str], button: str, asset: str
 ) -> None:
     (said,) = ui.said(runs[button])
     assert said.startswith("Nothing was done, because no ")
-    assert page in said
+    assert asset in said
 
 
 def test_execute_all_checks_of_uploads_does_nothing_and_says_what_to_choose(ui: Ui, runs: dict[str, str]) -> None:
