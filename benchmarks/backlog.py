@@ -30,7 +30,7 @@ from rich.console import Console
 from benchmarks.own_services import own_services
 from benchmarks.pictures import INDEX, write_folder
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.defs.instance import project_folder
+from nachet_pipeline.defs.instance import dagster_home, project_folder
 from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.local import dagster_processes, processes
 from nachet_pipeline.local.services import Services
@@ -82,7 +82,7 @@ def _stage(service: Services, local: Path, uploads: int, users: int) -> list[_St
 def daemon(home: Path, service: Services) -> Iterator[None]:
     """Dagster's daemon with the project's code location, ended with all its runs."""
     project = project_folder()
-    environment = dagster_processes.environment(home, project, service)
+    environment = dagster_processes.environment(home, dagster_home(home, project), service)
     log = home / "daemon.log"
     processes.spawn(
         "Dagster's daemon",

@@ -231,7 +231,7 @@ def _job(database: Database, settings: Settings, owner: Owner) -> float:
     with database.connection() as connection:
         upload = see_upload(connection, owner, "upload")
     begin = time.perf_counter()
-    run_import(definitions(settings), upload.partition)
+    run_import(definitions(settings), upload)
     seconds = time.perf_counter() - begin
     with database.connection() as connection:
         done = find_upload(connection, upload.id)

@@ -153,7 +153,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings  # noqa: PLC0415
     from nachet_pipeline.settings import Settings  # noqa: PLC0415
 
-    sensor = defs.get_repository_def().get_sensor_def("staged_folders")
+    sensor = defs.get_repository_def().get_sensor_def("start_imports")
     resources = {
         "database": DatabaseResource(
             url=os.environ["NACHET_DATABASE_URL"], reader_url=os.environ["NACHET_DATABASE_READER_URL"]

@@ -140,9 +140,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nachet-benchmark-") as scratch:
         home = Path(scratch) / "home"
         os.environ["NACHET_HOME"] = str(home)
-        dagster_home(home, project_folder())
+        instance = dagster_home(home, project_folder())
         try:
-            up(home, project=project_folder(), tools=tools)
+            up(home, instance=instance, tools=tools)
             found = _measure(home, arguments.uploads)
         finally:
             down(home)

@@ -8,12 +8,24 @@ because PostgreSQL starts a process for it; over an open one it costs 2 ms. Each
 from collections.abc import Mapping
 from typing import Any, Self
 
+from click import ClickException
 from dagster._core.storage.config import pg_config
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
-from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+from dagster_postgres.utils import (
+    DagsterPostgresException,
+    create_pg_engine,
+    get_token_provider_from_config,
+    pg_url_from_config,
+)
+from sqlalchemy.exc import DBAPIError
 
+from nachet_pipeline.errors import ActionableError, UnavailableError, raise_alone
+from nachet_pipeline.local.embedded import meant, use_services
+from nachet_pipeline.settings import Settings, SettingsError
+
+_ADDRESSES = {"postgres_url", "postgres_db"}
 _RECYCLED_SECONDS = 3600
 _OVERFLOW = 10
 
@@ -51,8 +63,18 @@ class _Schedules(_Pooled, PostgresScheduleStorage):
     pass
 
 
+class StorageError(ClickException, ActionableError):
+    """The storage cannot be had; the message is one line, and all that a command of Dagster's prints."""
+
+    exit_code = UnavailableError.exit_code
+
+
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """The class that dagster.yaml names. It takes the settings of Dagster's own storage in PostgreSQL."""
+    """The class that dagster.yaml names. It takes the settings of Dagster's own storage in PostgreSQL.
+
+    Without an address it is in the database of the pipeline: in the one that NACHET_DATABASE_URL names, else in the
+    embedded one, which is started for the command that asks.
+    """
 
     def __init__(
         self,
@@ -78,10 +100,31 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """The storage that dagster.yaml describes."""
-        return cls(
-            pg_url_from_config(config_value),
-            config_value.get("should_autocreate_tables", True),
-            inst_data,
-            get_token_provider_from_config(config_value),
-        )
+        """The storage that dagster.yaml describes.
+
+        Raises:
+            StorageError: a setting is wrong, or the database does not answer.
+        """
+        try:
+            return cls(
+                pg_url_from_config(config_value) if _ADDRESSES & config_value.keys() else _pipeline_url(),
+                config_value.get("should_autocreate_tables", True),
+                inst_data,
+                get_token_provider_from_config(config_value),
+            )
+        except ActionableError as error:
+            raise_alone(StorageError(str(error)), error)
+        except DagsterPostgresException as error:
+            cause = error.__cause__
+            reason = " ".join(str(cause.orig if isinstance(cause, DBAPIError) else error).split())
+            raise_alone(StorageError(f"NACHET_DATABASE_URL: the database does not answer: {reason}"), error)
+
+
+def _pipeline_url() -> str:
+    settings = Settings.from_environment()
+    if meant(settings):
+        use_services(settings.home)
+        settings = Settings.from_environment()
+    if settings.database_url is None:
+        raise SettingsError("NACHET_DATABASE_URL: is not set")
+    return settings.database_url.get_secret_value()

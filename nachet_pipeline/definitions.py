@@ -7,13 +7,15 @@ from nachet_pipeline.defs.executor import one_process
 from nachet_pipeline.defs.maintenance import definitions as maintenance
 from nachet_pipeline.defs.mass_import import definitions as mass_import
 from nachet_pipeline.defs.registry import definitions as registry
-from nachet_pipeline.defs.resources import ImportProgress, of_environment, of_settings
+from nachet_pipeline.defs.resources import CommandBuild, ImportProgress, of_environment, of_settings
 from nachet_pipeline.defs.training import definitions as training
 from nachet_pipeline.defs.uploads import definitions as uploads
 from nachet_pipeline.settings import Settings, SettingsError
 
 
-def definitions(settings: Settings, progress: ImportProgress | None = None) -> Definitions:
+def definitions(
+    settings: Settings, progress: ImportProgress | None = None, build: CommandBuild | None = None
+) -> Definitions:
     """Everything that Dagster knows of this project.
 
     Secrets are not part of it: resources name the environment variable that holds them.
@@ -21,14 +23,15 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
     Args:
         settings: checked settings.
         progress: whom to tell about long imports, besides the log.
+        build: a version that a command published, which a run reports.
 
     Raises:
         SettingsError: the services are not named, or a file that the settings name cannot be used.
     """
     if settings.embedded:
         raise SettingsError(
-            "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start with `nachet up`, which"
-            " brings services of its own"
+            "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start in the folder of"
+            " dagster.yaml, or with `nachet up`: they bring services of their own"
         )
     return Definitions.merge(
         uploads.definitions(settings.sensor),
@@ -44,6 +47,7 @@ def definitions(settings: Settings, progress: ImportProgress | None = None) -> D
                 **of_environment(settings),
                 **of_settings(settings),
                 "import_progress": progress or ImportProgress(),
+                "command_build": build or CommandBuild(),
             },
         ),
     )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from nachet_pipeline.errors import UsageError
 
 PREFIX = "NACHET_"
+ENV_FILE = Path(".env")
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
@@ -20,6 +21,14 @@ _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 class SettingsError(UsageError, ValueError):
     """A setting that cannot be used; the message is one line that names it."""
+
+
+def read_env_file() -> None:
+    """Put what the file `.env` of this folder says into the environment, as Dagster's commands do: the file counts."""
+    if ENV_FILE.is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 (Dagster brings it; most folders have no such file)
+
+        os.environ.update({name: value for name, value in dotenv_values(ENV_FILE).items() if value is not None})
 
 
 def _split(url: str, expected: str) -> SplitResult:

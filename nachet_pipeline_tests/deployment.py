@@ -92,13 +92,13 @@ class Deployment(Uploader):
             event_specific_data=JobFailureData(error=None),
         )
         with build_run_status_sensor_context(
-            sensor_name="failed_imports",
+            sensor_name="settle_failed_imports",
             dagster_event=event,
             dagster_instance=self.instance,
             dagster_run=run,
             resources={key: self.resources[key] for key in ("database", "blob_storage")},
         ) as context:
-            sensor = self.definitions.get_repository_def().get_sensor_def("failed_imports")
+            sensor = self.definitions.get_repository_def().get_sensor_def("settle_failed_imports")
             return list(sensor(context.for_run_failure()))
 
     @property

@@ -98,16 +98,16 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "build_training_set": "recipe",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
-        "staged_folders",
-        "failed_imports",
-        "dead_runs",
-        "uncropped_uploads",
-        "label_conflicts",
-        "listed_containers",
-        "cut_runs",
-        "recipes",
-        "users_file",
-        "registry_automation",
+        "start_imports",
+        "settle_failed_imports",
+        "end_dead_runs",
+        "start_crops",
+        "report_label_conflicts",
+        "start_mass_imports",
+        "start_shards",
+        "sync_recipes",
+        "sync_users",
+        "sync_registry",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "nightly_key_rotation": "0 1 * * *",

@@ -17,7 +17,7 @@ PACKAGE = "nachet_pipeline"
 FOLDER = Path(nachet_pipeline.__file__).parent
 
 FLOORS = (
-    ("cli",),
+    ("cli", "dagster_storage"),
     ("local",),
     ("definitions",),
     ("defs",),
@@ -35,7 +35,7 @@ FLOORS = (
     ("contract",),
     ("pictures",),
     ("registry",),
-    ("dagster_storage", "database", "storage"),
+    ("database", "storage"),
     ("identifiers", "support"),
     ("settings",),
     ("errors",),
@@ -44,7 +44,8 @@ FLOORS = (
 imports it back."""
 
 WITH_DAGSTER = ("defs", "definitions", "dagster_storage")
-"""Where dagster may be imported; the last is the storage class that dagster.yaml names."""
+"""Where dagster may be imported. The last is the storage class that dagster.yaml names: an entrance, which Dagster
+opens and nobody imports, so it may start the services that it keeps runs in."""
 
 
 def _name_of(file: Path) -> str:

@@ -2,12 +2,13 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nachet_pipeline.cli.terminal import note, read_settings, write
-from nachet_pipeline.settings import Settings
+from nachet_pipeline.settings import Settings, SettingsError
 
 app = typer.Typer()
 
@@ -18,19 +19,48 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay here until Ctrl-C instead of going to the background.")
     ] = False,
+    env: Annotated[
+        bool,
+        typer.Option(
+            "--env",
+            help="Write where everything is to the file .env of this folder, for Dagster's own commands and for"
+            " programs. It holds secrets, and only you can read it.",
+        ),
+    ] = False,
 ) -> None:
-    """Start this machine's PostgreSQL, Azurite, Dagster UI and daemon, or find them running."""
-    from nachet_pipeline.defs.instance import project_folder
+    """Start this machine's PostgreSQL, Azurite, Dagster UI and daemon, or find them running.
+
+    The Dagster instance is the one that DAGSTER_HOME names, else one in NACHET_HOME.
+    """
+    if env and foreground:
+        raise typer.BadParameter("expected one of --env and --foreground")
+    from nachet_pipeline.defs.instance import dagster_home
+    from nachet_pipeline.local.embedded import meant, require_extra
+
+    settings = read_settings()
+    if not meant(settings):
+        raise SettingsError(
+            "NACHET_DATABASE_URL: is set; `nachet up` brings services of its own, so unset it, or start `dagster dev`"
+        )
+    require_extra()
+    instance = dagster_home(settings.home)
     from nachet_pipeline.local.supervisor import up as start
 
-    running = start(read_settings().home, project=project_folder(), foreground=foreground)
+    found = start(settings.home, instance=instance, foreground=foreground)
+    if env:
+        from nachet_pipeline.local.env_file import write_env_file
+
+        write_env_file(Path(".env"), settings.home, instance)
     if not foreground:
-        write(running.url)
+        write(found.url)
 
 
 @app.command()
 def down() -> None:
     """Stop what `nachet up` started; everything is kept for the next time."""
+    from nachet_pipeline.local.embedded import require_extra
+
+    require_extra()
     from nachet_pipeline.local.supervisor import down as stop
 
     note("stopped" if stop(Settings.from_environment().home) else "nothing was running")

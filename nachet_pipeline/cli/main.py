@@ -26,6 +26,7 @@ from nachet_pipeline.cli import (
 )
 from nachet_pipeline.cli.terminal import UNAVAILABLE, note
 from nachet_pipeline.errors import ActionableError
+from nachet_pipeline.settings import read_env_file
 from nachet_pipeline.support.machine import full_disk
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ app.add_typer(folders.trail_app)
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     try:
+        read_env_file()
         app()
     except ActionableError as error:
         note(f"nachet: {error}")

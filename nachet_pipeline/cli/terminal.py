@@ -154,12 +154,16 @@ def registered(opened: Opened, email: str, option: str = "--user", *, active: bo
             found=Bilingual.same(email.strip()[:254]),
         )
         write(*as_text(Report.of_findings([finding])))
+        if user is None:
+            note("nachet: whoever operates the pipeline registers them, by `nachet user add`")
         raise typer.Exit(REFUSED)
     return user
 
 
 def name_services(settings: Settings, home: Path) -> None:
-    """Put into the environment what Dagster's configuration reads from there."""
+    """Put into the environment what Dagster's configuration reads from there; this process holds the services."""
+    from nachet_pipeline.local.embedded import HELD_FOR
+
     if settings.database_url and settings.blob_account_url:
         os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
         os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
@@ -169,6 +173,7 @@ def name_services(settings: Settings, home: Path) -> None:
         os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
     if settings.secret_keys:
         os.environ["NACHET_SECRET_KEYS"] = ",".join(key.get_secret_value() for key in settings.secret_keys)
+    os.environ[HELD_FOR] = str(settings.home.resolve())
     os.environ["DAGSTER_HOME"] = str(home.resolve())
 
 

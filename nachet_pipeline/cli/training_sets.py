@@ -15,6 +15,7 @@ from nachet_pipeline.cli.terminal import (
     JsonOption,
     WantedByOption,
     WhyOption,
+    name_services,
     note,
     open_services,
     progress_bar,
@@ -58,9 +59,11 @@ def build(
 ) -> None:
     """Build a version of each training set, check it, and let it be the current one if it passes.
 
-    What was built before is found again, so that nothing is made twice. Exit code 1: a version failed its checks and
-    did not become the current one. With --all a recipe that cannot be read hides none of the others.
+    What was built before is found again, so that nothing is made twice. The UI shows it as one that a run built. Exit
+    code 1: a version failed its checks and did not become the current one. With --all a recipe that cannot be read
+    hides none of the others.
     """
+    from nachet_pipeline.defs.instance import dagster_home
     from nachet_pipeline.settings import Settings
     from nachet_pipeline.training.recipe import RecipeError, packaged_recipes, recipe_files, recipe_named
 
@@ -78,6 +81,8 @@ def build(
             note(f"nachet: {error}")
             failed = USAGE
     with open_services() as opened:
+        # Before anything is built: the build is reported to Dagster, so that the UI shows it.
+        name_services(opened.settings, dagster_home(opened.settings.home))
         for recipe in known:
             try:
                 released = _build(opened, recipe, copy=copy, as_json=as_json)
@@ -93,6 +98,9 @@ def build(
 
 
 def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> bool:
+    from nachet_pipeline.definitions import definitions
+    from nachet_pipeline.defs.resources import CommandBuild
+    from nachet_pipeline.defs.training.running import run_report
     from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.training.publishing import publish
     from nachet_pipeline.training.versions import published_lines, published_record
@@ -109,6 +117,7 @@ def _build(opened: "Opened", recipe: "Recipe", *, copy: bool, as_json: bool) -> 
             opened.settings.transfer,
             progress=lambda _step, done, total: bar(done, total),
         )
+    run_report(definitions(opened.settings, build=CommandBuild(published)), recipe.name)
     write_result(published, published_record, published_lines, as_json=as_json)
     return published.released
 

@@ -18,6 +18,7 @@ from nachet_pipeline.cli.terminal import (
     note,
     open_services,
     progress_bar,
+    read_settings,
     registered,
     write,
     write_json,
@@ -119,6 +120,8 @@ def import_(
     from nachet_pipeline.uploads.staged_folder import StagedFolder
     from nachet_pipeline.uploads.staging import mark_complete
 
+    # Before anything is staged, because the import needs it.
+    instance = dagster_home(read_settings().home)
     with open_services() as opened:
         settings = opened.settings
         upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
@@ -129,14 +132,14 @@ def import_(
             queue(opened.database, [Arrival(upload, look)])
         mark_complete(opened.blobs, upload.staging_container, upload.folder)
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
-            name_services(settings, dagster_home(settings.home))
+            name_services(settings, instance)
             from nachet_pipeline.definitions import definitions
             from nachet_pipeline.defs.resources import ImportProgress
             from nachet_pipeline.defs.uploads.running import run_import
 
             with progress_bar("Importing") as bar:
                 progress = ImportProgress(lambda _step, done, total: bar(done, total))
-                run_import(definitions(settings, progress), upload.partition)
+                run_import(definitions(settings, progress), upload)
         with opened.database.connection() as connection:
             done = find_upload(connection, upload.id)
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":

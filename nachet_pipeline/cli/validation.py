@@ -42,6 +42,7 @@ def sample(
     except (FileExistsError, NotADirectoryError):
         raise typer.BadParameter(f"{folder} is not a new or empty folder") from None
     write(str(folder))
+    note(f"its uploader is {email}: `nachet user add {email}`, then `nachet import {folder} --user {email}`")
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Bulk work in several runs: one run splits it into shards, each shard is a run, and one last run ends the whole.
 
-A run that finds too much work records the shards in its tags and ends. The sensor `cut_runs` requests a run for each
-shard. When all of them have ended, successful or not, it requests the last run, which does what is left and reports on
-the whole. The launcher of a deployment may start each of these runs on a machine of its own.
+A run that finds too much work records the shards in its tags and ends. The sensor `start_shards` requests a run for
+each shard. When all of them have ended, successful or not, it requests the last run, which does what is left and
+reports on the whole. The launcher of a deployment may start each of these runs on a machine of its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ from dagster import (
     RunsFilter,
 )
 
+from nachet_pipeline.defs.runs import FOLDER_TAG, OWNER_TAG
 from nachet_pipeline.support.shards import Shard
 
 BULK_TAGS = {"nachet/kind": "bulk", "dagster/priority": "-1"}
@@ -32,7 +33,7 @@ _REST = "rest"
 _PARTITION = "dagster/partition"
 _WILL_RETRY, _RETRIED_BY = "dagster/will_retry", "dagster/auto_retry_run_id"
 
-SHARD_FIELD = "a part of the whole, such as 0-63; the sensor cut_runs fills it in"
+SHARD_FIELD = "a part of the whole, such as 0-63; the sensor start_shards fills it in"
 WHOLE_FIELD = "do everything in this one run, however much it is; else much work is cut into several runs"
 
 
@@ -43,7 +44,7 @@ def fan_out(context: AssetExecutionContext, asset: AssetKey, shards: list[Shard]
         What the UI shows on the asset meanwhile.
     """
     context.instance.add_run_tags(context.run_id, {_CUT_TAG: _OPEN, _PARTS_TAG: " ".join(map(str, shards))})
-    context.log.info("split into %d parts, each a run of its own; the sensor cut_runs requests them", len(shards))
+    context.log.info("split into %d parts, each a run of its own; the sensor start_shards requests them", len(shards))
     return AssetObservation(
         asset,
         partition=context.partition_key if context.has_partition_key else None,
@@ -67,8 +68,8 @@ def due_runs(instance: DagsterInstance, ops: Mapping[str, str]) -> Iterator[RunR
         ops: the jobs whose work may be split, each with the op whose configuration names the shard.
     """
     for job, op in ops.items():
-        cut_runs = RunsFilter(job_name=job, tags={_CUT_TAG: _OPEN}, statuses=[DagsterRunStatus.SUCCESS])
-        for run in instance.get_runs(cut_runs):
+        split = RunsFilter(job_name=job, tags={_CUT_TAG: _OPEN}, statuses=[DagsterRunStatus.SUCCESS])
+        for run in instance.get_runs(split):
             yield from _due(instance, run, op)
 
 
@@ -99,5 +100,9 @@ def _request(run: DagsterRun, op: str, name: str, changes: Mapping[str, Any]) ->
         job_name=run.job_name,
         partition_key=run.tags.get(_PARTITION),
         run_config={**run.run_config, "ops": {**ops, op: {"config": config}}},
-        tags={FAN_OUT_OF_TAG: run.run_id, SHARD_TAG: name},
+        tags={
+            **{tag: run.tags[tag] for tag in (OWNER_TAG, FOLDER_TAG) if tag in run.tags},
+            FAN_OUT_OF_TAG: run.run_id,
+            SHARD_TAG: name,
+        },
     )

@@ -14,22 +14,19 @@ if TYPE_CHECKING:
 _FILES = ("dagster.yaml", "workspace.yaml")
 
 
-class ProjectNotFoundError(UsageError):
-    """There is no folder with the project's dagster.yaml and workspace.yaml; the message says where it was searched."""
+class InstanceError(UsageError):
+    """DAGSTER_HOME does not name the folder of a Dagster instance."""
 
 
 def project_folder() -> Path:
-    """The folder with dagster.yaml and workspace.yaml: this one, one above it, or the source tree of the package.
-
-    Raises:
-        ProjectNotFoundError: none of them has both.
-    """
+    """The folder with dagster.yaml and workspace.yaml: this one, one above it, or what the package carries of them."""
     here = Path.cwd()
-    candidates = (here, *here.parents, Path(__file__).resolve().parents[2])
-    for folder in candidates:
+    packaged = Path(__file__).resolve().parents[1] / "project"
+    for folder in (here, *here.parents):
         if all((folder / name).is_file() for name in _FILES):
             return folder
-    raise ProjectNotFoundError(f"no folder with {' and '.join(_FILES)} at or above {here}; set DAGSTER_HOME")
+    # In a source tree these are links to the project's.
+    return (packaged / _FILES[0]).resolve().parent
 
 
 def dagster_home(home: Path, project: Path | None = None) -> Path:
@@ -40,14 +37,14 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
 
     Args:
         home: folder of everything that is kept on this machine.
-        project: folder of dagster.yaml; looked for if not given.
+        project: folder of dagster.yaml, whatever DAGSTER_HOME says; looked for if not given.
 
     Raises:
-        ProjectNotFoundError: DAGSTER_HOME is not set and dagster.yaml is not found.
+        InstanceError: DAGSTER_HOME names no folder with a dagster.yaml.
     """
     if project is None:
         if given := os.environ.get("DAGSTER_HOME"):
-            return Path(given)
+            return _checked(Path(given))
         project = project_folder()
     folder = home.resolve() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +55,15 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
         fresh.symlink_to(target)
         fresh.replace(link)
     return folder
+
+
+def _checked(instance: Path) -> Path:
+    if not instance.is_absolute() or not (instance / "dagster.yaml").is_file():
+        raise InstanceError(
+            f"DAGSTER_HOME: expected the absolute path of a folder with the project's dagster.yaml, found {instance};"
+            " unset it to use the one that comes with the package"
+        )
+    return instance
 
 
 @contextmanager

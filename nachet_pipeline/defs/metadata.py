@@ -117,5 +117,6 @@ def upload_metadata(receipt: Receipt) -> dict[str, Any]:
         "upload": MetadataValue.text(str(receipt.upload)),
         "pictures": receipt.pictures,
         "bytes": receipt.size,
+        **({"report_page": MetadataValue.text(receipt.report_page)} if receipt.report_page else {}),
         "manifest": manifest_link(receipt.partition, "manifest and checks"),
     }

@@ -13,7 +13,7 @@ containers = DynamicPartitionsDefinition(name="container")
 """One partition a container of a mass import, by its name."""
 
 recipes = DynamicPartitionsDefinition(name="recipe")
-"""One partition a recipe of a training set, by its name; the sensor `recipes` keeps them equal to the folder."""
+"""One partition a recipe of a training set, by its name; the sensor `sync_recipes` keeps them equal to the folder."""
 
 
 def forgetting(instance: DagsterInstance) -> ForgetPartitions:

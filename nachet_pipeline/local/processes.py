@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -173,22 +174,22 @@ def matching(condition: Callable[[psutil.Process], bool]) -> list[ProcessIdentit
 
 
 @contextmanager
-def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit while the context lasts, so that what was started is stopped.
+def signals_as_exit() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a closed terminal, raise SystemExit, so that what was started is stopped.
 
-    Where the caller handles SIGTERM already, or off the main thread, nothing is changed.
+    It lasts as long as the context. A signal that the caller handles already stays as it is, and off the main thread
+    nothing is changed.
     """
-    try:
-        changed = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        if changed:
-            signal.signal(signal.SIGTERM, exit_on_signal)
-    except ValueError:  # not the main thread: signals are not ours to handle
-        changed = False
+    changed = []
+    if threading.current_thread() is threading.main_thread():
+        changed = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in changed:
+        signal.signal(one, exit_on_signal)
     try:
         yield
     finally:
-        if changed:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in changed:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> None:

@@ -35,9 +35,13 @@ class Services:
 
     def password_of(self, login: str) -> str:
         """Password of a login: follows from the owner's, which does not follow from it, so that none is kept."""
-        owner = unquote(urlsplit(self.database_url).password or "")
-        return hmac.new(owner.encode(), login.encode(), hashlib.sha256).hexdigest()
+        return password_of(login, unquote(urlsplit(self.database_url).password or ""))
 
     def _url_of(self, login: str) -> str:
         place = self.database_url.rpartition("@")[2]
         return f"postgresql://{login}:{self.password_of(login)}@{place}"
+
+
+def password_of(login: str, owner: str) -> str:
+    """Password of a login where the owner of the database has this password."""
+    return hmac.new(owner.encode(), login.encode(), hashlib.sha256).hexdigest()

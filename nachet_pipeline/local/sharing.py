@@ -13,7 +13,7 @@ from pathlib import Path
 from nachet_pipeline.local import azurite, postgres
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import FileLock, held, private_folder
-from nachet_pipeline.local.processes import sigterm_as_exit
+from nachet_pipeline.local.processes import signals_as_exit
 from nachet_pipeline.local.services import Services
 
 _CLOSED = ("azurite", "blobs", "dagster", "run")
@@ -35,7 +35,7 @@ def shared_services(
         LocalServiceError: a service does not start.
     """
     home = home.resolve()
-    with sigterm_as_exit(), ExitStack() as stack:
+    with signals_as_exit(), ExitStack() as stack:
         try:
             private_folder(home)
             for name in _CLOSED:

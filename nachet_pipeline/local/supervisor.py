@@ -46,7 +46,7 @@ _logger = logging.getLogger(__name__)
 def up(
     home: Path,
     *,
-    project: Path,
+    instance: Path,
     foreground: bool = False,
     tools: Path | None = None,
     prepare: str = PREPARE,
@@ -59,7 +59,7 @@ def up(
 
     Args:
         home: folder of everything that is kept on this machine.
-        project: folder of dagster.yaml and workspace.yaml.
+        instance: folder of the Dagster instance, with its dagster.yaml.
         foreground: supervise in this process until SIGINT or SIGTERM comes, instead of in the background.
         tools: folder under which Azurite is installed once; the home if not given.
         prepare: `module:function`, called with the services before Dagster starts.
@@ -71,7 +71,7 @@ def up(
     """
     task = _Task(
         home=home.resolve(),
-        project=project.resolve(),
+        instance=instance.resolve(),
         tools=None if tools is None else tools.resolve(),
         prepare=prepare,
         command=tuple(command or ()),
@@ -80,7 +80,7 @@ def up(
     console = Console(stderr=True)
     if foreground:
         return _supervise_here(task, console)
-    with processes.sigterm_as_exit(), console.status("starting") as status:
+    with processes.signals_as_exit(), console.status("starting") as status:
 
         def report(doing: str) -> None:
             status.update(doing)
@@ -123,7 +123,7 @@ class _Task(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     home: Path
-    project: Path
+    instance: Path
     tools: Path | None
     prepare: str
     command: tuple[str, ...]
@@ -256,8 +256,8 @@ class _Supervisor:
         task = self._task
         if self._found is None:
             raise LocalServiceError("the services do not run")
-        environment = dagster_processes.environment(task.home, task.project, self._found)
-        process = one.start(project=task.project, environment=environment)
+        environment = dagster_processes.environment(task.home, task.instance, self._found)
+        process = one.start(environment)
         self._change(dagster={**self._state.dagster, one.name: process})
         return process
 

@@ -212,7 +212,7 @@ class Repairer:
         upload = self._upload(drift)
         if upload and upload.state in _SETTLED and upload.receipt:
             return Remedy(RepairAction.REWRITE, "the database has the receipt")
-        return _nothing("it waits for the sensor staged_folders; is it running?")
+        return _nothing("it waits for the sensor start_imports; is it running?")
 
     def _upload(self, drift: Drift) -> Upload | None:
         if drift.upload_id is None:

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database import audit
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reading import fetch
+from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_seed_id, seed_id
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
@@ -135,6 +135,11 @@ def registered_seeds(connection: Connection) -> SeedRegistry:
         (Seed.model_validate(row.information) for row in rows.values() if row.active),
         {row.id: row.merged_into for row in rows.values() if row.merged_into},
     )
+
+
+def count_seeds(connection: Connection) -> int:
+    """Rows of the table, of retired and merged seeds too."""
+    return int(fetch_value(connection, "select count(*) from seeds"))
 
 
 def surviving_seeds(connection: Connection) -> dict[UUID, UUID]:

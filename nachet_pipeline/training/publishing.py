@@ -33,6 +33,7 @@ class Published:
         built: the version.
         facts: everything that its card shows, the verdicts of its checks too.
         card: blob of the card, in the set's container.
+        text: the card.
         pictures: the card's plots and contact sheets by file name.
         released: whether it became the current version; False if a grave check failed.
     """
@@ -40,6 +41,7 @@ class Published:
     built: Built
     facts: card.Facts
     card: str
+    text: str
     pictures: Mapping[str, bytes]
     released: bool
 
@@ -100,14 +102,14 @@ def publish(
     _pairs(facts, pictures, thumbnails, database)
     # Last: where there is a card, all that it shows is there.
     place = f"{built.digest}/{card.README}"
-    content = card.render(facts, list(pictures.known)).encode()
-    blobs.upload(built.container, place, content, content_type=_TYPES["md"])
+    text = card.render(facts, list(pictures.known))
+    blobs.upload(built.container, place, text.encode(), content_type=_TYPES["md"])
     if progress:
         progress("card", 1, 1)
     released = all(verdict.passed for verdict in facts.verdicts if verdict.grave)
     if released:
         make_current(built, database, blobs)
-    return Published(built, facts, place, pictures.known, released)
+    return Published(built, facts, place, text, pictures.known, released)
 
 
 def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database, rules: RuleSet) -> card.Facts:

@@ -55,7 +55,7 @@ class Site:
 
     def tick(self, cut_by: str) -> list[RunRequest]:
         """What the sensor asks for, of the work that a run cut."""
-        sensor = self.definitions.get_repository_def().get_sensor_def("cut_runs")
+        sensor = self.definitions.get_repository_def().get_sensor_def("start_shards")
         with build_sensor_context(instance=self.deployment.instance) as context:
             result = sensor(context)
         requests = (result.run_requests or []) if isinstance(result, SensorResult) else []

@@ -206,7 +206,7 @@ class Import:
 
     def _run_what_is_asked_for(self, boundaries: Boundaries) -> None:
         defined = definitions(self.settings, ImportProgress(boundaries.progress))
-        sensor = defined.get_repository_def().get_sensor_def("staged_folders")
+        sensor = defined.get_repository_def().get_sensor_def("start_imports")
         with DagsterInstance.get() as instance:
             with build_sensor_context(instance=instance, resources=self._resources()) as context:
                 result = sensor(context)
@@ -228,7 +228,7 @@ class Import:
     def _notice_dead_runs(self, boundaries: Boundaries) -> None:
         """Mark them as failed, evaluate the sensor on failed runs, and run them again, as dagster.yaml has it."""
         defined = definitions(self.settings, ImportProgress(boundaries.progress))
-        sensor = defined.get_repository_def().get_sensor_def("failed_imports")
+        sensor = defined.get_repository_def().get_sensor_def("settle_failed_imports")
         with DagsterInstance.get() as instance:
             for run in instance.get_runs():
                 if run.status in {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE}:
@@ -240,7 +240,7 @@ class Import:
                 )
                 resources = {name: self._resources()[name] for name in ("database", "blob_storage")}
                 with build_run_status_sensor_context(
-                    sensor_name="failed_imports",
+                    sensor_name="settle_failed_imports",
                     dagster_event=event,
                     dagster_instance=instance,
                     dagster_run=failed,

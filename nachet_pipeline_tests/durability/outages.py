@@ -30,6 +30,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.database.connection import Database, DatabaseError
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local import azurite, dagster_processes, postgres, processes
 from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.processes import ProcessIdentity, wait_until
@@ -215,7 +216,7 @@ class Machine(Uploader):
     def come_back(self, victim: Victim) -> None:
         """Wait until what died is there again; whoever starts the machine again says `nachet up`."""
         if victim in {Victim.SUPERVISOR, Victim.POWER}:
-            self.found = up(self.home, project=PROJECT, tools=self.tools)
+            self.found = up(self.home, instance=dagster_home(self.home, PROJECT), tools=self.tools)
         if not wait_until(self.is_back, _PATIENCE_SECONDS):
             raise TimeoutError(f"after {victim} was killed, not everything runs again")
 
@@ -260,12 +261,12 @@ class Machine(Uploader):
 @contextmanager
 def machine(home: Path, tools: Path) -> Iterator[Machine]:
     """A running pipeline of its own; stopped at the end."""
-    found = up(home, project=PROJECT, tools=tools)
+    found = up(home, instance=dagster_home(home, PROJECT), tools=tools)
     try:
         services = running(home)
         if services is None:
             raise LookupError("the services ended right after they started")
-        os.environ.update(dagster_processes.environment(home, PROJECT, services))
+        os.environ.update(dagster_processes.environment(home, dagster_home(home, PROJECT), services))
         del os.environ["SUPERVISED_HOME"]  # or we would count as one of Dagster's processes
         with (
             Database(SecretStr(services.importer_url), pauses=()) as database,

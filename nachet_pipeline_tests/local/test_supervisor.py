@@ -28,7 +28,7 @@ from pathlib import Path
 from nachet_pipeline.local.supervisor import up
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would this
 home, tools, *command = sys.argv[1:]
-up(Path(home), project=Path(home), tools=Path(tools), prepare="builtins:repr", command=command, foreground=%s)
+up(Path(home), instance=Path(home), tools=Path(tools), prepare="builtins:repr", command=command, foreground=%s)
 """
 
 
@@ -45,7 +45,7 @@ class Place:
     def up(self, deed: str = "serve", *, prepare: str = "builtins:repr", seconds: float = 60) -> Running:
         return up(
             self.home,
-            project=self.home,
+            instance=self.home,
             tools=self.tools,
             prepare=prepare,
             command=self.command(deed),

@@ -75,7 +75,7 @@ def test_a_mistake_in_the_list_is_one_line_with_its_place(written, text: str, sa
 @pytest.fixture
 def tick(deployment: Deployment):
     """Evaluates the sensor once with a list, and adds the partitions it asks for as the daemon would."""
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("listed_containers")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("start_mass_imports")
 
     def evaluate(file: Path | None) -> SensorResult | SkipReason:
         settings = MassImportSettings(mass_import_list=file)

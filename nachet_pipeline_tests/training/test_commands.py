@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline_tests.command import Answer, Nachet
+from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.workbench import Workbench
 
 RECIPES = {
@@ -25,6 +27,7 @@ class Terminal:
         for name, text in RECIPES.items():
             (self.recipes / f"{name}.yaml").write_text(text)
         monkeypatch.setenv("NACHET_RECIPES_FOLDER", str(self.recipes))
+        monkeypatch.setenv("DAGSTER_HOME", str(dagster_home(workbench.place, PROJECT)))
 
     def run(self, *arguments: str) -> Answer:
         return self._nachet("training-set", *arguments)

@@ -28,8 +28,9 @@ from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows
 from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import tables, uploads_list
 from nachet_pipeline.defs.partitions import uploads
-from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.runs import say_whose
 from nachet_pipeline.pictures.contact_sheet import as_markdown
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.settings import CropSettings, TransferSettings
@@ -53,7 +54,9 @@ _PARTITIONS_PER_RUN = 200
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             description="The seeds that a detector found in the upload's pictures, each cut out as a picture of its"
-            " own beside its parent, without loss. Where another number was found than declared, the check says so.",
+            " own beside its parent, without loss. Where another number was found than declared, the check is amber:"
+            " somebody should look. **Red**: pictures were not cropped; most often the detector did not answer."
+            " Materialize the partition again when it does.",
         )
     ],
     check_specs=check_specs,
@@ -71,6 +74,7 @@ def crop_upload(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[Event]:
     """Crop each upload of the run. A failure of one does not stop the others."""
+    drop_missing_outputs(context)
     partitions = chosen_partitions(context)
     if not partitions:
         return
@@ -86,6 +90,8 @@ def crop_upload(
                 if upload is None:
                     context.log.warning("there is no upload of the partition %s", partition)
                     continue
+                if number == 1:
+                    say_whose(context, upload.owner.email, upload.folder, len(partitions))
                 outcome = cropper.crop(upload)
             except NotImportedError as error:
                 # A range of partitions may include a refused one, which has nothing to crop.

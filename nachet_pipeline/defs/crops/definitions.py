@@ -2,9 +2,10 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.crops.assets import crop_upload
 from nachet_pipeline.defs.crops.jobs import crop_pictures
-from nachet_pipeline.defs.crops.sensors import uncropped_uploads_sensor
+from nachet_pipeline.defs.crops.sensors import start_crops_sensor
 from nachet_pipeline.settings import SensorSettings
 
 
@@ -15,7 +16,7 @@ def definitions(settings: SensorSettings) -> Definitions:
         settings: how often staged folders are looked for.
     """
     return Definitions(
-        assets=[crop_upload],
+        assets=with_code([crop_upload]),
         jobs=[crop_pictures],
-        sensors=[uncropped_uploads_sensor(settings)],
+        sensors=[start_crops_sensor(settings)],
     )

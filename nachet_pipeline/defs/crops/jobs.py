@@ -8,6 +8,8 @@ from nachet_pipeline.defs.fan_out import BULK_TAGS
 crop_pictures = define_asset_job(
     "crop_pictures",
     selection=[crop_upload],
-    description="Find the seeds in the pictures of imported uploads, and store each as a picture of its own.",
+    description="Finds the seeds in the pictures of imported uploads and stores each as a picture of its own."
+    " start_crops runs it by itself. Press it for a partition to crop an upload again, for example after the detector"
+    " was away. It fails if pictures could not be cropped; its last events name them.",
     tags=BULK_TAGS,
 )

@@ -16,19 +16,20 @@ from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
-from nachet_pipeline.defs.runs import RANGE_END, RANGE_START, UNDER_WAY
+from nachet_pipeline.defs.runs import RANGE_END, RANGE_START, UNDER_WAY, whose
 from nachet_pipeline.settings import CropSettings, SensorSettings
 
 
-def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
+def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on imported uploads whose pictures are not cropped; it runs as often as the one on staged folders."""
 
     @running_sensor(
         job=crop_pictures,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        description="Crops the pictures of what was imported, one run at a time for all that waits together.",
+        description="Starts crop_pictures for imported uploads that have no crops yet, one run at a time for all that"
+        " wait. Stop it if the detector is away for long; what waits is cropped later.",
     )
-    def uncropped_uploads(
+    def start_crops(
         context: SensorEvaluationContext,
         database: DatabaseResource,
         sensor_settings: ResourceParam[SensorSettings],
@@ -38,23 +39,24 @@ def uncropped_uploads_sensor(settings: SensorSettings) -> SensorDefinition:
         if context.instance.get_run_records(under_way, limit=1):
             return SkipReason("A run that crops pictures is under way.")
         with database.open() as db, db.connection() as connection:
+            method = crop_method(crop_settings)
             due = {
-                upload.partition
-                for upload in uploads_to_crop(connection, crop_method(crop_settings), most=sensor_settings.batch_size)
+                upload.partition: upload
+                for upload in uploads_to_crop(connection, method, most=sensor_settings.batch_size)
             }
         if not due:
             return SkipReason("No imported upload waits for its crops.")
         order = context.instance.get_dynamic_partitions("upload")
-        new = sorted(due - set(order))
+        new = sorted(due.keys() - set(order))
         order = [*order, *new]
         start = next(place for place, key in enumerate(order) if key in due)
         # A run takes a range of keys in Dagster's order. Each key in between that is not due costs it one query.
         within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
+        first = due[within[0]]
+        tags = {RANGE_START: within[0], RANGE_END: within[-1], "nachet/uploads": str(len(within))}
         return SensorResult(
-            run_requests=[
-                RunRequest(tags={RANGE_START: within[0], RANGE_END: within[-1], "nachet/uploads": str(len(within))})
-            ],
+            run_requests=[RunRequest(tags={**tags, **whose(first.owner.email, first.folder, len(within))})],
             dynamic_partitions_requests=[uploads.build_add_request(new)] if new else [],
         )
 
-    return uncropped_uploads
+    return start_crops

@@ -41,7 +41,7 @@ from nachet_pipeline.defs.maintenance.checks import (
 )
 from nachet_pipeline.defs.metadata import tables
 from nachet_pipeline.defs.partitions import forgetting, uploads
-from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
@@ -124,9 +124,10 @@ class ReprocessForm(Form):
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             freshness_policy=NIGHTLY,
-            description="Stored pictures, judged by today's rules and enriched by today's code. Every night a budget of"
-            " those that are stale is looked at again, from their files in storage. A picture that would be refused"
-            " today is reported, and stays; files that are missing or changed are reported likewise.",
+            description="Stored pictures, judged by today's rules and measured by today's code. Every night a budget of"
+            " those that are stale is looked at again, from their files in storage. Materialize it to go on at once."
+            " A picture that would be refused today is reported, and stays; files that are missing or changed are"
+            " reported likewise: then a check is amber. **Red**: the database or storage did not answer.",
         )
     ],
     check_specs=reprocessed_specs,
@@ -144,6 +145,7 @@ def reprocessed_pictures(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation | AssetCheckResult]:
     """Reprocess stored pictures, or one shard of them, or split them into shards."""
+    drop_missing_outputs(context)
     with failing_on(FormError, ShardError):
         wanted = config.wanted(reprocessing_settings)
     with database.open() as db:
@@ -291,7 +293,8 @@ def cleared_imports(
 
     Only of uploads that were imported as a whole, whose receipt is in the database, whose rows and blobs are all there
     and right, and whose folder is still what was imported. The database keeps answering for them. A partition that
-    somebody added by hand, and that no upload has, is removed too.
+    somebody added by hand, and that no upload has, is removed too. Materialize it to clear now; what was kept is listed
+    with the reason. **Red**: the database or storage did not answer.
     """
     with database.open() as db, blob_storage.open() as blobs:
         retention = Retention(
@@ -361,7 +364,8 @@ def reconciled_storage(
     """Staged folders, stored blobs and rows of all users, compared.
 
     What disagrees is in the table `drift`, since when, and here as a table of the first hundred with what a repair does
-    about each. Nothing is changed unless the run is asked to repair.
+    about each. Materialize it to compare now. Nothing is changed unless the run is asked to repair. A failed check
+    `no_drift`: something disagrees. **Red**: the database or storage did not answer.
     """
     with database.open() as db, blob_storage.open() as blobs:
         user = None

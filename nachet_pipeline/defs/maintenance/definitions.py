@@ -2,6 +2,7 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
 from nachet_pipeline.defs.maintenance.jobs import (
     archive_folder,
@@ -15,13 +16,13 @@ from nachet_pipeline.defs.maintenance.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
-from nachet_pipeline.defs.maintenance.sensors import cut_runs, dead_runs
+from nachet_pipeline.defs.maintenance.sensors import end_dead_runs, start_shards
 
 
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[reprocessed_pictures, reconciled_storage, cleared_imports],
+        assets=with_code([reprocessed_pictures, reconciled_storage, cleared_imports]),
         jobs=[
             reprocess_pictures,
             reconcile_storage,
@@ -30,6 +31,6 @@ def definitions() -> Definitions:
             archive_folder,
             purge_folders,
         ],
-        sensors=[dead_runs, cut_runs],
+        sensors=[end_dead_runs, start_shards],
         schedules=[nightly_reprocessing, daily_reconciliation, daily_retention, daily_purge],
     )

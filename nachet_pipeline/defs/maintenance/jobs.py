@@ -123,19 +123,25 @@ def purge_all_folders(
 
 @job(config=form_of_job("delete_one_folder", DeletingForm))
 def delete_folder() -> None:
-    """Delete a folder: fill in its id, by whom and why, and decide keep_for_training or delete_all."""
+    """Deletes an imported folder. Fill in the form: which, by whom, why, and keep_for_training or delete_all.
+
+    Nothing is gone at once: `nachet folder undo` brings it back for some days.
+    """
     delete_one_folder()
 
 
 @job(config=form_of_job("archive_one_folder", ArchivingForm))
 def archive_folder() -> None:
-    """Move a folder's pictures to its user's archive, for training: fill in its id, by whom and why."""
+    """Moves an imported folder to its user's archive, for training. Fill in the form: which, by whom, why."""
     archive_one_folder()
 
 
 @job
 def purge_folders() -> None:
-    """Remove deleted folders that nobody can bring back any more, and end what was interrupted."""
+    """Removes deleted folders that nobody can bring back any more, and ends what was interrupted.
+
+    It runs every day; pressing it is safe.
+    """
     purge_all_folders()
 
 
@@ -144,47 +150,52 @@ reprocess_pictures = define_asset_job(
     selection=[reprocessed_pictures],
     config=form_of_asset_job("reprocessed_pictures", ReprocessForm),
     tags=BULK_TAGS,
-    description="Judge and enrich stored pictures anew where rules or code changed, within a budget.",
+    description="Validates and measures stored pictures again where rules or code changed, within a budget. It runs"
+    " every night. Press it after an upgrade to go on at once; with `rule` in its form it looks again at the pictures"
+    " of one finding. It never removes a picture.",
 )
 
 reconcile_storage = define_asset_job(
     "reconcile_storage",
     selection=[reconciled_storage],
     config=form_of_asset_job("reconciled_storage", ReconcileForm),
-    description="Compare staging, storage and rows; with `repair` in its form, do what is safe about what disagrees.",
+    description="Compares staging, storage and database; it runs every day and changes nothing. With `repair` in its"
+    " form it does what is safe about what disagrees. It fails only if a service did not answer; what disagrees is the"
+    " verdict of the check no_drift.",
 )
 
 clear_old_imports = define_asset_job(
     "clear_old_imports",
     selection=[cleared_imports],
     config=form_of_asset_job("cleared_imports", RetentionForm),
-    description="Clear staged folders and partitions of imports that are old, recorded and verified.",
+    description="Clears staged folders and partitions of imports that are old, recorded and verified. It runs every"
+    " day. With `dry_run` in its form it says what it would clear.",
 )
 
 nightly_reprocessing = running_schedule(
     name="nightly_reprocessing",
     job=reprocess_pictures,
     cron_schedule="0 3 * * *",
-    description="Every night at three, UTC: stored pictures follow the rules and the code. Cheap if nothing is stale.",
+    description="Runs reprocess_pictures every night at 03:00 UTC. Cheap if nothing is stale.",
 )
 
 daily_reconciliation = running_schedule(
     name="daily_reconciliation",
     job=reconcile_storage,
     cron_schedule="0 4 * * *",
-    description="Every day at four, UTC: staging, storage and rows are compared. Repairs nothing.",
+    description="Runs reconcile_storage every day at 04:00 UTC, without repair.",
 )
 
 daily_retention = running_schedule(
     name="daily_retention",
     job=clear_old_imports,
     cron_schedule="0 5 * * *",
-    description="Every day at five, UTC: staged folders and partitions of old, verified imports are cleared.",
+    description="Runs clear_old_imports every day at 05:00 UTC. While it is off, the staging containers grow.",
 )
 
 daily_purge = running_schedule(
     name="daily_purge",
     job=purge_folders,
     cron_schedule="30 5 * * *",
-    description="Every day at half past five, UTC: deleted folders that nobody can bring back any more are removed.",
+    description="Runs purge_folders every day at 05:30 UTC.",
 )

@@ -1,4 +1,4 @@
-"""Sensors on runs: `dead_runs` ends those whose process is gone, `cut_runs` requests the runs of split bulk work.
+"""Sensors on runs: `end_dead_runs` ends those whose process is gone, `start_shards` starts those of split bulk work.
 
 Dagster's default launcher does not check the health of what it launched. If a run's process ended while the database
 was away, or together with its code server, the run would stay under way. It would hold its place in the queue, and
@@ -39,14 +39,15 @@ its sign again within seconds after the database is back."""
 
 @running_sensor(
     minimum_interval_seconds=10,
-    description="Ends runs whose process is gone, so that they hold no place and what they owe is asked for again;"
-    " lets the uploads that a cancelled run never began with be asked for at once.",
+    description="Ends runs whose process is gone, so that they hold no place in the queue and their work is requested"
+    " again. Releases the uploads that a cancelled run never reached. Leave it on: without it such runs stay under way"
+    " for hours. Its tick fails while the database is away.",
 )
-def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+def end_dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
     """End runs whose process is gone, and release what cancelled runs leave behind."""
     missed: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
     with database.open() as db:
-        missed, ended = end_dead_runs(context.instance, db, missed, time.time())
+        missed, ended = end_silent_runs(context.instance, db, missed, time.time())
         batches = release_cancelled(context.instance, db)
     for record in ended:
         context.log.warning("run %s was ended, because its process is gone", record.dagster_run.run_id)
@@ -56,7 +57,7 @@ def dead_runs(context: SensorEvaluationContext, database: DatabaseResource) -> S
     return SensorResult(skip_reason=message, cursor=json.dumps(missed))
 
 
-def end_dead_runs(
+def end_silent_runs(
     instance: DagsterInstance, database: Database, missed: dict[str, float], now: float
 ) -> tuple[dict[str, float], list[RunRecord]]:
     """End the runs whose sign of life has been missing for long enough.
@@ -123,10 +124,10 @@ def _batches(records: Iterable[RunRecord]) -> set[str]:
 @running_sensor(
     jobs=[mass_import, reprocess_pictures],
     minimum_interval_seconds=30,
-    description="Where a run cut its work into parts: starts a run of each part, and after them the one that ends"
-    " the whole.",
+    description="Starts the runs of bulk work (mass imports, reprocessing) that one run split into parts, and after"
+    " them the run that ends the whole. Without it split work stops after its first run.",
 )
-def cut_runs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+def start_shards(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Request the runs of bulk work that was split into shards."""
     requests = list(due_runs(context.instance, _OPS))
     return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")

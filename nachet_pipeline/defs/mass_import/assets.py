@@ -23,8 +23,9 @@ from nachet_pipeline.defs.forms import Form, FormError, optional, required
 from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
 from nachet_pipeline.defs.metadata import findings_table, table
 from nachet_pipeline.defs.partitions import containers
-from nachet_pipeline.defs.progress_log import logged_pictures
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.runs import say_whose
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
 from nachet_pipeline.mass_import.importing import FolderOutcome, MassImporter, MassImportOutcome, MassImportRequest
 from nachet_pipeline.mass_import.mapping import FolderMapping
@@ -89,7 +90,8 @@ class MassImportForm(Form):
             kinds={"azure", "postgres"},
             owners=["team:ai-lab"],
             description="The pictures that lay in a container already: each folder a picture set, with rows that"
-            " point at the blobs where they are, or at copies. What was not taken is listed with a reason.",
+            " point at the blobs where they are, or at copies. What was not taken is listed with a reason, and the"
+            " check is amber. **Red**: the container or the mapping could not be used; the run says why.",
         )
     ],
     check_specs=check_specs,
@@ -108,6 +110,7 @@ def mass_imported_container(
     decoding: ResourceParam[DecodingSettings],
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
+    drop_missing_outputs(context)
     chosen = chosen_partitions(context)
     if not chosen:
         return
@@ -131,6 +134,7 @@ def mass_imported_container(
         )
         with failing_on(FormError, MassImportError, MappingError, ContainerTakenError, ShardError):
             config.check()
+            say_whose(context, config.owner, f"{container}/{config.prefix}".rstrip("/"))
             if not blobs.container_exists(container):
                 # Nothing else would remove the partition of a name that somebody mistyped.
                 context.instance.delete_dynamic_partition(str(containers.name), container)

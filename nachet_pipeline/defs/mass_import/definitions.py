@@ -2,15 +2,16 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.mass_import.assets import mass_imported_container
 from nachet_pipeline.defs.mass_import.jobs import mass_import
-from nachet_pipeline.defs.mass_import.sensors import listed_containers
+from nachet_pipeline.defs.mass_import.sensors import start_mass_imports
 
 
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[mass_imported_container],
+        assets=with_code([mass_imported_container]),
         jobs=[mass_import],
-        sensors=[listed_containers],
+        sensors=[start_mass_imports],
     )

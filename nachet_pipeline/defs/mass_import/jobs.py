@@ -8,6 +8,8 @@ from nachet_pipeline.defs.mass_import.assets import mass_imported_container
 mass_import = define_asset_job(
     "mass_import",
     selection=[mass_imported_container],
-    description="Give rows to the pictures that lie in a container already; add its name as a partition first.",
+    description="Imports a container that is full of pictures already; its name is the partition. Try it with dry_run"
+    " first. A large container is split into several runs. It fails if the container or the mapping cannot be used;"
+    " files that were not taken do not fail it, they are listed with their reasons.",
     tags=BULK_TAGS,
 )

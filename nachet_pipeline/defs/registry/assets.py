@@ -14,8 +14,9 @@ from dagster import (
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.metadata import table, tables
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
+from nachet_pipeline.defs.table_schemas import SEEDS, USERS
 from nachet_pipeline.errors import ActionableError
-from nachet_pipeline.registry.queries import SeedChange, load_seeds
+from nachet_pipeline.registry.queries import SeedChange, count_seeds, load_seeds
 from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_version
 from nachet_pipeline.settings import KeySettings, UserSettings
 from nachet_pipeline.users.errors import UsersFileError
@@ -28,6 +29,7 @@ from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
     group_name="registry",
     kinds={"postgres", "yaml"},
     owners=["team:ai-lab"],
+    metadata=SEEDS,
     code_version=registry_version(),
     automation_condition=(AutomationCondition.missing() | AutomationCondition.code_version_changed())
     & ~AutomationCondition.in_progress(),
@@ -35,16 +37,19 @@ from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
 def registered_seeds(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
     """The species that pictures may show, from the package's reviewed file `registry/seeds.yaml`.
 
-    A new version of the file is loaded by itself. Renamed species keep their identifier; pictures of merged ones are
-    linked to the species they are part of; every change is in the table `audit_trail`.
+    A new version of the file is loaded by itself; materializing it again changes nothing. Renamed species keep their
+    identifier; pictures of merged ones are linked to the species they are part of; every change is in the table
+    `audit_trail`. **Red**: the database did not answer.
     """
     seeds = packaged_seeds()
     with database.open() as db, db.connection() as connection:
         loaded = load_seeds(connection, seeds)
+        rows = count_seeds(connection)
     context.log.info("%d seeds in the registry, %d changes", len(seeds), loaded.total)
     return MaterializeResult(
         metadata={
             "seeds": len(seeds),
+            "dagster/row_count": rows,
             "changed": loaded.total,
             "added": loaded.count("added"),
             "renamed": loaded.count("renamed"),
@@ -83,7 +88,7 @@ def _registry_change_row(change: SeedChange) -> dict[str, str | int]:
 _ROWS = 1_000
 
 
-@asset(group_name="registry", kinds={"postgres", "azure", "yaml"}, owners=["team:ai-lab"])
+@asset(group_name="registry", kinds={"postgres", "azure", "yaml"}, owners=["team:ai-lab"], metadata=USERS)
 def registered_users(
     context: AssetExecutionContext,
     database: DatabaseResource,
@@ -94,8 +99,10 @@ def registered_users(
 ) -> MaterializeResult[None]:
     """The users of the reviewed file that `NACHET_USERS_FILE` names: added, disabled, enabled.
 
-    A new user gets both containers, a folder that shows what to upload, and an upload key, which
-    `nachet user key show` shows once. Who is not in the file stays as they are, and nothing of anybody's is removed.
+    Materialize it to apply the file at once; the sensor `sync_users` does so when it changed. A new user gets both
+    containers, a folder that shows what to upload, and an upload key, which `nachet user key show` shows once. Who is
+    not in the file stays as they are, and nothing of anybody's is removed. **Red**: the file cannot be read, or a
+    service did not answer; the run says which.
     """
     file = user_settings.users_file
     if file is None:
@@ -117,6 +124,7 @@ def registered_users(
         metadata={
             "listed": len(users),
             "registered": registered,
+            "dagster/row_count": registered,
             **{change.name.lower(): counts[change] for change in UserChange},
             **tables(changes=({"user": user.email, "change": change.value} for user, change in changed)),
         }

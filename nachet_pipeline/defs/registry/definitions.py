@@ -2,6 +2,7 @@
 
 from dagster import Definitions
 
+from nachet_pipeline.defs.code import with_code
 from nachet_pipeline.defs.registry.assets import registered_seeds, registered_users
 from nachet_pipeline.defs.registry.jobs import (
     load_seeds,
@@ -10,14 +11,14 @@ from nachet_pipeline.defs.registry.jobs import (
     onboard_user,
     rotate_upload_keys,
 )
-from nachet_pipeline.defs.registry.sensors import registry_automation, users_file
+from nachet_pipeline.defs.registry.sensors import sync_registry, sync_users
 
 
 def definitions() -> Definitions:
     """The group's assets, checks, jobs, sensors and schedules."""
     return Definitions(
-        assets=[registered_seeds, registered_users],
+        assets=with_code([registered_seeds, registered_users]),
         jobs=[load_seeds, load_users, onboard_user, rotate_upload_keys],
-        sensors=[users_file, registry_automation],
+        sensors=[sync_users, sync_registry],
         schedules=[nightly_key_rotation],
     )

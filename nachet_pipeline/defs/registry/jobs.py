@@ -25,11 +25,15 @@ from nachet_pipeline.users.registering import SYSTEM_ACTOR
 load_seeds = define_asset_job(
     "load_seeds",
     selection=[registered_seeds],
-    description="Bring the species registry of the database up to the package's reviewed file.",
+    description="Brings the species registry of the database up to the package's reviewed file. sync_registry runs it"
+    " by itself after an upgrade. Pressing it again changes nothing.",
 )
 
 load_users = define_asset_job(
-    "load_users", selection=[registered_users], description="Apply the reviewed file of users."
+    "load_users",
+    selection=[registered_users],
+    description="Applies the reviewed file of users that NACHET_USERS_FILE names. sync_users runs it when the file"
+    " changed. It fails in one line if the file cannot be read.",
 )
 
 
@@ -81,8 +85,9 @@ def _onboard(
 
 @job(
     config=form_of_job("onboard", OnboardForm),
-    description="Register a user: the row, both containers, a default folder and an upload key. Fill in the e-mail"
-    " address in the launchpad; who is registered already stays as they are.",
+    description="Registers a user: the row, both containers, a folder that shows what to upload, and an upload key."
+    " Fill in the form in the launchpad. Who is registered already stays as they are. The key is shown once, by"
+    " `nachet user key show`, never here.",
 )
 def onboard_user() -> None:
     """Onboard one user."""
@@ -115,8 +120,9 @@ def _maintain(
 
 
 @job(
-    description="Rotate upload keys that are about to expire, revoke those of disabled users, and repair access"
-    " policies that are not what the database says. It prints no key.",
+    description="Rotates upload keys that are about to expire, revokes those of disabled users, and repairs access"
+    " policies that are not what the database says. It runs every night and prints no key. It fails if the keys of a"
+    " user could not be kept; its last event names them.",
 )
 def rotate_upload_keys() -> None:
     """Maintain all upload keys."""
@@ -127,5 +133,6 @@ nightly_key_rotation = running_schedule(
     name="nightly_key_rotation",
     job=rotate_upload_keys,
     cron_schedule="0 1 * * *",
-    description="Every night at one, UTC: upload keys about to expire are rotated, those of disabled users revoked.",
+    description="Runs rotate_upload_keys every night at 01:00 UTC. While it is off, keys expire and users cannot"
+    " upload.",
 )

@@ -20,9 +20,10 @@ from nachet_pipeline.users.users_file import digest_of
 @running_sensor(
     job=load_users,
     minimum_interval_seconds=60,
-    description="Applies the reviewed file of users whenever it changed.",
+    description="Applies the reviewed file of users that NACHET_USERS_FILE names, whenever it changed. Does nothing"
+    " without such a file.",
 )
-def users_file(
+def sync_users(
     context: SensorEvaluationContext, user_settings: ResourceParam[UserSettings]
 ) -> SensorResult | SkipReason:
     """Request a run when the reviewed file of users changed."""
@@ -36,10 +37,11 @@ def users_file(
     return SensorResult(run_requests=[RunRequest()], cursor=digest)
 
 
-registry_automation = AutomationConditionSensorDefinition(
-    "registry_automation",
+sync_registry = AutomationConditionSensorDefinition(
+    "sync_registry",
     target=AssetSelection.assets("registered_seeds"),
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
-    description="Loads the species registry when the database has none, or the package another version.",
+    description="Loads the species registry when the database has none, or this version of the package brings another"
+    " one.",
 )

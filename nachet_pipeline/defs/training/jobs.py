@@ -17,7 +17,9 @@ from nachet_pipeline.settings import TrainingSettings
 build_training_set = define_asset_job(
     "build_training_set",
     selection=[training_set],
-    description="Build the training set of a recipe, which is a partition: selection, split, manifest, checks, card.",
+    description="Builds the training set of a recipe, which is the partition: selection, split, manifest, checks, card."
+    " Press it to publish today's pictures at once; if nothing changed, it finds the version that is there. It fails if"
+    " a check keeps the version from becoming the current one; trainers keep the one before.",
 )
 
 
@@ -25,7 +27,7 @@ build_training_set = define_asset_job(
     job=build_training_set,
     cron_schedule="0 2 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Every night at two, UTC: the training sets of nightly recipes follow what was imported by day.",
+    description="Runs build_training_set every night at 02:00 UTC for each recipe that says `schedule: nightly`.",
 )
 def nightly_training_set(
     context: ScheduleEvaluationContext, training_settings: ResourceParam[TrainingSettings]

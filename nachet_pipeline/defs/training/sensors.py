@@ -14,13 +14,12 @@ from nachet_pipeline.settings import TrainingSettings
 
 
 @running_sensor(
-    name="recipes",
     job=build_training_set,
     minimum_interval_seconds=60,
-    description="Gives every recipe of a training set its partition, and takes those of removed recipes away. Fails"
-    " as long as a recipe cannot be read, and says why; the others have their partitions all the same.",
+    description="Keeps one partition of training_set for each recipe of the folder that NACHET_RECIPES_FOLDER names."
+    " Its tick fails while a recipe cannot be read, and says why; the others have their partitions all the same.",
 )
-def look_at_recipes(
+def sync_recipes(
     context: SensorEvaluationContext, training_settings: ResourceParam[TrainingSettings]
 ) -> SensorResult | SkipReason:
     """Keep the partitions equal to the folder of recipes."""

@@ -5,13 +5,15 @@ yields its events for each upload. A refusal is a verdict: the manifest is mater
 two assets stay as they are, and the run succeeds. A run fails only where the pipeline or a service failed.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
     AssetExecutionContext,
     AssetMaterialization,
+    AssetObservation,
     AssetSpec,
     BackfillPolicy,
     Failure,
@@ -26,8 +28,10 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
 from nachet_pipeline.defs.partitions import uploads
-from nachet_pipeline.defs.progress_log import now_and_then
+from nachet_pipeline.defs.progress_log import drop_missing_outputs, now_and_then
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
+from nachet_pipeline.defs.runs import say_whose
+from nachet_pipeline.defs.table_schemas import PICTURES as PICTURES_TABLE
 from nachet_pipeline.defs.uploads.checks import (
     MANIFEST,
     METADATA,
@@ -36,6 +40,7 @@ from nachet_pipeline.defs.uploads.checks import (
     contract_evaluations,
     imported_evaluation,
     not_imported_evaluation,
+    not_imported_reason,
     stored_evaluation,
 )
 from nachet_pipeline.picture_sets.queries import RowsWritten
@@ -46,11 +51,11 @@ from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.uploads.importing import Importer, ImportOutcome, UnknownUploadError
 
-Event = AssetMaterialization | AssetCheckEvaluation
+Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
 
 
-def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> AssetSpec:
+def _spec(name: str, deps: list[str], kinds: set[str], description: str, **metadata: Any) -> AssetSpec:
     return AssetSpec(
         name,
         deps=deps,
@@ -60,6 +65,7 @@ def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> Asse
         kinds=kinds,
         owners=["team:ai-lab"],
         description=description,
+        metadata=metadata,
     )
 
 
@@ -71,19 +77,25 @@ def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> Asse
             ["staged_upload", "registered_seeds"],
             {"python"},
             "What the upload will import: every file with its checksum, every value with its origin, every identifier;"
-            " and the report of the folder contract's checks. Valid or not, it is made.",
+            " and the report of the folder contract's checks. Valid or not, it is made. Materialize a partition to"
+            " import its upload again. **A failed check**: the upload was refused; its user has something to correct."
+            " **Red**: the pipeline or a service failed; the run says where, and the upload is tried again by itself.",
         ),
         _spec(
             "stored_pictures",
             ["validated_manifest"],
             {"azure"},
-            "The upload's pictures in their user's container, byte for byte. A refused upload stores none.",
+            "The upload's pictures in their user's container, byte for byte. A refused upload stores none: its"
+            " partition is missing, not failed. **Red**: storage did not answer, or holds other bytes than were"
+            " validated.",
         ),
         _spec(
             "picture_metadata",
             ["stored_pictures"],
             {"postgres"},
-            "The upload's rows: picture sets, pictures and the seeds they show, written in one transaction.",
+            "The upload's rows: picture sets, pictures and the seeds they show, written in one transaction. A refused"
+            " upload has none: its partition is missing. **Red**: the import failed; the check `imported` says why.",
+            **PICTURES_TABLE,
         ),
     ],
     check_specs=check_specs,
@@ -101,10 +113,13 @@ def import_upload(
     import_progress: ResourceParam[ImportProgress],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
+    drop_missing_outputs(context)
     partitions = chosen_partitions(context)
     if not partitions:
         return
     failed: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    states: Counter[str] = Counter()
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
@@ -120,12 +135,21 @@ def import_upload(
                 continue
             except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
-                failed[partition] = f"{type(error).__name__}: {error}"
+                failed[partition] = left_out[partition] = f"{type(error).__name__}: {error}"
+                states[State.FAILED] += 1
                 yield not_imported_evaluation(partition, failed[partition])
                 continue
-            if outcome.receipt.state is State.FAILED:
-                failed[partition] = outcome.receipt.failure or "no reason given"
-            yield from _events(context, partition, outcome, transfer_settings.verify_stored)
+            receipt = outcome.receipt
+            if receipt.state is State.FAILED:
+                failed[partition] = receipt.failure or "no reason given"
+            if receipt.state is not State.IMPORTED:
+                left_out[partition] = not_imported_reason(receipt)
+            states[receipt.state] += 1
+            if number == 1:
+                say_whose(context, receipt.owner, receipt.folder, len(partitions))
+            yield from _events(context, partition, outcome, transfer_settings.verify_stored, blob_storage.account_url)
+    if states:
+        yield _summary(states, left_out)
     if failed:
         raise Failure(
             f"{len(failed)} of {len(partitions)} uploads could not be imported; the first, {next(iter(failed))}:"
@@ -133,6 +157,16 @@ def import_upload(
             metadata={"failed": uploads_list(failed)},
             allow_retries=False,
         )
+
+
+def _summary(states: Mapping[str, int], left_out: Mapping[str, str]) -> AssetObservation:
+    """What became of the run's uploads, as its last event: "12 uploads: 10 imported, 2 refused", with links."""
+    number = sum(states.values())
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in states.items())
+    said = f"{number} {'upload' if number == 1 else 'uploads'}: {counts}"
+    # The log of a run shows metadata, and not the description.
+    metadata = {"result": MetadataValue.text(said), **({"not_imported": uploads_list(left_out)} if left_out else {})}
+    return AssetObservation(staged_upload.key, description=said, metadata=metadata)
 
 
 def _progress(log: Callable[[str], None], what: str, listener: StepProgress | None) -> StepProgress:
@@ -145,7 +179,11 @@ def _progress(log: Callable[[str], None], what: str, listener: StepProgress | No
 
 
 def _events(
-    context: AssetExecutionContext, partition: str, outcome: ImportOutcome, verification: Verification
+    context: AssetExecutionContext,
+    partition: str,
+    outcome: ImportOutcome,
+    verification: Verification,
+    account_url: str,
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
     # This comes first, or the UI would report the manifest as out of sync with its upload.
@@ -157,7 +195,7 @@ def _events(
         yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
         yield from contract_evaluations(context.instance, partition, validation.report, receipt.state)
     if outcome.stored and outcome.rows:
-        metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0))
+        metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0), account_url)
         yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
         yield stored_evaluation(context.instance, partition, outcome, verification)
         metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
@@ -167,12 +205,13 @@ def _events(
     yield imported_evaluation(partition, receipt)
 
 
-def _stored_metadata(receipt: Receipt, stored: StoredCounts, seconds: float) -> dict[str, Any]:
+def _stored_metadata(receipt: Receipt, stored: StoredCounts, seconds: float, account_url: str) -> dict[str, Any]:
     return {
         "pictures": stored.pictures,
         "bytes": stored.size,
         "new": stored.new,
         "container": MetadataValue.text(receipt.container or ""),
+        "dagster/uri": f"{account_url.rstrip('/')}/{receipt.container}",
         "seconds": round(seconds, 3),
         "pictures_per_second": round(stored.pictures / seconds, 1) if seconds else 0.0,
     }
@@ -192,6 +231,7 @@ def _recorded_metadata(receipt: Receipt, rows: RowsWritten, seconds: float) -> d
         ),
         "rows_changed": rows.picture_sets + rows.pictures + rows.picture_seeds,
         "pictures": receipt.pictures,
+        "dagster/partition_row_count": receipt.pictures,
         **(receipt.correction.model_dump() if receipt.correction else {}),
         "seconds": round(seconds, 3),
     }
@@ -203,5 +243,7 @@ staged_upload = AssetSpec(
     group_name="uploads",
     kinds={"azure"},
     owners=["team:ai-lab"],
-    description="A folder that a user staged in Blob storage, with what the sensor saw and what came of it.",
+    description="A folder that a user staged in Blob storage: what the sensor start_imports saw, and what came of it:"
+    " imported, partly imported, refused, failed. Its events also sum up each run, with links to what was not imported."
+    " It cannot be materialized and is never red.",
 )

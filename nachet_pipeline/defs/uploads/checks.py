@@ -1,7 +1,7 @@
 """The checks on uploads: those of the folder contract, and whether an upload was stored and imported.
 
 Each has one evaluation for each upload. `labels_agree` has one for all stored pictures: see the sensor
-`label_conflicts`.
+`report_label_conflicts`.
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,9 @@ def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluatio
     if receipt.state is State.IMPORTED:
         return _imported(partition, None, AssetCheckSeverity.ERROR)
     failed = receipt.state is State.FAILED
-    return _imported(partition, _reason(receipt), AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN)
+    return _imported(
+        partition, not_imported_reason(receipt), AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN
+    )
 
 
 def not_imported_evaluation(partition: str, reason: str) -> AssetCheckEvaluation:
@@ -117,7 +119,8 @@ def _imported(partition: str, failure: str | None, severity: AssetCheckSeverity)
     )
 
 
-def _reason(receipt: Receipt) -> str:
+def not_imported_reason(receipt: Receipt) -> str:
+    """Why an upload was not imported, or not as a whole."""
     if receipt.failure:
         return receipt.failure
     report = receipt.report

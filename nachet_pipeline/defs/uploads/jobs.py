@@ -8,7 +8,10 @@ from nachet_pipeline.defs.uploads.checks import labels_agree
 import_uploads = define_asset_job(
     "import_uploads",
     selection=AssetSelection.assets(*import_upload.keys) - AssetSelection.checks(labels_agree),
-    description="Import staged uploads: validate, store, record. One run takes many uploads, each has its verdict.",
+    description="Imports staged uploads: validates, stores, records. start_imports runs it by itself; one run takes"
+    " many uploads, and each has its verdict. Press it for a partition to import that upload again. A refused upload"
+    " does not fail the run. A failed run means that the pipeline or a service failed; its last events name the"
+    " uploads.",
     # The sensor asks for what a run owes that died, in halves. Dagster's own retry would take all of it again.
     tags={"dagster/max_retries": "0"},
 )

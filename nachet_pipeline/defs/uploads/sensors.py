@@ -28,7 +28,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
-from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START
+from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START, whose
 from nachet_pipeline.defs.uploads.checks import METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
@@ -58,16 +58,17 @@ _MORE_TIME_AT_EACH_ATTEMPT = 4
 """By this factor each attempt has more time than the one before: the third and last has 16 times that of the first."""
 
 
-def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
+def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
     """The sensor on staged folders, which runs as often as the settings say."""
     unfinished = UnfinishedLooks()
 
     @running_sensor(
         job=import_uploads,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        description="Starts an import when a staged folder is complete: one run for all that arrived together.",
+        description="Starts import_uploads when staged folders are complete: one run for all that arrived together."
+        " Stop it to let nothing in; folders stay staged, and nothing is lost.",
     )
-    def staged_folders(
+    def start_imports(
         context: SensorEvaluationContext,
         database: DatabaseResource,
         blob_storage: BlobStorageResource,
@@ -106,7 +107,7 @@ def staged_folders_sensor(settings: SensorSettings) -> SensorDefinition:
             asset_events=[_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_REPORTED_ONE_BY_ONE else [],
         )
 
-    return staged_folders
+    return start_imports
 
 
 def _together(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
@@ -150,8 +151,14 @@ def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunR
         batch: names the request.
         most_seconds: after which Dagster ends a run, 0 if it never does.
     """
-    first, last = arrivals[0].upload.partition, arrivals[-1].upload.partition
-    tags = {RANGE_START: first, RANGE_END: last, BATCH_TAG: batch, "nachet/uploads": str(len(arrivals))}
+    first, last = arrivals[0].upload, arrivals[-1].upload
+    tags = {
+        **whose(first.owner.email, first.folder, len(arrivals)),
+        RANGE_START: first.partition,
+        RANGE_END: last.partition,
+        BATCH_TAG: batch,
+        "nachet/uploads": str(len(arrivals)),
+    }
     attempts = max(arrival.upload.attempts for arrival in arrivals)
     if attempts and most_seconds:
         # An import that was ended starts again with its first picture, so it needs more time to get further.
@@ -192,10 +199,10 @@ def _requeue_lost(context: SensorEvaluationContext, database: Database) -> None:
     minimum_interval_seconds=10,
     request_job=import_uploads,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Settles what a run owes when it died before it was done: the upload it was at has failed, those it"
-    " did not come to are asked for again in two halves, those it settled are reported where the UI does not show it.",
+    description="Settles what an import run left undone when it failed or died: writes the receipt of the upload it was"
+    " at, requests again those it never reached, reports those it settled where the UI does not show it. Leave it on.",
 )
-def failed_imports(
+def settle_failed_imports(
     context: RunFailureSensorContext, database: DatabaseResource, blob_storage: BlobStorageResource
 ) -> list[RunRequest]:
     """Settle what an import run that failed has left undone."""
@@ -243,6 +250,7 @@ def _report_again(
             run_key=f"{run.run_id}/{keys[0]}",
             # Reporting takes as long as the import did.
             tags={
+                **whose(wanted[keys[0]].owner.email, wanted[keys[0]].folder, len(keys)),
                 RANGE_START: keys[0],
                 RANGE_END: keys[-1],
                 _REPORT_TAG: str(times),
@@ -274,10 +282,10 @@ def _split(database: Database, instance: DagsterInstance, batch: str) -> list[li
 
 @running_sensor(
     minimum_interval_seconds=60,
-    description="Says on picture_metadata, by the check labels_agree, which photographs are under several species,"
-    " whenever that changed, whatever changed it.",
+    description="Evaluates the check labels_agree of picture_metadata whenever pictures, species or decisions changed:"
+    " which photographs are stored under several species.",
 )
-def label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
+def report_label_conflicts(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
     """Evaluate the check `labels_agree` when pictures, species or decisions changed."""
     # The UI shows a check as not evaluated if it is older than the latest materialization.
     latest = context.instance.get_latest_materialization_event(METADATA)

@@ -18,7 +18,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from nachet_pipeline.crops.cropping import crop_method
 from nachet_pipeline.crops.queries import begin_cropping, end_cropping
-from nachet_pipeline.defs.crops.sensors import uncropped_uploads_sensor
+from nachet_pipeline.defs.crops.sensors import start_crops_sensor
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.uploads.upload import Upload
@@ -153,7 +153,7 @@ def tick(deployment: Deployment) -> Any:
     with build_sensor_context(
         instance=deployment.instance, definitions=deployment.definitions, resources=deployment.resources
     ) as context:
-        return uncropped_uploads_sensor(deployment.settings.sensor)(context)
+        return start_crops_sensor(deployment.settings.sensor)(context)
 
 
 def test_the_sensor_starts_one_run_for_all_that_was_imported_and_then_rests(

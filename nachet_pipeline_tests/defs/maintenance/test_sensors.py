@@ -12,7 +12,7 @@ from dagster import DagsterRun, DagsterRunStatus, SensorResult, build_sensor_con
 from pydantic import SecretStr
 
 from nachet_pipeline.database.run_locks import living_runs, sign_of_life
-from nachet_pipeline.defs.maintenance.sensors import SECONDS_WITHOUT_SIGN, end_dead_runs
+from nachet_pipeline.defs.maintenance.sensors import SECONDS_WITHOUT_SIGN, end_silent_runs
 from nachet_pipeline.defs.resources import ImportProgress
 from nachet_pipeline.defs.runs import REPOSITORY, REPOSITORY_TAG
 from nachet_pipeline.local.processes import wait_until
@@ -66,11 +66,11 @@ def _status(deployment: Deployment, run: DagsterRun) -> DagsterRunStatus:
 
 
 def _look(deployment: Deployment, missed: dict[str, float], now: float) -> dict[str, float]:
-    return end_dead_runs(deployment.instance, deployment.database, missed, now)[0]
+    return end_silent_runs(deployment.instance, deployment.database, missed, now)[0]
 
 
 def _tick(deployment: Deployment, cursor: str | None = None) -> SensorResult:
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("dead_runs")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("end_dead_runs")
     resources = {"database": deployment.resources["database"]}
     with build_sensor_context(instance=deployment.instance, resources=resources, cursor=cursor) as context:
         return sensor(context)

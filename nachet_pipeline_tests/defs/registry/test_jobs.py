@@ -136,7 +136,7 @@ def test_the_nightly_job_rotates_and_revokes_and_shows_no_key(deployment: Deploy
 
 
 def test_the_file_is_applied_when_it_changed_and_only_then(deployment: Deployment, tmp_path: Path) -> None:
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("users_file")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("sync_users")
     file = tmp_path / "users.yaml"
 
     def tick(cursor: str | None, settings: UserSettings) -> SensorResult | SkipReason:

@@ -26,7 +26,7 @@ from dagster import (
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from nachet_pipeline.defs.partitions import recipes
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
+from nachet_pipeline.defs.resources import BlobStorageResource, CommandBuild, DatabaseResource, of_settings
 from nachet_pipeline.defs.training.assets import training_set
 from nachet_pipeline.defs.training.jobs import build_training_set
 from nachet_pipeline.settings import Settings, TrainingSettings
@@ -68,6 +68,7 @@ class Kitchen:
                     account_url=bench.blobs.account_url, key=bench.blob_key.get_secret_value()
                 ),
                 **of_settings(self.settings),
+                "command_build": CommandBuild(),
             },
         )
         return found.resolve_job_def("build_training_set").execute_in_process(
@@ -285,7 +286,7 @@ def test_a_recipe_that_is_gone_or_wrong_fails_its_own_run_in_one_line(kitchen: K
 
 
 def look(kitchen: Kitchen, deployment_definitions: Any) -> SensorResult | SkipReason:
-    sensor = deployment_definitions.get_repository_def().get_sensor_def("recipes")
+    sensor = deployment_definitions.get_repository_def().get_sensor_def("sync_recipes")
     with build_sensor_context(
         instance=kitchen.instance, resources={"training_settings": kitchen.settings.training}
     ) as context:

@@ -40,7 +40,7 @@ class AssetCheck:
 @pytest.fixture
 def tick(deployment: Deployment) -> Tick:
     """Lets the sensor look; what the check says then, None if the sensor had nothing to say."""
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("label_conflicts")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("report_label_conflicts")
     cursor: list[str | None] = [None]
 
     def evaluate() -> AssetCheck | None:

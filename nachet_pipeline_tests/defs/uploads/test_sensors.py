@@ -36,7 +36,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 @pytest.fixture
 def tick(deployment: Deployment):
     """Evaluates the sensor on staged folders once."""
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("staged_folders")
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("start_imports")
 
     def evaluate() -> SensorResult:
         with build_sensor_context(instance=deployment.instance, resources=deployment.resources) as context:
