@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.defs.instance import project_folder
+from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline.local.sample import write_sample
@@ -25,6 +25,7 @@ from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline.users.user import User
 from nachet_pipeline_tests.browser import ARGUMENTS, chromium
+from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.homes import furnish
 from nachet_pipeline_tests.workbench import Uploader, edit
 
@@ -120,7 +121,7 @@ def ui(tools: Path, cluster: Path, tab: Page, tmp_path_factory: pytest.TempPathF
             patch.delenv(name, raising=False)
         patch.setenv("NACHET_SENSOR_INTERVAL_SECONDS", "5")
         try:
-            url = up(home, project=project_folder(), tools=tools).url
+            url = up(home, instance=dagster_home(home, PROJECT), tools=tools).url
             services = running(home)
             assert services is not None
             with (
