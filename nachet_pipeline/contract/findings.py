@@ -74,9 +74,4 @@ class Finding(BaseModel):
     @property
     def place(self) -> str:
         """Where it is, as `path:line:column`."""
-        where = [self.path or "."]
-        if self.line is not None:
-            where.append(str(self.line))
-            if self.column is not None:
-                where.append(str(self.column))
-        return ":".join(where)
+        return ":".join(str(part) for part in (self.path or ".", self.line, self.column) if part is not None)

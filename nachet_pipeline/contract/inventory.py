@@ -5,15 +5,12 @@ memory does not grow with them.
 """
 
 import json
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -26,6 +23,7 @@ from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.perceptual_hash import distance, hash_bands
 from nachet_pipeline.support.files import StagedFile
+from nachet_pipeline.support.scratch import Scratch
 
 
 class FileKind(StrEnum):
@@ -165,7 +163,7 @@ _MOST_ALIKE = 200
 _WORST_FIRST = "case severity when 'error' then 0 when 'warning' then 1 else 2 end"
 
 
-class Inventory:
+class Inventory(Scratch):
     """Files, pictures and findings of one upload; a context manager that removes its file at the end."""
 
     def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None) -> None:
@@ -175,33 +173,10 @@ class Inventory:
             folder: where its temporary file lies; the system's temporary folder if not given.
             rule_set: gives the severity of each finding; the catalogue's if not given.
         """
+        super().__init__(_SCHEMA, folder)
         self.rule_set = rule_set or RuleSet()
         self._has_checksums = False
         self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
-        self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
-        # One thread at a time uses it, but not always the same one.
-        self._db = sqlite3.connect(
-            Path(self._directory.name) / "inventory.sqlite", isolation_level=None, check_same_thread=False
-        )
-        try:
-            # The file is never read after a crash, so nothing waits for the disk.
-            self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
-        except sqlite3.Error:  # a disk that is full
-            self.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the inventory and remove its file."""
-        self._db.close()
-        self._directory.cleanup()
 
     # Files
 
@@ -556,12 +531,12 @@ class Inventory:
             if _without_origin(one) != _without_origin(other):
                 yield path, first
 
-    def leave_out_copies(self) -> int:
-        """Remove all but the first of equal files in a session, which are one picture; returns how many."""
-        return self._db.execute(
+    def leave_out_copies(self) -> None:
+        """Remove all but the first of equal files in a session, which are one picture."""
+        self._db.execute(
             "delete from picture where path <> (select min(path) from picture as other"
             " where other.session = picture.session and other.sha256 = picture.sha256)"
-        ).rowcount
+        )
 
     # What earlier imports stored
 
@@ -661,10 +636,9 @@ class Inventory:
         latest = self._db.execute(query, (session,)).fetchone()[0]
         return datetime.fromisoformat(latest) if latest else None
 
-    def leave_out_refused_pictures(self) -> int:
-        """Remove the pictures that have an error of their own; returns how many."""
-        query = "delete from picture where path in (select path from finding where severity = 'error')"
-        return self._db.execute(query).rowcount
+    def leave_out_refused_pictures(self) -> None:
+        """Remove the pictures that have an error of their own."""
+        self._db.execute("delete from picture where path in (select path from finding where severity = 'error')")
 
     # Thumbnails
 

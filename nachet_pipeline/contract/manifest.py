@@ -93,24 +93,41 @@ def describe_sessions(
         picture_sets: which picture set each session is, by path; empty where no owner is known.
         corrections: what importing each session changes, by path.
     """
-    described = []
-    for session in sessions:
-        digest = session_digest(session.path, inventory.picture_checksums(session.path))
-        pictures, size = inventory.picture_totals(session.path)
-        described.append(
-            ManifestSession(
-                path=session.path,
-                name=session.name,
-                digest=digest,
-                picture_set_id=picture_sets.get(session.path),
-                pictures=pictures,
-                size=size,
-                seed=seed_of(session.values, registry),
-                values=session.values,
-                correction=corrections.get(session.path),
-            )
+    return [
+        describe_session(
+            inventory,
+            session,
+            registry,
+            place=session.path,
+            picture_set=picture_sets.get(session.path),
+            correction=corrections.get(session.path),
         )
-    return described
+        for session in sessions
+    ]
+
+
+def describe_session(
+    inventory: Inventory,
+    session: Session,
+    registry: SeedRegistry,
+    *,
+    place: str,
+    picture_set: UUID | None,
+    correction: Correction | None = None,
+) -> ManifestSession:
+    """A session with the pictures of it that the inventory holds; `place` is part of its digest."""
+    pictures, size = inventory.picture_totals(session.path)
+    return ManifestSession(
+        path=session.path,
+        name=session.name,
+        digest=session_digest(place, inventory.picture_checksums(session.path)),
+        picture_set_id=picture_set,
+        pictures=pictures,
+        size=size,
+        seed=seed_of(session.values, registry),
+        values=session.values,
+        correction=correction,
+    )
 
 
 def content_digest(sessions: list[ManifestSession]) -> str:

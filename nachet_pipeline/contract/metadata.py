@@ -193,6 +193,29 @@ class Value:
     column: int | None = None
 
 
+def finding_about(
+    value: Value,
+    code: str,
+    field: str | None,
+    expected: Bilingual,
+    found: Bilingual,
+    suggestion: Bilingual | None = None,
+    sessions: tuple[str, ...] = (),
+) -> Finding:
+    """A finding about a value, where it was written."""
+    return Finding(
+        code=code,
+        path=value.source,
+        sessions=sessions,
+        field=field,
+        line=value.line,
+        column=value.column,
+        expected=expected,
+        found=found,
+        suggestion=suggestion,
+    )
+
+
 Values = Mapping[str, Value]
 """From a field as users write it (`userData.zoom`) to its value."""
 
@@ -381,16 +404,8 @@ class _Reader:
         suggestion: Bilingual | None = None,
     ) -> Finding:
         position = self._position(place)
-        return Finding(
-            code=code,
-            path=self.file.path,
-            field=name,
-            line=position.line,
-            column=position.column,
-            expected=expected,
-            found=found,
-            suggestion=suggestion,
-        )
+        value = Value(None, self.file.path, position.line, position.column)
+        return finding_about(value, code, name, expected, found, suggestion)
 
 
 _DEFAULT_LIMITS = YamlLimits()

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
-from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 GROUPS_KEPT = 500
@@ -24,7 +23,6 @@ PLACES_KEPT = 20
 
 
 _SEVERITIES = list(Severity)
-_RECORDED = tuple(Finding.model_fields)
 
 
 class Place(BaseModel):
@@ -152,33 +150,6 @@ class Report(BaseModel):
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
-
-    @classmethod
-    def from_json_lines(cls, lines: Iterable[str]) -> Self:
-        """Read a report from its record; the order of the findings does not matter.
-
-        Raises:
-            ValueError: a line is not of a record, or the last line is not the summary.
-        """
-        # Filled line by line, before the inventory asks for the severity of a finding.
-        severities: dict[str, Severity] = {}
-        summary: dict[str, Any] | None = None
-        with Inventory(rule_set=RuleSet(severities)) as inventory:
-            for line in lines:
-                record = json.loads(line)
-                if summary is not None or record["record"] not in {"finding", "summary"}:
-                    raise ValueError("expected findings, then one summary")
-                if record["record"] == "summary":
-                    summary = record
-                    continue
-                finding = Finding.model_validate({name: record[name] for name in _RECORDED if name in record})
-                severities[finding.code] = finding.severity
-                inventory.add_finding(finding)
-            if summary is None:
-                raise ValueError("the record has no summary: it is not complete")
-            report = cls.of(inventory)
-        judged = {"rule_set_version": summary["rule_set_version"], "severities": summary["severities"]}
-        return cls.model_validate({**report.model_dump(), **judged})
 
     @property
     def findings(self) -> list[Finding]:

@@ -3,21 +3,13 @@
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of
 from nachet_pipeline.support.i18n import Bilingual, Language
-from nachet_pipeline.support.lazy_import import LazyModule
-
-if TYPE_CHECKING:
-    import jinja2
-else:
-    jinja2 = LazyModule("jinja2")
+from nachet_pipeline.support.templates import render_template
 
 PICTURES_SHOWN = 60
 """A page carries this many thumbnails at most."""
@@ -46,32 +38,20 @@ def as_page(
         thumbnails: small JPEGs by the path of their picture; of those concerned, `PICTURES_SHOWN` are shown.
         partly: whether the sessions without errors are imported although others are refused.
     """
-    return _template().render(
+    return render_template(
+        "contract/report_page.html",
         report=report,
         title=printable(title),
         language=language,
         style="accepted" if report.importable else "partly" if partly else "refused",
         counts=counts_of(report),
         gallery=_Gallery(thumbnails),
+        both=Bilingual,
+        catalogue=CATALOGUE,
+        inheritance_of=inheritance_of,
+        severity_names=SEVERITY_NAMES,
+        parts_of=_parts,
     )
-
-
-@cache
-def _template() -> "jinja2.Template":
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"parts": _parts}
-    environment.globals |= {
-        "both": Bilingual,
-        "catalogue": CATALOGUE,
-        "inheritance_of": inheritance_of,
-        "severity_names": SEVERITY_NAMES,
-    }
-    return environment.get_template("report_page.html")
 
 
 class _Gallery:

@@ -147,11 +147,9 @@ class StoredPictures(Protocol):
 
     def sets(self) -> Mapping[str, StoredSet]:
         """The picture sets that earlier imports of the upload made of its sessions, removed ones too, by path."""
-        ...
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
         """The whole pictures of some picture sets."""
-        ...
 
     def matches(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
         """The closest stored picture of each that has one, by path.
@@ -160,7 +158,6 @@ class StoredPictures(Protocol):
             candidates: a thousand pictures at most.
             own: the picture sets that the upload becomes; their pictures do not count.
         """
-        ...
 
     def withdrawn(self, candidates: Sequence[Candidate]) -> Collection[str]:
         """The paths of those that are withdrawn from training.
@@ -168,7 +165,6 @@ class StoredPictures(Protocol):
         Args:
             candidates: a thousand pictures at most.
         """
-        ...
 
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
         """For each whose photograph is stored under another species, one such picture, by path.
@@ -177,4 +173,3 @@ class StoredPictures(Protocol):
             candidates: a thousand pictures at most.
             own: the picture sets that the upload becomes; their labels do not count, because the import replaces them.
         """
-        ...

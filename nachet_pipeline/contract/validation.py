@@ -39,7 +39,7 @@ from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 
 THUMBNAILS = 12
 """Pictures of an upload that its contact sheet shows, spread evenly."""
@@ -108,7 +108,7 @@ def validate(
     limits: ContractLimits | None = None,
     for_storing: bool = True,
     readers: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     early: Callable[[Report], None] | None = None,
     stored: StoredPictures | None = None,
     replace: bool = False,
@@ -217,7 +217,7 @@ def read_pictures(
     limits: ContractLimits,
     for_storing: bool = True,
     readers: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, bytes]:
     """Read, hash and decode the pictures of a context's sessions; add them and their findings to its inventory.
 
@@ -299,7 +299,7 @@ class _Pictures:
         pool: DecodingPool,
         limits: ContractLimits,
         for_storing: bool,
-        progress: Progress | None,
+        progress: Progress,
     ) -> None:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
         self.for_storing = for_storing
@@ -330,8 +330,7 @@ class _Pictures:
                 if seen.thumbnail and concerned and self.shown < THUMBNAILS_OF_CONCERN:
                     self.shown += 1
                     self.inventory.add_thumbnail(listed.entry.file.path, seen.thumbnail)
-            if self.progress:
-                self.progress(done, total)
+            self.progress(done, total)
         return thumbnails
 
     def _listed(self, step: int) -> Iterator[_Listed]:
@@ -345,12 +344,10 @@ class _Pictures:
                 number += 1
 
     def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
-        return listed, self._read_one(listed.entry.file, listed.metadata, sample=listed.sample)
-
-    def _read_one(self, file: StagedFile, metadata: StagedFile | None, *, sample: bool) -> _Read | None:
         """What is to be known of a picture; None of an empty file, which a rule has told already."""
+        file, metadata = listed.entry.file, listed.metadata
         if not file.size:
-            return None
+            return listed, None
         own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
         most = self.pool.settings.limits.file_bytes
         if file.size > most:  # told without reading it
@@ -359,9 +356,9 @@ class _Pictures:
                 expected=Bilingual(f"at most {most} bytes", f"au plus {most} octets"),
                 found=Bilingual(f"{file.size} bytes", f"{file.size} octets"),
             )
-            return _Read("", "", own, Inspection.told(Inspected(None, (issue,), None)))
+            return listed, _Read("", "", own, Inspection.told(Inspected(None, (issue,), None)))
         wanted = Thumbnail.IF_REMARKABLE if self.shown < THUMBNAILS_OF_CONCERN else Thumbnail.NEVER
-        if sample or (own and own.findings and wanted is not Thumbnail.NEVER):
+        if listed.sample or (own and own.findings and wanted is not Thumbnail.NEVER):
             wanted = Thumbnail.ALWAYS
         give_back = self.budget.take(file.size)
         try:
@@ -373,7 +370,7 @@ class _Pictures:
             raise
         sha256 = hashlib.sha256(content).hexdigest()
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
-        return _Read(sha256, md5, own, inspection)
+        return listed, _Read(sha256, md5, own, inspection)
 
     def _seed_of(self, session: Session) -> Seed | None:
         """The seed that a session names, looked up once for all its pictures that say nothing else."""

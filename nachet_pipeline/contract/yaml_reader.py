@@ -7,7 +7,7 @@ aliases, tags, second documents and duplicate keys are found at their place. Eve
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -360,6 +360,34 @@ class _Builder:
             level.container[level.key] = value
         level.key = None
         return path
+
+
+def listed_entries(
+    document: YamlDocument, key: str, known: Collection[str], source: str, problem: type[ValueError]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The entries of an operator's file whose one key holds a list of them: the line of each, and what it says.
+
+    Args:
+        document: the file.
+        key: the one key.
+        known: keys that an entry may have.
+        source: the file's name.
+        problem: the type of the error.
+
+    Raises:
+        ValueError: something else is there; the error has the type `problem`.
+    """
+    entries = document.values.get(key)
+    if not isinstance(entries, list) or set(document.values) != {key}:
+        found = ", ".join(sorted(document.values)) or "nothing"
+        raise problem(f"{source}:1: expected the one key {key} with a list, found {found[:200]}")
+    for number, entry in enumerate(entries):
+        line = document.positions[key, number].line
+        if not isinstance(entry, dict):
+            raise problem(f"{source}:{line}: expected keys and values, found {str(entry)[:80]!r}")
+        if unknown := sorted(set(entry) - set(known)):
+            raise problem(f"{source}:{line}: expected keys of {', '.join(known)}, found {unknown[0][:80]!r}")
+        yield line, entry
 
 
 def yaml_document(text: str, source: str, problem: type[ValueError]) -> YamlDocument:

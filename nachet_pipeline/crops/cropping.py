@@ -43,7 +43,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.uploads.queries import upload_lock
 from nachet_pipeline.uploads.upload import Upload
 
@@ -167,7 +167,7 @@ class Cropper:
     rules: RuleSet
     transfer: TransferSettings
     detector: Detector | None = None
-    progress: Progress | None = None
+    progress: Progress = silent
 
     def crop(self, upload: Upload) -> Cropped:
         """Crop the pictures of an upload that were not cropped yet, after a running import of it has ended.
@@ -194,17 +194,15 @@ class Cropper:
         return outcome
 
     def _crop(self, upload: Upload, detector: Detector, method: CropMethod) -> Cropped:
-        with self.database.connection() as connection:
-            if not begin_cropping(connection, upload.id, method):
-                raise NotImportedError(
-                    f"{upload.partition} is {upload.state.value}; only an imported upload can be cropped"
-                )
+        if not self.database.call(begin_cropping, upload.id, method):
+            raise NotImportedError(
+                f"{upload.partition} is {upload.state.value}; only an imported upload can be cropped"
+            )
         outcome = Cropped(method)
         try:
             self._crop_all(upload, detector, outcome)
         except ActionableError as error:
-            with self.database.connection() as connection:
-                end_cropping(connection, upload.id, failure=str(error))
+            self.database.call(end_cropping, upload.id, failure=str(error))
             raise
         with self.database.connection() as connection:
             declare_again(connection, upload.id, method, lambda parent, found: finding_of(parent, found, self.rules))
@@ -215,8 +213,7 @@ class Cropper:
 
     def _crop_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
         method = outcome.method
-        with self.database.connection() as connection:
-            total = count_due(connection, upload.id, method)
+        total = self.database.call(count_due, upload.id, method)
         batch: list[CroppedPicture] = []
         for done, seen in enumerate(self._cropped(self._due(upload, method), detector, method), start=1):
             if isinstance(seen, NotCropped):
@@ -227,14 +224,12 @@ class Cropper:
                 batch.append(seen)
             if len(batch) == _BATCH:
                 self._write(batch, outcome)
-            if self.progress:
-                self.progress(done, max(total, done))
+            self.progress(done, max(total, done))
         if batch:
             self._write(batch, outcome)
 
     def _write(self, batch: list[CroppedPicture], outcome: Cropped) -> None:
-        with self.database.connection() as connection:
-            outcome.new += record_cropped(connection, batch, outcome.method, rules=self.rules.stamp)
+        outcome.new += self.database.call(record_cropped, batch, outcome.method, rules=self.rules.stamp)
         outcome.looked_at += len(batch)
         batch.clear()
 

@@ -9,21 +9,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties, inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
+from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _PNG_DEPTH_AT = 24
 _DEEP = 16
@@ -175,32 +174,16 @@ def _decoded(content: bytes, picture_format: str, limits: PictureLimits) -> _Ful
 
 def _of_tiff(content: bytes) -> _Full | None:
     """A TIFF of more than 8 bits a sample, which Pillow would cut down to 8; None if it has no more."""
-    import numpy as np
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
         page = file.pages.first
         if page.bitspersample <= _BYTE_BITS and page.sampleformat == _UNSIGNED:
             return None
-        array = page.asarray(maxworkers=1)
-        axes = page.axes[-array.ndim :]
-        if "S" in axes:
-            array = np.moveaxis(array, axes.index("S"), -1)
+        array = samples_last(page.asarray(maxworkers=1), page.axes)
         if page.photometric == _MIN_IS_WHITE and array.dtype.kind == "u":
             array = np.iinfo(array.dtype).max - array
-        return _Full(_upright(array, page.tags.valueof(_ORIENTATION, 1)), page.tags.valueof(_ICC_PROFILE, None))
-
-
-def _upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
-    """An array turned and mirrored as a TIFF's orientation says."""
-    flipped = {2: (slice(None), slice(None, None, -1)), 3: (slice(None, None, -1),) * 2, 4: (slice(None, None, -1),)}
-    if orientation in flipped:
-        return array[flipped[orientation]]
-    if orientation < 5:  # noqa: PLR2004 (from 5 on rows and columns are exchanged)
-        return array
-    turned = array.swapaxes(0, 1)
-    exchanged = {6: flipped[2], 7: flipped[3], 8: flipped[4]}
-    return turned[exchanged[orientation]] if orientation in exchanged else turned
+        return _Full(upright(array, page.tags.valueof(_ORIENTATION, 1)), page.tags.valueof(_ICC_PROFILE, None))
 
 
 def _of_png(content: bytes) -> _Full | None:
@@ -214,8 +197,6 @@ def _of_png(content: bytes) -> _Full | None:
 
 
 def _of_pillow(content: bytes, picture_format: str) -> _Full:
-    import numpy as np
-
     image: Image.Image = Image.open(io.BytesIO(content), formats=[picture_format])
     image.load()
     profile = image.info.get("icc_profile")
@@ -234,9 +215,6 @@ def _of_pillow(content: bytes, picture_format: str) -> _Full:
 
 def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
     """Convert an array for display: 8 bits of red, green and blue, on white, with at most this side."""
-    import cv2
-    import numpy as np
-
     height, width = array.shape[:2]
     by = max(width, height) / side
     if array.dtype not in {np.dtype("uint8"), np.dtype("uint16")}:  # OpenCV knows few others
@@ -259,8 +237,6 @@ def _as_seen(array: "NDArray[Any]", side: int) -> "NDArray[Any]":
 
 def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
     """Scale values of any range to 8 bits. The brightest becomes white: cameras of 12 bits store 16."""
-    import numpy as np
-
     numbers = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
     low = min(0.0, float(numbers.min()))
     high = float(numbers.max())
@@ -269,7 +245,6 @@ def _eight_bits(array: "NDArray[Any]") -> "NDArray[Any]":
 
 def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | None) -> bytes:
     """Write an array as a TIFF that is the same each time."""
-    import numpy as np
     from tifffile import imwrite
 
     samples = array.shape[2] if array.ndim == _WITH_SAMPLES else 1

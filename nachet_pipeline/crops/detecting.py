@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray
 
 SHOWN_SIDE = 2048
 """Width or height, at most, of the picture that a detector receives, in pixels."""

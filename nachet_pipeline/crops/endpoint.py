@@ -15,16 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from nachet_pipeline.crops.detecting import Region, in_reading_order
 from nachet_pipeline.errors import RefusedError, UnavailableError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,11 @@ onto the picture, a scale bar with its label, is straight and of one colour. See
 and count as one.
 """
 
-# ruff: noqa: PLC0415 (OpenCV is slow to import, and needed only where pictures are looked at)
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nachet_pipeline.crops.detecting import Region, in_reading_order
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 _WORKING_SIDE = 1024
 _FITTED_SIDE = 96
@@ -56,8 +52,6 @@ class PlainBackgroundDetector:
 
     def detect(self, picture: "NDArray[Any]") -> tuple[Region, ...]:
         """Find the seeds; see `Detector.detect`."""
-        import cv2
-
         height, width = picture.shape[:2]
         by = max(width, height) / _WORKING_SIDE
         small = picture
@@ -79,9 +73,6 @@ class PlainBackgroundDetector:
 
 def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     """The parts of a picture that are seeds."""
-    import cv2
-    import numpy as np
-
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float32)
     difference = np.abs(smooth - _background(smooth)).max(axis=2)
     mask = (difference > _threshold(difference)).astype(np.uint8)
@@ -104,9 +95,6 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
 
 def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
     """Estimate the background of the whole picture, at the picture's size."""
-    import cv2
-    import numpy as np
-
     rows, columns = picture.shape[:2]
     by = max(1.0, max(rows, columns) / _FITTED_SIDE)
     size = (max(1, round(columns / by)), max(1, round(rows / by)))
@@ -134,17 +122,12 @@ def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
 
 def _terms(rows: int, columns: int) -> "NDArray[Any]":
     """1, x, y, x², xy, y² of every pixel; x and y run from -1 to 1."""
-    import numpy as np
-
     y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6).astype(np.float32)
 
 
 def _threshold(difference: "NDArray[Any]") -> float:
     """The difference above which a pixel is not background."""
-    import cv2
-    import numpy as np
-
     levels = np.clip(difference, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     noise = 1.4826 * float(np.median(difference))
@@ -153,8 +136,6 @@ def _threshold(difference: "NDArray[Any]") -> float:
 
 def _is_drawn(part: _Part, picture: "NDArray[Any]", numbers: "NDArray[Any]") -> bool:
     """Whether a part is a scale bar, or the box that holds one."""
-    import numpy as np
-
     rows, columns = numbers.shape
     aspect = part.width / part.height
     line = aspect >= _LINE_ASPECT and part.fill >= _LINE_FILL and part.height <= max(4, _LINE_SHARE * rows)

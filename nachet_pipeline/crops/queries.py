@@ -15,7 +15,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.picture_sets.crop_parents import follow_parents
 from nachet_pipeline.picture_sets.queries import enrichment_columns
-from nachet_pipeline.picture_sets.records import MODEL_VERSION, enrichment_terms
+from nachet_pipeline.picture_sets.records import MODEL_VERSION, file_terms, quality_check
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspection import Properties
@@ -315,23 +315,13 @@ def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
             "resolution": list(properties.resolution) if properties.resolution else None,
             "source": stored.get("image_data", {}).get("source", parent.name),
         },
-        "quality_check": {
-            "image_checksum": crop.sha256,
-            "upload_check": True,
-            "valid_data": True,
-            "error_type": None,
-            "quality_score": enrichment.quality_score if enrichment else None,
-        },
+        "quality_check": quality_check(crop.sha256, enrichment).model_dump(),
         "enrichment": enrichment.model_dump(mode="json") if enrichment else None,
         "terms": {
             **terms,
             "dcterms:title": crop.name,
             "dcterms:source": str(parent.id),
-            "ac:hashFunction": "SHA-256",
-            "ac:hashValue": crop.sha256,
-            "exif:PixelXDimension": properties.width,
-            "exif:PixelYDimension": properties.height,
-            **(enrichment_terms(enrichment) if enrichment else {}),
+            **file_terms(crop.sha256, properties.width, properties.height, enrichment),
         },
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from threading import Lock
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -43,6 +43,7 @@ _NOT_THERE_YET = (
 )
 
 _Result = TypeVar("_Result")
+_Given = ParamSpec("_Given")
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,20 @@ class Database:
         """
         return self._reading.connection()
 
-    def transact(self, work: Callable[[Connection], _Result]) -> _Result:
+    def call(
+        self, work: Callable[Concatenate[Connection, _Given], _Result], *given: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
+        """Call a function in a transaction of its own, for example `database.call(find_user, email)`.
+
+        Raises:
+            DatabaseError: the database cannot be reached, or a statement failed.
+        """
+        with self.connection() as connection:
+            return work(connection, *given, **named)
+
+    def transact(
+        self, work: Callable[Concatenate[Connection, _Given], _Result], *given: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
         """Do work in one transaction; transient failures are retried, each in a new transaction.
 
         Nobody can tell whether a transaction was committed whose connection broke at its end. So the work must have the
@@ -146,15 +160,13 @@ class Database:
         """
         for pause in self.pauses:
             try:
-                with self.connection() as connection:
-                    return work(connection)
+                return self.call(work, *given, **named)
             except DatabaseError as error:
                 if not error.passing:
                     raise
                 log.warning("%s; trying again in %s s", error, pause)
             time.sleep(pause)
-        with self.connection() as connection:
-            return work(connection)
+        return self.call(work, *given, **named)
 
 
 class _Pool:

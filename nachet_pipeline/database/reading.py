@@ -1,7 +1,6 @@
 """Reading rows as what they stand for, and long answers page by page."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from psycopg.abc import Params
@@ -53,13 +52,5 @@ def pages_by_key(
     Raises:
         DatabaseError: the database does not answer.
     """
-    return pages(partial(_page, database, read, retried=retried), first=first, key=key)
-
-
-def _page(
-    database: Database, read: Callable[[Connection, _Key], Sequence[_Row]], after: _Key, *, retried: bool
-) -> Sequence[_Row]:
-    if retried:
-        return database.transact(lambda connection: read(connection, after))
-    with database.connection() as connection:
-        return read(connection, after)
+    in_transaction = database.transact if retried else database.call
+    return pages(lambda after: in_transaction(read, after), first=first, key=key)

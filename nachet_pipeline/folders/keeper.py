@@ -41,14 +41,13 @@ from nachet_pipeline.picture_sets.tombstones import (
     due_tombstones,
     last_tombstone,
     open_tombstone,
-    record_cleaned,
+    record_step,
     record_undoing,
-    record_undone,
     tombstone_of,
     unfinished_tombstones,
 )
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class FolderKeeper:
     database: Database
     blobs: BlobStorage
     undo_days: int = 30
-    progress: Progress | None = None
+    progress: Progress = silent
 
     def delete(self, folder: UUID, *, by: str, why: str) -> Tombstone:
         """Delete a folder with all that is in it; until it is purged, it can be undone.
@@ -98,9 +97,7 @@ class FolderKeeper:
             FolderStateError: it is archived.
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(
-            lambda connection: delete_folder(connection, folder, by=by, why=why, undo_days=self.undo_days)
-        )
+        return self.database.transact(delete_folder, folder, by=by, why=why, undo_days=self.undo_days)
 
     def archive(self, folder: UUID, *, by: str, why: str) -> Tombstone:
         """Bring a folder to its owner's archive, where its pictures stay for training.
@@ -113,9 +110,7 @@ class FolderKeeper:
             StorageError: storage does not answer; another call goes on.
             DatabaseError: the database does not answer.
         """
-        tombstone = self.database.transact(
-            lambda connection: begin_archiving(connection, folder, by=by, why=why, undo_days=self.undo_days)
-        )
+        tombstone = self.database.transact(begin_archiving, folder, by=by, why=why, undo_days=self.undo_days)
         return self._archive(tombstone)
 
     def undo(self, folder: UUID, *, by: str, why: str) -> Tombstone:
@@ -170,8 +165,7 @@ class FolderKeeper:
     def _bring_back(self, tombstone: Tombstone) -> Tombstone:
         with self._alone(tombstone) as now:
             if now.undone_at is None and now.moved_at is None:
-                with self.database.connection() as connection:
-                    record_undone(connection, now.id)
+                self.database.call(record_step, now.id, "undone_at")
             elif now.undone_at is None:
                 self._move(now, lambda: self._copy_back(now), point_back)
         return self._cleaned(tombstone.id)
@@ -198,8 +192,7 @@ class FolderKeeper:
     ) -> None:
         """Copy a folder's blobs, and let its rows point there, if they are still those that were copied."""
         for _ in range(_ATTEMPTS):
-            with self.database.connection() as connection:
-                before = fingerprint(connection, tombstone.picture_set_id)
+            before = self.database.call(fingerprint, tombstone.picture_set_id)
             copy()
             with self._no_import(tombstone), self.database.connection() as connection:
                 if tombstone_of(connection, tombstone.id).undone_at:
@@ -211,8 +204,7 @@ class FolderKeeper:
 
     def _cleaned(self, number: int) -> Tombstone:
         """Remove what is left where the rows pointed before."""
-        with self.database.connection() as connection:
-            tombstone = tombstone_of(connection, number)
+        tombstone = self.database.call(tombstone_of, number)
         moved = tombstone.moved_at is not None and tombstone.undone_by is None
         if tombstone.cleaned_at is None and (moved or tombstone.undone_at is not None):
             left = user_container(tombstone.owner_id) if moved else (tombstone.archive or "")
@@ -229,9 +221,8 @@ class FolderKeeper:
                 with self.database.connection() as connection:
                     # Undone since it was read, by an import: then the archive is what is left, for the daily job.
                     if tombstone_of(connection, number).undone_at == tombstone.undone_at:
-                        record_cleaned(connection, number)
-        with self.database.connection() as connection:
-            return tombstone_of(connection, number)
+                        record_step(connection, number, "cleaned_at")
+        return self.database.call(tombstone_of, number)
 
     def _complete(self, picture_set: UUID, source: str, target: str) -> None:
         """Copy what rows point at and is only where it was before: removing that would lose it."""
@@ -287,8 +278,7 @@ class FolderKeeper:
                 hide_blobs(connection, tombstone)
             # Pictures that lie where they were found are not the pipeline's to remove.
             remove_all(self.blobs, user_container(tombstone.owner_id), tombstone.picture_set_id)
-            with self.database.connection() as connection:
-                return remove_rows(connection, tombstone)
+            return self.database.call(remove_rows, tombstone)
 
     # One at a time
 
@@ -310,6 +300,5 @@ class FolderKeeper:
                 raise FolderBusyError(f"an import of {tombstone.owner}'s is under way; try again when it is done")
             yield
 
-    def _reporter(self, tombstone: Tombstone) -> Callable[[int], None] | None:
-        progress = self.progress
-        return (lambda done: progress(done, tombstone.pictures)) if progress else None
+    def _reporter(self, tombstone: Tombstone) -> Callable[[int], None]:
+        return lambda done: self.progress(done, tombstone.pictures)

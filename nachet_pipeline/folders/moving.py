@@ -1,6 +1,7 @@
 """Copying a folder's blobs from one container to another, each verified, and removing what is verified elsewhere."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,6 +11,7 @@ from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.support.progress import silent
 
 _CONCURRENCY = 8
 _TRIES = 2
@@ -42,7 +44,7 @@ class Move:
     sha256: str
 
 
-def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[[int], None] | None = None) -> None:
+def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[[int], None] = silent) -> None:
     """Copy blobs on the server's side, and read each copy to its end; what is there already is only read.
 
     Args:
@@ -55,8 +57,7 @@ def copy_verified(blobs: BlobStorage, moves: Iterable[Move], progress: Callable[
         StorageError: storage does not answer.
     """
     for done, _ in enumerate(_at_once(lambda move: _copy(blobs, move), moves), start=1):
-        if progress:
-            progress(done)
+        progress(done)
 
 
 def verify(blobs: BlobStorage, moves: Iterable[Move]) -> None:
@@ -111,22 +112,18 @@ def descriptions(blobs: BlobStorage, picture_set: UUID, source: str, target: str
             yield Move((source, found.name), (target, found.name), read.size, read.sha256)
 
 
-def remove_all(blobs: BlobStorage, container: str, picture_set: UUID) -> int:
+def remove_all(blobs: BlobStorage, container: str, picture_set: UUID) -> None:
     """Remove all blobs of a folder from one of the pipeline's own containers; the caller knows that no row needs them.
-
-    Returns:
-        How many there were.
 
     Raises:
         StorageError: storage does not answer; another call goes on.
     """
     if not blobs.container_exists(container):
-        return 0
+        return
     names = (found.name for found in blobs.listing(container, f"{picture_set}/"))
-    removed = sum(_at_once(lambda name: blobs.delete(container, name), names))
+    deque(_at_once(lambda name: blobs.delete(container, name), names), maxlen=0)
     if any(True for _ in blobs.listing(container, f"{picture_set}/")):
         raise StorageError(f"Blob storage: {container}/{picture_set} is not empty after all in it was removed")
-    return removed
 
 
 def _at_once(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterable[_Result]:

@@ -19,15 +19,12 @@ from nachet_pipeline.picture_sets.tombstones import (
     Tombstone,
     create_tombstone,
     open_tombstone,
-    record_moved,
-    record_purged,
-    record_undone,
+    record_step,
 )
-from nachet_pipeline.users.queries import container_id
+from nachet_pipeline.picture_sets.withdrawn_content import withdrawing
+from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
-_LOCK_WITHDRAWING = 7209139
-"""Recording a version of a training set holds it shared: pictures leave either before, or after with a notice."""
 _PAGE = 1000
 
 
@@ -117,7 +114,7 @@ def _lock(connection: Connection, picture_set: UUID) -> Folder:
     Raises:
         UnknownFolderError: it is not there any more.
     """
-    connection.execute("select pg_advisory_xact_lock(%s, 0)", (_LOCK_WITHDRAWING,))
+    withdrawing(connection)
     connection.execute("select from picture_set where id = %s for no key update", (picture_set,))
     return find_folder(connection, str(picture_set))
 
@@ -239,7 +236,7 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
         How many pictures keep a row.
     """
     arguments = {"set": tombstone.picture_set_id}
-    connection.execute("select pg_advisory_xact_lock(%s, 0)", (_LOCK_WITHDRAWING,))
+    withdrawing(connection)
     connection.execute("create temp table kept (id uuid primary key) on commit drop")
     connection.execute(
         "with recursive used as (select p.id, p.parent from pictures p where p.picture_set_id = %(set)s"
@@ -277,7 +274,7 @@ def remove_rows(connection: Connection, tombstone: Tombstone) -> int:
             connection.execute(
                 "update picture_set set picture_set = '{}' where id = %(set)s and picture_set <> '{}'", arguments
             )
-    record_purged(connection, tombstone.id)
+    record_step(connection, tombstone.id, "purged_at")
     return kept
 
 
@@ -311,10 +308,7 @@ def begin_archiving(connection: Connection, picture_set: UUID, *, by: str, why: 
             f"the folder {folder.name} is {'being brought back' if known and known.undone_by else folder.state}"
         )
     archive = archive_container(folder.owner_id)
-    connection.execute(
-        "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
-        (container_id(archive), folder.owner_id, archive),
-    )
+    register_container(connection, archive, folder.owner_id)
     return create_tombstone(
         connection,
         picture_set=picture_set,
@@ -386,7 +380,7 @@ def point_at_archive(connection: Connection, tombstone: Tombstone) -> None:
     note = {"why": tombstone.why, "undo_until": tombstone.undo_until.isoformat(), "container": tombstone.archive}
     with changing(connection, actor=tombstone.by, action="archived", note=note):
         _point(connection, tombstone, tombstone.archive or "", f"picture_set_id || '/' || id || {_SUFFIX}", "now()")
-    record_moved(connection, tombstone.id)
+    record_step(connection, tombstone.id, "moved_at")
 
 
 def point_back(connection: Connection, tombstone: Tombstone) -> None:
@@ -396,7 +390,7 @@ def point_back(connection: Connection, tombstone: Tombstone) -> None:
     note = {"why": tombstone.undone_why, "container": tombstone.container}
     with changing(connection, actor=tombstone.undone_by or "", action="restored", note=note):
         _point(connection, tombstone, tombstone.container, blob, "null")
-    record_undone(connection, tombstone.id)
+    record_step(connection, tombstone.id, "undone_at")
 
 
 def _point(connection: Connection, tombstone: Tombstone, container: str, blob: str, archived_at: str) -> None:

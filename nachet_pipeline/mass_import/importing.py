@@ -24,8 +24,8 @@ from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.manifest import ManifestSession, picture_name, session_digest
-from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, unusual_part, usual, why_unsafe
+from nachet_pipeline.contract.manifest import ManifestSession, describe_session, picture_name
+from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, too, unusual_part, usual, why_unsafe
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report, as_json_lines
 from nachet_pipeline.contract.rule_set import RuleSet
@@ -53,7 +53,7 @@ from nachet_pipeline.mass_import.queries import (
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
 from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
 from nachet_pipeline.picture_sets.records import Origin, RecordedSet
-from nachet_pipeline.picture_sets.stored_upload import StoredUpload, earlier_pictures
+from nachet_pipeline.picture_sets.stored_upload import StoredUpload
 from nachet_pipeline.picture_sets.storing import store_picture_set
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -62,7 +62,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.support.shards import SECTIONS, WHOLE, Shard, section_of, shards
 from nachet_pipeline.users.queries import find_user
 from nachet_pipeline.users.user import User
@@ -150,14 +150,15 @@ class FolderOutcome:
     adopted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MassImportOutcome:
-    """How a mass import ended.
+    """How a mass import ended, or what it has come to so far.
 
     Attributes:
         container: the container.
         owner: the user's e-mail address.
         dry_run: whether nothing was written.
+        report: everything found.
         folders: the folders by path, `FOLDERS_SHOWN` of them at most.
         results: how many folders there are of each result.
         pictures: files with the name of a picture.
@@ -165,7 +166,6 @@ class MassImportOutcome:
         taken: pictures that have a row, those of unchanged folders among them.
         not_taken: files that have none, without what programs leave behind.
         rows: rows that changed.
-        report: everything found.
         report_blob: where all findings are listed, in the owner's upload container; None after a dry run, or of a
             shard: what a shard found is listed by the run of the whole.
     """
@@ -173,15 +173,25 @@ class MassImportOutcome:
     container: str
     owner: str
     dry_run: bool
-    folders: list[FolderOutcome]
-    results: dict[Result, int]
-    pictures: int
-    size: int
-    taken: int
-    not_taken: int
-    rows: RowsWritten
     report: Report
-    report_blob: str | None
+    folders: list[FolderOutcome] = field(default_factory=list)
+    results: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
+    pictures: int = 0
+    size: int = 0
+    taken: int = 0
+    not_taken: int = 0
+    rows: RowsWritten = field(default_factory=RowsWritten)
+    report_blob: str | None = None
+
+    def add(self, folder: FolderOutcome) -> None:
+        """Count a folder."""
+        if len(self.folders) < FOLDERS_SHOWN:
+            self.folders.append(folder)
+        self.results[folder.result] += 1
+        self.pictures += folder.pictures
+        self.size += folder.size
+        self.taken += folder.taken
+        self.not_taken += folder.not_taken
 
 
 class _Container:
@@ -227,29 +237,6 @@ class _Work:
 
 
 @dataclass(slots=True)
-class _Totals:
-    """What a mass import has come to so far."""
-
-    findings: Inventory
-    folders: list[FolderOutcome] = field(default_factory=list)
-    results: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
-    pictures: int = 0
-    size: int = 0
-    taken: int = 0
-    not_taken: int = 0
-    rows: RowsWritten = field(default_factory=RowsWritten)
-
-    def add(self, outcome: FolderOutcome) -> None:
-        if len(self.folders) < FOLDERS_SHOWN:
-            self.folders.append(outcome)
-        self.results[outcome.result] += 1
-        self.pictures += outcome.pictures
-        self.size += outcome.size
-        self.taken += outcome.taken
-        self.not_taken += outcome.not_taken
-
-
-@dataclass(slots=True)
 class MassImporter:
     """Imports containers, one at a time; everything that is shared between them is opened once.
 
@@ -273,8 +260,8 @@ class MassImporter:
     rules: RuleSet
     limits: ContractLimits
     transfer: TransferSettings
-    progress: Progress | None = None
-    waiting: Callable[[], None] = lambda: None
+    progress: Progress = silent
+    waiting: Callable[[], None] = silent
     batch_pictures: int = _BATCH_PICTURES
 
     def run(self, request: MassImportRequest) -> MassImportOutcome:
@@ -309,8 +296,7 @@ class MassImporter:
     @contextmanager
     def _begun(self, request: MassImportRequest) -> "Iterator[_Run]":
         refuse_container(request.container)
-        with self.database.connection() as connection:
-            owner = find_user(connection, request.owner)
+        owner = self.database.call(find_user, request.owner)
         if owner is None:
             raise MassImportError(f"{request.owner.strip()[:254]} is not registered; `nachet user add` registers users")
         if not self.blobs.container_exists(request.container):
@@ -330,7 +316,7 @@ class MassImporter:
                     begin_mass_import(connection, request.container, owner)
             with Inventory(rule_set=self.rules) as findings, ContainerListing() as listing:
                 listing.read(self.blobs, request.container, request.prefix, wanted)
-                yield _Run(self, request, owner, listing, _Totals(findings))
+                yield _Run(self, request, owner, listing, findings)
 
 
 def refuse_container(name: str) -> None:
@@ -359,13 +345,15 @@ class _Run:
         request: MassImportRequest,
         owner: User,
         listing: ContainerListing,
-        totals: _Totals,
+        findings: Inventory,
     ) -> None:
-        self.importer, self.request, self.owner, self.listing, self.totals = importer, request, owner, listing, totals
+        self.importer, self.request, self.owner = importer, request, owner
+        self.listing, self.findings = listing, findings
+        self.outcome = MassImportOutcome(request.container, owner.email, request.dry_run, Report.of(findings))
         self._owner = Owner(owner.id, owner.email)
         self.id = mass_import_id(request.container)
         self.folder = _Container(importer.blobs, request.container)
-        self.rule_set = totals.findings.rule_set
+        self.rule_set = findings.rule_set
         self.limits = importer.limits
         self.total = listing.pictures()
         self.done = 0
@@ -390,33 +378,23 @@ class _Run:
         return self._end()
 
     def _end(self) -> MassImportOutcome:
-        request, totals = self.request, self.totals
-        report = Report.of(totals.findings)
-        blob = None
+        request, outcome = self.request, self.outcome
+        outcome.folders.sort(key=lambda one: one.folder)
+        outcome.report = Report.of(self.findings)
         if not request.dry_run and request.part == WHOLE:
-            blob = mass_import_report_blob(request.container)
+            outcome.report_blob = mass_import_report_blob(request.container)
             with tempfile.TemporaryFile() as stream:
-                for line in as_json_lines(totals.findings.findings(), report):
+                for line in as_json_lines(self.findings.findings(), outcome.report):
                     stream.write(f"{line}\n".encode())
                 self.importer.blobs.upload(
-                    self.owner.upload_container, blob, stream, content_type="application/jsonl", overwrite=True
+                    self.owner.upload_container,
+                    outcome.report_blob,
+                    stream,
+                    content_type="application/jsonl",
+                    overwrite=True,
                 )
-            with self.importer.database.connection() as connection:
-                finish_mass_import(connection, self.id)
-        return MassImportOutcome(
-            container=request.container,
-            owner=self.owner.email,
-            dry_run=request.dry_run,
-            folders=sorted(totals.folders, key=lambda one: one.folder),
-            results=totals.results,
-            pictures=totals.pictures,
-            size=totals.size,
-            taken=totals.taken,
-            not_taken=totals.not_taken,
-            rows=totals.rows,
-            report=report,
-            report_blob=blob,
-        )
+            self.importer.database.call(finish_mass_import, self.id)
+        return outcome
 
     # Which folders are to be imported
 
@@ -464,10 +442,10 @@ class _Run:
                 self._report(listed.pictures)
                 return None
             for finding in recorded_findings(connection, self.id, known.folder):
-                self.totals.findings.add_finding(finding)
+                self.findings.add_finding(finding)
         work.taken, work.left_behind = known.pictures, listed.files - known.pictures - known.not_taken
         result = Result.UNCHANGED if listed.pictures else Result.EMPTY
-        self.totals.add(self._outcome(work, result, known.picture_set_id))
+        self.outcome.add(self._outcome(work, result, known.picture_set_id))
         self._report(listed.pictures)
         return None
 
@@ -504,8 +482,7 @@ class _Run:
 
     def _report(self, pictures: int) -> None:
         self.done += pictures
-        if self.importer.progress:
-            self.importer.progress(self.done, self.total)
+        self.importer.progress(self.done, self.total)
 
     # Importing a batch
 
@@ -537,9 +514,8 @@ class _Run:
         inventory.leave_out_refused_pictures()
         picture_sets = {work.path: self._picture_set(work) for work in batch}
         # So that a picture keeps its identifier.
-        earlier = earlier_pictures(self.importer.database, list(picture_sets.values()))
-        inventory.add_earlier(picture_sets, earlier)
         stored, registry = StoredUpload(self.importer.database, None, self.owner.id), self.importer.registry
+        inventory.add_earlier(picture_sets, stored.earlier(list(picture_sets.values())))
         for finding in chain(
             duplicates(inventory, list(picture_sets), picture_sets, self._stored_already),
             judged_photographs(inventory, picture_sets, picture_sets, registry, stored),
@@ -551,15 +527,14 @@ class _Run:
         inventory.leave_out_copies()
         if not self.request.dry_run:
             sets = [self._store(work, inventory) for work in batch if work.taken]
-            with self.importer.database.connection() as connection:
-                self._record(connection, batch, sets, inventory)
+            self.importer.database.call(self._record, batch, sets, inventory)
         # Only now, because an attempt may be repeated.
         for finding in inventory.findings():
-            self.totals.findings.add_finding(finding)
+            self.findings.add_finding(finding)
         for work in batch:
             result = Result.TAKEN if work.taken else Result.REFUSED if work.listed.pictures else Result.EMPTY
             picture_set = self._picture_set(work) if work.taken else None
-            self.totals.add(self._outcome(work, result, picture_set))
+            self.outcome.add(self._outcome(work, result, picture_set))
 
     def _take_files(self, work: _Work, inventory: Inventory) -> None:
         """Add a folder's pictures to the inventory, and what is wrong with names and with the folder itself."""
@@ -603,8 +578,7 @@ class _Run:
     def _refuse_collisions(self, inventory: Inventory) -> None:
         for first, other in list(inventory.collisions()):
             own = Bilingual("names of their own", "des noms distincts")
-            too = Bilingual(f"{first} too", f"{first} aussi")
-            inventory.add_finding(Finding(code="name-collision", path=other, expected=own, found=too))
+            inventory.add_finding(Finding(code="name-collision", path=other, expected=own, found=too(first)))
             inventory.classify(other, FileKind.UNEXPECTED, None, other)
 
     def _read(self, batch: Sequence[_Work], inventory: Inventory) -> None:
@@ -615,14 +589,13 @@ class _Run:
             if work.importable
         ]
         importer, before = self.importer, self.done
-        progress = importer.progress
         read_pictures(
             self.folder,
             Context(inventory, None, None, sessions, importer.registry, self._owner),
             importer.pool,
             limits=self.limits,
             readers=importer.transfer.transfer_concurrency,
-            progress=(lambda done, _: progress(before + done, self.total)) if progress else None,
+            progress=lambda done, _: importer.progress(before + done, self.total),
         )
 
     def _refuse_replaced(self, picture_set: UUID, work: _Work, inventory: Inventory) -> None:
@@ -658,21 +631,16 @@ class _Run:
 
     def _stored_already(self, candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, Match]:
         # A folder that grew is the picture set it was: its new pictures may well equal those of it that are stored.
-        with self.importer.database.connection() as connection:
-            return find_duplicates(connection, candidates, owner=self.owner.id)
+        return self.importer.database.call(find_duplicates, candidates, owner=self.owner.id)
 
     def _session(self, work: _Work, inventory: Inventory) -> ManifestSession:
         """A folder as a manifest states it, with the pictures that are taken of it."""
-        pictures, size = inventory.picture_totals(work.path)
-        return ManifestSession(
-            path=work.path,
-            name=work.path.rpartition("/")[2],
-            digest=session_digest(f"{self.request.container}/{work.path}", inventory.picture_checksums(work.path)),
-            picture_set_id=self._picture_set(work),
-            pictures=pictures,
-            size=size,
-            seed=seed_of(work.description.values, self.importer.registry),
-            values=work.description.values,
+        return describe_session(
+            inventory,
+            Session(work.path, None, work.description.values, work.taken),
+            self.importer.registry,
+            place=f"{self.request.container}/{work.path}",
+            picture_set=self._picture_set(work),
         )
 
     def _store(self, work: _Work, inventory: Inventory) -> RecordedSet:
@@ -693,7 +661,7 @@ class _Run:
     def _record(
         self, connection: Connection, batch: Sequence[_Work], sets: list[RecordedSet], inventory: Inventory
     ) -> None:
-        self.totals.rows += record_picture_sets(
+        self.outcome.rows += record_picture_sets(
             connection, sets, inventory, self.importer.registry, self._origin(batch[0])
         )
         done = [work for work in batch if work.changed is None]

@@ -5,18 +5,14 @@ Blobs come sorted by their whole name, in which a folder's own files are not nei
 
 import hashlib
 import json
-import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import StagedFile
+from nachet_pipeline.support.scratch import Scratch
 
 _SCHEMA = """
 create table file (
@@ -42,23 +38,11 @@ class ListedFolder:
     size: int
 
 
-class ContainerListing:
+class ContainerListing(Scratch):
     """The blobs of a container; a context manager that forgets them at the end."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="nachet-")
-        self._db = sqlite3.connect(Path(self._directory.name) / "listing.sqlite", isolation_level=None)
-        # The file is scratch: it is never read after a crash, so nothing waits for the disk.
-        self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {_SCHEMA} begin;")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._db.close()
-        self._directory.cleanup()
+        super().__init__(_SCHEMA)
 
     def read(
         self,

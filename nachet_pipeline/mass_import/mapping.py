@@ -117,7 +117,7 @@ class FolderMapping:
         """
         given = {name: text.strip() for name, text in (options or {}).items() if text is not None and text.strip()}
         for name, value in given.items():
-            _checked(name, value, f"option {name}")
+            _check(name, value, f"option {name}")
         rules = _read(text, source) if text is not None else []
         return cls(PurePath(source).name, rules, given)
 
@@ -211,8 +211,8 @@ def _parsed(name: str, text: str) -> Any:
         raise ValueError(text[:200]) from error
 
 
-def _checked(name: str, text: str, where: str) -> str:
-    """A value that a file or an option gives.
+def _check(name: str, text: str, where: str) -> None:
+    """Check a value that a file or an option gives.
 
     Raises:
         MappingError: it cannot be used.
@@ -221,7 +221,6 @@ def _checked(name: str, text: str, where: str) -> str:
         _parsed(name, text)
     except ValueError:
         raise MappingError(f"{where}: expected {_expected(name).en}, found {text[:80]!r}") from None
-    return text
 
 
 # Reading
@@ -325,7 +324,7 @@ def _rule(cells: dict[str, str], line: int, where: str) -> MappingRule:
     for name, text in cells.items():
         if name in expression.groupindex:
             raise MappingError(f"{where}: expected {name} once, found it in the pattern and beside it")
-        _checked(name, text, f"{where}: {name}")
+        _check(name, text, f"{where}: {name}")
     return MappingRule(expression, cells, line)
 
 

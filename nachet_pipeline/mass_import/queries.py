@@ -14,7 +14,7 @@ from nachet_pipeline.database.shard_locks import shard_lock
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import mass_import_id
 from nachet_pipeline.support.shards import WHOLE, Shard
-from nachet_pipeline.users.queries import container_id
+from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
 
@@ -48,26 +48,18 @@ class DoneFolder:
 _COLUMNS = "folder, listing_digest, description_digest, adopted, picture_set_id, pictures, not_taken"
 
 
-def begin_mass_import(connection: Connection, container: str, owner: User) -> UUID:
+def begin_mass_import(connection: Connection, container: str, owner: User) -> None:
     """Record that a container is imported for a user.
-
-    Returns:
-        The mass import's identifier.
 
     Raises:
         ContainerTakenError: the container is another user's.
     """
-    identifier = mass_import_id(container)
-    connection.execute(
-        "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
-        (container_id(container), owner.id, container),
-    )
+    register_container(connection, container, owner.id)
     refuse_other_owner(connection, container, owner)
     connection.execute(
         "insert into mass_import (id, container_id) values (%s, %s) on conflict do nothing",
-        (identifier, container_id(container)),
+        (mass_import_id(container), container_id(container)),
     )
-    return identifier
 
 
 def refuse_other_owner(connection: Connection, container: str, owner: User) -> None:

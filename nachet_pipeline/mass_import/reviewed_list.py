@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachet_pipeline.contract.yaml_reader import yaml_document
+from nachet_pipeline.contract.yaml_reader import listed_entries, yaml_document
 from nachet_pipeline.mass_import.errors import MappingError, MassImportError
 from nachet_pipeline.mass_import.importing import refuse_container
 from nachet_pipeline.mass_import.mapping import FolderMapping
@@ -67,18 +67,9 @@ def read_list(file: Path) -> list[ListedContainer]:
         ListError: it cannot be read, or something in it or in a mapping cannot be used.
     """
     document = yaml_document(_text(file, str(file)), str(file), ListError)
-    entries = document.values.get("containers")
-    if not isinstance(entries, list) or set(document.values) != {"containers"}:
-        found = ", ".join(sorted(document.values)) or "nothing"
-        raise ListError(f"{file}:1: expected the one key containers with a list, found {found[:200]}")
     listed: list[ListedContainer] = []
-    for number, entry in enumerate(entries):
-        where = f"{file}:{document.positions['containers', number].line}"
-        if not isinstance(entry, dict):
-            raise ListError(f"{where}: expected keys and values, found {entry!r}")
-        unknown = sorted(set(entry) - set(_KEYS))
-        if unknown:
-            raise ListError(f"{where}: expected keys of {', '.join(_KEYS)}, found {unknown[0][:80]!r}")
+    for line, entry in listed_entries(document, "containers", _KEYS, str(file), ListError):
+        where = f"{file}:{line}"
         texts: dict[str, str] = {}
         for key, value in entry.items():
             if isinstance(value, dict | list):

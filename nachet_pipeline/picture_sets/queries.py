@@ -86,12 +86,12 @@ def record_picture_sets(
     # First of all: the registry may have changed since the upload was validated, and must not change any more.
     survivors = surviving_seeds(connection)
     identifiers = [item.session.picture_set_id for item in sets if item.session.picture_set_id]
-    _take_in(connection, sets, inventory, registry, survivors, in_place=origin.in_place)
+    _take_in(connection, _rows(sets, inventory, registry, survivors, in_place=origin.in_place))
     _take_in_absent(connection, sets, inventory, identifiers, removed)
     with changing(connection, actor=PROGRAM, action="superseded"):
         superseded = _supersede(connection, removed)
     with changing(connection, actor=PROGRAM, action="brought back"):
-        brought_back = _bring_back(connection)
+        brought_back = connection.execute(_BRING_BACK).rowcount
     with changing(connection, actor=PROGRAM):
         sets_changed = sum(_write_set(connection, item, inventory, origin) for item in sets)
         pictures, links = _write_pictures(connection)
@@ -102,15 +102,7 @@ def record_picture_sets(
     return RowsWritten(sets_changed, superseded + brought_back + pictures, links)
 
 
-def _take_in(
-    connection: Connection,
-    sets: list[RecordedSet],
-    inventory: Inventory,
-    registry: SeedRegistry,
-    survivors: Mapping[UUID, UUID],
-    *,
-    in_place: bool,
-) -> None:
+def _take_in(connection: Connection, rows: Iterator[tuple[Any, ...]]) -> None:
     """Bring what is to be written to the database, into the table `incoming` of this transaction."""
     connection.execute("create temp table incoming (like pictures including defaults) on commit drop")
     connection.execute("alter table incoming add column link_id uuid, add column seed_id uuid")
@@ -118,7 +110,7 @@ def _take_in(
         connection.cursor() as cursor,
         cursor.copy(f"copy incoming (link_id, seed_id, {_PICTURE_COLUMNS}) from stdin") as copy,
     ):
-        for row in _rows(sets, inventory, registry, survivors, in_place=in_place):
+        for row in rows:
             copy.write_row(row)
 
 
@@ -174,10 +166,6 @@ def _supersede(connection: Connection, removed: Collection[UUID]) -> int:
         " and not p.sent_earlier"
     )
     return connection.execute(_SUPERSEDE).rowcount
-
-
-def _bring_back(connection: Connection) -> int:
-    return connection.execute(_BRING_BACK).rowcount
 
 
 def _write_set(connection: Connection, item: RecordedSet, inventory: Inventory, origin: Origin) -> int:

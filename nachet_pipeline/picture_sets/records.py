@@ -222,24 +222,36 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
             resolution=picture.resolution,
             source=picture.path,
         ),
-        quality_check=QualityCheckRecord(
-            image_checksum=picture.sha256,
-            upload_check=True,
-            valid_data=True,
-            error_type=None,
-            quality_score=picture.enrichment.quality_score if picture.enrichment else None,
-        ),
+        quality_check=quality_check(picture.sha256, picture.enrichment),
         enrichment=picture.enrichment,
         terms={
             **_seed_terms(seed),
             "dcterms:title": picture_name(picture),
-            "ac:hashFunction": "SHA-256",
-            "ac:hashValue": picture.sha256,
-            "exif:PixelXDimension": picture.width,
-            "exif:PixelYDimension": picture.height,
-            **(enrichment_terms(picture.enrichment) if picture.enrichment else {}),
+            **file_terms(picture.sha256, picture.width, picture.height, picture.enrichment),
         },
     )
+
+
+def quality_check(sha256: str, enrichment: Enrichment | None) -> QualityCheckRecord:
+    """What is stored of the checks of a file that passed them."""
+    return QualityCheckRecord(
+        image_checksum=sha256,
+        upload_check=True,
+        valid_data=True,
+        error_type=None,
+        quality_score=enrichment.quality_score if enrichment else None,
+    )
+
+
+def file_terms(sha256: str, width: int, height: int, enrichment: Enrichment | None) -> dict[str, Any]:
+    """What Audubon Core, Exif and OME call what is known of a file."""
+    return {
+        "ac:hashFunction": "SHA-256",
+        "ac:hashValue": sha256,
+        "exif:PixelXDimension": width,
+        "exif:PixelYDimension": height,
+        **(enrichment_terms(enrichment) if enrichment else {}),
+    }
 
 
 _RESOLUTION_UNITS = {"inch": 2, "centimetre": 3}

@@ -49,7 +49,7 @@ class StoredUpload:
             " from picture_set where upload_id = %s and session is not null"
             " order by session, superseded_at is not null, superseded_at desc, id"
         )
-        rows = self.database.transact(lambda connection: fetch(connection, tuple_row, query, (self.upload,)))
+        rows = self.database.transact(fetch, tuple_row, query, (self.upload,))
         return {session: StoredSet(identifier, staged_until) for session, identifier, staged_until in rows}
 
     def earlier(self, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
@@ -58,7 +58,13 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        return earlier_pictures(self.database, picture_sets)
+        return pages_by_key(
+            self.database,
+            partial(_page, picture_sets=list(picture_sets)),
+            first=UUID(int=0),
+            key=lambda picture: picture.id,
+            retried=True,
+        )
 
     def matches(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, Match]:
         """The closest stored picture of each that has one, by path.
@@ -66,9 +72,7 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(
-            lambda connection: find_duplicates(connection, candidates, apart_from=own, owner=self.owner)
-        )
+        return self.database.transact(find_duplicates, candidates, apart_from=own, owner=self.owner)
 
     def withdrawn(self, candidates: Sequence[Candidate]) -> Collection[str]:
         """The paths of those that are withdrawn from training.
@@ -76,7 +80,7 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(lambda connection: withdrawn_among(connection, candidates))
+        return self.database.transact(withdrawn_among, candidates)
 
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
         """Of each whose photograph is stored under another species one such, by path.
@@ -84,24 +88,7 @@ class StoredUpload:
         Raises:
             DatabaseError: the database does not answer.
         """
-        return self.database.transact(
-            lambda connection: other_labels(connection, candidates, owner=self.owner, apart_from=own)
-        )
-
-
-def earlier_pictures(database: Database, picture_sets: Sequence[UUID]) -> Iterator[EarlierPicture]:
-    """The whole pictures of some picture sets, read page by page.
-
-    Raises:
-        DatabaseError: the database does not answer.
-    """
-    return pages_by_key(
-        database,
-        partial(_page, picture_sets=list(picture_sets)),
-        first=UUID(int=0),
-        key=lambda picture: picture.id,
-        retried=True,
-    )
+        return self.database.transact(other_labels, candidates, owner=self.owner, apart_from=own)
 
 
 def _page(connection: Connection, after: UUID, *, picture_sets: list[UUID]) -> list[EarlierPicture]:

@@ -14,6 +14,7 @@ from nachet_pipeline.picture_sets.records import Origin, PictureSetRecord, Recor
 from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
+from nachet_pipeline.support.progress import silent
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def store_picture_set(
     transfer: TransferSettings,
     *,
     split: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = silent,
 ) -> tuple[RecordedSet, StoredCounts]:
     """Store a session's pictures in their owner's container, with the manifest and the descriptor beside them.
 
@@ -98,7 +99,7 @@ def _store_pictures(
     picture_set: UUID,
     origin: Origin,
     transfer: TransferSettings,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], None],
 ) -> StoredCounts:
     """Copy a session's pictures into their owner's container, byte for byte, on the server's side."""
     concurrency = 2 * transfer.transfer_concurrency
@@ -111,8 +112,7 @@ def _store_pictures(
     for created in bounded_map(store, validated, workers=concurrency, name="store"):
         pictures += 1
         new += created
-        if progress:
-            progress(pictures)
+        progress(pictures)
     return StoredCounts(pictures, session.size, new)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from nachet_pipeline.database.connection import Connection
@@ -160,9 +160,11 @@ def create_tombstone(
     return _tombstone(row)
 
 
-def record_moved(connection: Connection, tombstone: int) -> None:
-    """Record that the rows of an archived folder point at the archive."""
-    connection.execute("update folder_tombstone set moved_at = now() where id = %s", (tombstone,))
+def record_step(
+    connection: Connection, tombstone: int, step: Literal["moved_at", "purged_at", "undone_at", "cleaned_at"]
+) -> None:
+    """Record that a step is done now; see `Tombstone`."""
+    connection.execute(f"update folder_tombstone set {step} = now() where id = %s", (tombstone,))
 
 
 def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str) -> None:
@@ -172,16 +174,6 @@ def record_undoing(connection: Connection, tombstone: int, *, by: str, why: str)
         " where id = %s and undone_by is null",
         (by, why, tombstone),
     )
-
-
-def record_undone(connection: Connection, tombstone: int) -> None:
-    """Record that it is undone."""
-    connection.execute("update folder_tombstone set undone_at = now() where id = %s", (tombstone,))
-
-
-def record_cleaned(connection: Connection, tombstone: int) -> None:
-    """Record that nothing is left where the pictures were before."""
-    connection.execute("update folder_tombstone set cleaned_at = now() where id = %s", (tombstone,))
 
 
 def begin_purging(connection: Connection, tombstone: int) -> bool:
@@ -195,28 +187,20 @@ def begin_purging(connection: Connection, tombstone: int) -> bool:
     )
 
 
-def record_purged(connection: Connection, tombstone: int) -> None:
-    """Record that all is removed."""
-    connection.execute("update folder_tombstone set purged_at = now() where id = %s", (tombstone,))
-
-
-def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: str) -> int:
+def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: str) -> None:
     """Let folders that are imported again be there again, if they were put away: who sends pictures wants them kept.
 
     Args:
         connection: in whose transaction they are imported; `changing` says by whom.
         picture_sets: the folders.
         container: where their pictures were stored now.
-
-    Returns:
-        How many had been put away.
     """
     sets = list(picture_sets)
-    back = connection.execute(
+    connection.execute(
         "update picture_set set deleted_at = null, archived_at = null, purged_at = null, container_id = %s"
         " where id = any(%s) and (deleted_at is not null or archived_at is not null)",
         (container_id(container), sets),
-    ).rowcount
+    )
     # What an archive has of them is removed as after an undo.
     connection.execute(
         "update folder_tombstone set undone_at = now(), undone_by = coalesce(undone_by, 'import'),"
@@ -224,4 +208,3 @@ def bring_back(connection: Connection, picture_sets: Sequence[UUID], container: 
         " where picture_set_id = any(%s) and undone_at is null and purged_at is null",
         (sets,),
     )
-    return back

@@ -6,14 +6,10 @@ Each connected part, diagonals included, is an object, except specks and what lo
 much longer than high, at the edge of the picture.
 """
 
-# ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 _LEAST_DIFFERENCE = 28
 _LEAST_AREA = 8
@@ -41,9 +37,6 @@ class Background:
 
 def find_background(small: "NDArray[np.uint8]") -> Background:
     """Separate objects and background in a small picture of brightness, or of red, green and blue."""
-    import cv2
-    import numpy as np
-
     difference = _difference(small)
     otsu, _ = cv2.threshold(difference, 0, 1, cv2.THRESH_OTSU)
     differs = difference > max(otsu, _LEAST_DIFFERENCE)
@@ -62,9 +55,6 @@ def find_background(small: "NDArray[np.uint8]") -> Background:
 
 def _difference(small: "NDArray[np.uint8]") -> "NDArray[Any]":
     """Difference of each pixel from the median of the border, in the channel with the greatest difference."""
-    import cv2
-    import numpy as np
-
     border = np.sort(np.concatenate((small[0], small[-1], small[:, 0], small[:, -1])), axis=0)
     differences = cv2.split(cv2.absdiff(small, np.append(border[len(border) // 2], 0.0)))
     difference = differences[0]

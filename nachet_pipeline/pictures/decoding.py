@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageFile
 
 from nachet_pipeline.pictures import pixels
+from nachet_pipeline.pictures.arrays import np
 from nachet_pipeline.pictures.forensics.jpeg import JpegPicture
 from nachet_pipeline.pictures.forensics.png import PngPicture
 from nachet_pipeline.pictures.forensics.tiff import TiffPicture
@@ -22,9 +23,6 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import Pixels
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.support.i18n import Bilingual
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Other compressions that tifffile knows were never used for seeds, and each decoder is one more to attack:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
@@ -105,7 +103,7 @@ def load_decoders() -> int:
         decoders together. 0 where the system does not report it.
     """
     import blake3  # noqa: F401
-    import numpy as np  # noqa: F401
+    import numpy  # noqa: F401
     import simplejpeg  # noqa: F401
     import tifffile  # noqa: F401
     from imagecodecs import deflate_decode, lzw_decode  # noqa: F401
@@ -315,7 +313,7 @@ def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
         lambda: _shown(array, axes),
         picture.bits,
         _compression(picture),
-        lambda: pixels.of_array(_samples_last(array, axes), mode),
+        lambda: pixels.of_array(pixels.samples_last(array, axes), mode),
     )
 
 
@@ -333,19 +331,11 @@ def _mode(picture: TiffPicture, kind: str) -> str:
 
 def _shown(array: "np.ndarray[Any, Any]", axes: str) -> Image.Image:
     """An array as an 8-bit picture: its first one or three samples, from the darkest to the brightest."""
-    array = _samples_last(array, axes)
+    array = pixels.samples_last(array, axes)
     if array.ndim == 3:  # noqa: PLR2004 (with samples)
         array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]  # noqa: PLR2004 (red, green, blue)
     step = max(1, min(array.shape[:2]) // (2 * THUMBNAIL_SIDE))
     return Image.fromarray(pixels.stretched(array[::step, ::step]))
-
-
-def _samples_last(array: "np.ndarray[Any, Any]", axes: str) -> "np.ndarray[Any, Any]":
-    """An array of rows, columns and, if there are several, samples; `axes` are tifffile's letters."""
-    import numpy as np
-
-    axes = axes[-array.ndim :]
-    return np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array
 
 
 def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimits) -> Image.Image | None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass, field
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from PIL import Image
@@ -108,9 +107,7 @@ class DecodingPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None

@@ -22,7 +22,7 @@ from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, descri
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
 from nachet_pipeline.pictures.issues import Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.pictures.measuring import Encoding, enrich
+from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -187,9 +187,8 @@ class _Inspection:
         decoded = self.decoded
         if decoded is None or not self._measured:
             return None
-        stored = Encoding(decoded.width, decoded.height, decoded.mode, decoded.bit_depth, decoded.compression)
         try:
-            return enrich(decoded.pixels(), stored, self._metadata.declared)
+            return enrich(decoded.pixels(), decoded, self._metadata.declared)
         except ImportError:
             raise
         except Exception:  # noqa: BLE001 (as above; memory may end here too, after the picture was decoded)

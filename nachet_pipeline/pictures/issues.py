@@ -18,6 +18,8 @@ FATAL = frozenset(
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
 
+MORE = Bilingual("more", "davantage")
+
 MOST_ISSUES = 50
 """A crafted picture could otherwise have something wrong in each of a million places."""
 
@@ -66,6 +68,14 @@ class Issues:
                 return
             self._issues.popitem()
         self._issues[key] = issue
+
+    def too_complex(self, expected: Bilingual, found: Bilingual = MORE) -> None:
+        """Add that a picture is too complex."""
+        self.add("picture-too-complex", expected=expected, found=found)
+
+    def several_pages(self, found: Bilingual) -> None:
+        """Add that a file holds more than one picture."""
+        self.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)
 
     def fatal(self) -> bool:
         """Whether one of them makes the picture impossible to import."""

@@ -10,20 +10,15 @@ of `sharp` = s ÷ (s + 60) with s the sharpness; `contrast` = (p99 - p1) ÷ 0.5 
 is 0 if nothing stands out from the background. The score only orders pictures; no rule depends on it.
 """  # noqa: RUF002 (multiplication)
 
-# ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
+from typing import Any
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.background import Background, find_background
+from nachet_pipeline.pictures.decoding import Decoded
 from nachet_pipeline.pictures.enrichment import Clipping, Enrichment, Exposure
 from nachet_pipeline.pictures.forensics.declared import Declared
 from nachet_pipeline.pictures.perceptual_hash import perceptual_hash
 from nachet_pipeline.pictures.pixels import Pixels, shrunk
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _COARSE_SIDE = 128
 _MANY = 65_536
@@ -37,30 +32,11 @@ _FULL_CONTRAST = 0.5
 _WEIGHTS = {"sharp": 0.5, "contrast": 0.2, "unclipped": 0.15, "uniformity": 0.15}
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a file stores its picture.
-
-    Attributes:
-        width: in pixels.
-        height: in pixels.
-        mode: Pillow's name of the pixel format, or one like it.
-        bit_depth: bits of a sample.
-        compression: what it is compressed with.
-    """
-
-    width: int
-    height: int
-    mode: str
-    bit_depth: int
-    compression: str
-
-
-def enrich(pixels: Pixels, stored: Encoding, declared: Declared) -> Enrichment:
+def enrich(pixels: Pixels, stored: Decoded, declared: Declared) -> Enrichment:
     """Measure a picture, and add what its file declares.
 
     Args:
-        pixels: what was decoded.
+        pixels: those of the picture.
         stored: how the file stores it.
         declared: what the file says of it.
     """
@@ -120,15 +96,10 @@ def quality_score(*, sharpness: float | None, contrast: float, unclipped: float,
 
 
 def _luminance(picture: "NDArray[np.uint8]") -> "NDArray[Any]":
-    import cv2
-
     return picture if picture.ndim == _GREY else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def _exposure(luminance: "NDArray[np.uint8]") -> Exposure:
-    import cv2
-    import numpy as np
-
     # In a large picture every fourth pixel is enough: counting is slow where the background is flat.
     counted = luminance[::2, ::2] if luminance.size > _MANY else luminance
     below = cv2.calcHist([np.ascontiguousarray(counted)], [0], None, [_WHITE + 1], [0, _WHITE + 1]).cumsum()
@@ -147,8 +118,6 @@ def _clipping(reduced: "NDArray[np.uint8]") -> tuple[Clipping, ...]:
 
 def _shares_of(reduced: "NDArray[np.uint8]", level: int) -> list[float]:
     """The share of pixels at the least or greatest level, by channel."""
-    import cv2
-
     reached = int(reduced.max()) if level else int(reduced.min())
     if reached != level:
         return [0.0] * 3
@@ -157,8 +126,6 @@ def _shares_of(reduced: "NDArray[np.uint8]", level: int) -> list[float]:
 
 def _of_objects(light: "NDArray[np.uint8]", on_objects: "NDArray[np.uint8]", by: int) -> tuple[float | None, float]:
     """Variance of the Laplacian within the objects, and the share of their pixels that are neither black nor white."""
-    import cv2
-
     inner = _inner(on_objects)
     left, top, across, down = cv2.boundingRect(inner)
     if not across or min(light.shape) < 3:  # noqa: PLR2004 (the Laplacian's own size)
@@ -182,8 +149,6 @@ def _of_objects(light: "NDArray[np.uint8]", on_objects: "NDArray[np.uint8]", by:
 
 def _variance(values: "NDArray[Any]", mask: "NDArray[Any]", number: int) -> float:
     """Of the values where the mask is 1, `number` in all; five times faster than OpenCV's own with a mask."""
-    import cv2
-
     masked = values * mask
     mean: float = cv2.sumElems(masked)[0] / number
     squares: float = cv2.norm(masked, cv2.NORM_L2SQR) / number
@@ -192,17 +157,12 @@ def _variance(values: "NDArray[Any]", mask: "NDArray[Any]", number: int) -> floa
 
 def _inner(on_objects: "NDArray[np.uint8]") -> "NDArray[Any]":
     """Objects without their rims, which contrast with the background even if blurred; small objects are kept whole."""
-    import cv2
-    import numpy as np
-
     inner = cv2.erode(on_objects, np.ones((3, 3), dtype="uint8"))
     return inner if 4 * cv2.countNonZero(inner) >= cv2.countNonZero(on_objects) else on_objects
 
 
 def _uniformity(coarse: "NDArray[np.uint8]", background: Background) -> float | None:
     """1 minus the range of the background's luminance, from the 5th to the 95th percentile."""
-    import cv2
-
     counts = cv2.calcHist([coarse], [0], background.on_background.view("uint8"), [_WHITE + 1], [0, _WHITE + 1])
     below = counts.cumsum()
     number = int(below[-1])

@@ -5,15 +5,8 @@ with 16 by 16 instead of 8 by 8 coefficients: brightness at 64 by 64 pixels, its
 for each of the lowest frequencies whether it is above their median. The mean brightness is left out of the median.
 """
 
-# ruff: noqa: PLC0415 (NumPy and OpenCV are needed in workers alone)
-
-from typing import TYPE_CHECKING
-
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.pixels import shrunk
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 HASH_BITS = 256
 BANDS = 13
@@ -31,9 +24,6 @@ _FLAT = 24.0
 
 def perceptual_hash(brightness: "NDArray[np.uint8]") -> bytes | None:
     """The hash of a picture of brightness, rows and columns of 8 bits; None of one that shows nothing."""
-    import cv2
-    import numpy as np
-
     by = 1
     while not any(side % (2 * by) or side < 2 * by * _FINE_ENOUGH for side in brightness.shape):
         by *= 2

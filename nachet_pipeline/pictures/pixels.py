@@ -24,13 +24,11 @@ pixels, without Exif, comments and other metadata. A picture converted from JPEG
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 
 WORKING_SIDE = 512
 """Pictures are measured at a half, a quarter or an eighth of their size, the first that is no larger than this."""
@@ -76,9 +74,6 @@ def shrunk(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
 
     It is halved as often as possible, which OpenCV does far faster than one large step.
     """
-    import cv2
-    import numpy as np
-
     if by == 1:
         return array
     height, width = array.shape[:2]
@@ -96,8 +91,6 @@ def shrunk(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
 
 def _means(part: "NDArray[Any]", by: int) -> "NDArray[Any]":
     """The means of a part that is less than one mean high or wide, or has nothing left over."""
-    import cv2
-
     height, width = part.shape[:2]
     if height % by or width % by:
         return cv2.resize(part, (-(-width // by), -(-height // by)), interpolation=cv2.INTER_AREA)
@@ -110,9 +103,6 @@ def of_image(image: Image.Image) -> Pixels:
     Raises:
         ValueError: a kind of pixels that cannot be measured.
     """
-    import cv2
-    import numpy as np
-
     image.load()
     image = _as_meant(image)
     stored = "I;16" if image.mode in _SIXTEEN_BITS else image.mode
@@ -137,8 +127,6 @@ def of_image(image: Image.Image) -> Pixels:
 
 def of_samples(mode: str, size: tuple[int, int], samples: memoryview) -> Pixels:
     """The pixels of a picture of 8-bit samples, mode `L` or `RGB`, as they lie in memory."""
-    import numpy as np
-
     width, height = size
     shape = (height, width, _COLOURS) if mode == "RGB" else (height, width)
     return of_array(np.frombuffer(samples, dtype="uint8").reshape(shape), mode)
@@ -164,12 +152,26 @@ def of_jpeg_image(image: Image.Image, width: int, coded_digest: bytes) -> Pixels
 
 def stretched(array: "NDArray[Any]") -> "NDArray[np.uint8]":
     """Numbers of any range in 8 bits, from the darkest to the brightest."""
-    import numpy as np
-
     numbers = np.nan_to_num(array.astype("float64"), posinf=0, neginf=0)
     low, high = float(numbers.min()), float(numbers.max())
     scaled = (numbers - low) * (255 / (high - low)) if high > low else numbers * 0
     return scaled.astype("uint8")  # type: ignore[no-any-return]
+
+
+def samples_last(array: "NDArray[Any]", axes: str) -> "NDArray[Any]":
+    """An array of rows, columns and, if there are several, samples; `axes` are tifffile's letters."""
+    axes = axes[-array.ndim :]
+    return np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array
+
+
+def upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
+    """Rows from the top and columns from the left, of an array as TIFF's eight orientations store it."""
+    turned = array.swapaxes(0, 1) if orientation in {5, 6, 7, 8} else array
+    down = {3, 4, 7, 8}
+    right = {2, 3, 6, 7}
+    if orientation in down:
+        turned = turned[::-1]
+    return turned[:, ::-1] if orientation in right else turned
 
 
 class _Digest:
@@ -182,8 +184,6 @@ class _Digest:
         self._samples = blake3()
 
     def update(self, array: "NDArray[Any]") -> None:
-        import numpy as np
-
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         self._samples.update(little.reshape(-1).view("uint8").data)
 
@@ -193,8 +193,6 @@ class _Digest:
 
 def _in_bands(band: "Callable[[int, int], NDArray[Any]]", mode: str, size: tuple[int, int]) -> Pixels:
     """Take the checksum of a picture and reduce it; `band` gives its rows from one to before another."""
-    import numpy as np
-
     width, height = size
     by = factor(width, height)
     digest = _Digest(mode, size)
@@ -212,8 +210,6 @@ def _in_bands(band: "Callable[[int, int], NDArray[Any]]", mode: str, size: tuple
 
 def _reduced(array: "NDArray[Any]", by: int) -> "NDArray[Any]":
     """What is shown of an array, at a fraction of its size: 8 bits, or numbers that still are to be stretched."""
-    import numpy as np
-
     if array.ndim > 2:  # noqa: PLR2004 (with samples)
         array = array[..., :_COLOURS] if array.shape[-1] >= _COLOURS else array[..., 0]
     match array.dtype.kind, array.dtype.itemsize:
@@ -236,8 +232,6 @@ def _as_meant(image: Image.Image) -> Image.Image:
 
 def _by_pillow(image: Image.Image, by: int) -> "NDArray[np.uint8]":
     """Reduce a picture of a mode that only Pillow knows."""
-    import numpy as np
-
     small = image.reduce(by)
     if small.mode in _WITH_ALPHA:
         small = small.convert("RGBA")

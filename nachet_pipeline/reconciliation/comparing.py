@@ -50,7 +50,7 @@ from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopPage
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.users.queries import all_users
 from nachet_pipeline.users.user import User
 
@@ -110,7 +110,7 @@ class Comparer:
     blobs: BlobStorage
     settings: ReconciliationSettings
     transfer: TransferSettings
-    progress: Progress | None = None
+    progress: Progress = silent
     margin: timedelta = timedelta(minutes=1)
 
     def compare(self, user: User | None = None, *, read: bool = False) -> Compared:
@@ -128,20 +128,17 @@ class Comparer:
         begin = time.monotonic()
         result = Compared()
         with self.database.connection() as lock, reconciliation_lock(lock):
-            with self.database.connection() as connection:
-                result.users = [user] if user else all_users(connection)
+            result.users = [user] if user else self.database.call(all_users)
             for done, one in enumerate(result.users, start=1):
                 self._compare_user(one, result, read=read)
-                if self.progress:
-                    self.progress(done, len(result.users))
+                self.progress(done, len(result.users))
             self.count(result)
         result.seconds = time.monotonic() - begin
         return result
 
     def count(self, result: Compared) -> None:
         """Count the known disagreements again: some may have been repaired."""
-        with self.database.connection() as connection:
-            result.tallies = tally(connection, [user.id for user in result.users])
+        result.tallies = self.database.call(tally, [user.id for user in result.users])
 
     def drift_of(self, users: Sequence[User]) -> Iterator[Drift]:
         """The known disagreements of these users, read in pages."""
@@ -151,8 +148,7 @@ class Comparer:
 
     def _compare_user(self, user: User, result: Compared, *, read: bool) -> None:
         run = uuid4()
-        with self.database.connection() as connection:
-            containers = containers_of(connection, user.id)
+        containers = self.database.call(containers_of, user.id)
         if user.user_container not in containers:
             containers.append(user.user_container)
         for container in containers:

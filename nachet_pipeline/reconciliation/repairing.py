@@ -187,8 +187,7 @@ class Repairer:
         if drift.picture_set_id and drift.name == descriptor_blob(drift.picture_set_id):
             return Remedy(RepairAction.REWRITE, "the database has all that it says")
         if drift.picture_id:
-            with self.database.connection() as connection:
-                superseded = is_superseded(connection, drift.picture_id)
+            superseded = self.database.call(is_superseded, drift.picture_id)
             if superseded:
                 return _nothing("today's detector would not cut this crop; bring it back from a backup")
             if superseded is not None:
@@ -203,9 +202,8 @@ class Repairer:
         if drift.modified is None or datetime.now(UTC) - drift.modified < grace:
             until = f" until {drift.modified + grace:%Y-%m-%d}" if drift.modified else ""
             return _nothing(f"it is kept{until}, in case an import completes it")
-        with self.database.connection() as connection:
-            if spoken_for(connection, [_identified(drift)]):
-                return _nothing("it bears the name of a picture that has a row")
+        if self.database.call(spoken_for, [_identified(drift)]):
+            return _nothing("it bears the name of a picture that has a row")
         return Remedy(RepairAction.REMOVE, f"no row has pointed at it for {grace.days} days")
 
     def _of_unanswered(self, drift: Drift) -> Remedy:
@@ -217,8 +215,7 @@ class Repairer:
     def _upload(self, drift: Drift) -> Upload | None:
         if drift.upload_id is None:
             return None
-        with self.database.connection() as connection:
-            return find_upload(connection, drift.upload_id)
+        return self.database.call(find_upload, drift.upload_id)
 
     def _of_upload(self, drift: Drift) -> Remedy:
         """Whether importing the upload once more brings back what is missing."""
@@ -275,8 +272,7 @@ class Repairer:
     def _rewrite_description(self, drift: Drift) -> bool:
         if drift.picture_set_id is None:
             return False
-        with self.database.connection() as connection:
-            stored = record_of_set(connection, drift.picture_set_id)
+        stored = self.database.call(record_of_set, drift.picture_set_id)
         try:
             described = PictureSetRecord.model_validate(stored)
         except ValidationError as error:
@@ -295,8 +291,7 @@ class Repairer:
         if upload is None or upload.receipt is None:
             return False
         write_receipt(self.blobs, upload, upload.receipt)
-        with self.database.connection() as connection:
-            forget(connection, drift)
+        self.database.call(forget, drift)
         return True
 
     def _queue_again(self, drift: Drift) -> bool:
@@ -306,9 +301,8 @@ class Repairer:
         if upload.id in self._queued:
             return True
         if upload.state is State.IMPORTING:
-            with self.database.connection() as connection:
-                if not unheld_uploads(connection, [upload.id]):
-                    return False
+            if not self.database.call(unheld_uploads, [upload.id]):
+                return False
             fail_upload(self.database, self.blobs, upload, "the process that imported it ended before it was done")
         with self.database.connection() as connection:
             if not queue_again(connection, upload.id):

@@ -201,8 +201,7 @@ class Retention:
             elif dry_run:
                 return clearing
             self._delete(upload, finished + _CLOCKS_DIFFER)
-            with self.database.connection() as connection:
-                end_clearing(connection, upload.id)
+            self.database.call(end_clearing, upload.id)
             return clearing if look.files or begun else None
 
     def _why_kept(self, upload: Upload, look: FolderSnapshot) -> str | None:
@@ -225,10 +224,9 @@ class Retention:
             return f"{short[0].pictures - short[0].rows} pictures of the picture set {short[0].picture_set} have no row"
         user = User(upload.owner.id, upload.owner.email)
         for picture_set, container in places:
-            with self.database.connection() as connection:
-                compared = self.comparer.compare_container(
-                    connection, user, container, picture_set=picture_set, read=True
-                )
+            compared = self.database.call(
+                self.comparer.compare_container, user, container, picture_set=picture_set, read=True
+            )
             if compared.found:
                 what = ", ".join(f"{count} {kind.value}" for kind, count in sorted(compared.found.items()))
                 return f"its pictures are not all as they were stored: {what}"

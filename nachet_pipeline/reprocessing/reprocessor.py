@@ -39,7 +39,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.batches import pages
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.support.shards import WHOLE, Shard
 
 log = logging.getLogger(__name__)
@@ -207,8 +207,8 @@ class Reprocessor:
     pool: DecodingPool
     rules: RuleSet
     transfer: TransferSettings
-    progress: Progress | None = None
-    batch: Callable[[int], None] | None = None
+    progress: Progress = silent
+    batch: Callable[[int], None] = silent
 
     def plan(self, wanted: ReprocessRequest) -> Plan:
         """What `reprocess` would check; nothing is changed.
@@ -246,8 +246,7 @@ class Reprocessor:
             if len(batch) == BATCH:
                 work.write(batch)
                 batch.clear()
-            if self.progress:
-                self.progress(done, max(total, done))
+            self.progress(done, max(total, done))
         if batch:
             work.write(batch)
         result = work.result
@@ -386,15 +385,13 @@ class _Work:
     def write(self, batch: list[_Seen]) -> None:
         """Record what was found in some pictures, in one transaction, then count it."""
         current = self.result.current
-        with self._with.database.connection() as connection:
-            updated = record_seen(
-                connection, {seen.picture.id: (seen.properties, seen.verdict) for seen in batch}, current
-            )
+        updated = self._with.database.call(
+            record_seen, {seen.picture.id: (seen.properties, seen.verdict) for seen in batch}, current
+        )
         self.result.updated += updated
         for seen in batch:
             self._count(seen)
-        if self._with.batch:
-            self._with.batch(self.result.looked_at)
+        self._with.batch(self.result.looked_at)
 
     def _count(self, seen: _Seen) -> None:
         result, state = self.result, seen.verdict.state

@@ -70,11 +70,9 @@ class SourceFolder(Protocol):
     @property
     def name(self) -> str:
         """The folder's own name."""
-        ...
 
     def files(self) -> Iterator[StagedFile]:
         """All files below the folder, in a stable order."""
-        ...
 
     def read(self, file: StagedFile) -> bytes:
         """The content of a file, exactly as it was listed.
@@ -82,7 +80,6 @@ class SourceFolder(Protocol):
         Raises:
             FileChangedError: it is no longer what was listed.
         """
-        ...
 
 
 def _version(status: os.stat_result) -> str:

@@ -7,3 +7,7 @@ Progress = Callable[[int, int], None]
 
 StepProgress = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done and how much there is in all."""
+
+
+def silent(*_: object) -> None:
+    """Report nothing."""

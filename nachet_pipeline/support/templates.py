@@ -1,26 +1,32 @@
 """Texts for people that are written as Jinja2 templates, beside the module that fills them."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from nachet_pipeline.support.lazy_import import LazyModule
+
+if TYPE_CHECKING:
+    import jinja2
+else:
+    jinja2 = LazyModule("jinja2")
 
 
 def render_template(name: str, **values: object) -> str:
     """Fill a template.
 
     Args:
-        name: its path in the package, such as `training/card.md.jinja`; what ends with `.html.jinja` is escaped.
+        name: its path in the package, such as `training/card.md.jinja`; what ends with `.html` is escaped.
         values: what it is filled with, all that it names.
     """
     return _environment().get_template(name).render(values)
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("nachet_pipeline", "."),
-        autoescape=select_autoescape(("html.jinja",)),
-        undefined=StrictUndefined,
+def _environment() -> "jinja2.Environment":
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nachet_pipeline", "."),
+        autoescape=jinja2.select_autoescape(("html",)),
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -24,7 +25,7 @@ from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import training_container, training_manifest_blob, training_set_id
 from nachet_pipeline.picture_sets.labels import species_at_odds
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.support.progress import StepProgress, silent
 from nachet_pipeline.training.candidates import Choice, resolve
 from nachet_pipeline.training.copying import copy_pictures
 from nachet_pipeline.training.grouping import Grouping, groups
@@ -85,21 +86,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassCount:
+class ClassCount(ManifestClass):
     """A class and its pictures.
 
     Attributes:
-        label: the class folder, such as `000 Brassica napus`.
-        class_index: its index.
-        scientific_name: the species' name.
-        taxon_id: the species' identifier.
         counts: pictures by split, for all splits that the recipe has or a picture is on.
     """
 
-    label: str
-    class_index: int
-    scientific_name: str
-    taxon_id: str
     counts: dict[str, int]
 
 
@@ -200,7 +193,7 @@ def build(
     database: Database,
     blobs: BlobStorage,
     *,
-    progress: StepProgress | None = None,
+    progress: StepProgress = silent,
 ) -> Built:
     """Build a version of a recipe's training set, or find it built.
 
@@ -218,7 +211,6 @@ def build(
         DatabaseError: the database does not answer.
         StorageError: storage does not answer, or a picture to copy is not there.
     """
-    tell = progress or _silent
     container = training_container(recipe.name)
     with ExitStack() as stack:
         guard = stack.enter_context(database.connection())
@@ -226,20 +218,20 @@ def build(
         rows = stack.enter_context(SpooledRows())
         with database.reading() as connection:
             begin_snapshot(connection)
-            read = _read(connection, recipe, rows, tell)
-        made = _arrange(read, tell)
+            read = _read(connection, recipe, rows, progress)
+        made = _arrange(read, progress)
         stream = stack.enter_context(tempfile.TemporaryFile(prefix="nachet-manifest-"))
-        digest = _write(stream, recipe, read.selection.rows, made, blobs.account_url, tell)
+        digest = _write(stream, recipe, read.selection.rows, made, blobs.account_url, progress)
         counts = _counts(recipe, made)
         version = _new_version(recipe, digest, made, counts)
         blobs.ensure_container(container)
         blobs.upload(container, version.blob, stream, content_type=_PARQUET)
-        tell("recording", 0, len(made.place))
+        progress("recording", 0, len(made.place))
         new, previous, changed = _record(database, version, made.members)
-        tell("recording", len(made.place), len(made.place))
+        progress("recording", len(made.place), len(made.place))
         copied = None
         if recipe.copy_pictures:
-            copied = copy_pictures(stream, blobs, container, progress=lambda done, total: tell("copying", done, total))
+            copied = copy_pictures(stream, blobs, container, progress=partial(progress, "copying"))
     return Built(
         recipe=recipe,
         id=version.id,
@@ -295,16 +287,11 @@ def _new_version(recipe: Recipe, digest: str, made: _Set, counts: Sequence[Class
     )
 
 
-def _silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
 def _record(
     database: Database, version: NewVersion, members: Members
 ) -> tuple[bool, str | None, VersionDifference | None]:
     """Record a version: whether it is new, the digest of the version before it, and how it differs from that."""
-    with database.connection() as connection:
-        new = record_version(connection, version, members)
+    new = database.call(record_version, version, members)
     with database.reading() as connection:
         previous = recorded(connection, version.id).previous
         if previous is None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -10,33 +9,10 @@ from nachet_pipeline.pictures.inspection import Thumbnail
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.training.manifest import PictureFile
 from nachet_pipeline.training.plots import side_by_side
 
 SHOWN_PAIRS = 8
-
-
-class StoredPicture(Protocol):
-    """A picture in storage, and what its file must be."""
-
-    @property
-    def container(self) -> str:
-        """Where its blob is."""
-
-    @property
-    def blob(self) -> str:
-        """Its blob."""
-
-    @property
-    def size(self) -> int:
-        """Of its file, in bytes."""
-
-    @property
-    def sha256(self) -> str:
-        """Of its file, in hexadecimal."""
-
-    @property
-    def picture_format(self) -> str:
-        """`TIFF`, `PNG` or `JPEG`."""
 
 
 class Thumbnails:
@@ -56,7 +32,7 @@ class Thumbnails:
         self._concurrency = concurrency
         self._budget = MemoryBudget(memory_bytes)
 
-    def sheets(self, samples: Mapping[str, Sequence[StoredPicture]]) -> Iterator[tuple[str, bytes]]:
+    def sheets(self, samples: Mapping[str, Sequence[PictureFile]]) -> Iterator[tuple[str, bytes]]:
         """A contact sheet for each name, in order; none where no picture can be shown."""
         small = self._of(picture for pictures in samples.values() for picture in pictures)
         for name, pictures in samples.items():
@@ -64,7 +40,7 @@ class Thumbnails:
             if sheet := contact_sheet(shown):
                 yield name, sheet
 
-    def pairs(self, pairs: Sequence[tuple[StoredPicture, StoredPicture]]) -> bytes | None:
+    def pairs(self, pairs: Sequence[tuple[PictureFile, PictureFile]]) -> bytes | None:
         """Pairs of pictures side by side; None if there are none that can be shown."""
         small = list(self._of(picture for pair in pairs[:SHOWN_PAIRS] for picture in pair))
         whole = [
@@ -74,7 +50,7 @@ class Thumbnails:
         ]
         return side_by_side(whole) if whole else None
 
-    def _of(self, pictures: Iterable[StoredPicture]) -> Iterator[bytes | None]:
+    def _of(self, pictures: Iterable[PictureFile]) -> Iterator[bytes | None]:
         return bounded_map(
             self._thumbnail,
             pictures,
@@ -84,7 +60,7 @@ class Thumbnails:
             name="thumbnail",
         )
 
-    def _thumbnail(self, picture: StoredPicture) -> bytes | None:
+    def _thumbnail(self, picture: PictureFile) -> bytes | None:
         """None if the file is not what was stored: the sheet leaves it out, and `pictures_current` reports it."""
         try:
             content = self._blobs.read(picture.container, picture.blob, size=picture.size)
@@ -92,4 +68,4 @@ class Thumbnails:
             return None
         if hashlib.sha256(content).hexdigest() != picture.sha256:
             return None
-        return self._pool.inspect(content, picture.picture_format, thumbnail=Thumbnail.ALWAYS).result().thumbnail
+        return self._pool.inspect(content, picture.format, thumbnail=Thumbnail.ALWAYS).result().thumbnail

@@ -1,7 +1,6 @@
 """Copying a version's pictures into its training set's container, on the server's side."""
 
 import hashlib
-from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
@@ -9,20 +8,10 @@ from nachet_pipeline.identifiers import training_picture_blob
 from nachet_pipeline.storage.blobs import BlobProperties, BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
-from nachet_pipeline.support.progress import Progress
-from nachet_pipeline.training.manifest import open_manifest
+from nachet_pipeline.support.progress import Progress, silent
+from nachet_pipeline.training.manifest import FILE_COLUMNS, PictureFile, open_manifest
 
-_COLUMNS = ("picture_id", "container", "blob", "sha256", "size", "format")
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    picture_id: str
-    container: str
-    blob: str
-    sha256: str
-    size: int
-    format: str
+_CONCURRENCY = 4
 
 
 def copy_pictures(
@@ -30,8 +19,7 @@ def copy_pictures(
     blobs: BlobStorage,
     container: str,
     *,
-    concurrency: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> int:
     """Copy every picture of a manifest to `pictures/<sha256><suffix>`, never over another blob.
 
@@ -41,7 +29,6 @@ def copy_pictures(
         manifest: the version's manifest.
         blobs: the storage account.
         container: the training set's.
-        concurrency: copies at a time.
         progress: receives how many are done, of how many.
 
     Returns:
@@ -53,17 +40,18 @@ def copy_pictures(
     """
     with open_manifest(manifest) as opened:
         total = opened.pictures
-        pictures = (_Picture(**row) for batch in opened.rows(_COLUMNS, batch_rows=1_000) for row in batch.to_pylist())
+        pictures = (
+            PictureFile(**row) for batch in opened.rows(FILE_COLUMNS, batch_rows=1_000) for row in batch.to_pylist()
+        )
         copy = partial(_copy, blobs, container)
         copied = 0
-        for done, created in enumerate(bounded_map(copy, pictures, workers=concurrency, name="copy"), start=1):
+        for done, created in enumerate(bounded_map(copy, pictures, workers=_CONCURRENCY, name="copy"), start=1):
             copied += created
-            if progress:
-                progress(done, total)
+            progress(done, total)
     return copied
 
 
-def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
+def _copy(blobs: BlobStorage, container: str, picture: PictureFile) -> bool:
     target = training_picture_blob(picture.sha256, picture.format)
     stated = {"sha256": picture.sha256}
     if (found := blobs.properties_of(container, target)) is not None:
@@ -90,7 +78,7 @@ def _copy(blobs: BlobStorage, container: str, picture: _Picture) -> bool:
     return created
 
 
-def _compare(container: str, target: str, picture: _Picture, found: BlobProperties) -> None:
+def _compare(container: str, target: str, picture: PictureFile, found: BlobProperties) -> None:
     stored = found.size, found.metadata
     if stored != (picture.size, {"sha256": picture.sha256}):
         raise StorageError(
@@ -99,7 +87,7 @@ def _compare(container: str, target: str, picture: _Picture, found: BlobProperti
         )
 
 
-def _read_md5(blobs: BlobStorage, picture: _Picture, version: str) -> str:
+def _read_md5(blobs: BlobStorage, picture: PictureFile, version: str) -> str:
     try:
         content = blobs.read(picture.container, picture.blob, version)
     except FileChangedError:

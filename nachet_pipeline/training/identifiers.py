@@ -24,14 +24,14 @@ def from_hexadecimal(texts: pa.StringArray, length: int) -> Bytes:
     """
     if texts.null_count:
         texts = pc.fill_null(texts, "00" * length)
-    return _paired(_characters(texts, 2 * length))
+    return _paired(characters(texts, 2 * length))
 
 
 def from_uuids(texts: pa.StringArray) -> Bytes:
     """The bytes of identifiers, (n, 16); zeros where there is none."""
     if texts.null_count:
         texts = pc.fill_null(texts, "00000000-0000-0000-0000-000000000000")
-    return _paired(_characters(texts, _UUID_LENGTH)[:, _DIGIT_PLACES])
+    return _paired(characters(texts, _UUID_LENGTH)[:, _DIGIT_PLACES])
 
 
 def to_uuids(values: Bytes) -> pa.StringArray:
@@ -80,22 +80,26 @@ def hash_code(value: bytes) -> int:
 def mixed(values: Bytes, seed: int) -> NDArray[np.uint64]:
     """A number for each identifier that looks like chance, another one for each seed, the same on every machine."""
     halves = np.ascontiguousarray(values).view(">u8").astype(np.uint64).reshape(len(values), 2)
-    state = _scrambled(np.full(len(values), seed, np.uint64))
-    return _scrambled(_scrambled(state ^ halves[:, 0]) ^ halves[:, 1])
+    state = scrambled(np.full(len(values), seed % 2**64, np.uint64))
+    return scrambled(scrambled(state ^ halves[:, 0]) ^ halves[:, 1])
 
 
-def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One step of SplitMix64, in which each bit of the input turns half of the output's."""
+def scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One step of SplitMix64, in which each bit of the input turns half of the output's.
+
+    By G. Steele, D. Lea and C. Flood (Fast Splittable Pseudorandom Number Generators, 2014).
+    """
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
-def _characters(texts: pa.StringArray, length: int) -> Bytes:
+def characters(texts: pa.StringArray, length: int) -> Bytes:
+    """Texts of one length as rows of bytes, (n, length); there is none that is null."""
     _, offsets, data = texts.buffers()
-    if not len(texts) or data is None:
-        return np.zeros((0, length), np.uint8)
+    if not length or data is None:
+        return np.zeros((len(texts), length), np.uint8)
     begins = np.frombuffer(offsets, np.int32, count=len(texts) + 1, offset=4 * texts.offset)
     if (np.diff(begins) != length).any():
         raise ValueError(f"expected texts of {length} characters")

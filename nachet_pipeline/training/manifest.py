@@ -21,7 +21,7 @@ Manifests of version 1, which state no `digest_version`, have a digest of all co
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -134,6 +134,33 @@ class ManifestMetadata:
     recipe_digest: str
     classes: tuple[ManifestClass, ...]
     digest_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """Where a picture of the set is, and what it must be.
+
+    Attributes:
+        picture_id: its identifier.
+        picture_set_id: its session.
+        container: of its blob.
+        blob: its blob.
+        sha256: of its bytes, in hexadecimal.
+        size: in bytes.
+        format: `TIFF`, `PNG` or `JPEG`.
+    """
+
+    picture_id: str
+    picture_set_id: str
+    container: str
+    blob: str
+    sha256: str
+    size: int
+    format: str
+
+
+FILE_COLUMNS = [field.name for field in fields(PictureFile)]
+"""Those columns of a manifest that say where a picture's file is."""
 
 
 class RowDigest:

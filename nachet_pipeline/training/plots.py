@@ -63,10 +63,8 @@ def pictures_per_class(counts: Mapping[str, Mapping[str, int]], *, minimum: int 
         if values.any():
             axes.barh(places, values, left=start, color=colour, label=split, height=0.72, edgecolor="white", lw=0.5)
             start += values
-    for place, total in zip(places, start, strict=True):
-        axes.annotate(
-            f"{int(total):,}", (total, place), (4, 0), textcoords="offset points", va="center", fontsize=_TEXT - 1
-        )
+    for place, total in enumerate(start):
+        _write_beside(axes, f"{int(total):,}", total, place)
     axes.set_xlim(0, max(float(start.max(initial=0)), minimum, 1) * 1.12)
     if minimum:
         axes.axvline(minimum, color=_ORANGE, ls="--", lw=1.2, label=f"minimum, {minimum:,}")
@@ -194,19 +192,9 @@ def difference_by_class(changes: Mapping[str, tuple[int, int]]) -> bytes:
     most = max(float(added.max(initial=0)), float(removed.max(initial=0)), 1.0)
     for place, (plus, minus) in enumerate(shown.values()):
         if plus:
-            axes.annotate(
-                f"+{plus:,}", (plus, place), (4, 0), textcoords="offset points", va="center", fontsize=_TEXT - 1
-            )
+            _write_beside(axes, f"+{plus:,}", plus, place)
         if minus:
-            axes.annotate(
-                f"\N{MINUS SIGN}{minus:,}",
-                (-minus, place),
-                (-4, 0),
-                textcoords="offset points",
-                va="center",
-                ha="right",
-                fontsize=_TEXT - 1,
-            )
+            _write_beside(axes, f"\N{MINUS SIGN}{minus:,}", -minus, place)
     left = -float(removed.max(initial=0)) - 0.12 * most if removed.any() else 0
     axes.set_xlim(left, float(added.max(initial=0)) + 0.12 * most)
     axes.axvline(0, color="black", lw=0.8)
@@ -226,6 +214,12 @@ def _figure(rows: int, *, width: float = _WIDTH, extra: float = 0.0) -> tuple["F
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _write_beside(axes: "Axes", text: str, end: float, place: float) -> None:
+    """Write a text beside the end of a bar."""
+    side, offset = ("right", -4) if end < 0 else ("left", 4)
+    axes.annotate(text, (end, place), (offset, 0), textcoords="offset points", va="center", ha=side, fontsize=_TEXT - 1)
 
 
 def _classes_down(axes: "Axes", labels: list[str], classes: int) -> None:

@@ -3,16 +3,16 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.identifiers import training_set_id
 from nachet_pipeline.picture_sets.labels import labels
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.support.progress import StepProgress, silent
 from nachet_pipeline.training import card, verifying
 from nachet_pipeline.training.building import Built, build, make_current
 from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
@@ -59,7 +59,7 @@ def publish(
     rules: RuleSet,
     transfer: TransferSettings,
     *,
-    progress: StepProgress | None = None,
+    progress: StepProgress = silent,
 ) -> Published:
     """Publish the version that a recipe makes of today's pictures.
 
@@ -88,8 +88,7 @@ def publish(
             manifest.verify()
             facts = _facts(recipe, built, manifest, database, rules)
     pictures = _Pictures(blobs, built)
-    if progress:
-        progress("card", 0, 1)
+    progress("card", 0, 1)
     for name, content in card.draw(facts).items():
         pictures.put(name, content)
     thumbnails = Thumbnails(
@@ -104,8 +103,7 @@ def publish(
     place = f"{built.digest}/{card.README}"
     text = card.render(facts, list(pictures.known))
     blobs.upload(built.container, place, text.encode(), content_type=_TYPES["md"])
-    if progress:
-        progress("card", 1, 1)
+    progress("card", 1, 1)
     released = all(verdict.passed for verdict in facts.verdicts if verdict.grave)
     if released:
         make_current(built, database, blobs)
@@ -115,7 +113,6 @@ def publish(
 def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database, rules: RuleSet) -> card.Facts:
     counted = statistics(manifest.rows())
     classes = manifest.metadata.classes
-    name, digest = built.name, built.digest
     with database.reading() as connection:
         different, duplicate = (
             [
@@ -124,9 +121,9 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
             ]
             for decision in ("different", "duplicate")
         )
-        imported = imported_by_day(connection, name, digest)
+        imported = imported_by_day(connection, built.id)
         stored_labels = labels(connection)
-        found = not_current(connection, name, digest, current_versions(rules))
+        found = not_current(connection, built.id, current_versions(rules))
         since = None
         if built.previous and built.difference:
             since = card.Since(
@@ -135,7 +132,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
                 built.difference.removed.count,
                 built.difference.moved.count,
                 built.difference.relabelled.count,
-                changes_by_class(connection, name, digest, built.previous),
+                changes_by_class(connection, built.id, training_set_id(built.name, built.previous)),
             )
     keys = verifying.picture_keys(manifest.rows(verifying.KEY_COLUMNS))
     verdicts = (
@@ -152,8 +149,8 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
         verifying.pictures_current(found),
     )
     return card.Facts(
-        name=name,
-        digest=digest,
+        name=built.name,
+        digest=built.digest,
         container=built.container,
         recipe=manifest.metadata.recipe,
         classes=classes,
@@ -202,7 +199,7 @@ def _sheets(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails) -> N
 
 
 def _pairs(facts: card.Facts, pictures: _Pictures, thumbnails: Thumbnails, database: Database) -> None:
-    shown = [(UUID(one), UUID(other)) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
+    shown = [(one, other) for one, other, _ in facts.shown_pairs[:SHOWN_PAIRS]]
     if not shown or pictures.stored(card.NEAR_DUPLICATES):
         return
     with database.reading() as connection:

@@ -212,15 +212,6 @@ def recipe_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def recipes_in(folder: Path) -> dict[str, Recipe]:
-    """All recipes of a folder by name.
-
-    Raises:
-        RecipeError: the folder or one of them cannot be read.
-    """
-    return {name: read_recipe(file) for name, file in recipe_files(folder).items()}
-
-
 def recipe_named(name: str, folder: Path) -> Recipe:
     """The recipe of a name.
 

@@ -127,9 +127,7 @@ class _Columns:
         return np.concatenate(self.parts.pop(name))
 
 
-def select(
-    connection: Connection, choice: Choice, rows: SpooledRows, progress: Callable[[int], None] | None = None
-) -> Selection:
+def select(connection: Connection, choice: Choice, rows: SpooledRows, progress: Callable[[int], None]) -> Selection:
     """Read the pictures that a recipe chooses.
 
     Args:
@@ -143,8 +141,7 @@ def select(
     for batch in candidates(connection, choice):
         rows.add(batch)
         columns.add(batch, crops=crops)
-        if progress:
-            progress(columns.rows)
+        progress(columns.rows)
     rows.end()
     taxa = tuple(UUID(text) for text in columns.codes)
     if not columns.rows:

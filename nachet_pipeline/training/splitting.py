@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nachet_pipeline.training.components import Indices
+from nachet_pipeline.training.hash_parts import spread
+from nachet_pipeline.training.identifiers import mixed, scrambled
 
 _MILLION = 1_000_000
 _FAR = 100_000
@@ -134,23 +136,13 @@ class _Groups:
     def entries(self, groups: Indices) -> Indices:
         """The entries of some groups."""
         sizes = self.first[groups + 1] - self.first[groups]
-        return np.repeat(self.first[groups] - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
+        return spread(self.first[groups], sizes)
 
 
 def _numbers(key: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Two numbers of 64 bits for each picture, drawn from its key and the seed: the same on every machine."""
-    halves = np.ascontiguousarray(key).view(">u8").astype(np.uint64)
-    start = np.full(halves.shape[0], seed % 2**64, np.uint64)
-    number = _mixed(_mixed(_mixed(start) ^ halves[:, 0]) ^ halves[:, 1])
-    return number, _mixed(number ^ halves[:, 0])
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64 by G. Steele, D. Lea and C. Flood (Fast Splittable Pseudorandom Number Generators, 2014)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    number = mixed(key, seed)
+    return number, scrambled(number ^ np.ascontiguousarray(key[:, :8]).view(">u8").ravel().astype(np.uint64))
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nachet_pipeline.training.manifest import FILE_COLUMNS, PictureFile
+
 SAMPLES_PER_CLASS = 8
 SAMPLED_CLASSES = 30
 """A contact sheet is made of so many classes, in the order of their indices; each costs a look at its pictures."""
@@ -19,44 +21,15 @@ SHARPNESS_BINS = _BINS_PER_DECADE * _DECADES
 QUALITY_BINS = 100
 _ZOOMS = 1000
 _NEEDED = (
-    "picture_id",
-    "picture_set_id",
+    *FILE_COLUMNS,
     "split",
     "label",
     "class_index",
     "number_of_seeds",
     "zoom",
-    "container",
-    "blob",
-    "sha256",
-    "size",
-    "format",
     "sharpness",
     "quality_score",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PictureFile:
-    """Where a picture of the set is, and what it must be.
-
-    Attributes:
-        picture_id: its identifier.
-        picture_set_id: its session.
-        container: of its blob.
-        blob: its blob.
-        sha256: of its bytes, in hexadecimal.
-        size: in bytes.
-        picture_format: `TIFF`, `PNG` or `JPEG`.
-    """
-
-    picture_id: str
-    picture_set_id: str
-    container: str
-    blob: str
-    sha256: str
-    size: int
-    picture_format: str
 
 
 @dataclass
@@ -256,8 +229,7 @@ class _Samples:
 
 
 def _files(rows: pa.RecordBatch) -> list[PictureFile]:
-    columns = ["picture_id", "picture_set_id", "container", "blob", "sha256", "size", "format"]
-    return [PictureFile(*row.values()) for row in rows.select(columns).to_pylist()]
+    return [PictureFile(**row) for row in rows.select(FILE_COLUMNS).to_pylist()]
 
 
 def _key(picture: PictureFile) -> tuple[str, str]:

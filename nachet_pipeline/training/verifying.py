@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nachet_pipeline.picture_sets.labels import Labels
+from nachet_pipeline.training.identifiers import characters, from_hexadecimal
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
 from nachet_pipeline.training.selection import index_pairs
@@ -127,7 +128,7 @@ def _keys(batch: pa.RecordBatch) -> Keys:
             "photograph": _codes(batch.column("photograph_sha256")),
             "photograph_pixels": _codes(batch.column("photograph_pixel_sha256")),
         },
-        _looks(hashes),
+        from_hexadecimal(hashes, 32).view(np.uint64),
         hashes.is_valid().to_numpy(zero_copy_only=False),
     )
 
@@ -135,12 +136,7 @@ def _keys(batch: pa.RecordBatch) -> Keys:
 def _characters(texts: pa.Array) -> NDArray[np.uint8]:
     """Texts of one length as rows of bytes; noughts where there is none."""
     length = pc.max(pc.binary_length(texts)).as_py() or 0
-    filled = pc.fill_null(texts, "\0" * length) if texts.null_count else texts
-    _, offsets, data = filled.buffers()
-    if not length or data is None:
-        return np.zeros((len(texts), length), np.uint8)
-    ends = np.frombuffer(offsets, "<i4", count=len(texts) + 1, offset=4 * filled.offset)
-    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(len(texts), length)
+    return characters(pc.fill_null(texts, "\0" * length) if texts.null_count else texts, length)
 
 
 def _codes(texts: pa.Array) -> NDArray[np.int64]:
@@ -157,14 +153,6 @@ def _codes(texts: pa.Array) -> NDArray[np.int64]:
         codes += words[:, place] * (weights[place] | np.uint64(1))
     known = texts.is_valid().to_numpy(zero_copy_only=False)
     return np.where(known, (codes >> np.uint64(1)).astype(np.int64), _UNKNOWN)
-
-
-def _looks(hashes: pa.Array) -> NDArray[np.uint64]:
-    characters = _characters(hashes)
-    if characters.shape[1] == 0:
-        return np.zeros((len(hashes), 4), np.uint64)
-    digits = np.where(characters >= ord("a"), characters - (ord("a") - 10), characters - ord("0")) & 15
-    return np.ascontiguousarray(digits[:, 0::2] << 4 | digits[:, 1::2]).view(np.uint64)
 
 
 def no_leaks(

@@ -11,10 +11,9 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
 from nachet_pipeline.reprocessing.queries import Versions
+from nachet_pipeline.training.manifest import PictureFile
 
-_SET = "(select id from training_set where name = %(name)s and digest = %(digest)s)"
 _PLACES = 20
-_MEMBERS = f"training_set_member m join pictures p on p.id = m.picture_id where m.training_set_id = {_SET}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +35,24 @@ class NotCurrent:
     stale: int
 
 
-@dataclass(frozen=True, slots=True)
-class LookAlike:
-    """One of a pair of pictures that look alike.
-
-    Attributes:
-        picture_id: its identifier.
-        container: of its blob.
-        blob: its blob.
-        size: in bytes.
-        sha256: of its bytes, in hexadecimal.
-        picture_format: `TIFF`, `PNG` or `JPEG`.
-    """
-
-    picture_id: UUID
-    container: str
-    blob: str
-    size: int
-    sha256: str
-    picture_format: str
-
-
-def imported_by_day(connection: Connection, name: str, digest: str) -> dict[date, int]:
+def imported_by_day(connection: Connection, version: UUID) -> dict[date, int]:
     """How many pictures of a version were imported on which day (UTC)."""
     rows = fetch(
         connection,
         tuple_row,
-        f"select (p.upload_date at time zone 'UTC')::date as day, count(*) as pictures from {_MEMBERS} group by 1",
-        {"name": name, "digest": digest},
+        "select (p.upload_date at time zone 'UTC')::date as day, count(*) as pictures from training_set_member m"
+        " join pictures p on p.id = m.picture_id where m.training_set_id = %s group by 1",
+        (version,),
     )
     return dict(rows)
 
 
-def not_current(connection: Connection, name: str, digest: str, current: Versions) -> NotCurrent:
+def not_current(connection: Connection, version: UUID, current: Versions) -> NotCurrent:
     """How many pictures of a version are not current.
 
     Args:
         connection: to the database.
-        name: of the training set.
-        digest: of the version.
+        version: the version.
         current: today's rules and code.
     """
     elsewhere = live_elsewhere("p")
@@ -91,20 +69,19 @@ def not_current(connection: Connection, name: str, digest: str, current: Version
         " from training_set_member m join pictures p on p.id = m.picture_id"
         " join picture_set s on s.id = p.picture_set_id"
         " left join picture_verdict v on v.picture_id = p.id"
-        f" where m.training_set_id = {_SET}",
-        {"name": name, "digest": digest, "rules": current.rules, "enrichment": current.enrichment},
+        " where m.training_set_id = %(version)s",
+        {"version": version, "rules": current.rules, "enrichment": current.enrichment},
     )
     return counts
 
 
-def changes_by_class(connection: Connection, name: str, digest: str, previous: str) -> dict[int, tuple[int, int]]:
+def changes_by_class(connection: Connection, version: UUID, previous: UUID) -> dict[int, tuple[int, int]]:
     """Pictures that came into each class since an earlier version of the same set, and pictures that left it.
 
     Args:
         connection: to the database.
-        name: of the training set.
-        digest: of the version.
-        previous: of the earlier one.
+        version: the version.
+        previous: the earlier one.
 
     Returns:
         Number added and number removed by class index; a picture of another label counts on both sides.
@@ -112,27 +89,25 @@ def changes_by_class(connection: Connection, name: str, digest: str, previous: s
     rows = fetch(
         connection,
         tuple_row,
-        "with now as (select picture_id, class_index from training_set_member"
-        f" where training_set_id = {_SET}),"
-        " before as (select picture_id, class_index from training_set_member where training_set_id ="
-        " (select id from training_set where name = %(name)s and digest = %(previous)s))"
+        "with now as (select picture_id, class_index from training_set_member where training_set_id = %(version)s),"
+        " before as (select picture_id, class_index from training_set_member where training_set_id = %(previous)s)"
         " select class_index, count(*) filter (where before.picture_id is null) as added,"
         " count(*) filter (where now.picture_id is null) as removed"
         " from now full join before using (picture_id, class_index) group by class_index",
-        {"name": name, "digest": digest, "previous": previous},
+        {"version": version, "previous": previous},
     )
     return {index: (added, removed) for index, added, removed in rows if added or removed}
 
 
-def files_of(connection: Connection, pictures: Sequence[UUID]) -> dict[UUID, LookAlike]:
+def files_of(connection: Connection, pictures: Sequence[str]) -> dict[str, PictureFile]:
     """Where some pictures are, by their identifiers."""
     found = fetch(
         connection,
-        class_row(LookAlike),
-        "select p.id as picture_id, c.name as container, p.blob, p.size, encode(p.sha256, 'hex') as sha256,"
-        " p.format as picture_format"
+        class_row(PictureFile),
+        "select p.id::text as picture_id, s.id::text as picture_set_id, c.name as container, p.blob, p.size,"
+        " encode(p.sha256, 'hex') as sha256, p.format"
         " from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-        " where p.id = any(%s)",
+        " where p.id = any(%s::uuid[])",
         (list(pictures),),
     )
     return {one.picture_id: one for one in found}

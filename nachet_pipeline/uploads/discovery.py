@@ -212,15 +212,38 @@ class _Looking:
     def result(self, now: datetime, *, index_seconds: float | None = None) -> FolderSnapshot:
         """The snapshot of the folder, once it is listed completely."""
         files, size = self._inventory.total()
-        complete, reason = _completeness(
-            _Bounded(self.folder, seconds=index_seconds),
-            self._inventory,
-            self._shape,
-            self._settings,
-            self._limits,
-            now,
-        )
+        complete, reason = self._completeness(now, index_seconds)
         return FolderSnapshot(self._digest, files, size, complete, reason)
+
+    def _completeness(self, now: datetime, index_seconds: float | None) -> tuple[bool, str]:
+        inventory, settings = self._inventory, self._settings
+        newest = inventory.newest()
+        if newest is None:
+            return False, "it is empty"
+        if next(inventory.files(FileKind.MARKER), None):
+            return True, "it is marked as complete"
+        still = now - newest
+        if still >= timedelta(seconds=settings.quiet_seconds):
+            return True, f"nothing in it changed for {settings.quiet_seconds} s"
+        if still < timedelta(seconds=settings.settle_seconds):
+            return False, "it is changing"
+        unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
+        if inventory.session_count() > MOST_SESSIONS:
+            return False, unread
+        try:
+            folder = _Bounded(self.folder, seconds=index_seconds)
+            _, sessions = read_sessions(folder, inventory, self._shape, self._limits)
+        except FileChangedError:
+            return False, "it is changing"
+        except _HurryError:
+            return False, unread
+        for session in sessions:
+            declared = session.number("imageData.numberOfImages")
+            if declared is None:
+                return False, f"{session.path or 'it'} does not declare its number of pictures"
+            if session.pictures < declared:
+                return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
+        return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
 class _TooManyFilesError(Exception):
@@ -255,42 +278,6 @@ class _Bounded:
         if self._until is not None and time.monotonic() > self._until:
             raise _HurryError
         return self._folder.read(file)
-
-
-def _completeness(
-    folder: _Bounded,
-    inventory: Inventory,
-    shape: Shape | None,
-    settings: ArrivalSettings,
-    limits: ContractLimits,
-    now: datetime,
-) -> tuple[bool, str]:
-    newest = inventory.newest()
-    if newest is None:
-        return False, "it is empty"
-    if next(inventory.files(FileKind.MARKER), None):
-        return True, "it is marked as complete"
-    still = now - newest
-    if still >= timedelta(seconds=settings.quiet_seconds):
-        return True, f"nothing in it changed for {settings.quiet_seconds} s"
-    if still < timedelta(seconds=settings.settle_seconds):
-        return False, "it is changing"
-    unread = f"it has too many indexes to read them all; it waits for its marker or for {settings.quiet_seconds} s"
-    if inventory.session_count() > MOST_SESSIONS:
-        return False, unread
-    try:
-        _, sessions = read_sessions(folder, inventory, shape, limits)
-    except FileChangedError:
-        return False, "it is changing"
-    except _HurryError:
-        return False, unread
-    for session in sessions:
-        declared = session.number("imageData.numberOfImages")
-        if declared is None:
-            return False, f"{session.path or 'it'} does not declare its number of pictures"
-        if session.pictures < declared:
-            return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
-    return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
 @dataclass(slots=True)
@@ -404,8 +391,7 @@ def due_uploads(
         DatabaseError: the database does not answer.
     """
     moment, begin = now or datetime.now(UTC), time.monotonic()
-    with database.connection() as connection:
-        users = list(all_users(connection))
+    users = database.call(all_users)
     kept = UnfinishedLooks() if unfinished is None else unfinished
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
@@ -691,8 +677,7 @@ def _second_looks(
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
         pass
     changed = {arrival.upload.id for arrival in due}
-    with database.connection() as connection:
-        mark_checked(connection, [upload.id for upload, _ in done if upload.id not in changed])
+    database.call(mark_checked, [upload.id for upload, _ in done if upload.id not in changed])
     return due
 
 
@@ -729,8 +714,7 @@ def queue(database: Database, arrivals: Sequence[Arrival]) -> str:
         The key of the request, which is the same for the same uploads with the same content.
     """
     batch = hashlib.sha256("\n".join(arrival.key for arrival in arrivals).encode()).hexdigest()[:16]
-    with database.connection() as connection:
-        mark_queued(connection, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
+    database.call(mark_queued, batch, {arrival.upload.id: arrival.snapshot.digest for arrival in arrivals})
     return batch
 
 
@@ -740,8 +724,7 @@ def fail_abandoned(database: Database, blobs: BlobStorage) -> list[Upload]:
     Returns:
         Those uploads.
     """
-    with database.connection() as connection:
-        abandoned = abandoned_uploads(connection)
+    abandoned = database.call(abandoned_uploads)
     for upload in abandoned:
         fail_upload(database, blobs, upload, "the process that imported it ended before it was done")
     return abandoned

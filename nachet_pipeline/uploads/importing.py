@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
@@ -35,7 +36,7 @@ from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.machine import full_disk
-from nachet_pipeline.support.progress import StepProgress
+from nachet_pipeline.support.progress import Progress, StepProgress, silent
 from nachet_pipeline.uploads.queries import (
     ask_for_it_alone,
     close_upload,
@@ -109,7 +110,7 @@ class Importer:
     limits: ContractLimits
     transfer: TransferSettings
     run_id: str
-    progress: StepProgress | None = None
+    progress: StepProgress = silent
 
     def import_partition(self, key: str) -> ImportOutcome:
         """Import the upload of a Dagster partition; see `import_upload`.
@@ -117,7 +118,7 @@ class Importer:
         Raises:
             UnknownUploadError: there is no such upload.
         """
-        upload = self.database.transact(lambda connection: upload_of_partition(connection, key))
+        upload = self.database.transact(upload_of_partition, key)
         if upload is None:
             raise UnknownUploadError(f"there is no upload of the partition {key}")
         return self._import_alone(upload)
@@ -132,7 +133,7 @@ class Importer:
             UnknownUploadError: there is no such upload.
             DatabaseError: not even the receipt can be written to the database.
         """
-        upload = self.database.transact(lambda connection: find_upload(connection, upload_id))
+        upload = self.database.transact(find_upload, upload_id)
         if upload is None:
             raise UnknownUploadError(f"there is no upload {upload_id}")
         return self._import_alone(upload)
@@ -167,7 +168,7 @@ class Importer:
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
-        self.database.transact(lambda connection: mark_importing(connection, upload.id, self.run_id))
+        self.database.transact(mark_importing, upload.id, self.run_id)
         try:
             return self._import(upload, started)
         except sqlite3.Error as error:
@@ -189,9 +190,7 @@ class Importer:
         wrong = str(error) if isinstance(error, StoredBlobError) else None
         # However long a service is unavailable, the upload is imported once it is back, without anybody's help.
         away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
-        self.database.transact(
-            lambda connection: self._close(connection, receipt, unbegun=None if ours else upload, away=away)
-        )
+        self.database.transact(self._close, receipt, unbegun=None if ours else upload, away=away)
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
     def _close(
@@ -228,7 +227,7 @@ class Importer:
                 owner=upload.owner,
                 limits=self.limits,
                 readers=self.transfer.transfer_concurrency,
-                progress=self._reporter("validating"),
+                progress=partial(self.progress, "validating"),
                 stored=StoredUpload(self.database, upload.id, upload.owner.id),
                 replace=upload.replace_wanted,
                 early=lambda report: self._report_early(upload, started, report),
@@ -238,7 +237,7 @@ class Importer:
             page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
-                self.database.transact(lambda connection: self._close(connection, receipt))
+                self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
@@ -307,7 +306,7 @@ class Importer:
         self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
     ) -> tuple[StoredCounts, list[RecordedSet]]:
         sets, counts = [], StoredCounts()
-        report = self._reporter("storing")
+        report = partial(self.progress, "storing")
         total = sum(session.pictures for session in sessions)
         for session in sessions:
             recorded, stored = store_picture_set(
@@ -326,7 +325,7 @@ class Importer:
     def _bring_home(self, upload: Upload, picture_sets: list[UUID]) -> None:
         """Copy back what only an archive holds of the picture sets: crops, and pictures sent earlier."""
         final = upload.final_container
-        archived = self.database.transact(lambda connection: sets_elsewhere(connection, picture_sets, final))
+        archived = self.database.transact(sets_elsewhere, picture_sets, final)
         for picture_set, container in archived:
             try:
                 with self.database.connection() as connection:
@@ -339,18 +338,14 @@ class Importer:
                 # A damaged archive keeps no pictures from being imported, and it is not removed.
                 log.warning("upload %s: %s", upload.partition, error)
 
-    def _reporter(self, step: str) -> Callable[[int, int], None] | None:
-        progress = self.progress
-        return (lambda done, total: progress(step, done, total)) if progress else None
-
 
 def _origin(upload: Upload) -> Origin:
     return Origin(upload.owner, upload.staging_container, upload.folder, upload=upload.id)
 
 
-def _from(report: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None] | None:
+def _from(report: Progress, before: int, total: int) -> Callable[[int], None]:
     """Counts a session's pictures on top of those of the sessions before it."""
-    return (lambda done: report(before + done, total)) if report else None
+    return lambda done: report(before + done, total)
 
 
 class _Clock:

@@ -12,7 +12,7 @@ from nachet_pipeline.identifiers import TEMPLATE_FOLDER
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
-from nachet_pipeline.support.progress import Progress
+from nachet_pipeline.support.progress import Progress, silent
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
@@ -58,7 +58,7 @@ def stage_folder(
     replace: bool = False,
     may_delete: bool = True,
     concurrency: int = 4,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Staged:
     """Stage a folder; files that are staged already are not sent again.
 
@@ -93,8 +93,7 @@ def stage_folder(
     for path in plan.remove:
         blobs.delete(container, f"{name}/{path}")
     done = plan.size - sum(file.size for file in plan.send)
-    if progress:
-        progress(done, plan.size)
+    progress(done, plan.size)
 
     def send(file: StagedFile) -> int:
         content = folder.read(file)
@@ -105,8 +104,7 @@ def stage_folder(
     for files in _in_turn(plan.send):
         for size in bounded_map(send, files, workers=concurrency, name="stage"):
             done += size
-            if progress:
-                progress(done, plan.size)
+            progress(done, plan.size)
     return Staged(len(plan.send), plan.unchanged, len(plan.remove), plan.size)
 
 

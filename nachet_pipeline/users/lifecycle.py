@@ -66,8 +66,7 @@ class Onboarding:
             StorageError: storage does not answer.
         """
         self.keys.box  # noqa: B018 (a user who could get no key is not half registered)
-        with self._database.connection() as connection:
-            known = find_user(connection, email)
+        known = self._database.call(find_user, email)
         if known and known.disabled_at is not None:
             raise DisabledUserError(
                 f"{known.email} is registered, and disabled since {known.disabled_at:%Y-%m-%d};"

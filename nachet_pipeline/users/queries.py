@@ -17,6 +17,14 @@ def container_id(name: str) -> UUID:
     return uuid5(NAMESPACE, f"container\x1f{name}")
 
 
+def register_container(connection: Connection, name: str, owner: UUID) -> None:
+    """Record a container of a user's, unless it is recorded already."""
+    connection.execute(
+        "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
+        (container_id(name), owner, name),
+    )
+
+
 def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> User:
     """Register a user, or find the one who is registered already.
 
@@ -37,10 +45,7 @@ def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> Use
     if user is None:
         raise LookupError(f"the user {normal} was not found right after being registered")
     for name in (user.user_container, user.upload_container):
-        connection.execute(
-            "insert into container (id, owner_id, name) values (%s, %s, %s) on conflict do nothing",
-            (container_id(name), user.id, name),
-        )
+        register_container(connection, name, user.id)
     return user
 
 

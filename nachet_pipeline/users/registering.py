@@ -56,8 +56,7 @@ def register_user(database: Database, blobs: BlobStorage, email: str, *, actor: 
         DatabaseError: the database does not answer.
         StorageError: storage does not answer.
     """
-    with database.connection() as connection:
-        user = add_user(connection, email, actor=actor)
+    user = database.call(add_user, email, actor=actor)
     blobs.ensure_container(user.upload_container)
     blobs.ensure_container(user.user_container)
     return user

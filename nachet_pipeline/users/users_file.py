@@ -9,13 +9,14 @@ Users who are not in it stay as they are; nothing of anybody is ever removed.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from nachet_pipeline.contract.metadata import normalise_email
-from nachet_pipeline.contract.yaml_reader import yaml_document
+from nachet_pipeline.contract.yaml_reader import listed_entries, yaml_document
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.users.errors import UsersFileError
 from nachet_pipeline.users.lifecycle import Onboarding
@@ -76,13 +77,8 @@ def read_users(file: Path) -> list[ListedUser]:
     except UnicodeDecodeError:
         raise UsersFileError(f"{file}: expected UTF-8 text") from None
     document = yaml_document(text, str(file), UsersFileError)
-    entries = document.values.get("users")
-    if not isinstance(entries, list) or set(document.values) != {"users"}:
-        found = ", ".join(sorted(document.values)) or "nothing"
-        raise UsersFileError(f"{file}:1: expected the one key users with a list, found {found[:200]}")
     listed: dict[str, ListedUser] = {}
-    for number, entry in enumerate(entries):
-        line = document.positions["users", number].line
+    for line, entry in listed_entries(document, "users", _KEYS, str(file), UsersFileError):
         user = _entry(entry, f"{file}:{line}", line)
         if user.email in listed:
             first = listed[user.email].line
@@ -111,8 +107,7 @@ def apply_users(
         StorageError: storage does not answer; another call completes it.
     """
     for user in users:
-        with database.connection() as connection:
-            known = find_user(connection, user.email)
+        known = database.call(find_user, user.email)
         if user.state is ListedState.DISABLED:
             if known is None:
                 yield user, UserChange.NEVER_REGISTERED
@@ -127,12 +122,7 @@ def apply_users(
             yield user, UserChange.ADDED if onboarded.new else UserChange.UNCHANGED
 
 
-def _entry(entry: object, where: str, line: int) -> ListedUser:
-    if not isinstance(entry, dict):
-        raise UsersFileError(f"{where}: expected keys and values, found {str(entry)[:80]!r}")
-    unknown = sorted(set(entry) - set(_KEYS))
-    if unknown:
-        raise UsersFileError(f"{where}: expected keys of {', '.join(_KEYS)}, found {unknown[0][:80]!r}")
+def _entry(entry: Mapping[str, Any], where: str, line: int) -> ListedUser:
     email, state = entry.get("email"), entry.get("state") or ListedState.ACTIVE
     if not isinstance(email, str) or not isinstance(state, str):
         raise UsersFileError(f"{where}: expected email and state to be text")

@@ -19,6 +19,7 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report, as_text
 from nachet_pipeline.pictures import workers
 from nachet_pipeline.uploads.formatting import receipt_lines
+from nachet_pipeline_tests.contract.records import report_of
 from nachet_pipeline_tests.pictures.decoders import DyingPool
 from nachet_pipeline_tests.warm import WarmNachet
 
@@ -135,7 +136,7 @@ def test_a_refusal_can_be_read_by_programs_in_both_languages_at_once(language: s
 def test_the_text_is_a_view_of_the_record(bad: Path, nachet: Nachet) -> None:
     record = nachet("validate", str(bad), "--format", "jsonl").stdout.splitlines()
 
-    assert list(as_text(Report.from_json_lines(record))) == nachet("validate", str(bad)).stdout.splitlines()
+    assert list(as_text(report_of(record))) == nachet("validate", str(bad)).stdout.splitlines()
 
 
 def test_the_record_has_every_one_of_many_findings(nachet: Nachet, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import json
 import random
 import re
-from collections.abc import Iterable
-from typing import Any
 
 import pytest
 
@@ -27,6 +25,7 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.metadata import findings_table
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline_tests.contract.folders import Validate, changed, project
+from nachet_pipeline_tests.contract.records import findings_in, report_of
 
 INDEX = "pictures/session1/index.yaml"
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -374,39 +373,13 @@ _RULE_SETS = [RuleSet(), RuleSet({"unknown-key": Severity.ERROR, "unexpected-fil
 def test_the_text_and_the_page_can_be_made_of_the_record_alone(findings: list[Finding], rule_set: RuleSet) -> None:
     report, record = _report(*findings, rule_set=rule_set)
 
-    again = Report.from_json_lines(record)
+    again = report_of(record)
 
     assert again == report
     for language in LANGUAGES:
         assert list(as_text(again, language)) == list(as_text(report, language))
         assert as_page(again, title="canola", language=language) == as_page(report, title="canola", language=language)
-    assert list(as_json_lines(_findings_in(record), again)) == record
-
-
-def _findings_in(record: Iterable[str]) -> list[Finding]:
-    return [
-        Finding.model_validate({key: value for key, value in line.items() if key in Finding.model_fields})
-        for line in map(json.loads, record)
-        if line["record"] == "finding"
-    ]
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda record: record[:-1],
-        lambda record: [*record, record[0]],
-        lambda record: [*record, record[-1]],
-        lambda record: [*record[:-1], '{"record": "weather"}'],
-        lambda record: [*record[:-1], record[-1][:20]],
-    ],
-    ids=["cut short", "finding after the summary", "two summaries", "of something else", "torn line"],
-)
-def test_a_record_that_is_not_complete_is_no_report(spoil: Any) -> None:
-    _, record = _report(*_mixed())
-
-    with pytest.raises(ValueError):  # noqa: PT011 (of several kinds)
-        Report.from_json_lines(spoil(record))
+    assert list(as_json_lines(findings_in(record), again)) == record
 
 
 def test_a_report_reads_back_from_json_as_it_was() -> None:

@@ -4,7 +4,6 @@ import io
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline_tests.contract.folders import picture
 from nachet_pipeline_tests.pictures.decoders import CrashingPool, DyingPool, decoders
 from nachet_pipeline_tests.pictures.files import saved
@@ -201,7 +201,7 @@ def test_a_folder_is_validated_right_although_a_decoder_is_killed_time_and_again
     assert disturbed.importable
 
 
-def _validated(folder: Path, pool: DecodingPool, progress: Callable[[int, int], None] | None = None) -> Report:
+def _validated(folder: Path, pool: DecodingPool, progress: Progress = silent) -> Report:
     with Inventory() as inventory:
         seeds = SeedRegistry.of(packaged_seeds())
         return validate(LocalFolder(folder), inventory, pool, seeds, progress=progress).report

@@ -459,7 +459,7 @@ def test_what_a_correction_took_out_is_told_apart_from_what_is_live_in_another_r
 
     def counted() -> tuple[int, int, int]:
         with workbench.database.connection() as connection:
-            found = not_current(connection, made.name, made.digest, current)
+            found = not_current(connection, made.id, current)
             return found.superseded, found.withdrawn, recorded(connection, made.id).withdrawn
 
     assert counted() == (0, 0, 0)

@@ -10,6 +10,7 @@ import pytest
 
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.identifiers import NAMESPACE, picture_seed_id
+from nachet_pipeline.support.progress import silent
 from nachet_pipeline.training.publishing import Published, publish
 from nachet_pipeline.training.queries import version_of, withdraw
 from nachet_pipeline.training.recipe import Recipe
@@ -19,7 +20,7 @@ from nachet_pipeline_tests.workbench import Workbench
 CHECK = "no_conflicting_labels"
 
 
-def published(bench: Workbench, progress: Any = None, **recipe: Any) -> Published:
+def published(bench: Workbench, progress: Any = silent, **recipe: Any) -> Published:
     # A container of its own: all tests share the account.
     name = f"labels-{bench.user.id.hex[:12]}"
     wanted = {"name": name, "near_duplicate_bits": None, "splits": {"train": 1}, **recipe}

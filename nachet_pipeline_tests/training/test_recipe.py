@@ -9,8 +9,8 @@ from nachet_pipeline.training.recipe import (
     read_recipe,
     recipe_files,
     recipe_named,
-    recipes_in,
 )
+from nachet_pipeline.training.recipe_folder import read_folder
 
 
 def write(folder: Path, text: str, name: str = "two-seeds.yaml") -> Path:
@@ -111,9 +111,10 @@ def test_a_recipes_digest_stays_from_one_version_of_the_package_to_the_next() ->
 
 
 def test_the_packaged_recipes_can_be_read() -> None:
-    recipes = recipes_in(packaged_recipes())
-    assert recipes["all-pictures"].schedule == "nightly"
-    assert recipes["all-pictures"].digest == Recipe(name="all-pictures").digest
+    found = read_folder(packaged_recipes())
+    assert found.unreadable == {}
+    assert found.recipes["all-pictures"].schedule == "nightly"
+    assert found.recipes["all-pictures"].digest == Recipe(name="all-pictures").digest
 
 
 def test_a_recipe_that_cannot_be_read_keeps_nobody_from_finding_the_others(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_recipe_that_cannot_be_read_keeps_nobody_from_finding_the_others(tmp_p
     assert list(recipe_files(tmp_path)) == ["bad", "good"]
     assert recipe_named("good", tmp_path).seed == 1
     with pytest.raises(RecipeError, match=r"bad\.yaml:1: seed"):
-        recipes_in(tmp_path)
+        recipe_named("bad", tmp_path)
     with pytest.raises(RecipeError, match=r"expected a recipe of bad, good, found 'goood'; did you mean good\?"):
         recipe_named("goood", tmp_path)
 

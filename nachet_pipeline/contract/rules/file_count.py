@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.sessions import Context, Session
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -22,18 +22,14 @@ def _differs(session: Session, declared: Value) -> Finding:
     inherited = session.inherits(declared)
     where = Bilingual(session.path, session.path) if session.path else Bilingual("the session", "la session")
     own = Bilingual(f"an {_FIELD} of its own in {session.index_path}", f"un {_FIELD} propre dans {session.index_path}")
-    return Finding(
-        code="missing-picture" if session.pictures < declared.value else "surplus-picture",
-        path=declared.source,
-        sessions=(session.path,) if inherited else (),
-        field=_FIELD,
-        line=declared.line,
-        column=declared.column,
-        expected=Bilingual(
-            f"{_pictures(declared.value).en} in {where.en}", f"{_pictures(declared.value).fr} dans {where.fr}"
-        ),
-        found=_pictures(session.pictures),
+    return finding_about(
+        declared,
+        "missing-picture" if session.pictures < declared.value else "surplus-picture",
+        _FIELD,
+        Bilingual(f"{_pictures(declared.value).en} in {where.en}", f"{_pictures(declared.value).fr} dans {where.fr}"),
+        _pictures(session.pictures),
         suggestion=own if inherited else None,
+        sessions=(session.path,) if inherited else (),
     )
 
 

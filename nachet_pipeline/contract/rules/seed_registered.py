@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.metadata import Value
+from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.sessions import Context, SeedName, recognise_seeds
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.support.i18n import Bilingual
@@ -29,7 +29,7 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
     for name, seed in recognised:
         if seed is None:
             nearest = registry.nearest(name.text)
-            yield _about(
+            yield finding_about(
                 name.value,
                 "unregistered-seed",
                 name.field,
@@ -46,7 +46,7 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
             expected = Bilingual(
                 f"{seed.family}, for {seed.scientific_name}", f"{seed.family}, pour {seed.scientific_name}"
             )
-            yield _about(
+            yield finding_about(
                 family,
                 "other-family",
                 _FAMILY,
@@ -59,25 +59,10 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
 def _contradiction(seeds: dict[str, tuple[SeedName, Seed]]) -> Finding:
     name, _ = list(seeds.values())[-1]
     species = sorted(seeds)
-    return _about(
+    return finding_about(
         name.value,
         "contradictory-seed",
         name.field,
         Bilingual("one species", "une seule espèce"),
         Bilingual(" and ".join(species), " et ".join(species)),
-    )
-
-
-def _about(
-    value: Value, code: str, field: str, expected: Bilingual, found: Bilingual, suggestion: Bilingual | None = None
-) -> Finding:
-    return Finding(
-        code=code,
-        path=value.source,
-        field=field,
-        line=value.line,
-        column=value.column,
-        expected=expected,
-        found=found,
-        suggestion=suggestion,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.metadata import finding_about
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -17,12 +18,5 @@ def uploader_registered(context: Context) -> Iterator[Finding]:
     for file in files:
         named = file.values.get(_FIELD) if file else None
         if named and named.value != context.owner.email:
-            yield Finding(
-                code="not-the-owner",
-                path=named.source,
-                field=_FIELD,
-                line=named.line,
-                column=named.column,
-                expected=Bilingual.same(context.owner.email),
-                found=Bilingual.same(str(named.value)),
-            )
+            email = Bilingual.same(context.owner.email)
+            yield finding_about(named, "not-the-owner", _FIELD, email, Bilingual.same(str(named.value)))

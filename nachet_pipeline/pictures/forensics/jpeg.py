@@ -70,11 +70,8 @@ def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: M
     if picture is None or issues.fatal():
         return picture
     if walk.multi_picture and content.startswith(b"\xff\xd8\xff", picture.end):
-        issues.add(
-            "several-pages",
-            expected=Bilingual("one picture", "une seule image"),
-            found=Bilingual("a second JPEG, as phones append one", "un second JPEG, comme en ajoutent les téléphones"),
-        )
+        found = Bilingual("a second JPEG, as phones append one", "un second JPEG, comme en ajoutent les téléphones")
+        issues.several_pages(found)
     else:
         report_tail(content, picture.end, limits, issues)
     return picture
@@ -114,7 +111,7 @@ class _Walk:
             segments += code != _SOS  # scans have a limit of their own
             if segments > _MOST_SEGMENTS:
                 expected = Bilingual(f"at most {_MOST_SEGMENTS} segments", f"au plus {_MOST_SEGMENTS} segments")
-                self._issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+                self._issues.too_complex(expected)
                 return None
             size = int.from_bytes(content[position : position + 2], "big")
             if code == _SOI or size < 2:  # noqa: PLR2004 (the size counts itself)
@@ -143,7 +140,7 @@ class _Walk:
             most = self._limits.jpeg_scans
             if self._scans > most:
                 expected = Bilingual(f"at most {most} scans", f"au plus {most} balayages")
-                self._issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+                self._issues.too_complex(expected)
                 return False
         elif code in _FRAMES:
             if self._frame is None:

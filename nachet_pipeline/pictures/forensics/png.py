@@ -102,7 +102,7 @@ def _follow(content: bytes, limits: PictureLimits, issues: Issues) -> list[_Chun
         chunks.append(chunk)
         if len(chunks) > limits.png_chunks:
             expected = Bilingual(f"at most {limits.png_chunks} chunks", f"au plus {limits.png_chunks} blocs")
-            issues.add("picture-too-complex", expected=expected, found=Bilingual("more", "davantage"))
+            issues.too_complex(expected)
             return chunks
         if chunk.kind == b"IEND":
             return chunks
@@ -122,11 +122,7 @@ def _size(content: bytes, chunks: list[_Chunk], limits: PictureLimits, issues: I
         struct.unpack(">IIBBBBB", header) if len(header) == 13 else (0,) * 7  # noqa: PLR2004 (IHDR's size)
     )
     if any(chunk.kind == b"acTL" for chunk in chunks):
-        issues.add(
-            "several-pages",
-            expected=Bilingual("one picture", "une seule image"),
-            found=Bilingual("an animation", "une animation"),
-        )
+        issues.several_pages(Bilingual("an animation", "une animation"))
     known = depth in _DEPTHS.get(colour, ()) and compression == filtering == 0 and interlace in {0, 1}
     if not known or not width or not height:
         issues.add(

@@ -178,9 +178,6 @@ class _Walk:
         self._report_frames(main, picture)
         return None if issues.fatal() else picture
 
-    def _too_complex(self, expected: Bilingual, found: Bilingual) -> None:
-        self._issues.add("picture-too-complex", expected=expected, found=found)
-
     def _collect(self) -> None:
         """Read all directories, each once."""
         waiting: list[tuple[str | int, int]] = [(MAIN, self._reader.first)]
@@ -189,14 +186,14 @@ class _Walk:
         while waiting:
             role, start = waiting.pop()
             if start in seen:
-                self._too_complex(
+                self._issues.too_complex(
                     Bilingual("directories in a chain", "des répertoires en chaîne"),
                     Bilingual("a directory that leads back to itself", "un répertoire qui ramène à lui-même"),
                 )
                 continue
             if len(seen) >= most:
                 expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
-                self._too_complex(expected, Bilingual("more", "davantage"))
+                self._issues.too_complex(expected)
                 return
             seen.add(start)
             directory = self._directory(role, start)
@@ -213,7 +210,7 @@ class _Walk:
         except TooManyTagsError:
             most = self._limits.tiff_tags
             expected = Bilingual(f"at most {most} tags in a directory", f"au plus {most} étiquettes par répertoire")
-            self._too_complex(expected, Bilingual("more", "davantage"))
+            self._issues.too_complex(expected)
             return None
         self._byte_ranges.add(directory.start, directory.end)
         return directory
@@ -238,7 +235,7 @@ class _Walk:
                 self._byte_ranges.add(tag.start, tag.end)
                 self._value_bytes += tag.end - tag.start
         if self._value_bytes > len(self._reader.content) + _SHARED_METADATA:
-            self._too_complex(
+            self._issues.too_complex(
                 Bilingual("values that each have their own bytes", "des valeurs qui ont chacune leurs octets"),
                 Bilingual("values that share theirs", "des valeurs qui partagent les leurs"),
             )
@@ -250,8 +247,7 @@ class _Walk:
             if role not in {PAGE, SUB} or self._is_reduced(directory):
                 continue
             if role == PAGE or self._size(directory) >= size:
-                found = Bilingual("several pages", "plusieurs pages")
-                self._issues.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)
+                self._issues.several_pages(Bilingual("several pages", "plusieurs pages"))
 
     def _is_reduced(self, directory: Directory) -> bool:
         kind = self._reader.number(directory.tags.get(_SUBFILE), 0)
@@ -305,7 +301,7 @@ class _Walk:
         most = self._limits.tiff_strips
         if max(offsets_tag.count, counts_tag.count if counts_tag else 0) > most:
             expected = Bilingual(f"at most {most} strips or tiles", f"au plus {most} bandes ou tuiles")
-            self._too_complex(expected, Bilingual("more", "davantage"))
+            self._issues.too_complex(expected)
             return ()
         label = tag_name(offsets_tag.code)
         wanted = self._layout(directory, tiled=tiled)
@@ -498,4 +494,4 @@ class _Walk:
         frame = sum(segment.least for segment in picture.segments)
         if frames and int(frames[1]) > 1 and frame and len(self._reader.content) - end >= frame:
             found = Bilingual(f"a stack of {int(frames[1])} pictures", f"une pile de {int(frames[1])} images")
-            self._issues.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)
+            self._issues.several_pages(found)

@@ -10,17 +10,18 @@ DIR/.nachet-export/                             what continuing needs
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.support.templates import render_template
 from nachet_pipeline.training.exports import croissant, webdataset
 from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
-from nachet_pipeline.training.exports.image_folder import FolderExport, empty_classes, trees_of
+from nachet_pipeline.training.exports.image_folder import empty_classes, export_folders, trees_of
 from nachet_pipeline.training.exports.journal import JOURNAL_FOLDER, Failure, Journal, journal_of, written
 from nachet_pipeline.training.exports.parquet import columns_of, shard_writer
 from nachet_pipeline.training.exports.rgb_tiff import CONVERSION
@@ -73,9 +74,7 @@ class Exported:
     empty: tuple[str, ...]
 
 
-def export(
-    request: ExportRequest, fetcher: Fetcher, *, progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> Exported:
+def export(request: ExportRequest, fetcher: Fetcher, *, progress: Progress = silent) -> Exported:
     """Export a training set, or continue to.
 
     Interrupted at any moment and called again, it ends in the same files. A picture that storage lacks or that is
@@ -132,8 +131,7 @@ def _run(
     request: ExportRequest, manifest: ExportManifest, contents: ExportContents, journal: Journal, fetcher: Fetcher
 ) -> Iterator[Fetched]:
     if request.format is ExportFormat.IMAGEFOLDER:
-        folders = FolderExport(request.folder, journal, manifest, contents.splits)
-        return folders.run(fetcher, layout=request.layout, contents=contents)
+        return export_folders(request.folder, journal, manifest, fetcher, layout=request.layout, contents=contents)
     shards = ShardedExport(request.folder, journal, manifest, contents.splits)
     most_bytes = request.shard_mib * _MIB
     if request.format is ExportFormat.WEBDATASET:
@@ -191,16 +189,13 @@ def _describe(request: ExportRequest, manifest: ExportManifest, contents: Export
 
 
 def _summary(request: ExportRequest, manifest: ExportManifest, contents: ExportContents, counts: Counter[str]) -> str:
-    by_split: Counter[str] = Counter()
-    for (split, _, _), count in contents.pictures.items():
-        by_split[split] += count
     summary = {
         "training_set": manifest.metadata.name,
         "digest": manifest.metadata.digest,
         "format": request.format.value,
         "pictures": counts["made"] + counts["found"],
         "missing": counts["failed"],
-        "splits": {split: by_split[split] for split in contents.splits},
+        "splits": contents.by_split,
         "classes": [
             {"index": each.index, "folder": each.folder, "scientific_name": each.scientific_name}
             for each in contents.classes

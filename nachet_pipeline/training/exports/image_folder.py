@@ -43,28 +43,25 @@ def empty_classes(layout: ExportLayout, contents: ExportContents) -> list[tuple[
     ]
 
 
-class FolderExport:
-    """An export as folders of pictures."""
-
-    def __init__(self, folder: Path, journal: Journal, manifest: ExportManifest, splits: tuple[str, ...]) -> None:
-        self._folder = folder
-        self._journal = journal
-        self._manifest = manifest
-        self._splits = splits
-
-    def run(self, fetcher: Fetcher, *, layout: ExportLayout, contents: ExportContents) -> Iterator[Fetched]:
-        """Make all folders, then all files that are not finished; reports every picture."""
-        for tree, splits in trees_of(layout, contents).items():
-            for split in splits:
-                for each in contents.classes:
-                    (self._folder / tree / split / each.folder).mkdir(parents=True, exist_ok=True)
-        yield from fetcher.fetch(self._folder, self._journal, self._wanted(layout, contents.classes))
-
-    def _wanted(self, layout: ExportLayout, classes: tuple[TrainingClass, ...]) -> Iterator[WantedPicture]:
-        for picture in self._manifest.pictures(self._splits):
-            path = _path(layout, picture, classes[picture.class_index].folder)
-            yield WantedPicture(picture, path, self._journal.finished(path))
+def export_folders(
+    folder: Path,
+    journal: Journal,
+    manifest: ExportManifest,
+    fetcher: Fetcher,
+    *,
+    layout: ExportLayout,
+    contents: ExportContents,
+) -> Iterator[Fetched]:
+    """Make all folders, then all files that are not finished; reports every picture."""
+    for tree, splits in trees_of(layout, contents).items():
+        for split in splits:
+            for each in contents.classes:
+                (folder / tree / split / each.folder).mkdir(parents=True, exist_ok=True)
+    paths = ((picture, _path(layout, picture, contents.classes)) for picture in manifest.pictures(contents.splits))
+    wanted = (WantedPicture(picture, path, journal.finished(path)) for picture, path in paths)
+    yield from fetcher.fetch(folder, journal, wanted)
 
 
-def _path(layout: ExportLayout, picture: Picture, class_folder: str) -> str:
-    return f"{tree_of(layout, picture.seeds)}/{picture.split}/{class_folder}/{picture.identifier}.tiff"
+def _path(layout: ExportLayout, picture: Picture, classes: tuple[TrainingClass, ...]) -> str:
+    tree, folder = tree_of(layout, picture.seeds), classes[picture.class_index].folder
+    return f"{tree}/{picture.split}/{folder}/{picture.identifier}.tiff"

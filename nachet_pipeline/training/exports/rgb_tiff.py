@@ -10,13 +10,12 @@ become RGB, and a picture lies upright as its orientation says. Colour profiles 
 # ruff: noqa: PLC0415 (decoders are slow to import, and needed in workers alone)
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageOps
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from nachet_pipeline.pictures.arrays import NDArray, np
+from nachet_pipeline.pictures.pixels import stretched, upright
 
 CONVERSION = 1
 """To be raised when other bytes come out, so that an export that was begun before is not continued."""
@@ -70,8 +69,6 @@ def as_rgb_tiff(content: bytes, picture_format: str) -> bytes:
 
 def rgb_of(content: bytes, picture_format: str) -> "NDArray[np.uint8]":
     """The picture's pixels, upright: rows, columns, and red, green and blue; see `as_rgb_tiff`."""
-    import numpy as np
-
     if picture_format == "TIFF" and _is_deep(content):
         return _deep_tiff(content)
     image = Image.open(io.BytesIO(content), formats=[picture_format])
@@ -81,8 +78,6 @@ def rgb_of(content: bytes, picture_format: str) -> "NDArray[np.uint8]":
 
 def _in_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BITS or image.mode in {"I", "F"}:
-        import numpy as np
-
         image = Image.fromarray(_eight_bits(np.asarray(image), deep_as_words=image.mode != "I"))
     if image.mode in {"RGBa", "La"}:
         image = image.convert(image.mode.replace("a", "A"))
@@ -110,7 +105,6 @@ def _is_deep(content: bytes) -> bool:
 
 
 def _deep_tiff(content: bytes) -> "NDArray[np.uint8]":
-    import numpy as np
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
@@ -132,14 +126,11 @@ def _deep_tiff(content: bytes) -> "NDArray[np.uint8]":
         shown = _eight_bits(array[..., :colours], deep_as_words=True, bits=bits)
     if photometric == _WHITE_IS_ZERO:
         shown = 255 - shown
-    upright = _upright(np.broadcast_to(shown, (*shown.shape[:2], 3)), orientation)
-    return np.ascontiguousarray(upright)
+    return np.ascontiguousarray(upright(np.broadcast_to(shown, (*shown.shape[:2], 3)), orientation))
 
 
 def _on_white(array: "NDArray[Any]", colours: int, *, associated: bool) -> "NDArray[np.uint8]":
     """Colours with their opacity, on white."""
-    import numpy as np
-
     most = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else 1.0
     alpha = array[..., colours : colours + 1].astype("float32") / most
     colour = array[..., :colours].astype("float32") / most
@@ -155,21 +146,6 @@ def _eight_bits(array: "NDArray[Any]", *, deep_as_words: bool, bits: int = _WORD
         deep_as_words: whether 16 bits have their own greatest value, which Pillow's mode `I` has not.
         bits: bits of a sample.
     """
-    import numpy as np
-
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2 and deep_as_words:  # noqa: PLR2004 (16 bits)
         return np.asarray(array >> max(0, bits - _BYTE_BITS), dtype="uint8")
-    numbers = np.nan_to_num(array.astype("float64"), posinf=0, neginf=0)
-    low, high = float(numbers.min()), float(numbers.max())
-    scaled = (numbers - low) * (255 / (high - low)) if high > low else numbers * 0
-    return np.asarray(scaled, dtype="uint8")
-
-
-def _upright(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
-    """Rows from the top and columns from the left, of an array as TIFF's eight orientations store it."""
-    turned = array.swapaxes(0, 1) if orientation in {5, 6, 7, 8} else array
-    down = {3, 4, 7, 8}
-    right = {2, 3, 6, 7}
-    if orientation in down:
-        turned = turned[::-1]
-    return turned[:, ::-1] if orientation in right else turned
+    return stretched(array)

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _CHANGES = """
 alter table upload add column accept_valid boolean not null default false;

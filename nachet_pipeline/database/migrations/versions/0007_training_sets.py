@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 # Recipes choose by zoom, and reading it from a million JSON documents takes longer than all the rest.
 _PICTURES = """

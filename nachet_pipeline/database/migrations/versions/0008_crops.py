@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 # bounding_box: left, top, right, bottom of the cut in pixels of the parent. superseded_at: since when a later
 # detection cuts the parent in another way; such a crop stays, because training sets may hold it.

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 # No foreign keys: it is a note on rows and blobs, some of which are the ones that are missing, and must hinder nothing.
 _DRIFT = """

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
 
 # A deleted folder keeps its rows and blobs until it is purged. purged_at: only what trainings were made of has rows
 # still, and no blobs. archived_at: its pictures are in the owner's archive, and stay there for training.

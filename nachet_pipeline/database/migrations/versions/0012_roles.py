@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0012"
 down_revision = "0011"
-branch_labels = None
-depends_on = None
 
 _GROUPS = """
 do $$

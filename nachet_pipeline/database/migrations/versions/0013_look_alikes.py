@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0012"
-branch_labels = None
-depends_on = None
 
 _BANDS, _BITS, _BAND_BITS = 13, 256, 20
 

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 
 # Of what was noted before, nobody knows the login: the default is given to the column after its rows are there. Both
 # functions that write the trail leave time and login to the columns' defaults; session_user is the login, whatever

@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-branch_labels = None
-depends_on = None
 
 # session: path of the session within its upload. staged_until: when the latest of its staged pictures was written, by
 # the storage service's clock, of those that were imported last; unknown of what earlier versions imported.

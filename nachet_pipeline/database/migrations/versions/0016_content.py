@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0016"
 down_revision = "0015"
-branch_labels = None
-depends_on = None
 
 # A row's own withdrawn_at stays what queries read; whoever writes rows lets it follow this table.
 _WITHDRAWN = """

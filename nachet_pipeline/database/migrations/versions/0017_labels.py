@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 _LIVE = "parent is null and superseded_at is null and withdrawn_at is null"
 

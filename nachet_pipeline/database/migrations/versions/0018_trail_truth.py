@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0018"
 down_revision = "0017"
-branch_labels = None
-depends_on = None
 
 # As in 0010, but that the changes stand over the note of whoever makes them: it could show other values in their place.
 _WRITING = """

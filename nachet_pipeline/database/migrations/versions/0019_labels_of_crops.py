@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0019"
 down_revision = "0018"
-branch_labels = None
-depends_on = None
 
 # Of a crop it is the picture that it was cut from, at the top, that must be there: a later detection takes its place.
 _KEPT = "(superseded_at is null or parent is not null) and withdrawn_at is null"

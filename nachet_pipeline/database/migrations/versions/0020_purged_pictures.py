@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0020"
 down_revision = "0019"
-branch_labels = None
-depends_on = None
 
 _COLUMN = """
 alter table pictures add column purged_at timestamptz;

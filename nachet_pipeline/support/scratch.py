@@ -1,0 +1,40 @@
+"""Temporary SQLite databases for what is too much for memory."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Self
+
+
+class Scratch:
+    """A temporary database; a context manager that removes its file at the end."""
+
+    def __init__(self, schema: str, folder: Path | None = None) -> None:
+        """Open an empty one.
+
+        Args:
+            schema: its tables.
+            folder: where its file lies; the system's temporary folder if not given.
+        """
+        self._directory = tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
+        # One thread at a time uses it, but not always the same one.
+        self._db = sqlite3.connect(
+            Path(self._directory.name) / "scratch.sqlite", isolation_level=None, check_same_thread=False
+        )
+        try:
+            # The file is never read after a crash, so nothing waits for the disk.
+            self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {schema} begin;")
+        except sqlite3.Error:  # a disk that is full
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it and remove its file."""
+        self._db.close()
+        self._directory.cleanup()
