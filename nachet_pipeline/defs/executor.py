@@ -46,9 +46,8 @@ class _OneProcess(Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
         run, job = plan_context.dagster_run, plan_context.job.get_definition()
-        only_checks = run.asset_check_selection and not run.asset_selection
-        if job.partitions_def and not only_checks and not {PARTITION, RANGE_START} & run.tags.keys():
-            assets = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+        assets = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)  # none for checks alone
+        if assets and job.partitions_def and not {PARTITION, RANGE_START} & run.tags.keys():
             plan_context.log.warning(_NOTHING_CHOSEN, job.partitions_def.name, " or ".join(assets))
             return
         yield from self._steps.execute(plan_context, execution_plan)
