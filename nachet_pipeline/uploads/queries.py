@@ -1,6 +1,6 @@
 """The rows of uploads: what is staged, queued, importing and settled."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,13 +50,30 @@ def find_upload(connection: Connection, upload: UUID) -> Upload | None:
 
 
 def upload_of_partition(connection: Connection, key: str) -> Upload | None:
-    """The upload of a Dagster partition.
-
-    Raises:
-        ValueError: the key is not that of an upload.
-    """
-    found = _select(connection, "upload.id between %s and %s", *uploads_of_partition(key))
+    """The upload of a Dagster partition; None if no upload has it, as one that somebody added by hand."""
+    try:
+        first, last = uploads_of_partition(key)
+    except ValueError:
+        return None
+    found = _select(connection, "upload.id between %s and %s", first, last)
     return next((upload for upload in found if upload.partition == key), None)
+
+
+def unknown_partitions(connection: Connection, keys: Iterable[str]) -> list[str]:
+    """Those of Dagster's partitions that no upload has, as somebody added them by hand."""
+    ranges: dict[str, tuple[UUID, UUID] | None] = {}
+    for key in keys:
+        try:
+            ranges[key] = uploads_of_partition(key)
+        except ValueError:
+            ranges[key] = None
+    named = [(key, *both) for key, both in ranges.items() if both]
+    known = connection.execute(
+        "select key from unnest(%s::text[], %s::uuid[], %s::uuid[]) as named (key, first, last)"
+        " where exists (select from upload where id between first and last)",
+        [list(column) for column in zip(*named, strict=True)] or [[], [], []],
+    )
+    return sorted(ranges.keys() - {row["key"] for row in known})
 
 
 def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:

@@ -238,9 +238,7 @@ def test_a_job_of_container_apps_holds_what_the_notes_say_and_no_account_key(
 def test_what_the_job_says_does_what_the_run_should(machines: Machines, own_services: Services, tmp_path: Path) -> None:
     """The command of the job, with the variables that the job gives and no others, registers a user."""
     email = f"{machines.instance.platform}@example.org"
-    run, job = machines.launch(
-        "onboard_user", config={"ops": {"onboard": {"config": {"email": email, "by": "a test"}}}}
-    )
+    run, job = machines.launch("onboard_user", config={"email": email, "by": "a test"})
     given = {**CONTAINER, "HOME": str(tmp_path), **job.environment}
     if machines.instance.platform == "kubernetes":
         # What the cluster puts in for the secret and the map that the job names.

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from dagster import DagsterInvalidConfigError, JobDefinition
+from dagster import JobDefinition
 
+from nachet_pipeline.defs.forms import FormError
 from nachet_pipeline.defs.maintenance.jobs import archive_folder, delete_folder, purge_folders
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline_tests.command import Nachet
@@ -81,9 +82,8 @@ def test_what_is_not_put_away_is_not_brought_back(workbench: Workbench, nachet: 
 
 
 def run(bench: Workbench, job: JobDefinition, **config: Any) -> Any:
-    (op,) = (node.name for node in job.nodes)
     return job.execute_in_process(
-        run_config={"ops": {op: {"config": config}}} if config else None,
+        run_config=config or None,
         resources={
             "database": DatabaseResource(url=bench.database_url.get_secret_value()),
             "blob_storage": BlobStorageResource(
@@ -100,7 +100,8 @@ def test_the_jobs_delete_archive_and_purge(workbench: Workbench) -> None:
     form = {"folder": str(folder_id(workbench)), "by": "ann", "why": "asked"}
 
     assert not run(workbench, delete_folder, **form).success
-    assert not run(workbench, delete_folder, **form, keep_for_training=True, delete_all=True).success
+    with pytest.raises(FormError, match="keep_for_training, delete_all: expected true for one of them"):
+        run(workbench, delete_folder, **form, keep_for_training=True, delete_all=True)
     assert workbench.query("select id from folder_tombstone") == []
     assert run(workbench, delete_folder, **form, delete_all=True).success
     let_undo_end(workbench)
@@ -113,5 +114,7 @@ def test_the_jobs_delete_archive_and_purge(workbench: Workbench) -> None:
 
 
 def test_the_form_asks_for_all_that_the_trail_names(workbench: Workbench) -> None:
-    with pytest.raises(DagsterInvalidConfigError):
+    with pytest.raises(FormError, match="why: expected the reason, for the audit trail"):
         run(workbench, delete_folder, folder=str(workbench.user.id), by="ann")
+    with pytest.raises(FormError, match=r"folder: expected identifier of the folder .* found 'session1'"):
+        run(workbench, archive_folder, folder="session1", by="ann", why="asked")

@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetCheckSeverity, RunConfig, materialize
 
-from nachet_pipeline.defs.maintenance.assets import ReconcileConfig, reconciled_storage
+from nachet_pipeline.defs.maintenance.assets import ReconcileForm, reconciled_storage
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import Deployment
@@ -24,7 +24,7 @@ def run(bench: Workbench, **config: Any) -> Any:
             ),
             **of_settings(bench.settings),
         },
-        run_config=RunConfig(ops={"reconciled_storage": ReconcileConfig(**config)}),
+        run_config=RunConfig(ops={"reconciled_storage": ReconcileForm(**config)}),
         raise_on_error=False,
     )
 

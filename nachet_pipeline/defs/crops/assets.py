@@ -25,6 +25,7 @@ from nachet_pipeline.crops.cropping import Cropped, Cropper, NotImportedError
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.endpoint import DetectorUnavailableError
 from nachet_pipeline.defs.crops.checks import CROPS, check_specs, differing_rows, evaluation
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import tables, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
@@ -38,6 +39,7 @@ from nachet_pipeline.uploads.upload import Upload
 
 Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
+_PARTITIONS_PER_RUN = 200
 
 
 @multi_asset(
@@ -59,7 +61,8 @@ _ROWS = 100
     ],
     check_specs=check_specs,
     can_subset=True,
-    backfill_policy=BackfillPolicy.single_run(),
+    # Another policy than that of imports: a backfill of both would put them into one run, where this step is skipped.
+    backfill_policy=BackfillPolicy.multi_run(_PARTITIONS_PER_RUN),
 )
 def crop_upload(
     context: AssetExecutionContext,
@@ -72,7 +75,9 @@ def crop_upload(
 ) -> Iterator[Event]:
     """Crop each upload of the run. A failure of one does not stop the others."""
     drop_missing_outputs(context)
-    partitions = list(context.partition_keys)
+    partitions = chosen_partitions(context)
+    if not partitions:
+        return
     failed: dict[str, str] = {}
     with database.open() as db, blob_storage.open() as blobs, CroppingPool(decoding) as pool:
         cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)

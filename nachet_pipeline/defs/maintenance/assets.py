@@ -6,11 +6,12 @@ from itertools import islice
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
     AssetObservation,
     AssetSpec,
-    Config,
     DagsterEventType,
     DagsterRunStatus,
     Failure,
@@ -26,7 +27,9 @@ from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, SHARD_TAG, WHOLE_FIELD, fan_out, runs_of_fan_out
+from nachet_pipeline.defs.forms import Form, FormError, optional
 from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.maintenance.checks import (
     reconciled_result,
@@ -37,7 +40,7 @@ from nachet_pipeline.defs.maintenance.checks import (
     tally_rows,
 )
 from nachet_pipeline.defs.metadata import tables
-from nachet_pipeline.defs.partitions import forgetting
+from nachet_pipeline.defs.partitions import forgetting, uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
@@ -60,6 +63,7 @@ from nachet_pipeline.settings import (
     TransferSettings,
 )
 from nachet_pipeline.support.shards import WHOLE, Shard, ShardError, shards
+from nachet_pipeline.uploads.queries import unknown_partitions
 from nachet_pipeline.users.queries import find_user
 
 _ASSET = AssetKey("reprocessed_pictures")
@@ -69,37 +73,39 @@ _WORTH_A_RUN = 1000
 """How many pictures are worth another run: one run does fewer before a second machine has started."""
 
 
-class ReprocessConfig(Config):
-    """What one run reads; every field may keep its default."""
+class ReprocessForm(Form):
+    """What one run reads; nothing has to be filled in."""
 
-    since: str | None = Field(None, description="only pictures imported on or after this date, such as 2026-05-01")
-    rule: str | None = Field(
-        None,
-        description="instead of stale pictures those, stale or not, of which this check or finding was said last,"
-        " such as picture-too-slow",
-    )
-    limit: int | None = Field(
-        None, ge=1, description="pictures at most; the setting NACHET_REPROCESS_PER_NIGHT if empty"
-    )
-    part: str | None = Field(None, description=SHARD_FIELD)
+    since: str = optional("only pictures imported since, such as 2026-05-01")
+    rule: str = optional("not the stale pictures, but all with this check or finding, such as picture-too-slow")
+    limit: int = Field(0, ge=0, description="pictures at most; 0: as many as NACHET_REPROCESS_PER_NIGHT says")
+    part: str = Field("", description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
     def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
         """The request, within the budgets of the settings. A shard has its share of the pictures.
 
         Raises:
-            ValueError: `since` is no date.
+            FormError: `since` is no date.
             ShardError: `part` is none.
         """
-        since = datetime.fromisoformat(self.since) if self.since else None
         shard = Shard.of(self.part) if self.part else WHOLE
         return ReprocessRequest(
-            since=since.replace(tzinfo=since.tzinfo or UTC) if since else None,
+            since=self._since(),
             rule=self.rule or None,
             pictures=shard.share(self.limit or settings.reprocess_per_night),
             seconds=settings.reprocess_seconds,
             shard=shard,
         )
+
+    def _since(self) -> datetime | None:
+        if not self.since:
+            return None
+        try:
+            since = datetime.fromisoformat(self.since)
+        except ValueError:
+            raise FormError(f"since: expected a date such as 2026-05-01; found {self.since[:80]!r}") from None
+        return since.replace(tzinfo=since.tzinfo or UTC)
 
     @property
     def may_be_cut(self) -> bool:
@@ -130,20 +136,18 @@ class ReprocessConfig(Config):
 )
 def reprocessed_pictures(
     context: AssetExecutionContext,
-    config: ReprocessConfig,
+    config: ReprocessForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     reprocessing_settings: ResourceParam[ReprocessingSettings],
     transfer_settings: ResourceParam[TransferSettings],
     rule_set: ResourceParam[RuleSet],
     decoding: ResourceParam[DecodingSettings],
-) -> Iterator[MaterializeResult[None] | AssetObservation]:
+) -> Iterator[MaterializeResult[None] | AssetObservation | AssetCheckResult]:
     """Reprocess stored pictures, or one shard of them, or split them into shards."""
     drop_missing_outputs(context)
-    try:
+    with failing_on(FormError, ShardError):
         wanted = config.wanted(reprocessing_settings)
-    except ShardError as error:
-        raise Failure(f"part: {error}", allow_retries=False) from error
     with database.open() as db:
         cut_into = _shards(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
         if len(cut_into) > 1:
@@ -172,7 +176,11 @@ def reprocessed_pictures(
     samples = [sample for _, sample in before if sample]
     if samples and "sample" not in metadata:
         metadata["sample"] = MetadataValue.md(samples[0])
-    yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=list(reprocessed_results(result)))
+    verdicts, checks = list(reprocessed_results(result)), context.selected_asset_check_keys
+    if context.selected_asset_keys:
+        yield MaterializeResult(asset_key=_ASSET, metadata=metadata, check_results=verdicts)
+    else:  # the checks alone were launched
+        yield from (one for one in verdicts if AssetCheckKey(_ASSET, one.check_name or "") in checks)
 
 
 def _shards(db: Database, wanted: ReprocessRequest, rules: RuleSet, most: int) -> list[Shard]:
@@ -257,8 +265,8 @@ def _weight(severity: Severity | None) -> str:
     return severity.value if severity else "not found"
 
 
-class RetentionConfig(Config):
-    """What one run does; the field may keep its default."""
+class RetentionForm(Form):
+    """What one run does; nothing has to be filled in."""
 
     dry_run: bool = Field(False, description="say what would be cleared, and change nothing")
 
@@ -272,7 +280,7 @@ class RetentionConfig(Config):
 )
 def cleared_imports(
     context: AssetExecutionContext,
-    config: RetentionConfig,
+    config: RetentionForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     retention_settings: ResourceParam[RetentionSettings],
@@ -284,8 +292,9 @@ def cleared_imports(
     """Staged folders and partitions of old imports, cleared.
 
     Only of uploads that were imported as a whole, whose receipt is in the database, whose rows and blobs are all there
-    and right, and whose folder is still what was imported. The database keeps answering for them. Materialize it to
-    clear now; what was kept is listed with the reason. **Red**: the database or storage did not answer.
+    and right, and whose folder is still what was imported. The database keeps answering for them. A partition that
+    somebody added by hand, and that no upload has, is removed too. Materialize it to clear now; what was kept is listed
+    with the reason. **Red**: the database or storage did not answer.
     """
     with database.open() as db, blob_storage.open() as blobs:
         retention = Retention(
@@ -298,13 +307,17 @@ def cleared_imports(
             forgetting(context.instance),
         )
         result = retention.run(dry_run=config.dry_run)
+        with db.reading() as connection:
+            unknown = unknown_partitions(connection, context.instance.get_dynamic_partitions(str(uploads.name)))
+    if not config.dry_run:
+        forgetting(context.instance)(unknown)
     context.log.info(
         "%d staged folders and %d partitions cleared, %d folders kept",
         result.folders,
         result.partitions,
         result.kept_number,
     )
-    return MaterializeResult(metadata=_cleared_metadata(result))
+    return MaterializeResult(metadata=_cleared_metadata(result) | {"unknown_partitions": len(unknown)})
 
 
 def _cleared_metadata(result: Cleared) -> dict[str, Any]:
@@ -322,10 +335,10 @@ def _cleared_metadata(result: Cleared) -> dict[str, Any]:
 _REPAIRS_NAMED = 100
 
 
-class ReconcileConfig(Config):
-    """What one run compares; every field may keep its default."""
+class ReconcileForm(Form):
+    """What one run compares; nothing has to be filled in."""
 
-    user: str | None = Field(None, description="e-mail address of the one user to compare; all of them if empty")
+    user: str = optional("e-mail address of the one user to compare, such as name@example.org")
     read: bool = Field(False, description="read every picture and compare its bytes, instead of what storage noted")
     repair: bool = Field(False, description="do what is safe about what is found")
 
@@ -340,7 +353,7 @@ class ReconcileConfig(Config):
 )
 def reconciled_storage(
     context: AssetExecutionContext,
-    config: ReconcileConfig,
+    config: ReconcileForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     reconciliation_settings: ResourceParam[ReconciliationSettings],
@@ -360,7 +373,7 @@ def reconciled_storage(
             with db.connection() as connection:
                 user = find_user(connection, config.user)
             if user is None:
-                raise ValueError(f"{config.user} is not a registered user")
+                raise Failure(f"user: expected a registered user; found {config.user[:80]!r}", allow_retries=False)
         comparer = Comparer(db, blobs, reconciliation_settings, transfer_settings)
         result = comparer.compare(user, read=config.read)
         repairer = Repairer(db, blobs, comparer, arrival_settings, contract_limits)

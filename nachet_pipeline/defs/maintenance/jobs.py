@@ -2,13 +2,21 @@
 
 from uuid import UUID
 
-from dagster import Config, MetadataValue, OpExecutionContext, ResourceParam, define_asset_job, job, op
-from pydantic import Field, field_validator
+from dagster import MetadataValue, OpExecutionContext, ResourceParam, define_asset_job, job, op
+from pydantic import Field
 
 from nachet_pipeline.defs.automation import running_schedule
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
-from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.forms import Form, form_of_asset_job, form_of_job, required
+from nachet_pipeline.defs.maintenance.assets import (
+    ReconcileForm,
+    ReprocessForm,
+    RetentionForm,
+    cleared_imports,
+    reconciled_storage,
+    reprocessed_pictures,
+)
 from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.maintenance.old_runs import clear_all_old_runs
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
@@ -21,32 +29,35 @@ from nachet_pipeline.picture_sets.tombstones import Tombstone
 from nachet_pipeline.settings import FolderSettings
 
 
-class _FolderConfig(Config):
-    folder: str = Field(description="identifier of the folder, which is a picture set; `nachet folder list` names it")
-    by: str = Field(description="who wants it, for the audit trail")
-    why: str = Field(description="the reason, for the audit trail")
+class _FolderForm(Form):
+    folder: str = required("identifier of the folder (`nachet folder list`)", "0d8a6a8e-5d8e-5c52-9f5f-0d4a5f0b6c11")
+    by: str = required("who wants it, for the audit trail", "you@example.org")
+    why: str = required("the reason, for the audit trail", "the seeds were mixed up")
 
-    @field_validator("folder")
-    @classmethod
-    def _is_an_identifier(cls, value: str) -> str:
-        return str(UUID(value.strip()))
-
-    @field_validator("by", "why")
-    @classmethod
-    def _says_something(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected some text")
-        return value.strip()
+    def problems(self) -> list[str]:
+        """Also an identifier that is none."""
+        if self.folder:
+            try:
+                UUID(self.folder)
+            except ValueError:
+                wanted = type(self).model_fields["folder"].description
+                return [f"folder: expected {wanted}; found {self.folder[:80]!r}", *super().problems()]
+        return super().problems()
 
 
-class DeletingConfig(_FolderConfig):
+class DeletingForm(_FolderForm):
     """Which folder is deleted, by whom and why, and what becomes of its pictures."""
 
     keep_for_training: bool = Field(False, description="archive the pictures, so that they stay for training")
     delete_all: bool = Field(False, description="delete the pictures too; one of the two must be decided")
 
+    def problems(self) -> list[str]:
+        """Also two decisions."""
+        both = ["keep_for_training, delete_all: expected true for one of them; found it for both"]
+        return super().problems() + (both if self.keep_for_training and self.delete_all else [])
 
-class ArchivingConfig(_FolderConfig):
+
+class ArchivingForm(_FolderForm):
     """Which folder is archived, by whom and why."""
 
 
@@ -54,15 +65,15 @@ def _report(context: OpExecutionContext, tombstone: Tombstone) -> None:
     context.add_output_metadata({"tombstone": MetadataValue.json(tombstone_record(tombstone))})
 
 
-def _check_decision(config: DeletingConfig, folder: Folder) -> None:
-    if config.keep_for_training == config.delete_all and (config.delete_all or folder.needs_decision):
+def _check_decision(config: DeletingForm, folder: Folder) -> None:
+    if folder.needs_decision and not (config.keep_for_training or config.delete_all):
         raise RefusedError(f"{folder.name} has {folder.pictures} pictures: decide keep_for_training or delete_all")
 
 
 @op
 def delete_one_folder(
     context: OpExecutionContext,
-    config: DeletingConfig,
+    config: DeletingForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
@@ -80,7 +91,7 @@ def delete_one_folder(
 @op
 def archive_one_folder(
     context: OpExecutionContext,
-    config: ArchivingConfig,
+    config: ArchivingForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     folder_settings: ResourceParam[FolderSettings],
@@ -112,7 +123,7 @@ def purge_all_folders(
     )
 
 
-@job
+@job(config=form_of_job("delete_one_folder", DeletingForm))
 def delete_folder() -> None:
     """Deletes an imported folder. Fill in the form: which, by whom, why, and keep_for_training or delete_all.
 
@@ -121,7 +132,7 @@ def delete_folder() -> None:
     delete_one_folder()
 
 
-@job
+@job(config=form_of_job("archive_one_folder", ArchivingForm))
 def archive_folder() -> None:
     """Moves an imported folder to its user's archive, for training. Fill in the form: which, by whom, why."""
     archive_one_folder()
@@ -145,6 +156,7 @@ def clear_old_runs() -> None:
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=[reprocessed_pictures],
+    config=form_of_asset_job("reprocessed_pictures", ReprocessForm),
     tags=BULK_TAGS,
     description="Validates and measures stored pictures again where rules or code changed, within a budget. It runs"
     " every night. Press it after an upgrade to go on at once; with `rule` in its form it looks again at the pictures"
@@ -154,6 +166,7 @@ reprocess_pictures = define_asset_job(
 reconcile_storage = define_asset_job(
     "reconcile_storage",
     selection=[reconciled_storage],
+    config=form_of_asset_job("reconciled_storage", ReconcileForm),
     description="Compares staging, storage and database; it runs every day and changes nothing. With `repair` in its"
     " form it does what is safe about what disagrees. It fails only if a service did not answer; what disagrees is the"
     " verdict of the check no_drift.",
@@ -162,6 +175,7 @@ reconcile_storage = define_asset_job(
 clear_old_imports = define_asset_job(
     "clear_old_imports",
     selection=[cleared_imports],
+    config=form_of_asset_job("cleared_imports", RetentionForm),
     description="Clears staged folders and partitions of imports that are old, recorded and verified. It runs every"
     " day. With `dry_run` in its form it says what it would clear.",
 )

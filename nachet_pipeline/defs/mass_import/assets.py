@@ -7,7 +7,6 @@ from dagster import (
     AssetExecutionContext,
     AssetObservation,
     AssetSpec,
-    Config,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -17,8 +16,10 @@ from pydantic import Field
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
+from nachet_pipeline.defs.forms import Form, FormError, optional, required
 from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
 from nachet_pipeline.defs.metadata import findings_table, table
 from nachet_pipeline.defs.partitions import containers
@@ -38,19 +39,19 @@ _ROWS = 100
 _COLUMNS = ("folder", "result", "scientificName", "zoom", "seeds", "split", "pictures", "bytes", "taken", "not taken")
 
 
-class MassImportConfig(Config):
-    """What the launchpad asks for."""
+class MassImportForm(Form):
+    """Whose the pictures of a container are, and what its folders do not say of them."""
 
-    owner: str = Field(description="e-mail address of the registered user whom the pictures belong to")
-    seed: str | None = Field(None, description="the species, where the mapping does not say it")
-    zoom: str | None = Field(None, description="the zoom, where the mapping does not say it")
-    seeds_per_picture: str | None = Field(None, description="seeds in a picture, where the mapping does not say it")
-    mapping: str | None = Field(None, description="content of a mapping, CSV or YAML; see docs/mass-imports.md")
+    owner: str = required("e-mail address of the user whose pictures they are", "name@example.org")
+    seed: str = optional("species where the mapping has none, such as Brassica napus")
+    zoom: str = optional("zoom where the mapping has none, such as 30")
+    seeds_per_picture: str = optional("seeds in a picture where the mapping has none, such as 6")
+    mapping: str = optional("text of a mapping, CSV or YAML, see docs/mass-imports.md")
     mapping_name: str = Field("mapping.yaml", description="its name, whose suffix says which of the two it is")
-    prefix: str = Field("", description="the one folder to look into; empty for the whole container")
+    prefix: str = optional("the one folder to look into, such as 2019")
     adopt: bool = Field(False, description="copy the pictures into the owner's container; else they stay in place")
     dry_run: bool = Field(False, description="say what would be done, and write nothing")
-    part: str | None = Field(None, description=SHARD_FIELD)
+    part: str = Field("", description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
     def request(self, container: str) -> MassImportRequest:
@@ -64,7 +65,7 @@ class MassImportConfig(Config):
         return MassImportRequest(
             container=container,
             owner=self.owner,
-            mapping=FolderMapping.of(self.mapping, self.mapping_name, options),
+            mapping=FolderMapping.of(self.mapping or None, self.mapping_name, options),
             prefix=self.prefix,
             adopt=self.adopt,
             dry_run=self.dry_run,
@@ -99,7 +100,7 @@ class MassImportConfig(Config):
 )
 def mass_imported_container(
     context: AssetExecutionContext,
-    config: MassImportConfig,
+    config: MassImportForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     mass_import_settings: ResourceParam[MassImportSettings],
@@ -110,8 +111,13 @@ def mass_imported_container(
 ) -> Iterator[MaterializeResult[None] | AssetObservation]:
     """Import one container, or a part of it, or cut it into parts; or observe what would be imported."""
     drop_missing_outputs(context)
-    container = context.partition_key
-    say_whose(context, config.owner, f"{container}/{config.prefix}".rstrip("/"))
+    chosen = chosen_partitions(context)
+    if not chosen:
+        return
+    (container,) = chosen
+    if config.is_untouched:
+        context.log.warning("Nothing was done, because the form is empty. Fill in `owner` in the launchpad.")
+        return
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
@@ -126,7 +132,13 @@ def mass_imported_container(
             progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
-        with failing_on(MassImportError, MappingError, ContainerTakenError, ShardError):
+        with failing_on(FormError, MassImportError, MappingError, ContainerTakenError, ShardError):
+            config.check()
+            say_whose(context, config.owner, f"{container}/{config.prefix}".rstrip("/"))
+            if not blobs.container_exists(container):
+                # Nothing else would remove the partition of a name that somebody mistyped.
+                context.instance.delete_dynamic_partition(str(containers.name), container)
+                raise MassImportError(f"there is no container {container!r} in this account; its partition was removed")
             request = config.request(container)
             most = mass_import_settings.mass_import_pictures_per_run
             outcome = importer.run_or_fan_out(request, most) if config.may_be_cut else importer.run(request)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from dagster import (
-    Config,
     Failure,
     MetadataValue,
     OpExecutionContext,
@@ -12,10 +11,11 @@ from dagster import (
     job,
     op,
 )
-from pydantic import Field
 
+from nachet_pipeline.contract.metadata import normalise_email
 from nachet_pipeline.defs.automation import running_schedule
 from nachet_pipeline.defs.failures import failing_on
+from nachet_pipeline.defs.forms import Form, form_of_job, required
 from nachet_pipeline.defs.registry.assets import registered_seeds, registered_users
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.errors import ActionableError
@@ -37,17 +37,26 @@ load_users = define_asset_job(
 )
 
 
-class OnboardConfig(Config):
-    """What the launchpad asks for."""
+class OnboardForm(Form):
+    """Whom to register, and who does it."""
 
-    email: str = Field(description="e-mail address of the user, name@example.org")
-    by: str = Field(description="who registers the user, for the audit trail")
+    email: str = required("e-mail address of the user", "name@example.org")
+    by: str = required("who registers the user, for the audit trail", "you@example.org")
+
+    def problems(self) -> list[str]:
+        """Also an address that is none."""
+        if self.email:
+            try:
+                normalise_email(self.email)
+            except ValueError as error:
+                return [f"email: {error}; found {self.email[:80]!r}", *super().problems()]
+        return super().problems()
 
 
 @op(name="onboard", description="Registers a user, makes their containers and default folder, issues an upload key.")
 def _onboard(
     context: OpExecutionContext,
-    config: OnboardConfig,
+    config: OnboardForm,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     secret_keys: SecretKeysResource,
@@ -55,10 +64,7 @@ def _onboard(
 ) -> None:
     with database.open() as db, blob_storage.open() as blobs, failing_on(ActionableError):
         onboarding = secret_keys.onboarding(db, blobs, key_settings)
-        try:
-            done = onboarding.onboard(config.email, actor=config.by)
-        except ValueError as error:
-            raise Failure(f"{config.email[:254]!r}: {error}", allow_retries=False) from None
+        done = onboarding.onboard(config.email, actor=config.by)
     user, key = done.user, done.key
     context.log.info("%s %s", user.email, "is registered now" if done.new else "was registered already")
     context.add_output_metadata(
@@ -78,6 +84,7 @@ def _onboard(
 
 
 @job(
+    config=form_of_job("onboard", OnboardForm),
     description="Registers a user: the row, both containers, a folder that shows what to upload, and an upload key."
     " Fill in the form in the launchpad. Who is registered already stays as they are. The key is shown once, by"
     " `nachet user key show`, never here.",

@@ -25,6 +25,7 @@ from dagster import (
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, now_and_then
@@ -48,7 +49,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.support.progress import StepProgress
-from nachet_pipeline.uploads.importing import Importer, ImportOutcome
+from nachet_pipeline.uploads.importing import Importer, ImportOutcome, UnknownUploadError
 
 Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
@@ -113,7 +114,9 @@ def import_upload(
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
     drop_missing_outputs(context)
-    partitions = list(context.partition_keys)
+    partitions = chosen_partitions(context)
+    if not partitions:
+        return
     failed: dict[str, str] = {}
     left_out: dict[str, str] = {}
     states: Counter[str] = Counter()
@@ -127,6 +130,9 @@ def import_upload(
             importer.progress = _progress(log, what, import_progress.tell)
             try:
                 outcome = importer.import_partition(partition)
+            except UnknownUploadError as error:
+                context.log.warning("%s; clear_old_imports will remove it, and staging a folder adds one", error)
+                continue
             except Exception as error:  # a defect that one upload meets must not fail its neighbours
                 context.log.exception("%s failed unexpectedly", partition)
                 failed[partition] = left_out[partition] = f"{type(error).__name__}: {error}"
@@ -142,7 +148,8 @@ def import_upload(
             if number == 1:
                 say_whose(context, receipt.owner, receipt.folder, len(partitions))
             yield from _events(context, partition, outcome, transfer_settings.verify_stored, blob_storage.account_url)
-    yield _summary(states, left_out)
+    if states:
+        yield _summary(states, left_out)
     if failed:
         raise Failure(
             f"{len(failed)} of {len(partitions)} uploads could not be imported; the first, {next(iter(failed))}:"

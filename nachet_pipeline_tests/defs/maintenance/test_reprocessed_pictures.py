@@ -14,7 +14,7 @@ from dagster import (
     materialize,
 )
 
-from nachet_pipeline.defs.maintenance.assets import ReprocessConfig, reprocessed_pictures
+from nachet_pipeline.defs.maintenance.assets import ReprocessForm, reprocessed_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.deployment import Deployment
@@ -33,7 +33,7 @@ def run(workbench: Workbench, settings: Settings | None = None, **config: Any) -
             ),
             **of_settings(settings or workbench.settings),
         },
-        run_config=RunConfig(ops={"reprocessed_pictures": ReprocessConfig(**config)}),
+        run_config=RunConfig(ops={"reprocessed_pictures": ReprocessForm(**config)}),
         raise_on_error=False,
     )
 

@@ -107,6 +107,7 @@ def test_a_dry_run_is_observed_and_not_materialized(deployment: Deployment, impo
         ({"owner": "nobody@example.org"}, "nobody@example.org is not registered"),
         ({"zoom": "far"}, "expected a number above 0"),
         ({"mapping": "folders: 3\n"}, "mapping.yaml:1"),
+        ({"owner": "<e-mail address>", "zoom": "30"}, "owner: expected e-mail address of the user whose pictures"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(imported, container: str, config: dict[str, str], says: str) -> None:
@@ -117,6 +118,20 @@ def test_what_cannot_be_done_is_said_in_one_line(imported, container: str, confi
     error = failure.step_failure_data.user_failure_data
     assert error is not None
     assert says in (error.description or "")
+
+
+def test_an_empty_form_does_nothing_and_is_no_failure(imported, container: str) -> None:
+    result = imported(container, owner="")
+
+    assert result.success
+    assert result.asset_materializations_for_node("import_container") == []
+
+
+def test_the_partition_of_a_container_that_does_not_exist_is_removed(deployment: Deployment, imported) -> None:
+    name = f"mistyped-{uuid.uuid4().hex[:8]}"
+
+    assert not imported(name).success
+    assert name not in deployment.instance.get_dynamic_partitions("container")
 
 
 def test_options_of_the_launchpad_are_those_of_the_command(imported, deployment: Deployment, container: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from dagster import ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
+from nachet_pipeline.defs.forms import FormError
 from nachet_pipeline.settings import UserSettings
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.workbench import settings_with
@@ -25,7 +26,7 @@ def run(deployment: Deployment, job: str, *, users_file: Path | None = None, **c
     return definitions.resolve_job_def(job).execute_in_process(
         instance=deployment.instance,
         raise_on_error=False,
-        run_config={"ops": {"onboard": {"config": config}}} if config else None,
+        run_config=config or None,
     )
 
 
@@ -60,11 +61,19 @@ def test_the_form_of_the_launchpad_onboards_a_user_once(deployment: Deployment, 
     assert all(deployment.blobs.container_exists(str(row["name"])) for row in names)
 
 
-@pytest.mark.parametrize("wrong", ["nobody", "", "two@@example.org"])
-def test_a_form_with_a_bad_address_fails_in_words(deployment: Deployment, wrong: str) -> None:
-    result = run(deployment, "onboard_user", email=wrong, by="ada@example.org")
-    assert not result.success
-    assert "expected an e-mail address, name@example.org" in failure(result)
+@pytest.mark.parametrize("wrong", ["nobody", "two@@example.org"])
+def test_a_form_with_a_bad_address_starts_no_run(deployment: Deployment, wrong: str) -> None:
+    with pytest.raises(FormError, match=f"email: expected an e-mail address, name@example.org; found {wrong!r}"):
+        run(deployment, "onboard_user", email=wrong, by="ada@example.org")
+
+
+def test_a_form_that_is_not_filled_in_starts_no_run_and_names_every_field(deployment: Deployment) -> None:
+    with pytest.raises(FormError) as refused:
+        run(deployment, "onboard_user", email=" ")
+    assert str(refused.value) == (
+        "email: expected e-mail address of the user, such as name@example.org; found nothing; by: expected who"
+        " registers the user, for the audit trail, such as you@example.org; found nothing"
+    )
 
 
 def test_the_reviewed_file_is_applied_and_shown(deployment: Deployment, email: str, tmp_path: Path) -> None:
@@ -99,8 +108,12 @@ def test_a_wrong_file_fails_with_its_line_and_changes_nobody(
     assert keys(deployment, email) == []
 
 
-def test_without_a_file_the_setting_is_named(deployment: Deployment) -> None:
-    assert "NACHET_USERS_FILE: is not set" in failure(run(deployment, "load_users"))
+def test_without_a_file_nothing_is_applied_and_the_setting_is_named(deployment: Deployment) -> None:
+    result = run(deployment, "load_users")
+
+    assert result.success
+    (event,) = result.asset_materializations_for_node("registered_users")
+    assert "NACHET_USERS_FILE names no file" in event.metadata["nothing_configured"].value
 
 
 def test_the_nightly_job_rotates_and_revokes_and_shows_no_key(deployment: Deployment, email: str) -> None:

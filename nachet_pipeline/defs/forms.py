@@ -1,0 +1,104 @@
+"""Forms: what a launchpad opens with, and what is checked before anything is done.
+
+The launchpad shows the defaults of a configuration, and Dagster renders them without comments. So a field that has no
+default is given a hint as its default, between < and >: what belongs there, with an example. A hint that is left as it
+is counts as a field that was not filled in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Config, ConfigMapping, DagsterError
+from pydantic import Field, field_validator
+from pydantic.config import JsonDict
+
+from nachet_pipeline.errors import UsageError
+
+_REQUIRED: JsonDict = {"required": True}
+
+
+class FormError(UsageError, DagsterError):
+    """A form is not filled in as it should be; the message names the fields, what is expected there, what was found.
+
+    Dagster passes its own errors on as they are, and would hide another behind a sentence about a function.
+    """
+
+
+def required(what: str, example: str) -> Any:
+    """A text that has to be filled in.
+
+    Args:
+        what: what it is.
+        example: one.
+    """
+    hint = f"<{what}, such as {example}>"
+    return Field(hint, description=hint[1:-1], validate_default=True, json_schema_extra=_REQUIRED)
+
+
+def optional(what: str) -> Any:
+    """A text that may be left out.
+
+    Args:
+        what: what it is, and what its absence means.
+    """
+    return Field(f"<optional, {what}>", description=what, validate_default=True)
+
+
+class Form(Config):
+    """The fields of a form. Text is stripped; what was not filled in is the empty text."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_hint(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        return "" if text.startswith("<") and text.endswith(">") else text
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was filled in."""
+        return self == type(self)()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the form, a sentence each."""
+        return [
+            f"{name}: expected {field.description}; found nothing"
+            for name, field in type(self).model_fields.items()
+            if field.json_schema_extra == _REQUIRED and not getattr(self, name)
+        ]
+
+    def check(self) -> None:
+        """Refuse a form that is not filled in as it should be.
+
+        Raises:
+            FormError: it is not.
+        """
+        if problems := self.problems():
+            raise FormError("; ".join(problems))
+
+
+def form_of_job(op: str, form: type[Form]) -> ConfigMapping:
+    """The configuration of a job of one op: its launchpad shows the form alone, and a wrong form starts no run.
+
+    Args:
+        op: the job's one op.
+        form: its configuration.
+    """
+
+    def fill(given: Mapping[str, Any]) -> dict[str, Any]:
+        filled = form(**given)
+        filled.check()
+        return {"ops": {op: {"config": dict(given)}}}
+
+    return ConfigMapping(fill, config_schema=form.to_fields_dict())
+
+
+def form_of_asset_job(op: str, form: type[Form]) -> dict[str, Any]:
+    """The configuration that the launchpad of an asset's job opens with: the form, without resources.
+
+    Args:
+        op: the asset's step.
+        form: its configuration.
+    """
+    return {"ops": {op: {"config": {name: field.get_default() for name, field in form.model_fields.items()}}}}

@@ -1,0 +1,1 @@
+"""Tests that use the UI as people do, in a browser."""
