@@ -4,6 +4,7 @@ from dagster import Definitions, in_process_executor
 
 from nachet_pipeline.defs.crops import definitions as crops
 from nachet_pipeline.defs.maintenance import definitions as maintenance
+from nachet_pipeline.defs.maintenance.health import WhatRuns
 from nachet_pipeline.defs.mass_import import definitions as mass_import
 from nachet_pipeline.defs.registry import definitions as registry
 from nachet_pipeline.defs.resources import CommandBuild, ImportProgress, of_environment, of_settings
@@ -32,13 +33,16 @@ def definitions(
             "NACHET_DATABASE_URL: is not set; set it and NACHET_BLOB_ACCOUNT_URL, or start with `dagster"
             " dev` in the project's folder, or `nachet up`, which bring services of their own"
         )
-    return Definitions.merge(
+    groups = Definitions.merge(
         uploads.definitions(settings.sensor),
         crops.definitions(settings.sensor),
         mass_import.definitions(),
         registry.definitions(),
         training.definitions(),
         maintenance.definitions(),
+    )
+    return Definitions.merge(
+        groups,
         Definitions(
             # Every run is one process, whose sign of life lasts from the first step to the last.
             executor=in_process_executor,
@@ -46,6 +50,7 @@ def definitions(
                 **of_environment(settings),
                 **of_settings(settings),
                 "import_progress": progress or ImportProgress(),
+                "what_runs": WhatRuns.of(groups),
                 "command_build": build or CommandBuild(),
             },
         ),

@@ -214,6 +214,32 @@ class RetentionSettings(Concern):
     retain_partitions_days: int = Field(
         90, ge=1, le=36500, description="days after an import that its partition is kept, if its folder is cleared"
     )
+    retain_runs_days: int = Field(
+        365, ge=7, le=36500, description="days that a run and its events are kept, unless a partition needs them"
+    )
+
+
+class HealthSettings(Concern):
+    """What the page on the pipeline's health looks at, and when it alerts."""
+
+    health_days: int = Field(7, ge=1, le=365, description="days back that refusals and failed runs are listed")
+    health_failed_uploads: int = Field(0, ge=0, le=1_000_000, description="uploads that may be failed without an alert")
+    health_waiting_minutes: int = Field(
+        120, ge=1, le=100_000, description="minutes that an upload may wait for its import or be in it"
+    )
+    health_drift: int = Field(
+        0, ge=0, le=1_000_000, description="disagreements of storage and database that are no alert"
+    )
+    health_silent_minutes: int = Field(
+        10, ge=1, le=10_000, description="minutes, at least, without a tick after which a sensor or schedule is dead"
+    )
+    health_event_log_gib: int = Field(20, ge=1, le=100_000, description="size that Dagster's events may have, in GiB")
+    health_key_days: int = Field(
+        7, ge=1, le=60, description="an upload key that ends so soon should have been rotated already"
+    )
+    health_free_disk_gib: int = Field(
+        5, ge=1, le=100_000, description="free space that a machine that runs imports needs, in GiB"
+    )
 
 
 class FolderSettings(Concern):
@@ -318,6 +344,7 @@ class Settings(BaseModel):
     reprocessing: ReprocessingSettings = ReprocessingSettings()
     reconciliation: ReconciliationSettings = ReconciliationSettings()
     retention: RetentionSettings = RetentionSettings()
+    health: HealthSettings = HealthSettings()
     folder: FolderSettings = FolderSettings()
     mass_import: MassImportSettings = MassImportSettings()
     crop: CropSettings = CropSettings()

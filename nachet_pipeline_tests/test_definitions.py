@@ -10,7 +10,9 @@ from dagster import AssetKey
 
 import nachet_pipeline
 from nachet_pipeline.contract.catalogue import Check
+from nachet_pipeline.health.report import HealthCheck
 from nachet_pipeline.settings import Settings, SettingsError
+from nachet_pipeline.training.manifest import SCHEMA
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 
 DEFS = Path(nachet_pipeline.__file__).parent / "defs"
@@ -27,6 +29,7 @@ ASSETS = {
     "training_set": {"picture_metadata", "picture_crops", "mass_imported_container"},
     "reconciled_storage": {"picture_metadata", "mass_imported_container"},
     "cleared_imports": {"picture_metadata"},
+    "pipeline_health": set(),
 }
 CHECKS = {
     "validated_manifest:checksums",
@@ -47,6 +50,14 @@ CHECKS = {
     "picture_crops:declared_seeds_found",
     "stored_pictures:stored_blobs_verified",
     "mass_imported_container:mass_import_complete",
+    "pipeline_health:automation_alive",
+    "pipeline_health:disk_free",
+    "pipeline_health:event_log_bounded",
+    "pipeline_health:jobs_succeed",
+    "pipeline_health:keys_valid",
+    "pipeline_health:no_drift",
+    "pipeline_health:no_failures",
+    "pipeline_health:queue_moves",
     "reconciled_storage:no_drift",
     "reprocessed_pictures:nothing_stale",
     "reprocessed_pictures:stored_blobs_intact",
@@ -86,6 +97,8 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "delete_folder",
         "archive_folder",
         "purge_folders",
+        "check_health",
+        "clear_old_runs",
         "build_training_set",
     }
     # A run is one process, or its sign of life would have gaps; also a run that no job defines.
@@ -110,10 +123,12 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "sync_registry",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "hourly_health": "0 * * * *",
         "nightly_key_rotation": "0 1 * * *",
         "daily_reconciliation": "0 4 * * *",
         "daily_retention": "0 5 * * *",
         "daily_purge": "30 5 * * *",
+        "daily_run_clearing": "0 6 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
     }
@@ -128,16 +143,64 @@ def test_every_asset_says_what_it_is_and_whose(deployment: Deployment) -> None:
         assert node.kinds, name
 
 
+def test_everything_that_can_be_pressed_or_switched_says_what_it_does(deployment: Deployment) -> None:
+    repository = deployment.definitions.get_repository_def()
+    graph = deployment.definitions.resolve_asset_graph()
+    shown = [
+        *(job for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        *repository.sensor_defs,
+        *repository.schedule_defs,
+    ]
+    assert not [one.name for one in shown if not one.description]
+    assert not [key for key in graph.asset_check_keys if not graph.get_check_spec(key).description]
+
+
+def test_every_asset_leads_to_its_code(deployment: Deployment) -> None:
+    graph = deployment.definitions.resolve_asset_graph()
+    for name in ASSETS.keys() - {"staged_upload"}:
+        node = graph.get(AssetKey(name))
+        (place,) = node.metadata["dagster/code_references"].code_references
+        assert Path(place.file_path) == DEFS / node.group_name / "assets.py", name
+
+
+@pytest.mark.parametrize(
+    ("asset", "table"), [("registered_seeds", "seeds"), ("registered_users", "users"), ("picture_metadata", "pictures")]
+)
+def test_the_columns_that_the_ui_shows_are_those_of_the_database(
+    deployment: Deployment, asset: str, table: str
+) -> None:
+    with deployment.database.connection() as connection:
+        columns = connection.execute(
+            "select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute"
+            " where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
+            (f"public.{table}",),
+        ).fetchall()
+
+    shown = deployment.definitions.resolve_asset_graph().get(AssetKey(asset)).metadata
+
+    assert shown["dagster/table_name"] == f"public.{table}"
+    assert [(one.name, one.type) for one in shown["dagster/column_schema"].columns] == [
+        (one["name"], one["type"]) for one in columns
+    ]
+
+
+def test_the_columns_of_a_training_set_that_the_ui_shows_are_those_of_its_manifest(deployment: Deployment) -> None:
+    shown = deployment.definitions.resolve_asset_graph().get(AssetKey("training_set")).metadata
+    assert [(one.name, one.type) for one in shown["dagster/column_schema"].columns] == [
+        (field.name, str(field.type)) for field in SCHEMA
+    ]
+
+
 def test_a_group_in_the_ui_is_a_folder_that_has_what_the_group_shows(deployment: Deployment) -> None:
     graph = deployment.definitions.resolve_asset_graph()
     repository = deployment.definitions.get_repository_def()
     groups = {name: graph.get(AssetKey(name)).group_name for name in ASSETS}
     assert set(groups.values()) == {folder.parent.name for folder in DEFS.glob("*/definitions.py")}
     for name, group in groups.items():
-        assert re.search(rf"\b{name}\b", _text(group, "assets")), name
+        assert re.search(rf"\b{name}\b", _text(group, "assets") + _text(group, "health")), name
     for key in graph.asset_check_keys:
         group = groups[key.asset_key.to_user_string()]
-        assert key.name in {*Check} or re.search(rf"\b{key.name}\b", _text(group, "checks")), key
+        assert key.name in {*Check, *HealthCheck} or re.search(rf"\b{key.name}\b", _text(group, "checks")), key
     for kind, shown in (
         ("jobs", [job.name for job in repository.get_all_jobs() if not job.name.startswith("__")]),
         ("jobs", [schedule.name for schedule in repository.schedule_defs]),

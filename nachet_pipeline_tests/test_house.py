@@ -24,6 +24,7 @@ FLOORS = (
     (
         "crops",
         "folders",
+        "health",
         "mass_import",
         "picture_sets",
         "reconciliation",

@@ -260,8 +260,8 @@ def test_every_schedule_is_documented_with_its_time_and_its_job(shown: Definitio
     assert rows.keys() == {schedule.name for schedule in schedules}
     for schedule in schedules:
         _name, at, runs = rows[schedule.name]
-        hour, minute = at.split(":")
-        assert schedule.cron_schedule == f"{int(minute)} {int(hour)} * * *", schedule.name
+        hour, minute = ("*", "0") if at == "every full hour" else (str(int(part)) for part in at.split(":"))
+        assert schedule.cron_schedule == f"{minute} {hour} * * *", schedule.name
         assert runs.startswith(f"`{schedule.job.name}`"), schedule.name
 
 

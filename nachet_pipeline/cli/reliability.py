@@ -111,3 +111,37 @@ def _cleared_line(one: "Clearing", *, dry_run: bool) -> str:
     if one.kept:
         return f"kept       {one.what} {one.name} of {one.owner}: {one.kept}"
     return f"{'would be ' if dry_run else ''}cleared  {one.what} {one.name} of {one.owner}"
+
+
+@app.command()
+def health(*, as_json: JsonOption = False) -> None:
+    """Say how the pipeline is: each check with what it found, and what to do if it fails.
+
+    The asset pipeline_health shows the same and more. Exit code 1 means that a check fails.
+    """
+    from nachet_pipeline.defs.instance import dagster_home, dagster_instance
+    from nachet_pipeline.health.report import check_health
+
+    with open_services() as opened:
+        settings = opened.settings
+        name_services(settings, dagster_home(settings.home))
+        from nachet_pipeline.definitions import definitions
+        from nachet_pipeline.defs.maintenance.health import WhatRuns, look
+
+        with dagster_instance() as instance, opened.database.reading() as connection:
+            found = look(connection, instance, WhatRuns.of(definitions(settings)), settings.health)
+    results = list(check_health(found, settings.health))
+    if as_json:
+        write_json({one.check.value: {"passed": one.passed, "found": one.text} for one in results})
+    else:
+        write(*(f"{'ok    ' if one.passed else 'amiss '} {one.check.value}: {one.text}" for one in results))
+        write(*(f"{state}: {count} uploads" for state, count in found.open_uploads.items()))
+        write(
+            *(
+                f"{state} in {settings.health.health_days} days: {count} uploads"
+                for state, count in found.settled.items()
+            ),
+            *(f"refused for {one.name}: {one.uploads} uploads" for one in found.by_code),
+        )
+    if not all(one.passed for one in results):
+        raise typer.Exit(REFUSED)

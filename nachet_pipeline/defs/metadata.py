@@ -1,6 +1,6 @@
 """Metadata of events: how the UI shows receipts, reports and pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +8,7 @@ from urllib.parse import quote
 from dagster import MarkdownMetadataValue, MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
+from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.contract.report import Group, explanation_of
 from nachet_pipeline.contract.validation import Validation
@@ -94,8 +95,12 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
     }
     sheet = contact_sheet(list(validation.thumbnails.values()))
     if sheet:
-        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, "pictures of the upload"))
+        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, _caption(validation.thumbnails)))
     return metadata
+
+
+def _caption(shown: Collection[str]) -> str:
+    return f"{len(shown)} of the upload's pictures, row by row: {', '.join(map(printable, shown))}"
 
 
 def _measured(name: str, figures: tuple[float, float, float] | None) -> dict[str, float]:

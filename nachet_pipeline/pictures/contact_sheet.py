@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Collection
 
 from PIL import Image
@@ -30,6 +31,7 @@ def contact_sheet(thumbnails: Collection[bytes]) -> bytes | None:
     return stream.getvalue()
 
 
-def as_markdown(picture: bytes, title: str) -> str:
-    """Markdown with the JPEG embedded."""
-    return f"![{title}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})"
+def as_markdown(picture: bytes, caption: str) -> str:
+    """Markdown with the JPEG embedded, and a caption below it, whose characters have no other meaning."""
+    plain = re.sub(r"([\\`*_\[\]<>#!|~])", r"\\\1", caption)
+    return f"![{plain}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})\n\n*{plain}*"

@@ -34,8 +34,7 @@ def try_image(_: str, folder: Path, services: Services) -> str:
     lacking = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
     if lacking or os.geteuid() != 0:
         raise LackingError(f"{' and '.join(lacking)} not installed" if lacking else "not root, which a chroot needs")
-    storage = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "vfs")
-    buildah = _Buildah(("buildah", *storage))
+    buildah = _Buildah(("buildah", "--root", str(folder / "storage"), "--runroot", str(folder / "run")))
     _make_base(folder, buildah)
     buildah(
         *("build", "--isolation", "chroot", "--pull=never", "--network", "host", "--tag", _TAG),
@@ -56,15 +55,15 @@ def try_image(_: str, folder: Path, services: Services) -> str:
         run = _Runner(buildah, container, {**environment, "DAGSTER_HOME": _INSTANCE, "NACHET_HOME": "/var/lib/nachet"})
         served = ("--module-name", "nachet_pipeline.definitions", "--location-name", "nachet_pipeline")
         stack.enter_context(run(folder, "dagster", "api", "grpc", *served, "--host", "127.0.0.1", "--port", str(code)))
-        _wait(lambda: not is_free(code), "the code server")
+        _wait(folder, lambda: not is_free(code), "the code server")
         workspace = ("-w", f"{_INSTANCE}/workspace.yaml")
         stack.enter_context(run(folder, "dagster-daemon", "run", *workspace))
         stack.enter_context(run(folder, "dagster-webserver", *workspace, "-h", "127.0.0.1", "-p", str(web)))
-        _wait(lambda: not is_free(web), "the web server")
+        _wait(folder, lambda: not is_free(web), "the web server")
         if urllib3.request("GET", f"http://127.0.0.1:{web}/server_info").status != 200:
             raise AssertionError("the web server does not answer")
         nachet("stage", str(folder / "sample"), "--user", email)
-        _wait(lambda: "imported" in nachet("status"), "the sensor's import")
+        _wait(folder, lambda: "imported" in nachet("status"), "the sensor's import")
     return f"{size}, as user 10001"
 
 
@@ -121,6 +120,7 @@ class _Runner:
             process.wait()
 
 
-def _wait(reached: Callable[[], bool], what: str) -> None:
+def _wait(folder: Path, reached: Callable[[], bool], what: str) -> None:
     if not wait_until(reached, _SECONDS):
-        raise AssertionError(f"{what} did not come within {_SECONDS} s")
+        said = (folder / "image.log").read_text(errors="replace")[-600:]
+        raise AssertionError(f"{what} did not come within {_SECONDS} s: {said}")

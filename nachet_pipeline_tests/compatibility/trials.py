@@ -133,7 +133,7 @@ def try_postgresql(wanted: str, folder: Path, services: Services) -> str:
             ),
             folder,
         )
-        nachet("user", "add", "eve@example.org", code=1, NACHET_DATABASE_URL=logins["reader"])
+        nachet("user", "add", "eve@example.org", code=3, NACHET_DATABASE_URL=logins["reader"])
         return version
 
 

@@ -1,6 +1,7 @@
 """`make demo` as a new user runs it: a real UI, daemon and sensor; and a run that is killed under them."""
 
 import http.client
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.queries import find_user
 from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.real_pictures import write_project
 from nachet_pipeline_tests.workbench import Uploader, process_of_run
 
@@ -86,6 +88,23 @@ def test_the_demo_shows_its_web_page(running_demo: Demo) -> None:
         with connection.getresponse() as answer:
             assert answer.status == 200
             assert b"<!DOCTYPE html>" in answer.read(200)
+
+
+def test_every_sensor_and_schedule_of_the_demo_is_alive(
+    running_demo: Demo, command: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACHET_HOME", str(running_demo.home))
+    for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL"):
+        monkeypatch.setenv(name, "")  # the command sets these for Dagster; the next test shall not find them
+    for name in ("NACHET_DATABASE_READER_URL", "NACHET_BLOB_KEY", "NACHET_SECRET_KEYS", "DAGSTER_HOME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+    def alive() -> bool:
+        found = json.loads(command("health", "--json").out)["automation_alive"]
+        return found == {"passed": True, "found": "All sensors and schedules run."}
+
+    running_demo.wait(alive, "a tick of each")
 
 
 def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, tools: Path) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from dagster import SensorResult, SkipReason, build_sensor_context
+from dagster import DagsterRunStatus, SensorResult, SkipReason, build_sensor_context
+from dagster._core.test_utils import create_run_for_test
 
 from nachet_pipeline.mass_import.reviewed_list import ListError, read_list
 from nachet_pipeline.settings import MassImportSettings
@@ -109,6 +110,21 @@ def test_the_sensor_asks_for_each_entry_once_for_what_it_says(tick, written) -> 
         "prefix": "",
         "adopt": False,
     }
+
+
+def test_an_entry_that_had_its_run_is_not_asked_for_by_the_sensor_under_another_name(
+    tick, written, deployment: Deployment
+) -> None:
+    entry = f"containers:\n{ENTRY}    seed: Brassica juncea\n"
+    (request,) = tick(written(entry)).run_requests
+    assert (request.tags["nachet/owner"], request.tags["nachet/folder"]) == ("ada@example.org", "old-pictures")
+    before = {"dagster/run_key": request.run_key, "dagster/sensor_name": "listed_containers"}
+    create_run_for_test(deployment.instance, job_name="mass_import", status=DagsterRunStatus.SUCCESS, tags=before)
+
+    result = tick(written(entry))
+
+    assert isinstance(result, SkipReason)
+    assert result.skip_message == "Each of the 1 entries had its run."
 
 
 def test_without_a_list_the_sensor_says_which_setting_names_one(tick) -> None:

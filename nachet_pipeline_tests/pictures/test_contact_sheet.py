@@ -48,9 +48,10 @@ def test_without_pictures_there_is_no_sheet() -> None:
     assert contact_sheet([]) is None
 
 
-def test_a_sheet_in_markdown_carries_its_picture_within() -> None:
+def test_a_sheet_in_markdown_carries_its_picture_within_and_a_caption_that_means_nothing_else() -> None:
     encoded = base64.b64encode(b"\xff\xd8 picture").decode()
 
-    markdown = as_markdown(b"\xff\xd8 picture", "upload 1")
+    markdown = as_markdown(b"\xff\xd8 picture", "upload_1 [a]")
 
-    assert markdown == f"![upload 1](data:image/jpeg;base64,{encoded})"
+    plain = r"upload\_1 \[a\]"
+    assert markdown == f"![{plain}](data:image/jpeg;base64,{encoded})\n\n*{plain}*"

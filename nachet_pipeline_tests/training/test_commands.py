@@ -3,9 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance
 
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline_tests.command import Answer, Nachet
+from nachet_pipeline_tests.defs.training.test_assets import CHECKS
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -44,6 +46,19 @@ def terminal(workbench: Workbench, nachet: Nachet, monkeypatch: pytest.MonkeyPat
     return Terminal(workbench, nachet, monkeypatch)
 
 
+def built_in_the_ui(recipe: str) -> list[str]:
+    """The digests that the UI shows of a recipe, the latest first; every check has its verdict on the latest."""
+    asked = AssetRecordsFilter(AssetKey("training_set"), asset_partitions=[recipe])
+    with DagsterInstance.get() as instance:
+        assert instance.has_dynamic_partition("recipe", recipe)
+        found = instance.fetch_materializations(asked, limit=10).records
+        checks = instance.all_logs(found[0].run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+    assert {(one.asset_check_evaluation.check_name, one.asset_check_evaluation.partition) for one in checks} == {
+        (name, recipe) for name in CHECKS
+    }
+    return [str(one.asset_materialization.metadata["digest"].value) for one in found if one.asset_materialization]
+
+
 def test_a_data_scientist_builds_lists_shows_and_compares_versions(terminal: Terminal) -> None:
     first = terminal.json("build", "every")
     assert (first["new"], first["released"], first["pictures"]) == (True, True, 4)
@@ -52,6 +67,7 @@ def test_a_data_scientist_builds_lists_shows_and_compares_versions(terminal: Ter
     assert written.startswith(f"every@{first['digest'][:12]}  4 pictures, as before\n")
     listed = terminal.json("list", "every")
     assert [(one["digest"], one["current"], one["pictures"]) for one in listed] == [(first["digest"], True, 4)]
+    assert built_in_the_ui("every") == [first["digest"]] * 2
     code, written, _ = terminal.run("show", "every")
     assert code == 0
     assert written.startswith(f"every@{first['digest']}\n")

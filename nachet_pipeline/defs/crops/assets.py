@@ -122,7 +122,7 @@ def _metadata(outcome: Cropped, sheet: bytes | None) -> dict[str, Any]:
     """What the UI shows of an upload's crops."""
     return {
         **tables(findings=differing_rows(outcome)),
-        **({"boxes": MetadataValue.md(as_markdown(sheet, "what was found"))} if sheet else {}),
+        **({"boxes": MetadataValue.md(as_markdown(sheet, "What was found, framed"))} if sheet else {}),
         **tables(
             not_cropped=({"where": one.name, "why": one.reason} for one in outcome.not_cropped),
             sessions=(

@@ -22,7 +22,9 @@ SEEDS_FOUND = "declared_seeds_found"
 _CODE = "seed-count-differs"
 
 check_specs = partitioned_specs(
-    CROPS, uploads, {SEEDS_FOUND: "In every picture as many seeds were found as its uploader declares."}
+    CROPS,
+    uploads,
+    {SEEDS_FOUND: "In every picture as many seeds were found as its uploader declares. Amber: look at the boxes."},
 )
 
 
@@ -51,7 +53,7 @@ def evaluation(
             "pictures": outcome.pictures,
             "differing": number,
             **tables(findings=differing_rows(outcome)),
-            **({"boxes": MetadataValue.md(as_markdown(sheet, "what was found"))} if sheet and number else {}),
+            **({"boxes": MetadataValue.md(as_markdown(sheet, "What was found, framed"))} if sheet and number else {}),
         },
         target_materialization_data=evaluation_target(instance, CROPS, partition),
     )

@@ -249,7 +249,7 @@ def _sample(differences: list[VerdictDifference]) -> str:
         sheet = contact_sheet(one.thumbnails)
         title = f"{one.change.code}: {_weight(one.change.before)} → {_weight(one.change.now)}"
         if sheet:
-            parts.append(f"**{title}**, {one.count} pictures\n\n{as_markdown(sheet, title)}")
+            parts.append(as_markdown(sheet, f"{title}: {len(one.thumbnails)} of {one.count} pictures"))
     return "\n\n".join(parts)
 
 

@@ -97,7 +97,7 @@ reconciled_specs = [
         NO_DRIFT,
         asset="reconciled_storage",
         description="Every row has its blob, every blob its row, sizes and checksums agree, and every staged folder"
-        " and receipt is accounted for.",
+        " and receipt is accounted for. Red: the result lists what disagrees, `repair` settles what is safe.",
     )
 ]
 

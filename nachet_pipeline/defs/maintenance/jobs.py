@@ -9,6 +9,8 @@ from nachet_pipeline.defs.automation import running_schedule
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import BULK_TAGS
 from nachet_pipeline.defs.maintenance.assets import cleared_imports, reconciled_storage, reprocessed_pictures
+from nachet_pipeline.defs.maintenance.health import pipeline_health
+from nachet_pipeline.defs.maintenance.old_runs import clear_all_old_runs
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
@@ -134,6 +136,12 @@ def purge_folders() -> None:
     purge_all_folders()
 
 
+@job
+def clear_old_runs() -> None:
+    """Delete runs of long ago with their events and logs, but for those that made what the UI shows."""
+    clear_all_old_runs()
+
+
 reprocess_pictures = define_asset_job(
     "reprocess_pictures",
     selection=[reprocessed_pictures],
@@ -156,6 +164,20 @@ clear_old_imports = define_asset_job(
     selection=[cleared_imports],
     description="Clears staged folders and partitions of imports that are old, recorded and verified. It runs every"
     " day. With `dry_run` in its form it says what it would clear.",
+)
+
+check_health = define_asset_job(
+    "check_health",
+    selection=[pipeline_health],
+    tags={"dagster/priority": "1"},  # it tells of a full queue, so it does not wait at its end
+    description="Read how the pipeline is and say what is amiss; changes nothing.",
+)
+
+hourly_health = running_schedule(
+    name="hourly_health",
+    job=check_health,
+    cron_schedule="0 * * * *",
+    description="Every hour: the page on the pipeline's health is read again, and its checks, which alerts listen to.",
 )
 
 nightly_reprocessing = running_schedule(
@@ -184,4 +206,11 @@ daily_purge = running_schedule(
     job=purge_folders,
     cron_schedule="30 5 * * *",
     description="Runs purge_folders every day at 05:30 UTC.",
+)
+
+daily_run_clearing = running_schedule(
+    name="daily_run_clearing",
+    job=clear_old_runs,
+    cron_schedule="0 6 * * *",
+    description="Every day at six, UTC: runs older than NACHET_RETAIN_RUNS_DAYS and their events are deleted.",
 )

@@ -8,7 +8,11 @@ ASSET = AssetKey("mass_imported_container")
 COMPLETE_CHECK = "mass_import_complete"
 
 check_specs = [
-    AssetCheckSpec(COMPLETE_CHECK, asset=ASSET, description="Every file of the container that is a picture was taken.")
+    AssetCheckSpec(
+        COMPLETE_CHECK,
+        asset=ASSET,
+        description="Every file of the container that is a picture was taken. Amber: some were not; it says why.",
+    )
 ]
 
 

@@ -35,10 +35,17 @@ _SESSIONS_NAMED = 20
 MANIFEST, PICTURES = AssetKey("validated_manifest"), AssetKey("stored_pictures")
 METADATA = AssetKey("picture_metadata")
 
+_STORED = (
+    "Every stored picture has the checksum that was validated. Red: storage has other bytes; nothing was recorded."
+)
+_IMPORTED = (
+    "The upload was imported as a whole. Amber: it was refused, or some of its sessions were. Red: the import failed."
+    " The result says why."
+)
 check_specs = [
     *partitioned_specs(MANIFEST, uploads, {check.value: check.description for check in Check}),
-    *partitioned_specs(PICTURES, uploads, {STORED_CHECK: "Every stored picture has the checksum that was validated."}),
-    *partitioned_specs(METADATA, uploads, {IMPORTED_CHECK: "The upload was imported; if not, this says why."}),
+    *partitioned_specs(PICTURES, uploads, {STORED_CHECK: _STORED}),
+    *partitioned_specs(METADATA, uploads, {IMPORTED_CHECK: _IMPORTED}),
 ]
 
 

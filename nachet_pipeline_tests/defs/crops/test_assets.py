@@ -174,5 +174,7 @@ def test_the_sensor_starts_one_run_for_all_that_was_imported_and_then_rests(
 
     assert [request.tags[name] for name in _RANGE] == [first.partition, second.partition]
     assert request.tags["nachet/uploads"] == "2"
+    assert request.tags["nachet/owner"] == deployment.user.email
+    assert request.tags["nachet/folder"] == f"{first.folder}, +1 more"
     assert crop(deployment, first, second).success
     assert tick(deployment).skip_message == "No imported upload waits for its crops."

@@ -138,17 +138,25 @@ def test_a_recipe_becomes_a_version_with_a_card_that_is_the_current_one(kitchen:
     assert values["digest"] in card
 
 
-def test_the_page_of_a_recipe_shows_plots_tables_and_contact_sheets_that_are_small(kitchen: Kitchen) -> None:
+def test_the_page_of_a_recipe_shows_the_whole_card_with_its_pictures_and_where_the_version_is(kitchen: Kitchen) -> None:
     import_sessions(kitchen.workbench, sessions=2, pictures=3)
-    values = shown(kitchen.build(kitchen.recipe()))
+    recipe = kitchen.recipe()
+    values = shown(kitchen.build(recipe))
 
-    for name in ("pictures_per_class", "seeds_per_picture", "imported", "sharpness", "contact_sheets"):
-        images = re.findall(r"data:image/(png|jpeg);base64,([^)]+)\)", values[name])
-        assert images, name
-        for kind, data in images:
-            content = base64.b64decode(data, validate=True)
-            assert content.startswith(b"\x89PNG" if kind == "png" else b"\xff\xd8"), name
-            assert len(content) < 150_000, name
+    published = kitchen.blob(recipe, f"{values['digest']}/README.md").decode()
+    text = published.partition("\n---\n")[2]
+    assert re.sub(r"\]\(data:[^)]*\)\n\n\*.*\*", "](PICTURE)", values["card"]) == re.sub(
+        r"(!\[.*\])\(.*\)", r"\1(PICTURE)", text.strip()
+    )
+    images = re.findall(r"^!\[(.*)\]\(data:image/(png|jpeg);base64,(.*)\)\n\n\*(.*)\*$", values["card"], re.MULTILINE)
+    titles = {title for title, _, _, caption in images if title == caption}
+    assert {"Pictures per class and split", "Sharpness by class", "000 Brassica juncea"} <= titles
+    for title, kind, data, _ in images:
+        content = base64.b64decode(data, validate=True)
+        assert content.startswith(b"\x89PNG" if kind == "png" else b"\xff\xd8"), title
+        assert len(content) < 150_000, title
+    assert values["dagster/uri"].endswith(f"/training-{recipe}/{values['digest']}/manifest.parquet")
+    assert values["dagster/row_count"] == 6
     rows = [record.data for record in values["pictures_by_class"].records]
     assert [(row["class"], row["all"]) for row in rows] == [("000 Brassica juncea", 3), ("001 Brassica napus", 3)]
     assert values["recipe"]["near_duplicate_bits"] is None
@@ -180,7 +188,7 @@ def test_building_again_changes_nothing(kitchen: Kitchen) -> None:
     assert {name: version for name, version in after.items() if name != "latest.json"} == {
         name: version for name, version in before.items() if name != "latest.json"
     }
-    assert second["contact_sheets"] == first["contact_sheets"]
+    assert second["card"] == first["card"]
 
 
 def test_a_version_with_too_small_a_class_is_published_but_not_current_and_its_check_says_so(kitchen: Kitchen) -> None:
@@ -217,7 +225,7 @@ def test_a_failed_version_leaves_the_current_one_and_the_next_good_one_follows_i
     assert json.loads(kitchen.blob(recipe, "latest.json"))["digest"] == values["digest"] != first
     (since,) = [record.data for record in values["since_previous"].records]
     assert (since["previous version"], since["added"], since["removed"]) == (first, 4, 0)
-    assert "changed_by_class" in values
+    assert "*Added and removed by class*" in values["card"]
     assert first in kitchen.blob(recipe, f"{values['digest']}/README.md").decode()
     assert recipe not in red(kitchen.instance)
 
@@ -256,7 +264,7 @@ def test_a_picture_whose_file_is_gone_is_left_out_of_the_contact_sheet_only(kitc
     kitchen.workbench.blobs.delete(one["name"], one["blob"])
     result = kitchen.build(kitchen.recipe())
     assert result.success
-    assert "contact_sheets" in shown(result)
+    assert "*000 Brassica napus*" in shown(result)["card"]
 
 
 def test_pictures_that_look_alike_are_shown_in_pairs(kitchen: Kitchen) -> None:
@@ -268,7 +276,7 @@ def test_pictures_that_look_alike_are_shown_in_pairs(kitchen: Kitchen) -> None:
     values = shown(kitchen.build(recipe))
 
     assert values["near_duplicate_pairs"] == 4
-    assert "data:image/jpeg" in values["near_duplicates"]
+    assert "*Pairs of pictures that look alike*" in values["card"]
     assert len(values["nearest_pairs"].records) == 4
     assert values["groups"] == 1
     assert f"{values['digest']}/near-duplicates.jpg" in kitchen.blobs(recipe)

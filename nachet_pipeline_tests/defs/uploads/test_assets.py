@@ -1,10 +1,17 @@
 """The import job on a real Dagster instance: what an operator sees of each upload."""
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
-from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, AssetRecordsFilter, DagsterInstance
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+)
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
@@ -173,6 +180,33 @@ def test_every_check_of_the_contract_is_evaluated_for_every_upload(deployment: D
                     found[check.value, evaluation.partition] = evaluation.passed
                     assert not evaluation.blocking
     assert found == expected
+
+
+def test_a_run_says_whose_and_which_and_its_last_event_what_became_of_them(deployment: Deployment) -> None:
+    good = deployment.stage(deployment.sample("told-good"))
+    bad = deployment.stage(_spoil(deployment.sample("told-bad", seed=1)))
+
+    run_id = deployment.run_import(good, bad).run_id
+
+    run = deployment.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert (run.tags["nachet/owner"], run.tags["nachet/folder"]) == (deployment.user.email, "told-good, +1 more")
+    log = deployment.instance.all_logs(run_id)
+    assert not [entry.user_message for entry in log if "expected outputs" in entry.user_message]
+    # Planned checks would let the UI show the verdicts on any of the run's uploads; unplanned, on the last one.
+    assert not deployment.instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    for check in Check:
+        (latest,) = deployment.instance.event_log_storage.get_asset_check_execution_history(
+            AssetCheckKey(AssetKey("validated_manifest"), check.value), limit=1
+        )
+        assert (latest.run_id, latest.partition) == (run_id, bad.partition)
+    by_the_step = [entry.dagster_event for entry in log if entry.step_key and entry.dagster_event]
+    summary, end = by_the_step[-2:]
+    assert end.event_type is DagsterEventType.STEP_SUCCESS
+    metadata = summary.asset_observation_data.asset_observation.metadata
+    assert metadata["result"].value == "2 uploads: 1 imported, 1 refused"
+    link = f"[{bad.partition}](/assets/validated_manifest?view=partitions&partition={quote(bad.partition, safe='')})"
+    assert metadata["not_imported"].value == f"- {link}: refused: picture-format (1)"
 
 
 def test_an_upload_that_nobody_knows_fails_alone(deployment: Deployment) -> None:

@@ -82,6 +82,15 @@ def test_folders_that_arrive_together_share_one_run(deployment: Deployment, tick
     assert {upload.partition for upload in uploads} <= _asked(requests[0], deployment)
 
 
+def test_the_list_of_runs_says_whose_folders_a_run_takes_and_which(deployment: Deployment, tick) -> None:
+    uploads = [deployment.stage(deployment.sample(f"whose{number}", seed=number)) for number in range(2)]
+
+    (request,) = _requests(tick(), deployment)
+
+    assert request.tags["nachet/owner"] == deployment.user.email
+    assert request.tags["nachet/folder"] in {f"{upload.folder}, +1 more" for upload in uploads}
+
+
 def test_what_the_sensor_saw_is_on_the_page_of_the_upload(deployment: Deployment, tick) -> None:
     upload = deployment.stage(deployment.sample("seen"))
 

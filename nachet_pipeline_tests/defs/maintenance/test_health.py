@@ -1,0 +1,103 @@
+"""`pipeline_health` as operators read it: which uploads were refused, which runs failed, what does not run."""
+
+from typing import Any
+
+from dagster import ExecuteInProcessResult, RunConfig
+
+from nachet_pipeline.defs.maintenance.assets import ReconcileConfig
+from nachet_pipeline.defs.maintenance.health import longest_interval
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline_tests.deployment import Deployment
+
+
+def run(deployment: Deployment, job: str, **settings: Any) -> ExecuteInProcessResult:
+    definition = deployment.definitions.resolve_job_def(job)
+    return definition.execute_in_process(instance=deployment.instance, raise_on_error=False, **settings)
+
+
+def page(deployment: Deployment) -> dict[str, Any]:
+    """What the page shows: values by name; of a table its rows."""
+    (event,) = run(deployment, "check_health").asset_materializations_for_node("pipeline_health")
+    return {
+        name: [record.data for record in shown.value.records] if hasattr(shown.value, "records") else shown.value
+        for name, shown in event.metadata.items()
+    }
+
+
+def checks(deployment: Deployment) -> dict[str, tuple[bool, str]]:
+    result = run(deployment, "check_health")
+    return {one.check_name: (one.passed, one.description) for one in result.get_asset_check_evaluations()}
+
+
+def refused(deployment: Deployment, name: str) -> Upload:
+    folder = deployment.sample(name)
+    next(folder.rglob("1.tiff")).write_bytes(b"no picture")
+    upload = deployment.stage(folder)
+    deployment.run_import(upload)
+    return deployment.now(upload)
+
+
+def test_which_uploads_are_refused_and_why_is_on_the_page_with_a_link_to_each(deployment: Deployment) -> None:
+    upload = refused(deployment, "odd [name]|here")
+
+    shown = page(deployment)
+
+    (row,) = (line for line in shown["refused"].splitlines() if upload.partition in line)
+    assert f"](/assets/validated_manifest?view=partitions&partition={upload.partition})" in row
+    assert f"](/runs/{upload.run_id})" in row
+    assert row.replace(r"\|", "").count("|") == 5
+    assert (deployment.user.email in row, "picture-format" in row) == (True, True)
+    assert {one["code"] for one in shown["refused_by_code"]} >= {"picture-format"}
+    assert {one["uploads"] for one in shown["refused_by_user"] if one["user"] == deployment.user.email} == {1}
+    assert shown["uploads_refused_in_7_days"] >= 1
+    assert shown["event_log_mib"] > 0
+
+
+def test_rows_that_the_ui_would_hide_are_one_click_away_and_the_first_are_shown(deployment: Deployment) -> None:
+    with deployment.database.connection() as connection:
+        connection.execute(
+            "insert into upload (id, owner_id, folder, state, run_id, receipt) select gen_random_uuid(), %s,"
+            " 'many-' || n, 'refused', 'run', '{}' from generate_series(1, 30) n",
+            (deployment.user.id,),
+        )
+
+    shown = page(deployment)
+
+    assert len(shown["refused"]) < 1000
+    assert shown["refused"].endswith("and more, in `refused_all`")
+    assert shown["refused_all"].count("[many-") == 30
+    with deployment.database.connection() as connection:
+        long_ago = "update upload set updated_at = now() - interval '1 year' where owner_id = %s"
+        connection.execute(long_ago, (deployment.user.id,))
+
+
+def test_a_job_that_failed_by_itself_is_amiss_until_it_succeeds(deployment: Deployment) -> None:
+    scheduled = {"dagster/schedule_name": "daily_reconciliation"}
+    unknown = RunConfig(ops={"reconciled_storage": ReconcileConfig(user="nobody@example.org")})
+    known = RunConfig(ops={"reconciled_storage": ReconcileConfig(user=deployment.user.email)})
+
+    failed = run(deployment, "reconcile_storage", tags=scheduled, run_config=unknown)
+    passed, text = checks(deployment)["jobs_succeed"]
+    listed = page(deployment)["failed_runs"]
+    run(deployment, "reconcile_storage", tags=scheduled, run_config=known)
+
+    assert (failed.success, passed) == (False, False)
+    assert "reconcile_storage" in text
+    assert f"/runs/{failed.run_id}) |" in listed
+    assert checks(deployment)["jobs_succeed"][0]
+
+
+def test_without_a_daemon_nothing_runs_by_itself_and_the_page_says_so(deployment: Deployment) -> None:
+    passed, text = checks(deployment)["automation_alive"]
+
+    assert not passed
+    assert "start the daemon" in text
+    assert {row["state"] for row in page(deployment)["automation"]} == {"dead"}
+
+
+def test_the_longest_interval_of_a_schedule_is_read_off_its_fields() -> None:
+    found = {cron: longest_interval(cron).days for cron in ("30 5 * * *", "0 0 * * 1", "0 0 1 * *")}
+
+    assert found == {"30 5 * * *": 1, "0 0 * * 1": 7, "0 0 1 * *": 31}
+    assert longest_interval("0 * * * *").total_seconds() == 3600
+    assert longest_interval(["0 4 * * *", "0 * * * *"]).total_seconds() == 3600
