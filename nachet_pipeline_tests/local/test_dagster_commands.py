@@ -101,7 +101,7 @@ def test_dagster_dev_just_works_beside_others_and_leaves_nothing_running(
         dev.wait(_SECONDS)
 
     assert running(home) is None
-    assert psutil.wait_procs([psutil.Process(one.pid) for one in _left(clone)], timeout=60)[1] == []
+    assert psutil.wait_procs([psutil.Process(one.pid) for one in _left(clone)], timeout=_SECONDS)[1] == []
     assert list(clone.glob(".tmp_dagster_home_*")) == []
 
 
