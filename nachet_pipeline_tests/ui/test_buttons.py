@@ -79,9 +79,15 @@ class Ui(Uploader):
     def pressed(self, button: str) -> str:
         """Press a button that launches a run; returns the run."""
         known = {run["runId"] for run in self.runs()}
+
+        def started() -> list[str]:
+            # A backfill goes on starting runs meanwhile.
+            runs = [run for run in self.runs() if "dagster/backfill" not in run["tags"]]
+            return [str(run["runId"]) for run in runs if run["runId"] not in known]
+
         self.page.get_by_role("button", name=button).last.click()
-        self.wait(lambda: any(run["runId"] not in known for run in self.runs()), f"the run of {button}")
-        return str(next(run["runId"] for run in self.runs() if run["runId"] not in known))
+        self.wait(lambda: bool(started()), f"the run of {button}")
+        return started()[0]
 
     def launchpad(self, job: str) -> str:
         """Open the launchpad of a job; returns what it opens with."""
