@@ -1,8 +1,6 @@
 """What Dagster is given: no asset, check, job, sensor or schedule disappears unnoticed."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.health.report import HealthCheck
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.training.manifest import SCHEMA
-from nachet_pipeline_tests.deployment import PROJECT, Deployment
+from nachet_pipeline_tests.deployment import Deployment
 
 DEFS = Path(nachet_pipeline.__file__).parent / "defs"
 ASSETS = {
@@ -214,17 +212,6 @@ def test_a_group_in_the_ui_is_a_folder_that_has_what_the_group_shows(deployment:
 def _text(group: str, kind: str) -> str:
     file = DEFS / group / f"{kind}.py"
     return file.read_text(encoding="utf-8") if file.exists() else ""
-
-
-def test_the_definitions_validate(environment: dict[str, str]) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
 
 
 def test_definitions_without_services_name_the_setting_that_is_missing(environment: dict[str, str]) -> None:
