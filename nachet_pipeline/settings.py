@@ -13,6 +13,7 @@ from nachet_pipeline.errors import UsageError
 
 PREFIX = "NACHET_"
 ENV_FILE = Path(".env")
+_TAKEN = ("NACHET_", "DAGSTER_", "AZURE_")
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
@@ -24,11 +25,15 @@ class SettingsError(UsageError, ValueError):
 
 
 def read_env_file() -> None:
-    """Put what the file `.env` of this folder says into the environment, as Dagster's commands do: the file counts."""
-    if ENV_FILE.is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 (Dagster brings it; most folders have no such file)
+    """Put the settings that the file `.env` of this folder has into the environment: as for Dagster, the file counts.
 
-        os.environ.update({name: value for name, value in dotenv_values(ENV_FILE).items() if value is not None})
+    Nothing else of it is taken: who works in a folder that somebody sent must not get that person's LD_PRELOAD.
+    """
+    if ENV_FILE.is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 (most folders have no such file)
+
+        found = dotenv_values(ENV_FILE).items()
+        os.environ.update({name: value for name, value in found if value is not None and name.startswith(_TAKEN)})
 
 
 def _split(url: str, expected: str) -> SplitResult:

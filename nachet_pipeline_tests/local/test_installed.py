@@ -186,7 +186,9 @@ def test_a_file_of_settings_beside_the_project_counts_for_the_command_as_it_does
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NACHET_BATCH_SIZE", "1")
-    (tmp_path / ".env").write_text("NACHET_BATCH_SIZE=1000\n")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    (tmp_path / ".env").write_text("NACHET_BATCH_SIZE=1000\nLD_PRELOAD=evil.so\n")
     code, _, said = command("status")
     assert code == 2
     assert said.startswith("nachet: NACHET_BATCH_SIZE")
+    assert os.environ["LD_PRELOAD"] == ""
