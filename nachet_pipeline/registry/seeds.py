@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher, get_close_matches
 from importlib.resources import files
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
@@ -26,9 +25,11 @@ Usage = Literal["accepted", "synonym", "misspelling", "vernacular"]
 
 # Of a vernacular name: entry, vernacularNames, language, place. An alias can make YAML endless.
 _DEPTH = 4
-_SIMILAR = 0.6
-# Vernacular names are short and alike; a guess from them must be nearly the name itself.
-_SIMILAR_VERNACULAR = 0.85
+_LONGEST_NAME = 200
+# A word is misspelt if it differs by one letter, or by two if it is longer: `nigra` for `nigrum`, not `rapa` for
+# `napus`.
+_SHORT_WORD = 5
+_LETTERS_OF_LONG = 2
 
 
 class RegistryError(ValueError):
@@ -324,14 +325,71 @@ class SeedRegistry(BaseModel):
         return known.usage if known else None
 
     def nearest(self, name: str) -> str | None:
-        """The accepted name of the seed that has the name most like this one, None if none is like it."""
-        wanted = plain(name)[:200]
-        best = (0.0, "")
-        for vernacular, cutoff in ((False, _SIMILAR), (True, _SIMILAR_VERNACULAR)):
-            names = [known for known, (_, usage) in self.names.items() if (usage == "vernacular") is vernacular]
-            for near in get_close_matches(wanted, names, n=1, cutoff=cutoff):
-                best = max(best, (SequenceMatcher(a=near, b=wanted).ratio(), near))
-        return self.names[best[1]].seed.scientific_name if best[1] else None
+        """The accepted name of the seed whose name this misspells, None if it misspells none.
+
+        Who follows it blindly must not give pictures another species. So each word must be nearly the word that it
+        stands for: another species of the same genus is no misspelling, nor is the genus alone.
+        """
+        if known := self.named(name):
+            return known.scientific_name
+        found: dict[int, set[str]] = defaultdict(set)
+        for wanted in {_letters(name), _letters(_without_authorship(name))}:
+            for written, (seed, usage) in self.names.items():
+                # Vernacular names are short and alike: `wheat` is not `cheat`.
+                distance = _distance_of_names(_letters(written), wanted, 1 if usage == "vernacular" else 0)
+                if distance is not None:
+                    found[distance].add(seed.scientific_name)
+        best = found[min(found)] if found else set()
+        return next(iter(best)) if len(best) == 1 else None
+
+    def of_genus(self, name: str) -> list[str]:
+        """The accepted names of the seeds of the genus that a name begins with, in order."""
+        genus = plain(name).partition(" ")[0]
+        return sorted(seed.scientific_name for seed in self.by_id.values() if plain(seed.genus) == genus)
+
+
+def _letters(name: str) -> tuple[str, ...]:
+    """The words of a name."""
+    return tuple(re.findall(r"[^\W\d_]+", plain(name[:_LONGEST_NAME])))
+
+
+def _without_authorship(name: str) -> str:
+    """A scientific name without who published it, which begins with a capital or a bracket."""
+    words = name[:_LONGEST_NAME].split()
+    author = next(
+        (place for place, word in enumerate(words) if place > 1 and (word[0].isupper() or word[0] == "(")), None
+    )
+    return " ".join(words[:author])
+
+
+def _distance_of_names(known: Sequence[str], wanted: Sequence[str], less: int) -> int | None:
+    """How many letters differ in all, None if some word is another one; `less` letters fewer may differ in each."""
+    if "".join(known) == "".join(wanted):
+        return 0
+    if len(known) != len(wanted):
+        return None
+    total = 0
+    for one, other in zip(known, wanted, strict=True):
+        most = (_LETTERS_OF_LONG if max(len(one), len(other)) > _SHORT_WORD else 1) - less
+        if abs(len(one) - len(other)) > most or (distance := _distance(one, other)) > most:
+            return None
+        total += distance
+    return total
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to add, remove, replace or swap with their neighbour (optimal string alignment)."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        line = [row]
+        for column, found in enumerate(other, 1):
+            cost = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != found))
+            if row > 1 and column > 1 and letter == other[column - 2] and found == one[row - 2]:
+                cost = min(cost, before[column - 2] + 1)
+            line.append(cost)
+        before, last = last, line
+    return last[-1]
 
 
 def _names(seeds: Sequence[Seed]) -> Iterator[tuple[str, KnownName]]:

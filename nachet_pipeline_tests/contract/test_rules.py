@@ -92,6 +92,21 @@ def test_a_misspelt_species_is_refused_with_the_nearest_registered_one(
     assert outcome.codes == {"unregistered-seed"}
 
 
+@pytest.mark.parametrize("species", ["rapa", "sp.", "nigra"])
+def test_another_species_of_a_registered_genus_is_never_suggested_and_those_registered_are_told(
+    species: str, judged: Judge
+) -> None:
+    finding = judged(_seed(f"seedName: Brassica {species}")).only("unregistered-seed")
+
+    assert finding.suggestion is None
+    assert finding.found == Bilingual(
+        f"Brassica {species}, which is another taxon than those registered of its genus"
+        " (Brassica juncea, Brassica napus)",
+        f"Brassica {species}, un autre taxon que ceux de son genre qui sont enregistrés"
+        " (Brassica juncea, Brassica napus)",
+    )
+
+
 @pytest.mark.parametrize("genus", ["Brassica", "brassica", "BRASSICA"])
 def test_a_full_name_written_as_the_species_repeats_its_genus_in_any_case(genus: str, judged: Judge) -> None:
     assert judged(_seed(f"seedGenus: {genus}; seedSpecies: Brassica napus")).findings == []

@@ -151,6 +151,19 @@ def test_only_a_full_name_finds_a_seed(name: str, registry: SeedRegistry) -> Non
         ("Ambrosia artemisifolia", "Ambrosia artemisiifolia"),
         ("Serratula arvense", "Cirsium arvense"),
         ("comon ragweed", "Ambrosia artemisiifolia"),
+        ("Brassica_napus", "Brassica napus"),
+        ("brassicanapus", "Brassica napus"),
+        ("Brassica napsu", "Brassica napus"),
+        ("Brassica napus (L.) Smith", "Brassica napus"),
+        # Another species of the genus, the genus alone, a taxon within the species: none of these is a misspelling.
+        ("Brassica rapa", None),
+        ("Brassica nigra", None),
+        ("Brassica", None),
+        ("Brassica sp.", None),
+        ("Brassica napus subsp. rapifera", None),
+        ("Solanum lycopersicum", None),
+        ("Bromus tectorum", None),
+        ("Cirsium palustre", None),
         ("wheat", None),
         ("Triticum aestivum x", None),
         ("", None),
@@ -161,6 +174,12 @@ def test_a_misspelt_name_is_near_to_one_and_another_name_to_none(
     name: str, nearest: str | None, registry: SeedRegistry
 ) -> None:
     assert registry.nearest(name) == nearest
+
+
+def test_a_name_as_near_to_two_species_is_near_to_none() -> None:
+    both = SeedRegistry.of([seed("Poa alba"), seed("Poa alta")])
+    assert both.nearest("Poa alca") is None
+    assert both.nearest("Poa albaa") == "Poa alba"
 
 
 def test_a_registry_of_nothing_finds_nothing() -> None:

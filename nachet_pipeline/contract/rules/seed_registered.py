@@ -1,6 +1,6 @@
 """Every session shows a registered seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value, finding_about
@@ -9,6 +9,7 @@ from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.support.i18n import Bilingual
 
 _FAMILY = "seedData.seedFamily"
+_NAMED = 8
 
 
 def seed_registered(context: Context) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
                 "unregistered-seed",
                 name.field,
                 Bilingual("a registered seed", "une semence enregistrée"),
-                Bilingual.same(name.text[:100]),
+                _unregistered(name.text, () if nearest else registry.of_genus(name.text)),
                 Bilingual.same(nearest) if nearest else None,
             )
     seeds = {seed.scientific_name: (name, seed) for name, seed in recognised if seed}
@@ -54,6 +55,18 @@ def seed_findings(values: dict[str, Value], registry: SeedRegistry) -> Iterator[
                 Bilingual.same(str(family.value)),
                 Bilingual.same(seed.family),
             )
+
+
+def _unregistered(name: str, of_genus: Sequence[str]) -> Bilingual:
+    """The name as it was written. Those of its genus are information: they are other species, so none is suggested."""
+    shown = name[:100]
+    if not of_genus:
+        return Bilingual.same(shown)
+    several = ", ".join(of_genus[:_NAMED]) + (", …" if len(of_genus) > _NAMED else "")
+    return Bilingual(
+        f"{shown}, which is another taxon than those registered of its genus ({several})",
+        f"{shown}, un autre taxon que ceux de son genre qui sont enregistrés ({several})",
+    )
 
 
 def _contradiction(seeds: dict[str, tuple[SeedName, Seed]]) -> Finding:
