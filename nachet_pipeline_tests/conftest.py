@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 from nachet_pipeline_tests.workbench import Workbench, workbench_of
+
+# What a shell runs in the background ignores it. Dagster lets SIGTERM do what SIGINT does, and the processes that tests
+# start, and end by it, would ignore both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "nachet_pipeline_tests.command",
