@@ -54,7 +54,7 @@ from nachet_pipeline.reprocessing.formatting import result_record
 from nachet_pipeline.reprocessing.merging import merge, what_is_left
 from nachet_pipeline.reprocessing.queries import of_concern
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest, VerdictDifference, plan
-from nachet_pipeline.reprocessing.verdicts import message_of
+from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, codes_of, message_of
 from nachet_pipeline.settings import (
     ArrivalSettings,
     ReconciliationSettings,
@@ -86,9 +86,14 @@ class ReprocessForm(Form):
         """The request, within the budgets of the settings. A shard has its share of the pictures.
 
         Raises:
-            FormError: `since` is no date.
+            FormError: `since` is no date, or `rule` is none.
             ShardError: `part` is none.
         """
+        if self.rule:
+            try:
+                codes_of(self.rule)
+            except UnknownRuleError as error:
+                raise FormError(f"rule: {error}") from None
         shard = Shard.of(self.part) if self.part else WHOLE
         return ReprocessRequest(
             since=self._since(),

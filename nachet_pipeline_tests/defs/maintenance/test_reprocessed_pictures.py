@@ -156,8 +156,13 @@ def test_a_wrong_date_and_an_unknown_rule_fail_the_run_before_anything_is_read(w
     imported(workbench)
     age(workbench)
 
-    for config in ({"since": "yesterday"}, {"rule": "no-such-rule"}):
-        assert not run(workbench, **config).success
+    for config, said in (
+        ({"since": "yesterday"}, "since: expected a date such as 2026-05-01; found 'yesterday'"),
+        ({"rule": "no-such-rule"}, "rule: there is no rule or finding 'no-such-rule'"),
+    ):
+        (failed,) = [event for event in run(workbench, **config).all_events if event.is_step_failure]
+        assert failed.step_failure_data.user_failure_data is not None
+        assert failed.step_failure_data.user_failure_data.description == said
     assert verdicts(workbench) == {}
 
 
