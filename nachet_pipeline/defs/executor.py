@@ -27,8 +27,8 @@ _NOTHING_CHOSEN = (
     "Nothing was done, because no %s was chosen. Choose Materialize on the page of %s, and then one or more of them."
 )
 _GONE = (
-    "Nothing was done, because the %s %s is not there any more. Choose Materialize on the page of %s, and then what is"
-    " there."
+    "Nothing was done, because there is no partition %s any more. Choose Materialize on the page of %s, and then one"
+    " that is there."
 )
 
 
@@ -67,7 +67,7 @@ class _OneProcess(Executor):
             plan_context.log.warning(_NOTHING_CHOSEN, job.partitions_def.name, " or ".join(assets))
             return
         if assets and job.partitions_def and (key := _gone(plan_context.instance, run, job.partitions_def)):
-            plan_context.log.warning(_GONE, job.partitions_def.name, key, " or ".join(assets))
+            plan_context.log.warning(_GONE, key, " or ".join(assets))
             return
         yield from self._steps.execute(plan_context, execution_plan)
 

@@ -245,7 +245,7 @@ def test_a_partition_added_by_hand_is_not_red_and_is_removed_by_the_next_clearin
 
     ui.page.goto(f"{ui.url}/runs/{runs['a partition added by hand']}")
     (said,) = ui.said(ui.pressed("Re-execute all"))
-    assert said.startswith(f"Nothing was done, because the upload {_PHANTOM} is not there any more.")
+    assert said.startswith(f"Nothing was done, because there is no partition {_PHANTOM} any more.")
 
 
 def test_materialize_all_imports_again_and_nothing_turns_red(ui: Ui, runs: dict[str, str]) -> None:
