@@ -1,8 +1,8 @@
 """How a run is executed, and what becomes of one that was launched without its partition.
 
-The UI lets people launch a job on partitions without choosing one, and the checks of an asset alone. Dagster fails
-such a run before its step begins, or in it. Here it does nothing, says in one sentence what to choose, and succeeds,
-because nothing is broken.
+The UI lets people launch a job on partitions without choosing one, and the checks of an asset alone; and a run may be
+executed again whose partition was cleared since. Dagster fails such a run before its step begins, or in it. Here it
+does nothing, says in one sentence what to choose, and succeeds, because nothing is broken.
 """
 
 from collections.abc import Iterator
@@ -11,17 +11,33 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     DagsterEvent,
+    DagsterInstance,
+    DagsterRun,
+    DynamicPartitionsDefinition,
     Executor,
     ExecutorDefinition,
     InitExecutorContext,
+    PartitionsDefinition,
     in_process_executor,
 )
 
-from nachet_pipeline.defs.runs import PARTITION, RANGE_START
+from nachet_pipeline.defs.runs import PARTITION, RANGE_END, RANGE_START
 
 _NOTHING_CHOSEN = (
     "Nothing was done, because no %s was chosen. Choose Materialize on the page of %s, and then one or more of them."
 )
+_GONE = (
+    "Nothing was done, because there is no partition %s any more. Choose Materialize on the page of %s, and then one"
+    " that is there."
+)
+
+
+def _gone(instance: DagsterInstance, run: DagsterRun, among: PartitionsDefinition[str]) -> str | None:
+    """A partition that the run names, and that was removed."""
+    if not isinstance(among, DynamicPartitionsDefinition) or among.name is None:
+        return None
+    named = dict.fromkeys(run.tags[tag] for tag in (PARTITION, RANGE_START, RANGE_END) if tag in run.tags)
+    return next((key for key in named if not instance.has_dynamic_partition(among.name, key)), None)
 
 
 def chosen_partitions(context: AssetExecutionContext) -> list[str]:
@@ -49,6 +65,9 @@ class _OneProcess(Executor):
         assets = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)  # none for checks alone
         if assets and job.partitions_def and not {PARTITION, RANGE_START} & run.tags.keys():
             plan_context.log.warning(_NOTHING_CHOSEN, job.partitions_def.name, " or ".join(assets))
+            return
+        if assets and job.partitions_def and (key := _gone(plan_context.instance, run, job.partitions_def)):
+            plan_context.log.warning(_GONE, key, " or ".join(assets))
             return
         yield from self._steps.execute(plan_context, execution_plan)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster import Config, ConfigMapping, DagsterError
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 from nachet_pipeline.errors import UsageError
@@ -45,11 +45,16 @@ def optional(what: str) -> Any:
 
 
 class Form(Config):
-    """The fields of a form. Text is stripped; what was not filled in is the empty text."""
+    """The fields of a form. Text is stripped; what was not filled in is the empty text.
+
+    A field whose hint was deleted, as in `email:`, is none in YAML: it was not filled in, too.
+    """
 
     @field_validator("*", mode="before")
     @classmethod
-    def _without_hint(cls, value: Any) -> Any:
+    def _without_hint(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            value = cls.model_fields[str(info.field_name)].default
         if not isinstance(value, str):
             return value
         text = value.strip()
@@ -62,10 +67,15 @@ class Form(Config):
 
     def problems(self) -> list[str]:
         """What is wrong with the form, a sentence each."""
+        fields = type(self).model_fields.items()
         return [
             f"{name}: expected {field.description}; found nothing"
-            for name, field in type(self).model_fields.items()
+            for name, field in fields
             if field.json_schema_extra == _REQUIRED and not getattr(self, name)
+        ] + [
+            f"{name}: expected {field.description}; found a character NUL, which the database cannot hold"
+            for name, field in fields
+            if "\0" in str(getattr(self, name))
         ]
 
     def check(self) -> None:

@@ -243,6 +243,10 @@ def test_a_partition_added_by_hand_is_not_red_and_is_removed_by_the_next_clearin
         rows = connection.execute("select partition from dynamic_partitions where partition like 'canola%%'").fetchall()
     assert rows == []
 
+    ui.page.goto(f"{ui.url}/runs/{runs['a partition added by hand']}")
+    (said,) = ui.said(ui.pressed("Re-execute all"))
+    assert said.startswith(f"Nothing was done, because there is no partition {_PHANTOM} any more.")
+
 
 def test_materialize_all_imports_again_and_nothing_turns_red(ui: Ui, runs: dict[str, str]) -> None:
     def imported_again() -> bool:

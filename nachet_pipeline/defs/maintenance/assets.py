@@ -54,7 +54,7 @@ from nachet_pipeline.reprocessing.formatting import result_record
 from nachet_pipeline.reprocessing.merging import merge, what_is_left
 from nachet_pipeline.reprocessing.queries import of_concern
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest, VerdictDifference, plan
-from nachet_pipeline.reprocessing.verdicts import message_of
+from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, codes_of, message_of
 from nachet_pipeline.settings import (
     ArrivalSettings,
     ReconciliationSettings,
@@ -78,7 +78,7 @@ class ReprocessForm(Form):
 
     since: str = optional("only pictures imported since, such as 2026-05-01")
     rule: str = optional("not the stale pictures, but all with this check or finding, such as picture-too-slow")
-    limit: int = Field(0, ge=0, description="pictures at most; 0: as many as NACHET_REPROCESS_PER_NIGHT says")
+    limit: int = Field(0, description="pictures at most; 0: as many as NACHET_REPROCESS_PER_NIGHT says")
     part: str = Field("", description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
@@ -86,9 +86,16 @@ class ReprocessForm(Form):
         """The request, within the budgets of the settings. A shard has its share of the pictures.
 
         Raises:
-            FormError: `since` is no date.
+            FormError: `since` is no date, `rule` is none, or `limit` is under 0.
             ShardError: `part` is none.
         """
+        if self.limit < 0:
+            raise FormError(f"limit: expected a number of pictures, or 0; found {self.limit}")
+        if self.rule:
+            try:
+                codes_of(self.rule)
+            except UnknownRuleError as error:
+                raise FormError(f"rule: {error}") from None
         shard = Shard.of(self.part) if self.part else WHOLE
         return ReprocessRequest(
             since=self._since(),

@@ -50,6 +50,7 @@ from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import TransferSettings, Verification
 from nachet_pipeline.support.progress import StepProgress
 from nachet_pipeline.uploads.importing import Importer, ImportOutcome, UnknownUploadError
+from nachet_pipeline.uploads.queries import upload_of_partition
 
 Event = AssetMaterialization | AssetObservation | AssetCheckEvaluation
 _ROWS = 100
@@ -123,6 +124,10 @@ def import_upload(
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
             registry = registered_seeds(connection)
+            known = filter(None, (upload_of_partition(connection, partition) for partition in partitions))
+            # At once: what a run was about is asked of one that was cancelled, above all.
+            if first := next(known, None):
+                say_whose(context, first.owner.email, first.folder, len(partitions))
         importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
         log = now_and_then(context)
         for number, partition in enumerate(partitions, start=1):
@@ -145,8 +150,6 @@ def import_upload(
             if receipt.state is not State.IMPORTED:
                 left_out[partition] = not_imported_reason(receipt)
             states[receipt.state] += 1
-            if number == 1:
-                say_whose(context, receipt.owner, receipt.folder, len(partitions))
             yield from _events(context, partition, outcome, transfer_settings.verify_stored, blob_storage.account_url)
     if states:
         yield _summary(states, left_out)

@@ -152,12 +152,18 @@ def test_the_launchpad_narrows_a_run(workbench: Workbench) -> None:
     assert shown(run(workbench, rule="location-in-picture"))["looked_at"] == 1
 
 
-def test_a_wrong_date_and_an_unknown_rule_fail_the_run_before_anything_is_read(workbench: Workbench) -> None:
+def test_a_wrong_date_limit_or_rule_fails_the_run_in_words_before_anything_is_read(workbench: Workbench) -> None:
     imported(workbench)
     age(workbench)
 
-    for config in ({"since": "yesterday"}, {"rule": "no-such-rule"}):
-        assert not run(workbench, **config).success
+    for config, said in (
+        ({"since": "yesterday"}, "since: expected a date such as 2026-05-01; found 'yesterday'"),
+        ({"limit": -1}, "limit: expected a number of pictures, or 0; found -1"),
+        ({"rule": "no-such-rule"}, "rule: there is no rule or finding 'no-such-rule'"),
+    ):
+        (failed,) = [event for event in run(workbench, **config).all_events if event.is_step_failure]
+        assert failed.step_failure_data.user_failure_data is not None
+        assert failed.step_failure_data.user_failure_data.description == said
     assert verdicts(workbench) == {}
 
 

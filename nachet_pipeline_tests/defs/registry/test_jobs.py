@@ -76,6 +76,14 @@ def test_a_form_that_is_not_filled_in_starts_no_run_and_names_every_field(deploy
     )
 
 
+@pytest.mark.parametrize(("value", "found"), [(None, "nothing"), ("a\0b", "a character NUL")])
+def test_a_hint_that_was_deleted_and_what_no_database_holds_start_no_run(
+    deployment: Deployment, value: str | None, found: str
+) -> None:
+    with pytest.raises(FormError, match=f"by: expected who registers the user, .*; found {found}"):
+        run(deployment, "onboard_user", email="name@example.org", by=value)
+
+
 def test_the_reviewed_file_is_applied_and_shown(deployment: Deployment, email: str, tmp_path: Path) -> None:
     file = tmp_path / "users.yaml"
     file.write_text(f"users:\n  - email: {email}\n  - {{email: {deployment.user.email}, state: disabled}}\n")

@@ -1,5 +1,6 @@
 """The import job on a real Dagster instance: what an operator sees of each upload."""
 
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -209,19 +210,39 @@ def test_a_run_says_whose_and_which_and_its_last_event_what_became_of_them(deplo
     assert metadata["not_imported"].value == f"- {link}: refused: picture-format (1)"
 
 
-def test_an_upload_that_nobody_knows_fails_alone(deployment: Deployment) -> None:
-    good = deployment.stage(deployment.sample("known"))
+def test_a_partition_of_no_upload_does_nothing_and_says_so(
+    deployment: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
     deployment.instance.add_dynamic_partitions("upload", ["gone~000000000000"])
 
-    result = deployment.run_import(good)
-    lost = deployment.definitions.resolve_job_def("import_uploads").execute_in_process(
+    result = deployment.definitions.resolve_job_def("import_uploads").execute_in_process(
         instance=deployment.instance,
         raise_on_error=False,
         partition_key="gone~000000000000",
     )
 
     assert result.success
-    assert not lost.success
+    assert result.get_asset_materialization_events() == []
+    assert "there is no upload of the partition gone~000000000000" in capfd.readouterr().err
+
+
+def test_a_run_by_hand_says_whose_before_it_imports(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = deployment.stage(deployment.sample("terminated"))
+    partitions = ["gone~000000000001", upload.partition]
+    deployment.instance.add_dynamic_partitions("upload", partitions)
+
+    def terminated(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Importer, "import_partition", terminated)
+    job = deployment.definitions.resolve_job_def("import_uploads")
+    tags = {"dagster/asset_partition_range_start": partitions[0], "dagster/asset_partition_range_end": partitions[1]}
+    with suppress(KeyboardInterrupt):
+        job.execute_in_process(instance=deployment.instance, raise_on_error=False, tags=tags)
+
+    run = deployment.instance.get_runs(limit=1)[0]
+    assert run.tags["nachet/owner"] == deployment.user.email
+    assert run.tags["nachet/folder"] == "terminated, +1 more"
 
 
 def test_importing_again_changes_nothing(deployment: Deployment) -> None:
