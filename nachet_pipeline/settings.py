@@ -28,12 +28,19 @@ def read_env_file() -> None:
     """Put the settings that the file `.env` of this folder has into the environment: as for Dagster, the file counts.
 
     Nothing else of it is taken: who works in a folder that somebody sent must not get that person's LD_PRELOAD.
+
+    Raises:
+        SettingsError: the file cannot be read.
     """
     if ENV_FILE.is_file():
         from dotenv import dotenv_values  # noqa: PLC0415 (most folders have no such file)
 
-        found = dotenv_values(ENV_FILE).items()
-        os.environ.update({name: value for name, value in found if value is not None and name.startswith(_TAKEN)})
+        try:
+            found = dotenv_values(ENV_FILE).items()
+            os.environ.update({name: value for name, value in found if value is not None and name.startswith(_TAKEN)})
+        except (OSError, ValueError) as error:  # of decoding, or of a zero byte
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            raise SettingsError(f"{ENV_FILE.resolve()}: cannot be read: {reason}") from None
 
 
 def _split(url: str, expected: str) -> SplitResult:
@@ -364,6 +371,8 @@ class Settings(BaseModel):
             raise ValueError(f"{missing}: is not set while its companion is; set both, or neither")
         if self.database_url is None and (self.database_reader_url or self.database_owner_url):
             raise ValueError("NACHET_DATABASE_URL: is not set while the address of its reader or owner is")
+        if self.blob_account_url is None and self.blob_key:
+            raise ValueError("NACHET_BLOB_ACCOUNT_URL: is not set while the key of its account is")
         return self
 
     @property

@@ -172,6 +172,12 @@ def test_one_service_without_the_other_is_told_by_the_name_of_the_missing_one(gi
     assert message == f"{missing}: is not set while its companion is; set both, or neither"
 
 
+def test_the_key_of_an_account_that_is_not_named_is_told() -> None:
+    message = _error({"NACHET_BLOB_KEY": SECRET})
+
+    assert message == "NACHET_BLOB_ACCOUNT_URL: is not set while the key of its account is"
+
+
 @pytest.mark.parametrize("name", ["NACHET_DATABASE_READER_URL", "NACHET_DATABASE_OWNER_URL"])
 def test_a_login_for_a_part_of_the_work_comes_beside_the_one_for_the_rest(name: str) -> None:
     url = f"postgresql://other:{SECRET}@db.example.org:5432/nachet"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nachet_pipeline.errors import UsageError
+from nachet_pipeline.support.machine import full_disk
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -15,7 +16,7 @@ _FILES = ("dagster.yaml", "workspace.yaml")
 
 
 class InstanceError(UsageError):
-    """DAGSTER_HOME does not name the folder of a Dagster instance."""
+    """The folder of the Dagster instance cannot be used."""
 
 
 def project_folder() -> Path:
@@ -40,7 +41,7 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
         project: folder of dagster.yaml, whatever DAGSTER_HOME says; looked for if not given.
 
     Raises:
-        InstanceError: DAGSTER_HOME names no folder with a dagster.yaml.
+        InstanceError: DAGSTER_HOME names no folder with a dagster.yaml, or the home cannot be written to.
     """
     folder = home.resolve() / "dagster"
     if project is None:
@@ -48,13 +49,18 @@ def dagster_home(home: Path, project: Path | None = None) -> Path:
         if given != folder:
             return _checked(given)
         project = project_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     link, target = folder / "dagster.yaml", project.resolve() / "dagster.yaml"
-    if not link.is_symlink() or link.readlink() != target:
-        fresh = folder / f".dagster.yaml.{os.getpid()}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(target)
-        fresh.replace(link)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink() or link.readlink() != target:
+            fresh = folder / f".dagster.yaml.{os.getpid()}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(target)
+            fresh.replace(link)
+    except OSError as error:
+        if full_disk(error):
+            raise
+        raise InstanceError(f"NACHET_HOME: {home} cannot be used: {error.strerror}") from error
     return folder
 
 

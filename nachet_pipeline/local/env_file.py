@@ -16,7 +16,9 @@ def require_no_other(file: Path) -> None:
     Raises:
         RefusedError: it is somebody else's.
     """
-    if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST):
+    if not file.exists():
+        return
+    if not file.is_file() or not file.read_bytes().startswith(_FIRST.encode()):
         raise RefusedError(f"{file} was not written by `nachet up --env`; move it away, or remove it")
 
 

@@ -103,7 +103,7 @@ def down(home: Path) -> bool:
         LocalServiceError: something could not be stopped; the message names the log.
     """
     home = home.resolve()
-    if not home.exists():
+    if not home.is_dir():
         return False
     state = read_state(home)
     was_running = state is not None and state.alive

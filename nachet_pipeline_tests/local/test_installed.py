@@ -192,3 +192,32 @@ def test_a_file_of_settings_beside_the_project_counts_for_the_command_as_it_does
     assert code == 2
     assert said.startswith("nachet: NACHET_BATCH_SIZE")
     assert os.environ["LD_PRELOAD"] == ""
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeNACHET_HOME=x", b"NACHET_HOME=a\x00b"])
+def test_a_file_of_settings_that_is_no_text_is_told_in_one_line(
+    content: bytes, command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(content)
+    code, _, said = command("down")
+    assert (code, said) == (2, f"nachet: {tmp_path / '.env'}: cannot be read: it is not text in UTF-8\n")
+
+
+def test_a_folder_where_the_file_of_settings_is_to_go_is_nobody_s_to_replace(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+    code, _, said = command("up", "--env")
+    assert (code, said) == (1, "nachet: .env was not written by `nachet up --env`; move it away, or remove it\n")
+
+
+def test_a_home_that_cannot_be_written_to_is_told_in_one_line(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NACHET_HOME", str(tmp_path / "file"))
+    code, _, said = command("up")
+    assert (code, said) == (2, f"nachet: NACHET_HOME: {tmp_path / 'file'} cannot be used: Not a directory\n")
+    assert command("down")[::2] == (0, "nothing was running\n")
