@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import kwargs_row
+from psycopg.rows import kwargs_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.receipt import Receipt, State
@@ -15,7 +15,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.database.reading import fetch, fetch_column
-from nachet_pipeline.identifiers import upload_id, uploads_of_partition
+from nachet_pipeline.identifiers import partition_key, upload_id, uploads_of_partition
 from nachet_pipeline.uploads.upload import Upload
 
 MAX_ATTEMPTS = 3
@@ -67,13 +67,16 @@ def unknown_partitions(connection: Connection, keys: Iterable[str]) -> list[str]
             ranges[key] = uploads_of_partition(key)
         except ValueError:
             ranges[key] = None
-    named = [(key, *both) for key, both in ranges.items() if both]
-    known = connection.execute(
-        "select key from unnest(%s::text[], %s::uuid[], %s::uuid[]) as named (key, first, last)"
-        " where exists (select from upload where id between first and last)",
-        [list(column) for column in zip(*named, strict=True)] or [[], [], []],
+    named = [both for both in ranges.values() if both]
+    # The name counts too: a run finds no upload by an identifier under another name.
+    known = fetch(
+        connection,
+        tuple_row,
+        "select id, folder from upload join unnest(%s::uuid[], %s::uuid[]) as named (first, last)"
+        " on id between first and last",
+        [list(column) for column in zip(*named, strict=True)] or [[], []],
     )
-    return sorted(ranges.keys() - {row["key"] for row in known})
+    return sorted(ranges.keys() - {partition_key(upload, folder) for upload, folder in known})
 
 
 def uploads_of_run(connection: Connection, run_id: str) -> list[Upload]:

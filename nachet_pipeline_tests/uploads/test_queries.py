@@ -1,6 +1,6 @@
 """What the database knows of an upload's attempts."""
 
-from nachet_pipeline.uploads.queries import mark_queued
+from nachet_pipeline.uploads.queries import mark_queued, unknown_partitions
 from nachet_pipeline_tests.deployment import Deployment
 
 
@@ -16,3 +16,13 @@ def test_a_folder_that_failed_gets_all_its_attempts_again_once_it_is_changed(dep
             attempts.append(row["attempts"])
 
     assert attempts == [3, 0]
+
+
+def test_a_partition_is_known_by_its_whole_name(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("known"))
+    known, identifier = upload.partition, upload.partition.rpartition("~")[2]
+    by_hand = ["canola-2026", identifier, f"other~{identifier}", "known~000000000000"]
+
+    with deployment.database.connection() as connection:
+        assert unknown_partitions(connection, [known, *by_hand]) == sorted(by_hand)
+        assert unknown_partitions(connection, ["canola-2026"]) == ["canola-2026"]

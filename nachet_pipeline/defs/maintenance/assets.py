@@ -319,9 +319,10 @@ def cleared_imports(
     if not config.dry_run:
         forgetting(context.instance)(unknown)
     context.log.info(
-        "%d staged folders and %d partitions cleared, %d folders kept",
+        "%d staged folders, %d partitions and %d partitions of no upload cleared, %d folders kept",
         result.folders,
         result.partitions,
+        len(unknown),
         result.kept_number,
     )
     return MaterializeResult(metadata=_cleared_metadata(result) | {"unknown_partitions": len(unknown)})

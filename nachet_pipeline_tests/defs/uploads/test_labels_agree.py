@@ -6,7 +6,15 @@ from uuid import UUID
 
 import pytest
 import yaml
-from dagster import AssetCheckKey, AssetCheckSeverity, AssetKey, SensorResult, SkipReason, build_sensor_context
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetCheckSeverity,
+    AssetKey,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
 from pydantic import SecretStr
 
 from nachet_pipeline.database.connection import Database
@@ -150,3 +158,22 @@ def test_the_check_can_be_run_by_hand(deployment: Deployment) -> None:
     check = deployment.definitions.get_repository_def().asset_checks_defs_by_key[CHECK]
     result = check(database=deployment.resources["database"])
     assert result.passed is not None
+
+
+def test_a_run_that_skips_the_check_does_not_hide_its_verdict(deployment: Deployment, tick: Tick) -> None:
+    assert deployment.run_import(staged(deployment, "shown", NAPUS, 77)).success
+    assert tick()
+    assert tick() is None
+    deployment.instance.add_dynamic_partitions("upload", ["canola-2026"])
+
+    everything = deployment.definitions.resolve_implicit_global_asset_job_def()
+    by_hand = everything.execute_in_process(
+        instance=deployment.instance, asset_selection=[CHECK.asset_key], partition_key="canola-2026"
+    )
+
+    record = deployment.instance.get_latest_asset_check_evaluation_record(CHECK)
+    assert by_hand.success
+    assert record is not None
+    assert not isinstance(record.evaluation, AssetCheckEvaluation)
+    assert tick()
+    assert tick() is None
