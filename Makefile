@@ -47,6 +47,7 @@ docs: $(READY)  ## regenerate docs/findings.md
 	$(BIN)/python -m nachet_pipeline.contract.findings_page > docs/findings.md
 
 clean: down  ## stop everything, then forget all data and the installation
+	@! head -n 1 .env 2>/dev/null | grep -q '^# Written by `nachet up --env`' || rm .env
 	rm -rf .nachet .venv
 
 .venv: $(READY)  ## install the project and all it needs, as locked

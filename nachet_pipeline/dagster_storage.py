@@ -18,7 +18,10 @@ from dagster_postgres.utils import (
     create_pg_engine,
     get_token_provider_from_config,
     pg_url_from_config,
+    set_pg_statement_timeout,
 )
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
 from nachet_pipeline.errors import ActionableError, UnavailableError, raise_alone
@@ -36,15 +39,24 @@ class _Pooled:
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         # The parent has created the tables. Dagster has no setting for a pool.
-        self._engine = create_pg_engine(
+        self._engine = self._pool(_RECYCLED_SECONDS, _OVERFLOW)
+
+    def _pool(self, recycled_seconds: int, overflow: int) -> Engine:
+        return create_pg_engine(
             self.postgres_url,  # type: ignore[attr-defined]
             self._token_provider,  # type: ignore[attr-defined]
             isolation_level="AUTOCOMMIT",
             pool_size=1,
-            max_overflow=_OVERFLOW,
-            pool_recycle=_RECYCLED_SECONDS,
+            max_overflow=overflow,
+            pool_recycle=recycled_seconds,
             pool_pre_ping=True,
         )
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """Do as the parent does, whose pool would fail a request for each connection that died."""
+        self._engine.dispose()
+        self._engine = self._pool(pool_recycle, max_overflow)
+        listen(self._engine, "connect", lambda held, _: set_pg_statement_timeout(held, statement_timeout))
 
     def dispose(self) -> None:
         super().dispose()  # type: ignore[misc]

@@ -63,6 +63,22 @@ def test_an_event_after_a_restart_of_the_database_is_written_all_the_same(
     assert _held(deployment).isdisjoint(held)
 
 
+def test_the_web_server_s_first_request_after_a_restart_of_the_database_is_answered(
+    deployment: Deployment, instance: DagsterInstance
+) -> None:
+    instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3600, max_overflow=20)
+    _report(instance, "asked for")
+    held = _held(deployment)
+    with psycopg.connect(deployment.services.database_url, autocommit=True, application_name="probe") as connection:
+        for pid in held:
+            connection.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+    assert "asked for" in _reported(instance)
+    assert instance.get_runs_count() >= 0
+    assert _held(deployment).isdisjoint(held)
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        assert connection.exec_driver_sql("show statement_timeout").scalar() == "15s"
+
+
 def test_an_instance_that_ends_holds_no_connection(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGAPPNAME", _NAME)
     with DagsterInstance.get() as instance:

@@ -38,8 +38,10 @@ def up(
 
     settings = read_settings()
     if not meant(settings):
+        perhaps = f", perhaps in the file {ENV_FILE}" if ENV_FILE.is_file() else ""
         raise SettingsError(
-            "NACHET_DATABASE_URL: is set; `nachet up` brings services of its own, so unset it, or start `dagster dev`"
+            f"NACHET_DATABASE_URL: is set{perhaps}; `nachet up` brings services of its own, so unset it, or start"
+            " `dagster dev`"
         )
     require_extra()
     from nachet_pipeline.local.env_file import require_no_other, write_env_file

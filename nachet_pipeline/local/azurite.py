@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import pairwise
@@ -56,12 +57,14 @@ class Server(BaseModel):
         return f"http://{LOOPBACK}:{self.port}/{ACCOUNT}"
 
 
-def install(tools: Path) -> Path:
+def install(tools: Path, progress: Callable[[str], None] = lambda _: None) -> Path:
     """Install Azurite under a folder, unless it is there already; see `install_package`."""
-    return install_package("Azurite", files("nachet_pipeline.local") / "azurite", tools)
+    return install_package("Azurite", files("nachet_pipeline.local") / "azurite", tools, progress)
 
 
-def install_package(name: str, source: Traversable, tools: Path) -> Path:
+def install_package(
+    name: str, source: Traversable, tools: Path, progress: Callable[[str], None] = lambda _: None
+) -> Path:
     """Install what a package-lock.json names under a folder, unless it is there already.
 
     Processes that do this at the same time wait for each other; one that is interrupted leaves nothing that
@@ -71,6 +74,7 @@ def install_package(name: str, source: Traversable, tools: Path) -> Path:
         name: what people call it.
         source: folder of package.json and package-lock.json.
         tools: the folder under which it goes.
+        progress: told if it is not there already.
 
     Returns:
         The installation.
@@ -84,6 +88,7 @@ def install_package(name: str, source: Traversable, tools: Path) -> Path:
     if installation.exists():
         return installation
     parent.mkdir(parents=True, exist_ok=True)
+    progress(f"installing {name}")
     with held(parent / "install.lock"):
         if installation.exists():
             return installation

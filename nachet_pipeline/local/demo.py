@@ -101,7 +101,9 @@ def _home() -> Path:
     read_env_file()
     settings = Settings.from_environment()
     if not meant(settings):
-        raise SettingsError("NACHET_DATABASE_URL: is set; the demo brings services of its own, so unset it")
+        raise SettingsError(
+            "NACHET_DATABASE_URL: is set, or stands in the file .env; the demo brings services of its own, so unset it"
+        )
     return settings.home.resolve()
 
 

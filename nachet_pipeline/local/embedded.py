@@ -44,7 +44,13 @@ def services(home: Path, *, tools: Path | None = None) -> AbstractContextManager
     require_extra()
     from nachet_pipeline.local.sharing import shared_services
 
-    return shared_services(home, tools=tools)
+    return shared_services(home, tools=tools, progress=_tell_installation)
+
+
+def _tell_installation(doing: str) -> None:
+    # It can take minutes; the rest takes seconds.
+    if doing.startswith("installing"):
+        sys.stderr.write(f"nachet: {doing}; that is done once, and may take some minutes\n")
 
 
 def running(home: Path) -> Services | None:

@@ -7,7 +7,7 @@ from nachet_pipeline.local.embedded import running, variables
 from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.files import write_private
 
-_FIRST = "# Written by `nachet up --env`; it holds secrets. Do not commit it."
+FIRST_LINE = "# Written by `nachet up --env`; it holds secrets. Do not commit it."
 
 
 def require_no_other(file: Path) -> None:
@@ -18,7 +18,7 @@ def require_no_other(file: Path) -> None:
     """
     if not file.exists():
         return
-    if not file.is_file() or not file.read_bytes().startswith(_FIRST.encode()):
+    if not file.is_file() or not file.read_bytes().startswith(FIRST_LINE.encode()):
         raise RefusedError(f"{file} was not written by `nachet up --env`; move it away, or remove it")
 
 
@@ -37,4 +37,4 @@ def write_env_file(file: Path, home: Path, instance: Path) -> None:
     if found is None:
         raise LocalServiceError("the services ended right after they started; see the log of the supervisor")
     values = {**variables(home, found), "DAGSTER_HOME": str(instance.resolve())}
-    write_private(file, "\n".join([_FIRST, *(f"{name}={value}" for name, value in values.items()), ""]))
+    write_private(file, "\n".join([FIRST_LINE, *(f"{name}={value}" for name, value in values.items()), ""]))

