@@ -24,9 +24,10 @@ from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 from nachet_pipeline_tests.workbench import Workbench, workbench_of
 
-# What a shell runs in the background ignores it. Dagster lets SIGTERM do what SIGINT does, and the processes that tests
-# start, and end by it, would ignore both.
+# What a shell runs in the background ignores these. Dagster lets SIGTERM do what SIGINT does, and the processes that
+# tests start, and end by them, would ignore all three.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = [
     "nachet_pipeline_tests.command",

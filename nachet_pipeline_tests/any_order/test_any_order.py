@@ -43,7 +43,7 @@ def test_commands_in_any_order_leave_what_the_model_says(
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=SEQUENCES or 40,
+                max_examples=SEQUENCES or 25,
                 stateful_step_count=25 if SEQUENCES else 15,
                 derandomize=not SEQUENCES,
                 database=None,

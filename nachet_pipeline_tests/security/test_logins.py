@@ -191,6 +191,7 @@ def test_dagsters_history_moves_to_where_the_importer_finds_it(
     with psycopg.connect(migrated) as connection:
         connection.execute("create table of_others (id integer)")
         ours = set(connection.execute(tables))
+    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", "https://nobody.blob.core.windows.net")
     monkeypatch.setenv("NACHET_DATABASE_URL", migrated)
     with DagsterInstance.from_config(home) as instance:
         instance.add_dynamic_partitions("upload", ["before"])

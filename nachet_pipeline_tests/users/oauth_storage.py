@@ -72,7 +72,7 @@ def storage_of_an_identity(folder: Path, tools: Path) -> Iterator[tuple[BlobStor
     """Storage without an account key, and the file of the certificate to trust."""
     certificate, key = write_certificate(folder)
     log = folder / "azurite.log"
-    command = [azurite._node_root() / "bin" / "node", azurite.install(tools) / azurite._MAIN]
+    command = [azurite.node_root() / "bin" / "node", azurite.install(tools) / azurite._MAIN]
     options = ["--oauth", "basic", "--cert", certificate, "--key", key, "--blobHost", "127.0.0.1", "--blobPort", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(

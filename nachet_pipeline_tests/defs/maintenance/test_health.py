@@ -4,7 +4,7 @@ from typing import Any
 
 from dagster import ExecuteInProcessResult, RunConfig
 
-from nachet_pipeline.defs.maintenance.assets import ReconcileConfig
+from nachet_pipeline.defs.maintenance.assets import ReconcileForm
 from nachet_pipeline.defs.maintenance.health import longest_interval
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
@@ -73,8 +73,8 @@ def test_rows_that_the_ui_would_hide_are_one_click_away_and_the_first_are_shown(
 
 def test_a_job_that_failed_by_itself_is_amiss_until_it_succeeds(deployment: Deployment) -> None:
     scheduled = {"dagster/schedule_name": "daily_reconciliation"}
-    unknown = RunConfig(ops={"reconciled_storage": ReconcileConfig(user="nobody@example.org")})
-    known = RunConfig(ops={"reconciled_storage": ReconcileConfig(user=deployment.user.email)})
+    unknown = RunConfig(ops={"reconciled_storage": ReconcileForm(user="nobody@example.org")})
+    known = RunConfig(ops={"reconciled_storage": ReconcileForm(user=deployment.user.email)})
 
     failed = run(deployment, "reconcile_storage", tags=scheduled, run_config=unknown)
     passed, text = checks(deployment)["jobs_succeed"]
