@@ -58,7 +58,12 @@ def _where(group: Group) -> str:
 
 def manifest_page(partition: str) -> str:
     """Address, within the UI, of the manifest and report of one upload."""
-    return f"/assets/validated_manifest?view=partitions&partition={quote(partition, safe='')}"
+    return partition_page("validated_manifest", partition)
+
+
+def partition_page(asset: str, partition: str) -> str:
+    """Address, within the UI, of a partition of an asset."""
+    return f"/assets/{asset}?view=partitions&partition={quote(partition, safe='')}"
 
 
 def manifest_link(partition: str, text: str) -> MarkdownMetadataValue:

@@ -1,5 +1,7 @@
 """Tags and states of runs."""
 
+from collections.abc import Sequence
+
 from dagster import AssetExecutionContext, DagsterRunStatus
 
 from nachet_pipeline.contract.names import printable
@@ -30,6 +32,22 @@ def whose(owner: str, folder: str, number: int = 1) -> dict[str, str]:
     """
     more = f", +{number - 1} more" if number > 1 else ""
     return {OWNER_TAG: owner, FOLDER_TAG: f"{printable(folder)[:_CHARACTERS]}{more}"}
+
+
+def tags_of_uploads(owner: str, folder: str, keys: Sequence[str]) -> dict[str, str]:
+    """The tags of a run of uploads that a sensor requests.
+
+    Args:
+        owner: e-mail address of the first upload's owner.
+        folder: the first upload's folder.
+        keys: the partitions of the uploads, in Dagster's order; a run takes the range from the first to the last.
+    """
+    return {
+        **whose(owner, folder, len(keys)),
+        RANGE_START: keys[0],
+        RANGE_END: keys[-1],
+        "nachet/uploads": str(len(keys)),
+    }
 
 
 def say_whose(context: AssetExecutionContext, owner: str, folder: str, number: int = 1) -> None:

@@ -67,7 +67,7 @@ def thin_runs(connection: Connection, runs: Sequence[str], definitions: Sequence
         f" ('ASSET_CHECK_EVALUATION', 'ASSET_CHECK_EVALUATION_PLANNED') or {gone}) returning e.id",
         parameters,
     )
-    connection.execute("delete from asset_event_tags where event_id = any(%s)", (deleted,))
+    _delete_tags(connection, deleted)
     connection.execute(
         f"{_KNOWN_CHECKS} delete from asset_check_executions e using known, unnest(%(runs)s::text[]) as run (id)"
         f" where e.asset_key = known.asset_key and e.check_name = known.check_name and e.run_id = run.id and {gone}",
@@ -102,7 +102,7 @@ def delete_runless_events(
     """
     parameters = {
         "no_run": _NO_RUN,
-        "before": before.astimezone(UTC).replace(tzinfo=None),
+        "before": _as_stored(before),
         "after": after,
         "most": most,
         "definitions": list(definitions),
@@ -121,7 +121,7 @@ def delete_runless_events(
         f" e.dagster_event_type is distinct from {_MADE} or not {_LATEST}) returning e.id",
         parameters,
     )
-    connection.execute("delete from asset_event_tags where event_id = any(%s)", (deleted,))
+    _delete_tags(connection, deleted)
     return len(deleted), last
 
 
@@ -131,5 +131,14 @@ def delete_runless_verdicts(connection: Connection, before: datetime) -> int:
         "delete from asset_check_executions e where run_id = %s and create_timestamp < %s and exists (select from"
         " asset_check_executions n where n.asset_key = e.asset_key and n.check_name = e.check_name"
         " and n.run_id = e.run_id and n.partition is not distinct from e.partition and n.id > e.id)",
-        (_NO_RUN, before.astimezone(UTC).replace(tzinfo=None)),
+        (_NO_RUN, _as_stored(before)),
     ).rowcount
+
+
+def _delete_tags(connection: Connection, events: Sequence[int]) -> None:
+    connection.execute("delete from asset_event_tags where event_id = any(%s)", (list(events),))
+
+
+def _as_stored(moment: datetime) -> datetime:
+    """A moment as these tables have it: UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -333,10 +333,12 @@ class SeedRegistry(BaseModel):
         if known := self.named(name):
             return known.scientific_name
         found: dict[int, set[str]] = defaultdict(set)
-        for wanted in {_letters(name), _letters(_without_authorship(name))}:
-            for written, (seed, usage) in self.names.items():
+        readings = {_letters(name), _letters(_without_authorship(name))}
+        for written, (seed, usage) in self.names.items():
+            known_letters = _letters(written)
+            for wanted in readings:
                 # Vernacular names are short and alike: `wheat` is not `cheat`.
-                distance = _distance_of_names(_letters(written), wanted, 1 if usage == "vernacular" else 0)
+                distance = _distance_of_names(known_letters, wanted, 1 if usage == "vernacular" else 0)
                 if distance is not None:
                     found[distance].add(seed.scientific_name)
         best = found[min(found)] if found else set()

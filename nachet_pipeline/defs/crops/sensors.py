@@ -16,7 +16,7 @@ from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
-from nachet_pipeline.defs.runs import RANGE_END, RANGE_START, UNDER_WAY, whose
+from nachet_pipeline.defs.runs import UNDER_WAY, tags_of_uploads
 from nachet_pipeline.settings import CropSettings, SensorSettings
 
 
@@ -53,9 +53,8 @@ def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
         # A run takes a range of keys in Dagster's order. Each key in between that is not due costs it one query.
         within = [key for key in order[start : start + sensor_settings.batch_size] if key in due]
         first = due[within[0]]
-        tags = {RANGE_START: within[0], RANGE_END: within[-1], "nachet/uploads": str(len(within))}
         return SensorResult(
-            run_requests=[RunRequest(tags={**tags, **whose(first.owner.email, first.folder, len(within))})],
+            run_requests=[RunRequest(tags=tags_of_uploads(first.owner.email, first.folder, within))],
             dynamic_partitions_requests=[uploads.build_add_request(new)] if new else [],
         )
 

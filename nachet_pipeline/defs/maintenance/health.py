@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from dagster import (
+    AssetCheckEvaluation,
     AssetCheckKey,
     AssetCheckResult,
     AssetCheckSeverity,
@@ -31,7 +32,7 @@ from dagster import (
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.defs.metadata import manifest_page, tables
+from nachet_pipeline.defs.metadata import manifest_page, partition_page, tables
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import ENDED
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA
@@ -215,9 +216,8 @@ def _failed_run(record: RunRecord, *, last: bool = False) -> FailedRun:
 
 def _conflicts(instance: DagsterInstance) -> int | None:
     record = instance.get_latest_asset_check_evaluation_record(AssetCheckKey(METADATA, LABELS_AGREE))
-    event = record.event.dagster_event if record and record.event else None
-    evaluated = event and event.event_type_value == "ASSET_CHECK_EVALUATION"
-    return _number(event.asset_check_evaluation_data.metadata, "photographs") if event and evaluated else None
+    said = record.evaluation if record else None  # a check that is only planned has another kind of event there
+    return _number(said.metadata, "photographs") if isinstance(said, AssetCheckEvaluation) else None
 
 
 def _number(metadata: Mapping[str, Any], name: str) -> int | None:
@@ -304,7 +304,7 @@ def _refused_row(one: ListedUpload) -> dict[str, str]:
 
 def _failed_row(one: ListedUpload) -> dict[str, str]:
     return {
-        "upload": _link(one.folder, _upload_page(one.partition)),
+        "upload": _link(one.folder, partition_page("staged_upload", one.partition)),
         "reason": _cell(one.failure or "not recorded"),
         "attempts": str(one.attempts),
         "user": _cell(one.owner),
@@ -314,7 +314,7 @@ def _failed_row(one: ListedUpload) -> dict[str, str]:
 
 def _waiting_row(one: ListedUpload, now: datetime) -> dict[str, str]:
     return {
-        "upload": _link(one.folder, _upload_page(one.partition)),
+        "upload": _link(one.folder, partition_page("staged_upload", one.partition)),
         "state": one.state.value,
         "minutes": str(round((now - one.since).total_seconds() / 60)),
         "run": _run_link(one.run_id) if one.state is State.IMPORTING and one.run_id else "",
@@ -341,10 +341,6 @@ def _automation_rows(health: Health, settings: HealthSettings) -> Iterator[dict[
 
 def _at(one: ListedUpload) -> str:
     return f"[{_time(one.since)}](/runs/{one.run_id})" if one.run_id else _time(one.since)
-
-
-def _upload_page(partition: str) -> str:
-    return manifest_page(partition).replace("validated_manifest", "staged_upload")
 
 
 def _run_link(run_id: str) -> str:

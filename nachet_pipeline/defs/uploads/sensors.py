@@ -30,7 +30,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
-from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, RANGE_END, RANGE_START, whose
+from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, tags_of_uploads
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
@@ -153,14 +153,8 @@ def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunR
         batch: names the request.
         most_seconds: after which Dagster ends a run, 0 if it never does.
     """
-    first, last = arrivals[0].upload, arrivals[-1].upload
-    tags = {
-        **whose(first.owner.email, first.folder, len(arrivals)),
-        RANGE_START: first.partition,
-        RANGE_END: last.partition,
-        BATCH_TAG: batch,
-        "nachet/uploads": str(len(arrivals)),
-    }
+    first, keys = arrivals[0].upload, [arrival.upload.partition for arrival in arrivals]
+    tags = {**tags_of_uploads(first.owner.email, first.folder, keys), BATCH_TAG: batch}
     attempts = max(arrival.upload.attempts for arrival in arrivals)
     if attempts and most_seconds:
         # An import that was ended starts again with its first picture, so it needs more time to get further.
@@ -252,11 +246,8 @@ def _report_again(
             run_key=f"{run.run_id}/{keys[0]}",
             # Reporting takes as long as the import did.
             tags={
-                **whose(wanted[keys[0]].owner.email, wanted[keys[0]].folder, len(keys)),
-                RANGE_START: keys[0],
-                RANGE_END: keys[-1],
+                **tags_of_uploads(wanted[keys[0]].owner.email, wanted[keys[0]].folder, keys),
                 _REPORT_TAG: str(times),
-                "nachet/uploads": str(len(keys)),
                 **more,
             },
         )
