@@ -39,6 +39,7 @@ class Finding(BaseModel):
         expected: what the contract asks for.
         found: what is there.
         suggestion: what was probably meant.
+        advice: what to do about this finding, a sentence; it takes the place of its code's remedy.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class Finding(BaseModel):
     expected: _Words | None = None
     found: _Words | None = None
     suggestion: _Words | None = None
+    advice: _Words | None = None
 
     @field_validator("code")
     @classmethod

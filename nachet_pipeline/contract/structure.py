@@ -11,6 +11,7 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
+from nachet_pipeline.pictures.formats import format_by_name
 from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -48,6 +49,11 @@ class Shape(StrEnum):
 def picture_format(path: str) -> str | None:
     """The format that a picture's name says, None if the name is not a picture's."""
     return PICTURE_FORMATS.get(splitext(path)[1].lower())
+
+
+def is_any_picture(path: str) -> bool:
+    """Whether the name is a picture's, be it of a format that is imported or of another."""
+    return picture_format(path) is not None or format_by_name(path) is not None
 
 
 def is_index(path: str) -> bool:
@@ -89,7 +95,7 @@ class _Seen:
     def add(self, path: str) -> None:
         if is_ignored(path):
             return
-        is_picture = picture_format(path) is not None
+        is_picture = is_any_picture(path)
         folder = path.rpartition("/")[0]
         if not folder:
             self.root_index, self.root_picture = self.root_index or is_index(path), self.root_picture or is_picture
@@ -141,11 +147,13 @@ def kind_of(path: str, shape: Shape | None) -> FileKind:
         return FileKind.SESSION_INDEX
     if picture_format(path):
         return FileKind.PICTURE
+    if format_by_name(path):
+        return FileKind.OTHER_PICTURE
     yaml = splitext(path)[1].lower() in _YAML_SUFFIXES
     return FileKind.PICTURE_METADATA if yaml else FileKind.UNEXPECTED
 
 
-_IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA}
+_IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.OTHER_PICTURE, FileKind.PICTURE_METADATA}
 
 
 def take_inventory(

@@ -14,6 +14,7 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFil
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
+from nachet_pipeline.contract.other_pictures import record_other_pictures
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
@@ -168,6 +169,7 @@ def judge_folder(
     """
     shape = take_inventory(folder, inventory, limits)
     record_checksums(folder, inventory, limits)
+    record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
     context = Context(inventory, shape, project, sessions, registry, owner)
     for rule in FOLDER_RULES:
@@ -396,7 +398,14 @@ class _Pictures:
             if read.metadata.sha256:
                 inventory.record_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
-            Finding(code=issue.code, path=path, field=issue.field, expected=issue.expected, found=issue.found)
+            Finding(
+                code=issue.code,
+                path=path,
+                field=issue.field,
+                expected=issue.expected,
+                found=issue.found,
+                advice=issue.advice,
+            )
             for issue in seen.issues
         )
         _record_findings(inventory, findings)

@@ -14,7 +14,8 @@ def file_count(context: Context) -> Iterator[Finding]:
     """Missing and surplus pictures, against `numberOfImages`."""
     for session in context.sessions:
         declared = session.values.get(_FIELD)
-        if declared is not None and declared.value != session.pictures:
+        # Those in other formats are told of one by one, so none of them is missing besides.
+        if declared is not None and not session.pictures <= declared.value <= session.pictures + session.others:
             yield _differs(session, declared)
 
 
@@ -27,7 +28,7 @@ def _differs(session: Session, declared: Value) -> Finding:
         "missing-picture" if session.pictures < declared.value else "surplus-picture",
         _FIELD,
         Bilingual(f"{_pictures(declared.value).en} in {where.en}", f"{_pictures(declared.value).fr} dans {where.fr}"),
-        _pictures(session.pictures),
+        _pictures(session.pictures if session.pictures > declared.value else session.pictures + session.others),
         suggestion=own if inherited else None,
         sessions=(session.path,) if inherited else (),
     )

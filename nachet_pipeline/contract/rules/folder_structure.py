@@ -9,15 +9,11 @@ from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, too
 from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
+from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_any_picture, is_index
 from nachet_pipeline.support.i18n import Bilingual
 
 _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
-_OTHER_PICTURES = {
-    *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".raw", ".dng", ".cr2", ".cr3"),
-    *(".nef", ".arw", ".orf", ".rw2", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".pdf", ".zip"),
-}
 _NOTHING = Bilingual("none", "aucune")
 _SESSION_FOLDER = f"{PICTURES_FOLDER}/<session>/"
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
@@ -58,7 +54,7 @@ def _empty(context: Context) -> Iterator[Finding]:
         expected = Bilingual("at least one session", "au moins une session")
         yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
     for session in context.sessions:
-        if not session.pictures:
+        if not session.pictures and not session.others:
             expected = Bilingual("at least one picture", "au moins une image")
             yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
 
@@ -89,9 +85,7 @@ def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
     suffix = splitext(name)[1].lower()
     if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor added a suffix that Windows does not show
         return Bilingual(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
-    if suffix in _OTHER_PICTURES:
-        return Bilingual("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
-    if suffix not in PICTURE_FORMATS and suffix not in {".yaml", ".yml"}:
+    if not is_any_picture(name) and suffix not in {".yaml", ".yml"}:
         return None
     parts = here.split("/") if here else []
     if shape is Shape.SESSION:

@@ -29,7 +29,9 @@ def picture_pairs(context: Context) -> Iterator[Finding]:
 
 def _without_picture(context: Context) -> Iterator[Finding]:
     session, names = None, list[str]()
-    for stem, paths in context.inventory.stems(FileKind.PICTURE_METADATA, without=FileKind.PICTURE):
+    for stem, paths in context.inventory.stems(
+        FileKind.PICTURE_METADATA, without=(FileKind.PICTURE, FileKind.OTHER_PICTURE)
+    ):
         folder, _, name = stem.rpartition("/")
         if folder != session:
             session = folder
