@@ -328,6 +328,11 @@ class Inventory(Scratch):
         query = "select path from file where path > ? and path < ? order by path limit ?"
         return [row[0] for row in self._db.execute(query, (start, end, limit))]
 
+    def holds(self, path: str) -> bool:
+        """Whether there is a file or a folder of this path."""
+        query = "select exists (select 1 from file where path = ?)"
+        return bool(self._db.execute(query, (path,)).fetchone()[0] or self.paths_in(path, 1))
+
     # Pictures
 
     def add_picture(self, picture: PictureRecord) -> None:
@@ -658,7 +663,7 @@ class Inventory(Scratch):
         if severity is not finding.severity:
             finding = finding.model_copy(update={"severity": severity})
         # Findings with the same key are shown as one group with several places.
-        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion"})
+        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion", "advice"})
         self._db.execute(
             "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
             (finding.code, finding.severity, finding.path, finding.line, alike, finding.model_dump_json()),

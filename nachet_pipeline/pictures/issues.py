@@ -7,6 +7,7 @@ from nachet_pipeline.support.i18n import Bilingual
 
 FATAL = frozenset(
     {
+        "not-downloaded",
         "picture-crashes-decoder",
         "picture-damaged",
         "picture-format",
@@ -17,6 +18,9 @@ FATAL = frozenset(
     }
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
+
+ONLY_ZEROS = Bilingual("zeros only", "uniquement des zéros")
+"""What a file holds that a cloud service has not downloaded."""
 
 MORE = Bilingual("more", "davantage")
 
