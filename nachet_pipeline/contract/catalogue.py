@@ -124,13 +124,31 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual("The contract has no place for this file.", "Le contrat ne prévoit pas ce fichier."),
-            Bilingual("Remove it, or move it to where it belongs.", "Supprimez-le ou déplacez-le à sa place."),
+            Bilingual(
+                "Move it to where it belongs, or take it out of the folder.",
+                "Déplacez-le à sa place ou retirez-le du dossier.",
+            ),
         ),
         "empty-file": FindingKind(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual("The file is empty.", "Le fichier est vide."),
             Bilingual("Upload the file again.", "Téléversez de nouveau le fichier."),
+            fixed=True,
+        ),
+        "not-downloaded": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The file's content is not there, as a cloud service leaves a file that it has not downloaded.",
+                "Le contenu du fichier n'y est pas, comme lorsqu'un service infonuagique ne l'a pas téléchargé.",
+            ),
+            Bilingual(
+                "Make the file available offline (OneDrive: Always keep on this device; iCloud: Download Now), open it"
+                " to see that it is whole, and send it again.",
+                "Rendez le fichier disponible hors connexion (OneDrive : Toujours conserver sur cet appareil; iCloud :"
+                " Télécharger maintenant), ouvrez-le pour voir s'il est entier, puis envoyez-le de nouveau.",
+            ),
             fixed=True,
         ),
         "name-collision": FindingKind(
@@ -140,7 +158,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Two names differ only in upper and lower case or in how their accents are encoded.",
                 "Deux noms ne diffèrent que par les majuscules ou par l'encodage des accents.",
             ),
-            Bilingual("Rename one of the two files.", "Renommez l'un des deux fichiers."),
+            Bilingual(
+                "Rename one of the two; if it is a picture, rename its YAML file likewise.",
+                "Renommez l'un des deux; si c'est une image, renommez aussi son fichier YAML.",
+            ),
             fixed=True,
         ),
         "ignored-file": FindingKind(
@@ -172,8 +193,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Certains systèmes affichent ou écrivent autrement le nom du fichier.",
             ),
             Bilingual(
-                "Rename the file with letters, digits, dots, hyphens and underscores.",
-                "Renommez le fichier avec des lettres, chiffres, points, tirets et soulignés.",
+                "Rename the file with letters, digits, dots, hyphens and underscores, a picture and its YAML file"
+                " alike.",
+                "Renommez le fichier avec des lettres, chiffres, points, tirets et soulignés, une image comme son "
+                "fichier YAML.",
             ),
         ),
         "missing-index": FindingKind(
@@ -181,8 +204,11 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("A folder has no index.yaml.", "Un dossier n'a pas d'index.yaml."),
             Bilingual(
-                "Add an index.yaml; the README of the pipeline shows a complete example.",
-                "Ajoutez un index.yaml; le README du pipeline en montre un exemple complet.",
+                "Write an index.yaml with a text editor. The folder _template in your upload container holds an"
+                " example and the whole contract, which `nachet contract` prints too; `nachet init` writes the file.",
+                "Écrivez un index.yaml avec un éditeur de texte. Le dossier _template de votre conteneur de"
+                " téléversement contient un exemple et tout le contrat, que `nachet contract --lang fr` affiche aussi;"
+                " `nachet init` écrit le fichier.",
             ),
         ),
         "missing-key": FindingKind(
@@ -222,13 +248,20 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "The contract does not know this key; its value is not imported.",
                 "Le contrat ne connaît pas cette clé; sa valeur n'est pas importée.",
             ),
-            Bilingual("Correct the spelling, or remove the key.", "Corrigez l'orthographe ou supprimez la clé."),
+            Bilingual(
+                "Correct the spelling, or remove the key; what is worth keeping can go into userData.description.",
+                "Corrigez l'orthographe ou supprimez la clé; ce qui mérite d'être gardé peut aller dans"
+                " userData.description.",
+            ),
         ),
         "duplicate-key": FindingKind(
             Check.INDEX_CONTENT,
             Severity.ERROR,
             Bilingual("The same key is given twice.", "La même clé est donnée deux fois."),
-            Bilingual("Keep the right one of the two values.", "Gardez celle des deux valeurs qui est la bonne."),
+            Bilingual(
+                "Keep the right one of the two values, and remove the other line.",
+                "Gardez celle des deux valeurs qui est la bonne et supprimez l'autre ligne.",
+            ),
             fixed=True,
         ),
         "missing-picture": FindingKind(
@@ -239,8 +272,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La session contient moins d'images que ne le déclare numberOfImages.",
             ),
             Bilingual(
-                "Add the missing pictures, or correct numberOfImages.",
-                "Ajoutez les images manquantes ou corrigez numberOfImages.",
+                "Add the missing pictures; if none is missing, correct numberOfImages.",
+                "Ajoutez les images manquantes; s'il n'en manque aucune, corrigez numberOfImages.",
             ),
         ),
         "surplus-picture": FindingKind(
@@ -251,8 +284,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La session contient plus d'images que ne le déclare numberOfImages.",
             ),
             Bilingual(
-                "Remove the surplus pictures, or correct numberOfImages.",
-                "Supprimez les images en trop ou corrigez numberOfImages.",
+                "If all pictures belong to the session, correct numberOfImages; else take out those that do not.",
+                "Si toutes les images font partie de la session, corrigez numberOfImages; sinon, retirez celles qui"
+                " n'en font pas partie.",
             ),
         ),
         "metadata-without-picture": FindingKind(
@@ -262,8 +296,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "A YAML file describes a picture that is not there.", "Un fichier YAML décrit une image absente."
             ),
             Bilingual(
-                "Add the picture, or remove or rename the YAML file.",
-                "Ajoutez l'image, ou supprimez ou renommez le fichier YAML.",
+                "Add the picture if it is missing; else give the YAML file the name of the picture that it describes,"
+                " or take it out.",
+                "Ajoutez l'image si elle manque; sinon, donnez au fichier YAML le nom de l'image qu'il décrit, ou"
+                " retirez-le.",
             ),
         ),
         "ambiguous-picture": FindingKind(
@@ -273,7 +309,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Two pictures of a session differ only in their suffix, so that one YAML file would describe both.",
                 "Deux images d'une session ne diffèrent que par leur suffixe; un fichier YAML décrirait les deux.",
             ),
-            Bilingual("Rename one of the two pictures.", "Renommez l'une des deux images."),
+            Bilingual(
+                "Rename one of the two pictures, and give the YAML file the name of the one that it describes.",
+                "Renommez l'une des deux images et donnez au fichier YAML le nom de celle qu'il décrit.",
+            ),
             fixed=True,
         ),
         "picture-metadata-syntax": FindingKind(
@@ -394,8 +433,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La même image figure deux fois dans la session, et ses fichiers YAML ne disent pas la même chose.",
             ),
             Bilingual(
-                "Remove one of the two pictures with its YAML file, or let both files say the same.",
-                "Retirez l'une des deux images avec son fichier YAML, ou faites dire la même chose aux deux fichiers.",
+                "Keep the picture whose YAML file is right, and remove the other one with its YAML file.",
+                "Gardez l'image dont le fichier YAML est le bon et retirez l'autre avec son fichier YAML.",
             ),
             fixed=True,
         ),
@@ -729,8 +768,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le nom du fichier n'est pas sûr sur tous les systèmes.",
             ),
             Bilingual(
-                "Rename the file with letters, digits, spaces, dots, hyphens and underscores.",
-                "Renommez le fichier avec des lettres, chiffres, espaces, points, tirets et soulignés.",
+                "Rename the file with letters, digits, spaces, dots, hyphens and underscores, a picture and its YAML"
+                " file alike.",
+                "Renommez le fichier avec des lettres, chiffres, espaces, points, tirets et soulignés, une image comme"
+                " son fichier YAML.",
             ),
             fixed=True,
         ),
@@ -803,8 +844,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le fichier ne correspond pas à sa somme de contrôle : il a changé en route ou après son calcul.",
             ),
             Bilingual(
-                "Upload the file again from its original, or make SHA256SUMS anew.",
-                "Téléversez de nouveau le fichier depuis l'original ou recréez SHA256SUMS.",
+                "Upload the file again from its original. Make SHA256SUMS anew only if you changed the file on"
+                " purpose.",
+                "Téléversez de nouveau le fichier depuis l'original. Ne recréez SHA256SUMS que si vous avez modifié le"
+                " fichier à dessein.",
             ),
             fixed=True,
         ),
@@ -812,7 +855,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.CHECKSUMS,
             Severity.ERROR,
             Bilingual("SHA256SUMS lists a file that is not there.", "SHA256SUMS énumère un fichier absent."),
-            Bilingual("Add the file, or make SHA256SUMS anew.", "Ajoutez le fichier ou recréez SHA256SUMS."),
+            Bilingual(
+                "Add the file. Make SHA256SUMS anew only if you took the file out on purpose.",
+                "Ajoutez le fichier. Ne recréez SHA256SUMS que si vous l'avez retiré à dessein.",
+            ),
         ),
         "checksum-syntax": FindingKind(
             Check.CHECKSUMS,
@@ -843,8 +889,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The species is not registered.", "L'espèce n'est pas enregistrée."),
             Bilingual(
-                "Correct the name, or ask the AI lab to register the species.",
-                "Corrigez le nom ou demandez au laboratoire d'IA d'enregistrer l'espèce.",
+                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
+                "Corrigez le nom s'il est mal écrit. S'il est juste, demandez au laboratoire d'IA d'enregistrer"
+                " l'espèce.",
             ),
             fixed=True,
         ),
@@ -856,8 +903,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Les valeurs données pour la semence désignent des espèces différentes.",
             ),
             Bilingual(
-                "Keep one way of naming the seed: its id, its genus and species, or its name.",
-                "Gardez une seule façon de nommer la semence : son id, son genre et son espèce, ou son nom.",
+                "Find out which species the pictures show, and name it in one way only: by id, by genus and species, or"
+                " by name.",
+                "Vérifiez quelle espèce montrent les images et nommez-la d'une seule façon : par id, par genre et"
+                " espèce, ou par nom.",
             ),
             fixed=True,
         ),
@@ -869,8 +918,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La famille de la semence est enregistrée sous un autre nom.",
             ),
             Bilingual(
-                "Correct seedFamily or the species; the registered family is used.",
-                "Corrigez seedFamily ou l'espèce; la famille enregistrée est utilisée.",
+                "Check that the species is the one that the pictures show. If it is, nothing needs to be done: the"
+                " registered family is used.",
+                "Vérifiez que l'espèce est bien celle que montrent les images. Si oui, aucune action requise : la"
+                " famille enregistrée est utilisée.",
             ),
         ),
         "unregistered-uploader": FindingKind(

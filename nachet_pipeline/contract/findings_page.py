@@ -35,7 +35,8 @@ out.
 | `sessions` | the sessions that inherit the value, where its file alone does not tell |
 | `expected` | what the contract asks for, `{{"en": …, "fr": …}}` |
 | `found` | what is there, in both languages |
-| `suggestion` | what was probably meant, in both languages |
+| `suggestion` | the value that was probably meant, in both languages |
+| `advice` | what to do about this very finding, in place of `remedy`, in both languages |
 | `message` | what is wrong, in both languages |
 | `remedy` | what to do about it, in both languages |
 

@@ -334,6 +334,11 @@ class Inventory(Scratch):
         query = "select path from file where path > ? and path < ? order by path limit ?"
         return [row[0] for row in self._db.execute(query, (start, end, limit))]
 
+    def holds(self, path: str) -> bool:
+        """Whether there is a file or a folder of this path."""
+        query = "select exists (select 1 from file where path = ?)"
+        return bool(self._db.execute(query, (path,)).fetchone()[0] or self.paths_in(path, 1))
+
     # Pictures
 
     def add_picture(self, picture: PictureRecord) -> None:

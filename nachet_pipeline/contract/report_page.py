@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.names import printable
-from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of
+from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of, needs_remedy
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline.support.templates import render_template
 
@@ -49,6 +49,7 @@ def as_page(
         both=Bilingual,
         catalogue=CATALOGUE,
         inheritance_of=inheritance_of,
+        needs_remedy=needs_remedy,
         severity_names=SEVERITY_NAMES,
         parts_of=_parts,
     )

@@ -1,6 +1,7 @@
 """The sessions of an upload: their indexes read, their values inherited, their seeds recognised."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from nachet_pipeline.contract.inventory import FileKind, Inventory
@@ -86,6 +87,7 @@ class Context:
         sessions: the upload's sessions, sorted by path.
         registry: the registered seeds.
         owner: whose container the upload lies in, None when a folder is validated without one.
+        stand_ins: from the path of each index.yaml that is missing to the file that was probably meant as that index.
     """
 
     inventory: Inventory
@@ -94,6 +96,7 @@ class Context:
     sessions: list[Session]
     registry: SeedRegistry
     owner: Owner | None = None
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_metadata_file(
@@ -104,6 +107,8 @@ def read_metadata_file(
     Raises:
         FileChangedError: it changed since it was listed.
     """
+    if not file.size:  # a rule tells that it is empty; that it says nothing is no news then
+        return MetadataFile(file.path, readable=False)
     if file.size > limits.yaml.bytes:
         return too_large(file.size, file.path, model, limits.yaml)
     return read_metadata(folder.read(file), file.path, model, limits.yaml)

@@ -185,7 +185,7 @@ def taking_inventory(
     Raises:
         FileChangedError: the folder changed while it was listed.
     """
-    last_unusual, seen, listed = None, _Seen(), 0
+    seen, listed = _Seen(), 0
     for listed, file in enumerate(folder.files(), start=1):
         if listed % _FILES_A_STEP == 0:
             yield listed
@@ -195,16 +195,20 @@ def taking_inventory(
             continue
         inventory.add_file(file, fold(file.path))
         seen.add(file.path)
-        unusual = None if is_ignored(file.path) else unusual_part(file.path)
-        if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
-            last_unusual, why = unusual
-            right = Bilingual.same(usual(last_unusual))
-            inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=right))
     shape = seen.shape
     indexed: dict[FileKind, str | None] = {}
+    last_unusual = None
     for number, path in enumerate(inventory.paths(), start=1):
         if number % _FILES_A_STEP == 0:
             yield listed + number
+        unusual = None if is_ignored(path) else unusual_part(path)
+        if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
+            last_unusual, why = unusual
+            right = usual(last_unusual)
+            # Who renames a file blindly must not write over another one.
+            free = not inventory.holds(right)
+            meant = Bilingual.same(right) if free else None
+            inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=meant))
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:

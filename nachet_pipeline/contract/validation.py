@@ -20,6 +20,7 @@ from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
+from nachet_pipeline.contract.rules.stand_ins import stand_ins
 from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
@@ -171,7 +172,8 @@ def judge_folder(
     record_checksums(folder, inventory, limits)
     record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
-    context = Context(inventory, shape, project, sessions, registry, owner)
+    meant = stand_ins(inventory, shape, project, sessions)
+    context = Context(inventory, shape, project, sessions, registry, owner, meant)
     for rule in FOLDER_RULES:
         _record_findings(inventory, rule(context))
     return context

@@ -21,7 +21,7 @@ from nachet_pipeline.pictures.forensics.png import walk_png
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
 from nachet_pipeline.pictures.formats import START_BYTES, imported_format, other_format, renamed_to
-from nachet_pipeline.pictures.issues import Issue, Issues
+from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
@@ -154,6 +154,8 @@ class _Inspection:
             self.issues.add("picture-too-large", expected=expected, found=Bilingual(f"{size} bytes", f"{size} octets"))
         elif self._content.startswith(PICTURE_STARTS[self._format]):
             pass
+        elif self._content[:1] == b"\0" and not self._content.strip(b"\0"):
+            self.issues.add("not-downloaded", found=ONLY_ZEROS)
         elif other := other_format(self._content[:START_BYTES]):
             other.report(self.issues)
         else:

@@ -13,6 +13,7 @@ SEVERAL_PICTURES = frozenset(
 FATAL = SEVERAL_PICTURES | frozenset(
     {
         "other-format",
+        "not-downloaded",
         "picture-crashes-decoder",
         "picture-damaged",
         "picture-format",
@@ -22,6 +23,9 @@ FATAL = SEVERAL_PICTURES | frozenset(
     }
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
+
+ONLY_ZEROS = Bilingual("zeros only", "uniquement des zéros")
+"""What a file holds that a cloud service has not downloaded."""
 
 MORE = Bilingual("more", "davantage")
 
