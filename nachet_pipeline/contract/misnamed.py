@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from posixpath import splitext
 
 from nachet_pipeline.contract.documents import DOCUMENTS
-from nachet_pipeline.pictures.formats import format_by_name
+from nachet_pipeline.pictures.forensics.formats import format_by_name
 from nachet_pipeline.support.i18n import Bilingual
 
 _PICTURES = (".tiff", ".tif", ".png", ".jpg", ".jpeg")

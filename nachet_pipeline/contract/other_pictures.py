@@ -1,11 +1,12 @@
 """Pictures in formats that are not imported: each is one finding, which says what it is and how to export it."""
 
 from itertools import chain, islice
+from posixpath import splitext
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.structure import Shape, session_of
-from nachet_pipeline.pictures.formats import (
+from nachet_pipeline.pictures.forensics.formats import (
     ACCEPTED,
     START_BYTES,
     OtherFormat,
@@ -52,7 +53,7 @@ def record_other_pictures(folder: SourceFolder, inventory: Inventory, shape: Sha
                 found[path] = other or _by_name(path)
         elif other is not None:
             found[path] = other
-            inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), entry.stem)
+            inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), splitext(path)[0])
     known = {entry.file.path for entry in others}
     for entry in inventory.files(FileKind.OTHER_PICTURE):
         path = entry.file.path

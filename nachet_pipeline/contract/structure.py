@@ -11,7 +11,7 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
-from nachet_pipeline.pictures.formats import format_by_name
+from nachet_pipeline.pictures.forensics.formats import format_by_name
 from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 

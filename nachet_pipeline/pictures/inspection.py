@@ -15,12 +15,12 @@ from nachet_pipeline.pictures.decoding import (
     what_failed,
 )
 from nachet_pipeline.pictures.enrichment import Enrichment
+from nachet_pipeline.pictures.forensics.formats import START_BYTES, imported_format, other_format, renamed_to
 from nachet_pipeline.pictures.forensics.jpeg import walk_jpeg
 from nachet_pipeline.pictures.forensics.metadata import Metadata
 from nachet_pipeline.pictures.forensics.png import walk_png
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
-from nachet_pipeline.pictures.formats import START_BYTES, imported_format, other_format, renamed_to
 from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import enrich
@@ -155,7 +155,7 @@ class _Inspection:
         elif self._content.startswith(PICTURE_STARTS[self._format]):
             pass
         elif self._content[:1] == b"\0" and not self._content.strip(b"\0"):
-            self.issues.add("not-downloaded", found=ONLY_ZEROS)
+            self.issues.add("not-downloaded", expected=_WHOLE, found=ONLY_ZEROS)
         elif other := other_format(self._content[:START_BYTES]):
             other.report(self.issues)
         else:

@@ -27,6 +27,7 @@ from nachet_pipeline_tests.contract.folders import (
     session,
     without,
 )
+from nachet_pipeline_tests.pictures import cameras
 from nachet_pipeline_tests.pictures.files import (
     PHP,
     exif_of,
@@ -167,6 +168,18 @@ CASES = [
     Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
     Case("label-conflict", _with(PNG, picture(1, "png")), PNG, also=frozenset({"duplicate-picture"})),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
+    Case("other-format", _with(PICTURE, b"ZISRAWFILE" + bytes(90)), PICTURE),
+    Case("z-stack", _with(PICTURE, cameras.ome(2, z=2)), PICTURE),
+    Case("several-channels", _with(PICTURE, cameras.ome(2, c=2)), PICTURE),
+    Case("time-series", _with(PICTURE, cameras.imagej(frames=2)), PICTURE),
+    Case("slide-pyramid", _with(PICTURE, cameras.slide()), PICTURE),
+    Case("scanned-pages", _with(PICTURE, cameras.scanned()), PICTURE),
+    Case(
+        "film-in-picture",
+        _with(JPEG, picture(4, "jpeg") + cameras.samsung((0xA30, b"MotionPhoto_Data", cameras.film()))),
+        JPEG,
+    ),
+    Case("damaged-metadata", _with(PNG, with_chunks(picture(3, "png"), (b"sRGB", b""))), PNG, "sRGB"),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
     Case("picture-too-large", _with("pictures/session2/1.png", _long_png()), "pictures/session2/1.png"),
     Case(

@@ -12,6 +12,7 @@ from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.support.i18n import Bilingual
 
 _NAMES_COMPARED = 1_000
+_PICTURES = (FileKind.PICTURE, FileKind.OTHER_PICTURE)
 _RENAME = Bilingual(
     "Take the picture's suffix out of the name of the YAML file.",
     "Ôtez le suffixe de l'image du nom du fichier YAML.",

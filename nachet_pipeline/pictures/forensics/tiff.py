@@ -6,6 +6,7 @@ from threading import local
 
 from nachet_pipeline.pictures.forensics.byte_ranges import ByteRanges
 from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BYTES, report_tail
+from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
     Stream,
     judge_lzw,
@@ -22,8 +23,7 @@ from nachet_pipeline.pictures.forensics.tiff_ifd import (
     Tag,
     TooManyTagsError,
 )
-from nachet_pipeline.pictures.forensics.tiff_pages import Page, is_slide, planes_in_imagej, tell_pages
-from nachet_pipeline.pictures.formats import CAMERA_RAW
+from nachet_pipeline.pictures.forensics.tiff_pages import A_SLIDE, Page, is_slide, planes_in_imagej, tell_pages
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
@@ -274,8 +274,7 @@ class _Walk:
         levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
         large = not self._limits.admits(self._number(main, 256, 0), self._number(main, 257, 0))
         if large and self._is_tiled(main) and (levels > 1 or is_slide(description)):
-            found = Bilingual(f"a slide at {levels + 1} scales", f"une lame à {levels + 1} échelles")
-            self._issues.several_pages(found, "slide-pyramid")
+            self._issues.several_pages(A_SLIDE, "slide-pyramid")
 
     def _page(self, directory: Directory) -> Page:
         numbered = (

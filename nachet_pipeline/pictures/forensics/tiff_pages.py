@@ -18,6 +18,7 @@ _IMAGEJ_SIZES = {
 _IMAGEJ_IMAGES = re.compile(rb"^images=(\d{1,9})\r?$", re.MULTILINE)
 # What the programs of slide scanners write first in the description of a slide.
 _SLIDES = (b"Aperio", b"Hamamatsu", b"<scn", b"<iScan", b"DICOM WSI", b"Philips")
+A_SLIDE = Bilingual("a slide at several scales", "une lame à plusieurs échelles")
 _SHRINKS = 0.9
 _MOST_READ = 65_536
 
@@ -64,7 +65,7 @@ def tell_pages(description: bytes, pages: Sequence[Page], number: int) -> tuple[
         found = Bilingual(", ".join(words.en for words in told), ", ".join(words.fr for words in told))
         return "z-stack" if z > 1 else "time-series" if t > 1 else "several-channels", found
     if is_slide(description) or _shrinks(pages):
-        return "slide-pyramid", Bilingual(f"a slide at {number} scales", f"une lame à {number} échelles")
+        return "slide-pyramid", A_SLIDE
     if all(page.numbered for page in pages):
         return "scanned-pages", Bilingual(f"{number} pages", f"{number} pages")
     return "several-pages", Bilingual(f"{number} pictures", f"{number} images")

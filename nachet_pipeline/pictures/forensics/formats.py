@@ -74,8 +74,9 @@ _BY_ANY = Bilingual(
 
 
 def _named(kind: str, advice: Bilingual, by: str = "") -> OtherFormat:
+    article = "an" if kind.startswith(("A", "ND", "O")) else "a"
     maker = Bilingual(f", as {by} writes it", f", tel que {by} l'enregistre") if by else Bilingual("", "")
-    return OtherFormat(Bilingual(f"a {kind} file{maker.en}", f"un fichier {kind}{maker.fr}"), advice)
+    return OtherFormat(Bilingual(f"{article} {kind} file{maker.en}", f"un fichier {kind}{maker.fr}"), advice)
 
 
 CAMERA_RAW = OtherFormat(Bilingual("a camera's raw file", "un fichier brut (RAW) d'appareil photo"), _BY_CAMERA)
@@ -83,7 +84,7 @@ _CZI = _named("CZI", _BY_ZEN, "ZEN")
 _LIF = _named("LIF", _BY_LAS_X, "LAS X")
 _ND2 = _named("ND2", _BY_NIS, "NIS-Elements")
 _OIB, _OIF, _VSI = (_named(kind, _BY_OLYMPUS) for kind in ("OIB", "OIF", "VSI"))
-SLIDE = OtherFormat(Bilingual("a scanned slide", "une lame numérisée"), _BY_QUPATH)
+_SLIDE = OtherFormat(Bilingual("a scanned slide", "une lame numérisée"), _BY_QUPATH)
 _HEIC = _named("HEIC", _BY_PHONE)
 _AVIF, _JP2, _JXL, _BMP, _PSD, _DICOM = (
     _named(kind, _BY_ANY) for kind in ("AVIF", "JPEG 2000", "JPEG XL", "BMP", "Photoshop", "DICOM")
@@ -124,7 +125,7 @@ _RAW_SUFFIXES = {
 }
 _SUFFIXES = {
     **dict.fromkeys(_RAW_SUFFIXES, CAMERA_RAW),
-    **dict.fromkeys((".svs", ".scn", ".ndpi", ".bif", ".mrxs", ".qptiff"), SLIDE),
+    **dict.fromkeys((".svs", ".scn", ".ndpi", ".bif", ".mrxs", ".qptiff"), _SLIDE),
     **dict.fromkeys((".heic", ".heif", ".hif"), _HEIC),
     **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpf", ".jpx"), _JP2),
     **dict.fromkeys((".bmp", ".dib"), _BMP),
