@@ -204,11 +204,11 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("A folder has no index.yaml.", "Un dossier n'a pas d'index.yaml."),
             Bilingual(
-                "Write an index.yaml with a text editor. The folder _template in your upload container holds an"
-                " example and the whole contract, which `nachet contract` prints too; `nachet init` writes the file.",
-                "Écrivez un index.yaml avec un éditeur de texte. Le dossier _template de votre conteneur de"
-                " téléversement contient un exemple et tout le contrat, que `nachet contract --lang fr` affiche aussi;"
-                " `nachet init` écrit le fichier.",
+                "Write an index.yaml with a text editor, or let the command nachet init write it. The folder _template"
+                " in your upload container holds an example and the whole contract, which nachet contract prints too.",
+                "Écrivez un index.yaml avec un éditeur de texte, ou laissez la commande nachet init l'écrire. Le"
+                " dossier _template de votre conteneur de téléversement contient un exemple et tout le contrat, que"
+                " nachet contract --lang fr affiche aussi.",
             ),
         ),
         "missing-key": FindingKind(
