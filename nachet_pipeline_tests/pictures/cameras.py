@@ -135,6 +135,33 @@ def tiles_as_strips(compression: str | None = None) -> bytes:
     return content[: place + 2] + table + content[place + 2 + len(table) :]
 
 
+def shared_colours() -> bytes:
+    """A camera's uncompressed TIFF in which two pixels share their colour, with a thumbnail that says not to be one."""
+    width, height, small = 64, 48, 8
+    entries: list[Entry] = [
+        (256, *short(width)),
+        (257, *short(height)),
+        (258, *short(8, 8, 8)),
+        (262, *short(6)),
+        (277, *short(3)),
+        (278, *short(height)),
+        (279, *long(2 * width * height)),
+        (530, *short(2, 1)),
+    ]
+    start = len(grey_tiff([*entries, (273, *long(8))]))
+    pixels, thumbnail = noise((2 * width * height,)).tobytes(), noise((2 * small * small,)).tobytes()
+    reduced = [(256, *short(small)), (257, *short(small)), (278, *short(small)), (279, *long(len(thumbnail)))]
+    following = start + len(pixels) + len(thumbnail)
+    second = {entry[0]: entry for entry in [*entries, *reduced, (273, *long(start + len(pixels)))]}
+    first = grey_tiff([*entries, (273, *long(start))], following=following)
+    return first + pixels + thumbnail + directory(second.values(), following)
+
+
+def minolta(preview: bytes) -> bytes:
+    """A JPEG with the preview that Minolta's cameras append, the first byte of which is another one."""
+    return jpeg() + bytes(400) + b"\x42" + preview[1:] + bytes(3)
+
+
 def ome(planes: int = 1, *, z: int = 1, c: int = 1, t: int = 1) -> bytes:
     """What a microscope's program exports as OME-TIFF: as many planes in this file, of a series of so many."""
     xml = (

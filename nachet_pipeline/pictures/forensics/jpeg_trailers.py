@@ -15,6 +15,8 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
 
 JPEG_START = b"\xff\xd8\xff"
+# Minolta's previews have another first byte; what follows are the tables of every JPEG.
+_MINOLTA_START = b"\xd8\xff\xdb\x00"
 _MOST_PICTURES = 32
 _MOST_BLOCKS = 1_000
 # The index of the Multi-Picture Format (CIPA DC-007): of each picture its attributes, size and place.
@@ -145,8 +147,10 @@ class Trailers:
         for start in self._announced.pictures:
             if start >= place and self._content.startswith(JPEG_START, start, end):
                 return start
-        start = self._content.find(JPEG_START, place, min(end, place + self._limits.gap_bytes))
-        return start if start >= 0 else end
+        until = min(end, place + self._limits.gap_bytes)
+        start = self._content.find(JPEG_START, place, until)
+        odd = self._content.find(_MINOLTA_START, place + 1, until if start < 0 else start) - 1
+        return odd if odd >= place else start if start >= 0 else end
 
     def _picture(self, start: int, end: int) -> EmbeddedPicture | None:
         """Follow a picture; None if none is there, or no whole one, or one that nobody expects."""

@@ -80,6 +80,7 @@ class TiffPicture:
         segments: its strips or tiles.
         verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
             are not decompressed twice.
+        subsampled: whether several pixels share their colour.
         tiles_as_strips: whether the places of its tiles are kept where those of strips belong; not every decoder knows.
         samples_read: the decompressed pixels, as rows of 8-bit samples, valid until the next picture is walked; None
             if they are stored in another way, or were not asked for.
@@ -94,6 +95,7 @@ class TiffPicture:
     orientation: int
     segments: tuple[Segment, ...]
     verified: bool = False
+    subsampled: bool = False
     tiles_as_strips: bool = False
     samples_read: memoryview | None = field(default=None, repr=False)
 
@@ -338,6 +340,7 @@ class _Walk:
             compression=self._number(main, 259, _RAW),
             orientation=self._number(main, 274, 1),
             segments=segments,
+            subsampled=self._is_subsampled(main),
             tiles_as_strips=self._is_tiled(main) and _TILE_OFFSETS not in main.tags,
         )
 
@@ -417,12 +420,27 @@ class _Walk:
         planes = samples if separate else 1
         if columns * rows * planes > self._limits.tiff_strips:
             return None
+        if self._is_subsampled(directory) and not separate:
+            return self._subsampled_layout(directory, (across, down), (columns, rows), tiled=tiled)
         if self._is_subsampled(directory) or (separate and len(set(bits)) > 1):
             pixel_bits = 0  # the decoder judges that
         full = -(-across * pixel_bits // 8) * down
         last = full if tiled else -(-across * pixel_bits // 8) * (height - (rows - 1) * down)
         plane = [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
         return plane * planes
+
+    def _subsampled_layout(
+        self, directory: Directory, size: tuple[int, int], number: tuple[int, int], *, tiled: bool
+    ) -> list[tuple[int, int]]:
+        """Like `_layout`, of a picture in which several pixels share their colour; zeros where it is compressed."""
+        (across, down), (columns, rows) = size, number
+        sampling = self._reader.numbers(directory.tags.get(_SUBSAMPLING))[:2] or (2, 2)
+        if self._number(directory, 259, _RAW) != _RAW or len(sampling) < 2 or 0 in sampling:  # noqa: PLR2004 (two axes)
+            return [(0, 0)] * (columns * rows)  # the decoder judges that
+        wide, high = sampling
+        left = down if tiled else self._number(directory, 257, 0) - (rows - 1) * down
+        full, last = (-(-across // wide) * -(-part // high) * (wide * high + 2) for part in (down, left))
+        return [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
 
     def _is_subsampled(self, directory: Directory) -> bool:
         """Whether there are fewer samples of colour than of brightness."""
