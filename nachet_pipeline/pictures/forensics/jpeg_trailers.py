@@ -57,11 +57,24 @@ class Announced:
         pictures: places of further pictures.
         multi_picture: whether it has an index of several pictures, perhaps an empty one.
         film: whether a short film of the moment follows.
+        exif: its Exif block, in which makers note where a preview is and how long.
+        exif_place: where that block begins; it counts places from there.
     """
 
     pictures: tuple[int, ...] = ()
     multi_picture: bool = False
     film: bool = False
+    exif: bytes = b""
+    exif_place: int = 0
+
+    def notes(self, start: int, size: int) -> bool:
+        """Whether the Exif block holds both the place and the size of what follows the picture."""
+        places = (start, start - self.exif_place)
+        return any(
+            struct.pack(f"{order}I", size) in self.exif
+            and any(struct.pack(f"{order}I", place) in self.exif for place in places)
+            for order in "<>"
+        )
 
 
 def places_in_index(index: bytes, place: int) -> tuple[int, ...]:
@@ -160,7 +173,8 @@ class Trailers:
         picture = self._walk(start)
         if picture is None or picture.end > end:
             return None
-        if picture.pixels >= self._pixels and not picture.gain_map:
+        noted = self._announced.notes(start, picture.end - start) or self._announced.notes(start, end - start)
+        if picture.pixels >= self._pixels and not picture.gain_map and not noted:
             if not self._announced.multi_picture:
                 return None
             self._issues.several_pages(

@@ -161,6 +161,7 @@ class _Walk:
         self._read: memoryview | None = None
         self._byte_ranges = ByteRanges()
         self._value_bytes = 0
+        self._more = False
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
@@ -174,6 +175,9 @@ class _Walk:
         main = self._directories[0][1]
         self._report_raw()
         self._report_pages(main)
+        if self._more and not issues.fatal():  # of a stack that is told already
+            most = self._limits.tiff_directories
+            issues.too_complex(Bilingual(f"at most {most} directories", f"au plus {most} répertoires"))
         picture = None if issues.fatal() else self._picture(main)
         if picture is None or issues.fatal():
             return None
@@ -204,8 +208,7 @@ class _Walk:
                 )
                 continue
             if len(seen) >= most:
-                expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
-                self._issues.too_complex(expected)
+                self._more = True
                 return
             seen.add(start)
             directory = self._directory(role, start)
@@ -270,7 +273,8 @@ class _Walk:
                 pages.append(directory)
         description = self._description(main)
         if len(pages) > 1:
-            code, found = tell_pages(description, [self._page(one) for one in pages], len(pages))
+            found_pages = [self._page(one) for one in pages]
+            code, found = tell_pages(description, found_pages, len(pages), more=self._more)
             self._issues.several_pages(found, code)
             return
         levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
@@ -449,6 +453,9 @@ class _Walk:
 
     def _judge_contents(self, picture: TiffPicture) -> bool:
         """Whether the strips or tiles were decompressed and hold what they should; report what is wrong."""
+        if picture.compression not in {_RAW, _LZW, *_DEFLATE}:
+            self._search(picture.segments)  # their decoders ignore what follows the pixels
+            return False
         if not all(segment.most for segment in picture.segments):
             return False
         if picture.compression == _RAW:
@@ -564,14 +571,12 @@ class _Walk:
     def _judge_reduced(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
         """Search the pixels of a thumbnail or a mask, which nobody decodes, for what is no pixel."""
         compression = self._number(directory, 259, _RAW)
+        if self._search(segments):
+            return
         for segment in segments:
-            stream = self._reader.content[segment.start : segment.end]
-            what = harmful(stream, text=False)
-            if what is not None:
-                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
-                return
             if not segment.most:
                 continue
+            stream = self._reader.content[segment.start : segment.end]
             if compression == _RAW:
                 more = len(stream) - segment.most > self._limits.overlap_bytes
             else:
@@ -581,6 +586,15 @@ class _Walk:
                 }
             if more:
                 self._hidden(Bilingual("more data", "des données en plus"))
+
+    def _search(self, segments: tuple[Segment, ...]) -> bool:
+        """Whether something harmful lies in strips whose end the walk cannot tell; report it."""
+        for segment in segments:
+            what = harmful(self._reader.content[segment.start : segment.end], text=False)
+            if what is not None:
+                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+                return True
+        return False
 
     def _judge_preview(self, directory: Directory) -> None:
         """Follow the JPEG that some cameras keep as a thumbnail."""

@@ -404,10 +404,10 @@ def test_a_strip_of_an_lzw_picture_holds_its_pixels_and_nothing_else(pixels: int
     assert {issue.code for issue in found.issues} == ({code} if code else set())
 
 
-@pytest.mark.parametrize("compression", ["lzw", "packbits", "zlib"])
-def test_an_archive_counted_as_the_end_of_the_last_strip_is_found(compression: str) -> None:
+@pytest.mark.parametrize("archive", [zip_archive(), PHP, HTML], ids=["zip", "php", "html"])
+@pytest.mark.parametrize("compression", ["lzw", "packbits", "zlib", "zstd", "jpeg"])
+def test_what_is_counted_as_the_end_of_the_last_strip_is_found(compression: str, archive: bytes) -> None:
     content = tiff_of(noise((40, 50)), compression=compression, metadata=None)
-    archive = zip_archive()
     (place,) = [
         place for place in range(len(content) - 12) if content[place : place + 8] == struct.pack("<HHI", 279, 4, 1)
     ] or [0]
