@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
 from nachet_pipeline.support.i18n import Bilingual, Language
 
@@ -15,7 +15,14 @@ def receipt_lines(receipt: Receipt, language: Language = "en") -> Iterator[str]:
     for label, value in rows:
         yield f"  {label:<{width}} {value}"
     if receipt.report:
-        yield from as_text(receipt.report, language, partly=bool(receipt.refused_sessions))
+        yield from as_text(
+            receipt.report,
+            language,
+            partly=bool(receipt.refused_sessions),
+            imported=receipt.state in {State.IMPORTED, State.PARTLY_IMPORTED},
+            understood=receipt.sessions,
+            number_of_sessions=receipt.number_of_sessions or None,
+        )
 
 
 def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:

@@ -220,6 +220,8 @@ def test_what_an_uploader_wrote_is_text_and_never_markup(written: str, language:
         for text in ("plain", written)
     )
 
+    paths = [element.attributes.pop("data-picture") for page in (plain, hostile) for element in page.all("img")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._~%/-]+", path or "") for path in paths)
     assert [(one.tag, one.attributes) for one in hostile.elements] == [
         (one.tag, one.attributes) for one in plain.elements
     ]
