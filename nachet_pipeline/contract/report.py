@@ -167,10 +167,7 @@ class Report(BaseModel):
         """
         later = self.of_findings(findings, RuleSet(self.severities))
         severity, before = self.severity_of(code), self.codes.get(code, 0)
-        codes = {
-            **{one: number for one, number in self.codes.items() if one != code},
-            **({code: count} if count else {}),
-        }
+        codes = {name: number for name, number in {**self.codes, code: count}.items() if number}
         groups = sorted((*(one for one in self.groups if one.code != code), *later.groups), key=_worst_first)
         return self.model_copy(
             update={

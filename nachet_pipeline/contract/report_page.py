@@ -339,7 +339,7 @@ def shown_on(page: bytes) -> dict[str, bytes]:
     The page lies where its uploader may write, so only what can be a thumbnail is taken: the uploader could put no more
     on the new page than on the old one.
     """
-    found = {}
+    found: dict[str, bytes] = {}
     for jpeg, path in _SHOWN.findall(page[:PAGE_BYTES]):
         if len(found) < PICTURES_SHOWN:
             found[unquote(path.decode(errors="replace"))] = base64.b64decode(jpeg)

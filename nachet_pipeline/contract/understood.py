@@ -17,6 +17,7 @@ SESSIONS_KEPT = 1_000
 
 _SESSIONS_SHOWN = 20
 _SPECIES_NAMED = 3
+_THOUSAND = 1_000
 
 
 class SeedCount(BaseModel):
@@ -246,11 +247,11 @@ def size_in_words(size: int) -> Bilingual:
     >>> size_in_words(2_130_544)
     Bilingual(en='2.1 MB', fr='2,1 Mo')
     """
-    if size < 1_000:
+    if size < _THOUSAND:
         return Bilingual(f"{size} bytes", f"{size} octets")
     amount, units = float(size), ("kB", "MB", "GB", "TB")
     for unit in units:
-        amount /= 1_000
-        if amount < 999.95 or unit == units[-1]:  # noqa: PLR2004 (which would be shown as 1000.0)
+        amount /= _THOUSAND
+        if round(amount, 1) < _THOUSAND or unit == units[-1]:
             break
     return Bilingual(f"{amount:,.1f} {unit}", f"{amount:.1f} {unit[0]}o".replace(".", ","))

@@ -328,9 +328,12 @@ def test_the_pictures_concerned_are_shown_with_their_names() -> None:
 
     sources = [element.attributes["src"] or "" for element in page.all("img")]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [_jpeg(0), _jpeg(2)]
-    assert len(page.all("figcaption")) == 2
     assert "Pictures concerned" in page.text("en", inside="picture-damaged")
     assert "other.tiff" not in page.text("en")
+    # Of one that does not decode at all, the name is what can be shown.
+    assert [page.text("en", inside="figcaption").count(f"{number}.tiff") for number in range(3)] == [1, 1, 1]
+    assert page.text("en").count("cannot be shown") == 1
+    assert page.text("fr").count("ne peut être affichée") == 1
 
 
 def test_a_finding_in_the_yaml_file_of_a_picture_shows_the_picture() -> None:
@@ -341,8 +344,8 @@ def test_a_finding_in_the_yaml_file_of_a_picture_shows_the_picture() -> None:
     assert "a/1.tiff" in page.text("en", inside="figcaption")
 
 
-def test_without_thumbnails_there_is_no_gallery() -> None:
-    page = _page(Finding(code="picture-damaged", path="1.tiff"))
+def test_without_a_picture_concerned_there_is_no_gallery() -> None:
+    page = _page(Finding(code="missing-picture", path="1.tiff"), Finding(code="index-content", path="index.yaml"))
 
     assert page.all("img") == []
     assert "Pictures concerned" not in page.text("en")
