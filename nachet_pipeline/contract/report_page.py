@@ -48,7 +48,8 @@ _PART_END = re.compile(r"(?<=/)|(?<=\.)(?=\w{5})")
 
 # Of these the picture itself is what is wrong.
 _ABOUT_PICTURES = {Check.PICTURE_CONTENT, Check.MALICIOUS_CONTENT, Check.PERSONAL_DATA, Check.DUPLICATES}
-_ABOUT_PICTURES_TOO = {"empty-file", "seed-count-differs"}
+_SEEDS = "seed-count-differs"
+_ABOUT_PICTURES_TOO = {"empty-file", _SEEDS}
 
 _SHOWN = re.compile(rb'<img src="data:image/jpeg;base64,([A-Za-z0-9+/=]{4,100000})" alt="" data-picture="([^"<>]+)">')
 
@@ -191,9 +192,14 @@ def _page(
     by_code = [(code, [_cut(group, places) for group in found[:groups]]) for code, found in report.by_code]
     kept = pictures * _CONTACT_SHEET // PICTURES_SHOWN if told.understood else 0
     gallery = _Gallery(thumbnails, pictures, kept=kept + len(told.counted))
-    concerned = {code: gallery.concerned(code, found) for code, found in by_code}
+    # Where seeds were counted, the pictures are shown with their boxes.
+    concerned = {
+        code: gallery.concerned(code, found) if code != _SEEDS or not told.counted else [] for code, found in by_code
+    }
     counted = [(one, gallery.drawn(one)) for one in told.counted if gallery.left > 0]
     shown = told.understood[:_SESSIONS_SHOWN]
+    # The seeds that were counted have a table of their own.
+    understood = [one.model_copy(update={"seeds": None}) for one in shown]
     named = {code: [one.name for one in told.understood if code in one.findings] for code, _ in by_code}
     return render_template(
         "contract/report_page.html",
@@ -212,8 +218,8 @@ def _page(
             [one for one in told.understood if one.imported or not outcome.done],
             number_of_sessions=None if outcome is Outcome.PARTLY_IMPORTED else told.number_of_sessions,
         ),
-        heads=understood_head(shown),
-        rows=understood_rows(shown),
+        heads=understood_head(understood),
+        rows=understood_rows(understood),
         more_sessions=(told.number_of_sessions or len(told.understood)) - len(shown),
         seeds=[one for one in shown if one.seeds],
         changes=_changes(told),
@@ -269,6 +275,11 @@ class _Tile:
 
     path: str
     jpeg: str | None
+
+    @property
+    def name(self) -> str:
+        """Its name within its session."""
+        return self.path.rpartition("/")[2]
 
     @property
     def key(self) -> str:

@@ -130,7 +130,7 @@ _HEAD = (
     Bilingual("session", "session"),
     Bilingual("species", "espèce"),
     Bilingual("zoom", "zoom"),
-    Bilingual("seeds a picture", "semences par image"),
+    Bilingual("seeds per picture", "semences par image"),
     Bilingual("pictures", "images"),
     Bilingual("size", "taille"),
 )
@@ -150,21 +150,29 @@ def understood_rows(sessions: Sequence[UnderstoodSession]) -> list[list[Bilingua
 
 
 def _row(one: UnderstoodSession, *, counted: bool) -> list[Bilingual]:
-    pictures = Bilingual.same(str(one.pictures))
-    if one.declared_pictures not in {None, one.pictures}:
-        pictures = Bilingual(
-            f"{one.pictures} ({one.declared_pictures} declared)",
-            f"{one.pictures} ({one.declared_pictures} déclarée{'s' * (one.declared_pictures != 1)})",
-        )
     return [
         one.name,
         Bilingual.same(one.species) if one.species else _UNKNOWN,
         number(one.zoom) if one.zoom is not None else _UNKNOWN,
         Bilingual.same(str(one.seeds_per_picture)) if one.seeds_per_picture is not None else _UNKNOWN,
-        pictures,
+        _pictures(one),
         size_in_words(one.size),
         *([_seeds(one.seeds) if one.seeds else Bilingual.same("")] if counted else []),
     ]
+
+
+def _pictures(one: UnderstoodSession) -> Bilingual:
+    """How many there are, whether others are declared, and how many are described apart."""
+    english, french = [], []
+    if (declared := one.declared_pictures) not in {None, one.pictures}:
+        english.append(f"{declared} declared")
+        french.append(f"{declared} déclarée{'s' * (declared != 1)}")
+    if apart := one.described_pictures:
+        english.append(f"{apart} with YAML")
+        french.append(f"{apart} avec YAML")
+    if not english:
+        return Bilingual.same(str(one.pictures))
+    return Bilingual(f"{one.pictures} ({', '.join(english)})", f"{one.pictures} ({', '.join(french)})")
 
 
 def _seeds(seeds: SeedCount) -> Bilingual:
@@ -206,23 +214,24 @@ def summary_of(sessions: Sequence[UnderstoodSession], *, number_of_sessions: int
     count = number_of_sessions or len(sessions)
     pictures = sum(one.pictures for one in sessions)
     species = list(dict.fromkeys(one.species for one in sessions if one.species))
-    named = _species_named(species)
+    # Where a species is not known, the others are not those of all pictures.
+    named = _species_named(species if all(one.species for one in sessions) else [])
     return Bilingual(
         f"{count} session{'s' * (count != 1)}, {pictures} picture{'s' * (pictures != 1)}"
-        + (f" of {named.en}" if species else ""),
+        + (f" of {named.en}" if named.en else ""),
         f"{count} session{'s' * (count > 1)}, {pictures} image{'s' * (pictures > 1)}"
-        + (f" {named.fr}" if species else ""),
+        + (f" {named.fr}" if named.fr else ""),
     )
 
 
 def _species_named(species: Sequence[str]) -> Bilingual:
-    """`A`, `A and B`, `A, B and C`, or `A, B and 5 more species`."""
+    """`A`, `A and B`, `A, B and C`, or `A, B and 5 more species`; empty without one."""
     if len(species) > _SPECIES_NAMED:
         more = len(species) - (_SPECIES_NAMED - 1)
         kept = species[: _SPECIES_NAMED - 1]
-        english, french = [*kept, f"{more} more species"], [*map(_of, kept), f"de {more} autres espèces"]
+        english, french = [*kept, f"{more} more species"], [*map(of_species, kept), f"de {more} autres espèces"]
     else:
-        english, french = list(species), list(map(_of, species))
+        english, french = list(species), list(map(of_species, species))
 
     def joined(parts: list[str], last: str) -> str:
         return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
@@ -230,7 +239,7 @@ def _species_named(species: Sequence[str]) -> Bilingual:
     return Bilingual(joined(english, "and"), joined(french, "et"))
 
 
-def _of(species: str) -> str:
+def of_species(species: str) -> str:
     """`de` a species in French, with its elision."""
     return f"d'{species}" if species[:1].casefold() in set("aeiouyhéèê") else f"de {species}"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
+from nachet_pipeline.contract.understood import of_species
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 
@@ -33,7 +34,7 @@ def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
     yield Bilingual("pictures", "images"), Bilingual(*pictures)
     for item in receipt.picture_sets:
         place = f"{receipt.container}/{item.id}: {item.pictures}"
-        yield Bilingual("stored", "stockées"), Bilingual(f"{place} of {item.seed}", f"{place} de {item.seed}")
+        yield Bilingual("stored", "stockées"), Bilingual(f"{place} of {item.seed}", f"{place} {of_species(item.seed)}")
     if told := receipt.correction:
         yield (
             Bilingual("changes", "changements"),
