@@ -51,7 +51,8 @@ _ABOUT_PICTURES = {Check.PICTURE_CONTENT, Check.MALICIOUS_CONTENT, Check.PERSONA
 _SEEDS = "seed-count-differs"
 _ABOUT_PICTURES_TOO = {"empty-file", _SEEDS}
 
-_SHOWN = re.compile(rb'<img src="data:image/jpeg;base64,([A-Za-z0-9+/=]{4,100000})" alt="" data-picture="([^"<>]+)">')
+_BASE64 = rb"(?:[A-Za-z0-9+/]{4}){1,25000}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_SHOWN = re.compile(rb'<img src="data:image/jpeg;base64,(' + _BASE64 + rb')" alt="" data-picture="([^"<>]+)">')
 
 
 class Outcome(StrEnum):

@@ -78,9 +78,7 @@ def test_of_very_many_sessions_some_are_shown_and_the_others_counted() -> None:
         (["Brassica napus", None], "2 sessions, 8 pictures", "2 sessions, 8 images"),
     ],
 )
-def test_the_summary_names_sessions_pictures_and_species(
-    species: list[str | None], english: str, french: str
-) -> None:
+def test_the_summary_names_sessions_pictures_and_species(species: list[str | None], english: str, french: str) -> None:
     summary = summary_of([NAPUS.model_copy(update={"species": one}) for one in species])
 
     assert (summary.en, summary.fr) == (english, french)
