@@ -43,8 +43,9 @@ format: $(READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## regenerate docs/findings.md
+docs: $(READY)  ## regenerate docs/findings.md and docs/receipt.schema.json
 	$(BIN)/python -m nachet_pipeline.contract.findings_page > docs/findings.md
+	$(BIN)/python -m nachet_pipeline.contract.receipt_schema > docs/receipt.schema.json
 
 clean: down  ## stop everything, then forget all data and the installation
 	@! head -n 1 .env 2>/dev/null | grep -q '^# Written by `nachet up --env`' || rm .env

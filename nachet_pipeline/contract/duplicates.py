@@ -47,7 +47,8 @@ def duplicates(
 ) -> Iterator[Finding]:
     """A finding for every picture that exists already, about the closest one.
 
-    Of another user's picture only the identifier is reported.
+    A stored picture of the same user is named by folder, session and file; of another user's only the identifier is
+    reported.
 
     Args:
         inventory: holds the pictures.
@@ -79,12 +80,9 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
     here = inventory.same_as(candidate.path, NEAR_BITS)
     order = list(Relation)
     if here and (stored is None or order.index(Relation(here[0])) <= order.index(stored.relation)):
-        relation = Relation(here[0])
-        other = Bilingual(here[1], here[1])
+        relation, other, path = Relation(here[0]), Bilingual.same(here[1]), here[1]
     elif stored:
-        relation = stored.relation
-        where = f" ({stored.place})" if stored.place else ""
-        other = Bilingual(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
+        relation, other, path = stored.relation, _stored(stored), None
     else:
         return None
     words = _ALREADY[relation]
@@ -93,4 +91,18 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
         path=candidate.path,
         expected=_NEW,
         found=Bilingual(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
+        other=path,
+    )
+
+
+def _stored(match: Match) -> Bilingual:
+    """A stored picture as its owner knows it; of another user's nothing but the identifier is said."""
+    if match.place is None:
+        return Bilingual(
+            f"another user's picture (identifier {match.picture})",
+            f"l'image d'un autre utilisateur (identifiant {match.picture})",
+        )
+    return Bilingual(
+        f"{match.place}, which is stored already (identifier {match.picture})",
+        f"{match.place}, déjà enregistrée (identifiant {match.picture})",
     )

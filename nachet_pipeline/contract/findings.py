@@ -39,6 +39,7 @@ class Finding(BaseModel):
         expected: what the contract asks for.
         found: what is there.
         suggestion: what was probably meant.
+        other: path of another picture of the upload that it is about, such as the one that is equal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class Finding(BaseModel):
     expected: _Words | None = None
     found: _Words | None = None
     suggestion: _Words | None = None
+    other: _Line | None = None
 
     @field_validator("code")
     @classmethod

@@ -236,6 +236,12 @@ class Inventory(Scratch):
         row = self._db.execute(query, (stem, FileKind.PICTURE_METADATA)).fetchone()
         return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
 
+    def picture_file(self, path: str) -> StagedFile | None:
+        """The picture file at a path, None if there is none."""
+        query = "select path, size, version, modified from file where path = ? and kind = ?"
+        row = self._db.execute(query, (path, FileKind.PICTURE)).fetchone()
+        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+
     def collisions(self) -> Iterator[tuple[str, str]]:
         """Pairs of paths that some file systems take for one: each path with the first of its group."""
         query = (
@@ -646,6 +652,10 @@ class Inventory(Scratch):
         """Keep a small view of a picture."""
         self._db.execute("insert or replace into thumbnail values (?, ?)", (path, jpeg))
 
+    def has_thumbnail(self, path: str) -> bool:
+        """Whether a small view of a picture was kept."""
+        return self._db.execute("select 1 from thumbnail where path = ?", (path,)).fetchone() is not None
+
     def thumbnails(self) -> Iterator[tuple[str, bytes]]:
         """The small views that were kept, by path."""
         yield from self._db.execute("select path, jpeg from thumbnail order by path")
@@ -695,6 +705,18 @@ class Inventory(Scratch):
         query = "select distinct path, json_extract(record, '$.sessions') from finding where severity = 'error'"
         for path, sessions in self._db.execute(query):
             yield path, tuple(json.loads(sessions))
+
+    def places_of_findings(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Code and path of each finding, and the sessions that it names."""
+        for code, path, sessions in self._db.execute(
+            "select code, path, json_extract(record, '$.sessions') from finding"
+        ):
+            yield code, path, tuple(json.loads(sessions))
+
+    def first_pictures(self, code: str, most: int) -> list[tuple[str, str | None]]:
+        """Path, and path of the other picture, of the first findings of a code."""
+        query = "select path, json_extract(record, '$.other') from finding where code = ? order by path limit ?"
+        return [(path, other) for path, other in self._db.execute(query, (code, most))]
 
     def finding_counts(self) -> dict[str, int]:
         """How many findings there are of each code."""

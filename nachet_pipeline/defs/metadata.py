@@ -15,6 +15,7 @@ from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
+_SHOWN = 12
 _COLUMNS = ("severity", "code", "count", "where", "what", "remedy")
 
 
@@ -98,9 +99,10 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         **_measured("sharpness", validation.sharpness),
         "content_digest": MetadataValue.text(validation.content_digest),
     }
-    sheet = contact_sheet(list(validation.thumbnails.values()))
-    if sheet:
-        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, _caption(validation.thumbnails)))
+    step = -(-len(validation.thumbnails) // _SHOWN) or 1
+    shown = dict(islice(validation.thumbnails.items(), 0, None, step))
+    if sheet := contact_sheet(list(shown.values())):
+        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, _caption(shown)))
     return metadata
 
 

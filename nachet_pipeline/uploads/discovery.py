@@ -39,7 +39,7 @@ from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
-from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_receipt
+from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_page, write_receipt
 from nachet_pipeline.uploads.queries import (
     FolderName,
     PendingFolder,
@@ -686,7 +686,9 @@ def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFol
     for folder in folders:
         with database.connection() as connection:
             upload = folder.known or see_upload(connection, owner, folder.name.folder)
-        write_receipt(blobs, upload, refuse_disabled(database, upload))
+        receipt = refuse_disabled(database, upload)
+        if write_receipt(blobs, upload, receipt):
+            write_page(blobs, upload, receipt)
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
