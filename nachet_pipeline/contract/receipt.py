@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.support.i18n import Bilingual
 
 RECEIPT_VERSION = "2"
 
@@ -29,6 +30,8 @@ class State(StrEnum):
     """It breaks the contract; the report says where. It stays staged until it is corrected."""
     FAILED = "failed"
     """Something else went wrong; it stays staged and is retried."""
+    WITHDRAWN = "withdrawn"
+    """Its user withdrew it; nothing more of it is imported, and what was imported before stays."""
 
 
 class ReceivedPictureSet(BaseModel):
@@ -78,6 +81,8 @@ class Receipt(BaseModel):
         owner: e-mail address of the user.
         folder: the staged folder's name.
         state: its state.
+        submission: identifies what was sent, as `nachet stage` prints it; None if it was never looked at.
+        explanation: what the state means for the uploader, where neither report nor failure says it.
         run_id: the last Dagster run that worked on it.
         started_at: when that run began to work on it.
         finished_at: when that run finished it.
@@ -102,6 +107,8 @@ class Receipt(BaseModel):
     owner: str
     folder: str
     state: State
+    submission: str | None = None
+    explanation: Bilingual | None = None
     run_id: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
