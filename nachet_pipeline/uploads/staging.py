@@ -7,7 +7,7 @@ files that belong to it, and whatever else is staged there is ignored.
 import hashlib
 import mimetypes
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -16,9 +16,12 @@ from nachet_pipeline.contract.marks import (
     COMPLETE,
     COMPLETE_MARKER,
     MARKERS,
+    MOST_LIST_BYTES,
     STAGING,
     WITHDRAWN_MARKER,
+    CompleteMarker,
     ListedFile,
+    ListError,
     fits_list,
     render_list,
 )
@@ -26,9 +29,9 @@ from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_
 from nachet_pipeline.contract.structure import is_marker, picture_format
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, TooLargeError
 from nachet_pipeline.support.bounded import bounded_map
-from nachet_pipeline.support.files import SourceFolder, StagedFile
+from nachet_pipeline.support.files import FileChangedError, SourceFolder, StagedFile
 from nachet_pipeline.support.progress import Progress, silent
 
 _CORRECTABLE = {".yaml", ".yml"}
@@ -72,6 +75,7 @@ class _Plan:
         surplus: staged files that the local folder does not have.
         size: bytes of the whole folder.
         marked: whether the staged folder has a marker.
+        left_out: staged files that do not belong to the staged folder, because its marker does not list them.
     """
 
     send: list[StagedFile]
@@ -80,6 +84,7 @@ class _Plan:
     surplus: dict[str, tuple[int, bytes | None]]
     size: int
     marked: bool
+    left_out: Set[str] = frozenset()
 
     @property
     def fits_list(self) -> bool:
@@ -213,9 +218,9 @@ def _modified(blobs: BlobStorage, container: str, blob: str) -> datetime | None:
 
 def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -> _Plan:
     staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
-    marked = any(is_marker(path) for path in staged)
     surplus = {path: found for path, found in staged.items() if not is_marker(path)}
-    plan = _Plan([], [], [], surplus, 0, marked)
+    plan = _Plan([], [], [], surplus, 0, marked=len(surplus) < len(staged))
+    plan.left_out = _left_out(blobs, container, name, staged)
     for file in folder.files():
         if is_litter(file.path) or is_marker(file.path):
             continue
@@ -231,9 +236,21 @@ def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -
             plan.listed.append(_listed(file, content))
             continue
         plan.send.append(file)
-        if there and picture_format(file.path):
+        if there and picture_format(file.path) and file.path not in plan.left_out:
             plan.differing.append(file.path)
     return plan
+
+
+def _left_out(blobs: BlobStorage, container: str, name: str, staged: Iterable[str]) -> frozenset[str]:
+    """The staged files that the marker's list leaves out; none if there is no list that can be used."""
+    if COMPLETE_MARKER not in staged:
+        return frozenset()
+    try:
+        content = blobs.read(container, f"{name}/{COMPLETE_MARKER}", limit=MOST_LIST_BYTES)
+        marker = CompleteMarker.read(content)
+        return frozenset(staged) - {one.path for one in marker.files()} if marker.lists else frozenset()
+    except (FileChangedError, TooLargeError, ListError):
+        return frozenset()
 
 
 def _check_plan(plan: _Plan, folder: SourceFolder, name: str, *, replace: bool, may_delete: bool) -> None:
@@ -242,7 +259,7 @@ def _check_plan(plan: _Plan, folder: SourceFolder, name: str, *, replace: bool, 
     Raises:
         StagingError: it needs `replace`, or another name.
     """
-    gone = [path for path in sorted(plan.surplus) if picture_format(path)]
+    gone = [path for path in sorted(plan.surplus) if picture_format(path) and path not in plan.left_out]
     if (plan.differing or gone) and not replace:
         gone = _without_renamed(gone, plan, folder)
         what = [f"{path} (differs)" for path in plan.differing] + [f"{path} (only there)" for path in gone]

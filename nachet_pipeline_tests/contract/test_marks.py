@@ -99,7 +99,8 @@ def test_what_is_not_listed_is_as_if_it_were_not_there(validated: Validate) -> N
 
     finding = outcome.only("not-listed")
     # A name that is never listed is not even counted.
-    assert finding.found and finding.found.en == "5 files, the first notes.docx"
+    assert finding.found
+    assert finding.found.en == "5 files, the first notes.docx"
     assert finding.found.fr == "5 fichiers, le premier notes.docx"
     assert outcome.codes == {"not-listed"}
     assert outcome.report.importable
