@@ -88,7 +88,7 @@ def _run(request: "MassImportRequest") -> "MassImportOutcome":
     from nachet_pipeline.registry.queries import registered_seeds
 
     waiting = f"nachet: another mass import of {request.container} is under way; waiting for its end"
-    with open_services() as opened:
+    with open_services(start=True) as opened:
         registered(opened, request.owner, option="--owner", active=False)
         with opened.database.connection() as connection:
             registry = registered_seeds(connection)

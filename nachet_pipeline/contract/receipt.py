@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.understood import UnderstoodSession
+from nachet_pipeline.support.i18n import Bilingual
 
 RECEIPT_VERSION = "3"
 
@@ -30,6 +31,8 @@ class State(StrEnum):
     """It breaks the contract; the report says where. It stays staged until it is corrected."""
     FAILED = "failed"
     """Something else went wrong; it stays staged and is retried."""
+    WITHDRAWN = "withdrawn"
+    """Its user withdrew it; nothing more of it is imported, and what was imported before stays."""
 
 
 class ReceivedPictureSet(BaseModel):
@@ -103,6 +106,8 @@ class Receipt(BaseModel):
         owner: e-mail address of the user.
         folder: the staged folder's name.
         state: its state.
+        submission: identifies what was sent, as `nachet stage` prints it; None if it was never looked at.
+        explanation: what the state means for the uploader, where neither report nor failure says it.
         run_id: the last Dagster run that worked on it.
         staged_at: when the last file of the folder was written, by the storage service's clock.
         queued_at: when a run was last requested.
@@ -134,6 +139,8 @@ class Receipt(BaseModel):
     owner: str
     folder: str
     state: State
+    submission: str | None = None
+    explanation: Bilingual | None = None
     run_id: str | None = None
     staged_at: datetime | None = None
     queued_at: datetime | None = None

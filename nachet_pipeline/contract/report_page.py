@@ -64,6 +64,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     IMPORTED = "imported"
     PARTLY_IMPORTED = "partly-imported"
+    WITHDRAWN = "withdrawn"
 
     @property
     def done(self) -> bool:
@@ -75,6 +76,7 @@ _OUTCOMES = {
     State.IMPORTED: Outcome.IMPORTED,
     State.PARTLY_IMPORTED: Outcome.PARTLY_IMPORTED,
     State.REFUSED: Outcome.REFUSED,
+    State.WITHDRAWN: Outcome.WITHDRAWN,
 }
 
 
@@ -109,6 +111,7 @@ class Told:
         correction: what an import changed.
         removed_sessions: paths of the sessions that it removed.
         failure: why it failed.
+        explanation: what the outcome means, where nothing else says it.
         counted: pictures in which seeds were counted.
     """
 
@@ -121,6 +124,7 @@ class Told:
     correction: Correction | None = None
     removed_sessions: Sequence[str] = ()
     failure: str | None = None
+    explanation: Bilingual | None = None
     counted: Sequence[CountedPicture] = ()
 
     @classmethod
@@ -136,6 +140,7 @@ class Told:
             correction=receipt.correction,
             removed_sessions=receipt.removed_sessions,
             failure=receipt.failure,
+            explanation=receipt.explanation,
             counted=counted,
         )
 

@@ -11,9 +11,10 @@ from nachet_pipeline.contract.checksums import checksums, record_checksums
 from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory, InventoryFile, PictureRecord
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
+from nachet_pipeline.contract.marks import COMPLETE_MARKER, Mark
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report
@@ -33,6 +34,7 @@ from nachet_pipeline.contract.sessions import (
 from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.contract.understood import UnderstoodSession, session_around, understand
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
@@ -53,6 +55,13 @@ _COMPARED = ("duplicate-picture", "near-duplicate-picture", "label-conflict", "c
 """Codes of findings that follow once all pictures are read; then those concerned are read again for the report."""
 
 _COMPARED_SHOWN = 12
+
+
+class WithdrawnError(RefusedError):
+    """The folder's user withdrew it; nothing of it is to be imported."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder} is withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ def validate(
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile, so there is no verdict yet.
+        WithdrawnError: its user withdrew it.
     """
     limits = limits or ContractLimits()
     context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
@@ -155,6 +165,7 @@ def validate(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
     _record_findings(inventory, checksums(inventory))
+    replace = replace or inventory.replace_wanted
     wishes = read_wishes(context.project, context.sessions, replace=replace)
     validation = _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
     _show_compared(folder, inventory, pool, thumbnails, limits)
@@ -180,8 +191,16 @@ def judge_folder(
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile.
+        WithdrawnError: its user withdrew it.
     """
     shape = take_inventory(folder, inventory, limits)
+    if inventory.mark is Mark.WITHDRAWN:
+        raise WithdrawnError(folder.name)
+    if inventory.mark is Mark.STAGING:
+        inventory.forget_findings()
+        inventory.add_finding(Finding(code="staging-interrupted", path=COMPLETE_MARKER))
+    if inventory.mark is Mark.STAGING or inventory.file_list is FileList.UNUSABLE:
+        return Context(inventory, None, None, [], registry, owner)  # whatever else is found may be no mistake
     record_checksums(folder, inventory, limits)
     project, sessions = read_sessions(folder, inventory, shape, limits)
     context = Context(inventory, shape, project, sessions, registry, owner)
@@ -329,12 +348,21 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A picture before reading: with the YAML file that describes it, and whether a contact sheet shows it."""
+    """A picture before reading.
+
+    Attributes:
+        session: its session.
+        entry: its file.
+        metadata: the YAML file that describes it.
+        sample: whether a contact sheet shows it.
+        cut: whether the list in the folder's marker says another size.
+    """
 
     session: Session
     entry: InventoryFile
     metadata: StagedFile | None
     sample: bool
+    cut: bool
 
 
 class _Pictures:
@@ -391,12 +419,13 @@ class _Pictures:
                 metadata = self.inventory.metadata_file(entry.stem) if described else None
                 sample = step > 0 and number % step == 0 and sampled < THUMBNAILS
                 sampled += sample
-                yield _Listed(session, entry, metadata, sample=sample)
+                cut = not self.inventory.is_as_listed(entry.file.path, entry.file.size)
+                yield _Listed(session, entry, metadata, sample=sample, cut=cut)
 
     def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
-        """What is to be known of a picture; None of an empty file, which a rule has told already."""
+        """What is to be known of a picture; None of an empty file or one of another size than it was sent with."""
         file, metadata = listed.entry.file, listed.metadata
-        if not file.size:
+        if not file.size or listed.cut:
             return listed, None
         own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
         most = self.pool.settings.limits.file_bytes
@@ -449,9 +478,11 @@ class _Pictures:
             Finding(code=issue.code, path=path, field=issue.field, expected=issue.expected, found=issue.found)
             for issue in seen.issues
         )
-        _record_findings(inventory, findings)
         if read.sha256:
             inventory.record_sha256(path, read.sha256)
+            if not inventory.is_as_listed(path, entry.file.size, read.sha256):
+                return False  # that it was damaged on its way is reported once
+        _record_findings(inventory, findings)
         if properties := seen.properties:
             seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(

@@ -78,6 +78,11 @@ def meant(settings: Settings) -> bool:
     return (named.hostname, unquote(named.password or "")) == (LOOPBACK, password_of(IMPORTER, owner))
 
 
+def exist(home: Path) -> bool:
+    """Whether the services of a home were ever started: whether there is anything in their database."""
+    return (home / "postgres").exists()
+
+
 @contextmanager
 def with_services(settings: Settings) -> Iterator[Settings]:
     """Settings that name their services: as given, or filled in from the embedded ones, made ready, for the context.

@@ -23,23 +23,31 @@ from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
 from threading import Lock
-from typing import Self
+from typing import Self, cast
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.marks import Mark
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, taking_inventory
+from nachet_pipeline.contract.submission import computing_submission
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
-from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_page, write_receipt
+from nachet_pipeline.uploads.importing import (
+    fail_upload,
+    refuse_disabled,
+    withdraw_upload,
+    write_page,
+    write_receipt,
+)
 from nachet_pipeline.uploads.queries import (
     FolderName,
     PendingFolder,
@@ -114,11 +122,12 @@ class FolderSnapshot:
     """The state of a folder at one time.
 
     Attributes:
-        digest: of names, sizes and versions.
+        digest: identifies what was sent; see `submission_of`.
         files: number of files.
         size: their bytes.
         complete: whether it can be imported.
         reason: why it is complete, or what it waits for.
+        withdrawn: whether its user withdrew it; then it is not complete.
     """
 
     digest: str
@@ -126,6 +135,7 @@ class FolderSnapshot:
     size: int
     complete: bool
     reason: str
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,7 @@ def take_snapshot(
     """Look at a staged folder without reading more than its indexes.
 
     It is complete if it has a `_COMPLETE` marker, if all its declared pictures are there and settled, or if it has not
-    changed for long; what is missing then is an error to report and no reason to wait.
+    changed for long; what is missing then is an error to report and no reason to wait. A withdrawn one is not complete.
     """
     with _Looking(folder, settings, limits) as looking:
         looking.go_on()
@@ -172,6 +182,7 @@ class _Looking:
         self._inventory = Inventory()
         self._shape: Shape | None = None
         self._digest = ""
+        self._changing = False
         self._steps = self._take()
 
     def __enter__(self) -> Self:
@@ -186,13 +197,18 @@ class _Looking:
 
     def _take(self) -> Generator[int]:
         folder = _Bounded(self.folder, files=self._most)
-        self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
-        digest = hashlib.sha256()
-        for number, record in enumerate(self._inventory.digested(), start=1):
-            digest.update(record)
-            if number % 1_000 == 0:
-                yield 2 * folder.listed + number
-        self._digest = digest.hexdigest()
+        try:
+            self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
+        except FileChangedError:  # its marker, which is read
+            self._changing = True
+            return
+        steps = computing_submission(self._inventory)
+        while True:
+            try:
+                yield 2 * folder.listed + next(steps)
+            except StopIteration as end:
+                self._digest = cast("str", end.value)
+                return
 
     def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
         """Handle more files, at most `names` and until a time of the monotonic clock; returns whether all are done.
@@ -213,17 +229,21 @@ class _Looking:
         """The snapshot of the folder, once it is listed completely."""
         files, size = self._inventory.total()
         complete, reason = self._completeness(now, index_seconds)
-        return FolderSnapshot(self._digest, files, size, complete, reason)
+        withdrawn = self._inventory.mark is Mark.WITHDRAWN and not self._changing
+        return FolderSnapshot(self._digest, files, size, complete, reason, withdrawn)
 
     def _completeness(self, now: datetime, index_seconds: float | None) -> tuple[bool, str]:
         inventory, settings = self._inventory, self._settings
         newest = inventory.newest()
+        if self._changing:
+            return False, "it is changing"
         if newest is None:
             return False, "it is empty"
-        if next(inventory.files(FileKind.MARKER), None):
-            return True, "it is marked as complete"
         still = now - newest
-        if still >= timedelta(seconds=settings.quiet_seconds):
+        quiet = still >= timedelta(seconds=settings.quiet_seconds)
+        if inventory.mark is not Mark.NONE:
+            return _marked(inventory.mark, quiet=quiet)
+        if quiet:
             return True, f"nothing in it changed for {settings.quiet_seconds} s"
         if still < timedelta(seconds=settings.settle_seconds):
             return False, "it is changing"
@@ -246,6 +266,15 @@ class _Looking:
         return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
+def _marked(mark: Mark, *, quiet: bool) -> tuple[bool, str]:
+    """Whether a folder with a marker is complete, and why."""
+    if mark is Mark.STAGING:  # once it is quiet, an import says in its receipt what to do
+        return quiet, "its staging was interrupted" if quiet else "it is being staged"
+    if mark is Mark.WITHDRAWN:
+        return False, "its user withdrew it"
+    return True, "it is marked as complete"
+
+
 class _TooManyFilesError(Exception):
     """A folder holds more files than a look at it may find."""
 
@@ -256,6 +285,8 @@ class _HurryError(Exception):
 
 class _Bounded:
     """A folder that lists at most so many files, and reads files for at most so many seconds."""
+
+    staged = True
 
     def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
         self.listed = 0
@@ -626,7 +657,7 @@ def _first_looks(
     """
     done = [(one, outcome) for one, outcome in zip(candidates, outcomes, strict=True) if outcome is not _NoLook.LATER]
     unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
-    due, others, failed = [], [], []
+    due, others, failed, withdrawn = [], [], [], []
     with database.connection() as connection:
         seen = iter(see_uploads(connection, unseen) if unseen else [])
         for one, outcome in done:
@@ -634,10 +665,15 @@ def _first_looks(
             if isinstance(outcome, FolderSnapshot) and outcome.complete:
                 due.append(Arrival(upload, outcome))
                 continue
+            if isinstance(outcome, FolderSnapshot) and outcome.withdrawn:
+                withdrawn.append((upload, outcome))
+                continue
             others.append(upload.id)
             if isinstance(outcome, _Failure):
                 failed.append((upload, outcome.reason))
         mark_checked(connection, others)
+    for upload, snapshot in withdrawn:
+        withdraw_upload(database, blobs, upload, snapshot.digest)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
         fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
@@ -673,6 +709,11 @@ def _second_looks(
         and arrival.snapshot.complete
         and arrival.snapshot.digest != arrival.upload.staged_digest
     ]
+    for arrival in arrivals:
+        upload, snapshot = arrival.upload, arrival.snapshot
+        if upload.id in still and snapshot.withdrawn and snapshot.digest != upload.staged_digest:
+            withdraw_upload(database, blobs, upload, snapshot.digest)
+            still.discard(upload.id)
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
         pass

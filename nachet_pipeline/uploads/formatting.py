@@ -48,5 +48,7 @@ def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
         yield Bilingual("removed", "retirées"), same(session)
     for refused in receipt.refused_sessions:
         yield Bilingual("refused", "refusées"), same(refused.session)
+    if receipt.explanation:
+        yield Bilingual("note", "note"), receipt.explanation
     if receipt.failure:
         yield Bilingual("failure", "échec"), same(receipt.failure)

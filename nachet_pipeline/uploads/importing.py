@@ -19,7 +19,8 @@ from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import CountedPicture, receipt_page
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.stored import Correction
-from nachet_pipeline.contract.validation import Validation, validate
+from nachet_pipeline.contract.submission import submission_of
+from nachet_pipeline.contract.validation import Validation, WithdrawnError, validate
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
 from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
@@ -47,6 +48,7 @@ from nachet_pipeline.uploads.queries import (
     look_again,
     mark_importing,
     record_receipt,
+    record_staged_digest,
     upload_lock,
     upload_of_partition,
 )
@@ -222,24 +224,28 @@ class Importer:
             return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
         with Inventory(rule_set=self.rules) as inventory:
-            validation = validate(
-                StagedFolder(self.blobs, upload.staging_container, upload.folder),
-                inventory,
-                self.pool,
-                self.registry,
-                owner=upload.owner,
-                limits=self.limits,
-                readers=self.transfer.transfer_concurrency,
-                progress=partial(self.progress, "validating"),
-                stored=StoredUpload(self.database, upload.id, upload.owner.id),
-                replace=upload.replace_wanted,
-                early=lambda report: self._report_early(upload, started, report),
-            )
+            try:
+                validation = validate(
+                    StagedFolder(self.blobs, upload.staging_container, upload.folder),
+                    inventory,
+                    self.pool,
+                    self.registry,
+                    owner=upload.owner,
+                    limits=self.limits,
+                    readers=self.transfer.transfer_concurrency,
+                    progress=partial(self.progress, "validating"),
+                    stored=StoredUpload(self.database, upload.id, upload.owner.id),
+                    replace=upload.replace_wanted,
+                    early=lambda report: self._report_early(upload, started, report, submission_of(inventory)),
+                )
+            except WithdrawnError:  # since the run was requested
+                return ImportOutcome(upload, self._withdraw(upload, started, submission_of(inventory)))
+            submission = submission_of(inventory)
             clock.lap("validate")
             accepted = validation.accepted(accept_valid=upload.accept_valid)
             thumbnails = {**validation.thumbnails, **dict(inventory.thumbnails())}
             if not accepted:
-                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation)
+                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
                 write_page(self.blobs, upload, receipt, thumbnails)
                 self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
@@ -248,7 +254,8 @@ class Importer:
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
             before = self.database.transact(find_upload, upload.id)
             receipt = _with_last_correction(
-                _receipt(upload, state, self.run_id, started, validation, sets), before.receipt if before else None
+                _receipt(upload, state, self.run_id, started, validation, sets, submission=submission),
+                before.receipt if before else None,
             )
             write_page(self.blobs, upload, receipt, thumbnails)
 
@@ -268,9 +275,21 @@ class Importer:
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
-    def _report_early(self, upload: Upload, started: datetime, report: Report) -> None:
+    def _withdraw(self, upload: Upload, started: datetime, submission: str) -> Receipt:
+        """Record that the folder was withdrawn; nothing of it is imported."""
+
+        def record(connection: Connection) -> Receipt:
+            known = find_upload(connection, upload.id)
+            receipt = _withdrawn(upload, known.receipt if known else None, self.run_id, started, submission)
+            self._close(connection, receipt)
+            record_staged_digest(connection, upload.id, submission)
+            return receipt
+
+        return self.database.transact(record)
+
+    def _report_early(self, upload: Upload, started: datetime, report: Report, submission: str) -> None:
         """Write a receipt with what refuses the upload already, while its pictures are still being read."""
-        early = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
+        early = _receipt(upload, State.IMPORTING, self.run_id, started, submission=submission).model_copy(
             update={"report": report, "report_page": None, "finished_at": None}
         )
 
@@ -353,6 +372,7 @@ def _receipt(
     sets: list[RecordedSet] | None = None,
     *,
     failure: str | None = None,
+    submission: str | None = None,
 ) -> Receipt:
     received = [_received(item) for item in sets or []]
     imported = {item.session for item in received}
@@ -363,6 +383,7 @@ def _receipt(
         owner=upload.owner.email,
         folder=upload.folder,
         state=state,
+        submission=submission or upload.staged_digest,
         run_id=run_id,
         staged_at=validation.staged_at if validation else None,
         queued_at=upload.queued_at,
@@ -405,6 +426,16 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
     )
 
 
+_NOTHING_IMPORTED = Bilingual(
+    "The folder was withdrawn: nothing of it is imported. Staging it again takes that back.",
+    "Le dossier a été retiré : rien n'en est importé. Le déposer de nouveau annule ce retrait.",
+)
+_STAYS = Bilingual(
+    "The folder was withdrawn: nothing more of it is imported. What was imported of it before stays; an operator can"
+    " delete that. Staging the folder again takes the withdrawal back.",
+    "Le dossier a été retiré : rien de plus n'en est importé. Ce qui en a été importé auparavant reste ; un opérateur"
+    " peut le supprimer. Déposer de nouveau le dossier annule ce retrait.",
+)
 _STORED = ("content_digest", "container", "picture_sets", "correction")
 """The fields of a receipt that say what was stored."""
 
@@ -430,6 +461,39 @@ def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
         for item in receipt.picture_sets
     ]
     return receipt.model_copy(update={"correction": before.correction, "picture_sets": sets})
+
+
+def _withdrawn(
+    upload: Upload, before: Receipt | None, run_id: str | None, started: datetime, submission: str
+) -> Receipt:
+    """The receipt of a withdrawn folder. It keeps saying what an earlier import stored, because that stays."""
+    receipt = _receipt(upload, State.WITHDRAWN, run_id, started, submission=submission)
+    if before is None or not before.picture_sets:
+        return receipt.model_copy(update={"explanation": _NOTHING_IMPORTED})
+    kept = {name: getattr(before, name) for name in (*_STORED, "pictures", "size")}
+    return receipt.model_copy(update={**kept, "explanation": _STAYS})
+
+
+def withdraw_upload(database: Database, blobs: BlobStorage, upload: Upload, submission: str) -> Receipt | None:
+    """Close an upload whose user withdrew its folder; nothing that was imported of it is removed.
+
+    Args:
+        database: knows the upload.
+        blobs: where the folder is staged.
+        upload: the upload as it was read.
+        submission: what the folder is now; it is due again when it is something else.
+
+    Returns:
+        The receipt; None if the upload changed since it was read: then nothing is written.
+    """
+    with database.connection() as connection:
+        if not keep_unless_changed(connection, upload):
+            return None
+        receipt = _withdrawn(upload, upload.receipt, None, datetime.now(UTC), submission)
+        close_upload(connection, receipt)
+        record_staged_digest(connection, upload.id, submission)
+    write_receipt(blobs, upload, receipt)
+    return receipt
 
 
 def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> bool:

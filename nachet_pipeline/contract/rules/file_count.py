@@ -1,10 +1,12 @@
 """Every session holds as many pictures as it declares."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.sessions import Context, Session
+from nachet_pipeline.contract.structure import picture_format, session_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FIELD = "imageData.numberOfImages"
@@ -12,9 +14,13 @@ _FIELD = "imageData.numberOfImages"
 
 def file_count(context: Context) -> Iterator[Finding]:
     """Missing and surplus pictures, against `numberOfImages`."""
+    shape = context.shape
+    # A picture that the list in _COMPLETE names and that is not there is reported by its name.
+    listed = context.inventory.listed_without_file() if shape else ()
+    absent = Counter(session_of(one.path, shape) for one in listed if shape and picture_format(one.path))
     for session in context.sessions:
         declared = session.values.get(_FIELD)
-        if declared is not None and declared.value != session.pictures:
+        if declared is not None and declared.value != session.pictures + absent[session.path]:
             yield _differs(session, declared)
 
 

@@ -32,6 +32,13 @@ def folder_structure(context: Context) -> Iterator[Finding]:
     for kind, code in _LEFT_OUT.items():
         for entry in context.inventory.files(kind):
             yield Finding(code=code, path=entry.file.path)
+    for listed in context.inventory.listed_without_file():
+        yield Finding(
+            code="listed-file-missing",
+            path=listed.path,
+            expected=Bilingual(f"what line {listed.line} lists", f"ce que liste la ligne {listed.line}"),
+            found=Bilingual("no such file", "aucun fichier de ce nom"),
+        )
     if context.shape is None:
         yield _shapeless(context)
     else:
