@@ -35,7 +35,8 @@ out.
 | `sessions` | the sessions that inherit the value, where its file alone does not tell |
 | `expected` | what the contract asks for, `{{"en": …, "fr": …}}` |
 | `found` | what is there, in both languages |
-| `suggestion` | what was probably meant, in both languages |
+| `suggestion` | the value that was probably meant, in both languages |
+| `advice` | what to do about this very finding, in place of `remedy`, in both languages |
 | `other` | another picture of the upload that it is about, such as the one that is equal |
 | `message` | what is wrong, in both languages |
 | `remedy` | what to do about it, in both languages |
@@ -88,7 +89,7 @@ def _entry(code: str, kind: FindingKind) -> str:
 
 def _cell(text: str) -> str:
     """A text as it stands in a table of Markdown: nothing of it is markup."""
-    return "".join(f"\\{character}" if character in r"\|*_<>`[]" else character for character in text)
+    return "".join(f"\\{character}" if character in r"\|*_<>[]" else character for character in text)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ memory does not grow with them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,6 +33,7 @@ class FileKind(StrEnum):
     PROJECT_INDEX = "project index"
     SESSION_INDEX = "session index"
     PICTURE = "picture"
+    OTHER_PICTURE = "picture in another format"
     PICTURE_METADATA = "picture metadata"
     CHECKSUMS = "checksums"
     MARKER = "marker"
@@ -271,13 +272,18 @@ class Inventory(Scratch):
         )
         return iter(self._db.execute(query))
 
-    def stems(self, kind: FileKind, *, without: FileKind | None = None) -> Iterator[tuple[str, list[str]]]:
-        """Stems of a kind of file with their paths, without those that have a file of the kind `without`."""
+    def is_picture_stem(self, stem: str) -> bool:
+        """Whether a picture that can be imported has this path without suffix."""
+        query = "select exists (select 1 from file where stem = ? and kind = ?)"
+        return bool(self._db.execute(query, (stem, FileKind.PICTURE)).fetchone()[0])
+
+    def stems(self, kind: FileKind, *, without: Sequence[FileKind] = ()) -> Iterator[tuple[str, list[str]]]:
+        """Stems of a kind of file with their paths, without those that have a file of the kinds `without`."""
         query = "select stem, json_group_array(path) from (select stem, path from file where kind = ? order by path)"
         arguments: tuple[str, ...] = (kind,)
-        if without is not None:
-            query += " where stem not in (select stem from file where kind = ?)"
-            arguments = (kind, without)
+        if without:
+            query += f" where stem not in (select stem from file where kind in ({', '.join('?' * len(without))}))"
+            arguments = (kind, *without)
         for stem, paths in self._db.execute(f"{query} group by stem order by stem", arguments):
             yield stem, json.loads(paths)
 
@@ -423,6 +429,11 @@ class Inventory(Scratch):
         start, end = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")  # 0 follows / in every encoding
         query = "select path from file where path > ? and path < ? order by path limit ?"
         return [row[0] for row in self._db.execute(query, (start, end, limit))]
+
+    def holds(self, path: str) -> bool:
+        """Whether there is a file or a folder of this path."""
+        query = "select exists (select 1 from file where path = ?)"
+        return bool(self._db.execute(query, (path,)).fetchone()[0] or self.paths_in(path, 1))
 
     # Pictures
 
@@ -758,7 +769,7 @@ class Inventory(Scratch):
         if severity is not finding.severity:
             finding = finding.model_copy(update={"severity": severity})
         # Findings with the same key are shown as one group with several places.
-        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion"})
+        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion", "advice"})
         self._db.execute(
             "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
             (finding.code, finding.severity, finding.path, finding.line, alike, finding.model_dump_json()),

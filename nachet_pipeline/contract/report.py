@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -59,7 +60,8 @@ class Group(BaseModel):
         field: the key concerned.
         expected: what the contract asks for.
         found: what is there.
-        suggestion: what was probably meant.
+        suggestion: the value that was probably meant.
+        advice: what to do about them, in place of their code's remedy.
         other: path of another picture of the upload that they are about, such as the one that is equal.
         count: how many there are.
         places: where, `PLACES_KEPT` of them at most.
@@ -75,6 +77,7 @@ class Group(BaseModel):
     found: Bilingual | None = None
     suggestion: Bilingual | None = None
     other: str | None = None
+    advice: Bilingual | None = None
     count: int
     places: tuple[Place, ...]
 
@@ -91,6 +94,7 @@ class Group(BaseModel):
             found=first.found,
             suggestion=first.suggestion,
             other=first.other,
+            advice=first.advice,
             count=count,
             places=tuple(
                 Place(path=one.path, line=one.line, column=one.column, sessions=one.sessions) for one in alike
@@ -113,6 +117,7 @@ class Group(BaseModel):
                 found=self.found,
                 suggestion=self.suggestion,
                 other=self.other,
+                advice=self.advice,
             )
             for place in self.places
         )
@@ -213,13 +218,13 @@ class Report(BaseModel):
 
 def _worst_first(group: Group) -> tuple[int, int, tuple[tuple[str, int, int], ...], str]:
     places = tuple((place.path, place.line or 0, place.column or 0) for place in group.places)
-    alike = group.model_dump_json(include={"field", "expected", "found", "suggestion"})
+    alike = group.model_dump_json(include={"field", "expected", "found", "suggestion", "advice"})
     return _SEVERITIES.index(group.severity), list(CATALOGUE).index(group.code), places, alike
 
 
 # The record
 
-_TEXTS = ("expected", "found", "suggestion")
+_TEXTS = ("expected", "found", "suggestion", "advice")
 
 
 def as_json_lines(
@@ -318,7 +323,7 @@ def as_text(
     understood: Sequence[UnderstoodSession] = (),
     number_of_sessions: int | None = None,
 ) -> Iterator[str]:
-    """The report's lines for people: grouped by code, the worst first, each with its remedy.
+    """The report's lines for people: grouped by code, the worst first, each with what to do.
 
     Below them is what was understood, and last the verdict.
 
@@ -334,11 +339,15 @@ def as_text(
         kind, severity = CATALOGUE[code], report.severity_of(code)
         name = SEVERITY_NAMES[severity][0].in_language(language).upper()
         yield _TITLE.in_language(language).format(name, code, report.codes[code], kind.message.in_language(language))
-        for group in groups[:GROUPS_SHOWN]:
+        shown = groups[:GROUPS_SHOWN]
+        for group, following in zip_longest(shown, shown[1:]):
             yield from (f"  {line}" for line in _lines_of(group, language))
-        if more := report.codes[code] - sum(group.count for group in groups[:GROUPS_SHOWN]):
+            if group.advice and not (following and following.advice == group.advice):
+                yield f"  → {group.advice.in_language(language)}"
+        if more := report.codes[code] - sum(group.count for group in shown):
             yield f"  {_MORE.in_language(language).format(more)}"
-        yield f"  → {kind.remedy.in_language(language)}"
+        if needs_remedy(shown):
+            yield f"  → {kind.remedy.in_language(language)}"
         yield ""
     if understood:
         yield from understood_lines(understood, language, number_of_sessions=number_of_sessions)
@@ -360,6 +369,11 @@ def _verdict(report: Report, partly: bool, imported: bool, summary: Bilingual, l
     said = "; ".join(filter(None, parts))
     name = verdict.in_language(language)
     return _VERDICT.in_language(language).format(name, said) if said else f"{name}."
+
+
+def needs_remedy(groups: Sequence[Group]) -> bool:
+    """Whether a code's remedy is to be said beside its groups: not where each has an advice of its own."""
+    return not groups or any(group.advice is None for group in groups)
 
 
 def counts_of(report: Report) -> Bilingual:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.receipt import Receipt, Spread, State
-from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of
+from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of, needs_remedy
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.contract.understood import (
@@ -235,6 +235,7 @@ def _page(
         both=Bilingual,
         catalogue=CATALOGUE,
         inheritance_of=inheritance_of,
+        needs_remedy=needs_remedy,
         severity_names=SEVERITY_NAMES,
         parts_of=_parts,
         printable=printable,

@@ -16,11 +16,13 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.marks import COMPLETE_MARKER, Mark
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
+from nachet_pipeline.contract.other_pictures import record_other_pictures
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
+from nachet_pipeline.contract.rules.stand_ins import stand_ins
 from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
@@ -202,8 +204,10 @@ def judge_folder(
     if inventory.mark is Mark.STAGING or inventory.file_list is FileList.UNUSABLE:
         return Context(inventory, None, None, [], registry, owner)  # whatever else is found may be no mistake
     record_checksums(folder, inventory, limits)
+    record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
-    context = Context(inventory, shape, project, sessions, registry, owner)
+    meant = stand_ins(inventory, shape, project, sessions)
+    context = Context(inventory, shape, project, sessions, registry, owner, meant)
     for rule in FOLDER_RULES:
         _record_findings(inventory, rule(context))
     return context
@@ -475,7 +479,14 @@ class _Pictures:
             if read.metadata.sha256:
                 inventory.record_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
-            Finding(code=issue.code, path=path, field=issue.field, expected=issue.expected, found=issue.found)
+            Finding(
+                code=issue.code,
+                path=path,
+                field=issue.field,
+                expected=issue.expected,
+                found=issue.found,
+                advice=issue.advice,
+            )
             for issue in seen.issues
         )
         if read.sha256:

@@ -44,7 +44,7 @@ def findings_table(groups: Sequence[Group]) -> TableMetadataValue:
             "count": group.count,
             "where": _where(group),
             "what": explanation_of(group) or CATALOGUE[group.code].message.en,
-            "remedy": CATALOGUE[group.code].remedy.en,
+            "remedy": (group.advice or CATALOGUE[group.code].remedy).en,
         }
         for group in groups[:_ROWS]
     )

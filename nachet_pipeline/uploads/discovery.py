@@ -261,7 +261,7 @@ class _Looking:
             declared = session.number("imageData.numberOfImages")
             if declared is None:
                 return False, f"{session.path or 'it'} does not declare its number of pictures"
-            if session.pictures < declared:
+            if session.pictures + session.others < declared:
                 return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
         return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
@@ -309,6 +309,9 @@ class _Bounded:
         if self._until is not None and time.monotonic() > self._until:
             raise _HurryError
         return self._folder.read(file)
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        return self._folder.start(file, size)
 
 
 @dataclass(slots=True)

@@ -492,7 +492,8 @@ def withdraw_upload(database: Database, blobs: BlobStorage, upload: Upload, subm
         receipt = _withdrawn(upload, upload.receipt, None, datetime.now(UTC), submission)
         close_upload(connection, receipt)
         record_staged_digest(connection, upload.id, submission)
-    write_receipt(blobs, upload, receipt)
+    if write_receipt(blobs, upload, receipt):
+        write_page(blobs, upload, receipt)
     return receipt
 
 

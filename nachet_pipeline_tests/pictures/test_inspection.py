@@ -164,10 +164,10 @@ def test_zeros_after_a_picture_are_no_reason_to_refuse_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg"])
-def test_so_many_zeros_that_they_are_no_padding_are_data(name: str) -> None:
+def test_more_zeros_than_any_padding_has_are_a_warning(name: str) -> None:
     picture_format, content = GOOD[name]
 
-    assert codes(picture_format, content + bytes(70_000)) == {"trailing-data"}
+    assert codes(picture_format, content + bytes(70_000)) == {"unused-bytes"}
 
 
 @pytest.mark.parametrize(
@@ -175,15 +175,12 @@ def test_so_many_zeros_that_they_are_no_padding_are_data(name: str) -> None:
     [
         (GOOD["png"][1], Bilingual.same("PNG")),
         (GOOD["tiff-big"][1], Bilingual.same("TIFF")),
-        (b"GIF89a", Bilingual("a GIF", "un GIF")),
         (b"%PDF-1.7", Bilingual("a PDF", "un PDF")),
         (b"PK\x03\x04\0", Bilingual("a ZIP archive", "une archive ZIP")),
         (b"MZ\x90", Bilingual("a program", "un programme")),
         (b"\x7fELF", Bilingual("a program", "un programme")),
         (b"<!doctype html>", Bilingual("HTML or XML", "du HTML ou du XML")),
         (b"#!/bin/sh", Bilingual("a script", "un script")),
-        (b"RIFF\0\0\0\0WEBPVP8 ", Bilingual("a WebP picture", "une image WebP")),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", Bilingual("a HEIC or AVIF picture", "une image HEIC ou AVIF")),
         (b"\0\0\0\x18ftypmp42\0\0\0\0", Bilingual("a video", "une vidéo")),
         (b"Not a picture.\n", Bilingual("text", "du texte")),
         (

@@ -370,7 +370,7 @@ def test_removing_a_session_that_is_there_is_refused_and_one_that_never_was_is_t
 def test_of_very_many_sessions_that_never_were_the_first_get_a_suggestion(workbench: Workbench) -> None:
     folder = workbench.sample(sessions=2, pictures=1)
     imported(workbench, folder)
-    edit(folder / "index.yaml", "uploadData", removedSessions=[f"sesion{number}" for number in range(30)])
+    edit(folder / "index.yaml", "uploadData", removedSessions=[f"sesion1{'-' * number}" for number in range(30)])
     told = findings(imported(workbench, folder), "unknown-session")
     assert (len(told), sum(one.suggestion is not None for one in told)) == (30, 20)
 
