@@ -175,8 +175,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE; ils ont été ignorés.",
             ),
             Bilingual(
-                "Nothing needs to be done; if one belongs to the folder, put it there and run `nachet stage` again.",
-                "Aucune action requise; si l'un d'eux fait partie du dossier, placez-l'y et relancez `nachet stage`.",
+                "Nothing needs to be done; if one belongs to the folder, put it there and run nachet stage again.",
+                "Aucune action requise; si l'un d'eux fait partie du dossier, placez-l'y et relancez nachet stage.",
             ),
         ),
         "listed-file-missing": FindingKind(
@@ -187,8 +187,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La liste de _COMPLETE nomme un fichier qui n'a pas été déposé.",
             ),
             Bilingual(
-                "Run the same `nachet stage` again, which sends what is missing; or send the file like the others.",
-                "Relancez le même `nachet stage`, qui envoie ce qui manque; ou envoyez le fichier comme les autres.",
+                "Run the same nachet stage again, which sends what is missing; or send the file like the others.",
+                "Relancez le même nachet stage, qui envoie ce qui manque; ou envoyez le fichier comme les autres.",
             ),
             fixed=True,
         ),
@@ -201,9 +201,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 " dossier.",
             ),
             Bilingual(
-                "Run `nachet stage` again, which writes the list. Or put an empty _COMPLETE in its place; then every"
+                "Run nachet stage again, which writes the list. Or put an empty _COMPLETE in its place; then every"
                 " file in the folder belongs to it.",
-                "Relancez `nachet stage`, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide; alors tous"
+                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide; alors tous"
                 " les fichiers du dossier en font partie.",
             ),
             fixed=True,
@@ -212,14 +212,14 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual(
-                "The folder is being changed, or `nachet stage` was interrupted: only a part of the change is there.",
-                "Le dossier est en cours de modification, ou `nachet stage` a été interrompu : une partie seulement du"
+                "The folder is being changed, or nachet stage was interrupted: only a part of the change is there.",
+                "Le dossier est en cours de modification, ou nachet stage a été interrompu : une partie seulement du"
                 " changement est là.",
             ),
             Bilingual(
-                "If `nachet stage` is still running, wait for its end. Otherwise run the same command again; it sends"
+                "If nachet stage is still running, wait for its end. Otherwise run the same command again; it sends"
                 " what is missing.",
-                "Si `nachet stage` tourne encore, attendez sa fin. Sinon, relancez la même commande; elle envoie ce"
+                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande; elle envoie ce"
                 " qui manque.",
             ),
             fixed=True,
@@ -264,11 +264,11 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("A folder has no index.yaml.", "Un dossier n'a pas d'index.yaml."),
             Bilingual(
-                "Write an index.yaml with a text editor. The folder _template in your upload container holds an"
-                " example and the whole contract, which `nachet contract` prints too; `nachet init` writes the file.",
-                "Écrivez un index.yaml avec un éditeur de texte. Le dossier _template de votre conteneur de"
-                " téléversement contient un exemple et tout le contrat, que `nachet contract --lang fr` affiche aussi;"
-                " `nachet init` écrit le fichier.",
+                "Write an index.yaml with a text editor, or let the command nachet init write it. The folder _template"
+                " in your upload container holds an example and the whole contract, which nachet contract prints too.",
+                "Écrivez un index.yaml avec un éditeur de texte, ou laissez la commande nachet init l'écrire. Le"
+                " dossier _template de votre conteneur de téléversement contient un exemple et tout le contrat, que"
+                " nachet contract --lang fr affiche aussi.",
             ),
         ),
         "missing-key": FindingKind(
@@ -890,8 +890,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 " copie.",
             ),
             Bilingual(
-                "Send it again: run the same `nachet stage` again, with --replace if it asks for that.",
-                "Envoyez-le de nouveau : relancez le même `nachet stage`, avec --replace si la commande le demande.",
+                "Send it again: run the same nachet stage again, with --replace if it asks for that.",
+                "Envoyez-le de nouveau : relancez le même nachet stage, avec --replace si la commande le demande.",
             ),
             fixed=True,
         ),

@@ -89,7 +89,7 @@ def _entry(code: str, kind: FindingKind) -> str:
 
 def _cell(text: str) -> str:
     """A text as it stands in a table of Markdown: nothing of it is markup."""
-    return "".join(f"\\{character}" if character in r"\|*_<>[]" else character for character in text)
+    return "".join(f"\\{character}" if character in r"\|*_<>`[]" else character for character in text)
 
 
 if __name__ == "__main__":
