@@ -16,6 +16,7 @@ def receipt_lines(receipt: Receipt, language: Language = "en") -> Iterator[str]:
     for label, value in rows:
         yield f"  {label:<{width}} {value}"
     if receipt.report:
+        yield ""
         yield from as_text(
             receipt.report,
             language,
