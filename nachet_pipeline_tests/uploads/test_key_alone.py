@@ -412,7 +412,11 @@ def test_where_a_folder_stands_is_told_from_what_lies_in_the_container(
     waiting = command("status", folder, "--sas", sas, "--json")
     assert waiting.code == 3
     told = json.loads(waiting.out)
-    assert (told["submission"], told["complete"], told["files"]) == (sent["submission"], True, len(files_of(folder)) + 1)
+    assert (told["submission"], told["complete"], told["files"]) == (
+        sent["submission"],
+        True,
+        len(files_of(folder)) + 1,
+    )
     assert told["reason"] == "it is marked as complete; no run has looked at it yet"
 
     pipeline_runs(bench)
