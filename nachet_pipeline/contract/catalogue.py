@@ -154,8 +154,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE ; ils ont été ignorés.",
             ),
             Bilingual(
-                "Nothing needs to be done; if one belongs to the folder, put it there and run `nachet stage` again.",
-                "Aucune action requise ; si l'un d'eux fait partie du dossier, placez-l'y et relancez `nachet stage`.",
+                "Nothing needs to be done; if one belongs to the folder, put it there and run nachet stage again.",
+                "Aucune action requise ; si l'un d'eux fait partie du dossier, placez-l'y et relancez nachet stage.",
             ),
         ),
         "listed-file-missing": FindingKind(
@@ -166,8 +166,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La liste de _COMPLETE nomme un fichier qui n'a pas été déposé.",
             ),
             Bilingual(
-                "Run the same `nachet stage` again, which sends what is missing; or send the file like the others.",
-                "Relancez le même `nachet stage`, qui envoie ce qui manque ; ou envoyez le fichier comme les autres.",
+                "Run the same nachet stage again, which sends what is missing; or send the file like the others.",
+                "Relancez le même nachet stage, qui envoie ce qui manque ; ou envoyez le fichier comme les autres.",
             ),
             fixed=True,
         ),
@@ -180,9 +180,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 " dossier.",
             ),
             Bilingual(
-                "Run `nachet stage` again, which writes the list. Or put an empty _COMPLETE in its place; then every"
+                "Run nachet stage again, which writes the list. Or put an empty _COMPLETE in its place; then every"
                 " file in the folder belongs to it.",
-                "Relancez `nachet stage`, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide ; alors tous"
+                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide ; alors tous"
                 " les fichiers du dossier en font partie.",
             ),
             fixed=True,
@@ -191,14 +191,14 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual(
-                "The folder is being changed, or `nachet stage` was interrupted: only a part of the change is there.",
-                "Le dossier est en cours de modification, ou `nachet stage` a été interrompu : une partie seulement du"
+                "The folder is being changed, or nachet stage was interrupted: only a part of the change is there.",
+                "Le dossier est en cours de modification, ou nachet stage a été interrompu : une partie seulement du"
                 " changement est là.",
             ),
             Bilingual(
-                "If `nachet stage` is still running, wait for its end. Otherwise run the same command again; it sends"
+                "If nachet stage is still running, wait for its end. Otherwise run the same command again; it sends"
                 " what is missing.",
-                "Si `nachet stage` tourne encore, attendez sa fin. Sinon, relancez la même commande ; elle envoie ce"
+                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande ; elle envoie ce"
                 " qui manque.",
             ),
             fixed=True,
@@ -748,8 +748,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 " copie.",
             ),
             Bilingual(
-                "Send it again: run the same `nachet stage` again, with --replace if it asks for that.",
-                "Envoyez-le de nouveau : relancez le même `nachet stage`, avec --replace si la commande le demande.",
+                "Send it again: run the same nachet stage again, with --replace if it asks for that.",
+                "Envoyez-le de nouveau : relancez le même nachet stage, avec --replace si la commande le demande.",
             ),
             fixed=True,
         ),
