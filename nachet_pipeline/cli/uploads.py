@@ -201,12 +201,12 @@ def _wait(place: _Place, folder: str, submission: str, seconds: float, before: "
     return receipt
 
 
-def _exit_as(receipt: "Receipt") -> None:
-    """End the command with the exit code of a receipt, unless all is well."""
+def _exit_as(receipt: "Receipt", again: str = "the pipeline tries again by itself") -> None:
+    """End the command with the exit code of a receipt, unless all is well; of a failure it says how it goes on."""
     from nachet_pipeline.contract.receipt import State
 
     if receipt.state is State.FAILED:
-        note(f"nachet: {receipt.failure}; the folder stays staged, and the same command completes it")
+        note(f"nachet: {receipt.failure}; the folder stays staged, and {again}")
         raise typer.Exit(UNAVAILABLE)
     if receipt.state not in {State.IMPORTED, State.WITHDRAWN}:
         raise typer.Exit(REFUSED)
@@ -263,7 +263,7 @@ def import_(
         note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _write_receipt(done.receipt, language, as_json=as_json)
-    _exit_as(done.receipt)
+    _exit_as(done.receipt, "the same command completes it")
 
 
 @app.command()

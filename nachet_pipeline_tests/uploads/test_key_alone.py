@@ -393,6 +393,16 @@ def test_a_folder_that_is_withdrawn_while_its_run_waits_is_not_imported(
     assert not bench.due()
 
 
+def test_a_folder_may_be_withdrawn_before_the_pipeline_saw_it(bench: Workbench, sas: str, command: Nachet) -> None:
+    folder = bench.sample("early", seed=6300)
+    command("stage", folder, "--sas", sas)
+    waiting = command("stage", folder, "--withdraw", "--sas", sas, "--wait", "--timeout", 0)
+    assert waiting.code == 3
+    assert not bench.due()
+    assert upload_named(bench, "early").state is State.WITHDRAWN
+    assert command("stage", folder, "--withdraw", "--sas", sas, "--wait").code == 0
+
+
 def test_what_is_not_staged_cannot_be_withdrawn(bench: Workbench, sas: str, command: Nachet) -> None:
     answer = command("stage", "never sent", "--withdraw", "--sas", sas)
     assert (answer.code, answer.err) == (1, "nachet: no folder never sent is staged; nothing is withdrawn\n")
@@ -412,8 +422,11 @@ def test_where_a_folder_stands_is_told_from_what_lies_in_the_container(
     waiting = command("status", folder, "--sas", sas, "--json")
     assert waiting.code == 3
     told = json.loads(waiting.out)
-    assert (told["submission"], told["complete"]) == (sent["submission"], True)
-    assert told["files"] == len(files_of(folder)) + 1
+    assert (told["submission"], told["complete"], told["files"]) == (
+        sent["submission"],
+        True,
+        len(files_of(folder)) + 1,
+    )
     assert told["reason"] == "it is marked as complete; no run has looked at it yet"
 
     pipeline_runs(bench)
