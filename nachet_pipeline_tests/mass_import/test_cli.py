@@ -60,7 +60,7 @@ def test_a_container_is_planned_imported_and_found_unchanged(nachet, deployment:
     events = [
         record.asset_materialization for record in deployment.instance.fetch_materializations(shown, limit=9).records
     ]
-    assert [event.metadata["taken"].value for event in events if event] == [0, 4]  # the UI has both, the latest first
+    assert [event.metadata["taken"].value for event in events if event] == [4, 4]  # the UI has both
 
 
 def test_a_folder_that_nothing_describes_is_a_refusal_that_names_it(
