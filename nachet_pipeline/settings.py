@@ -186,7 +186,7 @@ class PictureSettings(Concern):
     max_tiff_tags: int = Field(512, ge=16, le=65_535, description="tags of a directory of a TIFF")
     max_tiff_strips: int = Field(200_000, ge=1, le=100_000_000, description="strips or tiles of a TIFF")
     max_tiff_overlap_kib: int = Field(4, ge=0, le=1024, description="bytes of a TIFF that two parts share, in KiB")
-    max_tiff_gap_kib: int = Field(64, ge=0, le=262_144, description="bytes of a TIFF that no part claims, in KiB")
+    max_tiff_gap_kib: int = Field(64, ge=0, le=262_144, description="bytes of a picture that no part claims, in KiB")
     max_metadata_mib: int = Field(4, ge=1, le=256, description="one metadata value of a picture, in MiB")
 
 
