@@ -149,7 +149,7 @@ def receipt_page(
     receipt: Receipt, thumbnails: Mapping[str, bytes], counted: Sequence[CountedPicture] = (), language: Language = "en"
 ) -> str:
     """Render what a receipt says; see `as_page`."""
-    report = receipt.report or Report.of_findings(())
+    report = receipt.report or Report.empty()
     return as_page(
         report, title=receipt.folder, language=language, thumbnails=thumbnails, told=Told.of(receipt, counted)
     )

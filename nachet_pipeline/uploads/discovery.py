@@ -579,7 +579,7 @@ def _staged(
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
     for user, page, before in _pages(executor, blobs, users, listing, until):
-        # A receipt sorts before its folder, so it is on the same page or the one before.
+        # A receipt and a report sort before their folder, so they are on the same page or the one before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
         if unusable := [name.folder for name in names if not _can_be_kept(name.folder)]:
