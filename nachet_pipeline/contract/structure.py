@@ -265,6 +265,7 @@ def _reading_marks(
             yield listed
     except ListError as error:
         inventory.file_list = FileList.UNUSABLE
+        inventory.forget_findings()  # the names may be those of files that do not belong to the folder
         inventory.add_finding(
             Finding(
                 code="file-list-content",
