@@ -175,8 +175,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE; ils ont été ignorés.",
             ),
             Bilingual(
-                "Nothing needs to be done; if one belongs to the folder, put it there and run nachet stage again.",
-                "Aucune action requise; si l'un d'eux fait partie du dossier, placez-l'y et relancez nachet stage.",
+                "Nothing needs to be done if they do not belong to the folder. If they do, run nachet stage again with"
+                " them, or put an empty _COMPLETE in place of the list.",
+                "Aucune action requise s'ils ne font pas partie du dossier. Sinon, relancez nachet stage avec eux, ou"
+                " remplacez la liste par un _COMPLETE vide.",
             ),
         ),
         "listed-file-missing": FindingKind(

@@ -196,6 +196,7 @@ class Inventory(Scratch):
         self.mark = Mark.NONE
         self.replace_wanted = False
         self.file_list: FileList = FileList.NONE
+        self._left_out: tuple[int, str | None] = (0, None)
         self._has_checksums = False
         self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
 
@@ -322,6 +323,7 @@ class Inventory(Scratch):
         number, first = self._db.execute(f"select count(*), min(path) from file where {others}", MARKERS).fetchone()
         self._db.execute(f"delete from file where {others}", MARKERS)
         self._has_checksums = True  # so that what is read is compared with the list
+        self._left_out = number, first
         return number, first
 
     def listed_without_file(self) -> Iterator[ListedFile]:
@@ -356,6 +358,7 @@ class Inventory(Scratch):
         """What a folder's digest is computed over: name, size and version of each file that is not ignored.
 
         Of the markers only what they mean is part of it, so that staging a folder again without a change is no change.
+        Files that are left out are part of it as far as the next report names them.
         """
         if self.mark in {Mark.STAGING, Mark.WITHDRAWN}:
             yield json.dumps(["marked", self.mark]).encode()
@@ -363,6 +366,8 @@ class Inventory(Scratch):
             yield json.dumps(["replace"]).encode()
         if self.file_list is FileList.UNUSABLE and (marker := self.file(COMPLETE_MARKER)):
             yield json.dumps(["unusable", marker.version]).encode()
+        if self._left_out[0]:
+            yield json.dumps(["left out", *self._left_out]).encode()
         for row in self._db.execute("select path, size, sha256 from listed order by path"):
             yield json.dumps(["listed", *row]).encode()
         query = "select path, size, version from file where kind not in (?, ?, ?) order by path"

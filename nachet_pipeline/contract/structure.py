@@ -11,6 +11,7 @@ from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.marks import (
     COMPLETE_MARKER,
+    LEAST_READ_BYTES,
     MARKERS,
     MOST_LIST_BYTES,
     WITHDRAWN_MARKER,
@@ -250,7 +251,7 @@ def _reading_marks(
     if complete is None:
         return
     inventory.mark = Mark.COMPLETE
-    if not complete.size:
+    if complete.size < LEAST_READ_BYTES:
         return
     try:
         if complete.size > MOST_LIST_BYTES:
@@ -265,6 +266,7 @@ def _reading_marks(
             yield listed
     except ListError as error:
         inventory.file_list = FileList.UNUSABLE
+        inventory.forget_findings()  # the names may be those of files that do not belong to the folder
         inventory.add_finding(
             Finding(
                 code="file-list-content",

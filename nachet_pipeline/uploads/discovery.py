@@ -404,6 +404,7 @@ def due_uploads(
     now: datetime | None = None,
     listing: Listing | None = None,
     unfinished: UnfinishedLooks | None = None,
+    withdrawn: list[Receipt] | None = None,
 ) -> Iterator[Arrival]:
     """The folders that are due for a run.
 
@@ -419,6 +420,7 @@ def due_uploads(
         listing: where to begin, if there are more folders than one tick lists; afterwards where the next one goes on.
         unfinished: the looks to go on with, and afterwards those for the next tick; without it, unfinished looks begin
             again.
+        withdrawn: gets the receipts of the folders that were found withdrawn.
 
     Raises:
         StorageError: storage does not answer.
@@ -427,6 +429,7 @@ def due_uploads(
     moment, begin = now or datetime.now(UTC), time.monotonic()
     users = database.call(all_users)
     kept = UnfinishedLooks() if unfinished is None else unfinished
+    closed: list[Receipt] = [] if withdrawn is None else withdrawn
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
@@ -437,17 +440,18 @@ def due_uploads(
         for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
             outcomes = list(executor.map(partial(look, begin=number == 0), candidates))
             large.extend(one for one, outcome in zip(candidates, outcomes, strict=True) if outcome is _NoLook.LATER)
-            yield from _first_looks(database, blobs, candidates, outcomes)
+            yield from _first_looks(database, blobs, candidates, outcomes, closed)
             if time.monotonic() - begin > LOOKING_SECONDS:
                 log.warning("looking at staged folders takes long; the next tick goes on")
                 break
         for candidates in batched(folders.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
-            yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
+            outcomes = list(executor.map(look, candidates))
+            yield from _second_looks(database, blobs, executor, candidates, outcomes, closed)
             if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
                 break
         while large and time.monotonic() - begin < LARGE_SECONDS:
             outcomes = [look(one) for one in large]
-            yield from _first_looks(database, blobs, large, outcomes)
+            yield from _first_looks(database, blobs, large, outcomes, closed)
             large = [one for one, outcome in zip(large, outcomes, strict=True) if outcome is _NoLook.LATER]
     if unfinished is None:
         kept.close()
@@ -652,11 +656,16 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _
 
 
 def _first_looks(
-    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], outcomes: Sequence[_Outcome]
+    database: Database,
+    blobs: BlobStorage,
+    candidates: Sequence[_Candidate],
+    outcomes: Sequence[_Outcome],
+    closed: list[Receipt],
 ) -> list[Arrival]:
     """The due ones of folders that may be waiting for a run; the others are recorded as looked at.
 
-    Folders that cannot be looked at are closed as failed, and their receipts say why.
+    Folders that cannot be looked at are closed as failed, and their receipts say why. Withdrawn ones are closed too;
+    their receipts are added to `closed`.
     """
     done = [(one, outcome) for one, outcome in zip(candidates, outcomes, strict=True) if outcome is not _NoLook.LATER]
     unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
@@ -676,7 +685,8 @@ def _first_looks(
                 failed.append((upload, outcome.reason))
         mark_checked(connection, others)
     for upload, snapshot in withdrawn:
-        withdraw_upload(database, blobs, upload, snapshot.digest)
+        if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
+            closed.append(receipt)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
         fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
@@ -689,8 +699,12 @@ def _second_looks(
     executor: Executor,
     candidates: Sequence[_Candidate],
     outcomes: Sequence[_Outcome],
+    closed: list[Receipt],
 ) -> list[Arrival]:
-    """The folders that changed since their import ended, and so are due; the others are recorded as looked at."""
+    """The folders that changed since their import ended, and so are due; the others are recorded as looked at.
+
+    Those that were withdrawn since are closed; their receipts are added to `closed`.
+    """
     done = [
         (one.known, outcome)
         for one, outcome in zip(candidates, outcomes, strict=True)
@@ -715,7 +729,8 @@ def _second_looks(
     for arrival in arrivals:
         upload, snapshot = arrival.upload, arrival.snapshot
         if upload.id in still and snapshot.withdrawn and snapshot.digest != upload.staged_digest:
-            withdraw_upload(database, blobs, upload, snapshot.digest)
+            if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
+                closed.append(receipt)
             still.discard(upload.id)
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):

@@ -62,11 +62,7 @@ class Standing:
 
 def answers(receipt: Receipt, submission: str) -> bool:
     """Whether a receipt says what became of a submission."""
-    if receipt.state not in _FINAL:
-        return False
-    # A disabled user's folder is refused without being looked at.
-    unseen = receipt.submission is None and receipt.report and "disabled-uploader" in receipt.report.codes
-    return receipt.submission == submission or bool(unseen)
+    return receipt.state in _FINAL and receipt.submission == submission
 
 
 def progress_of(receipt: Receipt | None, submission: str) -> str:

@@ -136,6 +136,12 @@ def test_a_folder_that_is_half_changed_is_told_only_that(validated: Validate) ->
     assert outcome.codes == {"staging-interrupted"}
 
 
+def test_a_list_that_cannot_be_used_is_told_once_whatever_else_there_is(validated: Validate) -> None:
+    outcome = validated({**project(), "pictures/s /aux.tiff": b"", "_COMPLETE": b"files:\n..\n"})
+    assert outcome.codes == {"file-list-content"}
+    assert not outcome.report.importable
+
+
 def test_a_list_that_is_too_long_is_told_without_being_read(
     validated: Validate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,6 +274,46 @@ def test_a_key_says_that_what_was_sent_long_ago_is_replaced(bench: Workbench, sa
     assert (receipt.correction.removed, receipt.correction.added) == (2, 2)
 
 
+def test_a_file_that_another_program_adds_to_a_listed_folder_is_told_and_taken_once_the_list_is_gone(
+    bench: Workbench, sas: str, command: Nachet
+) -> None:
+    folder = bench.sample("added", seed=4700)
+    command("stage", folder, "--sas", sas)
+    pipeline_runs(bench)
+    bench.put(f"added/{SESSION}/3.png", picture(4750))
+
+    pipeline_runs(bench)
+    told = upload_named(bench, "added").receipt
+    assert told is not None
+    assert told.report is not None
+    assert (told.state, told.pictures, set(told.report.codes)) == (State.IMPORTED, 2, {"not-listed"})
+
+    bench.put(f"added/{COMPLETE_MARKER}", b"")
+    pipeline_runs(bench)
+    receipt = upload_named(bench, "added").receipt
+    assert receipt is not None
+    assert receipt.report is not None
+    assert "surplus-picture" in receipt.report.codes
+
+
+def test_waiting_goes_on_if_an_operator_wants_something_else_of_the_same_folder(
+    bench: Workbench, command: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACHET_DATABASE_URL", bench.database_url.get_secret_value())
+    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", bench.blobs.account_url)
+    monkeypatch.setenv("NACHET_BLOB_KEY", bench.blob_key.get_secret_value())
+    folder = bench.sample("wanted", sessions=2, seed=4800)
+    edit(document(folder), "seedData", seedSpecies="nappus")
+    how = ("--user", bench.user.email, "--wait", "--timeout", 0)
+    command("stage", folder, *how)
+    pipeline_runs(bench)
+    assert command("stage", folder, *how).code == 1
+    assert command("stage", folder, *how, "--accept-valid").code == 3
+    pipeline_runs(bench)
+    partly = command("stage", folder, *how, "--accept-valid")
+    assert (partly.code, partly.out.split()[0]) == (1, "PARTLY_IMPORTED")
+
+
 # Interrupted
 
 

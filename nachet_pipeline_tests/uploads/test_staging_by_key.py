@@ -2,7 +2,8 @@
 
 import pytest
 
-from nachet_pipeline.contract.marks import COMPLETE_MARKER
+from nachet_pipeline.contract import marks
+from nachet_pipeline.contract.marks import COMPLETE, COMPLETE_MARKER
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline.support.files import LocalFolder
@@ -94,6 +95,21 @@ def test_a_picture_of_a_complete_folder_is_neither_replaced_nor_left_out_unless_
     assert workbench.versions(workbench.user.upload_container) == before
 
     assert stage(address, folder, replace=True).left_out == 1
+
+
+def test_what_no_list_can_leave_out_is_not_staged_over(
+    workbench: Workbench, address: UploadAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workbench.sample()
+    (folder / "notes.txt").write_text("x")
+    stage(address, folder)
+    monkeypatch.setattr(marks, "MOST_LIST_BYTES", 100)
+    assert stage(address, folder).unchanged == len(files_of(folder))
+    assert workbench.blobs.read(address.container, f"project/{COMPLETE_MARKER}") == COMPLETE
+    (folder / "notes.txt").unlink()
+
+    with pytest.raises(StagingError, match=r"notes\.txt; yours has too many files .* an upload key cannot remove them"):
+        stage(address, folder)
 
 
 def test_a_picture_of_a_folder_that_is_not_complete_yet_may_be_replaced(
