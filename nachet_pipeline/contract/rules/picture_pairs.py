@@ -5,7 +5,7 @@ from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
-from nachet_pipeline.contract.misnamed import KEEP_ONE, copied, copy_of, misnamed, misspelling_of
+from nachet_pipeline.contract.misnamed import copied, copy_of, keep_one, misnamed, misspelling_of
 from nachet_pipeline.contract.names import fold, too
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import picture_format
@@ -94,7 +94,7 @@ class _Unpaired:
 
     def _keep_one(self, path: str, original: str) -> Bilingual:
         if self._described(original.rpartition(".")[0]):
-            return KEEP_ONE
+            return keep_one(original)
         return Bilingual(
             f"Rename it to {original} if it describes that picture; else remove it.",
             f"Renommez-le en {original} s'il décrit cette image; sinon, supprimez-le.",
@@ -113,5 +113,5 @@ class _Unpaired:
                 f"a name without the picture's suffix: {shown} for {of}",
                 f"un nom sans le suffixe de l'image : {shown} pour {of}",
             ),
-            advice=_ONE_YAML if taken else _RENAME,
+            advice=keep_one(right) if taken else _RENAME,
         )
