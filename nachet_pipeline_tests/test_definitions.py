@@ -17,9 +17,9 @@ DEFS = Path(nachet_pipeline.__file__).parent / "defs"
 ASSETS = {
     "registered_seeds": set(),
     "registered_users": set(),
-    "staged_upload": set(),
-    "mass_imported_container": {"registered_seeds"},
-    "validated_manifest": {"staged_upload", "registered_seeds"},
+    "staged_upload": {"registered_seeds"},
+    "mass_imported_container": {"registered_seeds", "picture_metadata"},
+    "validated_manifest": {"staged_upload"},
     "stored_pictures": {"validated_manifest"},
     "picture_metadata": {"stored_pictures"},
     "picture_crops": {"picture_metadata"},

@@ -5,10 +5,10 @@ default is given a hint as its default, between < and >: what belongs there, wit
 is counts as a field that was not filled in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster import Config, ConfigMapping, DagsterError
+from dagster import AssetExecutionContext, Config, ConfigMapping, DagsterError
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
@@ -60,11 +60,6 @@ class Form(Config):
         text = value.strip()
         return "" if text.startswith("<") and text.endswith(">") else text
 
-    @property
-    def is_untouched(self) -> bool:
-        """Whether nothing was filled in."""
-        return self == type(self)()
-
     def problems(self) -> list[str]:
         """What is wrong with the form, a sentence each."""
         fields = type(self).model_fields.items()
@@ -104,11 +99,28 @@ def form_of_job(op: str, form: type[Form]) -> ConfigMapping:
     return ConfigMapping(fill, config_schema=form.to_fields_dict())
 
 
-def form_of_asset_job(op: str, form: type[Form]) -> dict[str, Any]:
-    """The configuration that the launchpad of an asset's job opens with: the form, without resources.
+def form_of_asset_job(op: str, form: type[Form]) -> ConfigMapping:
+    """The configuration of a job of one asset: as that of `form_of_job`, in the place where an asset's step has it.
+
+    The asset's own page has no such gate, so its step asks `is_usable`.
 
     Args:
         op: the asset's step.
         form: its configuration.
     """
-    return {"ops": {op: {"config": {name: field.get_default() for name, field in form.model_fields.items()}}}}
+
+    def check(given: Mapping[str, Any]) -> dict[str, Any]:
+        form(**given["ops"][op]["config"]).check()
+        return dict(given)
+
+    return ConfigMapping(check, config_schema={"ops": {op: {"config": form.to_fields_dict()}}})
+
+
+def is_usable(context: AssetExecutionContext, problems: Sequence[str]) -> bool:
+    """Whether a run can do what its form says. If not, its log says why, and nothing is done: nothing is broken.
+
+    A run that failed would turn the asset's checks red, though they judge no forms.
+    """
+    if problems:
+        context.log.warning("Nothing was done, because of the form. %s", "; ".join(problems))
+    return not problems

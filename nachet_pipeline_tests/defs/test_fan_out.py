@@ -23,6 +23,7 @@ from dagster import (
 from dagster._core.test_utils import create_run_for_test
 
 from nachet_pipeline.defs.fan_out import FAN_OUT_OF_TAG, SHARD_TAG, due_runs
+from nachet_pipeline.defs.forms import FormError
 from nachet_pipeline.defs.maintenance import assets as module
 from nachet_pipeline_tests.deployment import PROJECT, Deployment
 from nachet_pipeline_tests.mass_import.containers import picture
@@ -175,11 +176,11 @@ def test_work_that_is_to_stay_in_one_run_does(deployment: Deployment, container:
     assert site.tick(result.run_id) == []
 
 
-@pytest.mark.parametrize("job", list(OPS))
-def test_the_name_of_no_part_is_refused_in_one_line(deployment: Deployment, container: str, job: str) -> None:
-    partition, config = (container, config_of(deployment)) if job == "mass_import" else (None, {})
+def test_the_name_of_no_part_is_refused_in_one_line(deployment: Deployment, container: str) -> None:
+    with pytest.raises(FormError, match=r"^part: expected .* 0-255, found 9-300$"):
+        Site(deployment).start("reprocess_pictures", {"part": "9-300"})
 
-    result = Site(deployment).start(job, {**config, "part": "9-300"}, partition)
+    result = Site(deployment).start("mass_import", {**config_of(deployment), "part": "9-300"}, container)
 
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "0-255, found 9-300" in str(failure.step_failure_data.user_failure_data.description)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from dagster import AssetCheckSeverity, RunConfig, materialize
 
 from nachet_pipeline.defs.maintenance.assets import ReconcileForm, reconciled_storage
@@ -57,6 +58,19 @@ def test_the_check_is_red_on_drift_and_names_it(workbench: Workbench) -> None:
     (row,) = event.metadata["first"].records
     assert (row.data["blob"], row.data["action"]) == (f"{workbench.user.user_container}/{name}", "queue-again")
     assert (event.metadata["drift"].value, event.metadata["missing_blob"].value) == (1, 1)
+
+
+def test_a_user_whom_nobody_knows_does_nothing_and_fails_no_check(
+    workbench: Workbench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage(workbench)
+
+    result = run(workbench, user="nobody@example.org")
+
+    assert result.success
+    assert result.get_asset_check_evaluations() == []
+    assert result.asset_materializations_for_node("reconciled_storage") == []
+    assert "user: expected a registered user; found 'nobody@example.org'" in capfd.readouterr().err
 
 
 def test_the_command_tells_people_and_programs_and_repairs_when_asked(workbench: Workbench, nachet: Nachet) -> None:

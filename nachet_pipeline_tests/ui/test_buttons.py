@@ -89,6 +89,12 @@ class Ui(Uploader):
         self.wait(lambda: bool(started()), f"the run of {button}")
         return started()[0]
 
+    def choose_all_uploads(self, path: str, button: str) -> None:
+        """Press a button that materializes, and choose all uploads in its dialog."""
+        self.page.goto(f"{self.url}/{path}")
+        self.page.get_by_role("button", name=button).first.click()
+        self.page.get_by_role("button", name="All", exact=True).click()
+
     def launchpad(self, job: str) -> str:
         """Open the launchpad of a job; returns what it opens with."""
         self.page.goto(f"{self.url}/locations/nachet_pipeline/jobs/{job}/playground")
@@ -97,6 +103,14 @@ class Ui(Uploader):
 
     def fill_in(self, text: str) -> None:
         self.page.evaluate("text => document.querySelector('.CodeMirror').CodeMirror.setValue(text)", text)
+
+    def backfill(self, *assets: str) -> str:
+        """What became of the backfill of these assets alone, if there is one."""
+        found = self.ask(
+            "{ partitionBackfillsOrError { ... on PartitionBackfills { results { status assetSelection { path } } } } }"
+        )["partitionBackfillsOrError"]["results"]
+        keys = [[asset] for asset in assets]
+        return next((str(one["status"]) for one in found if [k["path"] for k in one["assetSelection"]] == keys), "")
 
     def partitions(self, asset: str) -> dict[str, int]:
         """How many partitions of an asset are materialized, and how many failed."""
@@ -157,10 +171,10 @@ def uploads(ui: Ui, tmp_path_factory: pytest.TempPathFactory) -> list[Upload]:
 def runs(ui: Ui, uploads: list[Upload]) -> dict[str, str]:
     """The run of each button."""
     page, runs = ui.page, {}
-    page.goto(f"{ui.url}/asset-groups")
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_role("button", name="Launch backfill").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    for path, button in (("asset-groups", "Materialize all"), ("assets/validated_manifest", "Materialize")):
+        ui.choose_all_uploads(path, button)
+        page.get_by_role("button", name="Launch backfill").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
     for asset in ("validated_manifest", "reprocessed_pictures"):
         page.goto(f"{ui.url}/assets/{asset}?view=checks")
@@ -191,6 +205,9 @@ def test_a_form_that_is_left_empty_starts_no_run_and_says_what_it_lacks(ui: Ui) 
     assert "folder: <identifier of the folder (`nachet folder list`), such as " in form
     assert "why: <the reason, for the audit trail, such as the seeds were mixed up>\n" in form
     assert "keep_for_training: false\n" in form
+    assert "resources" not in form
+    form = ui.launchpad("reconcile_storage")
+    assert "repair: false\n" in form
     assert "resources" not in form
 
     ui.page.get_by_role("button", name="Launch Run").click()
@@ -248,6 +265,23 @@ def test_a_partition_added_by_hand_is_not_red_and_is_removed_by_the_next_clearin
     assert said.startswith(f"Nothing was done, because there is no partition {_PHANTOM} any more.")
 
 
+def test_materialize_all_asks_for_uploads_and_previews_what_depends_on_them(ui: Ui, uploads: list[Upload]) -> None:
+    ui.choose_all_uploads("asset-groups", "Materialize all")
+    ui.page.get_by_role("button", name="Preview").click()
+
+    # Twice: the dialog of the uploads is behind the preview.
+    preview = ui.page.get_by_role("dialog").filter(has_text="Partitions to launch")
+    for upload in uploads:
+        expect(preview.get_by_text(upload.partition)).to_have_count(4)  # assets that have a partition for each upload
+    expect(ui.page.get_by_text("Unexpected GraphQL error")).to_have_count(0)
+
+
+def test_a_backfill_of_all_manifests_succeeds_with_a_refused_upload_in_it(ui: Ui, runs: dict[str, str]) -> None:
+    ui.wait(lambda: ui.backfill("validated_manifest").startswith("COMPLETED"), "the end of the backfill")
+
+    assert ui.backfill("validated_manifest") == "COMPLETED_SUCCESS"
+
+
 def test_materialize_all_imports_again_and_nothing_turns_red(ui: Ui, runs: dict[str, str]) -> None:
     def imported_again() -> bool:
         backfill = [run for run in ui.runs() if "dagster/backfill" in run["tags"]]
@@ -258,3 +292,24 @@ def test_materialize_all_imports_again_and_nothing_turns_red(ui: Ui, runs: dict[
     assert [run for run in ui.runs() if run["status"] == "FAILURE"] == []
     assert ui.partitions("validated_manifest") == {"numMaterialized": 2, "numFailed": 0}
     assert ui.partitions("picture_metadata") == {"numMaterialized": 1, "numFailed": 0}
+
+
+def test_a_run_that_is_terminated_in_the_middle_is_cancelled_and_nothing_turns_red(
+    ui: Ui, runs: dict[str, str], uploads: list[Upload]
+) -> None:
+    def is_now(status: str) -> bool:
+        return run in [one["runId"] for one in ui.runs(statuses=[status])]
+
+    with ui.database.connection() as connection:
+        connection.execute("lock table pictures")  # no import ends while this lasts
+        ui.page.goto(f"{ui.url}/assets/validated_manifest?view=partitions&partition={uploads[0].partition}")
+        ui.page.get_by_role("button", name="Materialize").first.click()
+        run = ui.pressed("Launch 1 run")
+        ui.wait(lambda: is_now("STARTED"), "the start of the run")
+        ui.page.goto(f"{ui.url}/runs/{run}")
+        ui.page.get_by_role("button", name="Terminate").first.click()
+        ui.page.get_by_role("button", name="Terminate 1 run").click()
+        ui.wait(lambda: is_now("CANCELED"), "the run's being cancelled")
+
+    assert ui.partitions("validated_manifest") == {"numMaterialized": 2, "numFailed": 0}
+    assert ui.now(uploads[0]).state.value == "imported"

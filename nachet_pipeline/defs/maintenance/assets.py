@@ -14,7 +14,6 @@ from dagster import (
     AssetSpec,
     DagsterEventType,
     DagsterRunStatus,
-    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -27,9 +26,8 @@ from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, SHARD_TAG, WHOLE_FIELD, fan_out, runs_of_fan_out
-from nachet_pipeline.defs.forms import Form, FormError, optional
+from nachet_pipeline.defs.forms import Form, is_usable, optional
 from nachet_pipeline.defs.freshness import NIGHTLY
 from nachet_pipeline.defs.maintenance.checks import (
     reconciled_result,
@@ -54,7 +52,7 @@ from nachet_pipeline.reprocessing.formatting import result_record
 from nachet_pipeline.reprocessing.merging import merge, what_is_left
 from nachet_pipeline.reprocessing.queries import of_concern
 from nachet_pipeline.reprocessing.reprocessor import Reprocessed, Reprocessor, ReprocessRequest, VerdictDifference, plan
-from nachet_pipeline.reprocessing.verdicts import UnknownRuleError, codes_of, message_of
+from nachet_pipeline.reprocessing.verdicts import codes_of, message_of
 from nachet_pipeline.settings import (
     ArrivalSettings,
     ReconciliationSettings,
@@ -62,7 +60,7 @@ from nachet_pipeline.settings import (
     RetentionSettings,
     TransferSettings,
 )
-from nachet_pipeline.support.shards import WHOLE, Shard, ShardError, shards
+from nachet_pipeline.support.shards import WHOLE, Shard, shards
 from nachet_pipeline.uploads.queries import unknown_partitions
 from nachet_pipeline.users.queries import find_user
 
@@ -82,21 +80,21 @@ class ReprocessForm(Form):
     part: str = Field("", description=SHARD_FIELD)
     whole: bool = Field(False, description=WHOLE_FIELD)
 
-    def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
-        """The request, within the budgets of the settings. A shard has its share of the pictures.
-
-        Raises:
-            FormError: `since` is no date, `rule` is none, or `limit` is under 0.
-            ShardError: `part` is none.
-        """
+    def problems(self) -> list[str]:
+        """Also a limit under 0, and a date, a rule or a part that is none."""
+        found = super().problems()
         if self.limit < 0:
-            raise FormError(f"limit: expected a number of pictures, or 0; found {self.limit}")
-        if self.rule:
+            found.append(f"limit: expected a number of pictures, or 0; found {self.limit}")
+        for name, read in (("since", self._since), ("rule", self._codes), ("part", self._shard)):
             try:
-                codes_of(self.rule)
-            except UnknownRuleError as error:
-                raise FormError(f"rule: {error}") from None
-        shard = Shard.of(self.part) if self.part else WHOLE
+                read()
+            except ValueError as error:
+                found.append(f"{name}: {error}")
+        return found
+
+    def wanted(self, settings: ReprocessingSettings) -> ReprocessRequest:
+        """The request of a form without problems, within the budgets of the settings. A shard has its share."""
+        shard = self._shard()
         return ReprocessRequest(
             since=self._since(),
             rule=self.rule or None,
@@ -111,8 +109,15 @@ class ReprocessForm(Form):
         try:
             since = datetime.fromisoformat(self.since)
         except ValueError:
-            raise FormError(f"since: expected a date such as 2026-05-01; found {self.since[:80]!r}") from None
+            raise ValueError(f"expected a date such as 2026-05-01; found {self.since[:80]!r}") from None
         return since.replace(tzinfo=since.tzinfo or UTC)
+
+    def _codes(self) -> None:
+        if self.rule:
+            codes_of(self.rule)
+
+    def _shard(self) -> Shard:
+        return Shard.of(self.part) if self.part else WHOLE
 
     @property
     def may_be_cut(self) -> bool:
@@ -153,8 +158,9 @@ def reprocessed_pictures(
 ) -> Iterator[MaterializeResult[None] | AssetObservation | AssetCheckResult]:
     """Reprocess stored pictures, or one shard of them, or split them into shards."""
     drop_missing_outputs(context)
-    with failing_on(FormError, ShardError):
-        wanted = config.wanted(reprocessing_settings)
+    if not is_usable(context, config.problems()):
+        return
+    wanted = config.wanted(reprocessing_settings)
     with database.open() as db:
         cut_into = _shards(db, wanted, rule_set, reprocessing_settings.reprocess_runs) if config.may_be_cut else [WHOLE]
         if len(cut_into) > 1:
@@ -351,13 +357,26 @@ class ReconcileForm(Form):
     repair: bool = Field(False, description="do what is safe about what is found")
 
 
-@asset(
-    deps=["picture_metadata", "mass_imported_container"],
-    group_name="maintenance",
-    kinds={"azure", "postgres"},
-    owners=["team:ai-lab"],
+@multi_asset(
+    name="reconciled_storage",
+    specs=[
+        AssetSpec(
+            "reconciled_storage",
+            deps=["picture_metadata", "mass_imported_container"],
+            skippable=True,
+            group_name="maintenance",
+            kinds={"azure", "postgres"},
+            owners=["team:ai-lab"],
+            freshness_policy=NIGHTLY,
+            description="Staged folders, stored blobs and rows of all users, compared. What disagrees is in the table"
+            " `drift`, since when, and here as a table of the first hundred with what a repair does about each."
+            " Materialize it to compare now. Nothing is changed unless the run is asked to repair. A failed check"
+            " `no_drift`: something disagrees. **Red**: the database or storage did not answer.",
+        )
+    ],
     check_specs=reconciled_specs,
-    freshness_policy=NIGHTLY,
+    # This makes the check optional too: of a user whom nobody knows there is no verdict.
+    can_subset=True,
 )
 def reconciled_storage(
     context: AssetExecutionContext,
@@ -368,20 +387,17 @@ def reconciled_storage(
     transfer_settings: ResourceParam[TransferSettings],
     arrival_settings: ResourceParam[ArrivalSettings],
     contract_limits: ResourceParam[ContractLimits],
-) -> Iterator[MaterializeResult[None]]:
-    """Staged folders, stored blobs and rows of all users, compared.
-
-    What disagrees is in the table `drift`, since when, and here as a table of the first hundred with what a repair does
-    about each. Materialize it to compare now. Nothing is changed unless the run is asked to repair. A failed check
-    `no_drift`: something disagrees. **Red**: the database or storage did not answer.
-    """
+) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+    """Compare all users, or one, and repair what is safe if asked to."""
+    drop_missing_outputs(context)
     with database.open() as db, blob_storage.open() as blobs:
         user = None
         if config.user:
             with db.connection() as connection:
                 user = find_user(connection, config.user)
             if user is None:
-                raise Failure(f"user: expected a registered user; found {config.user[:80]!r}", allow_retries=False)
+                is_usable(context, [f"user: expected a registered user; found {config.user[:80]!r}"])
+                return
         comparer = Comparer(db, blobs, reconciliation_settings, transfer_settings)
         result = comparer.compare(user, read=config.read)
         repairer = Repairer(db, blobs, comparer, arrival_settings, contract_limits)
@@ -401,6 +417,9 @@ def reconciled_storage(
         result.drift,
         done,
     )
+    if not context.selected_asset_keys:  # the check alone was launched
+        yield reconciled_result(result)
+        return
     yield MaterializeResult(
         metadata=_reconciled_metadata(result, repaired, left, done), check_results=[reconciled_result(result)]
     )

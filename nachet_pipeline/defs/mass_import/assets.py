@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
+    AssetDep,
     AssetExecutionContext,
     AssetObservation,
     AssetSpec,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
+    SpecificPartitionsPartitionMapping,
     multi_asset,
 )
 from pydantic import Field
@@ -19,7 +21,7 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.fan_out import SHARD_FIELD, WHOLE_FIELD, fan_out
-from nachet_pipeline.defs.forms import Form, FormError, optional, required
+from nachet_pipeline.defs.forms import Form, is_usable, optional, required
 from nachet_pipeline.defs.mass_import.checks import ASSET, check_specs, complete_result
 from nachet_pipeline.defs.metadata import findings_table, table
 from nachet_pipeline.defs.partitions import containers
@@ -78,12 +80,17 @@ class MassImportForm(Form):
         return not (self.part or self.whole or self.dry_run)
 
 
+# A container is searched for pictures that uploads brought already. No upload makes a container due, though, because it
+# needs its form. As a root beside the uploads, it would leave Materialize all without preview and choice of uploads.
+_KNOWN_PICTURES = AssetDep("picture_metadata", partition_mapping=SpecificPartitionsPartitionMapping([]))
+
+
 @multi_asset(
     name="import_container",
     specs=[
         AssetSpec(
             ASSET,
-            deps=["registered_seeds"],
+            deps=["registered_seeds", _KNOWN_PICTURES],
             skippable=True,
             partitions_def=containers,
             group_name="mass_import",
@@ -115,8 +122,7 @@ def mass_imported_container(
     if not chosen:
         return
     (container,) = chosen
-    if config.is_untouched:
-        context.log.warning("Nothing was done, because the form is empty. Fill in `owner` in the launchpad.")
+    if not is_usable(context, config.problems()):
         return
     with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
         with db.connection() as connection:
@@ -132,8 +138,7 @@ def mass_imported_container(
             progress=logged_pictures(context, container),
             waiting=lambda: context.log.info("another run imports the same of %s; waiting for its end", container),
         )
-        with failing_on(FormError, MassImportError, MappingError, ContainerTakenError, ShardError):
-            config.check()
+        with failing_on(MassImportError, MappingError, ContainerTakenError, ShardError):
             say_whose(context, config.owner, f"{container}/{config.prefix}".rstrip("/"))
             if not blobs.container_exists(container):
                 # Nothing else would remove the partition of a name that somebody mistyped.

@@ -75,7 +75,7 @@ def _spec(name: str, deps: list[str], kinds: set[str], description: str, **metad
     specs=[
         _spec(
             "validated_manifest",
-            ["staged_upload", "registered_seeds"],
+            ["staged_upload"],
             {"python"},
             "What the upload will import: every file with its checksum, every value with its origin, every identifier;"
             " and the report of the folder contract's checks. Valid or not, it is made. Materialize a partition to"
@@ -242,6 +242,9 @@ def _recorded_metadata(receipt: Receipt, rows: RowsWritten, seconds: float) -> d
 
 staged_upload = AssetSpec(
     "staged_upload",
+    # What a folder shows, it names by this. Were it a dependency of the manifest, the manifest would be no root of what
+    # Materialize all materializes, and Dagster would ask for no uploads and preview none.
+    deps=["registered_seeds"],
     partitions_def=uploads,
     group_name="uploads",
     kinds={"azure"},

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from dagster import ExecuteInProcessResult, RunConfig
+from dagster import ExecuteInProcessResult
 
-from nachet_pipeline.defs.maintenance.assets import ReconcileForm
 from nachet_pipeline.defs.maintenance.health import longest_interval
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
@@ -72,17 +71,19 @@ def test_rows_that_the_ui_would_hide_are_one_click_away_and_the_first_are_shown(
 
 
 def test_a_job_that_failed_by_itself_is_amiss_until_it_succeeds(deployment: Deployment) -> None:
-    scheduled = {"dagster/schedule_name": "daily_reconciliation"}
-    unknown = RunConfig(ops={"reconciled_storage": ReconcileForm(user="nobody@example.org")})
-    known = RunConfig(ops={"reconciled_storage": ReconcileForm(user=deployment.user.email)})
+    def import_container(owner: str) -> ExecuteInProcessResult:
+        deployment.instance.add_dynamic_partitions("container", ["nowhere"])
+        config = {"ops": {"import_container": {"config": {"owner": owner}}}}
+        listed = {"dagster/sensor_name": "start_mass_imports"}
+        return run(deployment, "mass_import", tags=listed, run_config=config, partition_key="nowhere")
 
-    failed = run(deployment, "reconcile_storage", tags=scheduled, run_config=unknown)
+    failed = import_container(deployment.user.email)
     passed, text = checks(deployment)["jobs_succeed"]
     listed = page(deployment)["failed_runs"]
-    run(deployment, "reconcile_storage", tags=scheduled, run_config=known)
+    import_container("")  # does nothing
 
     assert (failed.success, passed) == (False, False)
-    assert "reconcile_storage" in text
+    assert "mass_import" in text
     assert f"/runs/{failed.run_id}) |" in listed
     assert checks(deployment)["jobs_succeed"][0]
 

@@ -14,6 +14,7 @@ from dagster import (
     materialize,
 )
 
+from nachet_pipeline.defs.forms import FormError
 from nachet_pipeline.defs.maintenance.assets import ReprocessForm, reprocessed_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, of_settings
 from nachet_pipeline.settings import Settings
@@ -152,18 +153,35 @@ def test_the_launchpad_narrows_a_run(workbench: Workbench) -> None:
     assert shown(run(workbench, rule="location-in-picture"))["looked_at"] == 1
 
 
-def test_a_wrong_date_limit_or_rule_fails_the_run_in_words_before_anything_is_read(workbench: Workbench) -> None:
+WRONG = [
+    ({"since": "yesterday"}, "since: expected a date such as 2026-05-01; found 'yesterday'"),
+    ({"limit": -1}, "limit: expected a number of pictures, or 0; found -1"),
+    ({"rule": "no-such-rule"}, "rule: there is no rule or finding 'no-such-rule'"),
+]
+
+
+@pytest.mark.parametrize(("config", "said"), WRONG)
+def test_a_wrong_date_limit_or_rule_starts_no_run_and_is_named(
+    deployment: Deployment, config: dict[str, Any], said: str
+) -> None:
+    job = deployment.definitions.resolve_job_def("reprocess_pictures")
+
+    with pytest.raises(FormError, match=f"^{said}"):
+        job.execute_in_process(
+            instance=deployment.instance, run_config={"ops": {"reprocessed_pictures": {"config": config}}}
+        )
+
+
+def test_a_wrong_value_on_the_page_of_the_asset_does_nothing_and_fails_no_check(
+    workbench: Workbench, capfd: pytest.CaptureFixture[str]
+) -> None:
     imported(workbench)
     age(workbench)
 
-    for config, said in (
-        ({"since": "yesterday"}, "since: expected a date such as 2026-05-01; found 'yesterday'"),
-        ({"limit": -1}, "limit: expected a number of pictures, or 0; found -1"),
-        ({"rule": "no-such-rule"}, "rule: there is no rule or finding 'no-such-rule'"),
-    ):
-        (failed,) = [event for event in run(workbench, **config).all_events if event.is_step_failure]
-        assert failed.step_failure_data.user_failure_data is not None
-        assert failed.step_failure_data.user_failure_data.description == said
+    for config, said in WRONG:
+        result = run(workbench, **config)
+        assert (result.success, result.get_asset_check_evaluations()) == (True, [])
+        assert f"Nothing was done, because of the form. {said}" in capfd.readouterr().err
     assert verdicts(workbench) == {}
 
 
