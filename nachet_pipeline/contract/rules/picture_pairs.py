@@ -12,6 +12,7 @@ from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.support.i18n import Bilingual
 
 _NAMES_COMPARED = 1_000
+_SUGGESTIONS = 50
 _RENAME = Bilingual(
     "Take the picture's suffix out of the name of the YAML file.",
     "Ôtez le suffixe de l'image du nom du fichier YAML.",
@@ -44,6 +45,7 @@ class _Unpaired:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._session: str | None = None
+        self._compared = 0
         self._pictures: list[str] = []
         self._stems: dict[str, str] = {}
         # All files with the same slip are one group of findings, so they share their words.
@@ -80,13 +82,21 @@ class _Unpaired:
             )
         if picture_format(stem) and stem in self._pictures:
             return self._with_suffix(stem, path)
-        near = misspelling_of(stem_name, [one for one in self._stems if not self._described(one)])
+        near = self._near(stem_name)
         return Finding(
             code="metadata-without-picture",
             path=path,
             expected=Bilingual(f"a picture named {stem_name}", f"une image nommée {stem_name}"),
             suggestion=Bilingual.same(f"{near}.yaml") if near else None,
         )
+
+    def _near(self, stem: str) -> str | None:
+        """The picture without a YAML file of its own whose name this misspells; comparing thousands is slow."""
+        self._compared += 1
+        if self._compared > _SUGGESTIONS:
+            return None
+        near = misspelling_of(stem, self._stems)
+        return near if near and not self._described(near) else None
 
     def _described(self, stem: str) -> bool:
         """Whether a picture of this session has its YAML file."""
