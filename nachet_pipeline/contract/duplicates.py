@@ -5,6 +5,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.misnamed import copy_of
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.i18n import Bilingual
@@ -78,20 +79,25 @@ def _as_well(first: str) -> Bilingual:
 
 def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -> Finding | None:
     here = inventory.same_as(candidate.path, NEAR_BITS)
-    order = list(Relation)
+    order, path = list(Relation), candidate.path
+    other_path: str | None
     if here and (stored is None or order.index(Relation(here[0])) <= order.index(stored.relation)):
-        relation, other, path = Relation(here[0]), Bilingual.same(here[1]), here[1]
+        relation, other_path = Relation(here[0]), here[1]
+        if copy_of(other_path.rpartition("/")[2]) == path.rpartition("/")[2]:
+            # Who leaves one of the two out leaves out the one that is named as the copy.
+            path, other_path = other_path, path
+        other = Bilingual.same(other_path)
     elif stored:
-        relation, other, path = stored.relation, _stored(stored), None
+        relation, other, other_path = stored.relation, _stored(stored), None
     else:
         return None
     words = _ALREADY[relation]
     return Finding(
         code=_CODES[relation],
-        path=candidate.path,
+        path=path,
         expected=_NEW,
         found=Bilingual(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
-        other=path,
+        other=other_path,
     )
 
 

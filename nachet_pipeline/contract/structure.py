@@ -221,10 +221,11 @@ def taking_inventory(
         if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
             last_unusual, why = unusual
             right = usual(last_unusual)
-            # Who renames a file blindly must not write over another one.
+            # Who renames a file blindly must not write over another one; that both collide is told by a rule.
             free = not inventory.holds(right)
-            meant = Bilingual.same(right) if free else None
-            inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=meant))
+            if free or fold(right) != fold(last_unusual):
+                meant = Bilingual.same(right) if free else None
+                inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=meant))
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:

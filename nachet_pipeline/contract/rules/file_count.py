@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
@@ -13,6 +14,7 @@ from nachet_pipeline.contract.structure import picture_format, session_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FIELD = "imageData.numberOfImages"
+_NAMES_LOOKED_AT = 10_000
 
 
 def file_count(context: Context) -> Iterator[Finding]:
@@ -65,7 +67,8 @@ def _own_count(session: Session) -> Bilingual:
 
 def _copies(context: Context, session: Session) -> Bilingual | None:
     """The first picture that is named like a copy of another one in the session."""
-    names = {entry.file.path.rpartition("/")[2] for entry in context.inventory.files(FileKind.PICTURE, session.path)}
+    pictures = islice(context.inventory.files(FileKind.PICTURE, session.path), _NAMES_LOOKED_AT)
+    names = {entry.file.path.rpartition("/")[2] for entry in pictures}
     copy = next((name for name in sorted(names) if copy_of(name) in names), None)
     if copy is None:
         return None
