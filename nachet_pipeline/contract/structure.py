@@ -219,13 +219,8 @@ def taking_inventory(
             yield listed + number
         unusual = None if is_ignored(path) else unusual_part(path)
         if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
-            last_unusual, why = unusual
-            right = usual(last_unusual)
-            # Who renames a file blindly must not write over another one; that both collide is told by a rule.
-            free = not inventory.holds(right)
-            if free or fold(right) != fold(last_unusual):
-                meant = Bilingual.same(right) if free else None
-                inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=meant))
+            last_unusual = unusual[0]
+            _report_unusual(inventory, *unusual)
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:
@@ -235,6 +230,16 @@ def taking_inventory(
                 indexed[kind] = session
         inventory.classify(path, kind, session, path.rpartition(".")[0])
     return shape
+
+
+def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
+    """Report an unusual name; that it collides with another one is told by a rule."""
+    right = usual(part)
+    # Who renames a file blindly must not write over another one.
+    free = not inventory.holds(right)
+    if free or fold(right) != fold(part):
+        meant = Bilingual.same(right) if free else None
+        inventory.add_finding(Finding(code="unusual-name", path=part, found=why, suggestion=meant))
 
 
 def _reading_marks(
