@@ -446,7 +446,32 @@ def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimi
         image.draft(None, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
         image.load()
     except Exception:  # noqa: BLE001 (it is damaged, and everything was said of that already)
-        return None
+        return _tiff_segments_left(content, limits) if picture_format == "TIFF" else None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
     return image
+
+
+def _tiff_segments_left(content: bytes, limits: PictureLimits) -> Image.Image | None:
+    """The strips or tiles of a damaged TIFF that decode, the others black; None if none does."""
+    from tifffile import TiffFile
+
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages.first
+        if not limits.admits(page.imagewidth, page.imagelength) or page.compression not in _COMPRESSIONS:
+            return None
+        array = np.zeros(page.shaped, page.dtype)
+        decoded = 0
+        for number, (start, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+            try:
+                part, (sample, depth, row, column, _), _ = page.decode(content[start : start + size], number)
+            except Exception:  # noqa: BLE001, S112 (as above; the next one may be whole)
+                continue
+            if part is not None:
+                place = array[sample, depth : depth + part.shape[0], row:, column:]
+                rows, columns = min(part.shape[1], place.shape[1]), min(part.shape[2], place.shape[2])
+                place[:, :rows, :columns] = part[:, :rows, :columns]
+                decoded += 1
+        axes = "YXS" if page.shaped[-1] > 1 else "YX"
+        shown = array[0, 0] if page.shaped[-1] > 1 else array[0, 0, ..., 0]
+        return _shown(shown, axes) if decoded else None
