@@ -37,6 +37,7 @@ _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
 _OLD_JPEG = 6
+_LZMA_START = b"\xfd7zXZ\x00"  # a strip of LZMA is an archive of its own kind
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
 _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
@@ -590,7 +591,8 @@ class _Walk:
     def _search(self, segments: tuple[Segment, ...]) -> bool:
         """Whether something harmful lies in strips whose end the walk cannot tell; report it."""
         for segment in segments:
-            what = harmful(self._reader.content[segment.start : segment.end], text=False)
+            stream = self._reader.content[segment.start : segment.end]
+            what = harmful(stream.removeprefix(_LZMA_START), text=False)
             if what is not None:
                 self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
                 return True
