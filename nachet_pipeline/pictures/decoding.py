@@ -90,6 +90,10 @@ _MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
 # What libtiff says of the code of fax machines that it cannot follow.
 _BAD_FAX = re.compile(rb"Fax\w{1,20}: [\x20-\x7e]{1,150}")
+_SAVE_PLAINLY = Bilingual(
+    "Save the picture again as a TIFF with LZW compression or with none.",
+    "Enregistrez de nouveau l'image en TIFF avec la compression LZW ou sans compression.",
+)
 _STANDARD_ERROR, _COMPLAINT_BYTES = 2, 4_096
 # libjpeg reports the last of several complaints, and headers come first: what follows them is not damaged.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
@@ -105,11 +109,13 @@ class UndecodableError(Exception):
 
     Attributes:
         found: what was found.
+        advice: what to do about it, where the picture is not simply damaged.
     """
 
-    def __init__(self, found: Bilingual) -> None:
+    def __init__(self, found: Bilingual, advice: Bilingual | None = None) -> None:
         super().__init__(found.en)
         self.found = found
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,9 +390,10 @@ def _decode_with_libtiff(content: bytes, picture: TiffPicture) -> Decoded:
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
     if picture.compression not in _COMPRESSIONS:
         code, name = picture.compression, _COMPRESSION_NAMES.get(picture.compression)
+        found = Bilingual(f"the compression number {code}", f"la compression numéro {code}")
         if name is not None:
-            raise UndecodableError(Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})"))
-        raise UndecodableError(Bilingual(f"the compression number {code}", f"la compression numéro {code}"))
+            found = Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})")
+        raise UndecodableError(found, _SAVE_PLAINLY)
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:

@@ -230,6 +230,8 @@ def test_a_compression_that_is_not_read_is_named() -> None:
     assert issue.code == "picture-damaged"
     assert issue.found is not None
     assert issue.found.en == "the compression LogLuv (34676)"
+    assert issue.advice is not None
+    assert issue.advice.en == "Save the picture again as a TIFF with LZW compression or with none."
 
 
 def test_a_description_that_only_speaks_of_several_planes_makes_none() -> None:
