@@ -22,7 +22,7 @@ from nachet_pipeline.contract.yaml_reader import (
     read_yaml,
     too_many_bytes,
 )
-from nachet_pipeline.pictures.issues import ONLY_ZEROS
+from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS
 from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")

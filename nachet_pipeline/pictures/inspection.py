@@ -20,7 +20,7 @@ from nachet_pipeline.pictures.forensics.metadata import Metadata
 from nachet_pipeline.pictures.forensics.png import walk_png
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
-from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
+from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS, Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
@@ -152,7 +152,7 @@ class _Inspection:
             expected = Bilingual(f"at most {most} bytes", f"au plus {most} octets")
             self.issues.add("picture-too-large", expected=expected, found=Bilingual(f"{size} bytes", f"{size} octets"))
         elif self._content[:1] == b"\0" and not self._content.strip(b"\0"):
-            self.issues.add("not-downloaded", found=ONLY_ZEROS)
+            self.issues.add("not-downloaded", expected=CONTENT, found=ONLY_ZEROS)
         elif not self._content.startswith(PICTURE_STARTS[self._format]):
             self.issues.add("picture-format", expected=Bilingual.same(self._format), found=describe(self._content))
         return not self.issues.fatal()
