@@ -61,7 +61,10 @@ class Check(StrEnum):
         "duplicates",
         "No picture is there already, in the upload or among all stored pictures, nor is it under two species.",
     )
-    CHECKSUMS = "checksums", "Every file is what its sender's SHA256SUMS says, where there is one."
+    CHECKSUMS = (
+        "checksums",
+        "Every file is what its sender's SHA256SUMS, or the list in _COMPLETE, says, where there is one.",
+    )
     SEED_REGISTERED = "seed_registered", "Every session shows a registered seed."
     UPLOADER_REGISTERED = "uploader_registered", "The uploader is registered and owns the container the folder lies in."
 
@@ -161,6 +164,65 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "Rename one of the two; if it is a picture, rename its YAML file likewise.",
                 "Renommez l'un des deux; si c'est une image, renommez aussi son fichier YAML.",
+            ),
+            fixed=True,
+        ),
+        "not-listed": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.INFO,
+            Bilingual(
+                "Files are staged that the list in _COMPLETE does not name; they were ignored.",
+                "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE; ils ont été ignorés.",
+            ),
+            Bilingual(
+                "Nothing needs to be done if they do not belong to the folder. If they do, run nachet stage again with"
+                " them, or put an empty _COMPLETE in place of the list.",
+                "Aucune action requise s'ils ne font pas partie du dossier. Sinon, relancez nachet stage avec eux, ou"
+                " remplacez la liste par un _COMPLETE vide.",
+            ),
+        ),
+        "listed-file-missing": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The list in _COMPLETE names a file that is not staged.",
+                "La liste de _COMPLETE nomme un fichier qui n'a pas été déposé.",
+            ),
+            Bilingual(
+                "Run the same nachet stage again, which sends what is missing; or send the file like the others.",
+                "Relancez le même nachet stage, qui envoie ce qui manque; ou envoyez le fichier comme les autres.",
+            ),
+            fixed=True,
+        ),
+        "file-list-content": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The list of files in _COMPLETE cannot be used, so that nobody knows which files belong to the folder.",
+                "La liste de fichiers de _COMPLETE est inutilisable; on ignore donc quels fichiers font partie du"
+                " dossier.",
+            ),
+            Bilingual(
+                "Run nachet stage again, which writes the list. Or put an empty _COMPLETE in its place; then every"
+                " file in the folder belongs to it.",
+                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide; alors tous"
+                " les fichiers du dossier en font partie.",
+            ),
+            fixed=True,
+        ),
+        "staging-interrupted": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The folder is being changed, or nachet stage was interrupted: only a part of the change is there.",
+                "Le dossier est en cours de modification, ou nachet stage a été interrompu : une partie seulement du"
+                " changement est là.",
+            ),
+            Bilingual(
+                "If nachet stage is still running, wait for its end. Otherwise run the same command again; it sends"
+                " what is missing.",
+                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande; elle envoie ce"
+                " qui manque.",
             ),
             fixed=True,
         ),
@@ -538,6 +600,19 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual("Export the picture again as TIFF, PNG or JPEG.", "Réexportez l'image en TIFF, PNG ou JPEG."),
             fixed=True,
         ),
+        "other-format": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The picture is in a format that the pipeline does not import.",
+                "L'image est dans un format que le pipeline n'importe pas.",
+            ),
+            Bilingual(
+                "Export it as TIFF, PNG or JPEG from the program that wrote it.",
+                "Exportez-la en TIFF, PNG ou JPEG depuis le logiciel qui l'a enregistrée.",
+            ),
+            fixed=True,
+        ),
         "picture-damaged": FindingKind(
             Check.PICTURE_CONTENT,
             Severity.ERROR,
@@ -589,9 +664,85 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The file holds more than one picture.", "Le fichier contient plus d'une image."),
             Bilingual(
-                "Export each picture to a file of its own; a phone's picture loses its second once saved as JPEG.",
-                "Exportez chaque image dans son propre fichier; une image de téléphone, réenregistrée en simple JPEG, "
-                "perd sa seconde.",
+                "Save each picture to a file of its own.",
+                "Enregistrez chaque image dans son propre fichier.",
+            ),
+            fixed=True,
+        ),
+        "z-stack": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a stack of planes of focus, not one picture.",
+                "Le fichier est une pile de plans de mise au point et non une seule image.",
+            ),
+            Bilingual(
+                "Save the plane that is in focus, or the extended-focus picture of the microscope's"
+                " program, as a TIFF of its own. In ImageJ, show that plane and choose Image →"
+                " Duplicate without the stack.",
+                "Enregistrez le plan net, ou l'image à profondeur de champ étendue du logiciel du"
+                " microscope, dans son propre TIFF. Dans ImageJ, affichez ce plan et choisissez Image"
+                " → Duplicate sans la pile.",
+            ),
+            fixed=True,
+        ),
+        "several-channels": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file keeps the channels of the picture apart, as several pictures.",
+                "Le fichier garde séparément les canaux de l'image, comme plusieurs images.",
+            ),
+            Bilingual(
+                "Save the picture as one RGB TIFF, or the one channel that shows the seeds. In ImageJ,"
+                " Image → Type → RGB Color makes one picture of the channels.",
+                "Enregistrez l'image en un seul TIFF RVB, ou le seul canal qui montre les semences."
+                " Dans ImageJ, Image → Type → RGB Color réunit les canaux en une image.",
+            ),
+            fixed=True,
+        ),
+        "time-series": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a time series, not one picture.",
+                "Le fichier est une série temporelle et non une seule image.",
+            ),
+            Bilingual(
+                "Save each moment that is meant to be imported as a TIFF of its own. In ImageJ, Image"
+                " → Stacks → Stack to Images takes the series apart.",
+                "Enregistrez chaque instant à importer dans son propre TIFF. Dans ImageJ, Image →"
+                " Stacks → Stack to Images sépare la série.",
+            ),
+            fixed=True,
+        ),
+        "slide-pyramid": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a scanned slide, which holds the same picture at several scales.",
+                "Le fichier est une lame numérisée, qui contient la même image à plusieurs échelles.",
+            ),
+            Bilingual(
+                "Export the region that shows the seeds as a TIFF of one scale. In QuPath, select it"
+                " and choose File → Export images → Original pixels.",
+                "Exportez la région qui montre les semences en un TIFF d'une seule échelle. Dans"
+                " QuPath, sélectionnez-la et choisissez File → Export images → Original pixels.",
+            ),
+            fixed=True,
+        ),
+        "scanned-pages": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file holds several pages, as a scanner writes them.",
+                "Le fichier contient plusieurs pages, comme un numériseur les enregistre.",
+            ),
+            Bilingual(
+                "Scan again with one file for each page (often called single-page TIFF), or save each"
+                " page to a file of its own.",
+                "Numérisez de nouveau avec un fichier par page (souvent appelé TIFF à page unique), ou"
+                " enregistrez chaque page dans son propre fichier.",
             ),
             fixed=True,
         ),
@@ -620,13 +771,25 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Aucune action requise; réexporter l'image les supprime.",
             ),
         ),
+        "damaged-metadata": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.WARNING,
+            Bilingual(
+                "A metadata value of the picture is damaged; its pixels are whole.",
+                "Une métadonnée de l'image est endommagée; ses pixels sont intacts.",
+            ),
+            Bilingual(
+                "Nothing needs to be done; exporting the picture again mends it.",
+                "Aucune action requise; réexporter l'image la répare.",
+            ),
+        ),
         "trailing-data": FindingKind(
             Check.MALICIOUS_CONTENT,
             Severity.ERROR,
             Bilingual("Data follows the end of the picture.", "Des données suivent la fin de l'image."),
             Bilingual(
-                "Export the picture again; phones append data that an export leaves out.",
-                "Réexportez l'image; les données ajoutées par un téléphone disparaissent alors.",
+                "Export the picture again from its original; an export keeps the picture only.",
+                "Réexportez l'image depuis l'original; seule l'image est alors conservée.",
             ),
         ),
         "hidden-data": FindingKind(
@@ -718,6 +881,35 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "If the name must stay private, remove it from the camera's settings and export the picture anew.",
                 "Si le nom doit rester privé, retirez-le des réglages de l'appareil et réexportez l'image.",
+            ),
+        ),
+        "listed-file-differs": FindingKind(
+            Check.CHECKSUMS,
+            Severity.ERROR,
+            Bilingual(
+                "The file is not what the list in _COMPLETE says: it was cut off or changed while it was copied.",
+                "Le fichier n'est pas celui que décrit la liste de _COMPLETE : il a été coupé ou modifié pendant la"
+                " copie.",
+            ),
+            Bilingual(
+                "Send it again: run the same nachet stage again, with --replace if it asks for that.",
+                "Envoyez-le de nouveau : relancez le même nachet stage, avec --replace si la commande le demande.",
+            ),
+            fixed=True,
+        ),
+        "film-in-picture": FindingKind(
+            Check.PERSONAL_DATA,
+            Severity.WARNING,
+            Bilingual(
+                "A short film, perhaps with sound, is kept with the picture.",
+                "Un court film, peut-être sonore, est conservé avec l'image.",
+            ),
+            Bilingual(
+                "Check that it may be stored. The phone's camera makes none once Motion Photo (Top"
+                " Shot, Live) is switched off; an export as JPEG leaves the film out.",
+                "Vérifiez qu'il peut être conservé. Le téléphone n'en fait plus une fois la photo"
+                " animée (Motion Photo, Top Shot, Live) désactivée; une exportation en JPEG laisse le"
+                " film de côté.",
             ),
         ),
         "checksum-mismatch": FindingKind(

@@ -160,8 +160,18 @@ def _contradiction(first: Checksum, second: Checksum) -> Finding:
 def checksums(inventory: Inventory) -> Iterator[Finding]:
     """Files that are not what their checksums say, checksums without a file, and files without a checksum.
 
+    Likewise for the list of files in the marker of a complete folder.
+
     The checksums of all files that were read must have been recorded (`Inventory.record_sha256`).
     """
+    for file, sha256, listed in inventory.listed_differently():
+        cut = listed.size is not None and file.size != listed.size
+        size = (
+            Bilingual(f"{listed.size} bytes", f"{listed.size} octets"),
+            Bilingual(f"{file.size} bytes", f"{file.size} octets"),
+        )
+        expected, found = size if cut else (Bilingual.same(listed.sha256 or ""), Bilingual.same(sha256 or ""))
+        yield Finding(code="listed-file-differs", path=file.path, expected=expected, found=found)
     for path, sha256, given in inventory.checksum_mismatches():
         yield Finding(
             code="checksum-mismatch",

@@ -48,7 +48,8 @@ def duplicates(
 ) -> Iterator[Finding]:
     """A finding for every picture that exists already, about the closest one.
 
-    Of another user's picture only the identifier is reported.
+    A stored picture of the same user is named by folder, session and file; of another user's only the identifier is
+    reported.
 
     Args:
         inventory: holds the pictures.
@@ -79,6 +80,7 @@ def _as_well(first: str) -> Bilingual:
 def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -> Finding | None:
     here = inventory.same_as(candidate.path, NEAR_BITS)
     order, path = list(Relation), candidate.path
+    other_path: str | None
     if here and (stored is None or order.index(Relation(here[0])) <= order.index(stored.relation)):
         relation, other_path = Relation(here[0]), here[1]
         if copy_of(other_path.rpartition("/")[2]) == path.rpartition("/")[2]:
@@ -86,9 +88,7 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
             path, other_path = other_path, path
         other = Bilingual.same(other_path)
     elif stored:
-        relation = stored.relation
-        where = f" ({stored.place})" if stored.place else ""
-        other = Bilingual(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
+        relation, other, other_path = stored.relation, _stored(stored), None
     else:
         return None
     words = _ALREADY[relation]
@@ -97,4 +97,18 @@ def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -
         path=path,
         expected=_NEW,
         found=Bilingual(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
+        other=other_path,
+    )
+
+
+def _stored(match: Match) -> Bilingual:
+    """A stored picture as its owner knows it; of another user's nothing but the identifier is said."""
+    if match.place is None:
+        return Bilingual(
+            f"another user's picture (identifier {match.picture})",
+            f"l'image d'un autre utilisateur (identifiant {match.picture})",
+        )
+    return Bilingual(
+        f"{match.place}, which is stored already (identifier {match.picture})",
+        f"{match.place}, déjà enregistrée (identifiant {match.picture})",
     )

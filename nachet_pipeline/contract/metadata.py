@@ -457,9 +457,8 @@ def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = 
     kind = "picture-metadata" if model is PictureMetadata else "index"
     problems: list[YamlError] = []
     if content and not content.strip(b"\0"):
-        return MetadataFile(
-            path, findings=[Finding(code="not-downloaded", path=path, found=ONLY_ZEROS)], readable=False
-        )
+        absent = Finding(code="not-downloaded", path=path, expected=CONTENT, found=ONLY_ZEROS)
+        return MetadataFile(path, findings=[absent], readable=False)
     try:
         document = read_yaml(content, limits, problems)
     except YamlError as error:

@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 from posixpath import splitext
 
 from nachet_pipeline.contract.documents import DOCUMENTS
+from nachet_pipeline.pictures.forensics.formats import format_by_name
 from nachet_pipeline.support.i18n import Bilingual
 
 _PICTURES = (".tiff", ".tif", ".png", ".jpg", ".jpeg")
@@ -31,10 +32,6 @@ _JPEGS = (".jfif", ".jpe", ".jif", ".jfi")
 _TEXTS = ("", ".txt", ".text", ".json", ".md", ".yam", ".yalm", ".ymal", ".yaml_", ".ym")
 _SHORTCUTS = (".lnk", ".url", ".webloc")
 _VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".wmv")
-_OTHER_PICTURES = {
-    *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".raw", ".dng", ".cr2", ".cr3"),
-    *(".nef", ".arw", ".orf", ".rw2", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".svs"),
-}
 
 _WRITE_INDEX = Bilingual(
     "Write index.yaml with a text editor (Notepad, TextEdit in plain text mode), and leave the document out.",
@@ -71,7 +68,6 @@ _FINISH = Bilingual(
 _THE_FILE_ITSELF = Bilingual(
     "Put the file itself in place of the shortcut.", "Mettez le fichier lui-même à la place du raccourci."
 )
-_EXPORT = Bilingual("Export the pictures as TIFF, PNG or JPEG.", "Exportez les images en TIFF, PNG ou JPEG.")
 _HIDDEN_SUFFIX = Bilingual("a name with .txt at its end", "un nom qui finit par .txt")
 _NO_VIDEO = Bilingual(
     "Take it out of the folder, or export single pictures of it as TIFF, PNG or JPEG.",
@@ -141,8 +137,8 @@ def _by_suffix(lower: str) -> Misnamed | None:
         return Misnamed(
             Bilingual("a download that is not finished", "un téléchargement inachevé"), _FINISH, picture=True
         )
-    if suffix in _OTHER_PICTURES:
-        return Misnamed(Bilingual(f"a {suffix} file", f"un fichier {suffix}"), _EXPORT, picture=True)
+    if other := format_by_name(lower):
+        return Misnamed(other.name, other.advice, picture=True)
     if suffix in _SHORTCUTS:
         return Misnamed(
             Bilingual("a shortcut to a file elsewhere", "un raccourci vers un fichier ailleurs"), _THE_FILE_ITSELF

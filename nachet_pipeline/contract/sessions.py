@@ -47,12 +47,14 @@ class Session:
         index: its index.yaml, None if it has none.
         values: its metadata, inherited and own, by field.
         pictures: how many picture files it holds.
+        others: how many more it holds in formats that are not imported.
     """
 
     path: str
     index: MetadataFile | None
     values: dict[str, Value]
     pictures: int
+    others: int = 0
 
     @property
     def name(self) -> str:
@@ -143,7 +145,8 @@ def read_sessions(
         # A session that is staged alone has no project index, so its own may hold wishes.
         own = index(FileKind.SESSION_INDEX, path, ProjectIndex if shape is Shape.SESSION else SessionIndex)
         values = inherit(given, _without_wishes(own))
-        sessions.append(Session(path, own, values, inventory.count(FileKind.PICTURE, path)))
+        pictures, others = (inventory.count(kind, path) for kind in (FileKind.PICTURE, FileKind.OTHER_PICTURE))
+        sessions.append(Session(path, own, values, pictures, others))
     return project, sessions
 
 

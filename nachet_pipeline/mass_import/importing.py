@@ -197,6 +197,8 @@ class MassImportOutcome:
 class _Container:
     """A container as the folder that pictures are read from; their paths are those of their blobs."""
 
+    staged = False
+
     def __init__(self, blobs: BlobStorage, container: str) -> None:
         self._blobs = blobs
         self.name = container
@@ -206,6 +208,9 @@ class _Container:
 
     def read(self, file: StagedFile) -> bytes:
         return self._blobs.read(self.name, file.path, file.version)
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        return self._blobs.read_start(self.name, file.path, file.version, size)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,8 @@ class StagedFolder:
         blobs: the storage account; it may be replaced while the folder is being listed.
     """
 
+    staged = True
+
     def __init__(self, blobs: BlobStorage, container: str, folder: str) -> None:
         self.blobs = blobs
         self._container = container
@@ -40,5 +42,16 @@ class StagedFolder:
         """
         try:
             return self.blobs.read(self._container, f"{self._folder}/{file.path}", file.version)
+        except FileChangedError as error:
+            raise FileChangedError(file.path) from error
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of a blob, which may be of any size.
+
+        Raises:
+            FileChangedError: it changed or vanished since.
+        """
+        try:
+            return self.blobs.read_start(self._container, f"{self._folder}/{file.path}", file.version, size)
         except FileChangedError as error:
             raise FileChangedError(file.path) from error

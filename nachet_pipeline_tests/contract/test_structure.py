@@ -272,8 +272,10 @@ def test_a_link_of_an_editor_that_is_ignored_anyway_is_no_attack(judged: Judge) 
         ("pictures/1.tiff", "Move it into the folder of its session: pictures/<session>/."),
         ("pictures/index.yaml", "Move it into the folder of its session: pictures/<session>/."),
         ("pictures/session1/more/1.tiff", "Move the content of pictures/session1/more/ to pictures/session1/."),
-        ("pictures/session1/1.bmp", "Export the pictures as TIFF, PNG or JPEG."),
-        ("pictures/session1/1.CR2", "Export the pictures as TIFF, PNG or JPEG."),
+        (
+            "pictures/1.bmp",
+            "Open the picture in a program such as ImageJ or GIMP and save it as TIFF or PNG.",
+        ),
         ("pictures/session1/_COMPLETE", "Put _COMPLETE, named exactly so, into the uploaded folder itself."),
         ("session3/1.tiff", "Move session3/ into pictures/."),
         ("pictures/2024/session3/1.tiff", "Move pictures/2024/session3/ into pictures/."),

@@ -6,7 +6,7 @@ from posixpath import commonpath
 
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.misnamed import misnamed
-from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format, shape_of
+from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_any_picture, is_ignored, is_index, shape_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FOLDERS_LOOKED_AT = 10_000
@@ -44,7 +44,7 @@ class FolderLayout:
             if len(layout.tops) < _FOLDERS_LOOKED_AT:
                 layout.tops.add(path.partition("/")[0])
             content = layout.folders.setdefault(folder, _Content())
-            content.pictures += picture_format(path) is not None
+            content.pictures += is_any_picture(path)
             content.index = content.index or is_index(path)
         return layout
 

@@ -12,6 +12,7 @@ from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.support.i18n import Bilingual
 
 _NAMES_COMPARED = 1_000
+_PICTURES = (FileKind.PICTURE, FileKind.OTHER_PICTURE)
 _SUGGESTIONS = 50
 _RENAME = Bilingual(
     "Take the picture's suffix out of the name of the YAML file.",
@@ -53,7 +54,9 @@ class _Unpaired:
 
     def findings(self) -> Iterator[Finding]:
         inventory, reported = self._context.inventory, set(self._context.stand_ins.values())
-        for stem, paths in inventory.stems(FileKind.PICTURE_METADATA, without=FileKind.PICTURE):
+        for stem, paths in inventory.stems(
+            FileKind.PICTURE_METADATA, without=(FileKind.PICTURE, FileKind.OTHER_PICTURE)
+        ):
             self._enter(stem.rpartition("/")[0])
             for path in paths:
                 if path not in reported:

@@ -57,9 +57,10 @@ def _stand_in(inventory: Inventory, folder: str) -> str | None:
 def would_be_pictures(context: Context) -> Counter[str]:
     """How many files of each session would be pictures, once what is reported of them is done.
 
-    They are files with another suffix, files one folder too deep, and archives, which may hold any number.
+    They are pictures in other formats, files with another suffix, files one folder too deep, and archives, which may
+    hold any number.
     """
-    found: Counter[str] = Counter()
+    found = Counter({session.path: session.others for session in context.sessions})
     if context.shape is None or context.inventory.rule_set.severity_of("unexpected-file") is not Severity.ERROR:
         return found
     for path in _without_place(context):
