@@ -628,8 +628,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The picture is larger than the limits allow.", "L'image dépasse les limites permises."),
             Bilingual(
-                "Crop the picture or export it at a lower resolution.",
-                "Recadrez l'image ou exportez-la à une résolution plus basse.",
+                "Cut off its empty margins, or export it at a lower resolution.",
+                "Coupez ses marges vides ou exportez-la à une résolution plus basse.",
             ),
             fixed=True,
         ),
