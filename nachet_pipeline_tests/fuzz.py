@@ -399,7 +399,9 @@ def fuzz_yaml(inputs: int, seed: int, keep: Path | None = None, seconds: float =
         try:
             findings = read_metadata(content, "index.yaml", model).findings
             codes = [finding.code for finding in findings]
-            phrases = [phrase for one in findings for phrase in (one.expected, one.found, one.suggestion) if phrase]
+            phrases = [
+                phrase for one in findings for phrase in (one.expected, one.found, one.suggestion, one.advice) if phrase
+            ]
             if any(bool(phrase.en) != bool(phrase.fr) for phrase in phrases):
                 what = "a finding in one language only"
         except Exception as error:  # noqa: BLE001 (whatever it is, it must not happen)

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from nachet_pipeline.cli import (
+    authoring,
     crops,
     database,
     duplicates,
@@ -39,7 +40,7 @@ app = typer.Typer(
     " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
     " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer or a disk is full.",
 )
-for group in (crops, validation, uploads, mass_import, reprocessing, machine):
+for group in (authoring, crops, validation, uploads, mass_import, reprocessing, machine):
     app.add_typer(group.app)
 app.add_typer(users.app, name="user")
 app.add_typer(secrets.app, name="secrets")
@@ -55,7 +56,8 @@ app.add_typer(folders.trail_app)
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     try:
-        read_env_file()
+        if unread := read_env_file():
+            note(f"nachet: {unread}")
         app()
     except ActionableError as error:
         note(f"nachet: {error}")

@@ -184,15 +184,7 @@ def name_services(settings: Settings, home: Path) -> None:
     """Put into the environment what Dagster's configuration reads from there; this process holds the services."""
     from nachet_pipeline.local.embedded import HELD_FOR
 
-    if settings.database_url and settings.blob_account_url:
-        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
-        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
-    if settings.database_reader_url:
-        os.environ["NACHET_DATABASE_READER_URL"] = settings.database_reader_url.get_secret_value()
-    if settings.blob_key:
-        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
-    if settings.secret_keys:
-        os.environ["NACHET_SECRET_KEYS"] = ",".join(key.get_secret_value() for key in settings.secret_keys)
+    os.environ.update(settings.of_services())
     os.environ[HELD_FOR] = str(settings.home.resolve())
     os.environ["DAGSTER_HOME"] = str(home.resolve())
 

@@ -127,13 +127,31 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual("The contract has no place for this file.", "Le contrat ne prévoit pas ce fichier."),
-            Bilingual("Remove it, or move it to where it belongs.", "Supprimez-le ou déplacez-le à sa place."),
+            Bilingual(
+                "Move it to where it belongs, or take it out of the folder.",
+                "Déplacez-le à sa place ou retirez-le du dossier.",
+            ),
         ),
         "empty-file": FindingKind(
             Check.FOLDER_STRUCTURE,
             Severity.ERROR,
             Bilingual("The file is empty.", "Le fichier est vide."),
             Bilingual("Upload the file again.", "Téléversez de nouveau le fichier."),
+            fixed=True,
+        ),
+        "not-downloaded": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The file's content is not there, as a cloud service leaves a file that it has not downloaded.",
+                "Le contenu du fichier n'y est pas, comme lorsqu'un service infonuagique ne l'a pas téléchargé.",
+            ),
+            Bilingual(
+                "Make the file available offline (OneDrive: Always keep on this device; iCloud: Download Now), open it"
+                " to see that it is whole, and send it again.",
+                "Rendez le fichier disponible hors connexion (OneDrive : Toujours conserver sur cet appareil; iCloud :"
+                " Télécharger maintenant), ouvrez-le pour voir s'il est entier, puis envoyez-le de nouveau.",
+            ),
             fixed=True,
         ),
         "name-collision": FindingKind(
@@ -143,7 +161,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Two names differ only in upper and lower case or in how their accents are encoded.",
                 "Deux noms ne diffèrent que par les majuscules ou par l'encodage des accents.",
             ),
-            Bilingual("Rename one of the two files.", "Renommez l'un des deux fichiers."),
+            Bilingual(
+                "Rename one of the two; if it is a picture, rename its YAML file likewise.",
+                "Renommez l'un des deux; si c'est une image, renommez aussi son fichier YAML.",
+            ),
             fixed=True,
         ),
         "not-listed": FindingKind(
@@ -151,7 +172,7 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.INFO,
             Bilingual(
                 "Files are staged that the list in _COMPLETE does not name; they were ignored.",
-                "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE ; ils ont été ignorés.",
+                "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE; ils ont été ignorés.",
             ),
             Bilingual(
                 "Nothing needs to be done if they do not belong to the folder. If they do, run nachet stage again with"
@@ -169,7 +190,7 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             ),
             Bilingual(
                 "Run the same nachet stage again, which sends what is missing; or send the file like the others.",
-                "Relancez le même nachet stage, qui envoie ce qui manque ; ou envoyez le fichier comme les autres.",
+                "Relancez le même nachet stage, qui envoie ce qui manque; ou envoyez le fichier comme les autres.",
             ),
             fixed=True,
         ),
@@ -178,13 +199,13 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual(
                 "The list of files in _COMPLETE cannot be used, so that nobody knows which files belong to the folder.",
-                "La liste de fichiers de _COMPLETE est inutilisable ; on ignore donc quels fichiers font partie du"
+                "La liste de fichiers de _COMPLETE est inutilisable; on ignore donc quels fichiers font partie du"
                 " dossier.",
             ),
             Bilingual(
                 "Run nachet stage again, which writes the list. Or put an empty _COMPLETE in its place; then every"
                 " file in the folder belongs to it.",
-                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide ; alors tous"
+                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide; alors tous"
                 " les fichiers du dossier en font partie.",
             ),
             fixed=True,
@@ -200,7 +221,7 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "If nachet stage is still running, wait for its end. Otherwise run the same command again; it sends"
                 " what is missing.",
-                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande ; elle envoie ce"
+                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande; elle envoie ce"
                 " qui manque.",
             ),
             fixed=True,
@@ -234,8 +255,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Certains systèmes affichent ou écrivent autrement le nom du fichier.",
             ),
             Bilingual(
-                "Rename the file with letters, digits, dots, hyphens and underscores.",
-                "Renommez le fichier avec des lettres, chiffres, points, tirets et soulignés.",
+                "Rename the file with letters, digits, dots, hyphens and underscores, a picture and its YAML file"
+                " alike.",
+                "Renommez le fichier avec des lettres, chiffres, points, tirets et soulignés, une image comme son "
+                "fichier YAML.",
             ),
         ),
         "missing-index": FindingKind(
@@ -243,8 +266,11 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("A folder has no index.yaml.", "Un dossier n'a pas d'index.yaml."),
             Bilingual(
-                "Add an index.yaml; the README of the pipeline shows a complete example.",
-                "Ajoutez un index.yaml; le README du pipeline en montre un exemple complet.",
+                "Write an index.yaml with a text editor, or let the command nachet init write it. The folder _template"
+                " in your upload container holds an example and the whole contract, which nachet contract prints too.",
+                "Écrivez un index.yaml avec un éditeur de texte, ou laissez la commande nachet init l'écrire. Le"
+                " dossier _template de votre conteneur de téléversement contient un exemple et tout le contrat, que"
+                " nachet contract --lang fr affiche aussi.",
             ),
         ),
         "missing-key": FindingKind(
@@ -284,13 +310,20 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "The contract does not know this key; its value is not imported.",
                 "Le contrat ne connaît pas cette clé; sa valeur n'est pas importée.",
             ),
-            Bilingual("Correct the spelling, or remove the key.", "Corrigez l'orthographe ou supprimez la clé."),
+            Bilingual(
+                "Correct the spelling, or remove the key; what is worth keeping can go into userData.description.",
+                "Corrigez l'orthographe ou supprimez la clé; ce qui mérite d'être gardé peut aller dans"
+                " userData.description.",
+            ),
         ),
         "duplicate-key": FindingKind(
             Check.INDEX_CONTENT,
             Severity.ERROR,
             Bilingual("The same key is given twice.", "La même clé est donnée deux fois."),
-            Bilingual("Keep the right one of the two values.", "Gardez celle des deux valeurs qui est la bonne."),
+            Bilingual(
+                "Keep the right one of the two values, and remove the other line.",
+                "Gardez celle des deux valeurs qui est la bonne et supprimez l'autre ligne.",
+            ),
             fixed=True,
         ),
         "missing-picture": FindingKind(
@@ -301,8 +334,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La session contient moins d'images que ne le déclare numberOfImages.",
             ),
             Bilingual(
-                "Add the missing pictures, or correct numberOfImages.",
-                "Ajoutez les images manquantes ou corrigez numberOfImages.",
+                "Add the missing pictures; if none is missing, correct numberOfImages.",
+                "Ajoutez les images manquantes; s'il n'en manque aucune, corrigez numberOfImages.",
             ),
         ),
         "surplus-picture": FindingKind(
@@ -313,8 +346,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La session contient plus d'images que ne le déclare numberOfImages.",
             ),
             Bilingual(
-                "Remove the surplus pictures, or correct numberOfImages.",
-                "Supprimez les images en trop ou corrigez numberOfImages.",
+                "If all pictures belong to the session, correct numberOfImages; else take out those that do not.",
+                "Si toutes les images font partie de la session, corrigez numberOfImages; sinon, retirez celles qui"
+                " n'en font pas partie.",
             ),
         ),
         "metadata-without-picture": FindingKind(
@@ -324,8 +358,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "A YAML file describes a picture that is not there.", "Un fichier YAML décrit une image absente."
             ),
             Bilingual(
-                "Add the picture, or remove or rename the YAML file.",
-                "Ajoutez l'image, ou supprimez ou renommez le fichier YAML.",
+                "Add the picture if it is missing; else give the YAML file the name of the picture that it describes,"
+                " or take it out.",
+                "Ajoutez l'image si elle manque; sinon, donnez au fichier YAML le nom de l'image qu'il décrit, ou"
+                " retirez-le.",
             ),
         ),
         "ambiguous-picture": FindingKind(
@@ -335,7 +371,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Two pictures of a session differ only in their suffix, so that one YAML file would describe both.",
                 "Deux images d'une session ne diffèrent que par leur suffixe; un fichier YAML décrirait les deux.",
             ),
-            Bilingual("Rename one of the two pictures.", "Renommez l'une des deux images."),
+            Bilingual(
+                "Rename one of the two pictures, and give the YAML file the name of the one that it describes.",
+                "Renommez l'une des deux images et donnez au fichier YAML le nom de celle qu'il décrit.",
+            ),
             fixed=True,
         ),
         "picture-metadata-syntax": FindingKind(
@@ -456,8 +495,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La même image figure deux fois dans la session, et ses fichiers YAML ne disent pas la même chose.",
             ),
             Bilingual(
-                "Remove one of the two pictures with its YAML file, or let both files say the same.",
-                "Retirez l'une des deux images avec son fichier YAML, ou faites dire la même chose aux deux fichiers.",
+                "Keep the picture whose YAML file is right, and remove the other one with its YAML file.",
+                "Gardez l'image dont le fichier YAML est le bon et retirez l'autre avec son fichier YAML.",
             ),
             fixed=True,
         ),
@@ -561,6 +600,19 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual("Export the picture again as TIFF, PNG or JPEG.", "Réexportez l'image en TIFF, PNG ou JPEG."),
             fixed=True,
         ),
+        "other-format": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The picture is in a format that the pipeline does not import.",
+                "L'image est dans un format que le pipeline n'importe pas.",
+            ),
+            Bilingual(
+                "Export it as TIFF, PNG or JPEG from the program that wrote it.",
+                "Exportez-la en TIFF, PNG ou JPEG depuis le logiciel qui l'a enregistrée.",
+            ),
+            fixed=True,
+        ),
         "picture-damaged": FindingKind(
             Check.PICTURE_CONTENT,
             Severity.ERROR,
@@ -612,9 +664,85 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The file holds more than one picture.", "Le fichier contient plus d'une image."),
             Bilingual(
-                "Export each picture to a file of its own; a phone's picture loses its second once saved as JPEG.",
-                "Exportez chaque image dans son propre fichier; une image de téléphone, réenregistrée en simple JPEG, "
-                "perd sa seconde.",
+                "Save each picture to a file of its own.",
+                "Enregistrez chaque image dans son propre fichier.",
+            ),
+            fixed=True,
+        ),
+        "z-stack": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a stack of planes of focus, not one picture.",
+                "Le fichier est une pile de plans de mise au point et non une seule image.",
+            ),
+            Bilingual(
+                "Save the plane that is in focus, or the extended-focus picture of the microscope's"
+                " program, as a TIFF of its own. In ImageJ, show that plane and choose Image →"
+                " Duplicate without the stack.",
+                "Enregistrez le plan net, ou l'image à profondeur de champ étendue du logiciel du"
+                " microscope, dans son propre TIFF. Dans ImageJ, affichez ce plan et choisissez Image"
+                " → Duplicate sans la pile.",
+            ),
+            fixed=True,
+        ),
+        "several-channels": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file keeps the channels of the picture apart, as several pictures.",
+                "Le fichier garde séparément les canaux de l'image, comme plusieurs images.",
+            ),
+            Bilingual(
+                "Save the picture as one RGB TIFF, or the one channel that shows the seeds. In ImageJ,"
+                " Image → Type → RGB Color makes one picture of the channels.",
+                "Enregistrez l'image en un seul TIFF RVB, ou le seul canal qui montre les semences."
+                " Dans ImageJ, Image → Type → RGB Color réunit les canaux en une image.",
+            ),
+            fixed=True,
+        ),
+        "time-series": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a time series, not one picture.",
+                "Le fichier est une série temporelle et non une seule image.",
+            ),
+            Bilingual(
+                "Save each moment that is meant to be imported as a TIFF of its own. In ImageJ, Image"
+                " → Stacks → Stack to Images takes the series apart.",
+                "Enregistrez chaque instant à importer dans son propre TIFF. Dans ImageJ, Image →"
+                " Stacks → Stack to Images sépare la série.",
+            ),
+            fixed=True,
+        ),
+        "slide-pyramid": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file is a scanned slide, which holds the same picture at several scales.",
+                "Le fichier est une lame numérisée, qui contient la même image à plusieurs échelles.",
+            ),
+            Bilingual(
+                "Export the region that shows the seeds as a TIFF of one scale. In QuPath, select it"
+                " and choose File → Export images → Original pixels.",
+                "Exportez la région qui montre les semences en un TIFF d'une seule échelle. Dans"
+                " QuPath, sélectionnez-la et choisissez File → Export images → Original pixels.",
+            ),
+            fixed=True,
+        ),
+        "scanned-pages": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.ERROR,
+            Bilingual(
+                "The file holds several pages, as a scanner writes them.",
+                "Le fichier contient plusieurs pages, comme un numériseur les enregistre.",
+            ),
+            Bilingual(
+                "Scan again with one file for each page (often called single-page TIFF), or save each"
+                " page to a file of its own.",
+                "Numérisez de nouveau avec un fichier par page (souvent appelé TIFF à page unique), ou"
+                " enregistrez chaque page dans son propre fichier.",
             ),
             fixed=True,
         ),
@@ -643,13 +771,25 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Aucune action requise; réexporter l'image les supprime.",
             ),
         ),
+        "damaged-metadata": FindingKind(
+            Check.PICTURE_CONTENT,
+            Severity.WARNING,
+            Bilingual(
+                "A metadata value of the picture is damaged; its pixels are whole.",
+                "Une métadonnée de l'image est endommagée; ses pixels sont intacts.",
+            ),
+            Bilingual(
+                "Nothing needs to be done; exporting the picture again mends it.",
+                "Aucune action requise; réexporter l'image la répare.",
+            ),
+        ),
         "trailing-data": FindingKind(
             Check.MALICIOUS_CONTENT,
             Severity.ERROR,
             Bilingual("Data follows the end of the picture.", "Des données suivent la fin de l'image."),
             Bilingual(
-                "Export the picture again; phones append data that an export leaves out.",
-                "Réexportez l'image; les données ajoutées par un téléphone disparaissent alors.",
+                "Export the picture again from its original; an export keeps the picture only.",
+                "Réexportez l'image depuis l'original; seule l'image est alors conservée.",
             ),
         ),
         "hidden-data": FindingKind(
@@ -690,8 +830,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le nom du fichier n'est pas sûr sur tous les systèmes.",
             ),
             Bilingual(
-                "Rename the file with letters, digits, spaces, dots, hyphens and underscores.",
-                "Renommez le fichier avec des lettres, chiffres, espaces, points, tirets et soulignés.",
+                "Rename the file with letters, digits, spaces, dots, hyphens and underscores, a picture and its YAML"
+                " file alike.",
+                "Renommez le fichier avec des lettres, chiffres, espaces, points, tirets et soulignés, une image comme"
+                " son fichier YAML.",
             ),
             fixed=True,
         ),
@@ -755,6 +897,21 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             ),
             fixed=True,
         ),
+        "film-in-picture": FindingKind(
+            Check.PERSONAL_DATA,
+            Severity.WARNING,
+            Bilingual(
+                "A short film, perhaps with sound, is kept with the picture.",
+                "Un court film, peut-être sonore, est conservé avec l'image.",
+            ),
+            Bilingual(
+                "Check that it may be stored. The phone's camera makes none once Motion Photo (Top"
+                " Shot, Live) is switched off; an export as JPEG leaves the film out.",
+                "Vérifiez qu'il peut être conservé. Le téléphone n'en fait plus une fois la photo"
+                " animée (Motion Photo, Top Shot, Live) désactivée; une exportation en JPEG laisse le"
+                " film de côté.",
+            ),
+        ),
         "checksum-mismatch": FindingKind(
             Check.CHECKSUMS,
             Severity.ERROR,
@@ -763,8 +920,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le fichier ne correspond pas à sa somme de contrôle : il a changé en route ou après son calcul.",
             ),
             Bilingual(
-                "Upload the file again from its original, or make SHA256SUMS anew.",
-                "Téléversez de nouveau le fichier depuis l'original ou recréez SHA256SUMS.",
+                "Upload the file again from its original. Make SHA256SUMS anew only if you changed the file on"
+                " purpose.",
+                "Téléversez de nouveau le fichier depuis l'original. Ne recréez SHA256SUMS que si vous avez modifié le"
+                " fichier à dessein.",
             ),
             fixed=True,
         ),
@@ -772,7 +931,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Check.CHECKSUMS,
             Severity.ERROR,
             Bilingual("SHA256SUMS lists a file that is not there.", "SHA256SUMS énumère un fichier absent."),
-            Bilingual("Add the file, or make SHA256SUMS anew.", "Ajoutez le fichier ou recréez SHA256SUMS."),
+            Bilingual(
+                "Add the file. Make SHA256SUMS anew only if you took the file out on purpose.",
+                "Ajoutez le fichier. Ne recréez SHA256SUMS que si vous l'avez retiré à dessein.",
+            ),
         ),
         "checksum-syntax": FindingKind(
             Check.CHECKSUMS,
@@ -803,8 +965,9 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The species is not registered.", "L'espèce n'est pas enregistrée."),
             Bilingual(
-                "Correct the name, or ask the AI lab to register the species.",
-                "Corrigez le nom ou demandez au laboratoire d'IA d'enregistrer l'espèce.",
+                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
+                "Corrigez le nom s'il est mal écrit. S'il est juste, demandez au laboratoire d'IA d'enregistrer"
+                " l'espèce.",
             ),
             fixed=True,
         ),
@@ -816,8 +979,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Les valeurs données pour la semence désignent des espèces différentes.",
             ),
             Bilingual(
-                "Keep one way of naming the seed: its id, its genus and species, or its name.",
-                "Gardez une seule façon de nommer la semence : son id, son genre et son espèce, ou son nom.",
+                "Find out which species the pictures show, and name it in one way only: by id, by genus and species, or"
+                " by name.",
+                "Vérifiez quelle espèce montrent les images et nommez-la d'une seule façon : par id, par genre et"
+                " espèce, ou par nom.",
             ),
             fixed=True,
         ),
@@ -829,8 +994,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "La famille de la semence est enregistrée sous un autre nom.",
             ),
             Bilingual(
-                "Correct seedFamily or the species; the registered family is used.",
-                "Corrigez seedFamily ou l'espèce; la famille enregistrée est utilisée.",
+                "Check that the species is the one that the pictures show. If it is, nothing needs to be done: the"
+                " registered family is used.",
+                "Vérifiez que l'espèce est bien celle que montrent les images. Si oui, aucune action requise : la"
+                " famille enregistrée est utilisée.",
             ),
         ),
         "unregistered-uploader": FindingKind(

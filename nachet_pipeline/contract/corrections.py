@@ -7,12 +7,12 @@ staged file that was imported. It also counts as deleted if the uploader asks fo
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from unicodedata import normalize
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.misnamed import misspelling_of
 from nachet_pipeline.contract.sessions import Session, Wishes
 from nachet_pipeline.contract.stored import Correction, StoredSet
 from nachet_pipeline.support.i18n import Bilingual
@@ -72,8 +72,8 @@ def correct(
             result.removed[path] = known[path].id
         elif stored is not None:
             unknown += 1  # comparing with thousands of names is slow
-            near = get_close_matches(path, list(known), 1) if unknown <= _SUGGESTED else ()
-            result.findings.append(_of_removed("unknown-session", wanted, wishes, *near))
+            near = misspelling_of(path, known) if unknown <= _SUGGESTED else None
+            result.findings.append(_of_removed("unknown-session", wanted, wishes, near))
     return result
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, FindingKind, Severity
-from nachet_pipeline.contract.names import printable
+from nachet_pipeline.contract.names import printable, visible
 from nachet_pipeline.support.i18n import Bilingual
 
 
@@ -17,9 +17,15 @@ def _printable_in_both(text: Bilingual) -> Bilingual:
     return Bilingual(printable(text.en), printable(text.fr))
 
 
+def _visible_in_both(text: Bilingual) -> Bilingual:
+    return Bilingual(printable(visible(text.en, "en")), printable(visible(text.fr, "fr")))
+
+
 # An uploader's text must not steer the terminal, the log or the database that a finding ends in.
 _Line = Annotated[str, AfterValidator(printable)]
 _Words = Annotated[Bilingual, AfterValidator(_printable_in_both)]
+# Two texts that look alike are expected and found: what is different must be seen.
+_Compared = Annotated[Bilingual, AfterValidator(_visible_in_both)]
 
 
 class Finding(BaseModel):
@@ -38,7 +44,9 @@ class Finding(BaseModel):
         column: 1-based column in the line.
         expected: what the contract asks for.
         found: what is there.
-        suggestion: what was probably meant.
+        suggestion: the value that was probably meant, in place of the one that was found.
+        advice: what to do about this finding, a sentence; it takes the place of its code's remedy.
+        other: path of another picture of the upload that it is about, such as the one that is equal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,9 +58,11 @@ class Finding(BaseModel):
     field: _Line | None = None
     line: int | None = None
     column: int | None = None
-    expected: _Words | None = None
-    found: _Words | None = None
+    expected: _Compared | None = None
+    found: _Compared | None = None
     suggestion: _Words | None = None
+    other: _Line | None = None
+    advice: _Words | None = None
 
     @field_validator("code")
     @classmethod

@@ -5,7 +5,7 @@ memory does not grow with them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,6 +33,7 @@ class FileKind(StrEnum):
     PROJECT_INDEX = "project index"
     SESSION_INDEX = "session index"
     PICTURE = "picture"
+    OTHER_PICTURE = "picture in another format"
     PICTURE_METADATA = "picture metadata"
     CHECKSUMS = "checksums"
     MARKER = "marker"
@@ -257,6 +258,12 @@ class Inventory(Scratch):
         row = self._db.execute(query, (stem, FileKind.PICTURE_METADATA)).fetchone()
         return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
 
+    def picture_file(self, path: str) -> StagedFile | None:
+        """The picture file at a path, None if there is none."""
+        query = "select path, size, version, modified from file where path = ? and kind = ?"
+        row = self._db.execute(query, (path, FileKind.PICTURE)).fetchone()
+        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+
     def collisions(self) -> Iterator[tuple[str, str]]:
         """Pairs of paths that some file systems take for one: each path with the first of its group."""
         query = (
@@ -266,13 +273,18 @@ class Inventory(Scratch):
         )
         return iter(self._db.execute(query))
 
-    def stems(self, kind: FileKind, *, without: FileKind | None = None) -> Iterator[tuple[str, list[str]]]:
-        """Stems of a kind of file with their paths, without those that have a file of the kind `without`."""
+    def is_picture_stem(self, stem: str) -> bool:
+        """Whether a picture that can be imported has this path without suffix."""
+        query = "select exists (select 1 from file where stem = ? and kind = ?)"
+        return bool(self._db.execute(query, (stem, FileKind.PICTURE)).fetchone()[0])
+
+    def stems(self, kind: FileKind, *, without: Sequence[FileKind] = ()) -> Iterator[tuple[str, list[str]]]:
+        """Stems of a kind of file with their paths, without those that have a file of the kinds `without`."""
         query = "select stem, json_group_array(path) from (select stem, path from file where kind = ? order by path)"
         arguments: tuple[str, ...] = (kind,)
-        if without is not None:
-            query += " where stem not in (select stem from file where kind = ?)"
-            arguments = (kind, without)
+        if without:
+            query += f" where stem not in (select stem from file where kind in ({', '.join('?' * len(without))}))"
+            arguments = (kind, *without)
         for stem, paths in self._db.execute(f"{query} group by stem order by stem", arguments):
             yield stem, json.loads(paths)
 
@@ -422,6 +434,11 @@ class Inventory(Scratch):
         start, end = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")  # 0 follows / in every encoding
         query = "select path from file where path > ? and path < ? order by path limit ?"
         return [row[0] for row in self._db.execute(query, (start, end, limit))]
+
+    def holds(self, path: str) -> bool:
+        """Whether there is a file or a folder of this path."""
+        query = "select exists (select 1 from file where path = ?)"
+        return bool(self._db.execute(query, (path,)).fetchone()[0] or self.paths_in(path, 1))
 
     # Pictures
 
@@ -741,6 +758,10 @@ class Inventory(Scratch):
         """Keep a small view of a picture."""
         self._db.execute("insert or replace into thumbnail values (?, ?)", (path, jpeg))
 
+    def has_thumbnail(self, path: str) -> bool:
+        """Whether a small view of a picture was kept."""
+        return self._db.execute("select 1 from thumbnail where path = ?", (path,)).fetchone() is not None
+
     def thumbnails(self) -> Iterator[tuple[str, bytes]]:
         """The small views that were kept, by path."""
         yield from self._db.execute("select path, jpeg from thumbnail order by path")
@@ -753,7 +774,7 @@ class Inventory(Scratch):
         if severity is not finding.severity:
             finding = finding.model_copy(update={"severity": severity})
         # Findings with the same key are shown as one group with several places.
-        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion"})
+        alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion", "advice"})
         self._db.execute(
             "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
             (finding.code, finding.severity, finding.path, finding.line, alike, finding.model_dump_json()),
@@ -790,6 +811,18 @@ class Inventory(Scratch):
         query = "select distinct path, json_extract(record, '$.sessions') from finding where severity = 'error'"
         for path, sessions in self._db.execute(query):
             yield path, tuple(json.loads(sessions))
+
+    def places_of_findings(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Code and path of each finding, and the sessions that it names."""
+        for code, path, sessions in self._db.execute(
+            "select code, path, json_extract(record, '$.sessions') from finding"
+        ):
+            yield code, path, tuple(json.loads(sessions))
+
+    def first_pictures(self, code: str, most: int) -> list[tuple[str, str | None]]:
+        """Path, and path of the other picture, of the first findings of a code."""
+        query = "select path, json_extract(record, '$.other') from finding where code = ? order by path limit ?"
+        return [(path, other) for path, other in self._db.execute(query, (code, most))]
 
     def finding_counts(self) -> dict[str, int]:
         """How many findings there are of each code."""

@@ -12,7 +12,9 @@ from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.hints import Hint, hint, section_hint
 from nachet_pipeline.contract.yaml_reader import (
+    YAML,
     Position,
     YamlDocument,
     YamlError,
@@ -20,6 +22,7 @@ from nachet_pipeline.contract.yaml_reader import (
     read_yaml,
     too_many_bytes,
 )
+from nachet_pipeline.pictures.issues import ONLY_ZEROS
 from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -201,6 +204,7 @@ def finding_about(
     found: Bilingual,
     suggestion: Bilingual | None = None,
     sessions: tuple[str, ...] = (),
+    advice: Bilingual | None = None,
 ) -> Finding:
     """A finding about a value, where it was written."""
     return Finding(
@@ -213,6 +217,7 @@ def finding_about(
         expected=expected,
         found=found,
         suggestion=suggestion,
+        advice=advice,
     )
 
 
@@ -278,6 +283,22 @@ def _suggest(key: str, known: Iterable[str]) -> Bilingual | None:
     return Bilingual.same(names[near[0]]) if near else None
 
 
+_MOVE_TO_INDEX = Bilingual(
+    "Move it to the file that may have it, or remove it.", "Déplacez-la dans le fichier qui l'admet, ou supprimez-la."
+)
+
+
+def _where_it_belongs(key: str, meant: Bilingual | None) -> Bilingual | None:
+    """What to do with a key that is spelt right and stands in another place than the contract's."""
+    section, dot, name = meant.en.partition(".") if meant else ("", "", "")
+    if not dot or _plain(key) != _plain(name):
+        return None
+    return Bilingual(
+        f"Put {name} on a line below the key {section}, with two spaces before it.",
+        f"Mettez {name} sur une ligne sous la clé {section}, précédé de deux espaces.",
+    )
+
+
 def _section_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     sections: dict[str, type[BaseModel]] = {}
     for name, info in model.model_fields.items():
@@ -316,7 +337,7 @@ class _Reader:
                 continue
             if not isinstance(value, dict):
                 expected = Bilingual("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
-                self._wrong((key,), section, expected, value)
+                self._wrong((key,), section, expected, value, section_hint())
                 continue
             self._read_section(key, section, value)
         self.file.findings += self._unknown_findings()
@@ -330,7 +351,8 @@ class _Reader:
             if value is None:
                 continue
             if not isinstance(value, str) and not (isinstance(value, list) and alias in _LISTS):
-                self._wrong((section_key, key), f"{section}.{alias}", Bilingual("one value", "une seule valeur"), value)
+                one = Bilingual("one value", "une seule valeur")
+                self._wrong((section_key, key), f"{section}.{alias}", one, value, hint(alias, value))
                 continue
             texts[alias], keys[alias] = value, key
         wrong: set[str] = set()
@@ -340,7 +362,8 @@ class _Reader:
             wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
             parsed = model.model_validate({alias: text for alias, text in texts.items() if alias not in wrong})
         for alias in sorted(wrong):
-            self._wrong((section_key, keys[alias]), f"{section}.{alias}", _expected(model, alias), texts[alias])
+            place, written = (section_key, keys[alias]), texts[alias]
+            self._wrong(place, f"{section}.{alias}", _expected(model, alias), written, hint(alias, written))
         for alias, value in parsed.model_dump(by_alias=True, exclude_none=True).items():
             position = self._position((section_key, keys[alias]))
             self.file.values[f"{section}.{alias}"] = Value(value, self.file.path, position.line, position.column)
@@ -365,31 +388,39 @@ class _Reader:
 
     def _unknown(self, place: tuple[str, ...], names: Mapping[str, str]) -> None:
         key = place[-1]
-        allowed, near = None, None
+        allowed, near, advice = None, None, None
         if len(self.unknown) < _UNKNOWN_KEYS_REPORTED:  # suggestions for ten thousand keys would be too slow
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
             allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
             near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
+            advice = _MOVE_TO_INDEX if allowed else _where_it_belongs(key, near)
         expected = allowed or Bilingual.same(", ".join(names.values()))
         found = Bilingual.same(key[:_SHOWN]) if key else Bilingual("an empty key", "une clé vide")
         name = ".".join(filter(None, place))[:200] or None
-        self.unknown.append(self._finding("unknown-key", place, name, expected, found, near))
+        self.unknown.append(self._finding("unknown-key", place, name, expected, found, near, advice))
 
     def _unknown_findings(self) -> list[Finding]:
         reported, more = self.unknown[:_UNKNOWN_KEYS_REPORTED], len(self.unknown) - _UNKNOWN_KEYS_REPORTED
         if more > 0:
             rest = Bilingual(f"{more} more unknown keys", f"{more} autres clés inconnues")
-            reported.append(self.unknown[_UNKNOWN_KEYS_REPORTED].model_copy(update={"found": rest, "suggestion": None}))
+            reported.append(
+                self.unknown[_UNKNOWN_KEYS_REPORTED].model_copy(
+                    update={"found": rest, "suggestion": None, "advice": None}
+                )
+            )
         return reported
 
-    def _wrong(self, place: tuple[str, ...], name: str, expected: Bilingual, value: Any) -> None:
+    def _wrong(self, place: tuple[str, ...], name: str, expected: Bilingual, value: Any, meant: Hint) -> None:
         if isinstance(value, str):
-            found = Bilingual.same(f"{value[:_SHOWN]!r}")
+            found = Bilingual.same(f"'{value[:_SHOWN]}'")
         elif isinstance(value, dict):
             found = Bilingual("keys and values", "des clés et des valeurs")
         else:
             found = Bilingual("a list", "une liste")
-        self.file.findings.append(self._finding(self.content_code, place, name, expected, found))
+        suggestion = Bilingual.same(meant.suggestion) if meant.suggestion else None
+        self.file.findings.append(
+            self._finding(self.content_code, place, name, expected, found, suggestion, meant.advice)
+        )
 
     def _position(self, place: tuple[str, ...]) -> Position:
         return self.document.positions[place]
@@ -402,10 +433,11 @@ class _Reader:
         expected: Bilingual,
         found: Bilingual,
         suggestion: Bilingual | None = None,
+        advice: Bilingual | None = None,
     ) -> Finding:
         position = self._position(place)
         value = Value(None, self.file.path, position.line, position.column)
-        return finding_about(value, code, name, expected, found, suggestion)
+        return finding_about(value, code, name, expected, found, suggestion, advice=advice)
 
 
 _DEFAULT_LIMITS = YamlLimits()
@@ -424,6 +456,10 @@ def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = 
     """
     kind = "picture-metadata" if model is PictureMetadata else "index"
     problems: list[YamlError] = []
+    if content and not content.strip(b"\0"):
+        return MetadataFile(
+            path, findings=[Finding(code="not-downloaded", path=path, found=ONLY_ZEROS)], readable=False
+        )
     try:
         document = read_yaml(content, limits, problems)
     except YamlError as error:
@@ -450,9 +486,10 @@ def _problem(error: YamlError, path: str, kind: str, model: Model) -> Finding:
         field=_canonical(error.path, model),
         line=error.position.line if error.position else None,
         column=error.position.column if error.position else None,
-        expected=error.expected,
+        expected=None if error.expected is YAML else error.expected,
         found=error.found,
         suggestion=error.suggestion,
+        advice=error.advice,
     )
 
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from fnmatch import translate
 
-from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.i18n import Bilingual, Language
 
 MAX_NAME_BYTES = 200
 _LITTER = (
@@ -26,6 +26,22 @@ _RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS}
 # Control, format, surrogate, private use and unassigned characters, separators of lines and of paragraphs.
 _REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _NO_NAMES = {"", ".", ".."}
+_INVISIBLE = {
+    "\u00a0": Bilingual("no-break space", "espace insécable"),
+    "\u00ad": Bilingual("soft hyphen", "trait d'union conditionnel"),
+    "\u2007": Bilingual("figure space", "espace de chiffre"),
+    "\u2009": Bilingual("thin space", "espace fine"),
+    "\u200b": Bilingual("zero-width space", "espace sans chasse"),
+    "\u200c": Bilingual("zero-width non-joiner", "antiliant sans chasse"),
+    "\u200d": Bilingual("zero-width joiner", "liant sans chasse"),
+    "\u202f": Bilingual("narrow no-break space", "espace fine insécable"),
+    "\u2060": Bilingual("word joiner", "gluon de mots"),
+    "\u3000": Bilingual("ideographic space", "espace idéographique"),
+    "\ufeff": Bilingual("byte order mark", "indicateur d'ordre des octets"),
+}
+_INVISIBLE_PATTERN = re.compile(f"[{''.join(_INVISIBLE)}]")
+_WITH_MARKS = re.compile(r"\w[\u0300-\u036f]+")
+_WRITTEN = Bilingual("written", "écrit")
 
 
 def printable(text: str) -> str:
@@ -38,6 +54,32 @@ def printable(text: str) -> str:
         else character
         for character in text
     )
+
+
+def visible(text: str, language: Language) -> str:
+    """A text in which characters that nobody sees are named, and accents that are characters of their own are told.
+
+    >>> visible("30\u00a0x", "en")
+    '30[no-break space]x'
+    >>> visible("e\u0301te\u0301", "en") == "\u00e9t\u00e9 (\u00e9 written e + U+0301)"
+    True
+    """
+    if text.isascii():
+        return text
+    seen = _INVISIBLE_PATTERN.sub(lambda found: f"[{_INVISIBLE[found[0]].in_language(language)}]", text)
+    written = dict.fromkeys(
+        found[0] for found in _WITH_MARKS.finditer(seen) if len(unicodedata.normalize("NFC", found[0])) == 1
+    )
+    if not written:
+        return seen
+    word = _WRITTEN.in_language(language)
+    told = ", ".join(f"{unicodedata.normalize('NFC', one)} {word} {_spelt(one)}" for one in written)
+    return f"{unicodedata.normalize('NFC', seen)} ({told})"
+
+
+def _spelt(cluster: str) -> str:
+    """A letter and the marks after it, each mark by its code."""
+    return " + ".join([cluster[0], *(f"U+{ord(mark):04X}" for mark in cluster[1:])])
 
 
 def is_litter(path: str) -> bool:

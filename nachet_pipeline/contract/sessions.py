@@ -1,6 +1,7 @@
 """The sessions of an upload: their indexes read, their values inherited, their seeds recognised."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from nachet_pipeline.contract.inventory import FileKind, Inventory
@@ -46,12 +47,14 @@ class Session:
         index: its index.yaml, None if it has none.
         values: its metadata, inherited and own, by field.
         pictures: how many picture files it holds.
+        others: how many more it holds in formats that are not imported.
     """
 
     path: str
     index: MetadataFile | None
     values: dict[str, Value]
     pictures: int
+    others: int = 0
 
     @property
     def name(self) -> str:
@@ -84,6 +87,7 @@ class Context:
         sessions: the upload's sessions, sorted by path.
         registry: the registered seeds.
         owner: whose container the upload lies in, None when a folder is validated without one.
+        stand_ins: from the path of each index.yaml that is missing to the file that was probably meant as that index.
     """
 
     inventory: Inventory
@@ -92,6 +96,7 @@ class Context:
     sessions: list[Session]
     registry: SeedRegistry
     owner: Owner | None = None
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_metadata_file(
@@ -102,6 +107,8 @@ def read_metadata_file(
     Raises:
         FileChangedError: it changed since it was listed.
     """
+    if not file.size:  # a rule tells that it is empty; that it says nothing is no news then
+        return MetadataFile(file.path, readable=False)
     if file.size > limits.yaml.bytes:
         return too_large(file.size, file.path, model, limits.yaml)
     return read_metadata(folder.read(file), file.path, model, limits.yaml)
@@ -138,7 +145,8 @@ def read_sessions(
         # A session that is staged alone has no project index, so its own may hold wishes.
         own = index(FileKind.SESSION_INDEX, path, ProjectIndex if shape is Shape.SESSION else SessionIndex)
         values = inherit(given, _without_wishes(own))
-        sessions.append(Session(path, own, values, inventory.count(FileKind.PICTURE, path)))
+        pictures, others = (inventory.count(kind, path) for kind in (FileKind.PICTURE, FileKind.OTHER_PICTURE))
+        sessions.append(Session(path, own, values, pictures, others))
     return project, sessions
 
 

@@ -22,6 +22,7 @@ from nachet_pipeline.contract.marks import (
 )
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
+from nachet_pipeline.pictures.forensics.formats import format_by_name
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
@@ -59,6 +60,11 @@ class Shape(StrEnum):
 def picture_format(path: str) -> str | None:
     """The format that a picture's name says, None if the name is not a picture's."""
     return PICTURE_FORMATS.get(splitext(path)[1].lower())
+
+
+def is_any_picture(path: str) -> bool:
+    """Whether the name is a picture's, be it of a format that is imported or of another."""
+    return picture_format(path) is not None or format_by_name(path) is not None
 
 
 def is_index(path: str) -> bool:
@@ -100,7 +106,7 @@ class _Seen:
     def add(self, path: str) -> None:
         if is_ignored(path):
             return
-        is_picture = picture_format(path) is not None
+        is_picture = is_any_picture(path)
         folder = path.rpartition("/")[0]
         if not folder:
             self.root_index, self.root_picture = self.root_index or is_index(path), self.root_picture or is_picture
@@ -121,23 +127,6 @@ class _Seen:
         if self.project:
             return Shape.PROJECT
         return Shape.SESSION if self.root_index else None
-
-
-class _Names:
-    """Finds the shape of a folder from its paths, and reports unusual names on the way."""
-
-    def __init__(self, inventory: Inventory) -> None:
-        self.seen = _Seen()
-        self._inventory = inventory
-        self._last: str | None = None
-
-    def add(self, path: str) -> None:
-        self.seen.add(path)
-        unusual = None if is_ignored(path) else unusual_part(path)
-        if unusual and unusual[0] != self._last:  # report a folder's name once, not for every file in it
-            self._last, why = unusual
-            right = Bilingual.same(usual(self._last))
-            self._inventory.add_finding(Finding(code="unusual-name", path=self._last, found=why, suggestion=right))
 
 
 def session_of(path: str, shape: Shape) -> str | None:
@@ -169,11 +158,13 @@ def kind_of(path: str, shape: Shape | None) -> FileKind:
         return FileKind.SESSION_INDEX
     if picture_format(path):
         return FileKind.PICTURE
+    if format_by_name(path):
+        return FileKind.OTHER_PICTURE
     yaml = splitext(path)[1].lower() in _YAML_SUFFIXES
     return FileKind.PICTURE_METADATA if yaml else FileKind.UNEXPECTED
 
 
-_IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA}
+_IN_SESSION = {FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.OTHER_PICTURE, FileKind.PICTURE_METADATA}
 
 
 def take_inventory(
@@ -205,7 +196,7 @@ def taking_inventory(
     Raises:
         FileChangedError: the folder changed while it was listed.
     """
-    names, listed = _Names(inventory), 0
+    seen, listed = _Seen(), 0
     for listed, file in enumerate(folder.files(), start=1):
         if listed % _FILES_A_STEP == 0:
             yield listed
@@ -213,18 +204,23 @@ def taking_inventory(
             inventory.add_finding(refused)
             continue
         inventory.add_file(file, fold(file.path))
-        names.add(file.path)
+        seen.add(file.path)
     if folder.staged:
         yield from _reading_marks(folder, inventory, limits, listed)
     if inventory.file_list is FileList.USED:
-        names = _Names(inventory)
+        seen = _Seen()
         for path in inventory.paths():
-            names.add(path)
-    shape = names.seen.shape
+            seen.add(path)
+    shape = seen.shape
     indexed: dict[FileKind, str | None] = {}
+    last_unusual = None
     for number, path in enumerate(inventory.paths(), start=1):
         if number % _FILES_A_STEP == 0:
             yield listed + number
+        unusual = None if is_ignored(path) else unusual_part(path)
+        if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
+            last_unusual = unusual[0]
+            _report_unusual(inventory, *unusual)
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:
@@ -234,6 +230,16 @@ def taking_inventory(
                 indexed[kind] = session
         inventory.classify(path, kind, session, path.rpartition(".")[0])
     return shape
+
+
+def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
+    """Report an unusual name; that it collides with another one is told by a rule."""
+    right = usual(part)
+    # Who renames a file blindly must not write over another one.
+    free = not inventory.holds(right)
+    if free or fold(right) != fold(part):
+        meant = Bilingual.same(right) if free else None
+        inventory.add_finding(Finding(code="unusual-name", path=part, found=why, suggestion=meant))
 
 
 def _reading_marks(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -15,11 +16,13 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.marks import COMPLETE_MARKER, Mark
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
+from nachet_pipeline.contract.other_pictures import record_other_pictures
 from nachet_pipeline.contract.photographs import judged_photographs
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
+from nachet_pipeline.contract.rules.stand_ins import stand_ins
 from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
@@ -32,6 +35,7 @@ from nachet_pipeline.contract.sessions import (
 )
 from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.contract.understood import UnderstoodSession, session_around, understand
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
@@ -43,11 +47,16 @@ from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.progress import Progress, silent
 
-THUMBNAILS = 12
-"""Pictures of an upload that its contact sheet shows, spread evenly."""
+THUMBNAILS = 24
+"""Pictures of an upload that its contact sheet shows, at most; spread evenly over sessions and their pictures."""
 
 THUMBNAILS_OF_CONCERN = 60
 """Pictures with a finding that a report can show."""
+
+_COMPARED = ("duplicate-picture", "near-duplicate-picture", "label-conflict", "copies-differ", "withdrawn-picture")
+"""Codes of findings that follow once all pictures are read; then those concerned are read again for the report."""
+
+_COMPARED_SHOWN = 12
 
 
 class WithdrawnError(RefusedError):
@@ -73,6 +82,9 @@ class Validation:
         size: their bytes.
         quality: the least, the median and the greatest quality score; None if nothing was measured.
         sharpness: likewise.
+        understood: what was understood of the sessions, `SESSIONS_KEPT` of them at most.
+        folder_findings: findings that concern no session, by code.
+        staged_at: when the last of its files was written.
         thumbnails: a few pictures by path, as small JPEGs.
     """
 
@@ -87,6 +99,9 @@ class Validation:
     size: int
     quality: tuple[float, float, float] | None
     sharpness: tuple[float, float, float] | None
+    understood: list[UnderstoodSession]
+    folder_findings: dict[str, int]
+    staged_at: datetime | None
     thumbnails: dict[str, bytes] = field(repr=False)
 
     @property
@@ -154,7 +169,9 @@ def validate(
     _record_findings(inventory, checksums(inventory))
     replace = replace or inventory.replace_wanted
     wishes = read_wishes(context.project, context.sessions, replace=replace)
-    return _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
+    validation = _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
+    _show_compared(folder, inventory, pool, thumbnails, limits)
+    return validation
 
 
 def judge_folder(
@@ -187,8 +204,10 @@ def judge_folder(
     if inventory.mark is Mark.STAGING or inventory.file_list is FileList.UNUSABLE:
         return Context(inventory, None, None, [], registry, owner)  # whatever else is found may be no mistake
     record_checksums(folder, inventory, limits)
+    record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
-    context = Context(inventory, shape, project, sessions, registry, owner)
+    meant = stand_ins(inventory, shape, project, sessions)
+    context = Context(inventory, shape, project, sessions, registry, owner, meant)
     for rule in FOLDER_RULES:
         _record_findings(inventory, rule(context))
     return context
@@ -212,6 +231,7 @@ def _compare_with_stored(
     described = describe_sessions(inventory, sessions, context.registry, picture_sets, corrected.sessions)
     _record_findings(inventory, judged_photographs(inventory, paths, picture_sets, context.registry, stored))
     pictures, size = inventory.picture_totals()
+    understood, elsewhere = understand(context, described)
     return Validation(
         shape=context.shape,
         report=Report.of(inventory),
@@ -224,8 +244,46 @@ def _compare_with_stored(
         size=size,
         quality=inventory.measured("quality"),
         sharpness=inventory.measured("sharpness"),
+        understood=understood,
+        folder_findings=elsewhere,
+        staged_at=inventory.newest(),
         thumbnails=thumbnails,
     )
+
+
+def _show_compared(
+    folder: SourceFolder,
+    inventory: Inventory,
+    pool: DecodingPool,
+    thumbnails: Mapping[str, bytes],
+    limits: ContractLimits,
+) -> None:
+    """Keep thumbnails of the first pictures that equal others, and of those that they equal; a few are read again."""
+    concerned = (inventory.first_pictures(code, _COMPARED_SHOWN) for code in _COMPARED)
+    paths = dict.fromkeys(path for pairs in concerned for pair in pairs for path in pair if path)
+    wanted: list[StagedFile] = []
+    for path in paths:
+        if path in thumbnails:
+            inventory.add_thumbnail(path, thumbnails[path])
+        elif not inventory.has_thumbnail(path) and (file := inventory.picture_file(path)):
+            wanted.append(file)
+
+    def show(file: StagedFile) -> tuple[str, bytes | None]:
+        picture_type = picture_format(file.path) or ""
+        seen = pool.inspect(folder.read(file), picture_type, thumbnail=Thumbnail.ALWAYS).result()
+        return file.path, seen.thumbnail
+
+    shown = bounded_map(
+        show,
+        wanted[: 2 * _COMPARED_SHOWN],
+        workers=pool.settings.workers,
+        budget=MemoryBudget(limits.memory_bytes),
+        size=lambda file: file.size,
+        name="show",
+    )
+    for path, jpeg in shown:
+        if jpeg:
+            inventory.add_thumbnail(path, jpeg)
 
 
 def read_pictures(
@@ -275,17 +333,11 @@ def _refused(inventory: Inventory, shape: Shape | None, sessions: set[str]) -> f
     """The sessions that errors concern: those an error names, else the session of its file, else all."""
     refused: set[str] = set()
     for path, named in inventory.places_of_errors():
-        concerned = set(named) or {_session_around(path, shape)}
+        concerned = set(named) or {session_around(path, shape)}
         if not concerned <= sessions:
             return frozenset(sessions)
         refused |= concerned
     return frozenset(refused)
-
-
-def _session_around(path: str, shape: Shape | None) -> str:
-    if shape is not Shape.PROJECT:
-        return ""
-    return "/".join(path.split("/")[:2])  # pictures/<session>
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,11 +396,10 @@ class _Pictures:
         """
         thumbnails: dict[str, bytes] = {}
         total = sum(session.pictures for session in self.context.sessions)
-        step = max(1, -(-total // THUMBNAILS))
         window = 2 * (readers + self.pool.settings.workers)
         # The threads wait for the network only; what they read waits for the decoders in its inspection.
         for done, (listed, result) in enumerate(
-            bounded_map(self._read, self._listed(step), workers=readers, window=window, name="read"), start=1
+            bounded_map(self._read, self._listed(), workers=readers, window=window, name="read"), start=1
         ):
             if result:
                 seen = result.inspection.result()
@@ -361,16 +412,19 @@ class _Pictures:
             self.progress(done, total)
         return thumbnails
 
-    def _listed(self, step: int) -> Iterator[_Listed]:
-        """The pictures, session by session."""
-        number = 0
-        for session in self.context.sessions:
+    def _listed(self) -> Iterator[_Listed]:
+        """The pictures, session by session; some of each are samples for the contact sheet, while it has room."""
+        sessions = self.context.sessions
+        every, of_each, sampled = -(-len(sessions) // THUMBNAILS), max(1, THUMBNAILS // max(1, len(sessions))), 0
+        for place, session in enumerate(sessions):
             described = self.inventory.count(FileKind.PICTURE_METADATA, session.path) > 0
-            for entry in self.inventory.files(FileKind.PICTURE, session.path):
+            step = max(1, -(-session.pictures // of_each)) if place % every == 0 else 0
+            for number, entry in enumerate(self.inventory.files(FileKind.PICTURE, session.path)):
                 metadata = self.inventory.metadata_file(entry.stem) if described else None
+                sample = step > 0 and number % step == 0 and sampled < THUMBNAILS
+                sampled += sample
                 cut = not self.inventory.is_as_listed(entry.file.path, entry.file.size)
-                yield _Listed(session, entry, metadata, sample=number % step == 0, cut=cut)
-                number += 1
+                yield _Listed(session, entry, metadata, sample=sample, cut=cut)
 
     def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
         """What is to be known of a picture; None of an empty file or one of another size than it was sent with."""
@@ -425,7 +479,14 @@ class _Pictures:
             if read.metadata.sha256:
                 inventory.record_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
-            Finding(code=issue.code, path=path, field=issue.field, expected=issue.expected, found=issue.found)
+            Finding(
+                code=issue.code,
+                path=path,
+                field=issue.field,
+                expected=issue.expected,
+                found=issue.found,
+                advice=issue.advice,
+            )
             for issue in seen.issues
         )
         if read.sha256:

@@ -1,5 +1,6 @@
 """Explains the messages of the YAML parser to the author of an index.yaml, in both languages."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,46 +9,74 @@ from nachet_pipeline.support.i18n import Bilingual
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file.
+
+    Attributes:
+        number: from 1.
+        text: its first thousand characters, without the line's end.
+    """
+
+    number: int
+    text: str
+
+    @property
+    def indentation(self) -> str:
+        """The spaces and tabs before its first word."""
+        return self.text[: len(self.text) - len(self.text.lstrip(" \t"))]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A syntax error in words.
 
     Attributes:
         found: what is there.
-        suggestion: what was probably meant, if that can be guessed.
+        advice: what to do, a sentence.
+        suggestion: the line that was probably meant, if that can be guessed.
+        place: line and column, where the parser stopped at another one.
     """
 
     found: Bilingual
+    advice: Bilingual | None = None
     suggestion: Bilingual | None = None
+    place: tuple[int, int] | None = None
 
 
 _ALIGN = Bilingual(
-    "the same number of spaces before all keys of a section",
-    "le même nombre d'espaces devant toutes les clés d'une section",
+    "Put the same number of spaces before all keys of a section.",
+    "Mettez le même nombre d'espaces devant toutes les clés d'une section.",
 )
 _QUOTE = Bilingual(
-    "quotes around the value if it contains a colon: description: 'taken at 12: again', or the same indentation "
-    "as the line above",
-    "des guillemets droits autour de la valeur si elle contient un deux-points : description: 'prise à 12: encore', "
-    "ou le même retrait que la ligne précédente",
+    'Put quotes around a value that contains a colon: description: "taken at 12: again".',
+    "Mettez des guillemets droits autour d'une valeur qui contient un deux-points, comme dans "
+    'description: "prise à 12: encore".',
 )
 _COLON = Bilingual(
-    "a colon and a space after the key (zoom: 30)", "un deux-points et un espace après la clé (zoom: 30)"
+    "Put a colon and a space after the key, as in zoom: 30.",
+    "Mettez un deux-points et un espace après la clé, comme dans zoom: 30.",
 )
 _QUOTE_START = Bilingual(
-    "quotes around a value that starts with a special character: description: '@ 30 h'",
-    "des guillemets droits autour d'une valeur qui commence par un caractère spécial : description: '@ 30 h'",
+    'Put quotes around a value that starts with a special character: description: "@ 30 h".',
+    "Mettez des guillemets droits autour d'une valeur qui commence par un caractère spécial, comme dans "
+    'description: "@ 30 h".',
 )
-_CLOSE_QUOTE = Bilingual("the same quote at the end of the value", "le même guillemet droit à la fin de la valeur")
+_CLOSE_QUOTE = Bilingual(
+    "Put the same quote at the end of the value, in the line in which it begins.",
+    "Mettez le même guillemet droit à la fin de la valeur, dans la ligne où elle commence.",
+)
 _BRACKET = Bilingual(
-    "the closing bracket, or quotes around a value that starts with [ or {",
-    "le crochet fermant, ou des guillemets droits autour d'une valeur qui commence par [ ou {",
+    "Add the closing bracket, or put quotes around a value that starts with [ or {.",
+    "Ajoutez le crochet fermant, ou mettez des guillemets droits autour d'une valeur qui commence par [ ou {.",
 )
 _BACKSLASH = Bilingual(
-    "single quotes ('…') around a value with backslashes",
-    "des apostrophes ('…') autour d'une valeur avec des barres obliques inverses",
+    "Put single quotes ('…') around a value with backslashes.",
+    "Mettez des apostrophes droites ('…') autour d'une valeur qui contient des barres obliques inverses.",
 )
-_SPACES = Bilingual("spaces in place of each tab", "des espaces à la place de chaque tabulation")
-_TAB = Problem(Bilingual("a tab as indentation", "une tabulation comme retrait"), _SPACES)
+_TAB = Problem(
+    Bilingual("a tab as indentation", "une tabulation comme retrait"),
+    Bilingual("Put spaces in place of each tab.", "Remplacez chaque tabulation par des espaces."),
+)
 
 _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     {
@@ -61,8 +90,9 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
         "block sequence entries are not allowed in this context": Problem(
             Bilingual("a list item (-) where none can stand", "un élément de liste (-) là où il ne peut y en avoir"),
             Bilingual(
-                "the list on lines of its own, or quotes around a value that starts with -",
-                "la liste sur ses propres lignes, ou des guillemets droits autour d'une valeur qui commence par -",
+                "Write the list on lines of its own, or put quotes around a value that starts with -.",
+                "Écrivez la liste sur ses propres lignes, ou mettez des guillemets droits autour d'une valeur qui "
+                "commence par -.",
             ),
         ),
         "could not find expected ':'": Problem(
@@ -97,10 +127,7 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             _QUOTE_START,
         ),
         "found unexpected end of stream": Problem(
-            Bilingual(
-                "the end of the file inside a quoted value", "la fin du fichier dans une valeur entre guillemets"
-            ),
-            _CLOSE_QUOTE,
+            Bilingual("a quote that is opened and not closed", "un guillemet ouvert et jamais fermé"), _CLOSE_QUOTE
         ),
         "found unexpected document indicator": Problem(
             Bilingual("--- or ... inside a quoted value", "--- ou ... dans une valeur entre guillemets"), _CLOSE_QUOTE
@@ -156,7 +183,7 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             ),
             Problem(
                 Bilingual("a line that starts with %", "une ligne qui commence par %"),
-                Bilingual("no line that starts with %", "aucune ligne qui commence par %"),
+                Bilingual("Remove the line that starts with %.", "Supprimez la ligne qui commence par %."),
             ),
         ),
         "control characters are not allowed": Problem(
@@ -166,16 +193,126 @@ _PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     }
 )
 
+_KEY = r"(?P<key>[ \t]*(?:- )?[\w-]{1,80}[ \t]*:)"
+_QUOTED = re.compile(_KEY + r"[ \t]+(?P<quote>['\"])(?P<value>.*)")
+_VALUE_WITH_COLON = re.compile(_KEY + r"[ \t]+(?P<value>[^'\"\[{].*:.*)")
+_NO_SPACE = re.compile(_KEY + r"(?P<value>[^\s/].*)")
+_NO_COLON = re.compile(r"(?P<key>[ \t]*[\w-]{1,80})(?:[ \t]*=[ \t]*|[ \t]+)(?P<value>\S{1,80})[ \t]*")
+_KEY_ALONE = re.compile(r"[ \t]*[\w-]{1,80}[ \t]*")
+_SHOWN = 80
 
-def explain(problem: str, line: str) -> Problem:
+
+def explain(problem: str, here: Line | None = None, column: int = 1, above: Line | None = None) -> Problem:
     """Explain a message of the parser; an unknown one is returned as it is.
 
     Args:
         problem: the parser's message.
-        line: the text of the line up to and with the place of the problem.
+        here: the line in which the parser stopped.
+        column: where in it, from 1.
+        above: the last line before it that is not empty.
     """
-    indentation = line[: len(line) - len(line.lstrip(" \t"))]
-    if "\t" in indentation:
+    if here is not None:
         # Whatever the parser reports, the tab is the cause: YAML does not allow it as indentation.
-        return _TAB
+        if "\t" in here.indentation[: max(column, 1)]:
+            return _TAB
+        guess = _GUESSES.get(problem)
+        if guess and (found := guess(here, column, above)):
+            return found
     return _PROBLEMS.get(problem) or Problem(Bilingual.same(problem))
+
+
+def _after_quoted(here: Line, column: int, _above: Line | None) -> Problem | None:
+    """Something follows a quoted value: mostly an apostrophe within single quotes."""
+    if here.text[: column - 1].rstrip()[-1:] not in {"'", '"'}:
+        return None
+    line = _QUOTED.fullmatch(here.text)
+    if line is None:
+        found = Bilingual("text after the end of a quoted value", "du texte après la fin d'une valeur entre guillemets")
+        return Problem(found, _CLOSE_QUOTE)
+    quote, (value, closing, rest) = line["quote"], line["value"].rpartition(line["quote"])
+    # The last quote of the line ends the value only if nothing but a comment follows it.
+    whole = bool(closing) and quote in value and (not rest.strip() or rest.lstrip().startswith("#"))
+    if quote == '"':
+        found = Bilingual(
+            "a double quote inside a value in double quotes, which ends the value there",
+            "un guillemet droit dans une valeur entre guillemets droits, qui la termine à cet endroit",
+        )
+        advice = Bilingual(
+            "Put single quotes around the value, or a backslash before each double quote inside it.",
+            "Mettez la valeur entre apostrophes droites, ou une barre oblique inverse devant chaque guillemet droit "
+            "qu'elle contient.",
+        )
+        other = "'" if "'" not in value else None
+    else:
+        found = Bilingual(
+            "an apostrophe inside a value in single quotes, which ends the value there",
+            "une apostrophe dans une valeur entre apostrophes droites, qui la termine à cet endroit",
+        )
+        advice = Bilingual(
+            "Put double quotes around the value, or double each apostrophe inside it: 'l''automne'.",
+            "Mettez la valeur entre guillemets droits, ou doublez chaque apostrophe qu'elle contient, comme dans "
+            "'l''automne'.",
+        )
+        other = '"' if not {'"', "\\"} & set(value) else None
+    meant = f"{line['key'].strip()} {other}{value}{other}" if whole and other else None
+    return Problem(found, advice, Bilingual.same(meant) if meant and len(meant) <= _SHOWN else None)
+
+
+def _second_colon(here: Line, column: int, above: Line | None) -> Problem | None:
+    """A colon where no value can begin: the fault is in the line above, in the indentation, or in the value."""
+    if above and (missing := _NO_SPACE.fullmatch(above.text)):
+        return _without_space(above, missing["key"], missing["value"])
+    if above and _KEY_ALONE.fullmatch(above.text):
+        key = above.text.strip()
+        return Problem(
+            Bilingual(f"{key} without a colon", f"{key} sans deux-points"),
+            _COLON,
+            Bilingual.same(f"{key}:"),
+            (above.number, len(above.indentation) + 1),
+        )
+    if line := _VALUE_WITH_COLON.fullmatch(here.text):
+        meant = f'{line["key"].strip()} "{line["value"].rstrip()}"'
+        fits = len(meant) <= _SHOWN and not {'"', "\\", "#"} & set(line["value"])
+        return Problem(
+            Bilingual("a colon inside a value", "un deux-points dans une valeur"),
+            _QUOTE,
+            Bilingual.same(meant) if fits else None,
+        )
+    if above and len(here.indentation) > len(above.indentation):
+        return Problem(
+            Bilingual("a line further to the right than those above it", "une ligne plus à droite que les précédentes"),
+            _ALIGN,
+            place=(here.number, len(here.indentation) + 1),
+        )
+    return None
+
+
+def _without_colon(here: Line, _column: int, _above: Line | None) -> Problem | None:
+    """A line without a colon and a space after its key."""
+    if missing := _NO_SPACE.fullmatch(here.text):
+        return _without_space(here, missing["key"], missing["value"])
+    if _KEY_ALONE.fullmatch(here.text):
+        key = here.text.strip()
+        return Problem(Bilingual(f"{key} without a colon", f"{key} sans deux-points"), _COLON)
+    if line := _NO_COLON.fullmatch(here.text):
+        meant = Bilingual.same(f"{line['key'].strip()}: {line['value']}")
+        return Problem(_PROBLEMS["could not find expected ':'"].found, _COLON, meant)
+    return None
+
+
+def _without_space(line: Line, key: str, value: str) -> Problem:
+    key, value = key.strip(), value.strip()
+    name = key.rstrip(": ")
+    return Problem(
+        Bilingual(f"no space after the colon of {name}", f"aucun espace après le deux-points de {name}"),
+        _COLON,
+        Bilingual.same(f"{key} {value}") if len(value) <= _SHOWN else None,
+        (line.number, len(line.indentation) + 1),
+    )
+
+
+_GUESSES = {
+    "did not find expected key": _after_quoted,
+    "mapping values are not allowed in this context": _second_colon,
+    "could not find expected ':'": _without_colon,
+}

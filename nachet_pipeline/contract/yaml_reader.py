@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from nachet_pipeline.contract.yaml_problems import explain
+from nachet_pipeline.contract.documents import kind_of_document
+from nachet_pipeline.contract.yaml_problems import Line, explain
 from nachet_pipeline.support.i18n import Bilingual
 
 # Written as escapes, because neither a database nor a terminal takes these characters.
@@ -28,6 +29,7 @@ _OTHER_ENCODINGS = (
 )
 _MAX_PROBLEMS = 50
 _SHOWN = 80
+_LONGEST_LINE = 1_000
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -66,6 +68,7 @@ class YamlError(ValueError):
         expected: what the contract asks for.
         found: what is there.
         suggestion: what was probably meant, if that can be guessed.
+        advice: what to do, a sentence.
         path: the keys that lead to the place, as written; empty if they are not known.
     """
 
@@ -77,6 +80,7 @@ class YamlError(ValueError):
         found: Bilingual,
         *,
         suggestion: Bilingual | None = None,
+        advice: Bilingual | None = None,
         path: Path = (),
     ) -> None:
         super().__init__(f"expected {expected.en}, found {found.en}")
@@ -85,6 +89,7 @@ class YamlError(ValueError):
         self.expected = expected
         self.found = found
         self.suggestion = suggestion
+        self.advice = advice
         self.path = path
 
 
@@ -102,13 +107,38 @@ class YamlDocument:
 
 
 _DEFAULT_LIMITS = YamlLimits()
+YAML = Bilingual("YAML", "du YAML")
+"""What is expected where nothing more exact can be said."""
+
 _PLAIN_VALUES = Bilingual("plain keys and values", "de simples clés et valeurs")
 _KEYS_AND_VALUES = Bilingual("keys and values (zoom: 30)", "des clés et des valeurs (zoom: 30)")
 _TEXT_WITHOUT_CONTROLS = Bilingual("text without control characters", "du texte sans caractère de commande")
+_PLAIN_TEXT = Bilingual("a plain text file", "un fichier de texte brut")
 _UTF8 = Bilingual("UTF-8 text", "du texte en UTF-8")
 _SAVE_AS_UTF8 = Bilingual(
-    "in the editor, save the file again with the encoding UTF-8",
-    "dans l'éditeur, enregistrez de nouveau le fichier avec l'encodage UTF-8",
+    "In the editor, save the file again with the encoding UTF-8.",
+    "Dans l'éditeur, enregistrez de nouveau le fichier avec l'encodage UTF-8.",
+)
+_QUOTES_OR_PLAIN = Bilingual(
+    "Write the value itself; put quotes around a text that starts with *.",
+    "Écrivez la valeur elle-même; mettez entre guillemets droits un texte qui commence par *.",
+)
+_ONE_DOCUMENT = Bilingual("Remove the line ---.", "Supprimez la ligne ---.")
+_NO_DASHES = Bilingual(
+    "Remove the dash (-) before each key.",
+    "Supprimez le tiret (-) devant chaque clé.",
+)
+_COLON_AFTER_KEY = Bilingual(
+    "Put a colon and a space after each key, as in zoom: 30.",
+    "Mettez un deux-points et un espace après chaque clé, comme dans zoom: 30.",
+)
+_REMOVE_IT = Bilingual(
+    "Remove the character; if it cannot be seen, type the line anew.",
+    "Supprimez le caractère; s'il ne se voit pas, retapez la ligne.",
+)
+_TEXT_EDITOR = Bilingual(
+    "Write it anew with a text editor (Notepad, TextEdit in plain text mode), and save it as UTF-8.",
+    "Récrivez-le avec un éditeur de texte (Bloc-notes, TextEdit en mode texte brut) et enregistrez-le en UTF-8.",
 )
 
 
@@ -128,6 +158,9 @@ def read_yaml(
     """
     if len(content) > limits.bytes:
         raise too_many_bytes(len(content), limits)
+    if other := kind_of_document(content):
+        # One reason: what a parser says of its bytes helps nobody.
+        raise YamlError("syntax", None, _PLAIN_TEXT, other, advice=_TEXT_EDITOR)
     found: list[YamlError] = [] if problems is None else problems
     document = _Builder(limits, found).build(_without_controls(_decoded(content), found))
     if problems is None and found:
@@ -164,7 +197,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _not_utf8(position: Position, found: Bilingual) -> YamlError:
-    return YamlError("syntax", position, _UTF8, found, suggestion=_SAVE_AS_UTF8)
+    return YamlError("syntax", position, _UTF8, found, advice=_SAVE_AS_UTF8)
 
 
 def _end_of(text: str, start: Position = Position(1, 1)) -> Position:
@@ -189,7 +222,7 @@ def _without_controls(text: str, problems: list[YamlError]) -> str:
 def _control(character: str, position: Position, path: Path = ()) -> YamlError:
     code = f"U+{ord(character):04X}"
     found = Bilingual(f"the character {code}", f"le caractère {code}")
-    return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, path=path)
+    return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, advice=_REMOVE_IT, path=path)
 
 
 def _position(event: Any) -> Position:
@@ -205,26 +238,46 @@ def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
             yield event
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if error.context in _BEGINS_THERE and error.problem in _ENDS_LATER and error.context_mark:
+            mark = error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
-        problem = explain(error.problem or "", _line(text, position))
+        here, above = _lines_at(text, position.line) if position else (None, None)
+        problem = explain(error.problem or "", here, position.column if position else 1, above)
+        if problem.place:
+            position = Position(*problem.place)
         raise YamlError(
-            "syntax", position, Bilingual("YAML", "du YAML"), problem.found, suggestion=problem.suggestion
+            "syntax", position, YAML, problem.found, suggestion=problem.suggestion, advice=problem.advice
         ) from None
     except yaml.YAMLError as error:
-        problem = explain(getattr(error, "reason", None) or "", "")
-        raise YamlError("syntax", None, Bilingual("YAML", "du YAML"), problem.found) from None
+        problem = explain(getattr(error, "reason", None) or "")
+        raise YamlError("syntax", None, YAML, problem.found, advice=problem.advice) from None
 
 
-def _line(text: str, position: Position | None) -> str:
-    """The line of a position, up to and including its character; at most the first thousand characters."""
-    if position is None:
-        return ""
-    start = 0
-    for number, end in enumerate(_LINE_END.finditer(text), start=1):
-        if number == position.line:
+# Where the parser reports the end of something, people look for its beginning.
+_BEGINS_THERE = {
+    "while scanning a quoted scalar",
+    "while scanning a simple key",
+    "while scanning an alias",
+    "while scanning an anchor",
+}
+_ENDS_LATER = {
+    "found unexpected end of stream",
+    "could not find expected ':'",
+    "did not find expected alphabetic or numeric character",
+}
+
+
+def _lines_at(text: str, wanted: int) -> tuple[Line, Line | None]:
+    """A line, and the last one before it that is not empty; at most the first thousand characters of each."""
+    start, above, here = 0, None, Line(wanted, "")
+    ends = (end.span() for end in _LINE_END.finditer(text))
+    for number, (end, following) in enumerate((*ends, (len(text), len(text))), start=1):
+        here = Line(number, text[start : min(end, start + _LONGEST_LINE)])
+        start = following
+        if number >= wanted:
             break
-        start = end.end()
-    return text[start : start + min(position.column, 1_000)]
+        above = here if here.text.strip() else above
+    return here, above
 
 
 @dataclass(slots=True)
@@ -257,9 +310,14 @@ class _Builder:
             return ()
         return level.path if level.key is None else (*level.path, level.key)
 
-    def _forbid(self, event: Any, found: Bilingual) -> None:
+    def _forbid(self, event: Any, found: Bilingual, sign: str) -> None:
         if len(self.problems) < _MAX_PROBLEMS:
-            self.problems.append(YamlError("forbidden", _position(event), _PLAIN_VALUES, found, path=self._here()))
+            advice = Bilingual(
+                f"Put double quotes around a text that starts with {sign}.",
+                f"Mettez entre guillemets droits un texte qui commence par {sign}.",
+            )
+            place = _position(event)
+            self.problems.append(YamlError("forbidden", place, _PLAIN_VALUES, found, advice=advice, path=self._here()))
 
     def _check(self, event: Any) -> None:
         """Record what is forbidden in a value; an alias is raised, because it hides the value."""
@@ -273,16 +331,13 @@ class _Builder:
                 _position(event),
                 _PLAIN_VALUES,
                 found,
-                suggestion=Bilingual(
-                    "the value itself, or in quotes if the text starts with *",
-                    "la valeur elle-même, ou entre guillemets droits si le texte commence par *",
-                ),
+                advice=_QUOTES_OR_PLAIN,
                 path=self._here(),
             )
         if anchor is not None:
-            self._forbid(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
+            self._forbid(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"), "&")
         if tag is not None:
-            self._forbid(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
+            self._forbid(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"), "!")
         control = _CONTROL.search(getattr(event, "value", None) or "")
         if control:
             if len(self.problems) < _MAX_PROBLEMS:
@@ -294,7 +349,7 @@ class _Builder:
             self.documents += 1
             if self.documents > 1:
                 one, two = Bilingual("one document", "un seul document"), Bilingual("a second one", "un deuxième")
-                raise YamlError("forbidden", _position(event), one, two, suggestion=Bilingual("no ---", "pas de ---"))
+                raise YamlError("forbidden", _position(event), one, two, advice=_ONE_DOCUMENT)
         elif isinstance(event, yaml.MappingStartEvent):
             self._open({}, event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -311,7 +366,8 @@ class _Builder:
             raise YamlError("forbidden", _position(event), expected, found)
         if not self.levels:
             if not isinstance(container, dict):
-                raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, Bilingual("a list", "une liste"))
+                a_list = Bilingual("a list", "une liste")
+                raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, a_list, advice=_NO_DASHES)
             self.document.values = container
             self.levels.append(_Level((), container))
             return
@@ -323,7 +379,7 @@ class _Builder:
                 return  # an empty document
             text = event.value[:40]
             found = Bilingual(f"the text {text!r}", f"le texte {text!r}")
-            raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, found)
+            raise YamlError("syntax", _position(event), _KEYS_AND_VALUES, found, advice=_COLON_AFTER_KEY)
         level = self.levels[-1]
         if isinstance(level.container, dict) and level.key is None:
             self._key(level, event)

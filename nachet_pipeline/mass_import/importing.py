@@ -209,6 +209,9 @@ class _Container:
     def read(self, file: StagedFile) -> bytes:
         return self._blobs.read(self.name, file.path, file.version)
 
+    def start(self, file: StagedFile, size: int) -> bytes:
+        return self._blobs.read_start(self.name, file.path, file.version, size)
+
 
 @dataclass(slots=True)
 class _Work:

@@ -268,6 +268,8 @@ def enrichment_terms(enrichment: Enrichment) -> dict[str, Any]:
     if size := enrichment.pixel_size:
         terms["ome:PhysicalSizeX"], terms["ome:PhysicalSizeY"] = size.x, size.y
         terms["ome:PhysicalSizeXUnit"] = terms["ome:PhysicalSizeYUnit"] = "µm"
+    if enrichment.channel:
+        terms["ome:ChannelName"] = enrichment.channel
     if captured := enrichment.captured:
         terms[f"exif:{captured.source}" if captured.source != "AcquisitionDate" else "ome:AcquisitionDate"] = (
             captured.at.isoformat()

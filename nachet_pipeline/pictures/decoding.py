@@ -4,8 +4,11 @@
 
 import io
 import logging
+import os
 import re
 import resource
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ from nachet_pipeline.support.i18n import Bilingual
 # Other compressions that tifffile knows were never used for seeds, and each decoder is one more to attack:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
 _COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001}
-_WEBP = 50001
+_RAW, _WEBP = 1, 50001
+# TIFF's numbers, by which a report names what is not imported.
 _COMPRESSION_NAMES = {
     1: "none",
     2: "CCITT",
@@ -37,18 +41,56 @@ _COMPRESSION_NAMES = {
     6: "JPEG",
     7: "JPEG",
     8: "deflate",
+    9: "JBIG",
+    10: "JBIG",
+    22610: "JPEG XR",
+    32766: "NeXT",
+    32767: "Sony ARW",
+    32769: "Epson ERF",
+    32770: "Samsung SRW",
+    32771: "CCITT",
     32773: "PackBits",
+    32809: "ThunderScan",
+    32895: "IT8",
+    32896: "IT8",
+    32897: "IT8",
+    32898: "IT8",
+    32908: "Pixar film",
+    32909: "Pixar log",
     32946: "deflate",
+    32947: "Kodak DCS",
     33003: "JPEG 2000",
+    33004: "JPEG 2000",
     33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "LogLuv",
+    34677: "LogLuv 24",
     34712: "JPEG 2000",
+    34713: "Nikon NEF",
+    34718: "Microsoft MDI",
+    34719: "Microsoft MDI",
+    34720: "Microsoft MDI",
+    34887: "LERC",
+    34892: "JPEG (DNG)",
     34925: "LZMA",
+    34926: "Zstandard",
+    34927: "WebP",
+    34933: "PNG",
+    34934: "JPEG XR",
     50000: "Zstandard",
     50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+    65000: "Kodak DCR",
+    65535: "Pentax PEF",
 }
+_CCITT = {2, 3, 4, 32771}
 # Colour space to ask the strict decoder for, by the number of components.
 _MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
+# What libtiff says of the code of fax machines that it cannot follow.
+_BAD_FAX = re.compile(rb"Fax\w{1,20}: [\x20-\x7e]{1,150}")
+_STANDARD_ERROR, _COMPLAINT_BYTES = 2, 4_096
 # libjpeg reports the last of several complaints, and headers come first: what follows them is not damaged.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
 _X_RESOLUTION, _RESOLUTION_UNIT = 282, 296
@@ -135,7 +177,9 @@ def quieten_decoders() -> None:
 _MEANINGS = (
     (re.compile("truncated|Premature end"), Bilingual("the end of the data", "la fin des données")),
     (
-        re.compile("decoder error|broken data stream|unrecognized data stream|Corrupt JPEG data|Invalid JPEG|Bogus"),
+        re.compile(
+            "decoder error|Fax|broken data stream|unrecognized data stream|Corrupt JPEG data|Invalid JPEG|Bogus"
+        ),
         Bilingual("damaged pixel data", "des données de pixels endommagées"),
     ),
     (
@@ -250,7 +294,8 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         UndecodableError: its tags say different things.
         Exception: whatever the decoder raises.
     """
-    if picture.compression == _WEBP:  # Pillow opens it, and then may be built without
+    # Pillow opens the one, and then may be built without; of the other it reads strips where tiles are.
+    if picture.compression == _WEBP or (picture.tiles_as_strips and picture.compression == _RAW):
         return _decode_with_tifffile(content, picture)
     try:
         image = Image.open(io.BytesIO(content), formats=["TIFF"])
@@ -261,7 +306,9 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
     mode, size = image.mode, image.size
     if sorted(size) != sorted((picture.width, picture.height)) or not limits.admits(*size):
         raise UndecodableError(_contradiction(picture, size))
-    if not picture.verified:
+    if picture.compression in _CCITT:
+        _load_fax(image)
+    elif not picture.verified:
         image.load()
     # Without the tag Pillow invents a resolution.
     resolution = _resolution(image) if _X_RESOLUTION in image.tag_v2 else None  # type: ignore[attr-defined]
@@ -277,6 +324,28 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
     )
 
 
+def _load_fax(image: Image.Image) -> None:
+    """Load a picture in the code of fax machines. libtiff writes what is wrong to standard error, and goes on.
+
+    Raises:
+        UndecodableError: libtiff called it bad.
+        Exception: whatever the decoder raises.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as said:
+        kept = os.dup(_STANDARD_ERROR)
+        os.dup2(said.fileno(), _STANDARD_ERROR)
+        try:
+            image.load()
+        finally:
+            os.dup2(kept, _STANDARD_ERROR)
+            os.close(kept)
+        said.seek(0)
+        complaint = _BAD_FAX.search(said.read(_COMPLAINT_BYTES))
+    if complaint is not None:
+        raise UndecodableError(what_failed(ValueError(complaint[0].decode("ascii"))))
+
+
 def _compression(picture: TiffPicture) -> str:
     return _COMPRESSION_NAMES.get(picture.compression, f"number {picture.compression}")
 
@@ -288,7 +357,9 @@ def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Bilingual:
 
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
     if picture.compression not in _COMPRESSIONS:
-        code = picture.compression
+        code, name = picture.compression, _COMPRESSION_NAMES.get(picture.compression)
+        if name is not None:
+            raise UndecodableError(Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})"))
         raise UndecodableError(Bilingual(f"the compression number {code}", f"la compression numéro {code}"))
     from tifffile import TiffFile
 
@@ -349,7 +420,32 @@ def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimi
         image.draft(None, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
         image.load()
     except Exception:  # noqa: BLE001 (it is damaged, and everything was said of that already)
-        return None
+        return _tiff_segments_left(content, limits) if picture_format == "TIFF" else None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
     return image
+
+
+def _tiff_segments_left(content: bytes, limits: PictureLimits) -> Image.Image | None:
+    """The strips or tiles of a damaged TIFF that decode, the others black; None if none does."""
+    from tifffile import TiffFile
+
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages.first
+        if not limits.admits(page.imagewidth, page.imagelength) or page.compression not in _COMPRESSIONS:
+            return None
+        array = np.zeros(page.shaped, page.dtype)
+        decoded = 0
+        for number, (start, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+            try:
+                part, (sample, depth, row, column, _), _ = page.decode(content[start : start + size], number)
+            except Exception:  # noqa: BLE001, S112 (as above; the next one may be whole)
+                continue
+            if part is not None:
+                place = array[sample, depth : depth + part.shape[0], row:, column:]
+                rows, columns = min(part.shape[1], place.shape[1]), min(part.shape[2], place.shape[2])
+                place[:, :rows, :columns] = part[:, :rows, :columns]
+                decoded += 1
+        axes = "YXS" if page.shaped[-1] > 1 else "YX"
+        shown = array[0, 0] if page.shaped[-1] > 1 else array[0, 0, ..., 0]
+        return _shown(shown, axes) if decoded else None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ENRICHMENT_VERSION = "2"
+ENRICHMENT_VERSION = "3"
 """Raised whenever the `Enrichment` of some picture can change. It is stored with each, so that stale ones are found."""
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -114,6 +114,7 @@ class Enrichment(_Model):
         compression: how the pixels are stored: `none`, `LZW`, `deflate`, `JPEG`, ….
         resolution: pixels per unit of length.
         pixel_size: what one pixel shows, in µm.
+        channel: what its one channel is called, as OME says it.
         captured: when it was taken.
         device: what it was taken and written with.
         exposure: how bright it is.
@@ -137,6 +138,7 @@ class Enrichment(_Model):
     compression: str
     resolution: Resolution | None = None
     pixel_size: PixelSize | None = None
+    channel: str | None = None
     captured: Captured | None = None
     device: Device | None = None
     exposure: Exposure

@@ -15,18 +15,19 @@ from nachet_pipeline.pictures.decoding import (
     what_failed,
 )
 from nachet_pipeline.pictures.enrichment import Enrichment
+from nachet_pipeline.pictures.forensics.formats import START_BYTES, imported_format, other_format, renamed_to
 from nachet_pipeline.pictures.forensics.jpeg import walk_jpeg
 from nachet_pipeline.pictures.forensics.metadata import Metadata
 from nachet_pipeline.pictures.forensics.png import walk_png
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
-from nachet_pipeline.pictures.issues import Issue, Issues
+from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
 from nachet_pipeline.support.i18n import Bilingual
 
-_NEVER_SHOWN = {"picture-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
+_NEVER_SHOWN = {"other-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,20 @@ class _Inspection:
         if size > most:
             expected = Bilingual(f"at most {most} bytes", f"au plus {most} octets")
             self.issues.add("picture-too-large", expected=expected, found=Bilingual(f"{size} bytes", f"{size} octets"))
-        elif not self._content.startswith(PICTURE_STARTS[self._format]):
-            self.issues.add("picture-format", expected=Bilingual.same(self._format), found=describe(self._content))
+        elif self._content.startswith(PICTURE_STARTS[self._format]):
+            pass
+        elif self._content[:1] == b"\0" and not self._content.strip(b"\0"):
+            self.issues.add("not-downloaded", expected=_WHOLE, found=ONLY_ZEROS)
+        elif other := other_format(self._content[:START_BYTES]):
+            other.report(self.issues)
+        else:
+            imported = imported_format(self._content)
+            self.issues.add(
+                "picture-format",
+                expected=Bilingual.same(self._format),
+                found=describe(self._content),
+                advice=renamed_to(imported) if imported else None,
+            )
         return not self.issues.fatal()
 
     def _walk(self) -> Callable[[], Decoded] | None:
@@ -196,6 +209,8 @@ class _Inspection:
 
     def thumbnail(self) -> bytes | None:
         """Render a thumbnail; a picture without one is not refused for that."""
+        if any(issue.code == "picture-format" for issue in self.issues):
+            return self._thumbnail_of_another_format()
         if self._left is None or any(issue.code in _NEVER_SHOWN for issue in self.issues):
             return None
         try:
@@ -205,3 +220,12 @@ class _Inspection:
             return thumbnail_of(image) if image else None
         except Exception:  # noqa: BLE001 (as above)
             return None
+
+    def _thumbnail_of_another_format(self) -> bytes | None:
+        """Of a picture whose name says another format than it has: the walk of that format comes first, as always."""
+        for picture_format, starts in PICTURE_STARTS.items():
+            if picture_format != self._format and self._content.startswith(starts):
+                return inspect_picture(
+                    self._content, picture_format, self._limits, thumbnail=Thumbnail.ALWAYS
+                ).thumbnail
+        return None

@@ -5,18 +5,27 @@ from dataclasses import dataclass
 
 from nachet_pipeline.support.i18n import Bilingual
 
-FATAL = frozenset(
+SEVERAL_PICTURES = frozenset(
+    {"scanned-pages", "several-channels", "several-pages", "slide-pyramid", "time-series", "z-stack"}
+)
+"""Codes of issues about a file of more than one picture."""
+
+FATAL = SEVERAL_PICTURES | frozenset(
     {
+        "other-format",
+        "not-downloaded",
         "picture-crashes-decoder",
         "picture-damaged",
         "picture-format",
         "picture-too-complex",
         "picture-too-large",
         "picture-too-slow",
-        "several-pages",
     }
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
+
+ONLY_ZEROS = Bilingual("zeros only", "uniquement des zéros")
+"""What a file holds that a cloud service has not downloaded."""
 
 MORE = Bilingual("more", "davantage")
 
@@ -33,12 +42,14 @@ class Issue:
         field: the tag or chunk concerned, such as `GPSInfo` or `tEXt Author`; None for the file as a whole.
         expected: what was expected.
         found: what is there; never somebody's name or whereabouts.
+        advice: what to do about it, a sentence, where the code alone does not say.
     """
 
     code: str
     field: str | None = None
     expected: Bilingual | None = None
     found: Bilingual | None = None
+    advice: Bilingual | None = None
 
     @property
     def fatal(self) -> bool:
@@ -56,10 +67,16 @@ class Issues:
         return iter(self._issues.values())
 
     def add(
-        self, code: str, field: str | None = None, *, expected: Bilingual | None = None, found: Bilingual | None = None
+        self,
+        code: str,
+        field: str | None = None,
+        *,
+        expected: Bilingual | None = None,
+        found: Bilingual | None = None,
+        advice: Bilingual | None = None,
     ) -> None:
         """Add an issue. When there is no room, a fatal one replaces the last."""
-        issue = Issue(code, field, expected, found)
+        issue = Issue(code, field, expected, found, advice)
         key = (code, field)
         if key in self._issues:
             return
@@ -69,13 +86,19 @@ class Issues:
             self._issues.popitem()
         self._issues[key] = issue
 
+    def include(self, others: "Issues") -> None:
+        """Add those of a part of the picture."""
+        for issue in others:
+            self.add(issue.code, issue.field, expected=issue.expected, found=issue.found, advice=issue.advice)
+
     def too_complex(self, expected: Bilingual, found: Bilingual = MORE) -> None:
         """Add that a picture is too complex."""
         self.add("picture-too-complex", expected=expected, found=found)
 
-    def several_pages(self, found: Bilingual) -> None:
-        """Add that a file holds more than one picture."""
-        self.add("several-pages", expected=Bilingual("one picture", "une seule image"), found=found)
+    def several_pages(self, found: Bilingual, code: str = "several-pages") -> None:
+        """Add that a file holds more than one picture; of several reasons the first counts."""
+        if not any(issue.code in SEVERAL_PICTURES for issue in self):
+            self.add(code, expected=Bilingual("one picture", "une seule image"), found=found)
 
     def fatal(self) -> bool:
         """Whether one of them makes the picture impossible to import."""

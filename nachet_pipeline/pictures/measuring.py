@@ -57,6 +57,7 @@ def enrich(pixels: Pixels, stored: Decoded, declared: Declared) -> Enrichment:
         compression=stored.compression,
         resolution=declared.resolution,
         pixel_size=declared.pixel_size,
+        channel=declared.channel,
         captured=declared.captured,
         device=declared.device,
         exposure=exposure,

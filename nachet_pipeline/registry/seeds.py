@@ -30,6 +30,9 @@ _LONGEST_NAME = 200
 # `napus`.
 _SHORT_WORD = 5
 _LETTERS_OF_LONG = 2
+_BINOMIAL = 2
+# A sign between two names, or a word in lower case that is no abbreviation: `/ Brassica juncea`.
+_NOT_AN_AUTHOR = re.compile(r"[/+;]|(?:^|\s)(?!emend|sensu|auct|subsp|nom)[^\W\d_A-Z]{4,}(?![\w.])")
 
 
 class RegistryError(ValueError):
@@ -344,10 +347,52 @@ class SeedRegistry(BaseModel):
         best = found[min(found)] if found else set()
         return next(iter(best)) if len(best) == 1 else None
 
+    def meant(self, name: str) -> str | None:
+        """The accepted name that is certainly meant by a name of its own words; None if none is.
+
+        Genus and epithet may be swapped, a word may stand there twice, and the epithet may be a vernacular name of a
+        species of that genus.
+        """
+        words = list(dict.fromkeys(plain(name[:_LONGEST_NAME]).split()))
+        if len(words) != _BINOMIAL:
+            return None
+        swapped = self.names.get(f"{words[1]} {words[0]}")
+        if known := self.names.get(" ".join(words)) or (swapped if swapped and swapped.usage != "vernacular" else None):
+            return known.seed.scientific_name
+        common = self.named(words[1])
+        return common.scientific_name if common and plain(common.genus) == words[0] else None
+
+    def alike(self, name: str) -> list[tuple[str, list[str]]]:
+        """The seeds that a name may stand for, as information: accepted name, and the names that hold its words.
+
+        It is a part of vernacular names (`ragweed`), or a genus cut to its first letter (`B. napus`). Many species that
+        nobody registered have such names too, so none is to be suggested.
+        """
+        wanted = _letters(name)
+        if not wanted:
+            return []
+        if len(wanted) == _BINOMIAL and len(wanted[0]) == 1:
+            return sorted(
+                (seed.scientific_name, [])
+                for seed in self.by_id.values()
+                if (plain(seed.genus)[0], plain(seed.specific_epithet)) == wanted
+            )
+        found: dict[str, list[str]] = defaultdict(list)
+        for seed in self.by_id.values():
+            for common in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
+                if _holds(_letters(common), wanted):
+                    found[seed.scientific_name].append(common)
+        return sorted(found.items())
+
     def of_genus(self, name: str) -> list[str]:
         """The accepted names of the seeds of the genus that a name begins with, in order."""
         genus = plain(name).partition(" ")[0]
         return sorted(seed.scientific_name for seed in self.by_id.values() if plain(seed.genus) == genus)
+
+
+def _holds(words: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether some words hold others, side by side."""
+    return any(tuple(words[start : start + len(wanted)]) == tuple(wanted) for start in range(len(words)))
 
 
 def _letters(name: str) -> tuple[str, ...]:
@@ -356,11 +401,16 @@ def _letters(name: str) -> tuple[str, ...]:
 
 
 def _without_authorship(name: str) -> str:
-    """A scientific name without who published it, which begins with a capital or a bracket."""
+    """A scientific name without who published it, which begins with a capital or a bracket.
+
+    A second species after the first one is no authorship, so it stays.
+    """
     words = name[:_LONGEST_NAME].split()
     author = next(
         (place for place, word in enumerate(words) if place > 1 and (word[0].isupper() or word[0] == "(")), None
     )
+    if author is None or _NOT_AN_AUTHOR.search(" ".join(words[2:])):
+        return name[:_LONGEST_NAME]
     return " ".join(words[:author])
 
 

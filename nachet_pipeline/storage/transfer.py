@@ -150,6 +150,20 @@ class Transfer(Account):
         except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
             raise FileChangedError(blob) from error
 
+    def read_start(self, container: str, blob: str, version: str, size: int) -> bytes:
+        """The first bytes of a blob, which may be of any size.
+
+        Raises:
+            FileChangedError: the blob does not exist, or is no longer of that version.
+        """
+        with self._speaking(f"reading {container}/{blob}"):
+            try:
+                return bytes(
+                    self._blob(container, blob).download_blob(offset=0, length=size, **_pinned(version)).readall()
+                )
+            except (clients.ResourceModifiedError, clients.ResourceNotFoundError) as error:
+                raise FileChangedError(blob) from error
+
     def download(self, container: str, blob: str, stream: IO[bytes]) -> None:
         """Write a blob's bytes to a file, a few MiB at a time.
 

@@ -85,6 +85,13 @@ class SourceFolder(Protocol):
             FileChangedError: it is no longer what was listed.
         """
 
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of a file, which may be of any size.
+
+        Raises:
+            FileChangedError: it is no longer what was listed.
+        """
+
 
 def _version(status: os.stat_result) -> str:
     return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
@@ -181,19 +188,29 @@ class LocalFolder:
             OSError: this account may not read it; its `filename` says which.
         """
         with _opened(self.root, str(self.root), _FOLDER) as root:
-            return self._read(root, file.path.split("/"), file)
+            return self._read(root, file.path.split("/"), file, file.size)
 
-    def _read(self, folder: int, parts: list[str], file: StagedFile) -> bytes:
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of a file, which may be of any size.
+
+        Raises:
+            FileChangedError: it is no longer what was listed.
+            OSError: this account may not read it; its `filename` says which.
+        """
+        with _opened(self.root, str(self.root), _FOLDER) as root:
+            return self._read(root, file.path.split("/"), file, min(size, file.size))
+
+    def _read(self, folder: int, parts: list[str], file: StagedFile, size: int) -> bytes:
         if len(parts) > 1:
             with _opened(parts[0], file.path, _FOLDER | _NO_FOLLOW, folder) as below:
-                return self._read(below, parts[1:], file)
+                return self._read(below, parts[1:], file, size)
         # The check comes after opening: the entry may have been exchanged since it was listed.
         with _opened(parts[0], file.path, _NO_FOLLOW | os.O_NONBLOCK, folder) as descriptor:
             _check(descriptor, file)
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                content = stream.read(file.size + 1)
+                content = stream.read(size if size < file.size else size + 1)
             _check(descriptor, file)
-            if len(content) != file.size:
+            if len(content) != size:
                 raise FileChangedError(file.path)
             return content
 

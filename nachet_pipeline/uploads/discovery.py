@@ -41,7 +41,13 @@ from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
-from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, withdraw_upload, write_receipt
+from nachet_pipeline.uploads.importing import (
+    fail_upload,
+    refuse_disabled,
+    withdraw_upload,
+    write_page,
+    write_receipt,
+)
 from nachet_pipeline.uploads.queries import (
     FolderName,
     PendingFolder,
@@ -255,7 +261,7 @@ class _Looking:
             declared = session.number("imageData.numberOfImages")
             if declared is None:
                 return False, f"{session.path or 'it'} does not declare its number of pictures"
-            if session.pictures < declared:
+            if session.pictures + session.others < declared:
                 return False, f"{session.path or 'it'} holds {session.pictures} of {declared} pictures"
         return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
@@ -303,6 +309,9 @@ class _Bounded:
         if self._until is not None and time.monotonic() > self._until:
             raise _HurryError
         return self._folder.read(file)
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        return self._folder.start(file, size)
 
 
 @dataclass(slots=True)
@@ -574,7 +583,7 @@ def _staged(
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
     for user, page, before in _pages(executor, blobs, users, listing, until):
-        # A receipt sorts before its folder, so it is on the same page or the one before.
+        # A receipt and a report sort before their folder, so they are on the same page or the one before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
         if unusable := [name.folder for name in names if not _can_be_kept(name.folder)]:
@@ -736,7 +745,9 @@ def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFol
     for folder in folders:
         with database.connection() as connection:
             upload = folder.known or see_upload(connection, owner, folder.name.folder)
-        write_receipt(blobs, upload, refuse_disabled(database, upload))
+        receipt = refuse_disabled(database, upload)
+        if write_receipt(blobs, upload, receipt):
+            write_page(blobs, upload, receipt)
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:

@@ -2,20 +2,21 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession
-from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
+from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, Spread, State
 from nachet_pipeline.contract.report import Report
-from nachet_pipeline.contract.report_page import as_page
+from nachet_pipeline.contract.report_page import CountedPicture, receipt_page
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.submission import submission_of
@@ -166,7 +167,8 @@ class Importer:
         if outcome is None:  # the other run writes the receipt
             log.warning("upload %s: %s", upload.partition, taken_over)
             return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
-        write_receipt(self.blobs, outcome.upload, outcome.receipt)
+        if write_receipt(self.blobs, outcome.upload, outcome.receipt) and outcome.validation is None:
+            write_page(self.blobs, outcome.upload, outcome.receipt)
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
@@ -183,7 +185,8 @@ class Importer:
             raise
         except Exception as error:  # a defect: the receipt says so, and the caller sees it
             failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
-            write_receipt(self.blobs, upload, failed.receipt)
+            if write_receipt(self.blobs, upload, failed.receipt):
+                write_page(self.blobs, upload, failed.receipt)
             raise
 
     def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
@@ -240,21 +243,23 @@ class Importer:
             submission = submission_of(inventory)
             clock.lap("validate")
             accepted = validation.accepted(accept_valid=upload.accept_valid)
-            page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
+            thumbnails = {**validation.thumbnails, **dict(inventory.thumbnails())}
             if not accepted:
-                receipt = _receipt(
-                    upload, State.REFUSED, self.run_id, started, validation, page=page, submission=submission
-                )
+                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
+                write_page(self.blobs, upload, receipt, thumbnails)
                 self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
-            made = _receipt(upload, state, self.run_id, started, validation, sets, page=page, submission=submission)
+            before = self.database.transact(find_upload, upload.id)
+            receipt = _with_last_correction(
+                _receipt(upload, state, self.run_id, started, validation, sets, submission=submission),
+                before.receipt if before else None,
+            )
+            write_page(self.blobs, upload, receipt, thumbnails)
 
-            def record(connection: Connection) -> tuple[RowsWritten, Receipt]:
-                known = find_upload(connection, upload.id)
-                receipt = _with_last_correction(made, known.receipt if known else None)
+            def record(connection: Connection) -> RowsWritten:
                 rows = record_picture_sets(
                     connection,
                     sets,
@@ -264,9 +269,9 @@ class Importer:
                     removed=validation.removed_sessions.values(),
                 )
                 self._close(connection, receipt)
-                return rows, receipt
+                return rows
 
-            rows, receipt = self.database.transact(record)
+            rows = self.database.transact(record)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
@@ -285,7 +290,7 @@ class Importer:
     def _report_early(self, upload: Upload, started: datetime, report: Report, submission: str) -> None:
         """Write a receipt with what refuses the upload already, while its pictures are still being read."""
         early = _receipt(upload, State.IMPORTING, self.run_id, started, submission=submission).model_copy(
-            update={"report": report, "finished_at": None}
+            update={"report": report, "report_page": None, "finished_at": None}
         )
 
         def record(connection: Connection) -> Receipt:
@@ -298,29 +303,6 @@ class Importer:
             return receipt
 
         write_receipt(self.blobs, upload, self.database.transact(record))
-
-    def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
-        """Write the report page beside the staged folder, if there is a finding.
-
-        A storage error is only logged, because the receipt has the same report.
-
-        Returns:
-            The blob of the page, None if there is none.
-        """
-        blob = report_blob(upload.folder)
-        try:
-            if not report.groups:
-                if upload.receipt and upload.receipt.report_page:
-                    self.blobs.delete(upload.staging_container, blob)
-                return None
-            page = as_page(report, title=upload.folder, thumbnails=dict(inventory.thumbnails()), partly=partly)
-            self.blobs.upload(
-                upload.staging_container, blob, page.encode(), content_type="text/html; charset=utf-8", overwrite=True
-            )
-        except StorageError as error:
-            log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
-            return None
-        return blob
 
     def _store(
         self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
@@ -389,7 +371,6 @@ def _receipt(
     validation: Validation | None = None,
     sets: list[RecordedSet] | None = None,
     *,
-    page: str | None = None,
     failure: str | None = None,
     submission: str | None = None,
 ) -> Receipt:
@@ -404,18 +385,28 @@ def _receipt(
         state=state,
         submission=submission or upload.staged_digest,
         run_id=run_id,
+        staged_at=validation.staged_at if validation else None,
+        queued_at=upload.queued_at,
         started_at=started,
         finished_at=datetime.now(UTC),
         content_digest=validation.content_digest if validation else None,
         pictures=sum(item.pictures for item in received) or (validation.pictures if validation else 0),
         size=sum(item.size for item in received) or (validation.size if validation else 0),
+        sessions=[
+            one.model_copy(update={"imported": one.session in imported})
+            for one in (validation.understood if validation else ())
+        ],
+        number_of_sessions=len(validation.sessions) if validation else 0,
+        folder_findings=validation.folder_findings if validation else {},
+        quality=Spread.of(validation.quality) if validation else None,
+        sharpness=Spread.of(validation.sharpness) if validation else None,
         container=upload.final_container if received else None,
         picture_sets=received,
         correction=sum((item.correction for item in received if item.correction), Correction()) if received else None,
         removed_sessions=sorted(validation.removed_sessions) if validation and received else [],
         refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
         report=validation.report if validation else None,
-        report_page=page,
+        report_page=report_blob(upload.folder),
         failure=failure,
     )
 
@@ -501,14 +492,18 @@ def withdraw_upload(database: Database, blobs: BlobStorage, upload: Upload, subm
         receipt = _withdrawn(upload, upload.receipt, None, datetime.now(UTC), submission)
         close_upload(connection, receipt)
         record_staged_digest(connection, upload.id, submission)
-    write_receipt(blobs, upload, receipt)
+    if write_receipt(blobs, upload, receipt):
+        write_page(blobs, upload, receipt)
     return receipt
 
 
-def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
+def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> bool:
     """Write an upload's receipt beside its staged folder.
 
     The database has it already. If storage does not answer, the sensor finds the receipt missing and writes it later.
+
+    Returns:
+        Whether it is written.
     """
     content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
     try:
@@ -521,6 +516,29 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
         )
     except StorageError as error:
         log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
+        return False
+    return True
+
+
+def write_page(
+    blobs: BlobStorage,
+    upload: Upload,
+    receipt: Receipt,
+    thumbnails: Mapping[str, bytes] = MappingProxyType({}),
+    counted: Sequence[CountedPicture] = (),
+) -> None:
+    """Write the report page beside the staged folder; a storage error is only logged, for the receipt says the same."""
+    page = receipt_page(receipt, thumbnails, counted).encode(errors="backslashreplace")
+    try:
+        blobs.upload(
+            upload.staging_container,
+            report_blob(upload.folder),
+            page,
+            content_type="text/html; charset=utf-8",
+            overwrite=True,
+        )
+    except StorageError as error:
+        log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
 
 
 def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
@@ -553,7 +571,8 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
         close_upload(connection, receipt)
         if upload.state is State.IMPORTING:
             ask_for_it_alone(connection, upload.id)
-    write_receipt(blobs, upload, receipt)
+    if write_receipt(blobs, upload, receipt):
+        write_page(blobs, upload, receipt)
     return receipt
 
 

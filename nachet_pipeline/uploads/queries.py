@@ -372,10 +372,20 @@ def ask_for_it_alone(connection: Connection, upload: UUID) -> None:
 
 
 def record_receipt(connection: Connection, receipt: Receipt) -> None:
-    """Record an interim receipt while a run still works on the upload."""
+    """Record a receipt of an upload whose state stays as it is."""
     connection.execute(
         "update upload set receipt = %s where id = %s", (Jsonb(receipt.model_dump(mode="json")), receipt.upload)
     )
+
+
+def lock_receipt(connection: Connection, upload: UUID) -> Receipt | None:
+    """The receipt of an imported upload, whose row is locked until the transaction ends; None if it is not imported."""
+    row = connection.execute(
+        "select receipt from upload where id = %s and state in ('imported', 'partly_imported')"
+        " and receipt ->> 'state' = state for update",
+        (upload,),
+    ).fetchone()
+    return Receipt.model_validate(row["receipt"]) if row else None
 
 
 def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False) -> None:

@@ -44,3 +44,14 @@ class StagedFolder:
             return self.blobs.read(self._container, f"{self._folder}/{file.path}", file.version)
         except FileChangedError as error:
             raise FileChangedError(file.path) from error
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of a blob, which may be of any size.
+
+        Raises:
+            FileChangedError: it changed or vanished since.
+        """
+        try:
+            return self.blobs.read_start(self._container, f"{self._folder}/{file.path}", file.version, size)
+        except FileChangedError as error:
+            raise FileChangedError(file.path) from error

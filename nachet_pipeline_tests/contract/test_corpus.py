@@ -29,6 +29,7 @@ from nachet_pipeline_tests.contract.folders import (
     session,
     without,
 )
+from nachet_pipeline_tests.pictures import cameras
 from nachet_pipeline_tests.pictures.files import (
     PHP,
     exif_of,
@@ -128,14 +129,13 @@ def _listing(files: Files, kept: int) -> Files:
 CASES = [
     Case("empty-upload", {}, ""),
     Case("wrong-structure", {f"trip/seeds/{path}": content for path, content in project().items()}, ""),
-    Case("empty-session", without(session(), "1.tiff", "2.tiff"), "", also=frozenset({"missing-picture"})),
+    Case("empty-session", without(session(), "1.tiff", "2.tiff"), ""),
     Case("unexpected-file", _with("pictures/session1/notes.txt", b"seen today"), "pictures/session1/notes.txt"),
     Case("empty-file", _with("pictures/session1/2.tiff", b""), "pictures/session1/2.tiff"),
     Case(
         "name-collision",
         {**changed(project(), INDEX, b"Images: 2", b"Images: 3"), "pictures/session1/2.TIFF": picture(5)},
         "pictures/session1/2.tiff",
-        also=frozenset({"ambiguous-picture"}),
     ),
     Case("not-listed", {**_with("notes.txt", b"seen today"), "_COMPLETE": file_list(project())}, "_COMPLETE"),
     Case(
@@ -145,6 +145,7 @@ CASES = [
     ),
     Case("file-list-content", _with("_COMPLETE", b"files:\nindex.yaml\n../index.yaml\n"), "_COMPLETE", line=3),
     Case("staging-interrupted", _with("_COMPLETE", STAGING), "_COMPLETE"),
+    Case("not-downloaded", _with("pictures/session1/2.tiff", bytes(5_000)), "pictures/session1/2.tiff"),
     Case("ignored-file", _with("pictures/.DS_Store", b"\0"), "pictures/.DS_Store"),
     Case("hidden-file", _with("pictures/session1/.Rhistory", b"q()"), "pictures/session1/.Rhistory"),
     Case(
@@ -183,6 +184,18 @@ CASES = [
     Case("near-duplicate-picture", _with(JPEG, picture(1, "jpeg")), JPEG),
     Case("label-conflict", _with(PNG, picture(1, "png")), PNG, also=frozenset({"duplicate-picture"})),
     Case("picture-format", _with(PICTURE, picture(3, "png")), PICTURE),
+    Case("other-format", _with(PICTURE, b"ZISRAWFILE" + bytes(90)), PICTURE),
+    Case("z-stack", _with(PICTURE, cameras.ome(2, z=2)), PICTURE),
+    Case("several-channels", _with(PICTURE, cameras.ome(2, c=2)), PICTURE),
+    Case("time-series", _with(PICTURE, cameras.imagej(frames=2)), PICTURE),
+    Case("slide-pyramid", _with(PICTURE, cameras.slide()), PICTURE),
+    Case("scanned-pages", _with(PICTURE, cameras.scanned()), PICTURE),
+    Case(
+        "film-in-picture",
+        _with(JPEG, picture(4, "jpeg") + cameras.samsung((0xA30, b"MotionPhoto_Data", cameras.film()))),
+        JPEG,
+    ),
+    Case("damaged-metadata", _with(PNG, with_chunks(picture(3, "png"), (b"sRGB", b""))), PNG, "sRGB"),
     Case("picture-damaged", _with(PICTURE, picture()[:-100]), PICTURE),
     Case("picture-too-large", _with("pictures/session2/1.png", _long_png()), "pictures/session2/1.png"),
     Case(
@@ -276,7 +289,7 @@ def test_a_folder_with_one_thing_wrong_gets_that_finding_at_its_place_and_no_oth
     finding = outcome.only(case.code)
     assert (finding.path, finding.line) == (case.path, case.line)
     assert finding.field == case.field or (finding.field and case.field == ANY)
-    for phrase in (finding.expected, finding.found, finding.suggestion):
+    for phrase in (finding.expected, finding.found, finding.suggestion, finding.advice):
         assert phrase is None or (phrase.en.strip() and phrase.fr.strip())
     assert outcome.codes == {case.code} | case.also
     assert outcome.report.importable == (CATALOGUE[case.code].severity != "error")

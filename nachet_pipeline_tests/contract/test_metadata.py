@@ -297,8 +297,8 @@ def test_a_file_that_cannot_be_read_gives_one_finding_and_no_value() -> None:
 def test_a_file_of_another_encoding_is_told_what_to_do_about_it() -> None:
     finding = _only(read_metadata("userData: {}".encode("utf-16"), "index.yaml", SessionIndex))
 
-    assert finding.suggestion is not None
-    assert "UTF-8" in finding.suggestion.en
+    assert finding.advice is not None
+    assert "UTF-8" in finding.advice.en
 
 
 def test_a_file_that_is_too_large_is_told_so_without_being_read() -> None:

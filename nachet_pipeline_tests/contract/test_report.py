@@ -87,7 +87,7 @@ def test_the_text_begins_with_the_worst_and_ends_with_the_verdict() -> None:
     assert _text(*_mixed()) == [
         "ERROR missing-index (1): A folder has no index.yaml.",
         "  index.yaml",
-        "  → Add an index.yaml; the README of the pipeline shows a complete example.",
+        f"  → {CATALOGUE['missing-index'].remedy.en}",
         "",
         "ERROR picture-damaged (3): The picture cannot be decoded completely.",
         "  expected a complete picture, found the end of the file",
@@ -101,11 +101,11 @@ def test_the_text_begins_with_the_worst_and_ends_with_the_verdict() -> None:
             f"  {INDEX}:6:3 seedData.seedSpecies: expected a registered seed, found Brassica nappus;"
             " did you mean Brassica napus? (inherited by session1, session2)"
         ),
-        "  → Correct the name, or ask the AI lab to register the species.",
+        "  → Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
         "",
         "WARNING unknown-key (1): The contract does not know this key; its value is not imported.",
         "  index.yaml:2:1 colour: found colour",
-        "  → Correct the spelling, or remove the key.",
+        f"  → {CATALOGUE['unknown-key'].remedy.en}",
         "",
         "INFO ignored-file (1): A file that the operating system left behind was ignored.",
         "  .DS_Store",
@@ -119,7 +119,7 @@ def test_the_text_in_french_is_french_throughout() -> None:
     assert _text(*_mixed(), language="fr") == [
         "ERREUR missing-index (1) : Un dossier n'a pas d'index.yaml.",
         "  index.yaml",
-        "  → Ajoutez un index.yaml; le README du pipeline en montre un exemple complet.",
+        f"  → {CATALOGUE['missing-index'].remedy.fr}",
         "",
         "ERREUR picture-damaged (3) : L'image ne peut pas être décodée entièrement.",
         "  attendu : une image complète; trouvé : la fin du fichier",
@@ -133,11 +133,11 @@ def test_the_text_in_french_is_french_throughout() -> None:
             f"  {INDEX}:6:3 seedData.seedSpecies — attendu : une semence enregistrée; trouvé : Brassica nappus;"
             " vouliez-vous dire Brassica napus ? (hérité par session1, session2)"
         ),
-        "  → Corrigez le nom ou demandez au laboratoire d'IA d'enregistrer l'espèce.",
+        f"  → {CATALOGUE['unregistered-seed'].remedy.fr}",
         "",
         "AVERTISSEMENT unknown-key (1) : Le contrat ne connaît pas cette clé; sa valeur n'est pas importée.",
         "  index.yaml:2:1 colour — trouvé : colour",
-        "  → Corrigez l'orthographe ou supprimez la clé.",
+        f"  → {CATALOGUE['unknown-key'].remedy.fr}",
         "",
         "INFO ignored-file (1) : Un fichier laissé par le système d'exploitation a été ignoré.",
         "  .DS_Store",
@@ -204,6 +204,28 @@ def test_an_explanation_says_only_what_is_known(finding: Finding, english: str, 
     (group,) = Report.of_findings([finding]).groups
 
     assert (explanation_of(group), explanation_of(group, "fr")) == (english, french)
+
+
+def test_an_advice_is_a_sentence_of_its_own_and_takes_the_place_of_the_remedy() -> None:
+    move, write = Bilingual("Move it.", "Déplacez-le."), Bilingual("Write it.", "Écrivez-le.")
+    findings = [
+        Finding(code="unexpected-file", path="1.txt", found=Bilingual.same("a"), advice=move),
+        Finding(code="unexpected-file", path="2.txt", found=Bilingual.same("b"), advice=move),
+        Finding(code="unexpected-file", path="3.txt", found=Bilingual.same("c"), advice=write),
+    ]
+
+    assert _text(*findings, language="fr")[1:6] == [
+        "  1.txt — trouvé : a",
+        "  2.txt — trouvé : b",
+        "  → Déplacez-le.",
+        "  3.txt — trouvé : c",
+        "  → Écrivez-le.",
+    ]
+    assert _text(*findings)[6] == ""
+    other = Finding(code="unexpected-file", path="4.txt")
+    assert _text(*findings, other)[-3:-1] == [f"  → {CATALOGUE['unexpected-file'].remedy.en}", ""]
+    (row, *_) = findings_table(Report.of_findings(findings).groups).records
+    assert row.data["remedy"] == "Move it."
 
 
 def test_what_concerns_the_whole_folder_has_a_place_too() -> None:
@@ -302,8 +324,8 @@ def test_each_json_line_is_an_object_and_the_last_is_the_summary() -> None:
             "fr": "Le contrat ne connaît pas cette clé; sa valeur n'est pas importée.",
         },
         "remedy": {
-            "en": "Correct the spelling, or remove the key.",
-            "fr": "Corrigez l'orthographe ou supprimez la clé.",
+            "en": CATALOGUE["unknown-key"].remedy.en,
+            "fr": CATALOGUE["unknown-key"].remedy.fr,
         },
     }
     assert lines[-1] == {
@@ -319,6 +341,7 @@ def test_each_json_line_is_an_object_and_the_last_is_the_summary() -> None:
         },
         "severities": {},
         "rule_set_version": RULE_SET_VERSION,
+        "sessions": [],
     }
 
 
@@ -439,7 +462,7 @@ def test_the_table_of_the_ui_has_a_row_for_each_group() -> None:
     ]
     assert rows[0]["what"] == "A folder has no index.yaml."
     assert rows[1]["what"] == "expected a complete picture, found the end of the file"
-    assert rows[3]["remedy"] == "Correct the name, or ask the AI lab to register the species."
+    assert rows[3]["remedy"] == CATALOGUE["unregistered-seed"].remedy.en
 
 
 def test_the_table_of_the_ui_has_a_hundred_rows_at_most() -> None:

@@ -125,14 +125,25 @@ def test_the_registered_family_is_recognised_whatever_its_case(family: str, judg
     assert judged(_seed(f"seedFamily: {family}; seedName: Brassica napus")).findings == []
 
 
-@pytest.mark.parametrize("family", ["Cruciferae", "Poaceae"])
-def test_another_family_is_warned_of_with_the_registered_one(family: str, judged: Judge) -> None:
+@pytest.mark.parametrize(
+    ("family", "meant"),
+    [
+        ("Cruciferae", "Brassicaceae"),
+        ("Brassicacées", "Brassicaceae"),
+        ("Brasicaceae", "Brassicaceae"),
+        ("Poaceae", None),
+        ("Asteraceae", None),
+    ],
+)
+def test_another_family_is_warned_of_and_only_another_name_of_the_registered_one_is_to_be_replaced(
+    family: str, meant: str | None, judged: Judge
+) -> None:
     outcome = judged(_seed(f"seedFamily: {family}; seedName: brassica napus"))
 
     finding = outcome.only("other-family")
     assert outcome.codes == {"other-family"}
     assert (finding.field, finding.line) == ("seedData.seedFamily", 4)
-    assert (_words(finding.found), _words(finding.suggestion)) == (family, "Brassicaceae")
+    assert (_words(finding.found), _words(finding.suggestion)) == (family, meant)
     assert _words(finding.expected) == "Brassicaceae, for Brassica napus"
 
 
@@ -176,8 +187,9 @@ def test_a_count_that_all_sessions_inherit_may_be_right_for_one_and_wrong_for_an
     assert (finding.path, finding.line, finding.sessions) == ("index.yaml", 9, ("pictures/session1",))
     assert finding.expected == Bilingual("1 picture in pictures/session1", "1 image dans pictures/session1")
     assert finding.found == Bilingual("2 pictures", "2 images")
-    assert finding.suggestion == Bilingual(
-        f"an imageData.numberOfImages of its own in {INDEX}", f"un imageData.numberOfImages propre dans {INDEX}"
+    assert finding.advice == Bilingual(
+        f"Write an imageData.numberOfImages of its own into {INDEX}, or correct the pictures.",
+        f"Écrivez un imageData.numberOfImages propre à la session dans {INDEX}, ou corrigez les images.",
     )
 
 
@@ -187,20 +199,25 @@ def test_a_session_alone_is_not_named_by_its_path(judged: Judge) -> None:
     assert finding.expected == Bilingual("3 pictures in the session", "3 images dans la session")
 
 
-def test_a_yaml_file_without_its_picture_is_told_of_a_picture_of_its_own_session(judged: Judge) -> None:
+def test_a_yaml_file_without_its_picture_is_told_of_one_of_its_session_only_where_no_other_can_be_meant(
+    judged: Judge,
+) -> None:
     files = {
         **project(),
-        "pictures/session1/leaf_01.yaml": b"",
+        "pictures/session1/leaf_01.yaml": b"{}",
         "pictures/session1/leaf_02.tiff": b"1",
-        "pictures/session2/leaf_01.yaml": b"",
-        "pictures/session2/leaf_03.tiff": b"1",
+        "pictures/session2/petall_01.yaml": b"{}",
+        "pictures/session2/petal_01.tiff": b"1",
+        "pictures/session2/seed_b.yaml": b"{}",
+        "pictures/session2/seed_a.tiff": b"1",
     }
 
     found = [one for one in judged(files).findings if one.code == "metadata-without-picture"]
 
     assert [(one.path, _words(one.suggestion)) for one in found] == [
-        ("pictures/session1/leaf_01.yaml", "leaf_02.yaml"),
-        ("pictures/session2/leaf_01.yaml", "leaf_03.yaml"),
+        ("pictures/session1/leaf_01.yaml", None),
+        ("pictures/session2/petall_01.yaml", "petal_01.yaml"),
+        ("pictures/session2/seed_b.yaml", None),
     ]
 
 
@@ -279,7 +296,7 @@ def test_a_session_that_names_somebody_else_is_refused_at_its_own_line(judged: J
 
 
 def _texts(finding: Finding) -> list[Bilingual]:
-    return [text for text in (finding.expected, finding.found, finding.suggestion) if text]
+    return [text for text in (finding.expected, finding.found, finding.suggestion, finding.advice) if text]
 
 
 def test_everything_that_is_said_of_a_messy_folder_is_said_in_both_languages(judged: Judge) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.structure import Shape, kind_of, picture_format, shape_of
+from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests.contract.folders import Files, changed, picture, project, session, without
 from nachet_pipeline_tests.contract.judged import Judged, judge
 
@@ -152,7 +153,7 @@ LAYOUTS = {
         "trip",
         "upload the content of trip/ without the folder around it; in it, move s1/, s2/ into a new folder pictures/",
         (
-            "téléversez le contenu de trip/ sans le dossier autour ; dans ce contenu, "
+            "téléversez le contenu de trip/ sans le dossier autour; dans ce contenu, "
             "déplacez s1/, s2/ dans un nouveau dossier pictures/"
         ),
     ),
@@ -176,8 +177,9 @@ def test_a_layout_that_people_use_is_told_once_with_what_to_move_where(
     assert outcome.codes == {"wrong-structure", "ignored-file"}
     assert outcome.pictures == 0
     assert finding.found is not None
-    assert finding.suggestion is not None
-    assert (finding.found.en, finding.suggestion.en, finding.suggestion.fr) == (found, en, fr)
+    assert finding.advice is not None
+    sentence = tuple(f"{text[0].upper()}{text[1:]}." for text in (en, fr))
+    assert (finding.found.en, finding.advice.en, finding.advice.fr) == (found, *sentence)
 
 
 def test_a_layout_that_was_corrected_as_suggested_is_accepted() -> None:
@@ -208,7 +210,7 @@ def test_a_folder_of_other_things_is_told_what_was_found_in_it(files: Files, jud
 
     assert finding.found is not None
     assert finding.found.en == ", ".join(sorted({path.split("/")[0] for path in files}))
-    assert finding.suggestion is None
+    assert finding.advice is None
 
 
 _PART = st.sampled_from(["pictures", "a", "b", "index.yaml", "1.tiff", "Pictures", ".x", "notes.txt", "_COMPLETE"])
@@ -218,12 +220,10 @@ _PATHS = st.lists(st.lists(_PART, min_size=1, max_size=4).map("/".join), max_siz
 @given(_PATHS)
 def test_any_layout_either_has_a_shape_or_can_be_explained(paths: list[str]) -> None:
     layout = FolderLayout.of(paths)
-    suggestion = layout.suggestion()
+    advice = layout.advice()
 
-    if shape_of(paths) is not None:
-        assert suggestion is None
-    if suggestion:
-        assert suggestion.en != suggestion.fr
+    if shape_of(paths) is None and advice:
+        assert advice.en != advice.fr
     assert shape_of(paths) == shape_of(reversed(paths))
 
 
@@ -265,39 +265,39 @@ def test_a_link_of_an_editor_that_is_ignored_anyway_is_no_attack(judged: Judge) 
 
 
 @pytest.mark.parametrize(
-    ("path", "suggestion"),
+    ("path", "advice"),
     [
         ("notes.txt", None),
-        ("1.tiff", "move it into the folder of a session: pictures/<session>/"),
-        ("pictures/1.tiff", "move it into the folder of a session: pictures/<session>/"),
-        ("pictures/index.yaml", "move it into the folder of a session: pictures/<session>/"),
-        ("pictures/session1/more/1.tiff", "move the content of pictures/session1/more/ to pictures/session1/"),
-        ("pictures/session1/1.bmp", "export the pictures as TIFF, PNG or JPEG"),
-        ("pictures/session1/1.CR2", "export the pictures as TIFF, PNG or JPEG"),
-        ("pictures/session1/_COMPLETE", None),
-        ("session3/1.tiff", "move session3/ into pictures/"),
-        ("pictures/2024/session3/1.tiff", "move pictures/2024/session3/ into pictures/"),
-        ("pictures/session1/1.yaml.txt", "rename it to 1.yaml"),
-        ("Index.yaml.txt", "rename it to Index.yaml"),
+        ("1.tiff", "Move it into the folder of its session: pictures/<session>/."),
+        ("pictures/1.tiff", "Move it into the folder of its session: pictures/<session>/."),
+        ("pictures/index.yaml", "Move it into the folder of its session: pictures/<session>/."),
+        ("pictures/session1/more/1.tiff", "Move the content of pictures/session1/more/ to pictures/session1/."),
+        (
+            "pictures/1.bmp",
+            "Open the picture in a program such as ImageJ or GIMP and save it as TIFF or PNG.",
+        ),
+        ("pictures/session1/_COMPLETE", "Put _COMPLETE, named exactly so, into the uploaded folder itself."),
+        ("session3/1.tiff", "Move session3/ into pictures/."),
+        ("pictures/2024/session3/1.tiff", "Move pictures/2024/session3/ into pictures/."),
     ],
 )
 def test_a_file_in_a_place_that_the_contract_does_not_know_is_told_where_it_belongs(
-    path: str, suggestion: str | None, judged: Judge
+    path: str, advice: str | None, judged: Judge
 ) -> None:
     outcome = judged({**project(), path: P})
 
     finding = outcome.only("unexpected-file")
     assert outcome.codes == {"unexpected-file"}
-    assert finding.path == path
-    assert (finding.suggestion.en if finding.suggestion else None) == suggestion
-    assert finding.suggestion is None or finding.suggestion.fr != suggestion
+    assert (finding.path, finding.suggestion) == (path, None)
+    assert (finding.advice.en if finding.advice else None) == advice
+    assert finding.advice is None or finding.advice.fr != advice
 
 
 def test_pictures_beside_a_sessions_own_are_told_to_move_up(judged: Judge) -> None:
     finding = judged({**session(), "more/3.tiff": P}).only("unexpected-file")
 
-    assert finding.suggestion is not None
-    assert finding.suggestion.en == "move the content of more/ up beside index.yaml"
+    assert finding.advice is not None
+    assert finding.advice.en == "Move the content of more/ up beside index.yaml."
 
 
 def test_of_two_indexes_of_a_folder_one_counts_and_the_other_is_unexpected(judged: Judge) -> None:
@@ -347,9 +347,13 @@ def test_names_that_differ_in_the_encoding_of_accents_collide(judged: Judge) -> 
 
     finding = outcome.only("name-collision")
     assert finding.found is not None
-    assert {finding.path, finding.found.en} == {"\u00e9.tiff", "e\u0301.tiff too"}
+    assert finding.path == "\u00e9.tiff"
+    assert finding.found == Bilingual(
+        "\u00e9.tiff (\u00e9 written e + U+0301) beside \u00e9.tiff",
+        "\u00e9.tiff (\u00e9 écrit e + U+0301) à côté de \u00e9.tiff",
+    )
     assert finding.sessions == ()
-    assert outcome.only("unusual-name").path == "e\u0301.tiff"
+    assert outcome.codes == {"name-collision"}, "one cause, one finding"
 
 
 @pytest.mark.parametrize("name", ["1.tiff", "other.tiff"])

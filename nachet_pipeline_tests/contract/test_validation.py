@@ -118,11 +118,13 @@ def test_a_session_that_names_its_seed_in_part_is_told_what_is_missing(
     assert (finding.path, finding.field, english(finding.found)) == ("index.yaml", "seedData", given)
 
 
-def test_a_misspelt_key_does_not_hide_that_a_session_names_no_seed(validated: Validate) -> None:
+def test_a_misspelt_key_by_which_a_session_names_no_seed_is_told_once_and_as_an_error(validated: Validate) -> None:
     outcome = validated(_seed(session(), "seedGenos: Brassica; seedSpecies: napus"))
 
-    assert outcome.codes == {"unknown-key", "missing-key"}
-    assert outcome.only("unknown-key").suggestion == Bilingual.same("seedData.seedGenus")
+    finding = outcome.only("missing-key")
+    assert outcome.codes == {"missing-key"}
+    assert (finding.field, finding.suggestion) == ("seedData", Bilingual.same("seedData.seedGenus"))
+    assert (finding.line, english(finding.found)) == (4, "seedGenos")
     assert not outcome.report.importable
 
 
@@ -235,7 +237,7 @@ def test_a_count_that_all_sessions_inherit_may_be_right_for_one_and_wrong_for_an
     assert (finding.path, finding.line) == ("index.yaml", 9)
     assert finding.sessions == ("pictures/session1",)
     assert (english(finding.expected), english(finding.found)) == ("3 pictures in pictures/session1", "2 pictures")
-    assert INDEX in (english(finding.suggestion) or "")
+    assert INDEX in (english(finding.advice) or "")
 
 
 def test_everything_wrong_with_a_folder_is_told_at_once(validated: Validate) -> None:
@@ -279,7 +281,7 @@ def test_a_validation_shows_a_few_pictures_spread_over_the_upload(validated: Val
 
     thumbnails = validated(files).validation.thumbnails
 
-    assert list(thumbnails) == [f"{number:02}.png" for number in range(0, 30, 3)]
+    assert list(thumbnails) == [f"{number:02}.png" for number in range(0, 30, 2)]
     assert len(thumbnails) <= THUMBNAILS
     with Image.open(io.BytesIO(thumbnails["00.png"])) as small:
         assert small.format == "JPEG"

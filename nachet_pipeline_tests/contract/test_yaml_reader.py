@@ -5,7 +5,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nachet_pipeline.contract.yaml_problems import explain
+from nachet_pipeline.contract.yaml_problems import Line, explain
 from nachet_pipeline.contract.yaml_reader import Position, YamlDocument, YamlError, YamlLimits, read_yaml
 
 
@@ -222,8 +222,8 @@ def test_another_encoding_is_named_with_what_to_do(encoding: str) -> None:
 
     assert error.problem == "syntax"
     assert error.found.en == f"text in {encoding.upper()[:6]}"
-    assert error.suggestion is not None
-    assert "UTF-8" in error.suggestion.fr
+    assert error.advice is not None
+    assert "UTF-8" in error.advice.fr
 
 
 def test_an_accent_of_windows_is_named_as_the_letter_that_was_meant() -> None:
@@ -235,32 +235,85 @@ def test_an_accent_of_windows_is_named_as_the_letter_that_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "found", "suggestion"),
+    ("content", "found", "place", "suggestion", "advice"),
     [
-        (b"userData:\n\tzoom: 30\n", "a tab as indentation", "spaces in place of each tab"),
-        (b"userData:\n  zoom: 30\n\tnumberOfSeeds: 3\n", "a tab as indentation", "spaces in place of each tab"),
-        (b"description: taken at 12: again", "a colon where no value can begin", "quotes around the value"),
-        (b"a: 1\n  b: 2\n", "a colon where no value can begin", "indentation"),
-        (b"userData:\n  zoom: 30\n numberOfSeeds: 3\n", "a line that does not fit those above it", "spaces"),
-        (b"a: 1\nzoom\n", "a line without a colon", "a colon and a space"),
-        (b"description: 'it", "the end of the file inside a quoted value", "the same quote"),
-        (b"description: @ 30 h", "a character that no value can start with", "quotes"),
-        (b"a: [1, 2\nb: 3\n", "a list in brackets that does not end", "bracket"),
-        (b'path: "C:\\seeds"', "a backslash before an ordinary character", "single quotes"),
+        (b"userData:\n\tzoom: 30\n", "a tab as indentation", (2, 1), None, "spaces in place of each tab"),
+        (b"a:\n  zoom: 30\n\tnumberOfSeeds: 3\n", "a tab as indentation", (3, 1), None, "spaces in place of each tab"),
+        (
+            b"description: taken at 12: again",
+            "a colon inside a value",
+            (1, 25),
+            'description: "taken at 12: again"',
+            "quotes around a value",
+        ),
+        (b"a: 1\n  b: 2\n", "a line further to the right than those above it", (2, 3), None, "number of spaces"),
+        (b"a:\n  zoom:30\n  b: 3\n", "no space after the colon of zoom", (2, 3), "zoom: 30", "a colon and a space"),
+        (b"a:\n  userData\n  b: 3\n", "userData without a colon", (2, 3), "userData:", "a colon and a space"),
+        (b"a:\n  b: 3\n  zoom 30\n", "a line without a colon", (3, 3), "zoom: 30", "a colon and a space"),
+        (b"a:\n  zoom: 30\n b: 3\n", "a line that does not fit those above it", (3, 2), None, "number of spaces"),
+        (b"a: 1\nzoom\n", "zoom without a colon", (2, 1), None, "a colon and a space"),
+        (b"description: 'it", "a quote that is opened and not closed", (1, 14), None, "the same quote"),
+        (b"description: @ 30 h", "a character that no value can start with", (1, 14), None, "quotes"),
+        (b"a: [1, 2\nb: 3\n", "a list in brackets that does not end", (2, 2), None, "bracket"),
+        (b'path: "C:\\seeds"', "a backslash before an ordinary character", (1, 10), None, "single quotes"),
+        (
+            b"description: 'l'automne'\nzoom: 3",
+            "an apostrophe inside a value in single quotes, which ends the value there",
+            (1, 17),
+            'description: "l\'automne"',
+            "double each apostrophe",
+        ),
+        (
+            b'description: "the "big" ones"\nzoom: 3',
+            "a double quote inside a value in double quotes, which ends the value there",
+            (1, 20),
+            "description: 'the \"big\" ones'",
+            "single quotes",
+        ),
+        (b"a: 'x\nb: it's\nzoom: 30\n", "text after the end of a quoted value", (2, 7), None, "the same quote"),
+        (b"- zoom: 30\n", "a list", (1, 1), None, "Remove the dash"),
+        (b"zoom = 30\n", "the text 'zoom = 30'", (1, 1), None, "a colon and a space"),
     ],
 )
-def test_a_slip_that_people_make_is_explained_in_their_words(content: bytes, found: str, suggestion: str) -> None:
+def test_a_slip_that_people_make_is_explained_in_their_words(
+    content: bytes, found: str, place: tuple[int, int], suggestion: str | None, advice: str
+) -> None:
     error = _error(content)
 
     assert error.found.en == found
     assert error.found.fr != found
-    assert error.suggestion is not None
-    assert suggestion in error.suggestion.en
-    assert error.suggestion.fr != error.suggestion.en
+    assert error.position == Position(*place)
+    assert (error.suggestion.en if error.suggestion else None) == suggestion
+    if suggestion:
+        assert read_yaml(suggestion.encode()).values, "who follows it has YAML"
+    assert error.advice is not None
+    assert advice in error.advice.en
+    assert error.advice.fr != error.advice.en
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"PK\x03\x04\x14\0\x06\0" + b"\0" * 30 + b"word/document.xml" + bytes(range(256)) * 20, "a Word document"),
+        (b"PK\x03\x04\x14\0\x06\0" + b"\0" * 30 + b"xl/workbook.xml" + bytes(range(256)), "an Excel workbook"),
+        (b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.text", "a LibreOffice document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "an old Word or Excel document"),
+        (b"{\\rtf1\\ansi clientData:\\par}", "an RTF document"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF"),
+        (b"\xff\xd8\xff\xe0", "a picture"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "a web page"),
+    ],
+)
+def test_a_document_of_an_office_program_is_one_problem_whatever_is_in_it(content: bytes, found: str) -> None:
+    error = _error(content)
+
+    assert (error.problem, error.position, error.found.en) == ("syntax", None, found)
+    assert error.advice is not None
+    assert "with a text editor" in error.advice.en
 
 
 def test_what_the_parser_says_is_kept_where_nobody_explained_it() -> None:
-    assert explain("found a new kind of trouble", "a: 1").found.en == "found a new kind of trouble"
+    assert explain("found a new kind of trouble", Line(1, "a: 1")).found.en == "found a new kind of trouble"
 
 
 @given(st.binary(max_size=300))

@@ -20,11 +20,13 @@ from tifffile import imwrite
 import nachet_pipeline.pictures.pixels
 from nachet_pipeline.contract.duplicates import NEAR_BITS
 from nachet_pipeline.local.sample import SPECIES, sample_picture
+from nachet_pipeline.picture_sets.records import enrichment_terms
 from nachet_pipeline.pictures.enrichment import Clipping, Device, Enrichment, PixelSize
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.perceptual_hash import FOUND_BITS, distance, hash_bands, perceptual_hash
 from nachet_pipeline.pictures.pixels import of_array, of_image, shrunk
+from nachet_pipeline_tests.pictures import cameras
 from nachet_pipeline_tests.pictures.files import with_chunks, with_segments
 
 Array = NDArray[Any]
@@ -471,6 +473,17 @@ def test_ome_xml_and_imagej_tell_the_pixel_size_of_a_microscope() -> None:
     imagej = _tiff("ImageJ=1.53t\nunit=micron\n", t282=4.0, t283=2.0, t296=1)
     assert enriched(imagej, "TIFF").pixel_size == PixelSize(x=0.25, y=0.5, source="ImageJ")
     assert enriched(imagej, "TIFF").resolution is None
+
+
+def test_an_ome_tiff_of_one_plane_keeps_its_scale_and_its_channel() -> None:
+    found = enriched(cameras.ome(z=12), "TIFF")
+
+    assert found.pixel_size == PixelSize(x=0.65, y=0.65, source="OME")
+    assert found.channel == "TL Brightfield"
+    assert enrichment_terms(found) | {"ome:ChannelName": "TL Brightfield", "ome:PhysicalSizeXUnit": "µm"} == (
+        enrichment_terms(found)
+    )
+    assert enriched(cameras.ome(c=2), "TIFF").channel is None
 
 
 @pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "TIFF"])

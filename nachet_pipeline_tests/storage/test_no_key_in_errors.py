@@ -133,6 +133,7 @@ CALLS: dict[str, Callable[[BlobStorage], object]] = {
     "files_page": lambda blobs: blobs.files_page("upload", "folder"),
     "listing": lambda blobs: list(blobs.listing("upload", "folder/")),
     "read": lambda blobs: blobs.read("upload", "1.png"),
+    "read_start": lambda blobs: blobs.read_start("upload", "1.png", '"1"', 10),
     "download": lambda blobs: blobs.download("upload", "1.png", io.BytesIO()),
     "md5s": lambda blobs: list(blobs.md5s("upload", "folder")),
     "upload": lambda blobs: blobs.upload("upload", "1.png", b"1", content_type="image/png"),

@@ -155,6 +155,16 @@ def test_a_file_that_grows_while_it_is_read_is_not_taken_in_part(
         folder.read(file)
 
 
+def test_the_first_bytes_of_a_file_are_read_without_the_rest(tmp_path: Path) -> None:
+    folder = LocalFolder(write(tmp_path / "upload", {"a": b"one and more"}))
+    (file,) = folder.files()
+
+    assert (folder.start(file, 3), folder.start(file, 12), folder.start(file, 99)) == (b"one", *[b"one and more"] * 2)
+    (tmp_path / "upload/a").write_bytes(b"one and less")
+    with pytest.raises(FileChangedError):
+        folder.start(file, 3)
+
+
 def test_a_folder_that_this_account_may_not_look_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = LocalFolder(write(tmp_path / "upload", {"a": b"1", "closed/b": b"2"}))
     real = os.open

@@ -370,7 +370,7 @@ def test_removing_a_session_that_is_there_is_refused_and_one_that_never_was_is_t
 def test_of_very_many_sessions_that_never_were_the_first_get_a_suggestion(workbench: Workbench) -> None:
     folder = workbench.sample(sessions=2, pictures=1)
     imported(workbench, folder)
-    edit(folder / "index.yaml", "uploadData", removedSessions=[f"sesion{number}" for number in range(30)])
+    edit(folder / "index.yaml", "uploadData", removedSessions=[f"sesion1{'-' * number}" for number in range(30)])
     told = findings(imported(workbench, folder), "unknown-session")
     assert (len(told), sum(one.suggestion is not None for one in told)) == (30, 20)
 
@@ -386,7 +386,7 @@ def test_the_same_photographs_in_another_folder_are_told_with_their_place(workbe
     told = findings(second, "duplicate-picture")
     assert len(told) == 2
     assert told[0].found is not None
-    assert "(first/1.png)" in told[0].found.en
+    assert "the same file as first/1.png, which is stored already" in told[0].found.en
     # The first folder's rows are its own: nothing of the second has touched them.
     again = imported(workbench, workbench.place / "first")
     assert again.rows is not None

@@ -8,7 +8,7 @@ import pytest
 from nachet_pipeline.contract.marks import COMPLETE_MARKER, STAGING
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.support.files import LocalFolder
+from nachet_pipeline.support.files import FileChangedError, LocalFolder
 from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.uploads.staging import Staged, StagingError, mark_complete, stage_folder
 from nachet_pipeline_tests.workbench import Workbench, edit, files_of
@@ -52,6 +52,21 @@ def test_a_staged_folder_reads_back_byte_for_byte(workbench: Workbench) -> None:
     local = files_of(folder)
     assert staged(workbench) == local
     assert done == Staged(sent=len(local), unchanged=0, removed=0, size=sum(map(len, local.values())))
+
+
+def test_the_first_bytes_of_a_staged_file_are_read_without_the_rest(workbench: Workbench) -> None:
+    sample = workbench.sample()
+    local, container = files_of(sample), workbench.user.upload_container
+    stage(workbench, sample)
+    folder = StagedFolder(workbench.blobs, container, "project")
+    listed = list(folder.files())
+
+    assert {file.path: folder.start(file, 20) for file in listed} == {path: data[:20] for path, data in local.items()}
+    first = listed[0]
+    assert folder.start(first, 10_000_000) == local[first.path]
+    workbench.blobs.upload(container, f"project/{first.path}", b"other", content_type="text/plain", overwrite=True)
+    with pytest.raises(FileChangedError, match=first.path):
+        folder.start(first, 20)
 
 
 def test_staging_the_same_folder_again_sends_nothing(workbench: Workbench) -> None:

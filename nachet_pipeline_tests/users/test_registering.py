@@ -1,6 +1,7 @@
 import pytest
 from pydantic import SecretStr
 
+from nachet_pipeline.contract.folder_contract import contract_page
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.identifiers import user_id
 from nachet_pipeline.local.sample import sample_picture
@@ -65,11 +66,15 @@ def test_onboarding_brings_a_template_that_names_its_user_and_repeating_it_chang
     container = done.user.upload_container
     template = workbench.contents(container)
     assert set(template) == {
+        "_template/CONTRACT.md",
+        "_template/CONTRAT.md",
         "_template/README.txt",
         "_template/index.yaml",
         "_template/pictures/session1/index.yaml",
     }
     assert f"clientEmail: {email}" in template["_template/index.yaml"].decode()
+    assert template["_template/CONTRACT.md"].decode() == contract_page("en")
+    assert template["_template/CONTRAT.md"].decode() == contract_page("fr")
     workbench.blobs.upload(container, "_template/index.yaml", b"own: words", content_type="text/plain", overwrite=True)
     rows, blobs = workbench.rows(), workbench.versions(container)
 
@@ -77,6 +82,18 @@ def test_onboarding_brings_a_template_that_names_its_user_and_repeating_it_chang
 
     assert (again.new, again.key, again.user) == (False, None, done.user)
     assert (workbench.rows(), workbench.versions(container)) == (rows, blobs)
+
+
+def test_a_user_registered_before_gets_the_contract_as_it_is_now(workbench: Workbench) -> None:
+    register_user(workbench.database, workbench.blobs, workbench.user.email)
+    container, old = workbench.user.upload_container, b"# The contract of last year"
+    workbench.blobs.upload(container, "_template/CONTRACT.md", old, content_type="text/markdown", overwrite=True)
+
+    onboarding(workbench).onboard(workbench.user.email, actor=ACTOR)
+
+    template = workbench.contents(container)
+    assert template["_template/CONTRACT.md"].decode() == contract_page("en")
+    assert "_template/CONTRAT.md" in template
 
 
 def test_the_template_with_two_pictures_is_a_folder_that_is_importable(workbench: Workbench) -> None:

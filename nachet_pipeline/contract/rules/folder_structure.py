@@ -2,22 +2,35 @@
 
 from collections.abc import Iterator, Set
 from posixpath import splitext
+from unicodedata import normalize
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
+from nachet_pipeline.contract.marks import COMPLETE_MARKER
 from nachet_pipeline.contract.metadata import INDEX_NAME
-from nachet_pipeline.contract.names import fold, too
+from nachet_pipeline.contract.misnamed import misnamed
+from nachet_pipeline.contract.names import fold, too, visible
 from nachet_pipeline.contract.rules.layout import FolderLayout
+from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
+from nachet_pipeline.contract.structure import (
+    PICTURE_FORMATS,
+    PICTURES_FOLDER,
+    Shape,
+    is_index,
+)
 from nachet_pipeline.support.i18n import Bilingual
 
 _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
-_OTHER_PICTURES = {
-    *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".raw", ".dng", ".cr2", ".cr3"),
-    *(".nef", ".arw", ".orf", ".rw2", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".pdf", ".zip"),
-}
+_ONE_INDEX = Bilingual(
+    "Keep the right one of the two as index.yaml, and remove the other.",
+    "Gardez celui des deux qui est le bon sous le nom index.yaml, et supprimez l'autre.",
+)
+_MARKER = Bilingual(
+    f"Put {COMPLETE_MARKER}, named exactly so, into the uploaded folder itself.",
+    f"Placez {COMPLETE_MARKER}, nommé exactement ainsi, dans le dossier téléversé lui-même.",
+)
 _NOTHING = Bilingual("none", "aucune")
 _SESSION_FOLDER = f"{PICTURES_FOLDER}/<session>/"
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
@@ -29,9 +42,11 @@ _PLACES = Bilingual(
 
 def folder_structure(context: Context) -> Iterator[Finding]:
     """Empty folders and sessions, unknown shapes, files without a place, empty and ignored files, colliding names."""
+    reported = set(context.stand_ins.values())
     for kind, code in _LEFT_OUT.items():
         for entry in context.inventory.files(kind):
-            yield Finding(code=code, path=entry.file.path)
+            if entry.file.path not in reported:
+                yield _left_out(code, entry.file.path)
     for listed in context.inventory.listed_without_file():
         yield Finding(
             code="listed-file-missing",
@@ -47,10 +62,20 @@ def folder_structure(context: Context) -> Iterator[Finding]:
     yield from _collisions(context)
 
 
+def _left_out(code: str, path: str) -> Finding:
+    """A file that plays no part; but a hidden one may stand for a file that a cloud service keeps."""
+    known = misnamed(path.rpartition("/")[2]) if code == "hidden-file" else None
+    if known and known.placeholder:
+        return Finding(code="not-downloaded", path=path, found=known.found)
+    return Finding(code=code, path=path)
+
+
 def _out_of_place(context: Context, shape: Shape) -> Iterator[Finding]:
     sessions = {session.path for session in context.sessions}
+    reported = set(context.stand_ins.values())
     for entry in context.inventory.files(FileKind.UNEXPECTED):
-        yield _unexpected(entry.file.path, shape, sessions)
+        if entry.file.path not in reported:
+            yield _unexpected(entry.file.path, shape, sessions)
 
 
 def _empty(context: Context) -> Iterator[Finding]:
@@ -64,8 +89,9 @@ def _empty(context: Context) -> Iterator[Finding]:
     if not context.sessions:
         expected = Bilingual("at least one session", "au moins une session")
         yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
+    more = would_be_pictures(context)
     for session in context.sessions:
-        if not session.pictures:
+        if not session.pictures and not more[session.path]:
             expected = Bilingual("at least one picture", "au moins une image")
             yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
 
@@ -79,44 +105,44 @@ def _shapeless(context: Context) -> Finding:
         f"{INDEX_NAME} with {_SESSION_FOLDER}, or {INDEX_NAME} beside pictures",
         f"{INDEX_NAME} avec {_SESSION_FOLDER}, ou {INDEX_NAME} à côté d'images",
     )
-    return Finding(code="wrong-structure", expected=expected, found=layout.found, suggestion=layout.suggestion())
+    return Finding(code="wrong-structure", expected=expected, found=layout.found, advice=layout.advice())
 
 
 def _unexpected(path: str, shape: Shape, sessions: Set[str]) -> Finding:
     folder = path.rpartition("/")[0]
     if is_index(path) and (not folder or folder in sessions):
         one = Bilingual(f"one {INDEX_NAME} in a folder", f"un seul {INDEX_NAME} par dossier")
-        return Finding(code="unexpected-file", path=path, expected=one)
-    return Finding(code="unexpected-file", path=path, expected=_PLACES, suggestion=_place(path, shape, sessions))
+        return Finding(code="unexpected-file", path=path, expected=one, advice=_ONE_INDEX)
+    if known := misnamed(path.rpartition("/")[2]):
+        return Finding(code="unexpected-file", path=path, found=known.found, advice=known.advice)
+    return Finding(code="unexpected-file", path=path, expected=_PLACES, advice=_place(path, shape, sessions))
 
 
 def _place(path: str, shape: Shape, sessions: Set[str]) -> Bilingual | None:
     """Where a file probably belongs, in the same words for all files of a folder; None if it cannot be guessed."""
     here, _, name = path.rpartition("/")
     suffix = splitext(name)[1].lower()
-    if name.casefold().endswith((".yaml.txt", ".yml.txt")):  # an editor added a suffix that Windows does not show
-        return Bilingual(f"rename it to {name[:-4]}", f"renommez-le en {name[:-4]}")
-    if suffix in _OTHER_PICTURES:
-        return Bilingual("export the pictures as TIFF, PNG or JPEG", "exportez les images en TIFF, PNG ou JPEG")
+    if name.casefold().startswith(COMPLETE_MARKER.casefold()):
+        return _MARKER
     if suffix not in PICTURE_FORMATS and suffix not in {".yaml", ".yml"}:
         return None
     parts = here.split("/") if here else []
     if shape is Shape.SESSION:
         target = INDEX_NAME
         return Bilingual(
-            f"move the content of {here}/ up beside {target}", f"déplacez le contenu de {here}/ à côté de l'{target}"
+            f"Move the content of {here}/ up beside {target}.", f"Déplacez le contenu de {here}/ à côté de l'{target}."
         )
     if here.casefold() in {"", PICTURES_FOLDER}:
         return Bilingual(
-            f"move it into the folder of a session: {_SESSION_FOLDER}",
-            f"déplacez-le dans le dossier d'une session : {_SESSION_FOLDER}",
+            f"Move it into the folder of its session: {_SESSION_FOLDER}.",
+            f"Déplacez-le dans le dossier de sa session : {_SESSION_FOLDER}.",
         )
     session = "/".join(parts[:2])
     if session in sessions:
         return Bilingual(
-            f"move the content of {here}/ to {session}/", f"déplacez le contenu de {here}/ vers {session}/"
+            f"Move the content of {here}/ to {session}/.", f"Déplacez le contenu de {here}/ vers {session}/."
         )
-    return Bilingual(f"move {here}/ into {PICTURES_FOLDER}/", f"déplacez {here}/ dans {PICTURES_FOLDER}/")
+    return Bilingual(f"Move {here}/ into {PICTURES_FOLDER}/.", f"Déplacez {here}/ dans {PICTURES_FOLDER}/.")
 
 
 def _collisions(context: Context) -> Iterator[Finding]:
@@ -129,11 +155,19 @@ def _collisions(context: Context) -> Iterator[Finding]:
         folders = tuple(sorted({first.rpartition("/")[0], other.rpartition("/")[0]}))
         both = folders if len(folders) > 1 and sessions.issuperset(folders) else ()
         reported.add(both)
-        yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=too(first))
+        yield Finding(code="name-collision", path=other, sessions=both, expected=own, found=_same_name(first, other))
     folded: dict[str, str] = {}
     for session in sorted(sessions):
         first = folded.setdefault(fold(session), session)
         if first != session and tuple(sorted((first, session))) not in reported:
-            yield Finding(
-                code="name-collision", path=session, sessions=(first, session), expected=own, found=too(first)
-            )
+            found = _same_name(first, session)
+            yield Finding(code="name-collision", path=session, sessions=(first, session), expected=own, found=found)
+
+
+def _same_name(first: str, other: str) -> Bilingual:
+    """The other of two paths that a file system takes for one; where both look alike, how each is written."""
+    if normalize("NFC", first) != normalize("NFC", other):
+        return too(first)
+    here = visible(other, "en")
+    there = visible(first, "en")
+    return Bilingual(f"{there} beside {here}", f"{visible(first, 'fr')} à côté de {visible(other, 'fr')}")

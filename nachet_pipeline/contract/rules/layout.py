@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from posixpath import commonpath
 
 from nachet_pipeline.contract.metadata import INDEX_NAME
-from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format, shape_of
+from nachet_pipeline.contract.misnamed import misnamed
+from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_any_picture, is_ignored, is_index, shape_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FOLDERS_LOOKED_AT = 10_000
@@ -43,7 +44,7 @@ class FolderLayout:
             if len(layout.tops) < _FOLDERS_LOOKED_AT:
                 layout.tops.add(path.partition("/")[0])
             content = layout.folders.setdefault(folder, _Content())
-            content.pictures += picture_format(path) is not None
+            content.pictures += is_any_picture(path)
             content.index = content.index or is_index(path)
         return layout
 
@@ -52,8 +53,16 @@ class FolderLayout:
         """The first names that lie in the upload itself."""
         return Bilingual.same(_names(sorted(self.tops)))
 
-    def suggestion(self) -> Bilingual | None:
-        """What to move where, if the layout is a common one."""
+    def advice(self) -> Bilingual | None:
+        """What to move where, in a sentence, if the layout is a common one."""
+        if self.tops and not any(content.pictures or content.index for content in self.folders.values()):
+            archives = [name for name in sorted(self.tops) if (known := misnamed(name)) and known.archive]
+            return _unpack(archives) if archives else None
+        moves = self._moves()
+        return Bilingual(*(f"{text[0].upper()}{text[1:]}." for text in (moves.en, moves.fr))) if moves else None
+
+    def _moves(self) -> Bilingual | None:
+        """What to move where, as the beginning of a sentence."""
         around = self._around()
         inside = {_below(path, around): content for path, content in self.folders.items()}
         move = None if shape_of(_examples(inside)) else _move(inside)
@@ -65,7 +74,7 @@ class FolderLayout:
             f"upload the content of {around}/ without the folder around it",
             f"téléversez le contenu de {around}/ sans le dossier autour",
         )
-        return Bilingual(f"{peel.en}; in it, {move.en}", f"{peel.fr} ; dans ce contenu, {move.fr}") if move else peel
+        return Bilingual(f"{peel.en}; in it, {move.en}", f"{peel.fr}; dans ce contenu, {move.fr}") if move else peel
 
     def _around(self) -> str:
         """The folder around everything that belongs to no shape; empty if there is none."""
@@ -81,6 +90,14 @@ class FolderLayout:
                 break
             prefix.append(part)
         return "/".join(prefix)
+
+
+def _unpack(archives: Sequence[str]) -> Bilingual:
+    names = _names(archives)
+    return Bilingual(
+        f"Unpack {names}, and send the folder that is in it.",
+        f"Décompressez {names} et envoyez le dossier qui s'y trouve.",
+    )
 
 
 def _below(path: str, folder: str) -> str:

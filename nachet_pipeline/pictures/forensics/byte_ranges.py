@@ -1,10 +1,9 @@
 """Which bytes of a file are in use: find those between the ranges, after them, or in two of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from nachet_pipeline.pictures.forensics.endings import END_OF_FILE
-from nachet_pipeline.pictures.forensics.inflating import TOLERATED_BYTES
-from nachet_pipeline.pictures.forensics.signatures import describe, harmful
+from nachet_pipeline.pictures.forensics.endings import TOLERATED_BYTES, report_tail
+from nachet_pipeline.pictures.forensics.signatures import harmful
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
@@ -49,22 +48,31 @@ class ByteRanges:
                     f"{shared} octets qui appartiennent à deux parties à la fois",
                 ),
             )
-        _report_gaps([gap for gap in gaps if gap.strip(b"\0")], limits, issues)
-        _report_end(content[covered:], limits, issues)
+        report_gaps(gaps, _PARTS, limits, issues)
+        report_tail([content[covered:]], limits, issues)
 
 
-def _report_gaps(gaps: list[bytes], limits: PictureLimits, issues: Issues) -> None:
+def report_gaps(found_gaps: Sequence[bytes], expected: Bilingual, limits: PictureLimits, issues: Issues) -> None:
+    """Report bytes between the parts of a picture.
+
+    Args:
+        found_gaps: what lies between them.
+        expected: what should be there.
+        limits: gives `gap_bytes`.
+        issues: receives what is found.
+    """
+    gaps = [gap for gap in found_gaps if gap.strip(b"\0")]
     size = sum(map(len, gaps))
     what = next(filter(None, (harmful(gap, text=True) for gap in _worth_reading(gaps, limits))), None)
     if what is not None:
         found = Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
-        issues.add("hidden-data", expected=_PARTS, found=found)
+        issues.add("hidden-data", expected=expected, found=found)
     elif size > limits.gap_bytes:
         found = Bilingual(f"{size} bytes in between", f"{size} octets entre elles")
-        issues.add("hidden-data", expected=_PARTS, found=found)
+        issues.add("hidden-data", expected=expected, found=found)
     elif any(len(gap) > TOLERATED_BYTES for gap in gaps):
         found = Bilingual(f"{size} bytes in between", f"{size} octets entre elles")
-        issues.add("unused-bytes", expected=_PARTS, found=found)
+        issues.add("unused-bytes", expected=expected, found=found)
 
 
 def _worth_reading(gaps: list[bytes], limits: PictureLimits) -> Iterator[bytes]:
@@ -75,21 +83,3 @@ def _worth_reading(gaps: list[bytes], limits: PictureLimits) -> Iterator[bytes]:
             return
         yield gap[:budget]
         budget -= len(gap)
-
-
-def _report_end(tail: bytes, limits: PictureLimits, issues: Issues) -> None:
-    if not tail.strip(b"\0"):
-        return
-    size = len(tail)
-    what = harmful(tail[: limits.gap_bytes], text=True)
-    if size <= limits.gap_bytes and what is None:
-        if size > TOLERATED_BYTES:
-            found = Bilingual(f"{size} more bytes", f"{size} octets de plus")
-            issues.add("unused-bytes", expected=END_OF_FILE, found=found)
-        return
-    what = what or describe(tail[:512])
-    issues.add(
-        "trailing-data",
-        expected=END_OF_FILE,
-        found=Bilingual(f"{size} more bytes ({what.en})", f"{size} octets de plus ({what.fr})"),
-    )

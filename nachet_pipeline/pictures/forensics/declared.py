@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from html import unescape
 from typing import Literal
 
 from nachet_pipeline.pictures.enrichment import Captured, Device, PixelSize, Resolution
@@ -31,6 +32,8 @@ _DATE_PATTERN = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)
 _OFFSET_PATTERN = re.compile(r"([+-])(\d\d):(\d\d)")
 _ISO_PATTERN = re.compile(r"<(?:\w{1,20}:)?AcquisitionDate>([^<]{10,40})<")
 _OME_PATTERN = re.compile(r"<(?:\w{1,20}:)?Pixels\s([^>]{1,2000})>")
+_CHANNEL_PATTERN = re.compile(r"<(?:\w{1,20}:)?Channel\s([^>]{1,2000})>")
+_NAME_PATTERN = re.compile(r"\bName=(?:\"([^\"]{1,200})\"|'([^']{1,200})')")
 _SIZE_PATTERN = {axis: re.compile(rf"PhysicalSize{axis}=[\"']([0-9.eE+-]{{1,30}})[\"']") for axis in "XY"}
 _SIZE_UNIT_PATTERN = {axis: re.compile(rf"PhysicalSize{axis}Unit=[\"']([^\"']{{1,20}})[\"']") for axis in "XY"}
 _IMAGEJ_UNIT = re.compile(r"^unit=(.{1,20})$", re.MULTILINE)
@@ -136,6 +139,13 @@ class Declared:
         if length is None or x <= 0 or y <= 0:
             return None
         return _pixel_size(length / x, length / y, "ImageJ")
+
+    @property
+    def channel(self) -> str | None:
+        """What OME-XML calls the one channel of a picture; None of one with several channels, or without a name."""
+        channels = _CHANNEL_PATTERN.findall(self._texts.get(_DESCRIPTION, ""))
+        name = _NAME_PATTERN.search(channels[0]) if len(channels) == 1 else None
+        return _shortened(unescape(name[1] or name[2])) or None if name else None
 
     @property
     def captured(self) -> Captured | None:

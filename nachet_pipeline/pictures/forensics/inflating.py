@@ -3,10 +3,10 @@
 import zlib
 from enum import StrEnum
 
+from nachet_pipeline.pictures.forensics.endings import TOLERATED_BYTES
+
 _IN_ONE_PIECE = 64 * 1024 * 1024
 _PIECE = 1024 * 1024
-TOLERATED_BYTES = 8
-"""Padding of some honest writers."""
 
 
 class Stream(StrEnum):

@@ -3,10 +3,14 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, report_tail
+from nachet_pipeline.pictures.forensics.byte_ranges import report_gaps
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE
+from nachet_pipeline.pictures.forensics.jpeg_trailers import Announced, EmbeddedPicture, Trailers, places_in_index
 from nachet_pipeline.pictures.forensics.metadata import Metadata
+from nachet_pipeline.pictures.forensics.signatures import harmful
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
@@ -19,7 +23,7 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 # Tables, scans and what else decoding needs; all other segments are metadata, or hide something.
 _CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _MOST_SEGMENTS = 10_000
-_APP0, _ADOBE = 0xE0, 0xEE
+_APP0, _APP2, _ADOBE = 0xE0, 0xE2, 0xEE
 _JFIF_BYTES = 12
 _JFIF_UNITS: dict[int, Literal["inch", "centimetre"]] = {1: "inch", 2: "centimetre"}
 _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
@@ -29,6 +33,11 @@ _MORE_XMP_HEADER = len(_MORE_XMP) + 32 + 4 + 4  # a digest, the whole size, the 
 _EXIF = b"Exif\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
+_MPF = b"MPF\0"
+# In the XMP of a phone's picture with a short film behind it, and of a picture that only brightens another.
+_FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)\s{0,5}=\s{0,5}[\"']1|<\w{1,20}:(?:MotionPhoto|MicroVideo)>1<")
+_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/", b"urn:com:apple:photo:2020:aux")
+_SEGMENTS_THAT_FOLLOW = Bilingual("one segment after the other", "des segments qui se suivent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,45 +71,69 @@ def walk_jpeg(content: bytes, limits: PictureLimits, issues: Issues, metadata: M
     Returns:
         None if nothing of the image can be shown. The issues say whether it may be decoded.
     """
-    walk = _Walk(content, limits, issues)
+    walk = _Walk(content, 0, limits, issues)
     picture = walk.follow()
+    report_gaps(walk.gaps, _SEGMENTS_THAT_FOLLOW, limits, issues)
     _inspect_metadata(walk.segments, metadata)
     if walk.density:
         metadata.declared.density("JFIF", *walk.density)
-    if picture is None or issues.fatal():
-        return picture
-    if walk.multi_picture and content.startswith(b"\xff\xd8\xff", picture.end):
-        found = Bilingual("a second JPEG, as phones append one", "un second JPEG, comme en ajoutent les téléphones")
-        issues.several_pages(found)
-    else:
-        report_tail(content, picture.end, limits, issues)
+    if picture is not None and picture.end < len(content) and not issues.fatal():
+        walk_embedded = partial(walk_embedded_jpeg, content, limits, issues)
+        pixels = picture.width * picture.height
+        Trailers(content, pixels, walk.announced(), walk_embedded, limits, issues).report(picture.end)
     return picture
 
 
-class _Walk:
-    """A walk through the markers; it collects the segments that do not belong to the image."""
+def walk_embedded_jpeg(content: bytes, limits: PictureLimits, issues: Issues, start: int) -> EmbeddedPicture | None:
+    """Follow a JPEG that lies in another file, a preview for instance, and inspect all that is not its image.
 
-    def __init__(self, content: bytes, limits: PictureLimits, issues: Issues) -> None:
+    It is not decoded, so its pixels too are searched for what is harmful.
+
+    Returns:
+        None if it is not whole; then nothing is reported.
+    """
+    own = Issues()
+    walk = _Walk(content, start, limits, own)
+    picture = walk.follow()
+    if picture is None or own.fatal():
+        return None
+    report_gaps(walk.gaps, _SEGMENTS_THAT_FOLLOW, limits, own)
+    _inspect_metadata(walk.segments, Metadata(own, limits))
+    what = harmful(content[start : picture.end], text=False)
+    if what is not None and not any(own):
+        found = Bilingual(f"a preview that holds {what.en}", f"un aperçu qui contient {what.fr}")
+        own.add("hidden-data", expected=Bilingual("a picture", "une image"), found=found)
+    issues.include(own)
+    gain_map = any(name in payload for _, payload in walk.segments for name in _GAIN_MAPS)
+    return EmbeddedPicture(picture.end, picture.width * picture.height, gain_map)
+
+
+class _Walk:
+    """A walk through the markers from a place; it collects the segments that do not belong to the image."""
+
+    def __init__(self, content: bytes, start: int, limits: PictureLimits, issues: Issues) -> None:
         self._content = content
+        self._start = start
         self._limits = limits
         self._issues = issues
         self._scans = 0
         self._frame: tuple[int, bytes] | None = None
-        self._essence: list[bytes] = [content[:2]]
+        self._essence: list[bytes] = [content[start : start + 2]]
         self.segments: list[tuple[int, bytes]] = []
-        self.multi_picture = False
+        self.gaps: list[bytes] = []
+        self._index: tuple[int, bytes] | None = None
         self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
         self._pixels = hashlib.sha256()
 
     def follow(self) -> JpegPicture | None:
         content = self._content
-        position = 2
+        position = self._start + 2
         coded = False  # entropy-coded data may lie here, in which only real markers match the pattern
         segments = 0
         while marker := _MARKER.search(content, position):
             code = marker[1][0]
             if marker.start() > position and not coded:
-                self._between_segments(content[position : marker.start()])
+                self.gaps.append(content[position : marker.start()].strip(b"\xff"))  # fill bytes are allowed
             elif coded:
                 self._coded(content[position : marker.start()])
             position = marker.end()
@@ -148,7 +181,8 @@ class _Walk:
         elif code not in _CODING:
             payload = self._content[start:end]
             self.segments.append((code, payload))
-            self.multi_picture |= code == 0xE2 and payload.startswith(b"MPF\0")  # noqa: PLR2004 (APP2)
+            if code == _APP2 and payload.startswith(_MPF):
+                self._index = (start + len(_MPF), payload[len(_MPF) :])
             if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
                 unit = _JFIF_UNITS.get(payload[7])
                 x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
@@ -198,15 +232,13 @@ class _Walk:
             found=Bilingual(f"a damaged marker {marker}", f"un marqueur {marker} endommagé"),
         )
 
-    def _between_segments(self, data: bytes) -> None:
-        size = len(data.strip(b"\xff"))  # fill bytes are allowed
-        if size == 0:
-            return
-        self._issues.add(
-            "hidden-data",
-            expected=Bilingual("one segment after the other", "des segments qui se suivent"),
-            found=Bilingual(f"{size} bytes between two segments", f"{size} octets entre deux segments"),
-        )
+    def announced(self) -> Announced:
+        """What the picture says that follows it."""
+        film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
+        if self._index is None:
+            return Announced(film=film)
+        place, index = self._index
+        return Announced(places_in_index(index, place), multi_picture=True, film=film)
 
 
 def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:

@@ -19,7 +19,24 @@ _DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 
 # Adam7: where each pass starts and how far its pixels lie apart, horizontally and vertically.
 _PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"}
+_CHUNK_FRAME = 12
 _PHYS_BYTES = 21
+# Sizes that the values of ancillary chunks have.
+_CHUNK_SIZES: dict[bytes, int] = {
+    b"cHRM": 32,
+    b"cICP": 4,
+    b"gAMA": 4,
+    b"mDCV": 24,
+    b"cLLI": 8,
+    b"oFFs": 9,
+    b"pHYs": 9,
+    b"sRGB": 1,
+    b"sTER": 1,
+    b"tIME": 7,
+}
+# By the colour type: bytes of the background, and of the numbers of significant bits.
+_BACKGROUND_BYTES = {0: 2, 2: 6, 3: 1, 4: 2, 6: 6}
+_SIGNIFICANT_BYTES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _MOST_INFLATED_VALUES = 8
 """Values of the greatest size that are inflated; a file may hold thousands of small bombs."""
 
@@ -58,10 +75,11 @@ def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Me
     size = _size(content, chunks, limits, issues)
     if not issues.fatal():
         _inspect_metadata(content, chunks, limits, metadata)
+        _report_broken(content, chunks, issues)
     if issues.fatal() or size is None:
         return None
     width, height, raw_bytes = size
-    report_tail(content, chunks[-1].end, limits, issues)
+    report_tail([content[chunks[-1].end :]], limits, issues)
     stream = b"".join([content[chunk.data] for chunk in chunks if chunk.kind == b"IDAT"])
     pixels = inflate_exactly(stream, raw_bytes)
     if pixels is None:
@@ -70,7 +88,7 @@ def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Me
         return None
     # Passed on uncompressed, since it is inflated already: decoders spend most of their time inflating.
     kept = _NEEDED if pixels is None else _NEEDED - {b"IDAT", b"IEND"}
-    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in kept]
+    essence = [content[chunk.start : chunk.end] for chunk in chunks if chunk.kind in kept and not _is_broken(chunk)]
     if pixels is not None:
         essence += [_chunk(b"IDAT", zlib.compress(pixels, 0)), _chunk(b"IEND", b"")]
     return PngPicture(width, height, content[24], b"".join([_SIGNATURE, *essence]))  # IHDR comes first
@@ -163,6 +181,30 @@ def _judge_pixels(stream: bytes, raw_bytes: int, issues: Issues) -> None:
             expected=Bilingual("the pixels and nothing else", "les pixels et rien d'autre"),
             found=Bilingual(f"data {where[0]} the pixels", f"des données {where[1]} les pixels"),
         )
+
+
+def _is_broken(chunk: _Chunk) -> bool:
+    """Whether decoders would stop at an ancillary chunk for its size."""
+    return chunk.kind == b"pHYs" and chunk.end - chunk.start != _PHYS_BYTES
+
+
+def _report_broken(content: bytes, chunks: list[_Chunk], issues: Issues) -> None:
+    """Report values that are too short or too long for what they are, as careless programs write them."""
+    colour = content[25]  # IHDR comes first
+    sizes = {
+        **_CHUNK_SIZES,
+        b"bKGD": _BACKGROUND_BYTES[colour],
+        b"sBIT": _SIGNIFICANT_BYTES[colour],
+    }
+    for chunk in chunks:
+        right, size = sizes.get(chunk.kind), chunk.end - chunk.start - _CHUNK_FRAME
+        if right is not None and size != right:
+            issues.add(
+                "damaged-metadata",
+                chunk.kind.decode("ascii"),
+                expected=Bilingual(f"{right} byte{'' if right == 1 else 's'}", f"{right} octet{'s' * (right > 1)}"),
+                found=Bilingual(f"{size} byte{'' if size == 1 else 's'}", f"{size} octet{'s' * (size > 1)}"),
+            )
 
 
 def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:

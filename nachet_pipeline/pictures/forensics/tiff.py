@@ -1,20 +1,21 @@
 """The structure of a TIFF or BigTIFF: its directories, its strips or tiles, and every byte that is neither."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from threading import local
 
 from nachet_pipeline.pictures.forensics.byte_ranges import ByteRanges
-from nachet_pipeline.pictures.forensics.endings import END_OF_FILE
+from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BYTES, report_tail
+from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
-    TOLERATED_BYTES,
     Stream,
     judge_lzw,
     judge_stream,
     undo_differences,
 )
+from nachet_pipeline.pictures.forensics.jpeg import walk_embedded_jpeg
 from nachet_pipeline.pictures.forensics.metadata import EXIF, GPS, INTEROP, Metadata, tag_name
+from nachet_pipeline.pictures.forensics.signatures import harmful
 from nachet_pipeline.pictures.forensics.tiff_ifd import (
     Directory,
     DirectoryReader,
@@ -22,21 +23,26 @@ from nachet_pipeline.pictures.forensics.tiff_ifd import (
     Tag,
     TooManyTagsError,
 )
+from nachet_pipeline.pictures.forensics.tiff_pages import A_SLIDE, Page, is_slide, planes_in_imagej, tell_pages
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
 
 _RAW, _LZW, _DEFLATE = 1, 5, {8, 32946}
 _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SUB_DIRECTORIES = 254, 255, 270, 330
-_REDUCED_OR_MASK = 0b101
-_OLD_REDUCED = 2
+_REDUCED_OR_MASK, _PAGE_OF_SEVERAL = 0b101, 0b10
+_OLD_REDUCED, _OLD_PAGE, _PAGE_NUMBER = 2, 3, 297
+_MAKE, _TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION = 271, 322, 323, 50706
+_COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
+# A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
+_THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
+_OLD_JPEG = 6
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
 _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
 _JPEG_START, _JPEG_SIZE = 513, 514
 _MOST_BITS = 64
 _PREDICTOR, _DIFFERENCES = 317, 2
-_IMAGEJ_FRAMES = re.compile(rb"ImageJ=.{0,200}?\nimages=(\d{1,9})\n", re.DOTALL)
 _SHARED_METADATA = 1024 * 1024
 _MOST_KEPT = 64 * 1024 * 1024
 MAIN, PAGE, SUB = "main", "page", "sub"
@@ -74,6 +80,7 @@ class TiffPicture:
         segments: its strips or tiles.
         verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
             are not decompressed twice.
+        tiles_as_strips: whether the places of its tiles are kept where those of strips belong; not every decoder knows.
         samples_read: the decompressed pixels, as rows of 8-bit samples, valid until the next picture is walked; None
             if they are stored in another way, or were not asked for.
     """
@@ -87,6 +94,7 @@ class TiffPicture:
     orientation: int
     segments: tuple[Segment, ...]
     verified: bool = False
+    tiles_as_strips: bool = False
     samples_read: memoryview | None = field(default=None, repr=False)
 
 
@@ -162,13 +170,15 @@ class _Walk:
         for _, directory in self._directories:
             self._place_values(directory)
         main = self._directories[0][1]
+        self._report_raw()
         self._report_pages(main)
-        picture = self._picture(main)
+        picture = None if issues.fatal() else self._picture(main)
         if picture is None or issues.fatal():
             return None
         for role, directory in self._directories:
             if role in {PAGE, SUB}:
-                self._segments(directory)
+                self._judge_reduced(directory, self._segments(directory))
+            self._judge_preview(directory)
             self._metadata.directory(self._reader, role if isinstance(role, int) else 0, directory)
         if issues.fatal():
             return None
@@ -240,14 +250,56 @@ class _Walk:
                 Bilingual("values that share theirs", "des valeurs qui partagent les leurs"),
             )
 
+    def _report_raw(self) -> None:
+        """Report the file of a camera's sensor, which is no picture before it is developed."""
+        tags = self._directories[0][1].tags
+        photometric = {self._number(directory, _PHOTOMETRIC, 1) for _, directory in self._directories}
+        if _DNG_VERSION in tags or photometric & {_COLOUR_FILTER, _LINEAR_RAW} or self._reader.content[8:10] == b"CR":
+            CAMERA_RAW.report(self._issues)
+
     def _report_pages(self, main: Directory) -> None:
         """Report a second picture; a thumbnail or a mask is none."""
         size = self._size(main)
+        pages = [main]
         for role, directory in self._directories:
-            if role not in {PAGE, SUB} or self._is_reduced(directory):
+            if role not in {PAGE, SUB} or self._is_reduced(directory) or self._is_thumbnail(directory, main):
                 continue
             if role == PAGE or self._size(directory) >= size:
-                self._issues.several_pages(Bilingual("several pages", "plusieurs pages"))
+                pages.append(directory)
+        description = self._description(main)
+        if len(pages) > 1:
+            code, found = tell_pages(description, [self._page(one) for one in pages], len(pages))
+            self._issues.several_pages(found, code)
+            return
+        levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
+        large = not self._limits.admits(self._number(main, 256, 0), self._number(main, 257, 0))
+        if large and self._is_tiled(main) and (levels > 1 or is_slide(description)):
+            self._issues.several_pages(A_SLIDE, "slide-pyramid")
+
+    def _page(self, directory: Directory) -> Page:
+        numbered = (
+            _PAGE_NUMBER in directory.tags
+            or bool(self._number(directory, _SUBFILE, 0) & _PAGE_OF_SEVERAL)
+            or self._number(directory, _OLD_SUBFILE, 0) == _OLD_PAGE
+        )
+        width, height = self._number(directory, 256, 0), self._number(directory, 257, 0)
+        return Page(width, height, self._is_tiled(directory), numbered)
+
+    def _description(self, main: Directory) -> bytes:
+        tag = main.tags.get(_DESCRIPTION)
+        return self._reader.value(tag) if tag else b""
+
+    @staticmethod
+    def _is_tiled(directory: Directory) -> bool:
+        """Whether it has tiles; some writers keep their places where those of strips belong."""
+        return _TILE_OFFSETS in directory.tags or {_TILE_WIDTH, _TILE_LENGTH} <= directory.tags.keys()
+
+    def _is_thumbnail(self, directory: Directory, main: Directory) -> bool:
+        """Whether a directory shows the picture in small without saying so: an Exif thumbnail, or a tiny picture."""
+        if not directory.tags.keys() & {_STRIP_OFFSETS, _TILE_OFFSETS}:
+            return _JPEG_START in directory.tags
+        sides = self._number(directory, 256, 0), self._number(directory, 257, 0)
+        return max(sides) <= _THUMBNAIL_SIDE and self._size(directory) * _THUMBNAIL_FACTOR <= self._size(main)
 
     def _is_reduced(self, directory: Directory) -> bool:
         kind = self._reader.number(directory.tags.get(_SUBFILE), 0)
@@ -286,6 +338,7 @@ class _Walk:
             compression=self._number(main, 259, _RAW),
             orientation=self._number(main, 274, 1),
             segments=segments,
+            tiles_as_strips=self._is_tiled(main) and _TILE_OFFSETS not in main.tags,
         )
 
     def _segments(self, directory: Directory) -> tuple[Segment, ...]:
@@ -293,9 +346,12 @@ class _Walk:
         start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
         if start and size:
             self._hold(start, start + size, "JPEGInterchangeFormat")
-        tiled = _TILE_OFFSETS in directory.tags
-        offsets_tag = directory.tags.get(_TILE_OFFSETS if tiled else _STRIP_OFFSETS)
-        counts_tag = directory.tags.get(_TILE_COUNTS if tiled else _STRIP_COUNTS)
+        # Old JPEG: the strips are parts of that one.
+        around = range(start, start + size + 1) if self._number(directory, 259, _RAW) == _OLD_JPEG else range(0)
+        tiled = self._is_tiled(directory)
+        tags = directory.tags
+        offsets_tag = (tags.get(_TILE_OFFSETS) if tiled else None) or tags.get(_STRIP_OFFSETS)
+        counts_tag = (tags.get(_TILE_COUNTS) if tiled else None) or tags.get(_STRIP_COUNTS)
         if offsets_tag is None:
             return ()
         most = self._limits.tiff_strips
@@ -312,14 +368,15 @@ class _Walk:
             return ()
         counts = self._counts(directory, counts_tag, offsets, wanted)
         if len(counts) < len(wanted):
-            _outside(self._issues, tag_name(_TILE_COUNTS if tiled else _STRIP_COUNTS))
+            _outside(self._issues, tag_name(counts_tag.code if counts_tag else _STRIP_COUNTS))
             return ()
         segments = tuple(
             Segment(offset, offset + count, *sizes)
             for offset, count, sizes in zip(offsets, counts, wanted, strict=False)
         )
         for segment in segments:
-            if not self._hold(segment.start, segment.end, label):
+            within = segment.start in around and segment.end in around
+            if not within and not self._hold(segment.start, segment.end, label):
                 return ()
         return segments
 
@@ -414,7 +471,7 @@ class _Walk:
 
     def _samples(self, main: Directory, picture: TiffPicture) -> memoryview | None:
         """The pixels, if they were kept when they were decompressed."""
-        if self._read is None or _TILE_OFFSETS in main.tags or self._number(main, 284, 1) == _SEPARATE:
+        if self._read is None or self._is_tiled(main) or self._number(main, 284, 1) == _SEPARATE:
             return None
         samples = self._read[: picture.width * picture.samples * picture.height]
         if self._number(main, _PREDICTOR, 1) == _DIFFERENCES:
@@ -486,12 +543,46 @@ class _Walk:
         expected = Bilingual("strips of the pixels alone", "des bandes qui ne contiennent que les pixels")
         self._issues.add("hidden-data", "StripByteCounts", expected=expected, found=found)
 
+    def _judge_reduced(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
+        """Search the pixels of a thumbnail or a mask, which nobody decodes, for what is no pixel."""
+        compression = self._number(directory, 259, _RAW)
+        for segment in segments:
+            stream = self._reader.content[segment.start : segment.end]
+            what = harmful(stream, text=False)
+            if what is not None:
+                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+                return
+            if not segment.most:
+                continue
+            if compression == _RAW:
+                more = len(stream) - segment.most > self._limits.overlap_bytes
+            else:
+                more = compression in _DEFLATE and self._judge_deflate(stream, segment) in {
+                    Stream.LONG,
+                    Stream.FOLLOWED,
+                }
+            if more:
+                self._hidden(Bilingual("more data", "des données en plus"))
+
+    def _judge_preview(self, directory: Directory) -> None:
+        """Follow the JPEG that some cameras keep as a thumbnail."""
+        start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
+        content = self._reader.content[start : start + size]
+        if not start or not content:
+            return
+        whole = self._number(directory, 259, _RAW) != _OLD_JPEG or not self._segments(directory)
+        picture = walk_embedded_jpeg(content, self._limits, self._issues, 0) if whole else None
+        if picture is not None:
+            report_tail([content[picture.end :]], self._limits, self._issues)
+        else:
+            self._metadata.value("JPEGInterchangeFormat", content, text=False)
+
     def _report_frames(self, main: Directory, picture: TiffPicture) -> None:
         """Report a large stack of ImageJ: one directory only, one picture after the other."""
-        tag = main.tags.get(_DESCRIPTION)
-        frames = _IMAGEJ_FRAMES.match(self._reader.value(tag)[:1000]) if tag else None
+        description = self._description(main)
+        frames = planes_in_imagej(description)
         end = max(segment.end for segment in picture.segments)
         frame = sum(segment.least for segment in picture.segments)
-        if frames and int(frames[1]) > 1 and frame and len(self._reader.content) - end >= frame:
-            found = Bilingual(f"a stack of {int(frames[1])} pictures", f"une pile de {int(frames[1])} images")
-            self._issues.several_pages(found)
+        if frames > 1 and frame and len(self._reader.content) - end >= frame:
+            code, found = tell_pages(description, [self._page(main)], frames)
+            self._issues.several_pages(found, code)
