@@ -134,6 +134,13 @@ def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) 
     assert after == imported
     assert nachet("status", "no-such-upload").returncode == 1
 
+    # Nothing changed since, and the sensor knows that.
+    again = json.loads(nachet("stage", folder, "--user", deployment.user.email, "--json").stdout)
+    assert again == {"upload": upload, "partition": after["partition"], "submission": after["submission"]}
+    with deployment.database.connection() as connection:
+        row = connection.execute("select staged_digest from upload where id = %s", (upload,)).fetchone()
+    assert row == {"staged_digest": after["submission"]}
+
 
 def test_an_unknown_user_is_a_finding_and_nothing_is_staged(nachet, deployment: Deployment) -> None:
     result = nachet("import", deployment.sample("nobody"), "--user", "nobody@example.org")
