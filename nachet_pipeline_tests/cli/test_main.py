@@ -12,6 +12,7 @@ from PIL import Image
 
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.real_pictures import write_project
+from nachet_pipeline_tests.receipts import valid_receipt
 from nachet_pipeline_tests.warm import WarmNachet
 
 
@@ -68,8 +69,7 @@ def test_the_two_real_photographs_are_imported_byte_for_byte(
     result = nachet("import", folder, "--user", deployment.user.email, "--json")
 
     assert result.returncode == 0, result.stderr
-    receipt = json.loads(result.stdout)
-    assert receipt["state"] == "imported"
+    assert valid_receipt(result.stdout).state == "imported"
     with deployment.database.connection() as connection:
         rows = connection.execute(
             "select p.blob, p.nb_object, p.width, p.height, seeds.name from pictures p"
