@@ -404,8 +404,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le nombre de semences trouvées dans une image stockée diffère du nombre déclaré.",
             ),
             Bilingual(
-                "Look at the boxes drawn on the picture; correct numberOfSeeds, unless the detector is wrong.",
-                "Regardez les cadres tracés sur l'image; corrigez numberOfSeeds, sauf si le détecteur se trompe.",
+                "Look at the boxes on the report page. If the number is wrong, correct numberOfSeeds and send the"
+                " folder again; if a box is wrong, tell the AI lab.",
+                "Regardez les cadres sur la page du rapport. Si le nombre est faux, corrigez numberOfSeeds et envoyez"
+                " de nouveau le dossier; si un cadre est faux, prévenez le laboratoire d'IA.",
             ),
         ),
         "undescribed-folder": FindingKind(

@@ -294,6 +294,8 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         UndecodableError: its tags say different things.
         Exception: whatever the decoder raises.
     """
+    if picture.subsampled and picture.compression == _RAW:
+        return _decode_with_libtiff(content, picture)
     # Pillow opens the one, and then may be built without; of the other it reads strips where tiles are.
     if picture.compression == _WEBP or (picture.tiles_as_strips and picture.compression == _RAW):
         return _decode_with_tifffile(content, picture)
@@ -353,6 +355,30 @@ def _compression(picture: TiffPicture) -> str:
 def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Bilingual:
     said, also = f"{picture.width} × {picture.height}", f"{size[0]} × {size[1]}"  # noqa: RUF001
     return Bilingual(f"two sizes, {said} and {also} pixels", f"deux tailles, {said} et {also} pixels")
+
+
+def _decode_with_libtiff(content: bytes, picture: TiffPicture) -> Decoded:
+    """Decode uncompressed pixels that share their colour, as some cameras write them and neither other decoder reads.
+
+    Raises:
+        Exception: whatever the decoder raises.
+    """
+    from imagecodecs import tiff_decode
+
+    array = np.asarray(tiff_decode(content, asrgb=True))[..., :3]
+    height, width = array.shape[:2]
+    if sorted((width, height)) != sorted((picture.width, picture.height)):
+        raise UndecodableError(_contradiction(picture, (width, height)))
+    return Decoded(
+        width,
+        height,
+        "RGB",
+        None,
+        lambda: _shown(array, "YXS"),
+        picture.bits,
+        _compression(picture),
+        lambda: pixels.of_array(array, "RGB"),
+    )
 
 
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:

@@ -30,7 +30,7 @@ _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MORE_XMP_HEADER = len(_MORE_XMP) + 32 + 4 + 4  # a digest, the whole size, the place of this part
-_EXIF = b"Exif\0"
+_EXIF, _EXIF_HEADER = b"Exif\0", 6
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
@@ -122,6 +122,7 @@ class _Walk:
         self.segments: list[tuple[int, bytes]] = []
         self.gaps: list[bytes] = []
         self._index: tuple[int, bytes] | None = None
+        self._exif = (0, b"")
         self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
         self._pixels = hashlib.sha256()
 
@@ -183,6 +184,8 @@ class _Walk:
             self.segments.append((code, payload))
             if code == _APP2 and payload.startswith(_MPF):
                 self._index = (start + len(_MPF), payload[len(_MPF) :])
+            if payload.startswith(_EXIF) and not self._exif[1]:
+                self._exif = (start + _EXIF_HEADER, payload[_EXIF_HEADER:])
             if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
                 unit = _JFIF_UNITS.get(payload[7])
                 x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
@@ -235,10 +238,11 @@ class _Walk:
     def announced(self) -> Announced:
         """What the picture says that follows it."""
         film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
+        exif_place, exif = self._exif
         if self._index is None:
-            return Announced(film=film)
+            return Announced(film=film, exif=exif, exif_place=exif_place)
         place, index = self._index
-        return Announced(places_in_index(index, place), multi_picture=True, film=film)
+        return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=exif, exif_place=exif_place)
 
 
 def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:

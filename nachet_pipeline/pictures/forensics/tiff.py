@@ -37,6 +37,7 @@ _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
 _OLD_JPEG = 6
+_LZMA_START = b"\xfd7zXZ\x00"  # a strip of LZMA is an archive of its own kind
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
 _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
@@ -80,6 +81,7 @@ class TiffPicture:
         segments: its strips or tiles.
         verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
             are not decompressed twice.
+        subsampled: whether several pixels share their colour.
         tiles_as_strips: whether the places of its tiles are kept where those of strips belong; not every decoder knows.
         samples_read: the decompressed pixels, as rows of 8-bit samples, valid until the next picture is walked; None
             if they are stored in another way, or were not asked for.
@@ -94,6 +96,7 @@ class TiffPicture:
     orientation: int
     segments: tuple[Segment, ...]
     verified: bool = False
+    subsampled: bool = False
     tiles_as_strips: bool = False
     samples_read: memoryview | None = field(default=None, repr=False)
 
@@ -159,6 +162,7 @@ class _Walk:
         self._read: memoryview | None = None
         self._byte_ranges = ByteRanges()
         self._value_bytes = 0
+        self._more = False
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
@@ -172,6 +176,9 @@ class _Walk:
         main = self._directories[0][1]
         self._report_raw()
         self._report_pages(main)
+        if self._more and not issues.fatal():  # of a stack that is told already
+            most = self._limits.tiff_directories
+            issues.too_complex(Bilingual(f"at most {most} directories", f"au plus {most} répertoires"))
         picture = None if issues.fatal() else self._picture(main)
         if picture is None or issues.fatal():
             return None
@@ -202,8 +209,7 @@ class _Walk:
                 )
                 continue
             if len(seen) >= most:
-                expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
-                self._issues.too_complex(expected)
+                self._more = True
                 return
             seen.add(start)
             directory = self._directory(role, start)
@@ -268,7 +274,8 @@ class _Walk:
                 pages.append(directory)
         description = self._description(main)
         if len(pages) > 1:
-            code, found = tell_pages(description, [self._page(one) for one in pages], len(pages))
+            found_pages = [self._page(one) for one in pages]
+            code, found = tell_pages(description, found_pages, len(pages), more=self._more)
             self._issues.several_pages(found, code)
             return
         levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
@@ -338,6 +345,7 @@ class _Walk:
             compression=self._number(main, 259, _RAW),
             orientation=self._number(main, 274, 1),
             segments=segments,
+            subsampled=self._is_subsampled(main),
             tiles_as_strips=self._is_tiled(main) and _TILE_OFFSETS not in main.tags,
         )
 
@@ -417,12 +425,27 @@ class _Walk:
         planes = samples if separate else 1
         if columns * rows * planes > self._limits.tiff_strips:
             return None
+        if self._is_subsampled(directory) and not separate:
+            return self._subsampled_layout(directory, (across, down), (columns, rows), tiled=tiled)
         if self._is_subsampled(directory) or (separate and len(set(bits)) > 1):
             pixel_bits = 0  # the decoder judges that
         full = -(-across * pixel_bits // 8) * down
         last = full if tiled else -(-across * pixel_bits // 8) * (height - (rows - 1) * down)
         plane = [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
         return plane * planes
+
+    def _subsampled_layout(
+        self, directory: Directory, size: tuple[int, int], number: tuple[int, int], *, tiled: bool
+    ) -> list[tuple[int, int]]:
+        """Like `_layout`, of a picture in which several pixels share their colour; zeros where it is compressed."""
+        (across, down), (columns, rows) = size, number
+        sampling = self._reader.numbers(directory.tags.get(_SUBSAMPLING))[:2] or (2, 2)
+        if self._number(directory, 259, _RAW) != _RAW or len(sampling) < 2 or 0 in sampling:  # noqa: PLR2004 (two axes)
+            return [(0, 0)] * (columns * rows)  # the decoder judges that
+        wide, high = sampling
+        left = down if tiled else self._number(directory, 257, 0) - (rows - 1) * down
+        full, last = (-(-across // wide) * -(-part // high) * (wide * high + 2) for part in (down, left))
+        return [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
 
     def _is_subsampled(self, directory: Directory) -> bool:
         """Whether there are fewer samples of colour than of brightness."""
@@ -431,6 +454,9 @@ class _Walk:
 
     def _judge_contents(self, picture: TiffPicture) -> bool:
         """Whether the strips or tiles were decompressed and hold what they should; report what is wrong."""
+        if picture.compression not in {_RAW, _LZW, *_DEFLATE}:
+            self._search(picture.segments)  # their decoders ignore what follows the pixels
+            return False
         if not all(segment.most for segment in picture.segments):
             return False
         if picture.compression == _RAW:
@@ -546,14 +572,12 @@ class _Walk:
     def _judge_reduced(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
         """Search the pixels of a thumbnail or a mask, which nobody decodes, for what is no pixel."""
         compression = self._number(directory, 259, _RAW)
+        if self._search(segments):
+            return
         for segment in segments:
-            stream = self._reader.content[segment.start : segment.end]
-            what = harmful(stream, text=False)
-            if what is not None:
-                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
-                return
             if not segment.most:
                 continue
+            stream = self._reader.content[segment.start : segment.end]
             if compression == _RAW:
                 more = len(stream) - segment.most > self._limits.overlap_bytes
             else:
@@ -563,6 +587,16 @@ class _Walk:
                 }
             if more:
                 self._hidden(Bilingual("more data", "des données en plus"))
+
+    def _search(self, segments: tuple[Segment, ...]) -> bool:
+        """Whether something harmful lies in strips whose end the walk cannot tell; report it."""
+        for segment in segments:
+            stream = self._reader.content[segment.start : segment.end]
+            what = harmful(stream.removeprefix(_LZMA_START), text=False)
+            if what is not None:
+                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+                return True
+        return False
 
     def _judge_preview(self, directory: Directory) -> None:
         """Follow the JPEG that some cameras keep as a thumbnail."""
