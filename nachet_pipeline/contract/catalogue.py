@@ -8,7 +8,7 @@ from typing import Self
 
 from nachet_pipeline.support.i18n import Bilingual
 
-RULE_SET_VERSION = "2"
+RULE_SET_VERSION = "3"
 """Raised whenever a rule's verdict on some folder can change."""
 
 
