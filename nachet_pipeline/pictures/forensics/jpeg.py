@@ -23,7 +23,7 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 # Tables, scans and what else decoding needs; all other segments are metadata, or hide something.
 _CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _MOST_SEGMENTS = 10_000
-_APP0, _APP2, _ADOBE = 0xE0, 0xE2, 0xEE
+_APP0, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _JFIF_BYTES = 12
 _JFIF_UNITS: dict[int, Literal["inch", "centimetre"]] = {1: "inch", 2: "centimetre"}
 _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
@@ -36,7 +36,12 @@ _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 # In the XMP of a phone's picture with a short film behind it, and of a picture that only brightens another.
 _FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)\s{0,5}=\s{0,5}[\"']1|<\w{1,20}:(?:MotionPhoto|MicroVideo)>1<")
-_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/", b"urn:com:apple:photo:2020:aux")
+_GAIN_MAPS = (
+    b"http://ns.adobe.com/hdr-gain-map/",
+    b"http://ns.apple.com/HDRGainMap/",
+    b"urn:com:apple:photo:2020:aux",
+    b"urn:iso:std:iso:ts:21496:-1",
+)
 _SEGMENTS_THAT_FOLLOW = Bilingual("one segment after the other", "des segments qui se suivent")
 
 
@@ -108,8 +113,21 @@ def walk_embedded_jpeg(content: bytes, limits: PictureLimits, issues: Issues, st
     return EmbeddedPicture(picture.end, picture.width * picture.height, gain_map)
 
 
+def frame_of(content: bytes) -> int | None:
+    """The marker of a JPEG's frame, which says how it is coded; None if there is none before the pixels."""
+    position = 2
+    while marker := _MARKER.search(content, position):
+        code = marker[1][0]
+        if code in _FRAMES:
+            return code
+        if code == _SOS:
+            return None
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return None
+
+
 class _Walk:
-    """A walk through the markers from a place; it collects the segments that do not belong to the image."""
+    """A walk through the markers from a place; it collects all segments, tables too: any of them can hide something."""
 
     def __init__(self, content: bytes, start: int, limits: PictureLimits, issues: Issues) -> None:
         self._content = content
@@ -122,6 +140,7 @@ class _Walk:
         self.segments: list[tuple[int, bytes]] = []
         self.gaps: list[bytes] = []
         self._index: tuple[int, bytes] | None = None
+        self._exif: tuple[int, bytes] | None = None
         self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
         self._pixels = hashlib.sha256()
 
@@ -175,14 +194,17 @@ class _Walk:
                 expected = Bilingual(f"at most {most} scans", f"au plus {most} balayages")
                 self._issues.too_complex(expected)
                 return False
-        elif code in _FRAMES:
-            if self._frame is None:
-                self._frame = (code, self._content[start : min(end, start + 6)])
-        elif code not in _CODING:
-            payload = self._content[start:end]
-            self.segments.append((code, payload))
+            self._coded(self._content[start - 4 : end])
+            return True
+        payload = self._content[start:end]
+        self.segments.append((code, payload))
+        if code in _FRAMES and self._frame is None:
+            self._frame = (code, payload[:6])
+        if code not in _CODING:
             if code == _APP2 and payload.startswith(_MPF):
                 self._index = (start + len(_MPF), payload[len(_MPF) :])
+            if self._exif is None and code == _APP1 and payload.startswith(_EXIF):
+                self._exif = (start + len(_EXIF) + 1, payload)
             if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
                 unit = _JFIF_UNITS.get(payload[7])
                 x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
@@ -236,9 +258,9 @@ class _Walk:
         """What the picture says that follows it."""
         film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
         if self._index is None:
-            return Announced(film=film)
+            return Announced(film=film, exif=self._exif)
         place, index = self._index
-        return Announced(places_in_index(index, place), multi_picture=True, film=film)
+        return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=self._exif)
 
 
 def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:

@@ -57,11 +57,20 @@ class Announced:
         pictures: places of further pictures.
         multi_picture: whether it has an index of several pictures, perhaps an empty one.
         film: whether a short film of the moment follows.
+        exif: its Exif block, and the place from which the numbers in that count.
     """
 
     pictures: tuple[int, ...] = ()
     multi_picture: bool = False
     film: bool = False
+    exif: tuple[int, bytes] | None = None
+
+    def is_preview(self, start: int) -> bool:
+        """Whether the notes of the camera's maker have the number of a place, as they have that of its preview."""
+        if self.exif is None:
+            return False
+        place, block = self.exif
+        return any(struct.pack(f"{order}I", start - place) in block for order in "<>")
 
 
 def places_in_index(index: bytes, place: int) -> tuple[int, ...]:
@@ -160,7 +169,7 @@ class Trailers:
         picture = self._walk(start)
         if picture is None or picture.end > end:
             return None
-        if picture.pixels >= self._pixels and not picture.gain_map:
+        if picture.pixels >= self._pixels and not picture.gain_map and not self._announced.is_preview(start):
             if not self._announced.multi_picture:
                 return None
             self._issues.several_pages(
@@ -231,6 +240,7 @@ class Trailers:
         name = self._content[start + _BLOCK_HEADER : value]
         shown = name[:40].decode("ascii", "replace") if name.isascii() else ""
         field = f"Samsung {shown}".strip()
+        self._value(field, name)
         if self._content.startswith(JPEG_START, value):
             picture = self._walk(value)
             self._left.append(self._content[picture.end if picture else value : stop])
