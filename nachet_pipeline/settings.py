@@ -13,7 +13,8 @@ from nachet_pipeline.errors import UsageError
 
 PREFIX = "NACHET_"
 ENV_FILE = Path(".env")
-_TAKEN = ("NACHET_", "DAGSTER_", "AZURE_")
+_TAKEN = ("NACHET_", "DAGSTER_HOME", "AZURE_")
+_PICTURES_INDEX = "index.yaml"
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
@@ -24,23 +25,34 @@ class SettingsError(UsageError, ValueError):
     """A setting that cannot be used; the message is one line that names it."""
 
 
-def read_env_file() -> None:
+def read_env_file() -> str | None:
     """Put the settings that the file `.env` of this folder has into the environment: as for Dagster, the file counts.
 
-    Nothing else of it is taken: who works in a folder that somebody sent must not get that person's LD_PRELOAD.
+    Who looks at a folder that somebody sent must not get that person's settings: they name programs' data, and
+    addresses that are sent credentials. So the file of a folder of pictures is not read, nor one of another user; and
+    nothing but settings is taken from any, such as LD_PRELOAD.
+
+    Returns:
+        Why the file is not read, if there is one and it is not.
 
     Raises:
         SettingsError: the file cannot be read.
     """
-    if ENV_FILE.is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 (most folders have no such file)
+    if not ENV_FILE.is_file():
+        return None
+    if os.path.lexists(_PICTURES_INDEX):
+        return f"{ENV_FILE.resolve()} is not read, because this is a folder of pictures"
+    if ENV_FILE.stat().st_uid not in {0, os.geteuid()}:
+        return f"{ENV_FILE.resolve()} is not read, because it belongs to another user"
+    from dotenv import dotenv_values  # noqa: PLC0415 (most folders have no such file)
 
-        try:
-            found = dotenv_values(ENV_FILE).items()
-            os.environ.update({name: value for name, value in found if value is not None and name.startswith(_TAKEN)})
-        except (OSError, ValueError) as error:  # of decoding, or of a zero byte
-            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-            raise SettingsError(f"{ENV_FILE.resolve()}: cannot be read: {reason}") from None
+    try:
+        found = dotenv_values(ENV_FILE).items()
+        os.environ.update({name: value for name, value in found if value is not None and name.startswith(_TAKEN)})
+    except (OSError, ValueError) as error:  # of decoding, or of a zero byte
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SettingsError(f"{ENV_FILE.resolve()}: cannot be read: {reason}") from None
+    return None
 
 
 def _split(url: str, expected: str) -> SplitResult:
@@ -379,6 +391,21 @@ class Settings(BaseModel):
     def embedded(self) -> bool:
         """Whether the services of this machine are meant, because none is named."""
         return self.database_url is None
+
+    def of_services(self) -> dict[str, str]:
+        """What names the services and opens them, as environment variables; several of them are secrets."""
+        values = {
+            "database_url": self.database_url,
+            "database_reader_url": self.database_reader_url,
+            "blob_account_url": self.blob_account_url,
+            "blob_key": self.blob_key,
+            "secret_keys": ",".join(key.get_secret_value() for key in self.secret_keys),
+        }
+        return {
+            f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in values.items()
+            if value
+        }
 
     @classmethod
     def concerns(cls) -> dict[str, type[Concern]]:

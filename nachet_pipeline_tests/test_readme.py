@@ -18,6 +18,7 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.validation import validate
+from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.mass_import.mapping import FIELDS, FolderMapping
 from nachet_pipeline.mass_import.reviewed_list import read_list
@@ -28,8 +29,10 @@ from nachet_pipeline.settings import PREFIX, Settings
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.choices import ExportFormat
 from nachet_pipeline.training.recipe import Recipe, read_recipe
+from nachet_pipeline.uploads.formatting import receipt_lines
 from nachet_pipeline.users.users_file import read_users
 from nachet_pipeline_tests.documents import PAGES, SETTINGS, fenced, names, page_with, tables
+from nachet_pipeline_tests.workbench import Workbench
 
 README = PAGES["README.md"]
 
@@ -45,22 +48,22 @@ def shown() -> Iterator[Definitions]:
         yield definitions(Settings.from_environment())
 
 
-def _example(folder: Path) -> Path:
+def _example(folder: Path, *, width: int = 64, height: int = 48) -> Path:
     """The example of the folder contract, as the README shows it, with generated pictures."""
     for name, content in re.findall(r"`canola-2026/([^`]+\.yaml)`\n```yaml\n(.*?)```", README, re.DOTALL):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
     session = folder / "pictures" / "napus-day1"
-    for number in (1, 2):
-        (session / f"{number}.tiff").write_bytes(sample_picture(number, width=64, height=48))
+    for number, seeds in ((1, 5), (2, 6)):
+        (session / f"{number}.tiff").write_bytes(sample_picture(number, seeds=seeds, width=width, height=height))
     return folder
 
 
 def _report(folder: Path) -> list[str]:
     with DecodingPool(DecodingSettings(workers=1)) as pool, Inventory() as inventory:
         result = validate(LocalFolder(folder), inventory, pool, SeedRegistry.of(packaged_seeds()))
-        return list(as_text(result.report))
+        return list(as_text(result.report, understood=result.understood))
 
 
 def _block(first: str, *languages: str) -> str:
@@ -100,7 +103,7 @@ def test_every_kind_of_user_finds_on_the_first_screen_where_to_go_on(reader: str
 
 
 def test_the_example_of_the_folder_contract_is_importable(tmp_path: Path) -> None:
-    assert _report(_example(tmp_path / "canola-2026")) == ["Importable."]
+    assert _report(_example(tmp_path / "canola-2026"))[-1] == "Importable: 1 session, 2 pictures of Brassica napus."
 
 
 def test_the_example_of_a_report_is_what_the_command_says(tmp_path: Path) -> None:
@@ -116,17 +119,37 @@ def test_the_example_of_partial_acceptance_is_understood(tmp_path: Path) -> None
     folder = _example(tmp_path / "canola-2026")
     index = folder / "index.yaml"
     index.write_text(index.read_text() + _block("uploadData:", "yaml"))
-    assert _report(folder) == ["Importable."]
+    assert _report(folder)[-1] == "Importable: 1 session, 2 pictures of Brassica napus."
 
 
-def test_the_example_of_a_receipt_has_the_keys_of_a_receipt() -> None:
-    shown = _block("$ nachet status canola-2026 --json").partition("\n")[2]
-    receipt = json.loads(re.sub(r",…(?=\})", "", shown))
+@pytest.fixture
+def receipt(workbench: Workbench) -> Receipt:
+    """The receipt of the example of the folder contract, imported and cropped."""
+    jane = workbench.another_user("jane.doe@example.org")
+    folder = _example(workbench.place / "canola-2026", width=320, height=240)
+    upload = jane.stage(folder)
+    assert jane.run(upload).receipt.state is State.IMPORTED
+    with CroppingPool(DecodingSettings(workers=1)) as pool:
+        jane.cropper(pool).crop(jane.now(upload))
+    return jane.receipt(upload)
 
-    assert receipt["receipt_version"] == Receipt.model_fields["receipt_version"].default
-    assert receipt.keys() <= Receipt.model_fields.keys()
-    (picture_set,) = receipt["picture_sets"]
-    assert picture_set.keys() <= Receipt.model_json_schema()["$defs"]["ReceivedPictureSet"]["properties"].keys()
+
+def _lasting(text: str) -> str:
+    """An example without what differs from one import to the next: identifiers, times, and what a library decides."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}|\d{4}-\d\d-\d\dT[0-9:.]+Z", "…", text)
+    text = re.sub(r"…\.[0-9a-f]{16}\.manifest", "….manifest", text)
+    text = re.sub(r'("rule_set_version": ?)"[^"]*"', r'\1"…"', text)
+    return re.sub(r"canola-2026~[0-9a-f]+", "canola-2026~…", text)
+
+
+def test_the_example_of_a_receipt_is_what_the_command_says(receipt: Receipt) -> None:
+    shown = _block("$ nachet status canola-2026\n").partition("\n")[2]
+    assert shown.splitlines() == _lasting("\n".join(receipt_lines(receipt))).splitlines()
+
+
+def test_the_example_of_a_receipt_for_programs_is_what_lies_beside_the_folder(receipt: Receipt) -> None:
+    shown = json.loads(_block("{", "json"))
+    assert shown == json.loads(_lasting(receipt.model_dump_json(exclude_none=True)))
 
 
 def test_the_example_of_a_file_of_users_is_read(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Uploads for tests: written to disk, staged, looked at, imported, and everything that is kept of them."""
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.crops.cropping import Cropper
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.identifiers import receipt_blob
+from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
@@ -41,6 +40,7 @@ from nachet_pipeline.uploads.staging import mark_complete, stage_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
 from nachet_pipeline.users.user import User
+from nachet_pipeline_tests.receipts import valid_receipt
 
 TABLES = (
     "users",
@@ -194,7 +194,9 @@ class Workbench(Uploader):
 
     def run(self, upload: Upload, **changes: Any) -> ImportOutcome:
         """Import an upload; what the importer works with can be exchanged."""
-        return self.importer(**changes).import_upload(upload.id)
+        outcome = self.importer(**changes).import_upload(upload.id)
+        valid_receipt(outcome.receipt.model_dump(mode="json"))
+        return outcome
 
     def cropper(self, pool: CroppingPool, **changes: Any) -> Cropper:
         cropper = Cropper(self.database, self.blobs, pool, self.settings.crop, self.rules, self.settings.transfer)
@@ -232,8 +234,8 @@ class Workbench(Uploader):
             rows = [row["row"] for row in self.query(f"select to_jsonb(t) as row from {table} t order by id")]
             for row in rows:
                 if receipt := row.get("receipt"):
-                    for name in ("started_at", "finished_at", "run_id"):
-                        receipt.pop(name)
+                    for name in ("staged_at", "queued_at", "started_at", "finished_at", "run_id"):
+                        receipt.pop(name, None)
             passing = ("id", "at") if table == "audit_trail" else ()
             hidden = {*_PASSING, *passing, *without}
             found[table] = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
@@ -254,8 +256,11 @@ class Workbench(Uploader):
 
     def receipt(self, upload: Upload) -> Receipt:
         """The receipt beside the staged folder."""
-        content = self.blobs.read(upload.staging_container, receipt_blob(upload.folder))
-        return Receipt.model_validate(json.loads(content))
+        return valid_receipt(self.blobs.read(upload.staging_container, receipt_blob(upload.folder)))
+
+    def page(self, upload: Upload) -> str:
+        """The report page beside the staged folder."""
+        return self.blobs.read(upload.staging_container, report_blob(upload.folder)).decode()
 
     def forget(self, upload: Upload) -> None:
         """Let an upload never have been imported."""

@@ -56,7 +56,8 @@ app.add_typer(folders.trail_app)
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     try:
-        read_env_file()
+        if unread := read_env_file():
+            note(f"nachet: {unread}")
         app()
     except ActionableError as error:
         note(f"nachet: {error}")

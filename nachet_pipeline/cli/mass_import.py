@@ -12,9 +12,11 @@ from nachet_pipeline.cli.terminal import (
     REFUSED,
     JsonOption,
     LangOption,
+    name_services,
     note,
     open_services,
     progress_bar,
+    read_settings,
     registered,
     write,
     write_json,
@@ -53,7 +55,8 @@ def mass_import(
     """Give rows to pictures that lie in a container already: each folder becomes one picture set.
 
     Each picture is read, checked and hashed; no byte is moved or rewritten. What was not taken is listed with its
-    reason. Interrupted, the same command goes on where it was. Exit code 0 means that nothing was refused.
+    reason. Interrupted, the same command goes on where it was. The UI shows it like one that a run did. Exit code 0
+    means that nothing was refused.
     """
     from nachet_pipeline.mass_import.formatting import outcome_record
     from nachet_pipeline.mass_import.importing import MassImportRequest
@@ -83,17 +86,19 @@ def _folder_mapping(file: Path | None, options: dict[str, str | None]) -> "Folde
 
 
 def _run(request: "MassImportRequest") -> "MassImportOutcome":
+    from nachet_pipeline.defs.instance import dagster_home, dagster_instance
     from nachet_pipeline.mass_import.importing import MassImporter
     from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.registry.queries import registered_seeds
 
     waiting = f"nachet: another mass import of {request.container} is under way; waiting for its end"
-    with open_services() as opened:
+    instance_home = dagster_home(read_settings().home)  # before anything is imported, because that is reported there
+    with open_services(start=True) as opened:
         registered(opened, request.owner, option="--owner", active=False)
         with opened.database.connection() as connection:
             registry = registered_seeds(connection)
         with DecodingPool(opened.decoding) as pool, progress_bar("Importing") as bar:
-            return MassImporter(
+            outcome = MassImporter(
                 opened.database,
                 opened.blobs,
                 pool,
@@ -104,6 +109,13 @@ def _run(request: "MassImportRequest") -> "MassImportOutcome":
                 progress=bar,
                 waiting=lambda: note(waiting),
             ).run(request)
+        if not outcome.dry_run:
+            name_services(opened.settings, instance_home)
+            from nachet_pipeline.defs.mass_import.running import report
+
+            with dagster_instance() as instance:
+                report(instance, request.container, outcome)
+        return outcome
 
 
 def _write_outcome(outcome: "MassImportOutcome", language: "Language") -> None:

@@ -125,11 +125,11 @@ def health(*, as_json: JsonOption = False) -> None:
     with open_services() as opened:
         settings = opened.settings
         name_services(settings, dagster_home(settings.home))
-        from nachet_pipeline.definitions import definitions
+        from nachet_pipeline.definitions import defs
         from nachet_pipeline.defs.maintenance.health import WhatRuns, look
 
         with dagster_instance() as instance, opened.database.reading() as connection:
-            found = look(connection, instance, WhatRuns.of(definitions(settings)), settings.health)
+            found = look(connection, instance, WhatRuns.of(defs), settings.health)
     results = list(check_health(found, settings.health))
     if as_json:
         write_json({one.check.value: {"passed": one.passed, "found": one.text} for one in results})

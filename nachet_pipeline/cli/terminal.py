@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from nachet_pipeline.errors import UsageError
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.support.i18n import Language
 
@@ -90,15 +91,34 @@ def read_settings() -> Settings:
     return settings
 
 
+class NoPipelineError(UsageError):
+    """There is nothing here that could be asked."""
+
+
 @contextmanager
-def open_services() -> Iterator[Opened]:
-    """The services that the settings name, or those of this machine, made ready."""
+def open_services(*, start: bool = False) -> Iterator[Opened]:
+    """The services that the settings name, or those of this machine, made ready.
+
+    Args:
+        start: whether services of this machine are made where there are none yet. What asks, or changes something that
+            must be there, makes none.
+
+    Raises:
+        NoPipelineError: the settings name none, there are none on this machine, and none are to be made.
+    """
     from nachet_pipeline.database.connection import Database
-    from nachet_pipeline.local.embedded import with_services
+    from nachet_pipeline.local.embedded import exist, meant, with_services
     from nachet_pipeline.storage.blobs import BlobStorage
 
     with ExitStack() as stack:
-        settings = stack.enter_context(with_services(read_settings()))
+        given = read_settings()
+        if not start and meant(given) and not exist(given.home):
+            raise NoPipelineError(
+                f"no pipeline runs here: there is nothing in {given.home}. To ask another one, set NACHET_DATABASE_URL"
+                " and NACHET_BLOB_ACCOUNT_URL; with an upload key, ask `nachet status FOLDER --sas URL`; to start one"
+                " here, run `nachet up`"
+            )
+        settings = stack.enter_context(with_services(given))
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))
@@ -164,15 +184,7 @@ def name_services(settings: Settings, home: Path) -> None:
     """Put into the environment what Dagster's configuration reads from there; this process holds the services."""
     from nachet_pipeline.local.embedded import HELD_FOR
 
-    if settings.database_url and settings.blob_account_url:
-        os.environ["NACHET_DATABASE_URL"] = settings.database_url.get_secret_value()
-        os.environ["NACHET_BLOB_ACCOUNT_URL"] = settings.blob_account_url
-    if settings.database_reader_url:
-        os.environ["NACHET_DATABASE_READER_URL"] = settings.database_reader_url.get_secret_value()
-    if settings.blob_key:
-        os.environ["NACHET_BLOB_KEY"] = settings.blob_key.get_secret_value()
-    if settings.secret_keys:
-        os.environ["NACHET_SECRET_KEYS"] = ",".join(key.get_secret_value() for key in settings.secret_keys)
+    os.environ.update(settings.of_services())
     os.environ[HELD_FOR] = str(settings.home.resolve())
     os.environ["DAGSTER_HOME"] = str(home.resolve())
 

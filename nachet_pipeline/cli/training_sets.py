@@ -80,7 +80,7 @@ def build(
                 raise
             note(f"nachet: {error}")
             failed = USAGE
-    with open_services() as opened:
+    with open_services(start=True) as opened:
         # Before anything is built: the build is reported to Dagster, so that the UI shows it.
         name_services(opened.settings, dagster_home(opened.settings.home))
         for recipe in known:

@@ -2,6 +2,9 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,11 +30,14 @@ from nachet_pipeline.cli.terminal import (
 from nachet_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from nachet_pipeline.contract.receipt import Receipt
     from nachet_pipeline.storage.blobs import BlobStorage
     from nachet_pipeline.support.i18n import Language
+    from nachet_pipeline.uploads.following import Standing
+    from nachet_pipeline.uploads.staging import Staged
     from nachet_pipeline.uploads.upload import Upload
 
 app = typer.Typer()
@@ -52,46 +58,158 @@ AcceptValidOption = Annotated[
 ]
 
 
+SasOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sas",
+        help="The address that `nachet user key show` printed; nothing else is needed."
+        " A single - asks for it, so that it stays out of the shell's history.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def stage(
-    folder: FolderArgument,
+    folder: Annotated[Path, typer.Argument(help="The project or session folder; with --withdraw, its name is enough.")],
     user: Annotated[
         str | None, typer.Option("--user", help="E-mail address of the registered user whose upload it is.")
     ] = None,
     name: NameOption = None,
     *,
-    sas: Annotated[
-        str | None,
-        typer.Option(
-            "--sas",
-            help="Instead of --user: the address that `nachet user key show` printed; nothing else is needed."
-            " A single - asks for it, so that it stays out of the shell's history.",
-            show_default=False,
-        ),
-    ] = None,
+    sas: SasOption = None,
     replace: ReplaceOption = False,
     accept_valid: AcceptValidOption = False,
+    withdraw: Annotated[
+        bool,
+        typer.Option(
+            "--withdraw",
+            help="Give a staged folder up: it is not imported. What was imported of it before stays. Staging it again"
+            " takes that back.",
+        ),
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the receipt of what was sent, and print it.")] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="With --wait: for so many seconds at most.")] = 3600,
+    language: LangOption = "en",
     as_json: JsonOption = False,
 ) -> None:
     """Bring a folder into a user's upload container; a running pipeline then imports it by itself.
 
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
+
+    Exit code with --wait: 0 all of it is imported, 1 it was refused, or a part of it, 3 it failed, or there was no
+    receipt in time.
     """
+    from nachet_pipeline.uploads.following import read_receipt
+    from nachet_pipeline.uploads.staging import mark_complete, withdraw_folder
+
     if (user is None) == (sas is None):
         raise typer.BadParameter("expected one of --user and --sas")
-    if sas is not None:
-        if accept_valid:
-            raise typer.BadParameter("--accept-valid needs --user; or put acceptValid: true into index.yaml")
-        _stage_by_key(folder, name, sas, replace=replace, as_json=as_json)
-        return
-    if user is None:
-        raise typer.BadParameter("expected --user")
-    with open_services() as opened:
-        upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
-        from nachet_pipeline.uploads.staging import mark_complete
+    if sas is not None and accept_valid:
+        raise typer.BadParameter("--accept-valid needs --user; or put acceptValid: true into index.yaml")
+    if withdraw and (replace or accept_valid):
+        raise typer.BadParameter("--withdraw changes no file: it goes with neither --replace nor --accept-valid")
+    if not withdraw and not (folder.is_dir() and os.access(folder, os.R_OK)):
+        raise typer.BadParameter(f"{folder} is no folder that can be read", param_hint="FOLDER")
+    staged_name = name or folder.resolve().name
+    with _place(user, sas) as place:
+        before = None
+        if withdraw:
+            withdraw_folder(place.blobs, place.container, staged_name)
+            note(f"{staged_name} is withdrawn; nothing of it is removed, and staging it again takes that back")
+        else:
+            if place.opened:
+                _, changed = _seen(place.opened, place, staged_name, accept_valid=accept_valid, replace=replace)
+                before = read_receipt(place.blobs, place.container, staged_name) if changed else None
+            sent = _send(place, folder, staged_name, replace=replace)
+            mark_complete(place.blobs, place.container, staged_name, sent.marker)
+        submission = place.look(staged_name).snapshot.digest
+        note(f"submission {submission}")
+        if not wait:
+            _write_staged(place.owner, staged_name, submission, as_json=as_json)
+            return
+        receipt = _wait(place, staged_name, submission, timeout, before)
+    _write_receipt(receipt, language, as_json=as_json)
+    _exit_as(receipt)
 
-        mark_complete(opened.blobs, upload.staging_container, upload.folder)
-    _write_staged(upload.id, upload.partition, as_json=as_json)
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a folder is staged: by an upload key alone, or with all services.
+
+    Attributes:
+        blobs: what the key opens, or the whole account.
+        container: the upload container.
+        owner: whose it is.
+        settings: of this machine.
+        opened: the services; None with an upload key.
+    """
+
+    blobs: "BlobStorage"
+    container: str
+    owner: "UUID"
+    settings: Settings
+    opened: Opened | None = None
+
+    def look(self, folder: str) -> "Standing":
+        """Where a staged folder stands."""
+        from nachet_pipeline.contract.limits import ContractLimits
+        from nachet_pipeline.uploads.following import standing
+
+        limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
+        return standing(self.blobs, self.container, folder, self.settings.arrival, limits)
+
+
+@contextmanager
+def _place(user: str | None, sas: str | None) -> "Iterator[_Place]":
+    if user is not None:
+        with open_services(start=True) as opened:
+            yield _of_user(opened, user)
+        return
+    from nachet_pipeline.users.upload_address import UploadAddress
+
+    if sas is None or sas.strip() == "-":
+        sas = typer.prompt("Address with the key", hide_input=True, err=True)
+    address = UploadAddress.parse(sas)
+    with address.open() as blobs:
+        yield _Place(blobs, address.container, address.owner, Settings.from_environment())
+
+
+def _of_user(opened: Opened, email: str) -> _Place:
+    user = registered(opened, email)
+    return _Place(opened.blobs, user.upload_container, user.id, opened.settings, opened)
+
+
+def _wait(place: _Place, folder: str, submission: str, seconds: float, before: "Receipt | None") -> "Receipt":
+    from nachet_pipeline.uploads.following import wait_for_verdict
+
+    receipt = wait_for_verdict(
+        place.blobs,
+        place.container,
+        folder,
+        submission,
+        seconds=seconds,
+        report=lambda line: note(f"{folder}: {line}"),
+        other_than=before,
+    )
+    if receipt is None:
+        note(
+            f"nachet: there is no receipt of this submission of {folder} after {seconds:g} s; the folder stays staged,"
+            f" and `nachet status {folder}` asks again"
+        )
+        raise typer.Exit(UNAVAILABLE)
+    return receipt
+
+
+def _exit_as(receipt: "Receipt", again: str = "the pipeline tries again by itself") -> None:
+    """End the command with the exit code of a receipt, unless all is well; of a failure it says how it goes on."""
+    from nachet_pipeline.contract.receipt import State
+
+    if receipt.state is State.FAILED:
+        note(f"nachet: {receipt.failure}; the folder stays staged, and {again}")
+        raise typer.Exit(UNAVAILABLE)
+    if receipt.state not in {State.IMPORTED, State.WITHDRAWN}:
+        raise typer.Exit(REFUSED)
 
 
 @app.command("import")
@@ -114,23 +232,22 @@ def import_(
 
     from nachet_pipeline.contract.receipt import State
     from nachet_pipeline.defs.instance import dagster_home
-    from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
+    from nachet_pipeline.uploads.discovery import Arrival, queue
     from nachet_pipeline.uploads.importing import reported_if_full
     from nachet_pipeline.uploads.queries import find_upload
-    from nachet_pipeline.uploads.staged_folder import StagedFolder
     from nachet_pipeline.uploads.staging import mark_complete
 
     # Before anything is staged, because the import needs it.
     instance = dagster_home(read_settings().home)
-    with open_services() as opened:
-        settings = opened.settings
-        upload = _stage(opened, user, folder, name, replace=replace, accept_valid=accept_valid)
-        staged = StagedFolder(opened.blobs, upload.staging_container, upload.folder)
+    with open_services(start=True) as opened:
+        settings, place, staged_name = opened.settings, _of_user(opened, user), name or folder.resolve().name
+        upload, _ = _seen(opened, place, staged_name, accept_valid=accept_valid, replace=replace)
+        sent = _send(place, folder, staged_name, replace=replace)
         with reported_if_full(opened.database, opened.blobs, upload):
             # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-            look = take_snapshot(staged, settings.arrival, opened.limits)
-            queue(opened.database, [Arrival(upload, look)])
-        mark_complete(opened.blobs, upload.staging_container, upload.folder)
+            queue(opened.database, [Arrival(upload, place.look(staged_name).snapshot)])
+            mark_complete(opened.blobs, upload.staging_container, upload.folder, sent.marker)
+            queue(opened.database, [Arrival(upload, place.look(staged_name).snapshot)])
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
             name_services(settings, instance)
             from nachet_pipeline.definitions import definitions
@@ -146,25 +263,33 @@ def import_(
         note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _write_receipt(done.receipt, language, as_json=as_json)
-    if done.receipt.state is State.FAILED:
-        note(f"nachet: {done.receipt.failure}; the folder stays staged, and the same command completes it")
-        raise typer.Exit(UNAVAILABLE)
-    if done.receipt.state is not State.IMPORTED:
-        raise typer.Exit(REFUSED)
+    _exit_as(done.receipt, "the same command completes it")
 
 
 @app.command()
 def status(
     upload: Annotated[
-        str | None, typer.Argument(help="The upload's id, partition or folder; without one, the latest are listed.")
+        str | None,
+        typer.Argument(
+            metavar="[UPLOAD]",
+            help="The upload's id, partition or folder; without one, the latest are listed. With --sas: the folder.",
+        ),
     ] = None,
     *,
+    sas: SasOption = None,
     language: LangOption = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """Show where an upload stands: its receipt, with what was found."""
+    """Show where an upload stands: its receipt, with what was found.
+
+    Exit code with --sas: 0 all of it is imported, 1 it was refused, or a part of it, 3 it failed, or there is no
+    receipt of what is staged yet.
+    """
     from nachet_pipeline.uploads.queries import search_uploads
 
+    if sas is not None:
+        _status_by_key(upload, sas, language, as_json=as_json)
+        return
     with open_services() as opened, opened.database.reading() as connection:
         found = search_uploads(connection, upload)
     if upload and not found:
@@ -185,67 +310,79 @@ def status(
         write(f"{one.id}  {one.state:<15}  {one.owner.email}  {one.folder}")
 
 
-def _stage(
-    opened: Opened, email: str, folder: Path, given_name: str | None, *, replace: bool, accept_valid: bool
-) -> "Upload":
-    from nachet_pipeline.contract.sessions import Owner
-    from nachet_pipeline.uploads.queries import record_wishes, see_upload
-
-    user, name = registered(opened, email), given_name or folder.resolve().name
-    with opened.database.connection() as connection:
-        upload = see_upload(connection, Owner(user.id, user.email), name)
-        record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
-    _send(opened.blobs, user.upload_container, folder, name, opened.settings, replace=replace)
-    return upload
-
-
-def _stage_by_key(folder: Path, given_name: str | None, sas: str, *, replace: bool, as_json: bool) -> None:
-    """Stage with an upload key alone: no database, no other credential."""
+def _status_by_key(folder: str | None, sas: str, language: "Language", *, as_json: bool) -> None:
+    """Show where a folder stands with an upload key alone."""
     from nachet_pipeline.identifiers import partition_key, upload_id
-    from nachet_pipeline.uploads.staging import mark_complete
-    from nachet_pipeline.users.upload_address import UploadAddress
 
-    if sas.strip() == "-":
-        sas = typer.prompt("Address with the key", hide_input=True, err=True)
-    address, name = UploadAddress.parse(sas), given_name or folder.resolve().name
-    with address.open() as blobs:
-        settings = Settings.from_environment()
-        _send(blobs, address.container, folder, name, settings, replace=replace, may_delete=False)
-        mark_complete(blobs, address.container, name)
-    upload = upload_id(address.owner, name)
-    _write_staged(upload, partition_key(upload, name), as_json=as_json)
+    if not folder:
+        raise typer.BadParameter("expected the name of a staged folder with --sas")
+    name = Path(folder).resolve().name
+    with _place(None, sas) as place:
+        found = place.look(name)
+    if found.verdict:
+        _write_receipt(found.verdict, language, as_json=as_json)
+        _exit_as(found.verdict)
+        return
+    if not found.snapshot.files and not found.snapshot.withdrawn:
+        note(f"nachet: no folder {name} is staged; send it by `nachet stage`")
+        raise typer.Exit(REFUSED)
+    upload = upload_id(place.owner, name)
+    if as_json:
+        write_json(
+            {
+                "upload": upload,
+                "partition": partition_key(upload, name),
+                "folder": name,
+                "state": found.receipt.state if found.under_way and found.receipt else "staged",
+                "complete": found.snapshot.complete,
+                "submission": found.snapshot.digest,
+                "files": found.snapshot.files,
+                "size": found.snapshot.size,
+                "reason": found.state,
+            }
+        )
+    else:
+        write(f"{name}: {found.snapshot.files} files, {found.snapshot.size:,} bytes; {found.state}")
+    raise typer.Exit(UNAVAILABLE)
 
 
-def _send(
-    blobs: "BlobStorage",
-    container: str,
-    folder: Path,
-    name: str,
-    settings: Settings,
-    *,
-    replace: bool,
-    may_delete: bool = True,
-) -> None:
+def _seen(opened: Opened, place: _Place, folder: str, *, accept_valid: bool, replace: bool) -> tuple["Upload", bool]:
+    """The upload of a folder, once the database has its uploader's wishes; and whether these are others than before."""
+    from nachet_pipeline.uploads.queries import FolderName, record_wishes, see_uploads
+
+    with opened.database.connection() as connection:
+        (upload,) = see_uploads(connection, [FolderName(place.owner, folder)])
+        changed = record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
+    return upload, changed
+
+
+def _send(place: _Place, folder: Path, name: str, *, replace: bool) -> "Staged":
     from nachet_pipeline.support.files import LocalFolder
     from nachet_pipeline.uploads.staging import stage_folder
 
     with progress_bar("Staging", of_bytes=True) as bar:
         staged = stage_folder(
-            blobs,
+            place.blobs,
             LocalFolder(folder),
-            container,
+            place.container,
             name,
             replace=replace,
-            may_delete=may_delete,
-            concurrency=settings.transfer.transfer_concurrency,
+            may_delete=place.opened is not None,
+            concurrency=place.settings.transfer.transfer_concurrency,
             progress=bar,
         )
     removed = f", {staged.removed} removed" if staged.removed else ""
-    note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}")
+    left = f", {staged.left_out} of an earlier staging left out" if staged.left_out else ""
+    note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}{left}")
+    return staged
 
 
-def _write_staged(upload: "UUID", partition: str, *, as_json: bool) -> None:
-    write_result(upload, lambda one: {"upload": one, "partition": partition}, str, as_json=as_json)
+def _write_staged(owner: "UUID", folder: str, submission: str, *, as_json: bool) -> None:
+    from nachet_pipeline.identifiers import partition_key, upload_id
+
+    upload = upload_id(owner, folder)
+    record = {"upload": upload, "partition": partition_key(upload, folder), "submission": submission}
+    write_result(record, lambda one: one, lambda one: str(one["upload"]), as_json=as_json)
 
 
 def _write_receipt(receipt: "Receipt", language: "Language", *, as_json: bool) -> None:

@@ -37,11 +37,11 @@ class _Desk:
 
 
 @contextmanager
-def _desk(by: str) -> Iterator[_Desk]:
+def _desk(by: str, *, start: bool = False) -> Iterator[_Desk]:
     from nachet_pipeline.users.lifecycle import Onboarding
     from nachet_pipeline.users.upload_keys import UploadKeys
 
-    with open_services() as opened:
+    with open_services(start=start) as opened:
         settings = opened.settings
         keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key)
         yield _Desk(opened, Onboarding(opened.database, opened.blobs, keys), by.strip() or _login())
@@ -65,7 +65,7 @@ def add(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False)
     Who is registered already stays as they are. Prints the user's id and upload container; `nachet user key show`
     shows the key.
     """
-    with _desk(by) as desk:
+    with _desk(by, start=True) as desk:
         try:
             done = desk.onboarding.onboard(email, actor=desk.by)
         except ValueError as error:

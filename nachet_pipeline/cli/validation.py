@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,12 +59,14 @@ def validate(
 
     Every finding has a stable code, and says where it is, what was expected and what was found. Seeds are looked up
     in the package's registry; whether the uploader is registered is checked on import. JSON Lines hold every finding,
-    in both languages; text and page (`--format html > report.html`) name the first of many that are alike.
+    in both languages; text and page (`--format html > report.html`) name the first of many that are alike. All end
+    with what was understood: sessions, species, zoom, seeds and pictures.
     """
     from nachet_pipeline.contract.inventory import Inventory
     from nachet_pipeline.contract.limits import ContractLimits
+    from nachet_pipeline.contract.receipt import Spread
     from nachet_pipeline.contract.report import as_json_lines, as_text
-    from nachet_pipeline.contract.report_page import as_page
+    from nachet_pipeline.contract.report_page import Told, as_page
     from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.contract.validation import validate as validate_folder
     from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
@@ -74,7 +77,7 @@ def validate(
     decoding = DecodingSettings.of(settings.decoder, settings.picture)
     with Inventory(rule_set=RuleSet.of(settings.contract)) as inventory:
         with DecodingPool(decoding) as pool, progress_bar("Validating") as bar:
-            report = validate_folder(
+            validation = validate_folder(
                 LocalFolder(folder),
                 inventory,
                 pool,
@@ -84,14 +87,23 @@ def validate(
                 readers=settings.transfer.transfer_concurrency,
                 progress=bar,
                 early=_report_early,
-            ).report
+            )
+        report, understood, sessions = validation.report, validation.understood, len(validation.sessions)
         if output == "html":
-            name, thumbnails = folder.resolve().name, dict(inventory.thumbnails())
-            write(as_page(report, title=name, language=language, thumbnails=thumbnails).rstrip())
-        else:
-            as_lines = as_json_lines(inventory.findings(), report) if output == "jsonl" else None
-            for line in as_lines or as_text(report, language):
+            told = Told(
+                at=datetime.now(UTC),
+                understood=understood,
+                number_of_sessions=sessions,
+                quality=Spread.of(validation.quality),
+                sharpness=Spread.of(validation.sharpness),
+            )
+            name, thumbnails = folder.resolve().name, {**validation.thumbnails, **dict(inventory.thumbnails())}
+            write(as_page(report, title=name, language=language, thumbnails=thumbnails, told=told).rstrip())
+        elif output == "jsonl":
+            for line in as_json_lines(inventory.findings(), report, understood):
                 write(line)
+        else:
+            write(*as_text(report, language, understood=understood, number_of_sessions=sessions))
     if not report.importable:
         raise typer.Exit(REFUSED)
 

@@ -61,7 +61,10 @@ class Check(StrEnum):
         "duplicates",
         "No picture is there already, in the upload or among all stored pictures, nor is it under two species.",
     )
-    CHECKSUMS = "checksums", "Every file is what its sender's SHA256SUMS says, where there is one."
+    CHECKSUMS = (
+        "checksums",
+        "Every file is what its sender's SHA256SUMS, or the list in _COMPLETE, says, where there is one.",
+    )
     SEED_REGISTERED = "seed_registered", "Every session shows a registered seed."
     UPLOADER_REGISTERED = "uploader_registered", "The uploader is registered and owns the container the folder lies in."
 
@@ -161,6 +164,65 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "Rename one of the two; if it is a picture, rename its YAML file likewise.",
                 "Renommez l'un des deux; si c'est une image, renommez aussi son fichier YAML.",
+            ),
+            fixed=True,
+        ),
+        "not-listed": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.INFO,
+            Bilingual(
+                "Files are staged that the list in _COMPLETE does not name; they were ignored.",
+                "Des fichiers déposés ne figurent pas dans la liste de _COMPLETE; ils ont été ignorés.",
+            ),
+            Bilingual(
+                "Nothing needs to be done if they do not belong to the folder. If they do, run nachet stage again with"
+                " them, or put an empty _COMPLETE in place of the list.",
+                "Aucune action requise s'ils ne font pas partie du dossier. Sinon, relancez nachet stage avec eux, ou"
+                " remplacez la liste par un _COMPLETE vide.",
+            ),
+        ),
+        "listed-file-missing": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The list in _COMPLETE names a file that is not staged.",
+                "La liste de _COMPLETE nomme un fichier qui n'a pas été déposé.",
+            ),
+            Bilingual(
+                "Run the same nachet stage again, which sends what is missing; or send the file like the others.",
+                "Relancez le même nachet stage, qui envoie ce qui manque; ou envoyez le fichier comme les autres.",
+            ),
+            fixed=True,
+        ),
+        "file-list-content": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The list of files in _COMPLETE cannot be used, so that nobody knows which files belong to the folder.",
+                "La liste de fichiers de _COMPLETE est inutilisable; on ignore donc quels fichiers font partie du"
+                " dossier.",
+            ),
+            Bilingual(
+                "Run nachet stage again, which writes the list. Or put an empty _COMPLETE in its place; then every"
+                " file in the folder belongs to it.",
+                "Relancez nachet stage, qui écrit la liste. Ou remplacez _COMPLETE par un fichier vide; alors tous"
+                " les fichiers du dossier en font partie.",
+            ),
+            fixed=True,
+        ),
+        "staging-interrupted": FindingKind(
+            Check.FOLDER_STRUCTURE,
+            Severity.ERROR,
+            Bilingual(
+                "The folder is being changed, or nachet stage was interrupted: only a part of the change is there.",
+                "Le dossier est en cours de modification, ou nachet stage a été interrompu : une partie seulement du"
+                " changement est là.",
+            ),
+            Bilingual(
+                "If nachet stage is still running, wait for its end. Otherwise run the same command again; it sends"
+                " what is missing.",
+                "Si nachet stage tourne encore, attendez sa fin. Sinon, relancez la même commande; elle envoie ce"
+                " qui manque.",
             ),
             fixed=True,
         ),
@@ -617,10 +679,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "Save the plane that is in focus, or the extended-focus picture of the microscope's"
                 " program, as a TIFF of its own. In ImageJ, show that plane and choose Image →"
-                " Duplicate without the stack.",
+                " Duplicate without “Duplicate stack”.",
                 "Enregistrez le plan net, ou l'image à profondeur de champ étendue du logiciel du"
                 " microscope, dans son propre TIFF. Dans ImageJ, affichez ce plan et choisissez Image"
-                " → Duplicate sans la pile.",
+                " → Duplicate sans « Duplicate stack ».",
             ),
             fixed=True,
         ),
@@ -820,6 +882,20 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "If the name must stay private, remove it from the camera's settings and export the picture anew.",
                 "Si le nom doit rester privé, retirez-le des réglages de l'appareil et réexportez l'image.",
             ),
+        ),
+        "listed-file-differs": FindingKind(
+            Check.CHECKSUMS,
+            Severity.ERROR,
+            Bilingual(
+                "The file is not what the list in _COMPLETE says: it was cut off or changed while it was copied.",
+                "Le fichier n'est pas celui que décrit la liste de _COMPLETE : il a été coupé ou modifié pendant la"
+                " copie.",
+            ),
+            Bilingual(
+                "Send it again: run the same nachet stage again, with --replace if it asks for that.",
+                "Envoyez-le de nouveau : relancez le même nachet stage, avec --replace si la commande le demande.",
+            ),
+            fixed=True,
         ),
         "film-in-picture": FindingKind(
             Check.PERSONAL_DATA,

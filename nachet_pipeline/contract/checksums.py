@@ -7,13 +7,13 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
-from difflib import get_close_matches
 from io import BytesIO
-from posixpath import normpath
+from posixpath import normpath, splitext
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Checksum, FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.misnamed import misspelling_of
 from nachet_pipeline.contract.structure import is_ignored
 from nachet_pipeline.support.files import SourceFolder
 from nachet_pipeline.support.i18n import Bilingual
@@ -160,8 +160,18 @@ def _contradiction(first: Checksum, second: Checksum) -> Finding:
 def checksums(inventory: Inventory) -> Iterator[Finding]:
     """Files that are not what their checksums say, checksums without a file, and files without a checksum.
 
+    Likewise for the list of files in the marker of a complete folder.
+
     The checksums of all files that were read must have been recorded (`Inventory.record_sha256`).
     """
+    for file, sha256, listed in inventory.listed_differently():
+        cut = listed.size is not None and file.size != listed.size
+        size = (
+            Bilingual(f"{listed.size} bytes", f"{listed.size} octets"),
+            Bilingual(f"{file.size} bytes", f"{file.size} octets"),
+        )
+        expected, found = size if cut else (Bilingual.same(listed.sha256 or ""), Bilingual.same(sha256 or ""))
+        yield Finding(code="listed-file-differs", path=file.path, expected=expected, found=found)
     for path, sha256, given in inventory.checksum_mismatches():
         yield Finding(
             code="checksum-mismatch",
@@ -198,5 +208,6 @@ def _meant(given: Checksum, inventory: Inventory) -> Bilingual | None:
         return Bilingual.same(fitting)
     folder, _, name = given.path.rpartition("/")
     names = [path.rpartition("/")[2] for path in inventory.paths_in(folder, _NAMES_COMPARED)]
-    near = get_close_matches(name[:200], names, n=1, cutoff=0.8)
-    return Bilingual.same(f"{folder}/{near[0]}".lstrip("/")) if near else None
+    same_stem = [one for one in names if splitext(one)[0] == splitext(name)[0]]
+    near = same_stem[0] if len(same_stem) == 1 else misspelling_of(name, names)
+    return Bilingual.same(f"{folder}/{near}".lstrip("/")) if near else None

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.misnamed import copy_of
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.i18n import Bilingual
@@ -47,7 +48,8 @@ def duplicates(
 ) -> Iterator[Finding]:
     """A finding for every picture that exists already, about the closest one.
 
-    Of another user's picture only the identifier is reported.
+    A stored picture of the same user is named by folder, session and file; of another user's only the identifier is
+    reported.
 
     Args:
         inventory: holds the pictures.
@@ -77,20 +79,36 @@ def _as_well(first: str) -> Bilingual:
 
 def _finding(inventory: Inventory, candidate: Candidate, stored: Match | None) -> Finding | None:
     here = inventory.same_as(candidate.path, NEAR_BITS)
-    order = list(Relation)
+    order, path = list(Relation), candidate.path
+    other_path: str | None
     if here and (stored is None or order.index(Relation(here[0])) <= order.index(stored.relation)):
-        relation = Relation(here[0])
-        other = Bilingual(here[1], here[1])
+        relation, other_path = Relation(here[0]), here[1]
+        if copy_of(other_path.rpartition("/")[2]) == path.rpartition("/")[2]:
+            # Who leaves one of the two out leaves out the one that is named as the copy.
+            path, other_path = other_path, path
+        other = Bilingual.same(other_path)
     elif stored:
-        relation = stored.relation
-        where = f" ({stored.place})" if stored.place else ""
-        other = Bilingual(f"the stored picture {stored.picture}{where}", f"l'image stockée {stored.picture}{where}")
+        relation, other, other_path = stored.relation, _stored(stored), None
     else:
         return None
     words = _ALREADY[relation]
     return Finding(
         code=_CODES[relation],
-        path=candidate.path,
+        path=path,
         expected=_NEW,
         found=Bilingual(words.en.replace("{}", other.en), words.fr.replace("{}", other.fr)),
+        other=other_path,
+    )
+
+
+def _stored(match: Match) -> Bilingual:
+    """A stored picture as its owner knows it; of another user's nothing but the identifier is said."""
+    if match.place is None:
+        return Bilingual(
+            f"another user's picture (identifier {match.picture})",
+            f"l'image d'un autre utilisateur (identifiant {match.picture})",
+        )
+    return Bilingual(
+        f"{match.place}, which is stored already (identifier {match.picture})",
+        f"{match.place}, déjà enregistrée (identifiant {match.picture})",
     )

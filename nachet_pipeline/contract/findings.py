@@ -46,6 +46,7 @@ class Finding(BaseModel):
         found: what is there.
         suggestion: the value that was probably meant, in place of the one that was found.
         advice: what to do about this finding, a sentence; it takes the place of its code's remedy.
+        other: path of another picture of the upload that it is about, such as the one that is equal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class Finding(BaseModel):
     expected: _Compared | None = None
     found: _Compared | None = None
     suggestion: _Words | None = None
+    other: _Line | None = None
     advice: _Words | None = None
 
     @field_validator("code")

@@ -37,11 +37,13 @@ out.
 | `found` | what is there, in both languages |
 | `suggestion` | the value that was probably meant, in both languages |
 | `advice` | what to do about this very finding, in place of `remedy`, in both languages |
+| `other` | another picture of the upload that it is about, such as the one that is equal |
 | `message` | what is wrong, in both languages |
 | `remedy` | what to do about it, in both languages |
 
 The summary has `importable`, `counts` by severity, `codes` with the number of each, `severities` (the codes that weigh
-something else in this deployment) and `rule_set_version`. A record without a summary is not complete.
+something else in this deployment), `rule_set_version` and `sessions`: what was understood of each session, as in a
+receipt. A record without a summary is not complete.
 
 ## Weighing findings differently
 

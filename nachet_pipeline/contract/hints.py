@@ -129,9 +129,9 @@ def _number(name: str, text: str, written: str) -> Hint:
         return Hint(advice=_TWO_READINGS)
     if _ROUGHLY.fullmatch(text):
         return Hint(advice=_COUNT if name != "zoom" else _ALONE)
-    if _RANGE.fullmatch(text):
-        return Hint(advice=_ONE_NUMBER[name])
-    return Hint(advice=_ALONE if not re.fullmatch(r"-?\d+([.,]\d+)?", text) else None)
+    if re.fullmatch(r"-?\d+([.,]\d+)?", text):
+        return Hint()
+    return Hint(advice=_ONE_NUMBER[name] if _RANGE.fullmatch(text) else _ALONE)
 
 
 def _address(text: str) -> Hint:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.marks import COMPLETE_MARKER, MARKERS, ListedFile, Mark
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
@@ -150,6 +151,7 @@ create table thumbnail (path text primary key, jpeg blob) without rowid;
 create table checksum (
     folded text primary key, path text, sha256 text, source text, line integer
 ) without rowid;
+create table listed (path text primary key, folded text, size integer, sha256 text, line integer) without rowid;
 """
 
 
@@ -164,8 +166,23 @@ _MOST_ALIKE = 200
 _WORST_FIRST = "case severity when 'error' then 0 when 'warning' then 1 else 2 end"
 
 
+class FileList(StrEnum):
+    """Whether a folder's marker lists its files."""
+
+    NONE = "none"
+    USED = "used"
+    UNUSABLE = "unusable"
+
+
 class Inventory(Scratch):
-    """Files, pictures and findings of one upload; a context manager that removes its file at the end."""
+    """Files, pictures and findings of one upload; a context manager that removes its file at the end.
+
+    Attributes:
+        rule_set: gives the severity of each finding.
+        mark: what the markers of the folder say.
+        file_list: whether one of them lists the files.
+        replace_wanted: whether it wants stored pictures removed that the folder does not hold any more.
+    """
 
     def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None) -> None:
         """Open an empty inventory.
@@ -176,6 +193,10 @@ class Inventory(Scratch):
         """
         super().__init__(_SCHEMA, folder)
         self.rule_set = rule_set or RuleSet()
+        self.mark = Mark.NONE
+        self.replace_wanted = False
+        self.file_list: FileList = FileList.NONE
+        self._left_out: tuple[int, str | None] = (0, None)
         self._has_checksums = False
         self._last_described: tuple[dict[str, Value] | None, int] = (None, 0)
 
@@ -237,6 +258,12 @@ class Inventory(Scratch):
         row = self._db.execute(query, (stem, FileKind.PICTURE_METADATA)).fetchone()
         return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
 
+    def picture_file(self, path: str) -> StagedFile | None:
+        """The picture file at a path, None if there is none."""
+        query = "select path, size, version, modified from file where path = ? and kind = ?"
+        row = self._db.execute(query, (path, FileKind.PICTURE)).fetchone()
+        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+
     def collisions(self) -> Iterator[tuple[str, str]]:
         """Pairs of paths that some file systems take for one: each path with the first of its group."""
         query = (
@@ -261,6 +288,66 @@ class Inventory(Scratch):
         for stem, paths in self._db.execute(f"{query} group by stem order by stem", arguments):
             yield stem, json.loads(paths)
 
+    def file(self, path: str) -> StagedFile | None:
+        """The file of a path, None if there is none."""
+        row = self._db.execute("select path, size, version, modified from file where path = ?", (path,)).fetchone()
+        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+
+    def forget_findings(self) -> None:
+        """Remove all findings so far."""
+        self._db.execute("delete from finding")
+
+    # The list of files in the marker
+
+    def add_listed(self, files: Iterable[ListedFile]) -> None:
+        """Add files that the marker lists; of two lines about one file the first counts."""
+        self._db.executemany(
+            "insert or ignore into listed values (?, ?, ?, ?, ?)",
+            ((one.path, fold(one.path), one.size, one.sha256, one.line) for one in files),
+        )
+
+    def apply_list(self) -> tuple[int, str | None]:
+        """Leave out the files that are not listed, markers excepted.
+
+        A listed path that no file has means the file whose name some file systems take for the same.
+
+        Returns:
+            How many were left out, and the first of them.
+        """
+        self.file_list = FileList.USED
+        self._db.execute(
+            "update or ignore listed set path = (select min(path) from file where file.folded = listed.folded)"
+            " where path not in (select path from file) and folded in (select folded from file)"
+        )
+        others = "path not in (select path from listed) and path not in (?, ?)"
+        number, first = self._db.execute(f"select count(*), min(path) from file where {others}", MARKERS).fetchone()
+        self._db.execute(f"delete from file where {others}", MARKERS)
+        self._has_checksums = True  # so that what is read is compared with the list
+        self._left_out = number, first
+        return number, first
+
+    def listed_without_file(self) -> Iterator[ListedFile]:
+        """The listed files that are not there, by path."""
+        query = "select path, size, sha256, line from listed where path not in (select path from file) order by path"
+        return (ListedFile(*row) for row in self._db.execute(query))
+
+    def listed_differently(self) -> Iterator[tuple[StagedFile, str | None, ListedFile]]:
+        """The files whose size, or SHA-256 if they were read, is not the listed one: file, SHA-256 and line."""
+        query = (
+            "select path, file.size, version, modified, file.sha256, listed.size, listed.sha256, line from file"
+            " join listed using (path) where file.size <> listed.size or file.sha256 <> listed.sha256 order by path"
+        )
+        for row in self._db.execute(query):
+            file = StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]))
+            yield file, row[4], ListedFile(row[0], *row[5:])
+
+    def is_as_listed(self, path: str, size: int, sha256: str | None = None) -> bool:
+        """Whether a file has the size, and the SHA-256 if it is known, of its line in the list, if there is one."""
+        if self.file_list is not FileList.USED:
+            return True
+        row = self._db.execute("select size, sha256 from listed where path = ?", (path,)).fetchone()
+        return row is None or (row[0] in {None, size} and (sha256 is None or row[1] in {None, sha256}))
+
     def total(self) -> tuple[int, int]:
         """Number and bytes of all files that are not ignored."""
         query = "select count(*), coalesce(sum(size), 0) from file where coalesce(kind, '') not in (?, ?)"
@@ -268,7 +355,21 @@ class Inventory(Scratch):
         return number, size
 
     def digested(self) -> Iterator[bytes]:
-        """What a folder's digest is computed over: name, size and version of each file that is not ignored."""
+        """What a folder's digest is computed over: name, size and version of each file that is not ignored.
+
+        Of the markers only what they mean is part of it, so that staging a folder again without a change is no change.
+        Files that are left out are part of it as far as the next report names them.
+        """
+        if self.mark in {Mark.STAGING, Mark.WITHDRAWN}:
+            yield json.dumps(["marked", self.mark]).encode()
+        if self.replace_wanted:
+            yield json.dumps(["replace"]).encode()
+        if self.file_list is FileList.UNUSABLE and (marker := self.file(COMPLETE_MARKER)):
+            yield json.dumps(["unusable", marker.version]).encode()
+        if self._left_out[0]:
+            yield json.dumps(["left out", *self._left_out]).encode()
+        for row in self._db.execute("select path, size, sha256 from listed order by path"):
+            yield json.dumps(["listed", *row]).encode()
         query = "select path, size, version from file where kind not in (?, ?, ?) order by path"
         for row in self._db.execute(query, (FileKind.IGNORED, FileKind.HIDDEN, FileKind.MARKER)):
             yield json.dumps(row).encode()
@@ -657,6 +758,10 @@ class Inventory(Scratch):
         """Keep a small view of a picture."""
         self._db.execute("insert or replace into thumbnail values (?, ?)", (path, jpeg))
 
+    def has_thumbnail(self, path: str) -> bool:
+        """Whether a small view of a picture was kept."""
+        return self._db.execute("select 1 from thumbnail where path = ?", (path,)).fetchone() is not None
+
     def thumbnails(self) -> Iterator[tuple[str, bytes]]:
         """The small views that were kept, by path."""
         yield from self._db.execute("select path, jpeg from thumbnail order by path")
@@ -706,6 +811,18 @@ class Inventory(Scratch):
         query = "select distinct path, json_extract(record, '$.sessions') from finding where severity = 'error'"
         for path, sessions in self._db.execute(query):
             yield path, tuple(json.loads(sessions))
+
+    def places_of_findings(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Code and path of each finding, and the sessions that it names."""
+        for code, path, sessions in self._db.execute(
+            "select code, path, json_extract(record, '$.sessions') from finding"
+        ):
+            yield code, path, tuple(json.loads(sessions))
+
+    def first_pictures(self, code: str, most: int) -> list[tuple[str, str | None]]:
+        """Path, and path of the other picture, of the first findings of a code."""
+        query = "select path, json_extract(record, '$.other') from finding where code = ? order by path limit ?"
+        return [(path, other) for path, other in self._db.execute(query, (code, most))]
 
     def finding_counts(self) -> dict[str, int]:
         """How many findings there are of each code."""

@@ -14,6 +14,7 @@ from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.hints import Hint, hint, section_hint
 from nachet_pipeline.contract.yaml_reader import (
+    YAML,
     Position,
     YamlDocument,
     YamlError,
@@ -282,13 +283,18 @@ def _suggest(key: str, known: Iterable[str]) -> Bilingual | None:
     return Bilingual.same(names[near[0]]) if near else None
 
 
+_MOVE_TO_INDEX = Bilingual(
+    "Move it to the file that may have it, or remove it.", "Déplacez-la dans le fichier qui l'admet, ou supprimez-la."
+)
+
+
 def _where_it_belongs(key: str, meant: Bilingual | None) -> Bilingual | None:
     """What to do with a key that is spelt right and stands in another place than the contract's."""
     section, dot, name = meant.en.partition(".") if meant else ("", "", "")
     if not dot or _plain(key) != _plain(name):
         return None
     return Bilingual(
-        f"Put {name} on a line below {section}: and two spaces before it.",
+        f"Put {name} on a line below the key {section}, with two spaces before it.",
         f"Mettez {name} sur une ligne sous la clé {section}, précédé de deux espaces.",
     )
 
@@ -387,7 +393,7 @@ class _Reader:
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
             allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
             near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
-            advice = _where_it_belongs(key, near)
+            advice = _MOVE_TO_INDEX if allowed else _where_it_belongs(key, near)
         expected = allowed or Bilingual.same(", ".join(names.values()))
         found = Bilingual.same(key[:_SHOWN]) if key else Bilingual("an empty key", "une clé vide")
         name = ".".join(filter(None, place))[:200] or None
@@ -480,7 +486,7 @@ def _problem(error: YamlError, path: str, kind: str, model: Model) -> Finding:
         field=_canonical(error.path, model),
         line=error.position.line if error.position else None,
         column=error.position.column if error.position else None,
-        expected=error.expected,
+        expected=None if error.expected is YAML else error.expected,
         found=error.found,
         suggestion=error.suggestion,
         advice=error.advice,

@@ -33,10 +33,6 @@ _TEXTS = ("", ".txt", ".text", ".json", ".md", ".yam", ".yalm", ".ymal", ".yaml_
 _SHORTCUTS = (".lnk", ".url", ".webloc")
 _VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".wmv")
 
-KEEP_ONE = Bilingual(
-    "Keep the right one of the two under the name without the addition, and remove the other.",
-    "Gardez celui des deux qui est le bon, sous le nom sans ajout, et supprimez l'autre.",
-)
 _WRITE_INDEX = Bilingual(
     "Write index.yaml with a text editor (Notepad, TextEdit in plain text mode), and leave the document out.",
     "Écrivez index.yaml avec un éditeur de texte (Bloc-notes, TextEdit en mode texte brut) et retirez le document.",
@@ -72,6 +68,7 @@ _FINISH = Bilingual(
 _THE_FILE_ITSELF = Bilingual(
     "Put the file itself in place of the shortcut.", "Mettez le fichier lui-même à la place du raccourci."
 )
+_HIDDEN_SUFFIX = Bilingual("a name with .txt at its end", "un nom qui finit par .txt")
 _NO_VIDEO = Bilingual(
     "Take it out of the folder, or export single pictures of it as TIFF, PNG or JPEG.",
     "Retirez-la du dossier, ou exportez-en des images en TIFF, PNG ou JPEG.",
@@ -115,14 +112,14 @@ def misnamed(name: str) -> Misnamed | None:
         return _placeholder(hidden["name"])
     original = copy_of(name)
     if original and _INDEX.fullmatch(original.casefold()):
-        return Misnamed(copied(original), KEEP_ONE, index=True)
+        return Misnamed(copied(original), keep_one(original), index=True)
     if suffix in DOCUMENTS:
         is_index = stem == "index" or bool(_INDEX.fullmatch(stem))
         return Misnamed(DOCUMENTS[suffix], _WRITE_INDEX if is_index else _SAY_IT_IN_INDEX, index=is_index)
     if (stem == "index" and suffix in _TEXTS) or (suffix == ".txt" and _INDEX.fullmatch(stem)):
-        return Misnamed(_named(name), _RENAME_TO_INDEX, index=True)
+        return Misnamed(Bilingual.same(name), _RENAME_TO_INDEX, index=True)
     if suffix == ".txt" and stem.endswith((*_PICTURES, *_YAML)):
-        return Misnamed(_hidden_suffix(name), _TAKE_TXT_OFF, picture=stem.endswith(_PICTURES))
+        return Misnamed(_HIDDEN_SUFFIX, _TAKE_TXT_OFF, picture=stem.endswith(_PICTURES))
     return _by_suffix(lower)
 
 
@@ -158,7 +155,7 @@ def _placeholder(name: str) -> Misnamed | None:
     if not (is_index or is_picture or lower.endswith(_YAML)):
         return None
     return Misnamed(
-        Bilingual(f"iCloud's placeholder of {name}", f"ce qu'iCloud laisse à la place de {name}"),
+        Bilingual(f"iCloud's placeholder of {name}", f"ce qu'iCloud laisse à la place du fichier {name}"),
         None,
         index=is_index,
         picture=is_picture,
@@ -169,18 +166,17 @@ def _placeholder(name: str) -> Misnamed | None:
 def copied(original: str) -> Bilingual:
     """That a file is a copy of another one."""
     return Bilingual(
-        f"a copy of {original}, as a browser or a computer names it",
-        f"une copie de {original}, telle qu'un navigateur ou un ordinateur la nomme",
+        f"a copy of {original} that a browser or a computer made",
+        f"une copie du fichier {original}, faite par un navigateur ou un ordinateur",
     )
 
 
-def _named(name: str) -> Bilingual:
-    return Bilingual.same(name)
-
-
-def _hidden_suffix(name: str) -> Bilingual:
-    whole = splitext(name)[0]
-    return Bilingual(f"{whole} with .txt at its end", f"{whole} avec .txt à la fin")
+def keep_one(name: str) -> Bilingual:
+    """What to do with two files of which one is right: which one, a person decides."""
+    return Bilingual(
+        f"Keep the one of the two that is right, name it {name}, and remove the other.",
+        f"Gardez celui des deux qui est le bon, nommez-le {name} et supprimez l'autre.",
+    )
 
 
 _TOKENS = re.compile(r"[^\W\d_]+|\d+")

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.contract.understood import UnderstoodSession
+from nachet_pipeline.support.i18n import Bilingual
 
-RECEIPT_VERSION = "2"
+RECEIPT_VERSION = "3"
 
 
 class State(StrEnum):
@@ -29,6 +31,8 @@ class State(StrEnum):
     """It breaks the contract; the report says where. It stays staged until it is corrected."""
     FAILED = "failed"
     """Something else went wrong; it stays staged and is retried."""
+    WITHDRAWN = "withdrawn"
+    """Its user withdrew it; nothing more of it is imported, and what was imported before stays."""
 
 
 class ReceivedPictureSet(BaseModel):
@@ -69,28 +73,61 @@ class RefusedSession(BaseModel):
     pictures: int
 
 
+class Spread(BaseModel):
+    """How a measure of an upload's pictures is spread.
+
+    Attributes:
+        least: the least.
+        median: the one in the middle.
+        greatest: the greatest.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    least: float
+    median: float
+    greatest: float
+
+    @classmethod
+    def of(cls, figures: tuple[float, float, float] | None) -> "Spread | None":
+        """The spread of three figures, None if nothing was measured."""
+        return cls(least=figures[0], median=figures[1], greatest=figures[2]) if figures else None
+
+
 class Receipt(BaseModel):
     """The state of an upload and its last run.
 
+    Receipts of versions 1 and 2 are read too; they lack what came later.
+
     Attributes:
+        receipt_version: version of this form.
         upload: the upload's identifier.
         partition: its partition in Dagster.
         owner: e-mail address of the user.
         folder: the staged folder's name.
         state: its state.
+        submission: identifies what was sent, as `nachet stage` prints it; None if it was never looked at.
+        explanation: what the state means for the uploader, where neither report nor failure says it.
         run_id: the last Dagster run that worked on it.
+        staged_at: when the last file of the folder was written, by the storage service's clock.
+        queued_at: when a run was last requested.
         started_at: when that run began to work on it.
         finished_at: when that run finished it.
         content_digest: SHA-256 of what was validated.
         pictures: number of pictures; of an imported upload, those that are stored.
         size: their bytes.
+        sessions: what was understood of each session, `SESSIONS_KEPT` of them at most.
+        number_of_sessions: how many sessions there are.
+        folder_findings: findings that concern no session, by code.
+        quality: the quality scores of its pictures.
+        sharpness: the sharpness of its pictures.
         container: where the pictures are, once they are imported.
         picture_sets: what the upload became.
         correction: what the last import that changed something changed, in pictures; None if nothing is imported.
         removed_sessions: paths of the sessions that were removed, as the index wants it.
         refused_sessions: the sessions that were not imported, if others were.
         report: the findings; None if validation did not finish.
-        report_page: blob beside the staged folder with the same report as a web page.
+        report_page: blob beside the staged folder that shows the same to people, as a web page.
         failure: why it failed, if it did.
     """
 
@@ -102,12 +139,21 @@ class Receipt(BaseModel):
     owner: str
     folder: str
     state: State
+    submission: str | None = None
+    explanation: Bilingual | None = None
     run_id: str | None = None
+    staged_at: datetime | None = None
+    queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     content_digest: str | None = None
     pictures: int = 0
     size: int = 0
+    sessions: list[UnderstoodSession] = []
+    number_of_sessions: int = 0
+    folder_findings: dict[str, int] = {}
+    quality: Spread | None = None
+    sharpness: Spread | None = None
     container: str | None = None
     picture_sets: list[ReceivedPictureSet] = []
     correction: Correction | None = None

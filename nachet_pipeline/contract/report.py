@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.understood import UnderstoodSession, summary_of, understood_lines
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 GROUPS_KEPT = 500
@@ -60,6 +62,7 @@ class Group(BaseModel):
         found: what is there.
         suggestion: the value that was probably meant.
         advice: what to do about them, in place of their code's remedy.
+        other: path of another picture of the upload that they are about, such as the one that is equal.
         count: how many there are.
         places: where, `PLACES_KEPT` of them at most.
     """
@@ -73,6 +76,7 @@ class Group(BaseModel):
     expected: Bilingual | None = None
     found: Bilingual | None = None
     suggestion: Bilingual | None = None
+    other: str | None = None
     advice: Bilingual | None = None
     count: int
     places: tuple[Place, ...]
@@ -89,6 +93,7 @@ class Group(BaseModel):
             expected=first.expected,
             found=first.found,
             suggestion=first.suggestion,
+            other=first.other,
             advice=first.advice,
             count=count,
             places=tuple(
@@ -111,6 +116,7 @@ class Group(BaseModel):
                 expected=self.expected,
                 found=self.found,
                 suggestion=self.suggestion,
+                other=self.other,
                 advice=self.advice,
             )
             for place in self.places
@@ -149,12 +155,37 @@ class Report(BaseModel):
         )
 
     @classmethod
-    def of_findings(cls, findings: Iterable[Finding]) -> Self:
+    def empty(cls) -> Self:
+        """The report of nothing found; unlike the others it needs no temporary file."""
+        return cls(counts=dict.fromkeys(Severity, 0), codes={}, groups=())
+
+    @classmethod
+    def of_findings(cls, findings: Iterable[Finding], rule_set: RuleSet | None = None) -> Self:
         """A report of a few findings that need no inventory."""
-        with Inventory() as inventory:
+        with Inventory(rule_set=rule_set) as inventory:
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
+
+    def with_code(self, code: str, findings: Iterable[Finding], count: int) -> Self:
+        """The report with what was found later of one code, in the place of what it said of that code before.
+
+        Args:
+            code: the code.
+            findings: the first of its findings.
+            count: how many there are.
+        """
+        later = self.of_findings(findings, RuleSet(self.severities))
+        severity, before = self.severity_of(code), self.codes.get(code, 0)
+        codes = {name: number for name, number in {**self.codes, code: count}.items() if number}
+        groups = sorted((*(one for one in self.groups if one.code != code), *later.groups), key=_worst_first)
+        return self.model_copy(
+            update={
+                "codes": dict(sorted(codes.items())),
+                "counts": {**self.counts, severity: self.counts[severity] - before + count},
+                "groups": tuple(groups),
+            }
+        )
 
     @property
     def findings(self) -> list[Finding]:
@@ -201,12 +232,15 @@ def _worst_first(group: Group) -> tuple[int, int, tuple[tuple[str, int, int], ..
 _TEXTS = ("expected", "found", "suggestion", "advice")
 
 
-def as_json_lines(findings: Iterable[Finding], report: Report) -> Iterator[str]:
+def as_json_lines(
+    findings: Iterable[Finding], report: Report, understood: Iterable[UnderstoodSession] = ()
+) -> Iterator[str]:
     """The record of a validation: every finding as a JSON object on a line of its own, then a summary.
 
     Args:
         findings: all of them, not only those that the report keeps; they are written as they come.
         report: the report on them.
+        understood: what was understood of the upload's sessions.
     """
     for finding in findings:
         yield json.dumps(_record_of(finding, report.rule_set_version), ensure_ascii=False)
@@ -217,6 +251,7 @@ def as_json_lines(findings: Iterable[Finding], report: Report) -> Iterator[str]:
         "codes": report.codes,
         "severities": report.severities,
         "rule_set_version": report.rule_set_version,
+        "sessions": [one.model_dump(mode="json", exclude_none=True) for one in understood],
     }
     yield json.dumps(summary, ensure_ascii=False)
 
@@ -234,6 +269,7 @@ def _record_of(finding: Finding, rule_set_version: str) -> dict[str, Any]:
         "line": finding.line,
         "column": finding.column,
         **{name: _both(getattr(finding, name)) for name in _TEXTS},
+        "other": finding.other,
         "message": _both(finding.kind.message),
         "remedy": _both(finding.kind.remedy),
     }
@@ -278,16 +314,31 @@ _OTHERS = Bilingual("{} and {} more", "{} et {} de plus")
 _IMPORTABLE = Bilingual("Importable", "Importable")
 _REFUSED = Bilingual("Not importable", "Non importable")
 _PARTLY = Bilingual("Importable in part", "Importable en partie")
+_IMPORTED = Bilingual("Imported", "Importé")
+_PARTLY_IMPORTED = Bilingual("Imported in part", "Importé en partie")
 _VERDICT = Bilingual("{}: {}.", "{} : {}.")
 
 
-def as_text(report: Report, language: Language = "en", *, partly: bool = False) -> Iterator[str]:
-    """The report's lines for people: grouped by code, the worst first, each with what to do; the verdict last.
+def as_text(
+    report: Report,
+    language: Language = "en",
+    *,
+    partly: bool = False,
+    imported: bool = False,
+    understood: Sequence[UnderstoodSession] = (),
+    number_of_sessions: int | None = None,
+) -> Iterator[str]:
+    """The report's lines for people: grouped by code, the worst first, each with what to do.
+
+    Below them is what was understood, and last the verdict.
 
     Args:
         report: what was found.
         language: of all texts.
         partly: whether the sessions without errors are imported although others are refused.
+        imported: whether that is done already.
+        understood: what was understood of the upload's sessions.
+        number_of_sessions: how many there are, if not all of them are given.
     """
     for code, groups in report.by_code:
         kind, severity = CATALOGUE[code], report.severity_of(code)
@@ -303,10 +354,26 @@ def as_text(report: Report, language: Language = "en", *, partly: bool = False) 
         if needs_remedy(shown):
             yield f"  → {kind.remedy.in_language(language)}"
         yield ""
-    refused = _PARTLY if partly else _REFUSED
-    verdict = (_IMPORTABLE if report.importable else refused).in_language(language)
-    counts = counts_of(report).in_language(language)
-    yield _VERDICT.in_language(language).format(verdict, counts) if counts else f"{verdict}."
+    if understood:
+        yield from understood_lines(understood, language, number_of_sessions=number_of_sessions)
+        yield ""
+    counted = [one for one in understood if one.imported or not imported]
+    summary = summary_of(counted, number_of_sessions=None if partly else number_of_sessions)
+    yield _verdict(report, partly, imported, summary, language)
+
+
+def _verdict(report: Report, partly: bool, imported: bool, summary: Bilingual, language: Language) -> str:
+    """`Importable: 2 sessions, 8 pictures of Brassica napus; 1 warning.`, or what is in its place."""
+    if imported:
+        verdict = _PARTLY_IMPORTED if partly else _IMPORTED
+    else:
+        verdict = _IMPORTABLE if report.importable else _PARTLY if partly else _REFUSED
+    refused = not (imported or report.importable or partly)
+    # Of a refused folder the table says what was understood.
+    parts = [part.in_language(language) for part in ([] if refused else [summary]) + [counts_of(report)]]
+    said = "; ".join(filter(None, parts))
+    name = verdict.in_language(language)
+    return _VERDICT.in_language(language).format(name, said) if said else f"{name}."
 
 
 def needs_remedy(groups: Sequence[Group]) -> bool:

@@ -7,16 +7,27 @@ from posixpath import splitext
 from typing import cast
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.marks import (
+    COMPLETE_MARKER,
+    LEAST_READ_BYTES,
+    MARKERS,
+    MOST_LIST_BYTES,
+    WITHDRAWN_MARKER,
+    CompleteMarker,
+    ListError,
+    Mark,
+    too_long_list,
+)
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
 from nachet_pipeline.pictures.forensics.formats import format_by_name
+from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 
 PICTURES_FOLDER = "pictures"
-COMPLETE_MARKER = "_COMPLETE"
 PICTURE_FORMATS = {".tiff": "TIFF", ".tif": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """From a picture's suffix, in lower case, to its format."""
 _YAML_SUFFIXES = {".yaml", ".yml"}
@@ -62,12 +73,12 @@ def is_index(path: str) -> bool:
 
 
 def is_marker(path: str) -> bool:
-    """Whether a file marks its upload as complete."""
-    return path == COMPLETE_MARKER
+    """Whether a file marks its upload as complete or withdrawn."""
+    return path in MARKERS
 
 
 def is_ignored(path: str) -> bool:
-    """Whether validation ignores a file: litter, a hidden file, or the marker of a complete upload."""
+    """Whether validation ignores a file: litter, a hidden file, or a marker."""
     return is_marker(path) or is_litter(path) or is_hidden(path)
 
 
@@ -189,12 +200,17 @@ def taking_inventory(
     for listed, file in enumerate(folder.files(), start=1):
         if listed % _FILES_A_STEP == 0:
             yield listed
-        refused = _refused(file, limits)
-        if refused:
+        if refused := _refused(file, limits):
             inventory.add_finding(refused)
             continue
         inventory.add_file(file, fold(file.path))
         seen.add(file.path)
+    if folder.staged:
+        yield from _reading_marks(folder, inventory, limits, listed)
+    if inventory.file_list is FileList.USED:
+        seen = _Seen()
+        for path in inventory.paths():
+            seen.add(path)
     shape = seen.shape
     indexed: dict[FileKind, str | None] = {}
     last_unusual = None
@@ -203,12 +219,8 @@ def taking_inventory(
             yield listed + number
         unusual = None if is_ignored(path) else unusual_part(path)
         if unusual and unusual[0] != last_unusual:  # report a folder's name once, not for every file in it
-            last_unusual, why = unusual
-            right = usual(last_unusual)
-            # Who renames a file blindly must not write over another one.
-            free = not inventory.holds(right)
-            meant = Bilingual.same(right) if free else None
-            inventory.add_finding(Finding(code="unusual-name", path=last_unusual, found=why, suggestion=meant))
+            last_unusual = unusual[0]
+            _report_unusual(inventory, *unusual)
         kind = kind_of(path, shape)
         session = session_of(path, shape) if shape and kind in _IN_SESSION else None
         if kind in {FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX}:
@@ -218,6 +230,68 @@ def taking_inventory(
                 indexed[kind] = session
         inventory.classify(path, kind, session, path.rpartition(".")[0])
     return shape
+
+
+def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
+    """Report an unusual name; that it collides with another one is told by a rule."""
+    right = usual(part)
+    # Who renames a file blindly must not write over another one.
+    free = not inventory.holds(right)
+    if free or fold(right) != fold(part):
+        meant = Bilingual.same(right) if free else None
+        inventory.add_finding(Finding(code="unusual-name", path=part, found=why, suggestion=meant))
+
+
+def _reading_marks(
+    folder: SourceFolder, inventory: Inventory, limits: ContractLimits, listed: int
+) -> Generator[int, None, None]:
+    """Read what the markers say, and leave out the files that a list does not name; yields `listed` now and then.
+
+    Raises:
+        FileChangedError: the marker changed since it was listed.
+    """
+    complete, withdrawn = inventory.file(COMPLETE_MARKER), inventory.file(WITHDRAWN_MARKER)
+    if withdrawn and (complete is None or complete.modified <= withdrawn.modified):
+        inventory.mark = Mark.WITHDRAWN
+        return
+    if complete is None:
+        return
+    inventory.mark = Mark.COMPLETE
+    if complete.size < LEAST_READ_BYTES:
+        return
+    try:
+        if complete.size > MOST_LIST_BYTES:
+            raise too_long_list(complete.size)
+        marker = CompleteMarker.read(folder.read(complete))
+        if marker.staging:
+            inventory.mark = Mark.STAGING
+        if not marker.lists:
+            return
+        for files in batched(marker.files(limits.name_bytes), _FILES_A_STEP):
+            inventory.add_listed(files)
+            yield listed
+    except ListError as error:
+        inventory.file_list = FileList.UNUSABLE
+        inventory.forget_findings()  # the names may be those of files that do not belong to the folder
+        inventory.add_finding(
+            Finding(
+                code="file-list-content",
+                path=COMPLETE_MARKER,
+                line=error.line,
+                expected=error.expected,
+                found=error.found,
+            )
+        )
+        return
+    inventory.replace_wanted = marker.replace
+    # What was found so far are names that cannot be listed, so it concerns files that do not belong to the folder.
+    inventory.forget_findings()
+    number, first = inventory.apply_list()
+    if first is not None:
+        more = Bilingual(f"{number} files, the first {first}", f"{number} fichiers, le premier {first}")
+        inventory.add_finding(
+            Finding(code="not-listed", path=COMPLETE_MARKER, found=more if number > 1 else Bilingual.same(first))
+        )
 
 
 def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -10,9 +11,10 @@ from nachet_pipeline.contract.checksums import checksums, record_checksums
 from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.inventory import FileKind, Inventory, InventoryFile, PictureRecord
+from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory, InventoryFile, PictureRecord
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
+from nachet_pipeline.contract.marks import COMPLETE_MARKER, Mark
 from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
 from nachet_pipeline.contract.other_pictures import record_other_pictures
 from nachet_pipeline.contract.photographs import judged_photographs
@@ -33,6 +35,8 @@ from nachet_pipeline.contract.sessions import (
 )
 from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
+from nachet_pipeline.contract.understood import UnderstoodSession, session_around, understand
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
@@ -43,11 +47,23 @@ from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.progress import Progress, silent
 
-THUMBNAILS = 12
-"""Pictures of an upload that its contact sheet shows, spread evenly."""
+THUMBNAILS = 24
+"""Pictures of an upload that its contact sheet shows, at most; spread evenly over sessions and their pictures."""
 
 THUMBNAILS_OF_CONCERN = 60
 """Pictures with a finding that a report can show."""
+
+_COMPARED = ("duplicate-picture", "near-duplicate-picture", "label-conflict", "copies-differ", "withdrawn-picture")
+"""Codes of findings that follow once all pictures are read; then those concerned are read again for the report."""
+
+_COMPARED_SHOWN = 12
+
+
+class WithdrawnError(RefusedError):
+    """The folder's user withdrew it; nothing of it is to be imported."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder} is withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,9 @@ class Validation:
         size: their bytes.
         quality: the least, the median and the greatest quality score; None if nothing was measured.
         sharpness: likewise.
+        understood: what was understood of the sessions, `SESSIONS_KEPT` of them at most.
+        folder_findings: findings that concern no session, by code.
+        staged_at: when the last of its files was written.
         thumbnails: a few pictures by path, as small JPEGs.
     """
 
@@ -80,6 +99,9 @@ class Validation:
     size: int
     quality: tuple[float, float, float] | None
     sharpness: tuple[float, float, float] | None
+    understood: list[UnderstoodSession]
+    folder_findings: dict[str, int]
+    staged_at: datetime | None
     thumbnails: dict[str, bytes] = field(repr=False)
 
     @property
@@ -135,6 +157,7 @@ def validate(
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile, so there is no verdict yet.
+        WithdrawnError: its user withdrew it.
     """
     limits = limits or ContractLimits()
     context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
@@ -144,8 +167,11 @@ def validate(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
     _record_findings(inventory, checksums(inventory))
+    replace = replace or inventory.replace_wanted
     wishes = read_wishes(context.project, context.sessions, replace=replace)
-    return _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
+    validation = _compare_with_stored(context, folder.name, stored, wishes, thumbnails)
+    _show_compared(folder, inventory, pool, thumbnails, limits)
+    return validation
 
 
 def judge_folder(
@@ -167,8 +193,16 @@ def judge_folder(
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile.
+        WithdrawnError: its user withdrew it.
     """
     shape = take_inventory(folder, inventory, limits)
+    if inventory.mark is Mark.WITHDRAWN:
+        raise WithdrawnError(folder.name)
+    if inventory.mark is Mark.STAGING:
+        inventory.forget_findings()
+        inventory.add_finding(Finding(code="staging-interrupted", path=COMPLETE_MARKER))
+    if inventory.mark is Mark.STAGING or inventory.file_list is FileList.UNUSABLE:
+        return Context(inventory, None, None, [], registry, owner)  # whatever else is found may be no mistake
     record_checksums(folder, inventory, limits)
     record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
@@ -197,6 +231,7 @@ def _compare_with_stored(
     described = describe_sessions(inventory, sessions, context.registry, picture_sets, corrected.sessions)
     _record_findings(inventory, judged_photographs(inventory, paths, picture_sets, context.registry, stored))
     pictures, size = inventory.picture_totals()
+    understood, elsewhere = understand(context, described)
     return Validation(
         shape=context.shape,
         report=Report.of(inventory),
@@ -209,8 +244,46 @@ def _compare_with_stored(
         size=size,
         quality=inventory.measured("quality"),
         sharpness=inventory.measured("sharpness"),
+        understood=understood,
+        folder_findings=elsewhere,
+        staged_at=inventory.newest(),
         thumbnails=thumbnails,
     )
+
+
+def _show_compared(
+    folder: SourceFolder,
+    inventory: Inventory,
+    pool: DecodingPool,
+    thumbnails: Mapping[str, bytes],
+    limits: ContractLimits,
+) -> None:
+    """Keep thumbnails of the first pictures that equal others, and of those that they equal; a few are read again."""
+    concerned = (inventory.first_pictures(code, _COMPARED_SHOWN) for code in _COMPARED)
+    paths = dict.fromkeys(path for pairs in concerned for pair in pairs for path in pair if path)
+    wanted: list[StagedFile] = []
+    for path in paths:
+        if path in thumbnails:
+            inventory.add_thumbnail(path, thumbnails[path])
+        elif not inventory.has_thumbnail(path) and (file := inventory.picture_file(path)):
+            wanted.append(file)
+
+    def show(file: StagedFile) -> tuple[str, bytes | None]:
+        picture_type = picture_format(file.path) or ""
+        seen = pool.inspect(folder.read(file), picture_type, thumbnail=Thumbnail.ALWAYS).result()
+        return file.path, seen.thumbnail
+
+    shown = bounded_map(
+        show,
+        wanted[: 2 * _COMPARED_SHOWN],
+        workers=pool.settings.workers,
+        budget=MemoryBudget(limits.memory_bytes),
+        size=lambda file: file.size,
+        name="show",
+    )
+    for path, jpeg in shown:
+        if jpeg:
+            inventory.add_thumbnail(path, jpeg)
 
 
 def read_pictures(
@@ -260,17 +333,11 @@ def _refused(inventory: Inventory, shape: Shape | None, sessions: set[str]) -> f
     """The sessions that errors concern: those an error names, else the session of its file, else all."""
     refused: set[str] = set()
     for path, named in inventory.places_of_errors():
-        concerned = set(named) or {_session_around(path, shape)}
+        concerned = set(named) or {session_around(path, shape)}
         if not concerned <= sessions:
             return frozenset(sessions)
         refused |= concerned
     return frozenset(refused)
-
-
-def _session_around(path: str, shape: Shape | None) -> str:
-    if shape is not Shape.PROJECT:
-        return ""
-    return "/".join(path.split("/")[:2])  # pictures/<session>
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +352,21 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A picture before reading: with the YAML file that describes it, and whether a contact sheet shows it."""
+    """A picture before reading.
+
+    Attributes:
+        session: its session.
+        entry: its file.
+        metadata: the YAML file that describes it.
+        sample: whether a contact sheet shows it.
+        cut: whether the list in the folder's marker says another size.
+    """
 
     session: Session
     entry: InventoryFile
     metadata: StagedFile | None
     sample: bool
+    cut: bool
 
 
 class _Pictures:
@@ -320,11 +396,10 @@ class _Pictures:
         """
         thumbnails: dict[str, bytes] = {}
         total = sum(session.pictures for session in self.context.sessions)
-        step = max(1, -(-total // THUMBNAILS))
         window = 2 * (readers + self.pool.settings.workers)
         # The threads wait for the network only; what they read waits for the decoders in its inspection.
         for done, (listed, result) in enumerate(
-            bounded_map(self._read, self._listed(step), workers=readers, window=window, name="read"), start=1
+            bounded_map(self._read, self._listed(), workers=readers, window=window, name="read"), start=1
         ):
             if result:
                 seen = result.inspection.result()
@@ -337,20 +412,24 @@ class _Pictures:
             self.progress(done, total)
         return thumbnails
 
-    def _listed(self, step: int) -> Iterator[_Listed]:
-        """The pictures, session by session."""
-        number = 0
-        for session in self.context.sessions:
+    def _listed(self) -> Iterator[_Listed]:
+        """The pictures, session by session; some of each are samples for the contact sheet, while it has room."""
+        sessions = self.context.sessions
+        every, of_each, sampled = -(-len(sessions) // THUMBNAILS), max(1, THUMBNAILS // max(1, len(sessions))), 0
+        for place, session in enumerate(sessions):
             described = self.inventory.count(FileKind.PICTURE_METADATA, session.path) > 0
-            for entry in self.inventory.files(FileKind.PICTURE, session.path):
+            step = max(1, -(-session.pictures // of_each)) if place % every == 0 else 0
+            for number, entry in enumerate(self.inventory.files(FileKind.PICTURE, session.path)):
                 metadata = self.inventory.metadata_file(entry.stem) if described else None
-                yield _Listed(session, entry, metadata, sample=number % step == 0)
-                number += 1
+                sample = step > 0 and number % step == 0 and sampled < THUMBNAILS
+                sampled += sample
+                cut = not self.inventory.is_as_listed(entry.file.path, entry.file.size)
+                yield _Listed(session, entry, metadata, sample=sample, cut=cut)
 
     def _read(self, listed: _Listed) -> tuple[_Listed, _Read | None]:
-        """What is to be known of a picture; None of an empty file, which a rule has told already."""
+        """What is to be known of a picture; None of an empty file or one of another size than it was sent with."""
         file, metadata = listed.entry.file, listed.metadata
-        if not file.size:
+        if not file.size or listed.cut:
             return listed, None
         own = read_metadata_file(self.folder, metadata, PictureMetadata, self.limits) if metadata else None
         most = self.pool.settings.limits.file_bytes
@@ -410,9 +489,11 @@ class _Pictures:
             )
             for issue in seen.issues
         )
-        _record_findings(inventory, findings)
         if read.sha256:
             inventory.record_sha256(path, read.sha256)
+            if not inventory.is_as_listed(path, entry.file.size, read.sha256):
+                return False  # that it was damaged on its way is reported once
+        _record_findings(inventory, findings)
         if properties := seen.properties:
             seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(

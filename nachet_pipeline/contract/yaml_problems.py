@@ -49,7 +49,7 @@ _ALIGN = Bilingual(
 )
 _QUOTE = Bilingual(
     'Put quotes around a value that contains a colon: description: "taken at 12: again".',
-    "Mettez des guillemets droits autour d'une valeur qui contient un deux-points, comme ceci — "
+    "Mettez des guillemets droits autour d'une valeur qui contient un deux-points, comme dans "
     'description: "prise à 12: encore".',
 )
 _COLON = Bilingual(
@@ -58,7 +58,7 @@ _COLON = Bilingual(
 )
 _QUOTE_START = Bilingual(
     'Put quotes around a value that starts with a special character: description: "@ 30 h".',
-    "Mettez des guillemets droits autour d'une valeur qui commence par un caractère spécial, comme ceci — "
+    "Mettez des guillemets droits autour d'une valeur qui commence par un caractère spécial, comme dans "
     'description: "@ 30 h".',
 )
 _CLOSE_QUOTE = Bilingual(
@@ -250,7 +250,7 @@ def _after_quoted(here: Line, column: int, _above: Line | None) -> Problem | Non
         )
         advice = Bilingual(
             "Put double quotes around the value, or double each apostrophe inside it: 'l''automne'.",
-            "Mettez la valeur entre guillemets droits, ou doublez chaque apostrophe qu'elle contient, comme ceci — "
+            "Mettez la valeur entre guillemets droits, ou doublez chaque apostrophe qu'elle contient, comme dans "
             "'l''automne'.",
         )
         other = '"' if not {'"', "\\"} & set(value) else None
@@ -291,6 +291,9 @@ def _without_colon(here: Line, _column: int, _above: Line | None) -> Problem | N
     """A line without a colon and a space after its key."""
     if missing := _NO_SPACE.fullmatch(here.text):
         return _without_space(here, missing["key"], missing["value"])
+    if _KEY_ALONE.fullmatch(here.text):
+        key = here.text.strip()
+        return Problem(Bilingual(f"{key} without a colon", f"{key} sans deux-points"), _COLON)
     if line := _NO_COLON.fullmatch(here.text):
         meant = Bilingual.same(f"{line['key'].strip()}: {line['value']}")
         return Problem(_PROBLEMS["could not find expected ':'"].found, _COLON, meant)
@@ -299,8 +302,9 @@ def _without_colon(here: Line, _column: int, _above: Line | None) -> Problem | N
 
 def _without_space(line: Line, key: str, value: str) -> Problem:
     key, value = key.strip(), value.strip()
+    name = key.rstrip(": ")
     return Problem(
-        Bilingual(f"no space after the colon of {key}", f"aucun espace après le deux-points de {key}"),
+        Bilingual(f"no space after the colon of {name}", f"aucun espace après le deux-points de {name}"),
         _COLON,
         Bilingual.same(f"{key} {value}") if len(value) <= _SHOWN else None,
         (line.number, len(line.indentation) + 1),

@@ -107,6 +107,9 @@ class YamlDocument:
 
 
 _DEFAULT_LIMITS = YamlLimits()
+YAML = Bilingual("YAML", "du YAML")
+"""What is expected where nothing more exact can be said."""
+
 _PLAIN_VALUES = Bilingual("plain keys and values", "de simples clés et valeurs")
 _KEYS_AND_VALUES = Bilingual("keys and values (zoom: 30)", "des clés et des valeurs (zoom: 30)")
 _TEXT_WITHOUT_CONTROLS = Bilingual("text without control characters", "du texte sans caractère de commande")
@@ -128,6 +131,10 @@ _NO_DASHES = Bilingual(
 _COLON_AFTER_KEY = Bilingual(
     "Put a colon and a space after each key, as in zoom: 30.",
     "Mettez un deux-points et un espace après chaque clé, comme dans zoom: 30.",
+)
+_REMOVE_IT = Bilingual(
+    "Remove the character; if it cannot be seen, type the line anew.",
+    "Supprimez le caractère; s'il ne se voit pas, retapez la ligne.",
 )
 _TEXT_EDITOR = Bilingual(
     "Write it anew with a text editor (Notepad, TextEdit in plain text mode), and save it as UTF-8.",
@@ -215,7 +222,7 @@ def _without_controls(text: str, problems: list[YamlError]) -> str:
 def _control(character: str, position: Position, path: Path = ()) -> YamlError:
     code = f"U+{ord(character):04X}"
     found = Bilingual(f"the character {code}", f"le caractère {code}")
-    return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, path=path)
+    return YamlError("forbidden", position, _TEXT_WITHOUT_CONTROLS, found, advice=_REMOVE_IT, path=path)
 
 
 def _position(event: Any) -> Position:
@@ -239,17 +246,25 @@ def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
         if problem.place:
             position = Position(*problem.place)
         raise YamlError(
-            "syntax", position, _YAML, problem.found, suggestion=problem.suggestion, advice=problem.advice
+            "syntax", position, YAML, problem.found, suggestion=problem.suggestion, advice=problem.advice
         ) from None
     except yaml.YAMLError as error:
         problem = explain(getattr(error, "reason", None) or "")
-        raise YamlError("syntax", None, _YAML, problem.found, advice=problem.advice) from None
+        raise YamlError("syntax", None, YAML, problem.found, advice=problem.advice) from None
 
 
 # Where the parser reports the end of something, people look for its beginning.
-_BEGINS_THERE = {"while scanning a quoted scalar", "while scanning a simple key"}
-_ENDS_LATER = {"found unexpected end of stream", "could not find expected ':'"}
-_YAML = Bilingual("YAML", "du YAML")
+_BEGINS_THERE = {
+    "while scanning a quoted scalar",
+    "while scanning a simple key",
+    "while scanning an alias",
+    "while scanning an anchor",
+}
+_ENDS_LATER = {
+    "found unexpected end of stream",
+    "could not find expected ':'",
+    "did not find expected alphabetic or numeric character",
+}
 
 
 def _lines_at(text: str, wanted: int) -> tuple[Line, Line | None]:
@@ -295,9 +310,14 @@ class _Builder:
             return ()
         return level.path if level.key is None else (*level.path, level.key)
 
-    def _forbid(self, event: Any, found: Bilingual) -> None:
+    def _forbid(self, event: Any, found: Bilingual, sign: str) -> None:
         if len(self.problems) < _MAX_PROBLEMS:
-            self.problems.append(YamlError("forbidden", _position(event), _PLAIN_VALUES, found, path=self._here()))
+            advice = Bilingual(
+                f"Put double quotes around a text that starts with {sign}.",
+                f"Mettez entre guillemets droits un texte qui commence par {sign}.",
+            )
+            place = _position(event)
+            self.problems.append(YamlError("forbidden", place, _PLAIN_VALUES, found, advice=advice, path=self._here()))
 
     def _check(self, event: Any) -> None:
         """Record what is forbidden in a value; an alias is raised, because it hides the value."""
@@ -315,9 +335,9 @@ class _Builder:
                 path=self._here(),
             )
         if anchor is not None:
-            self._forbid(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"))
+            self._forbid(event, Bilingual(f"an anchor (&{anchor[:_SHOWN]})", f"une ancre (&{anchor[:_SHOWN]})"), "&")
         if tag is not None:
-            self._forbid(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"))
+            self._forbid(event, Bilingual(f"the tag {tag[:_SHOWN]}", f"l'étiquette {tag[:_SHOWN]}"), "!")
         control = _CONTROL.search(getattr(event, "value", None) or "")
         if control:
             if len(self.problems) < _MAX_PROBLEMS:

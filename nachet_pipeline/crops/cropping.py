@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.report_page import CountedPicture
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cutting import CroppingPool, Cut, UncroppablePictureError
 from nachet_pipeline.crops.detecting import Box, Detector
@@ -33,6 +34,7 @@ from nachet_pipeline.crops.queries import (
     record_cropped,
     sessions_of,
 )
+from nachet_pipeline.crops.receipts import report_counts
 from nachet_pipeline.database.connection import Database, DatabaseError
 from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.errors import ActionableError, RefusedError
@@ -92,6 +94,7 @@ class Cropped:
         differing: the first pictures with another number of seeds than declared.
         not_cropped: the first pictures that could not be cropped.
         failed: number of pictures that could not be cropped.
+        counted: a few pictures with their boxes drawn, those that differ first.
     """
 
     method: CropMethod
@@ -101,6 +104,12 @@ class Cropped:
     differing: list[Detected] = field(default_factory=list)
     not_cropped: list[NotCropped] = field(default_factory=list)
     failed: int = 0
+    counted: list[CountedPicture] = field(default_factory=list, repr=False)
+
+    @property
+    def sheet(self) -> bytes | None:
+        """Those pictures as one JPEG; None without any."""
+        return contact_sheet([one.jpeg for one in self.counted])
 
     @property
     def pictures(self) -> int:
@@ -201,15 +210,23 @@ class Cropper:
         outcome = Cropped(method)
         try:
             self._crop_all(upload, detector, outcome)
+            self._conclude(upload, outcome)
         except ActionableError as error:
             self.database.call(end_cropping, upload.id, failure=str(error))
             raise
+        # Last: where all before it is not done, the upload is due again.
+        self.database.call(end_cropping, upload.id, failure=outcome.failure)
+        return outcome
+
+    def _conclude(self, upload: Upload, outcome: Cropped) -> None:
+        """Judge the seeds that were counted, and tell the upload's user."""
+        method = outcome.method
         with self.database.connection() as connection:
             declare_again(connection, upload.id, method, lambda parent, found: finding_of(parent, found, self.rules))
-            end_cropping(connection, upload.id, failure=outcome.failure)
             outcome.sessions = sessions_of(connection, upload.id, method)
             outcome.differing = detected_pictures(connection, upload.id, method, differing=True, most=_NAMED)
-        return outcome
+        outcome.counted = self._counted(upload, outcome)
+        report_counts(self.database, self.blobs, upload, outcome.sessions, outcome.differing, outcome.counted)
 
     def _crop_all(self, upload: Upload, detector: Detector, outcome: Cropped) -> None:
         method = outcome.method
@@ -315,24 +332,23 @@ class Cropper:
                 raise StorageError(f"{container}/{blob} exists and shows something else than its crop does")
         return hashlib.sha256(content).hexdigest(), len(content)
 
-    def sheet(self, upload: Upload, method: CropMethod) -> bytes | None:
-        """Render a few pictures of an upload with their boxes, those that differ first, as one JPEG; None without any.
-
-        Raises:
-            StorageError: storage does not answer.
-            DatabaseError: the database does not answer.
-        """
-        with self.database.connection() as connection:
-            shown = detected_pictures(connection, upload.id, method, differing=True, most=_SHOWN)
-            if len(shown) < _SHOWN:
-                shown += detected_pictures(connection, upload.id, method, differing=False, most=_SHOWN - len(shown))
+    def _counted(self, upload: Upload, outcome: Cropped) -> list[CountedPicture]:
+        """A few pictures of an upload with their boxes drawn, those that differ first."""
+        shown = outcome.differing[:_SHOWN]
+        if len(shown) < _SHOWN:
+            more = _SHOWN - len(shown)
+            with self.database.connection() as connection:
+                shown += detected_pictures(connection, upload.id, outcome.method, differing=False, most=more)
         drawn = []
         for one in shown:
+            parent = one.parent
             try:
-                drawn.append(self.pool.draw(self._read(one.parent), one.parent.picture_format, one.boxes))
+                jpeg = self.pool.draw(self._read(parent), parent.picture_format, one.boxes)
             except UncroppablePictureError as error:
-                log.warning("%s is not shown: %s", _place(one.parent), error)
-        return contact_sheet(drawn)
+                log.warning("%s is not shown: %s", _place(parent), error)
+            else:
+                drawn.append(CountedPicture(_place(parent), jpeg, parent.declared, one.found))
+        return drawn
 
 
 def _at_a_time(areas: tuple[Box, ...], pixels: int) -> Iterator[list[Box]]:

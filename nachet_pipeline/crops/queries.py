@@ -22,7 +22,11 @@ from nachet_pipeline.pictures.inspection import Properties
 from nachet_pipeline.uploads.queries import MAX_ATTEMPTS, find_upload
 from nachet_pipeline.uploads.upload import Upload
 
-_IMPORTED = "upload.state in ('imported', 'partly_imported')"
+_IMPORTED = (
+    "(upload.state in ('imported', 'partly_imported')"
+    # Of a folder that was withdrawn after it was imported, what was imported stays.
+    " or upload.state = 'withdrawn' and upload.receipt ->> 'container' is not null)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Metadata of events: how the UI shows receipts, reports and pictures."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -15,6 +16,8 @@ from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.pictures.contact_sheet import as_markdown, contact_sheet
 
 _ROWS = 100
+_SHOWN = 12
+_LINE = 300
 _COLUMNS = ("severity", "code", "count", "where", "what", "remedy")
 
 
@@ -56,6 +59,12 @@ def _where(group: Group) -> str:
     return f"{where}, and {group.count - 1} more" if group.count > 1 else where
 
 
+def plain(text: str) -> str:
+    """A text as it is, on one line and without markup, where Markdown is shown. Users choose names of folders."""
+    line = " ".join(text.split())
+    return re.sub(r"([\\`*_{}\[\]()<>#|~!&])", r"\\\1", line[:_LINE])
+
+
 def manifest_page(partition: str) -> str:
     """Address, within the UI, of the manifest and report of one upload."""
     return partition_page("validated_manifest", partition)
@@ -73,7 +82,8 @@ def manifest_link(partition: str, text: str) -> MarkdownMetadataValue:
 
 def uploads_list(reasons: Mapping[str, str]) -> MarkdownMetadataValue:
     """Uploads by their partitions, each with a link to its page and a reason; a hundred at most."""
-    lines = [f"- [{key}]({manifest_page(key)}): {reason}" for key, reason in islice(reasons.items(), _ROWS)]
+    first = islice(reasons.items(), _ROWS)
+    lines = [f"- [{plain(key)}]({manifest_page(key)}): {plain(reason)}" for key, reason in first]
     more = len(reasons) - len(lines)
     return MetadataValue.md("\n".join([*lines, *([f"- and {more} more"] if more else [])]))
 
@@ -98,9 +108,10 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         **_measured("sharpness", validation.sharpness),
         "content_digest": MetadataValue.text(validation.content_digest),
     }
-    sheet = contact_sheet(list(validation.thumbnails.values()))
-    if sheet:
-        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, _caption(validation.thumbnails)))
+    step = -(-len(validation.thumbnails) // _SHOWN) or 1
+    shown = dict(islice(validation.thumbnails.items(), 0, None, step))
+    if sheet := contact_sheet(list(shown.values())):
+        metadata["contact_sheet"] = MetadataValue.md(as_markdown(sheet, _caption(shown)))
     return metadata
 
 

@@ -16,7 +16,7 @@ from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.identifiers import partition_key
 
 OPEN = (State.STAGED, State.QUEUED, State.IMPORTING, State.FAILED)
-SETTLED = (State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED)
+SETTLED = (State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.WITHDRAWN)
 NAMED = 100
 """A table lists this many rows at most; its numbers are complete."""
 
@@ -128,7 +128,7 @@ def count_open(connection: Connection) -> dict[State, int]:
 
 
 def count_settled(connection: Connection, since: datetime) -> dict[State, int]:
-    """The uploads that were imported or refused since then, and are so still, by state."""
+    """The uploads that were imported, refused or withdrawn since then, and are so still, by state."""
     return _by_state(connection, SETTLED, "updated_at >= %s", since)
 
 
@@ -144,7 +144,7 @@ def last_settled(connection: Connection) -> datetime | None:
         connection,
         "select max(last) from unnest(%s::text[]) as settled (state), lateral (select updated_at as last from upload"
         " where upload.state = settled.state order by updated_at desc limit 1) as latest",
-        ([*SETTLED, State.FAILED],),
+        ([*(state for state in SETTLED if state is not State.WITHDRAWN), State.FAILED],),
     )
     return found
 

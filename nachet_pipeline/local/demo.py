@@ -33,7 +33,7 @@ EMAIL = "sample.user@example.org"
 FOLDER = "sample-upload"
 _IMPORT_SECONDS = 300
 _POLL_SECONDS = 1.0
-_SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED}
+_SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.WITHDRAWN, State.FAILED}
 
 
 class DemoError(UnavailableError):
@@ -82,7 +82,7 @@ def _stage(home: Path, database: Database, blobs: BlobStorage) -> Upload:
         upload = see_upload(connection, Owner(user.id, user.email), FOLDER)
     staged = stage_folder(blobs, LocalFolder(folder), user.upload_container, FOLDER)
     if staged.sent or upload.state is State.STAGED:
-        mark_complete(blobs, user.upload_container, FOLDER)
+        mark_complete(blobs, user.upload_container, FOLDER, staged.marker)
     return upload
 
 

@@ -78,6 +78,11 @@ def meant(settings: Settings) -> bool:
     return (named.hostname, unquote(named.password or "")) == (LOOPBACK, password_of(IMPORTER, owner))
 
 
+def exist(home: Path) -> bool:
+    """Whether the services of a home were ever started: whether there is anything in their database."""
+    return (home / "postgres").exists()
+
+
 @contextmanager
 def with_services(settings: Settings) -> Iterator[Settings]:
     """Settings that name their services: as given, or filled in from the embedded ones, made ready, for the context.
@@ -93,29 +98,28 @@ def with_services(settings: Settings) -> Iterator[Settings]:
 
     with services(settings.home) as found:
         prepare(found)
-        own = (SecretStr(key) for key in own_secret_keys(settings.home).split(","))
-        yield settings.model_copy(
-            update={
-                "secret_keys": settings.secret_keys or tuple(own),
-                "database_url": SecretStr(found.importer_url),
-                "database_reader_url": SecretStr(found.reader_url),
-                "database_owner_url": SecretStr(found.database_url),
-                "blob_account_url": found.blob_account_url,
-                "blob_key": SecretStr(found.blob_key),
-            }
-        )
+        yield _named(settings, found)
+
+
+def _named(settings: Settings, services: Services) -> Settings:
+    own = (SecretStr(key) for key in own_secret_keys(settings.home).split(","))
+    return settings.model_copy(
+        update={
+            "secret_keys": settings.secret_keys or tuple(own),
+            "database_url": SecretStr(services.importer_url),
+            "database_reader_url": SecretStr(services.reader_url),
+            "database_owner_url": SecretStr(services.database_url),
+            "blob_account_url": services.blob_account_url,
+            "blob_key": SecretStr(services.blob_key),
+        }
+    )
 
 
 def variables(home: Path, services: Services) -> dict[str, str]:
     """The settings that name the services of a home, as environment variables; several of them are secrets."""
-    return {
-        "NACHET_HOME": str(home.resolve()),
-        "NACHET_DATABASE_URL": services.importer_url,
-        "NACHET_DATABASE_READER_URL": services.reader_url,
-        "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
-        "NACHET_BLOB_KEY": services.blob_key,
-        "NACHET_SECRET_KEYS": os.environ.get("NACHET_SECRET_KEYS") or own_secret_keys(home),
-    }
+    own = {"NACHET_HOME": str(home.resolve())}
+    keys = {name: os.environ[name] for name in ("NACHET_SECRET_KEYS",) if name in os.environ}
+    return own | _named(Settings.from_environment(own | keys), services).of_services()
 
 
 def use_services(home: Path) -> Services | None:

@@ -197,6 +197,8 @@ class MassImportOutcome:
 class _Container:
     """A container as the folder that pictures are read from; their paths are those of their blobs."""
 
+    staged = False
+
     def __init__(self, blobs: BlobStorage, container: str) -> None:
         self._blobs = blobs
         self.name = container

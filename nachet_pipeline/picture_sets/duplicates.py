@@ -162,14 +162,13 @@ def _places(connection: Connection, pictures: Sequence[UUID], owner: UUID) -> di
     rows = fetch(
         connection,
         tuple_row,
-        "select p.id, concat_ws('/', up.folder, nullif(s.session, ''), p.name) as place from pictures p"
-        " join picture_set s on s.id = p.picture_set_id join upload up on up.id = s.upload_id"
-        " where p.id = any(%s) and s.owner_id = %s"
-        " union all select p.id, c.name || '/' || coalesce(p.picture #>> '{image_data,source}', p.name)"
+        "select p.id, case when up.id is not null then concat_ws('/', up.folder, nullif(s.session, ''), p.name)"
+        " when c.id is not null then c.name || '/' || coalesce(p.picture #>> '{image_data,source}', p.name)"
+        " else concat_ws('/', s.name, p.name) end as place"
         " from pictures p join picture_set s on s.id = p.picture_set_id"
-        " join mass_import m on m.id = s.mass_import_id join container c on c.id = m.container_id"
-        " where p.id = any(%s) and s.owner_id = %s",
-        (list(pictures), owner, list(pictures), owner),
+        " left join upload up on up.id = s.upload_id left join mass_import m on m.id = s.mass_import_id"
+        " left join container c on c.id = m.container_id where p.id = any(%s) and s.owner_id = %s",
+        (list(pictures), owner),
     )
     return dict(rows)
 

@@ -90,6 +90,10 @@ _MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
 # What libtiff says of the code of fax machines that it cannot follow.
 _BAD_FAX = re.compile(rb"Fax\w{1,20}: [\x20-\x7e]{1,150}")
+_SAVE_PLAINLY = Bilingual(
+    "Save the picture again as a TIFF with LZW compression or with none.",
+    "Enregistrez de nouveau l'image en TIFF avec la compression LZW ou sans compression.",
+)
 _STANDARD_ERROR, _COMPLAINT_BYTES = 2, 4_096
 _BAD_JPEG = re.compile("Corrupt JPEG data|[Pp]remature end")
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -109,11 +113,13 @@ class UndecodableError(Exception):
 
     Attributes:
         found: what was found.
+        advice: what to do about it, where the picture is not simply damaged.
     """
 
-    def __init__(self, found: Bilingual) -> None:
+    def __init__(self, found: Bilingual, advice: Bilingual | None = None) -> None:
         super().__init__(found.en)
         self.found = found
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,9 +417,10 @@ def _decode_with_libtiff(content: bytes, picture: TiffPicture) -> Decoded:
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
     if picture.compression not in _COMPRESSIONS:
         code, name = picture.compression, _COMPRESSION_NAMES.get(picture.compression)
+        found = Bilingual(f"the compression number {code}", f"la compression numéro {code}")
         if name is not None:
-            raise UndecodableError(Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})"))
-        raise UndecodableError(Bilingual(f"the compression number {code}", f"la compression numéro {code}"))
+            found = Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})")
+        raise UndecodableError(found, _SAVE_PLAINLY)
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
@@ -473,7 +480,32 @@ def decode_what_is_left(content: bytes, picture_format: str, limits: PictureLimi
         image.draft(None, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
         image.load()
     except Exception:  # noqa: BLE001 (it is damaged, and everything was said of that already)
-        return None
+        return _tiff_segments_left(content, limits) if picture_format == "TIFF" else None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
     return image
+
+
+def _tiff_segments_left(content: bytes, limits: PictureLimits) -> Image.Image | None:
+    """The strips or tiles of a damaged TIFF that decode, the others black; None if none does."""
+    from tifffile import TiffFile
+
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages.first
+        if not limits.admits(page.imagewidth, page.imagelength) or page.compression not in _COMPRESSIONS:
+            return None
+        array = np.zeros(page.shaped, page.dtype)
+        decoded = 0
+        for number, (start, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+            try:
+                part, (sample, depth, row, column, _), _ = page.decode(content[start : start + size], number)
+            except Exception:  # noqa: BLE001, S112 (as above; the next one may be whole)
+                continue
+            if part is not None:
+                place = array[sample, depth : depth + part.shape[0], row:, column:]
+                rows, columns = min(part.shape[1], place.shape[1]), min(part.shape[2], place.shape[2])
+                place[:, :rows, :columns] = part[:, :rows, :columns]
+                decoded += 1
+        axes = "YXS" if page.shaped[-1] > 1 else "YX"
+        shown = array[0, 0] if page.shaped[-1] > 1 else array[0, 0, ..., 0]
+        return _shown(shown, axes) if decoded else None

@@ -27,7 +27,7 @@ from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
 from nachet_pipeline.support.i18n import Bilingual
 
-_NEVER_SHOWN = {"picture-format", "other-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
+_NEVER_SHOWN = {"other-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Inspection:
                 if decode is not None and not self.issues.fatal():
                     self.decoded = decode()
         except UndecodableError as error:
-            self.issues.add("picture-damaged", expected=_WHOLE, found=error.found)
+            self.issues.add("picture-damaged", expected=_WHOLE, found=error.found, advice=error.advice)
         except MemoryError:
             expected = Bilingual("a picture that fits in memory", "une image qui tient en mémoire")
             found = Bilingual("no memory left", "plus de mémoire disponible")
@@ -209,6 +209,8 @@ class _Inspection:
 
     def thumbnail(self) -> bytes | None:
         """Render a thumbnail; a picture without one is not refused for that."""
+        if any(issue.code == "picture-format" for issue in self.issues):
+            return self._thumbnail_of_another_format()
         if self._left is None or any(issue.code in _NEVER_SHOWN for issue in self.issues):
             return None
         try:
@@ -218,3 +220,12 @@ class _Inspection:
             return thumbnail_of(image) if image else None
         except Exception:  # noqa: BLE001 (as above)
             return None
+
+    def _thumbnail_of_another_format(self) -> bytes | None:
+        """Of a picture whose name says another format than it has: the walk of that format comes first, as always."""
+        for picture_format, starts in PICTURE_STARTS.items():
+            if picture_format != self._format and self._content.startswith(starts):
+                return inspect_picture(
+                    self._content, picture_format, self._limits, thumbnail=Thumbnail.ALWAYS
+                ).thumbnail
+        return None

@@ -56,7 +56,7 @@ from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
 
-_ANSWERED = {"imported", "partly_imported", "refused", "failed"}
+_ANSWERED = {"imported", "partly_imported", "refused", "withdrawn", "failed"}
 _RECEIPT_BYTES = 16 * 1024**2
 """More is no receipt: whoever has a key can put anything under that name."""
 

@@ -13,6 +13,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch_column, fetch_value
 
 _NO_RUN = ""
+_ENDED_BACKFILLS = ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
 _MADE = "'ASSET_MATERIALIZATION'"
 # The latest materialization of an asset, or of a partition that there is still, is what the UI shows of it.
 _LATEST = (
@@ -77,12 +78,30 @@ def thin_runs(connection: Connection, runs: Sequence[str], definitions: Sequence
 
 
 def delete_verdicts(connection: Connection, runs: Sequence[str]) -> int:
-    """Delete what checks said in some runs, and return how many verdicts that were."""
+    """Delete what checks said in some runs, and return how many verdicts that were.
+
+    The last word of a check on no partition stays: it may be long ago that the check had a reason to speak.
+    """
     return connection.execute(
         f"{_KNOWN_CHECKS} delete from asset_check_executions e using known, unnest(%s::text[]) as run (id)"
-        " where e.asset_key = known.asset_key and e.check_name = known.check_name and e.run_id = run.id",
+        " where e.asset_key = known.asset_key and e.check_name = known.check_name and e.run_id = run.id"
+        " and (e.partition is not null or exists (select from asset_check_executions n where n.partition is null"
+        " and n.asset_key = e.asset_key and n.check_name = e.check_name and n.id > e.id))",
         (list(runs),),
     ).rowcount
+
+
+def delete_backfills(connection: Connection, before: datetime) -> int:
+    """Delete backfills that ended, were started before a moment, and have no run any more; return how many."""
+    deleted = fetch_column(
+        connection,
+        "delete from bulk_actions b where b.action_type = 'PARTITION_BACKFILL' and b.\"timestamp\" < %s"
+        " and b.status = any(%s) and not exists (select from run_tags t where t.key = 'dagster/backfill'"
+        " and t.value = b.key) returning b.key",
+        (_as_stored(before), list(_ENDED_BACKFILLS)),
+    )
+    connection.execute("delete from backfill_tags where backfill_id = any(%s)", (deleted,))
+    return len(deleted)
 
 
 def delete_runless_events(

@@ -410,7 +410,7 @@ def short_sets(connection: Connection, owner: UUID, upload: UUID | None = None) 
         " jsonb_to_recordset(u.receipt -> 'picture_sets') as r (id uuid, pictures bigint),"
         " lateral (select count(*) as rows from pictures p where p.picture_set_id = r.id and p.parent is null) as n"
         " where u.owner_id = %(owner)s and (%(upload)s::uuid is null or u.id = %(upload)s)"
-        " and u.receipt ->> 'state' in ('imported', 'partly_imported') and n.rows < r.pictures"
+        " and u.receipt ->> 'state' in ('imported', 'partly_imported', 'withdrawn') and n.rows < r.pictures"
         # A folder that was deleted, and is gone for good, misses nothing.
         " and (not exists (select from folder_tombstone t where t.picture_set_id = r.id and t.purged_at is not null)"
         "  or exists (select from picture_set s where s.id = r.id and s.deleted_at is null))"

@@ -3,7 +3,8 @@
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
 say, its receipt is in the database, every picture of the receipt has a row, every row has its blob, which is
 read and has the right checksum, and the folder is still what was imported. The audit trail records what is cleared
-before it is.
+before it is. A folder that its user withdrew is cleared likewise; if nothing of it was imported, there is nothing to
+verify. Nothing that was imported is removed.
 """
 
 import logging
@@ -46,6 +47,7 @@ ForgetPartitions = Callable[[Sequence[str]], None]
 
 _FIRST = UUID(int=0)
 _PAGE = 200
+_CLEARABLE = {State.IMPORTED, State.WITHDRAWN}
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
@@ -179,7 +181,7 @@ class Retention:
                 upload = find_upload(connection, identifier)
                 begun = clearing_since(connection, identifier)
             finished = upload.receipt.finished_at if upload and upload.receipt else None
-            if upload is None or finished is None or finished >= before or upload.state is not State.IMPORTED:
+            if upload is None or finished is None or finished >= before or upload.state not in _CLEARABLE:
                 return None
             try:
                 folder = StagedFolder(self.blobs, upload.staging_container, upload.folder)
@@ -209,13 +211,15 @@ class Retention:
         if not look.files:
             return None
         if look.digest != upload.staged_digest:
-            return "the folder is not known to be what was imported"
+            return f"the folder is not known to be what was {upload.state}"
+        if upload.state is State.WITHDRAWN and not (upload.receipt and upload.receipt.picture_sets):
+            return None  # its user gave it up, and nothing of it was imported
         return self.why_unverified(upload)
 
     def why_unverified(self, upload: Upload) -> str | None:
         """Why an imported upload is not verified, None if its rows and blobs are there and right; blobs are read."""
         receipt = upload.receipt
-        if receipt is None or receipt.state is not State.IMPORTED or not receipt.picture_sets:
+        if receipt is None or receipt.state not in _CLEARABLE or not receipt.picture_sets:
             return "the database has no receipt that says that it is imported"
         with self.database.connection() as connection:
             short = short_sets(connection, upload.owner.id, upload.id)

@@ -1,4 +1,4 @@
-"""Which imports are old enough for their staged folder or their partition to be cleared, and what was cleared."""
+"""Which uploads are old enough for their staged folder or their partition to be cleared, and what was cleared."""
 
 from datetime import datetime
 from typing import cast
@@ -13,11 +13,11 @@ from nachet_pipeline.uploads.upload import Upload
 
 _FINISHED = "(receipt ->> 'finished_at')::timestamptz"
 # Its folder is gone, and nothing was staged under its name since.
-_CLEARED = "state = 'imported' and clearing_at is null and cleared_at >= updated_at"
+_CLEARED = "state in ('imported', 'withdrawn') and clearing_at is null and cleared_at >= updated_at"
 
 
 def folders_to_clear(connection: Connection, before: datetime, *, after: UUID, most: int) -> list[UUID]:
-    """The next uploads, by identifier, that were imported as a whole before a moment and may be staged still.
+    """The next uploads, by identifier, imported as a whole or withdrawn before a moment, that may be staged still.
 
     Args:
         connection: where to look.
@@ -27,7 +27,7 @@ def folders_to_clear(connection: Connection, before: datetime, *, after: UUID, m
     """
     return fetch_column(
         connection,
-        "select id from upload where state = 'imported' and receipt ->> 'state' = 'imported'"
+        "select id from upload where state in ('imported', 'withdrawn') and receipt ->> 'state' = state"
         f" and {_FINISHED} < %(before)s and (cleared_at is null or cleared_at < updated_at or clearing_at is not null)"
         " and id > %(after)s order by id limit %(most)s",
         {"before": before, "after": after, "most": most},
@@ -55,11 +55,11 @@ def begin_clearing(connection: Connection, upload: UUID) -> bool:
     """Record that an upload's folder is about to be cleared: the sensor then leaves it alone.
 
     Returns:
-        False if it is not an imported one any more.
+        False if it is not an imported or withdrawn one any more.
     """
     return bool(
         connection.execute(
-            "update upload set clearing_at = now() where id = %s and state = 'imported'", (upload,)
+            "update upload set clearing_at = now() where id = %s and state in ('imported', 'withdrawn')", (upload,)
         ).rowcount
     )
 
@@ -72,7 +72,7 @@ def end_clearing(connection: Connection, upload: UUID) -> None:
 
 
 def partitions_to_clear(connection: Connection, before: datetime, *, after: UUID, most: int) -> list[Upload]:
-    """The next uploads, by identifier, that were imported before a moment, and have a partition but no folder."""
+    """The next uploads, by identifier, imported or withdrawn before a moment, with a partition and no folder."""
     due = fetch_column(
         connection,
         f"select id from upload where {_CLEARED} and {_FINISHED} < %(before)s"

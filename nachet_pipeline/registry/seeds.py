@@ -31,6 +31,8 @@ _LONGEST_NAME = 200
 _SHORT_WORD = 5
 _LETTERS_OF_LONG = 2
 _BINOMIAL = 2
+# A sign between two names, or a word in lower case that is no abbreviation: `/ Brassica juncea`.
+_NOT_AN_AUTHOR = re.compile(r"[/+;]|(?:^|\s)(?!emend|sensu|auct|subsp|nom)[^\W\d_A-Z]{4,}(?![\w.])")
 
 
 class RegistryError(ValueError):
@@ -360,8 +362,8 @@ class SeedRegistry(BaseModel):
         common = self.named(words[1])
         return common.scientific_name if common and plain(common.genus) == words[0] else None
 
-    def alike(self, name: str) -> list[tuple[str, str]]:
-        """The seeds that a name may stand for, as information: accepted name, and the name that holds its words.
+    def alike(self, name: str) -> list[tuple[str, list[str]]]:
+        """The seeds that a name may stand for, as information: accepted name, and the names that hold its words.
 
         It is a part of vernacular names (`ragweed`), or a genus cut to its first letter (`B. napus`). Many species that
         nobody registered have such names too, so none is to be suggested.
@@ -371,16 +373,16 @@ class SeedRegistry(BaseModel):
             return []
         if len(wanted) == _BINOMIAL and len(wanted[0]) == 1:
             return sorted(
-                (seed.scientific_name, seed.scientific_name)
+                (seed.scientific_name, [])
                 for seed in self.by_id.values()
                 if (plain(seed.genus)[0], plain(seed.specific_epithet)) == wanted
             )
-        return sorted(
-            (seed.scientific_name, common)
-            for seed in self.by_id.values()
-            for common in (*seed.vernacular_names.en, *seed.vernacular_names.fr)
-            if _holds(_letters(common), wanted)
-        )
+        found: dict[str, list[str]] = defaultdict(list)
+        for seed in self.by_id.values():
+            for common in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
+                if _holds(_letters(common), wanted):
+                    found[seed.scientific_name].append(common)
+        return sorted(found.items())
 
     def of_genus(self, name: str) -> list[str]:
         """The accepted names of the seeds of the genus that a name begins with, in order."""
@@ -399,11 +401,16 @@ def _letters(name: str) -> tuple[str, ...]:
 
 
 def _without_authorship(name: str) -> str:
-    """A scientific name without who published it, which begins with a capital or a bracket."""
+    """A scientific name without who published it, which begins with a capital or a bracket.
+
+    A second species after the first one is no authorship, so it stays.
+    """
     words = name[:_LONGEST_NAME].split()
     author = next(
         (place for place, word in enumerate(words) if place > 1 and (word[0].isupper() or word[0] == "(")), None
     )
+    if author is None or _NOT_AN_AUTHOR.search(" ".join(words[2:])):
+        return name[:_LONGEST_NAME]
     return " ".join(words[:author])
 
 

@@ -71,6 +71,10 @@ class SourceFolder(Protocol):
     def name(self) -> str:
         """The folder's own name."""
 
+    @property
+    def staged(self) -> bool:
+        """Whether it is staged: then the markers in it say whether it is complete, and which files belong to it."""
+
     def files(self) -> Iterator[StagedFile]:
         """All files below the folder, in a stable order."""
 
@@ -140,6 +144,8 @@ class LocalFolder:
     Links and special files are listed, and never followed or opened. Each part of a path is opened relative to the
     folder before it, so exchanging a folder for a link cannot lead out of the upload.
     """
+
+    staged = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -23,23 +23,31 @@ from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
 from threading import Lock
-from typing import Self
+from typing import Self, cast
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from nachet_pipeline.contract.inventory import FileKind, Inventory
+from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.marks import Mark
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner, read_sessions
 from nachet_pipeline.contract.structure import Shape, taking_inventory
+from nachet_pipeline.contract.submission import computing_submission
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
-from nachet_pipeline.uploads.importing import fail_upload, refuse_disabled, write_receipt
+from nachet_pipeline.uploads.importing import (
+    fail_upload,
+    refuse_disabled,
+    withdraw_upload,
+    write_page,
+    write_receipt,
+)
 from nachet_pipeline.uploads.queries import (
     FolderName,
     PendingFolder,
@@ -114,11 +122,12 @@ class FolderSnapshot:
     """The state of a folder at one time.
 
     Attributes:
-        digest: of names, sizes and versions.
+        digest: identifies what was sent; see `submission_of`.
         files: number of files.
         size: their bytes.
         complete: whether it can be imported.
         reason: why it is complete, or what it waits for.
+        withdrawn: whether its user withdrew it; then it is not complete.
     """
 
     digest: str
@@ -126,6 +135,7 @@ class FolderSnapshot:
     size: int
     complete: bool
     reason: str
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,7 @@ def take_snapshot(
     """Look at a staged folder without reading more than its indexes.
 
     It is complete if it has a `_COMPLETE` marker, if all its declared pictures are there and settled, or if it has not
-    changed for long; what is missing then is an error to report and no reason to wait.
+    changed for long; what is missing then is an error to report and no reason to wait. A withdrawn one is not complete.
     """
     with _Looking(folder, settings, limits) as looking:
         looking.go_on()
@@ -172,6 +182,7 @@ class _Looking:
         self._inventory = Inventory()
         self._shape: Shape | None = None
         self._digest = ""
+        self._changing = False
         self._steps = self._take()
 
     def __enter__(self) -> Self:
@@ -186,13 +197,18 @@ class _Looking:
 
     def _take(self) -> Generator[int]:
         folder = _Bounded(self.folder, files=self._most)
-        self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
-        digest = hashlib.sha256()
-        for number, record in enumerate(self._inventory.digested(), start=1):
-            digest.update(record)
-            if number % 1_000 == 0:
-                yield 2 * folder.listed + number
-        self._digest = digest.hexdigest()
+        try:
+            self._shape = yield from taking_inventory(folder, self._inventory, self._limits)
+        except FileChangedError:  # its marker, which is read
+            self._changing = True
+            return
+        steps = computing_submission(self._inventory)
+        while True:
+            try:
+                yield 2 * folder.listed + next(steps)
+            except StopIteration as end:
+                self._digest = cast("str", end.value)
+                return
 
     def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
         """Handle more files, at most `names` and until a time of the monotonic clock; returns whether all are done.
@@ -213,17 +229,21 @@ class _Looking:
         """The snapshot of the folder, once it is listed completely."""
         files, size = self._inventory.total()
         complete, reason = self._completeness(now, index_seconds)
-        return FolderSnapshot(self._digest, files, size, complete, reason)
+        withdrawn = self._inventory.mark is Mark.WITHDRAWN and not self._changing
+        return FolderSnapshot(self._digest, files, size, complete, reason, withdrawn)
 
     def _completeness(self, now: datetime, index_seconds: float | None) -> tuple[bool, str]:
         inventory, settings = self._inventory, self._settings
         newest = inventory.newest()
+        if self._changing:
+            return False, "it is changing"
         if newest is None:
             return False, "it is empty"
-        if next(inventory.files(FileKind.MARKER), None):
-            return True, "it is marked as complete"
         still = now - newest
-        if still >= timedelta(seconds=settings.quiet_seconds):
+        quiet = still >= timedelta(seconds=settings.quiet_seconds)
+        if inventory.mark is not Mark.NONE:
+            return _marked(inventory.mark, quiet=quiet)
+        if quiet:
             return True, f"nothing in it changed for {settings.quiet_seconds} s"
         if still < timedelta(seconds=settings.settle_seconds):
             return False, "it is changing"
@@ -246,6 +266,15 @@ class _Looking:
         return bool(sessions), "its declared pictures are all there" if sessions else "it holds no session"
 
 
+def _marked(mark: Mark, *, quiet: bool) -> tuple[bool, str]:
+    """Whether a folder with a marker is complete, and why."""
+    if mark is Mark.STAGING:  # once it is quiet, an import says in its receipt what to do
+        return quiet, "its staging was interrupted" if quiet else "it is being staged"
+    if mark is Mark.WITHDRAWN:
+        return False, "its user withdrew it"
+    return True, "it is marked as complete"
+
+
 class _TooManyFilesError(Exception):
     """A folder holds more files than a look at it may find."""
 
@@ -256,6 +285,8 @@ class _HurryError(Exception):
 
 class _Bounded:
     """A folder that lists at most so many files, and reads files for at most so many seconds."""
+
+    staged = True
 
     def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
         self.listed = 0
@@ -373,6 +404,7 @@ def due_uploads(
     now: datetime | None = None,
     listing: Listing | None = None,
     unfinished: UnfinishedLooks | None = None,
+    withdrawn: list[Receipt] | None = None,
 ) -> Iterator[Arrival]:
     """The folders that are due for a run.
 
@@ -388,6 +420,7 @@ def due_uploads(
         listing: where to begin, if there are more folders than one tick lists; afterwards where the next one goes on.
         unfinished: the looks to go on with, and afterwards those for the next tick; without it, unfinished looks begin
             again.
+        withdrawn: gets the receipts of the folders that were found withdrawn.
 
     Raises:
         StorageError: storage does not answer.
@@ -396,6 +429,7 @@ def due_uploads(
     moment, begin = now or datetime.now(UTC), time.monotonic()
     users = database.call(all_users)
     kept = UnfinishedLooks() if unfinished is None else unfinished
+    closed: list[Receipt] = [] if withdrawn is None else withdrawn
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
@@ -406,17 +440,18 @@ def due_uploads(
         for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
             outcomes = list(executor.map(partial(look, begin=number == 0), candidates))
             large.extend(one for one, outcome in zip(candidates, outcomes, strict=True) if outcome is _NoLook.LATER)
-            yield from _first_looks(database, blobs, candidates, outcomes)
+            yield from _first_looks(database, blobs, candidates, outcomes, closed)
             if time.monotonic() - begin > LOOKING_SECONDS:
                 log.warning("looking at staged folders takes long; the next tick goes on")
                 break
         for candidates in batched(folders.settled(), _SECOND_LOOKS_BETWEEN_STATEMENTS):
-            yield from _second_looks(database, blobs, executor, candidates, list(executor.map(look, candidates)))
+            outcomes = list(executor.map(look, candidates))
+            yield from _second_looks(database, blobs, executor, candidates, outcomes, closed)
             if time.monotonic() - begin > SECOND_LOOKS_UNTIL:
                 break
         while large and time.monotonic() - begin < LARGE_SECONDS:
             outcomes = [look(one) for one in large]
-            yield from _first_looks(database, blobs, large, outcomes)
+            yield from _first_looks(database, blobs, large, outcomes, closed)
             large = [one for one, outcome in zip(large, outcomes, strict=True) if outcome is _NoLook.LATER]
     if unfinished is None:
         kept.close()
@@ -548,7 +583,7 @@ def _staged(
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
     for user, page, before in _pages(executor, blobs, users, listing, until):
-        # A receipt sorts before its folder, so it is on the same page or the one before.
+        # A receipt and a report sort before their folder, so they are on the same page or the one before.
         beside = {*before, *page.blobs}
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
         if unusable := [name.folder for name in names if not _can_be_kept(name.folder)]:
@@ -621,15 +656,20 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _
 
 
 def _first_looks(
-    database: Database, blobs: BlobStorage, candidates: Sequence[_Candidate], outcomes: Sequence[_Outcome]
+    database: Database,
+    blobs: BlobStorage,
+    candidates: Sequence[_Candidate],
+    outcomes: Sequence[_Outcome],
+    closed: list[Receipt],
 ) -> list[Arrival]:
     """The due ones of folders that may be waiting for a run; the others are recorded as looked at.
 
-    Folders that cannot be looked at are closed as failed, and their receipts say why.
+    Folders that cannot be looked at are closed as failed, and their receipts say why. Withdrawn ones are closed too;
+    their receipts are added to `closed`.
     """
     done = [(one, outcome) for one, outcome in zip(candidates, outcomes, strict=True) if outcome is not _NoLook.LATER]
     unseen = [FolderName(one.user.id, one.folder) for one, _ in done if one.known is None]
-    due, others, failed = [], [], []
+    due, others, failed, withdrawn = [], [], [], []
     with database.connection() as connection:
         seen = iter(see_uploads(connection, unseen) if unseen else [])
         for one, outcome in done:
@@ -637,10 +677,16 @@ def _first_looks(
             if isinstance(outcome, FolderSnapshot) and outcome.complete:
                 due.append(Arrival(upload, outcome))
                 continue
+            if isinstance(outcome, FolderSnapshot) and outcome.withdrawn:
+                withdrawn.append((upload, outcome))
+                continue
             others.append(upload.id)
             if isinstance(outcome, _Failure):
                 failed.append((upload, outcome.reason))
         mark_checked(connection, others)
+    for upload, snapshot in withdrawn:
+        if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
+            closed.append(receipt)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
         fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
@@ -653,8 +699,12 @@ def _second_looks(
     executor: Executor,
     candidates: Sequence[_Candidate],
     outcomes: Sequence[_Outcome],
+    closed: list[Receipt],
 ) -> list[Arrival]:
-    """The folders that changed since their import ended, and so are due; the others are recorded as looked at."""
+    """The folders that changed since their import ended, and so are due; the others are recorded as looked at.
+
+    Those that were withdrawn since are closed; their receipts are added to `closed`.
+    """
     done = [
         (one.known, outcome)
         for one, outcome in zip(candidates, outcomes, strict=True)
@@ -676,6 +726,12 @@ def _second_looks(
         and arrival.snapshot.complete
         and arrival.snapshot.digest != arrival.upload.staged_digest
     ]
+    for arrival in arrivals:
+        upload, snapshot = arrival.upload, arrival.snapshot
+        if upload.id in still and snapshot.withdrawn and snapshot.digest != upload.staged_digest:
+            if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
+                closed.append(receipt)
+            still.discard(upload.id)
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
         pass
@@ -689,7 +745,9 @@ def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFol
     for folder in folders:
         with database.connection() as connection:
             upload = folder.known or see_upload(connection, owner, folder.name.folder)
-        write_receipt(blobs, upload, refuse_disabled(database, upload))
+        receipt = refuse_disabled(database, upload)
+        if write_receipt(blobs, upload, receipt):
+            write_page(blobs, upload, receipt)
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:

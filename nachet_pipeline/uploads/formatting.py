@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
+from nachet_pipeline.contract.understood import of_species
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 
@@ -15,7 +16,15 @@ def receipt_lines(receipt: Receipt, language: Language = "en") -> Iterator[str]:
     for label, value in rows:
         yield f"  {label:<{width}} {value}"
     if receipt.report:
-        yield from as_text(receipt.report, language, partly=bool(receipt.refused_sessions))
+        yield ""
+        yield from as_text(
+            receipt.report,
+            language,
+            partly=bool(receipt.refused_sessions),
+            imported=receipt.state in {State.IMPORTED, State.PARTLY_IMPORTED},
+            understood=receipt.sessions,
+            number_of_sessions=receipt.number_of_sessions or None,
+        )
 
 
 def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
@@ -26,7 +35,7 @@ def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
     yield Bilingual("pictures", "images"), Bilingual(*pictures)
     for item in receipt.picture_sets:
         place = f"{receipt.container}/{item.id}: {item.pictures}"
-        yield Bilingual("stored", "stockées"), Bilingual(f"{place} of {item.seed}", f"{place} de {item.seed}")
+        yield Bilingual("stored", "stockées"), Bilingual(f"{place} of {item.seed}", f"{place} {of_species(item.seed)}")
     if told := receipt.correction:
         yield (
             Bilingual("changes", "changements"),
@@ -40,5 +49,7 @@ def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
         yield Bilingual("removed", "retirées"), same(session)
     for refused in receipt.refused_sessions:
         yield Bilingual("refused", "refusées"), same(refused.session)
+    if receipt.explanation:
+        yield Bilingual("note", "note"), receipt.explanation
     if receipt.failure:
         yield Bilingual("failure", "échec"), same(receipt.failure)

@@ -2,23 +2,25 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession
-from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, State
+from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, RefusedSession, Spread, State
 from nachet_pipeline.contract.report import Report
-from nachet_pipeline.contract.report_page import as_page
+from nachet_pipeline.contract.report_page import CountedPicture, receipt_page
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.stored import Correction
-from nachet_pipeline.contract.validation import Validation, validate
+from nachet_pipeline.contract.submission import submission_of
+from nachet_pipeline.contract.validation import Validation, WithdrawnError, validate
 from nachet_pipeline.database.connection import Connection, Database, DatabaseError
 from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
@@ -46,6 +48,7 @@ from nachet_pipeline.uploads.queries import (
     look_again,
     mark_importing,
     record_receipt,
+    record_staged_digest,
     upload_lock,
     upload_of_partition,
 )
@@ -164,7 +167,8 @@ class Importer:
         if outcome is None:  # the other run writes the receipt
             log.warning("upload %s: %s", upload.partition, taken_over)
             return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
-        write_receipt(self.blobs, outcome.upload, outcome.receipt)
+        if write_receipt(self.blobs, outcome.upload, outcome.receipt) and outcome.validation is None:
+            write_page(self.blobs, outcome.upload, outcome.receipt)
         return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
@@ -181,7 +185,8 @@ class Importer:
             raise
         except Exception as error:  # a defect: the receipt says so, and the caller sees it
             failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
-            write_receipt(self.blobs, upload, failed.receipt)
+            if write_receipt(self.blobs, upload, failed.receipt):
+                write_page(self.blobs, upload, failed.receipt)
             raise
 
     def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
@@ -219,34 +224,42 @@ class Importer:
             return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
         with Inventory(rule_set=self.rules) as inventory:
-            validation = validate(
-                StagedFolder(self.blobs, upload.staging_container, upload.folder),
-                inventory,
-                self.pool,
-                self.registry,
-                owner=upload.owner,
-                limits=self.limits,
-                readers=self.transfer.transfer_concurrency,
-                progress=partial(self.progress, "validating"),
-                stored=StoredUpload(self.database, upload.id, upload.owner.id),
-                replace=upload.replace_wanted,
-                early=lambda report: self._report_early(upload, started, report),
-            )
+            try:
+                validation = validate(
+                    StagedFolder(self.blobs, upload.staging_container, upload.folder),
+                    inventory,
+                    self.pool,
+                    self.registry,
+                    owner=upload.owner,
+                    limits=self.limits,
+                    readers=self.transfer.transfer_concurrency,
+                    progress=partial(self.progress, "validating"),
+                    stored=StoredUpload(self.database, upload.id, upload.owner.id),
+                    replace=upload.replace_wanted,
+                    early=lambda report: self._report_early(upload, started, report, submission_of(inventory)),
+                )
+            except WithdrawnError:  # since the run was requested
+                return ImportOutcome(upload, self._withdraw(upload, started, submission_of(inventory)))
+            submission = submission_of(inventory)
             clock.lap("validate")
             accepted = validation.accepted(accept_valid=upload.accept_valid)
-            page = self._write_page(upload, validation.report, inventory, partly=bool(accepted))
+            thumbnails = {**validation.thumbnails, **dict(inventory.thumbnails())}
             if not accepted:
-                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, page=page)
+                receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
+                write_page(self.blobs, upload, receipt, thumbnails)
                 self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
             state = State.IMPORTED if len(accepted) == len(validation.sessions) else State.PARTLY_IMPORTED
-            made = _receipt(upload, state, self.run_id, started, validation, sets, page=page)
+            before = self.database.transact(find_upload, upload.id)
+            receipt = _with_last_correction(
+                _receipt(upload, state, self.run_id, started, validation, sets, submission=submission),
+                before.receipt if before else None,
+            )
+            write_page(self.blobs, upload, receipt, thumbnails)
 
-            def record(connection: Connection) -> tuple[RowsWritten, Receipt]:
-                known = find_upload(connection, upload.id)
-                receipt = _with_last_correction(made, known.receipt if known else None)
+            def record(connection: Connection) -> RowsWritten:
                 rows = record_picture_sets(
                     connection,
                     sets,
@@ -256,16 +269,28 @@ class Importer:
                     removed=validation.removed_sessions.values(),
                 )
                 self._close(connection, receipt)
-                return rows, receipt
+                return rows
 
-            rows, receipt = self.database.transact(record)
+            rows = self.database.transact(record)
             clock.lap("record")
         return ImportOutcome(upload, receipt, validation, stored, rows, clock.laps)
 
-    def _report_early(self, upload: Upload, started: datetime, report: Report) -> None:
+    def _withdraw(self, upload: Upload, started: datetime, submission: str) -> Receipt:
+        """Record that the folder was withdrawn; nothing of it is imported."""
+
+        def record(connection: Connection) -> Receipt:
+            known = find_upload(connection, upload.id)
+            receipt = _withdrawn(upload, known.receipt if known else None, self.run_id, started, submission)
+            self._close(connection, receipt)
+            record_staged_digest(connection, upload.id, submission)
+            return receipt
+
+        return self.database.transact(record)
+
+    def _report_early(self, upload: Upload, started: datetime, report: Report, submission: str) -> None:
         """Write a receipt with what refuses the upload already, while its pictures are still being read."""
-        early = _receipt(upload, State.IMPORTING, self.run_id, started).model_copy(
-            update={"report": report, "finished_at": None}
+        early = _receipt(upload, State.IMPORTING, self.run_id, started, submission=submission).model_copy(
+            update={"report": report, "report_page": None, "finished_at": None}
         )
 
         def record(connection: Connection) -> Receipt:
@@ -278,29 +303,6 @@ class Importer:
             return receipt
 
         write_receipt(self.blobs, upload, self.database.transact(record))
-
-    def _write_page(self, upload: Upload, report: Report, inventory: Inventory, *, partly: bool) -> str | None:
-        """Write the report page beside the staged folder, if there is a finding.
-
-        A storage error is only logged, because the receipt has the same report.
-
-        Returns:
-            The blob of the page, None if there is none.
-        """
-        blob = report_blob(upload.folder)
-        try:
-            if not report.groups:
-                if upload.receipt and upload.receipt.report_page:
-                    self.blobs.delete(upload.staging_container, blob)
-                return None
-            page = as_page(report, title=upload.folder, thumbnails=dict(inventory.thumbnails()), partly=partly)
-            self.blobs.upload(
-                upload.staging_container, blob, page.encode(), content_type="text/html; charset=utf-8", overwrite=True
-            )
-        except StorageError as error:
-            log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
-            return None
-        return blob
 
     def _store(
         self, upload: Upload, sessions: list[ManifestSession], inventory: Inventory
@@ -369,8 +371,8 @@ def _receipt(
     validation: Validation | None = None,
     sets: list[RecordedSet] | None = None,
     *,
-    page: str | None = None,
     failure: str | None = None,
+    submission: str | None = None,
 ) -> Receipt:
     received = [_received(item) for item in sets or []]
     imported = {item.session for item in received}
@@ -381,19 +383,30 @@ def _receipt(
         owner=upload.owner.email,
         folder=upload.folder,
         state=state,
+        submission=submission or upload.staged_digest,
         run_id=run_id,
+        staged_at=validation.staged_at if validation else None,
+        queued_at=upload.queued_at,
         started_at=started,
         finished_at=datetime.now(UTC),
         content_digest=validation.content_digest if validation else None,
         pictures=sum(item.pictures for item in received) or (validation.pictures if validation else 0),
         size=sum(item.size for item in received) or (validation.size if validation else 0),
+        sessions=[
+            one.model_copy(update={"imported": one.session in imported})
+            for one in (validation.understood if validation else ())
+        ],
+        number_of_sessions=len(validation.sessions) if validation else 0,
+        folder_findings=validation.folder_findings if validation else {},
+        quality=Spread.of(validation.quality) if validation else None,
+        sharpness=Spread.of(validation.sharpness) if validation else None,
         container=upload.final_container if received else None,
         picture_sets=received,
         correction=sum((item.correction for item in received if item.correction), Correction()) if received else None,
         removed_sessions=sorted(validation.removed_sessions) if validation and received else [],
         refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
         report=validation.report if validation else None,
-        report_page=page,
+        report_page=report_blob(upload.folder),
         failure=failure,
     )
 
@@ -413,6 +426,16 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
     )
 
 
+_NOTHING_IMPORTED = Bilingual(
+    "The folder was withdrawn: nothing of it is imported. Staging it again takes that back.",
+    "Le dossier a été retiré : rien n'en est importé. Le déposer de nouveau annule ce retrait.",
+)
+_STAYS = Bilingual(
+    "The folder was withdrawn: nothing more of it is imported. What was imported of it before stays; an operator can"
+    " delete that. Staging the folder again takes the withdrawal back.",
+    "Le dossier a été retiré : rien de plus n'en est importé. Ce qui en a été importé auparavant reste ; un opérateur"
+    " peut le supprimer. Déposer de nouveau le dossier annule ce retrait.",
+)
 _STORED = ("content_digest", "container", "picture_sets", "correction")
 """The fields of a receipt that say what was stored."""
 
@@ -440,10 +463,47 @@ def _with_last_correction(receipt: Receipt, before: Receipt | None) -> Receipt:
     return receipt.model_copy(update={"correction": before.correction, "picture_sets": sets})
 
 
-def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
+def _withdrawn(
+    upload: Upload, before: Receipt | None, run_id: str | None, started: datetime, submission: str
+) -> Receipt:
+    """The receipt of a withdrawn folder. It keeps saying what an earlier import stored, because that stays."""
+    receipt = _receipt(upload, State.WITHDRAWN, run_id, started, submission=submission)
+    if before is None or not before.picture_sets:
+        return receipt.model_copy(update={"explanation": _NOTHING_IMPORTED})
+    kept = {name: getattr(before, name) for name in (*_STORED, "pictures", "size")}
+    return receipt.model_copy(update={**kept, "explanation": _STAYS})
+
+
+def withdraw_upload(database: Database, blobs: BlobStorage, upload: Upload, submission: str) -> Receipt | None:
+    """Close an upload whose user withdrew its folder; nothing that was imported of it is removed.
+
+    Args:
+        database: knows the upload.
+        blobs: where the folder is staged.
+        upload: the upload as it was read.
+        submission: what the folder is now; it is due again when it is something else.
+
+    Returns:
+        The receipt; None if the upload changed since it was read: then nothing is written.
+    """
+    with database.connection() as connection:
+        if not keep_unless_changed(connection, upload):
+            return None
+        receipt = _withdrawn(upload, upload.receipt, None, datetime.now(UTC), submission)
+        close_upload(connection, receipt)
+        record_staged_digest(connection, upload.id, submission)
+    if write_receipt(blobs, upload, receipt):
+        write_page(blobs, upload, receipt)
+    return receipt
+
+
+def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> bool:
     """Write an upload's receipt beside its staged folder.
 
     The database has it already. If storage does not answer, the sensor finds the receipt missing and writes it later.
+
+    Returns:
+        Whether it is written.
     """
     content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
     try:
@@ -456,6 +516,29 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
         )
     except StorageError as error:
         log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
+        return False
+    return True
+
+
+def write_page(
+    blobs: BlobStorage,
+    upload: Upload,
+    receipt: Receipt,
+    thumbnails: Mapping[str, bytes] = MappingProxyType({}),
+    counted: Sequence[CountedPicture] = (),
+) -> None:
+    """Write the report page beside the staged folder; a storage error is only logged, for the receipt says the same."""
+    page = receipt_page(receipt, thumbnails, counted).encode(errors="backslashreplace")
+    try:
+        blobs.upload(
+            upload.staging_container,
+            report_blob(upload.folder),
+            page,
+            content_type="text/html; charset=utf-8",
+            overwrite=True,
+        )
+    except StorageError as error:
+        log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
 
 
 def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
@@ -488,7 +571,8 @@ def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure:
         close_upload(connection, receipt)
         if upload.state is State.IMPORTING:
             ask_for_it_alone(connection, upload.id)
-    write_receipt(blobs, upload, receipt)
+    if write_receipt(blobs, upload, receipt):
+        write_page(blobs, upload, receipt)
     return receipt
 
 

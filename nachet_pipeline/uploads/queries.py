@@ -142,7 +142,7 @@ class SettledUpload:
 
 
 _STAGED = "unnest(%s::uuid[], %s::text[]) as staged (owner_id, folder)"
-_ENDED = "upload.state in ('imported', 'partly_imported', 'refused', 'failed')"
+_ENDED = "upload.state in ('imported', 'partly_imported', 'refused', 'withdrawn', 'failed')"
 
 
 def _columns(names: Sequence[FolderName]) -> tuple[list[UUID], list[str]]:
@@ -261,7 +261,7 @@ def see_uploads(connection: Connection, names: Sequence[FolderName]) -> list[Upl
     return [found[one] for one in identifiers]
 
 
-def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, replace: bool) -> None:
+def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, replace: bool) -> bool:
     """Record how the uploader wants an upload to be treated.
 
     A changed wish makes the folder due again, even if nothing else changed.
@@ -271,12 +271,16 @@ def record_wishes(connection: Connection, upload: UUID, *, accept_valid: bool, r
         upload: the upload.
         accept_valid: whether to import sessions without errors although others are refused.
         replace: whether the next import removes stored pictures that the sessions do not hold any more.
+
+    Returns:
+        Whether the wish is another one than before.
     """
-    connection.execute(
+    changed = connection.execute(
         "update upload set accept_valid = %(valid)s, replace_wanted = %(replace)s, staged_digest = null"
         " where id = %(upload)s and (accept_valid, replace_wanted) <> (%(valid)s, %(replace)s)",
         {"upload": upload, "valid": accept_valid, "replace": replace},
     )
+    return bool(changed.rowcount)
 
 
 def unchanged_since_read(connection: Connection, uploads: Sequence[Upload]) -> set[UUID]:
@@ -368,10 +372,20 @@ def ask_for_it_alone(connection: Connection, upload: UUID) -> None:
 
 
 def record_receipt(connection: Connection, receipt: Receipt) -> None:
-    """Record an interim receipt while a run still works on the upload."""
+    """Record a receipt of an upload whose state stays as it is."""
     connection.execute(
         "update upload set receipt = %s where id = %s", (Jsonb(receipt.model_dump(mode="json")), receipt.upload)
     )
+
+
+def lock_receipt(connection: Connection, upload: UUID) -> Receipt | None:
+    """The receipt of an imported upload, whose row is locked until the transaction ends; None if it is not imported."""
+    row = connection.execute(
+        "select receipt from upload where id = %s and state in ('imported', 'partly_imported')"
+        " and receipt ->> 'state' = state for update",
+        (upload,),
+    ).fetchone()
+    return Receipt.model_validate(row["receipt"]) if row else None
 
 
 def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False) -> None:
@@ -399,6 +413,11 @@ def close_upload(connection: Connection, receipt: Receipt, *, away: bool = False
             receipt.upload,
         ),
     )
+
+
+def record_staged_digest(connection: Connection, upload: UUID, digest: str) -> None:
+    """Record what the folder of an upload is now; it is due again when it is something else."""
+    connection.execute("update upload set staged_digest = %s where id = %s", (digest, upload))
 
 
 def look_again(connection: Connection, upload: UUID) -> None:

@@ -13,6 +13,8 @@ class StagedFolder:
         blobs: the storage account; it may be replaced while the folder is being listed.
     """
 
+    staged = True
+
     def __init__(self, blobs: BlobStorage, container: str, folder: str) -> None:
         self.blobs = blobs
         self._container = container

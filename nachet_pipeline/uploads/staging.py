@@ -1,21 +1,42 @@
-"""Stages a local folder in a user's upload container. Staging can be resumed, and a staged folder corrected."""
+"""Stages a local folder in a user's upload container. Staging can be resumed, and a staged folder corrected.
+
+Everything can be done with an upload key, which can write and not delete: the marker of the complete folder lists the
+files that belong to it, and whatever else is staged there is ignored.
+"""
 
 import hashlib
 import mimetypes
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 
+from nachet_pipeline.contract.marks import (
+    COMPLETE,
+    COMPLETE_MARKER,
+    MARKERS,
+    MOST_LIST_BYTES,
+    STAGING,
+    WITHDRAWN_MARKER,
+    CompleteMarker,
+    ListedFile,
+    ListError,
+    fits_list,
+    render_list,
+)
 from nachet_pipeline.contract.names import is_hidden, is_litter, printable, why_unsafe
-from nachet_pipeline.contract.structure import COMPLETE_MARKER, is_marker
+from nachet_pipeline.contract.structure import is_marker, picture_format
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, TooLargeError
 from nachet_pipeline.support.bounded import bounded_map
-from nachet_pipeline.support.files import SourceFolder, StagedFile
+from nachet_pipeline.support.files import FileChangedError, SourceFolder, StagedFile
 from nachet_pipeline.support.progress import Progress, silent
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
+_TIMES_MARKED = 5
 
 
 class StagingError(RefusedError):
@@ -30,23 +51,46 @@ class Staged:
         sent: files sent.
         unchanged: files that were there already.
         removed: staged files removed because the local folder does not have them.
+        left_out: staged files that stay there and do not belong to the folder any more.
         size: bytes of the whole folder.
+        marker: the content for the marker that completes it: the list of its files.
     """
 
     sent: int
     unchanged: int
     removed: int
     size: int
+    left_out: int = 0
+    marker: bytes = field(default=COMPLETE, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plan:
+    """What staging has to do.
+
+    Attributes:
+        send: local files to send.
+        listed: files that are there already, as the marker lists them.
+        differing: pictures that are there with another content.
+        surplus: staged files that the local folder does not have.
+        size: bytes of the whole folder.
+        marked: whether the staged folder has a marker.
+        left_out: staged files that do not belong to the staged folder, because its marker does not list them.
+    """
+
     send: list[StagedFile]
-    remove: list[str]
+    listed: list[ListedFile]
     differing: list[str]
-    unchanged: int
+    surplus: dict[str, tuple[int, bytes | None]]
     size: int
     marked: bool
+    left_out: Set[str] = frozenset()
+
+    @property
+    def fits_list(self) -> bool:
+        """Whether the marker can list the folder's files."""
+        there = ((one.path, one.size or 0) for one in self.listed)
+        return fits_list((*there, *((file.path, file.size) for file in self.send)))
 
 
 def stage_folder(
@@ -60,19 +104,21 @@ def stage_folder(
     concurrency: int = 4,
     progress: Progress = silent,
 ) -> Staged:
-    """Stage a folder; files that are staged already are not sent again.
+    """Stage a folder; files that are staged already are not sent again. `mark_complete` completes it.
 
-    The marker of a complete folder is removed before anything changes; `mark_complete` puts it back. Pictures are sent
-    first and indexes last, so that a folder that is seen meanwhile is incomplete and is not imported.
+    While a folder that has a marker is changed, the marker says so, and it is not imported. Pictures are sent first and
+    indexes last, so that a new folder that is seen meanwhile is incomplete.
 
     Args:
         blobs: the storage account.
         folder: the local folder.
         container: the user's upload container.
         name: the folder's name there.
-        replace: replace staged pictures that differ, and remove staged files that the local folder does not have.
-            Corrected YAML files always replace staged ones.
-        may_delete: whether staged files may be removed; an upload key does not allow it.
+        replace: the local folder is a correction: its pictures replace staged ones that differ, and staged pictures
+            that it does not have belong to the folder no more. Renamed pictures, corrected YAML files and files that
+            have no place in the folder need no leave.
+        may_delete: whether staged files may be removed. An upload key does not allow it; the marker's list then leaves
+            them out.
         concurrency: files sent at a time.
         progress: called after every file.
 
@@ -81,31 +127,80 @@ def stage_folder(
         FileChangedError: a local file changed meanwhile.
         StorageError: storage does not answer.
     """
-    if problem := why_unsafe(name):
-        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
-    if name.casefold() == TEMPLATE_FOLDER:
-        raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
-    plan = _plan(blobs, folder, container, name, replace=replace)
-    if not may_delete:
-        _refuse_removing(plan, name)
-    elif plan.send or plan.remove:
-        blobs.delete(container, f"{name}/{COMPLETE_MARKER}")
-    for path in plan.remove:
+    _check_name(name)
+    plan = _plan(blobs, folder, container, name)
+    _check_plan(plan, folder, name, replace=replace, may_delete=may_delete)
+    removed = list(plan.surplus) if replace and may_delete else []
+    if plan.marked and (plan.send or removed):
+        _write_marker(blobs, container, name, COMPLETE_MARKER, STAGING)
+    for path in removed:
         blobs.delete(container, f"{name}/{path}")
     done = plan.size - sum(file.size for file in plan.send)
     progress(done, plan.size)
 
-    def send(file: StagedFile) -> int:
+    def send(file: StagedFile) -> ListedFile:
         content = folder.read(file)
         kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
         blobs.upload(container, f"{name}/{file.path}", content, content_type=kind, overwrite=True)
-        return file.size
+        return _listed(file, content)
 
+    sent = []
     for files in _in_turn(plan.send):
-        for size in bounded_map(send, files, workers=concurrency, name="stage"):
-            done += size
+        for one in bounded_map(send, files, workers=concurrency, name="stage"):
+            sent.append(one)
+            done += one.size or 0
             progress(done, plan.size)
-    return Staged(len(plan.send), plan.unchanged, len(plan.remove), plan.size)
+    return Staged(
+        sent=len(sent),
+        unchanged=len(plan.listed),
+        removed=len(removed),
+        size=plan.size,
+        left_out=len(plan.surplus) - len(removed),
+        marker=render_list((*plan.listed, *sent), replace=replace) if plan.fits_list else COMPLETE,
+    )
+
+
+def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes = COMPLETE) -> None:
+    """Mark a staged folder as complete, so that it is imported without waiting.
+
+    Args:
+        blobs: the storage account.
+        container: the user's upload container.
+        name: the folder's name there.
+        marker: as staging it returned; without a list every file that is staged belongs to the folder.
+    """
+    _write_marker(blobs, container, name, COMPLETE_MARKER, marker)
+
+
+def withdraw_folder(blobs: BlobStorage, container: str, name: str) -> None:
+    """Mark a staged folder as withdrawn: it is not imported. Marking it as complete takes that back.
+
+    Raises:
+        StagingError: no such folder is staged.
+        StorageError: storage does not answer.
+    """
+    _check_name(name)
+    if not blobs.files_page(container, name)[0]:
+        raise StagingError(f"no folder {name} is staged; nothing is withdrawn")
+    _write_marker(blobs, container, name, WITHDRAWN_MARKER, b"")
+
+
+def _check_name(name: str) -> None:
+    if problem := why_unsafe(name):
+        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
+    if name.casefold() == TEMPLATE_FOLDER:
+        raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
+
+
+def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, content: bytes) -> None:
+    """Write a marker, so that it is later than the folder's other one: the service's clock counts whole seconds."""
+    (other,) = (one for one in MARKERS if one != marker)
+    for _ in range(_TIMES_MARKED):
+        blobs.upload(container, f"{name}/{marker}", content, content_type="text/plain", overwrite=True)
+        before = _modified(blobs, container, f"{name}/{other}")
+        if before is None or (_modified(blobs, container, f"{name}/{marker}") or before) > before:
+            return
+        time.sleep(1)
 
 
 def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
@@ -117,35 +212,15 @@ def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
     return groups
 
 
-def _refuse_removing(plan: _Plan, name: str) -> None:
-    """Refuse a plan that an upload key does not allow.
-
-    Such a key cannot remove files, nor replace pictures of a complete folder, which may be being imported.
-
-    Raises:
-        StagingError: the plan needs one of both.
-    """
-    kept = plan.remove or (plan.differing if plan.marked else [])
-    if kept:
-        raise StagingError(
-            f"an upload key cannot remove files, nor replace pictures of a folder that is complete: {name} holds"
-            f" {_first(kept)}; stage the corrected folder under another name, with --name"
-        )
+def _modified(blobs: BlobStorage, container: str, blob: str) -> datetime | None:
+    return next((one.modified for one in blobs.listing(container, blob) if one.name == blob), None)
 
 
-def mark_complete(blobs: BlobStorage, container: str, name: str) -> None:
-    """Mark a staged folder as complete, so that it is imported without waiting."""
-    blobs.upload(container, f"{name}/{COMPLETE_MARKER}", b"complete\n", content_type="text/plain", overwrite=True)
-
-
-def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str, *, replace: bool) -> _Plan:
+def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -> _Plan:
     staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
-    markers = [path for path in staged if is_marker(path)]
-    for path in markers:
-        del staged[path]
-    send: list[StagedFile] = []
-    differing: list[str] = []
-    unchanged = size = 0
+    surplus = {path: found for path, found in staged.items() if not is_marker(path)}
+    plan = _Plan([], [], [], surplus, 0, marked=len(surplus) < len(staged))
+    plan.left_out = _left_out(blobs, container, name, staged)
     for file in folder.files():
         if is_litter(file.path) or is_marker(file.path):
             continue
@@ -154,24 +229,59 @@ def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str, *
                 continue
             reason = problem.en if problem else "a link or special file"
             raise StagingError(f"{printable(file.path)}: cannot be staged: {reason}")
-        size += file.size
-        there = staged.pop(file.path, None)
-        if there is None:
-            send.append(file)
-        elif there[0] == file.size and there[1] == _md5(folder, file):
-            unchanged += 1
-        else:
-            send.append(file)
-            if PurePosixPath(file.path).suffix.lower() not in _CORRECTABLE:
-                differing.append(file.path)
-    surplus = sorted(staged)
-    if (differing or surplus) and not replace:
-        what = [f"{path} (differs)" for path in differing] + [f"{path} (only there)" for path in surplus]
+        plan.size += file.size
+        there = surplus.pop(file.path, None)
+        content = folder.read(file) if there and there[0] == file.size else None
+        if there and content is not None and there[1] == _md5(content):
+            plan.listed.append(_listed(file, content))
+            continue
+        plan.send.append(file)
+        if there and picture_format(file.path) and file.path not in plan.left_out:
+            plan.differing.append(file.path)
+    return plan
+
+
+def _left_out(blobs: BlobStorage, container: str, name: str, staged: Iterable[str]) -> frozenset[str]:
+    """The staged files that the marker's list leaves out; none if there is no list that can be used."""
+    if COMPLETE_MARKER not in staged:
+        return frozenset()
+    try:
+        content = blobs.read(container, f"{name}/{COMPLETE_MARKER}", limit=MOST_LIST_BYTES)
+        marker = CompleteMarker.read(content)
+        return frozenset(staged) - {one.path for one in marker.files()} if marker.lists else frozenset()
+    except (FileChangedError, TooLargeError, ListError):
+        return frozenset()
+
+
+def _check_plan(plan: _Plan, folder: SourceFolder, name: str, *, replace: bool, may_delete: bool) -> None:
+    """Refuse what nobody has asked for: pictures that differ or vanish may be those of another folder.
+
+    Raises:
+        StagingError: it needs `replace`, or another name.
+    """
+    gone = [path for path in sorted(plan.surplus) if picture_format(path) and path not in plan.left_out]
+    if (plan.differing or gone) and not replace:
+        gone = _without_renamed(gone, plan, folder)
+        what = [f"{path} (differs)" for path in plan.differing] + [f"{path} (only there)" for path in gone]
+        if what:
+            raise StagingError(
+                f"a folder {name} is staged already and holds other pictures: {_first(what)}; use --replace if yours"
+                " is its correction: then yours replace them, and what yours does not have belongs to it no more; or"
+                " --name to stage yours under another name"
+            )
+    if plan.surplus and not plan.fits_list and not (replace and may_delete):
+        how = "use --replace to remove them" if may_delete else "an upload key cannot remove them; use --name"
         raise StagingError(
-            f"a folder {name} is staged already and holds other files: {_first(what)};"
-            " use --replace if yours is its correction, or --name to stage it under another name"
+            f"{name} holds files that yours does not have: {_first(sorted(plan.surplus))}; yours has too many files for"
+            f" a list in {COMPLETE_MARKER} that leaves them out; {how}"
         )
-    return _Plan(send, surplus, differing, unchanged, size, bool(markers))
+
+
+def _without_renamed(gone: Sequence[str], plan: _Plan, folder: SourceFolder) -> list[str]:
+    """The staged pictures among those that no file to send has the content of."""
+    sizes = {plan.surplus[path][0] for path in gone}
+    sent = {_md5(folder.read(file)) for file in plan.send if file.size in sizes}
+    return [path for path in gone if plan.surplus[path][1] not in sent]
 
 
 def _first(paths: list[str]) -> str:
@@ -179,5 +289,9 @@ def _first(paths: list[str]) -> str:
     return f"{', '.join(paths[:_NAMED_IN_ERRORS])}{more}"
 
 
-def _md5(folder: SourceFolder, file: StagedFile) -> bytes:
-    return hashlib.md5(folder.read(file), usedforsecurity=False).digest()
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
+
+
+def _listed(file: StagedFile, content: bytes) -> ListedFile:
+    return ListedFile(file.path, len(content), hashlib.sha256(content).hexdigest())

@@ -113,12 +113,12 @@ def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_othe
     assert (refused.returncode, before) == (1, 0)
     assert "Non importable : 1 erreur" in refused.stdout
     assert partly.returncode == 1
-    assert "Importable in part: 1 error." in partly.stdout
+    assert "Imported in part: 1 session, 2 pictures of Brassica napus; 1 error." in partly.stdout
     assert deployment.count("pictures") == 2
     assert receipt["state"] == "partly_imported"
     assert [item["session"] for item in receipt["picture_sets"]] == ["pictures/session1"]
     assert [item["session"] for item in receipt["refused_sessions"]] == ["pictures/session2"]
-    assert "Importable en partie : 1 erreur." in in_french.stdout
+    assert "Importé en partie : 1 session, 2 images de Brassica napus; 1 erreur." in in_french.stdout
 
 
 def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) -> None:

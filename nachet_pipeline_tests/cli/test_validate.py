@@ -17,6 +17,7 @@ from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import Report, as_text
+from nachet_pipeline.contract.understood import UnderstoodSession
 from nachet_pipeline.pictures import workers
 from nachet_pipeline.uploads.formatting import receipt_lines
 from nachet_pipeline_tests.contract.records import report_of
@@ -70,7 +71,15 @@ def bad(tmp_path: Path) -> Path:
 def test_what_sample_writes_validate_finds_importable(good: Path, nachet: Nachet) -> None:
     done = nachet("validate", str(good))
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Importable.\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [" ".join(line.split()[:6]) for line in done.stdout.splitlines()] == [
+        "SESSION SPECIES ZOOM SEEDS PER PICTURE",
+        "pictures/session1 Brassica napus 30 6 1",
+        "pictures/session2 Brassica juncea 30 2 1",
+        "",
+        "Importable: 2 sessions, 2 pictures of",
+    ]
+    assert done.stdout.endswith(" of Brassica napus and Brassica juncea.\n")
     assert sorted(str(file.relative_to(good)) for file in good.rglob("*.*")) == [
         "index.yaml",
         "pictures/session1/1.tiff",
@@ -135,8 +144,10 @@ def test_a_refusal_can_be_read_by_programs_in_both_languages_at_once(language: s
 
 def test_the_text_is_a_view_of_the_record(bad: Path, nachet: Nachet) -> None:
     record = nachet("validate", str(bad), "--format", "jsonl").stdout.splitlines()
+    understood = [UnderstoodSession.model_validate(one) for one in json.loads(record[-1])["sessions"]]
 
-    assert list(as_text(report_of(record))) == nachet("validate", str(bad)).stdout.splitlines()
+    text = list(as_text(report_of(record), understood=understood))
+    assert text == nachet("validate", str(bad)).stdout.splitlines()
 
 
 def test_the_record_has_every_one_of_many_findings(nachet: Nachet, tmp_path: Path) -> None:
@@ -167,14 +178,14 @@ def test_a_refusal_can_be_read_in_a_browser(language: str, verdict: str, bad: Pa
 def test_the_page_shows_the_pictures_concerned(nachet: Nachet, tmp_path: Path) -> None:
     nachet("sample", "photos", "--pictures", "2", "--format", "jpeg")
     picture = tmp_path / "photos/pictures/session1/2.jpeg"
-    picture.write_bytes(picture.read_bytes() + b"a film that the phone took" * 100)
+    picture.write_bytes(picture.read_bytes() + b"<?php a film that the phone took" * 100)
 
     page = nachet("validate", "photos", "--format", "html").stdout
 
     article = page.partition('<article id="trailing-data">')[2].partition("</article>")[0]
     assert article.count('<img src="data:image/jpeg;base64,/9j/') == 1
     assert "pictures/session1/2.jpeg</bdi></figcaption>" in article.replace("<wbr>", "")
-    assert page.count("<img") == 1
+    assert page.count("<img") == 2  # the other one is on the contact sheet
 
 
 def test_a_deployment_can_weigh_findings_differently(good: Path, nachet: Nachet, tmp_path: Path) -> None:
@@ -187,7 +198,10 @@ def test_a_deployment_can_weigh_findings_differently(good: Path, nachet: Nachet,
     lenient = nachet("validate", str(folder))
     strict = nachet("validate", str(folder), NACHET_SEVERITIES_FILE=str(severities))
 
-    assert (lenient.returncode, lenient.stdout.splitlines()[-1]) == (0, "Importable: 1 warning.")
+    assert (lenient.returncode, lenient.stdout.splitlines()[-1]) == (
+        0,
+        "Importable: 2 sessions, 2 pictures of Brassica napus and Brassica juncea; 1 warning.",
+    )
     assert (strict.returncode, strict.stdout.splitlines()[-1]) == (1, "Not importable: 1 error.")
     assert strict.stdout.startswith("ERROR hidden-file (1)")
 
@@ -207,14 +221,16 @@ def test_a_receipt_can_be_read_in_french() -> None:
     french = list(receipt_lines(receipt, "fr"))
     english = list(receipt_lines(receipt))
 
-    assert french[1:4] == [
+    assert french[1:5] == [
         "  propriétaire ada@example.org",
         "  images       2 (1 065 272 octets)",
+        "",
         "ERREUR empty-file (1) : Le fichier est vide.",
     ]
-    assert english[1:4] == [
+    assert english[1:5] == [
         "  owner      ada@example.org",
         "  pictures   2 (1,065,272 bytes)",
+        "",
         "ERROR empty-file (1): The file is empty.",
     ]
 

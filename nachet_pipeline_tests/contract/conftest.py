@@ -16,6 +16,12 @@ from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, write
 
 
+class StagedLocally(LocalFolder):
+    """A local folder that is judged as it would be once it is staged."""
+
+    staged = True
+
+
 @pytest.fixture(scope="session")
 def registry() -> SeedRegistry:
     return SeedRegistry.of(packaged_seeds())
@@ -42,9 +48,9 @@ def validated(tmp_path: Path, pool: DecodingPool, registry: SeedRegistry) -> Val
         with Inventory(tmp_path) as inventory:
             if decoding:
                 with DecodingPool(decoding) as own:
-                    validation = validate(LocalFolder(root), inventory, own, registry, owner=owner)
+                    validation = validate(StagedLocally(root), inventory, own, registry, owner=owner)
             else:
-                validation = validate(LocalFolder(root), inventory, pool, registry, owner=owner)
+                validation = validate(StagedLocally(root), inventory, pool, registry, owner=owner)
             manifests = {one.path: list(manifest_lines(one, inventory)) for one in validation.sessions}
         return Outcome(validation, manifests)
 

@@ -1,5 +1,6 @@
 """Folders to validate, as mappings from path to content, and what validating one makes."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.marks import ListedFile, render_list
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.validation import Validation
 from nachet_pipeline.local.sample import PictureFormat, sample_picture
@@ -136,3 +138,9 @@ class Outcome:
 
 
 Validate = Callable[..., Outcome]
+
+
+def file_list(files: Files, *, replace: bool = False) -> bytes:
+    """A `_COMPLETE` that lists these files as `nachet stage` does."""
+    listed = (ListedFile(path, len(found), hashlib.sha256(found).hexdigest()) for path, found in files.items())
+    return render_list(listed, replace=replace)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
+from nachet_pipeline.contract.marks import STAGING
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.pictures.limits import PictureLimits
@@ -20,6 +21,7 @@ from nachet_pipeline_tests.contract.folders import (
     Files,
     Validate,
     changed,
+    file_list,
     picture,
     picture_of_many_pixels,
     progressive_jpeg_of_many_scans,
@@ -118,6 +120,12 @@ def _link(folder: Path) -> None:
     (folder / "pictures/session1/3.tiff").symlink_to(folder / PICTURE)
 
 
+def _listing(files: Files, kept: int) -> Files:
+    """A folder whose list names these files, and of whose pictures in a session only so many are there."""
+    there = {path: content for path, content in files.items() if path != f"pictures/session1/{kept + 1}.tiff"}
+    return {**there, "_COMPLETE": file_list(files)}
+
+
 CASES = [
     Case("empty-upload", {}, ""),
     Case("wrong-structure", {f"trip/seeds/{path}": content for path, content in project().items()}, ""),
@@ -129,6 +137,14 @@ CASES = [
         {**changed(project(), INDEX, b"Images: 2", b"Images: 3"), "pictures/session1/2.TIFF": picture(5)},
         "pictures/session1/2.tiff",
     ),
+    Case("not-listed", {**_with("notes.txt", b"seen today"), "_COMPLETE": file_list(project())}, "_COMPLETE"),
+    Case(
+        "listed-file-missing",
+        _listing({**changed(project(), INDEX, b"Images: 2", b"Images: 3"), "pictures/session1/3.tiff": picture(5)}, 2),
+        "pictures/session1/3.tiff",
+    ),
+    Case("file-list-content", _with("_COMPLETE", b"files:\nindex.yaml\n../index.yaml\n"), "_COMPLETE", line=3),
+    Case("staging-interrupted", _with("_COMPLETE", STAGING), "_COMPLETE"),
     Case("not-downloaded", _with("pictures/session1/2.tiff", bytes(5_000)), "pictures/session1/2.tiff"),
     Case("ignored-file", _with("pictures/.DS_Store", b"\0"), "pictures/.DS_Store"),
     Case("hidden-file", _with("pictures/session1/.Rhistory", b"q()"), "pictures/session1/.Rhistory"),
@@ -235,6 +251,11 @@ CASES = [
         "pictures/session2/2.jpeg",
     ),
     Case("unsafe-name", _with("pictures/session1/con.txt", b"1"), "pictures/session1/con.txt"),
+    Case(
+        "listed-file-differs",
+        {**changed(project(), PICTURE, picture(1), picture(1)[:-9]), "_COMPLETE": file_list(project())},
+        PICTURE,
+    ),
     Case("special-file", project(), "pictures/session1/3.tiff", arrange=_link),
     Case(
         "forbidden-yaml", changed(project(), INDEX, b"Brassica\n", b"&genus Brassica\n"), INDEX, "seedData.seedGenus", 5

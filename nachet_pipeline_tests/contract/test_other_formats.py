@@ -206,6 +206,8 @@ def test_such_a_folder_is_refused_with_one_finding_a_file(validated: Validate) -
         (imagej(slices=5), "z-stack", "5 planes of focus"),
         (imagej(channels=2), "several-channels", "2 channels"),
         (imagej(frames=7), "time-series", "7 moments"),
+        (ome(70, z=70), "z-stack", "70 planes of focus"),
+        (scanned(70), "scanned-pages", "more than 64 pages"),
         (slide(), "slide-pyramid", "a slide at several scales"),
         (slide(""), "slide-pyramid", "a slide at several scales"),
         (scanned(), "scanned-pages", "3 pages"),
@@ -233,6 +235,8 @@ def test_a_compression_that_is_not_read_is_named() -> None:
     assert issue.code == "picture-damaged"
     assert issue.found is not None
     assert issue.found.en == "the compression LogLuv (34676)"
+    assert issue.advice is not None
+    assert issue.advice.en == "Save the picture again as a TIFF with LZW compression or with none."
 
 
 def test_a_description_that_only_speaks_of_several_planes_makes_none() -> None:

@@ -341,6 +341,7 @@ def test_each_json_line_is_an_object_and_the_last_is_the_summary() -> None:
         },
         "severities": {},
         "rule_set_version": RULE_SET_VERSION,
+        "sessions": [],
     }
 
 

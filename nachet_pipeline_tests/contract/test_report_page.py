@@ -3,15 +3,29 @@
 import base64
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Severity
 from nachet_pipeline.contract.findings import Finding
+from nachet_pipeline.contract.receipt import Spread
 from nachet_pipeline.contract.report import PLACES_KEPT, Report
-from nachet_pipeline.contract.report_page import PICTURES_OF_A_CODE, PICTURES_SHOWN, as_page
+from nachet_pipeline.contract.report_page import (
+    PAGE_BYTES,
+    PICTURES_OF_A_CODE,
+    PICTURES_SHOWN,
+    CountedPicture,
+    Outcome,
+    Told,
+    as_page,
+    shown_on,
+)
+from nachet_pipeline.contract.stored import Correction
+from nachet_pipeline.contract.understood import SeedCount, UnderstoodSession
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -220,6 +234,8 @@ def test_what_an_uploader_wrote_is_text_and_never_markup(written: str, language:
         for text in ("plain", written)
     )
 
+    paths = [element.attributes.pop("data-picture") for page in (plain, hostile) for element in page.all("img")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._~%/-]+", path or "") for path in paths)
     assert [(one.tag, one.attributes) for one in hostile.elements] == [
         (one.tag, one.attributes) for one in plain.elements
     ]
@@ -326,9 +342,12 @@ def test_the_pictures_concerned_are_shown_with_their_names() -> None:
 
     sources = [element.attributes["src"] or "" for element in page.all("img")]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [_jpeg(0), _jpeg(2)]
-    assert len(page.all("figcaption")) == 2
     assert "Pictures concerned" in page.text("en", inside="picture-damaged")
     assert "other.tiff" not in page.text("en")
+    # Of one that does not decode at all, the name is what can be shown.
+    assert [page.text("en", inside="figcaption").count(f"{number}.tiff") for number in range(3)] == [1, 1, 1]
+    assert page.text("en").count("cannot be shown") == 1
+    assert page.text("fr").count("ne peut être affichée") == 1
 
 
 def test_a_finding_in_the_yaml_file_of_a_picture_shows_the_picture() -> None:
@@ -339,8 +358,8 @@ def test_a_finding_in_the_yaml_file_of_a_picture_shows_the_picture() -> None:
     assert "a/1.tiff" in page.text("en", inside="figcaption")
 
 
-def test_without_thumbnails_there_is_no_gallery() -> None:
-    page = _page(Finding(code="picture-damaged", path="1.tiff"))
+def test_without_a_picture_concerned_there_is_no_gallery() -> None:
+    page = _page(Finding(code="missing-picture", path="1.tiff"), Finding(code="index-content", path="index.yaml"))
 
     assert page.all("img") == []
     assert "Pictures concerned" not in page.text("en")
@@ -408,3 +427,208 @@ def test_every_severity_has_a_heading_in_both_languages() -> None:
         assert heading in page.text("en")
     for heading in ("Erreurs\u00a0: à corriger", "Avertissements\u00a0: à vérifier", "À titre d'information"):
         assert heading in page.text("fr")
+
+
+# What became of the folder
+
+
+def _told(**told: Any) -> Told:
+    at = datetime(2026, 11, 29, 1, 30, tzinfo=timezone(timedelta(hours=-5)))
+    return Told(**{"at": at, "understood": [NAPUS, FATUA], **told})
+
+
+NAPUS = UnderstoodSession(
+    session="pictures/napus-day1",
+    species="Brassica napus",
+    zoom=30,
+    seeds_per_picture=6,
+    pictures=2,
+    size=2_100_000,
+    imported=True,
+)
+FATUA = UnderstoodSession(session="pictures/fatua", species="Avena fatua", pictures=2, size=900, imported=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "english", "french"),
+    [
+        (Outcome.IMPORTED, "Imported", "Importé"),
+        (Outcome.PARTLY_IMPORTED, "Imported in part", "Importé en partie"),
+        (Outcome.REFUSED, "Not accepted", "Non accepté"),
+        (Outcome.FAILED, "Not imported yet", "Pas encore importé"),
+    ],
+)
+def test_every_outcome_has_a_page_with_its_date_and_what_was_understood(
+    outcome: Outcome, english: str, french: str
+) -> None:
+    page = _page(told=_told(outcome=outcome))
+
+    for language, verdict in zip(LANGUAGES, (english, french), strict=True):
+        text = page.text(language)
+        assert page.text(language, inside="main").strip().startswith(verdict)
+        assert "2026-11-29 06:30 UTC" in text
+        for said in ("pictures/napus-day1", "Brassica napus", "30", "pictures/fatua", "Avena fatua"):
+            assert said in text
+    assert "2 sessions, 4 pictures of Brassica napus and Avena fatua" in page.text("en")
+    assert "2 sessions, 4 images de Brassica napus et d'Avena fatua" in page.text("fr")
+    assert "2.1 MB" in page.text("en")
+    assert "2,1 Mo" in page.text("fr")
+
+
+def test_an_import_with_nothing_to_say_says_so() -> None:
+    text = _page(told=_told(outcome=Outcome.IMPORTED)).text("en")
+
+    assert "Nothing was found that needs attention." in text
+    assert "All pictures are stored. Nothing needs to be done." in text
+
+
+def test_a_failure_is_named_and_the_folder_is_not_to_blame() -> None:
+    page = _page(told=_told(outcome=Outcome.FAILED, failure="Blob storage: <it> went away", understood=[]))
+
+    assert "Blob storage: <it> went away" in page.text("en")
+    assert "your folder is not the reason" in page.text("en")
+    assert "Rien à signaler" not in page.text("fr")
+
+
+def test_the_contact_sheet_shows_pictures_by_session_once_each() -> None:
+    shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in (NAPUS, FATUA) for number in (1, 2)}
+    page = _page(
+        Finding(code="trailing-data", path="pictures/fatua/2.tiff"),
+        thumbnails=shown,
+        told=_told(outcome=Outcome.IMPORTED),
+    )
+
+    contact = [one for one in page.all("img") if any(p.attributes.get("class") == "card contact" for p in one.parents)]
+    assert [one.attributes["data-picture"] for one in contact] == [
+        "pictures/napus-day1/1.tiff",
+        "pictures/napus-day1/2.tiff",
+        "pictures/fatua/1.tiff",
+    ]
+    assert len(page.all("img")) == 4
+    assert "1 of 2 pictures" in page.text("en")
+    assert "1 image sur 2" in page.text("fr")
+
+
+def test_two_pictures_that_are_equal_are_shown_side_by_side() -> None:
+    page = _page(
+        Finding(code="duplicate-picture", path="b.tiff", other="a.tiff"),
+        Finding(code="duplicate-picture", path="c.tiff", found=Bilingual.same("another user's picture")),
+        thumbnails={"a.tiff": _jpeg(1), "b.tiff": _jpeg(2), "c.tiff": _jpeg(3)},
+    )
+
+    pairs = [
+        [one.attributes.get("data-picture") for one in page.all("img") if pair in one.parents]
+        for pair in page.all("div")
+        if pair.attributes["class"] == "pair"
+    ]
+    assert pairs == [["b.tiff", "a.tiff"]]
+    assert len(page.all("img")) == 3
+
+
+def test_a_finding_says_which_sessions_it_concerns() -> None:
+    sessions = [
+        NAPUS.model_copy(update={"session": f"pictures/{number}", "findings": {"picture-damaged": 1} if number else {}})
+        for number in range(9)
+    ]
+    page = _page(Finding(code="picture-damaged", path="x"), told=_told(understood=sessions))
+
+    text = " ".join(page.text("en", inside="picture-damaged").split())
+    assert "picture-damaged (1) in pictures/1, pictures/2, pictures/3, pictures/4, pictures/5 … and 3 more" in text
+
+
+def test_seeds_that_were_counted_are_shown_with_their_boxes() -> None:
+    seeds = SeedCount(pictures=2, declared=12, found=11, crops=11, differing=1)
+    page = _page(
+        Finding(code="seed-count-differs", path="pictures/napus-day1/1.tiff"),
+        thumbnails={"pictures/napus-day1/1.tiff": _jpeg(1)},
+        told=_told(
+            outcome=Outcome.IMPORTED,
+            understood=[NAPUS.model_copy(update={"seeds": seeds}), FATUA],
+            counted=[
+                CountedPicture("pictures/napus-day1/1.tiff", _jpeg(7), declared=6, found=5),
+                CountedPicture("pictures/napus-day1/2.tiff", _jpeg(8), declared=6, found=6),
+            ],
+        ),
+    )
+
+    text = page.text("en")
+    assert "6 declared, 5 found" in text
+    assert "6 found" in text
+    assert "6 déclarées, 5 trouvées" in page.text("fr")
+    drawn = [one for one in page.all("img") if "data-picture" not in one.attributes]
+    assert [base64.b64decode((one.attributes["src"] or "").partition(",")[2]) for one in drawn] == [_jpeg(7), _jpeg(8)]
+    assert "Pictures concerned" not in text  # they are among those with boxes
+
+
+def test_what_a_correction_changed_is_said_where_there_was_something_before() -> None:
+    corrected = _page(told=_told(correction=Correction(added=1, removed=2, relabelled=3, unchanged=4)))
+    new = _page(told=_told(correction=Correction(added=5)))
+
+    assert "1 added2 removed3 relabelled4 unchanged" in corrected.text("en")
+    assert "What this correction changed" not in new.text("en")
+
+
+def test_the_quality_of_the_pictures_is_said_in_the_language_of_the_reader() -> None:
+    page = _page(told=_told(quality=Spread(least=0.5, median=0.751, greatest=1), sharpness=None))
+
+    assert "0.50.751" in page.text("en")
+    assert "0,50,751" in page.text("fr")
+    assert "Sharpness" not in page.text("en")
+
+
+def test_a_page_is_never_larger_than_stated_and_keeps_what_matters() -> None:
+    sessions = [
+        NAPUS.model_copy(update={"session": f"pictures/{number:04}-{'s' * 150}", "findings": {"unknown-key": 1}})
+        for number in range(1_000)
+    ]
+    codes = ["picture-damaged", "unknown-key", "unexpected-file", "index-content"]
+    findings = [
+        Finding(
+            code=code,
+            path=f"pictures/{number % 100:04}-{'s' * 150}/{number}-{'<&>' * 300}.tiff",
+            found=Bilingual.same(f"{number % 200} {'<' * 1_000}"),
+        )
+        for code in codes
+        for number in range(2_000)
+    ]
+    thumbnails = {finding.path: bytes(30_000) for finding in findings[:60]}
+    told = _told(outcome=Outcome.REFUSED, understood=sessions, number_of_sessions=4_000)
+
+    html = as_page(Report.of_findings(findings), title="canola", thumbnails=thumbnails, told=told)
+
+    assert len(html.encode()) <= PAGE_BYTES
+    text = Page(html).text("en")
+    assert all(CATALOGUE[code].message.en in text for code in codes)
+    assert "… and 3950 more" in text
+
+
+def test_a_page_is_written_again_with_the_thumbnails_it_had() -> None:
+    thumbnails = {f"pictures/fatua/{name}.tiff": _jpeg(name) for name in ("é 1%", 'a"b', "<2>")}
+    first = as_page(Report.of_findings([]), title="canola", thumbnails=thumbnails, told=_told())
+
+    assert shown_on(first.encode()) == thumbnails
+    assert as_page(Report.of_findings([]), title="canola", thumbnails=shown_on(first.encode()), told=_told()) == first
+
+
+@pytest.mark.parametrize(
+    "put_there",
+    [
+        b"",
+        b"<script>alert(1)</script>",
+        b'<img src="data:image/jpeg;base64,PHN2Zz4=" alt="" data-picture="x"><script>alert(1)</script>',
+        b'<img src="data:image/jpeg;base64,/9g=" alt="" data-picture="%3Cscript%3Ealert(1)%3C/script%3E">',
+        b'<img src="data:image/jpeg;base64,/9g=" alt="" data-picture="x" onerror="alert(1)">',
+        b'<img src="data:image/svg+xml;base64,/9g=" alt="" data-picture="x">',
+        b'<img src="data:image/jpeg;base64,/9g==" alt="" data-picture="\xff\x00">' * 500,
+        b'<img src="data:image/jpeg;base64,/9===g" alt="" data-picture="x">',
+        b'<img src="data:image/jpeg;base64,abcde" alt="" data-picture="x">',
+    ],
+)
+def test_what_somebody_put_in_the_place_of_a_page_is_not_taken_over(put_there: bytes) -> None:
+    taken = shown_on(put_there)
+
+    page = Page(as_page(Report.of_findings([]), title="canola", thumbnails=taken, told=_told()))
+
+    assert len(taken) <= PICTURES_SHOWN
+    assert not page.all("script")
+    assert not any(name.startswith("on") for element in page.elements for name in element.attributes)

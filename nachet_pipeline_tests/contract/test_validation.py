@@ -281,7 +281,7 @@ def test_a_validation_shows_a_few_pictures_spread_over_the_upload(validated: Val
 
     thumbnails = validated(files).validation.thumbnails
 
-    assert list(thumbnails) == [f"{number:02}.png" for number in range(0, 30, 3)]
+    assert list(thumbnails) == [f"{number:02}.png" for number in range(0, 30, 2)]
     assert len(thumbnails) <= THUMBNAILS
     with Image.open(io.BytesIO(thumbnails["00.png"])) as small:
         assert small.format == "JPEG"

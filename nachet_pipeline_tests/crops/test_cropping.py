@@ -215,7 +215,7 @@ def test_another_number_than_declared_is_a_finding_until_it_is_corrected(
     assert findings[0]["expected"] == {"en": "6 seeds", "fr": "6 semences"}
     assert findings[0]["found"] == {"en": "1 seed", "fr": "1 semence"}
     assert sorted(finding["path"] for finding in findings) == ["pictures/session1/1.tiff", "pictures/session1/2.tiff"]
-    sheet = cropper.sheet(upload, outcome.method)
+    sheet = outcome.sheet
     assert sheet is not None
     with Image.open(io.BytesIO(sheet)) as picture:
         assert picture.width > 2 * 160

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -41,7 +42,7 @@ from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress, of_settings
 from nachet_pipeline.defs.runs import BATCH_TAG
 from nachet_pipeline.defs.uploads import assets
-from nachet_pipeline.identifiers import receipt_blob
+from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
@@ -61,7 +62,7 @@ FOLDER = "project"
 _TICKS = 6
 # The digest is over the versions of the staged files, which every staging makes anew; `due` says whether it fits them.
 _PASSING = {"run_id", "batch", "staged_digest"}
-_PASSING_OF_RECEIPTS = {"run_id", "started_at", "finished_at"}
+_PASSING_OF_RECEIPTS = {"run_id", "staged_at", "queued_at", "started_at", "finished_at"}
 _RUN_KEY = "dagster/run_key"
 _KEPT_BY_A_RETRY = {
     "dagster/asset_partition_range_start",
@@ -308,6 +309,8 @@ class Import:
             if found.name == receipt_blob(FOLDER):
                 yield found.name, _lasting(json.loads(content))
                 continue
+            if found.name == report_blob(FOLDER):
+                content = re.sub(rb"<time>[^<]*</time>", b"", content)
             settings = found.content_settings
             yield (
                 found.name,
@@ -315,7 +318,9 @@ class Import:
                     hashlib.sha256(content).hexdigest(),
                     len(content),
                     settings.content_type,
-                    bytes(settings.content_md5).hex() if settings.content_md5 else None,
+                    bytes(settings.content_md5).hex()
+                    if settings.content_md5 and found.name != report_blob(FOLDER)
+                    else None,
                     dict(found.metadata or {}),
                 ],
             )

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.embedded import meant, running
 from nachet_pipeline.local.env_file import FIRST_LINE
+from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.supervisor import down
 from nachet_pipeline.settings import Settings
 from nachet_pipeline_tests.command import Nachet
@@ -214,6 +215,21 @@ def test_a_file_of_settings_beside_the_project_counts_for_the_command_as_it_does
     assert code == 2
     assert said.startswith("nachet: NACHET_BATCH_SIZE")
     assert os.environ["LD_PRELOAD"] == ""
+
+
+def test_the_settings_of_somebody_who_sent_a_folder_of_pictures_are_not_taken(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample(tmp_path / "sent")
+    monkeypatch.chdir(tmp_path / "sent")
+    monkeypatch.setenv("NACHET_BATCH_SIZE", "1")
+    (tmp_path / "sent" / ".env").write_text("NACHET_BATCH_SIZE=1000\n")
+
+    code, _, said = command("validate", ".")
+
+    assert code == 0
+    assert f"{tmp_path / 'sent' / '.env'} is not read, because this is a folder of pictures" in said
+    assert os.environ["NACHET_BATCH_SIZE"] == "1"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfeNACHET_HOME=x", b"NACHET_HOME=a\x00b"])

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey, AssetRecordsFilter
 
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT
@@ -55,6 +56,11 @@ def test_a_container_is_planned_imported_and_found_unchanged(nachet, deployment:
     repeated = json.loads(again.stdout)
     assert repeated["folders_by_result"]["taken"] == 0
     assert set(repeated["rows_changed"].values()) == {0}
+    shown = AssetRecordsFilter(asset_key=AssetKey("mass_imported_container"), asset_partitions=[container])
+    events = [
+        record.asset_materialization for record in deployment.instance.fetch_materializations(shown, limit=9).records
+    ]
+    assert [event.metadata["taken"].value for event in events if event] == [4, 4]  # the UI has both
 
 
 def test_a_folder_that_nothing_describes_is_a_refusal_that_names_it(

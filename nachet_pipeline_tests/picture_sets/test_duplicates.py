@@ -209,10 +209,13 @@ def test_importing_another_users_picture_tells_its_identifier_and_nothing_of_tha
     told = {group.places[0].path: (group.code, group.found.en if group.found else "") for group in report.groups}
     session = "pictures/session1"
     assert told == {
-        f"{session}/1.png": ("duplicate-picture", f"the same file as the stored picture {first['id']}"),
+        f"{session}/1.png": (
+            "duplicate-picture",
+            f"the same file as another user's picture (identifier {first['id']})",
+        ),
         f"{session}/2.tiff": (
             "duplicate-picture",
-            f"the same pixels, in another file, as the stored picture {second['id']}",
+            f"the same pixels, in another file, as another user's picture (identifier {second['id']})",
         ),
         f"{session}/3.jpeg": ("near-duplicate-picture", f"a picture that looks like {session}/1.png"),
     }

@@ -9,6 +9,7 @@ from PIL import Image
 from nachet_pipeline_tests.pictures.files import (
     Entry,
     directory,
+    exif_of,
     grey_tiff,
     long,
     noise,
@@ -155,6 +156,14 @@ def shared_colours() -> bytes:
     second = {entry[0]: entry for entry in [*entries, *reduced, (273, *long(start + len(pixels)))]}
     first = grey_tiff([*entries, (273, *long(start))], following=following)
     return first + pixels + thumbnail + directory(second.values(), following)
+
+
+def canon() -> bytes:
+    """A JPEG with a preview as large as itself, which its maker notes where Exif has room for that."""
+    main = jpeg()
+    size = 2 + 4 + 6 + len(exif_of([(50_000, *long(0, 0))]))
+    notes = exif_of([(50_000, *long(len(main), size - 2 + len(main) - 12))])
+    return with_segments(main, (APP1, b"Exif\0\0" + notes)) + main
 
 
 def minolta(preview: bytes) -> bytes:

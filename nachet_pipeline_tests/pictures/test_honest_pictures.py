@@ -89,6 +89,7 @@ HONEST: dict[str, Honest] = {
     ),
     "a preview (Nikon)": ("JPEG", lambda: jpeg() + PREVIEW, set()),
     "a preview after padding": ("JPEG", lambda: jpeg() + bytes(2_000) + PREVIEW + bytes(50), set()),
+    "a preview as large as the picture (Canon)": ("JPEG", cameras.canon, set()),
     "a preview of Minolta's": ("JPEG", lambda: cameras.minolta(jpeg(32, 24)[:2] + jpeg(32, 24)[20:]), set()),
     "one byte more (HP)": ("JPEG", lambda: jpeg() + b"\0", set()),
     "one byte more (Olympus)": ("JPEG", lambda: jpeg() + b"\x20", set()),

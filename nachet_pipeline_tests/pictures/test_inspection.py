@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -347,3 +348,34 @@ def test_a_picture_with_something_wrong_everywhere_gets_a_bounded_number_of_rema
 
     assert len(found.issues) == 50
     assert "picture-damaged" in {issue.code for issue in found.issues}
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib"])
+def test_of_a_damaged_compressed_tiff_the_strips_that_decode_are_shown(compression: str) -> None:
+    array = np.zeros((480, 640, 3), "u1")
+    array[:240] = (0, 200, 0)
+    array[240:] = np.random.default_rng(1).integers(0, 255, (240, 640, 3))
+    content = tiff_of(array, photometric="rgb", compression=compression, rowsperstrip=16)
+
+    found = inspect("TIFF", content[: len(content) // 2], thumbnail=Thumbnail.IF_REMARKABLE)
+
+    assert [issue.code for issue in found.issues] == ["picture-damaged"]
+    assert found.thumbnail is not None
+    with Image.open(io.BytesIO(found.thumbnail)) as small:
+        red, green, blue = small.convert("RGB").getpixel((small.width // 2, small.height // 4))
+        below = small.convert("L").getpixel((small.width // 2, small.height - 2))
+    assert (green > 150, red < 60, blue < 60, below < 30) == (True, True, True, True)
+
+
+@pytest.mark.parametrize(("said", "real"), [("TIFF", "PNG"), ("PNG", "JPEG"), ("JPEG", "TIFF")])
+def test_a_picture_under_the_name_of_another_format_is_shown(said: str, real: str) -> None:
+    found = inspect(said, saved(seed_image("RGB"), real), thumbnail=Thumbnail.IF_REMARKABLE)
+
+    assert [issue.code for issue in found.issues] == ["picture-format"]
+    assert found.properties is None
+    assert found.thumbnail is not None
+
+
+def test_what_is_no_picture_under_a_pictures_name_is_not_shown() -> None:
+    assert inspect("TIFF", b"II*\x00" + bytes(50), thumbnail=Thumbnail.ALWAYS).thumbnail is None
+    assert inspect("TIFF", b"%PDF-1.7 " + bytes(50), thumbnail=Thumbnail.ALWAYS).thumbnail is None

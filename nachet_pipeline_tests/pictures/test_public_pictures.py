@@ -6,7 +6,6 @@ microscopes write. None of them is kept here.
 
 import gzip
 import io
-import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline_tests.pictures import cameras
-from nachet_pipeline_tests.pictures.cameras import APP1, APP2, jpeg
+from nachet_pipeline_tests.pictures.cameras import APP2, jpeg
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
@@ -27,7 +26,6 @@ from nachet_pipeline_tests.pictures.files import (
     Entry,
     codes,
     directory,
-    exif_of,
     grey_tiff,
     inspect,
     long,
@@ -60,17 +58,6 @@ WIDTH = 64
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def _with_canons_preview() -> bytes:
-    """A small photograph with a preview of the same size, whose place the notes of the camera's maker say."""
-
-    def main(place: int) -> bytes:
-        notes = (0x927C, 7, 16, struct.pack("<4I", 51_532, 1_536, place, 0))
-        return with_segments(jpeg(), (APP1, b"Exif\0\0" + exif_of(exif=[notes])))
-
-    place_of_exif = 2 + 4 + 6
-    return main(len(main(0)) - place_of_exif) + jpeg()
-
-
 def _picture(side: int, place: int, size: int, *more: Entry) -> dict[int, Entry]:
     """The entries of a grey picture of 64 by 48 pixels, or of another width and height, with one strip."""
     height = 48 if side == WIDTH else side
@@ -96,7 +83,6 @@ HONEST: dict[str, tuple[str, Callable[[], bytes]]] = {
         "JPEG",
         lambda: cameras.multi_picture(jpeg(), (0, with_segments(jpeg(), (APP2, ISO_GAIN_MAP)))),
     ),
-    "a preview as large as the picture (Canon)": ("JPEG", _with_canons_preview),
     "LZW with the lowest bit first": ("TIFF", _lowest_bit_first),
     "strips of JPEG": ("TIFF", lambda: saved(seed_image("RGB", (64, 48)), "TIFF", compression="jpeg")),
     "tiles of JPEG with common tables": (
@@ -114,10 +100,6 @@ def test_an_honest_oddity_is_taken(name: str) -> None:
 
     assert found.issues == ()
     assert found.properties is not None
-
-
-def test_a_second_photograph_that_no_camera_announced_is_no_preview() -> None:
-    assert codes("JPEG", jpeg() + jpeg()) == {"trailing-data"}
 
 
 # --- damage that decoders pass over ----------------------------------------------------------------------------------

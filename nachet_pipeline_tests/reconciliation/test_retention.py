@@ -14,6 +14,7 @@ from nachet_pipeline.reconciliation.retention_queries import begin_clearing
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.uploads.queries import search_uploads
+from nachet_pipeline.uploads.staging import withdraw_folder
 from nachet_pipeline_tests.reconciliation.drifted import imported, later, pictures, store, trail
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -53,6 +54,36 @@ def test_an_old_import_is_cleared_and_the_database_answers_for_it(workbench: Wor
     (noted,) = trail(workbench)
     assert (noted["action"], noted["subject"], noted["subject_id"]) == ("cleared", "staged folder", upload.id)
     assert noted["before"]["bytes"] == result.size > 0
+
+
+def test_a_withdrawn_folder_is_cleared_and_what_was_imported_of_it_stays(workbench: Workbench) -> None:
+    container = workbench.user.upload_container
+    upload = imported(workbench)
+    stored = workbench.contents(workbench.user.user_container)
+    workbench.stage(workbench.sample("never imported", seed=50), complete=False)
+    for name in ("project", "never imported"):
+        withdraw_folder(workbench.blobs, container, name)
+    assert not workbench.due()
+    assert clear(workbench, 29).folders == 0
+
+    forgotten: list[str] = []
+    assert clear(workbench, 400, forgotten).folders == 2
+
+    assert staged(workbench) == set()
+    assert workbench.contents(workbench.user.user_container) == stored
+    assert upload.partition in forgotten
+    assert workbench.now(upload).state is State.WITHDRAWN
+
+
+def test_a_withdrawn_folder_that_is_taken_back_is_not_cleared_as_withdrawn(workbench: Workbench) -> None:
+    folder = workbench.sample("project")
+    workbench.stage(folder)
+    withdraw_folder(workbench.blobs, workbench.user.upload_container, "project")
+    assert not workbench.due()
+    workbench.stage(folder)
+
+    assert clear(workbench, 400).folders == 0
+    assert len(workbench.due()) == 1
 
 
 def test_a_younger_import_stays(workbench: Workbench) -> None:

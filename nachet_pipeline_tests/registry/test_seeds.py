@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nachet_pipeline.identifiers import seed_id
-from nachet_pipeline.registry.seeds import RegistryError, Seed, SeedRegistry, check_seeds, packaged_seeds, read_seeds
+from nachet_pipeline.registry.seeds import (
+    RegistryError,
+    Seed,
+    SeedRegistry,
+    VernacularNames,
+    check_seeds,
+    packaged_seeds,
+    read_seeds,
+)
 from nachet_pipeline_tests.registries import changed, merged, renamed, seed
 
 PACKAGED = SeedRegistry.of(packaged_seeds())
@@ -165,6 +173,12 @@ def test_only_a_full_name_finds_a_seed(name: str, registry: SeedRegistry) -> Non
         ("Bromus tectorum", None),
         ("Cirsium palustre", None),
         ("wheat", None),
+        # A second species is no author.
+        ("Brassica napus / Brassica juncea", None),
+        ("Brassica napus et Avena fatua", None),
+        ("Brassica napus Avena fatua", None),
+        ("Brassica napus X juncea", None),
+        ("Cirsium vulgare (Savi) Ten.", "Cirsium vulgare"),
         ("Triticum aestivum x", None),
         ("", None),
         ("?" * 5_000, None),
@@ -174,6 +188,50 @@ def test_a_misspelt_name_is_near_to_one_and_another_name_to_none(
     name: str, nearest: str | None, registry: SeedRegistry
 ) -> None:
     assert registry.nearest(name) == nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("napus Brassica", "Brassica napus"),
+        ("Brassica Brassica napus", "Brassica napus"),
+        ("Brassica canola", "Brassica napus"),
+        ("Brassica cheat", None),
+        ("Brassica ragweed", None),
+        ("thistle bull", None),
+        ("Brassica rapa", None),
+        ("Brassica", None),
+    ],
+)
+def test_words_in_another_order_mean_the_species_that_they_name_and_no_other(
+    name: str, meant: str | None, registry: SeedRegistry
+) -> None:
+    assert registry.meant(name) == meant
+
+
+def test_a_part_of_common_names_is_told_with_all_that_hold_it_and_suggests_none(registry: SeedRegistry) -> None:
+    ragweeds = dict(registry.alike("herbe à poux"))
+
+    assert ragweeds == {
+        "Ambrosia artemisiifolia": ["petite herbe à poux"],
+        "Ambrosia psilostachya": ["herbe à poux vivace"],
+        "Ambrosia trifida": ["grande herbe à poux"],
+    }
+    assert registry.nearest("herbe à poux") is None
+    assert registry.alike("B. napus") == [("Brassica napus", [])]
+    assert registry.alike("C. vulgare") == [("Cirsium vulgare", [])]
+    assert registry.nearest("C. vulgare") is None, "it may be a Clinopodium"
+    assert [name for name, _ in registry.alike("mustard")] == ["Brassica juncea"]
+    assert registry.nearest("mustard") is None, "it may be a Sinapis"
+    assert registry.alike("") == []
+
+
+def test_a_common_name_of_two_species_finds_none_and_both_are_told() -> None:
+    names = VernacularNames(en=("lady's thumb",))
+    both = SeedRegistry.of([seed("Poa alba", vernacularNames=names), seed("Zea alta", vernacularNames=names)])
+
+    assert (both.named("lady's thumb"), both.nearest("lady's thumb"), both.nearest("ladys thumb")) == (None, None, None)
+    assert [name for name, _ in both.alike("lady's thumb")] == ["Poa alba", "Zea alta"]
 
 
 def test_a_name_as_near_to_two_species_is_near_to_none() -> None:

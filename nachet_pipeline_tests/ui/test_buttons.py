@@ -206,14 +206,22 @@ def test_a_form_that_is_left_empty_starts_no_run_and_says_what_it_lacks(ui: Ui) 
     assert "why: <the reason, for the audit trail, such as the seeds were mixed up>\n" in form
     assert "keep_for_training: false\n" in form
     assert "resources" not in form
-    form = ui.launchpad("reconcile_storage")
-    assert "repair: false\n" in form
-    assert "resources" not in form
 
     ui.page.get_by_role("button", name="Launch Run").click()
 
     expect(ui.page.get_by_role("dialog")).to_contain_text("why: expected the reason, for the audit trail")
     assert ui.runs(pipelineName="delete_folder") == []
+
+
+def test_a_wrong_value_in_the_form_of_an_asset_s_job_starts_no_run(ui: Ui) -> None:
+    form = ui.launchpad("reprocess_pictures")
+    assert "resources" not in form
+    ui.fill_in("ops:\n  reprocessed_pictures:\n    config:\n      rule: no-such-rule\n")
+
+    ui.page.get_by_role("button", name="Launch Run").click()
+
+    expect(ui.page.get_by_role("dialog")).to_contain_text("rule: there is no rule or finding 'no-such-rule'")
+    assert ui.runs(pipelineName="reprocess_pictures") == []
 
 
 def test_a_form_that_is_filled_in_is_done(ui: Ui, runs: dict[str, str]) -> None:
@@ -312,4 +320,4 @@ def test_a_run_that_is_terminated_in_the_middle_is_cancelled_and_nothing_turns_r
         ui.wait(lambda: is_now("CANCELED"), "the run's being cancelled")
 
     assert ui.partitions("validated_manifest") == {"numMaterialized": 2, "numFailed": 0}
-    assert ui.now(uploads[0]).state.value == "imported"
+    assert ui.partitions("picture_metadata") == {"numMaterialized": 1, "numFailed": 0}

@@ -386,7 +386,7 @@ def test_the_same_photographs_in_another_folder_are_told_with_their_place(workbe
     told = findings(second, "duplicate-picture")
     assert len(told) == 2
     assert told[0].found is not None
-    assert "(first/1.png)" in told[0].found.en
+    assert "the same file as first/1.png, which is stored already" in told[0].found.en
     # The first folder's rows are its own: nothing of the second has touched them.
     again = imported(workbench, workbench.place / "first")
     assert again.rows is not None

@@ -416,7 +416,7 @@ def test_a_tick_that_takes_long_leaves_folders_to_the_next(
 def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "NAMES_A_PAGE", 1)
+    monkeypatch.setattr(listings, "NAMES_A_PAGE", 2)
     monkeypatch.setattr(discovery, "_FOLDERS_BETWEEN_STATEMENTS", 2)
     uploads = [workbench.stage(workbench.sample(f"project{number}", seed=number)) for number in range(3)]
     assert sorted(folders(workbench.due())) == ["project0", "project1", "project2"]

@@ -83,7 +83,6 @@ def test_a_refused_session_once_corrected_is_all_that_is_added(workbench: Workbe
     assert first.stored is not None
     assert (first.stored.new, outcome.stored.new) == (4, 2)
     assert _sessions_stored(workbench) == ["session1", "session2", "session3"]
-    assert report_blob("project") not in workbench.contents(upload.staging_container)
 
 
 def test_a_corrected_session_is_noticed_like_any_other_correction(workbench: Workbench) -> None:
@@ -209,8 +208,10 @@ def test_a_web_page_with_the_findings_lies_beside_a_refused_folder_until_it_is_c
 
     (folder / "pictures/session1/2.png").write_bytes(right)
     upload = workbench.stage(folder, replace=True)
-    assert workbench.run(upload).receipt.report_page is None
-    assert report_blob("project") not in workbench.contents(upload.staging_container)
+    assert workbench.run(upload).receipt.report_page == report_blob("project")
+    page = workbench.contents(upload.staging_container)["project.report.html"].decode()
+    assert "trailing-data" not in page
+    assert "Imported" in page
 
 
 def test_the_manifest_says_which_findings_weighed_something_else_here(workbench: Workbench) -> None:

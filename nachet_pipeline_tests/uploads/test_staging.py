@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nachet_pipeline.contract.structure import COMPLETE_MARKER
+from nachet_pipeline.contract.marks import COMPLETE_MARKER, STAGING
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import FileChangedError, LocalFolder
@@ -158,20 +158,24 @@ def test_a_folder_marked_as_complete_is_not_complete_while_it_is_corrected(workb
     container = workbench.user.upload_container
     stage(workbench, folder)
     mark_complete(workbench.blobs, container, "project")
-    marked: list[bool] = []
+    marked: dict[str, bytes] = {}
 
     class Watched(BlobStorage):
-        """The real storage, which notes whether the marker is there when a file is sent."""
+        """The real storage, which notes what the marker says when a file is sent."""
 
-        def upload(self, *arguments: Any, **settings: Any) -> bool:
-            marked.append(self.properties_of(container, f"project/{COMPLETE_MARKER}") is not None)
-            return super().upload(*arguments, **settings)
+        def upload(self, container: str, blob: str, *arguments: Any, **settings: Any) -> bool:
+            marked[blob] = self.read(container, f"project/{COMPLETE_MARKER}")
+            return super().upload(container, blob, *arguments, **settings)
 
     edit(folder / "index.yaml", "userData", zoom=15)
     with Watched.connect(workbench.blobs.account_url, workbench.blob_key) as watched:
-        stage(workbench, folder, blobs=watched)
-    assert marked == [False]
-    assert COMPLETE_MARKER not in versions(workbench)
+        done = stage(workbench, folder, blobs=watched)
+    assert marked["project/index.yaml"] == STAGING
+    assert staged(workbench)[COMPLETE_MARKER] == STAGING
+    assert not workbench.due()
+
+    mark_complete(workbench.blobs, container, "project", done.marker)
+    assert len(workbench.due()) == 1
 
 
 def test_a_marker_on_this_machine_is_not_sent(workbench: Workbench) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nachet_pipeline.contract.structure import COMPLETE_MARKER
+from nachet_pipeline.contract import marks
+from nachet_pipeline.contract.marks import COMPLETE, COMPLETE_MARKER
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline.support.files import LocalFolder
@@ -23,7 +24,7 @@ def stage(address: UploadAddress, folder, *, replace: bool = False, blobs: BlobS
         done = stage_folder(
             blobs or opened, LocalFolder(folder), address.container, folder.name, replace=replace, may_delete=False
         )
-        mark_complete(opened, address.container, folder.name)
+        mark_complete(opened, address.container, folder.name, done.marker)
     return done
 
 
@@ -78,22 +79,37 @@ def test_corrected_indexes_and_missing_pictures_need_no_deleting(workbench: Work
     assert staged(workbench) == files_of(folder)
 
 
-@pytest.mark.parametrize("replace", [False, True])
-def test_a_picture_of_a_complete_folder_is_neither_replaced_nor_removed(
-    workbench: Workbench, address: UploadAddress, *, replace: bool
+def test_a_picture_of_a_complete_folder_is_neither_replaced_nor_left_out_unless_asked(
+    workbench: Workbench, address: UploadAddress
 ) -> None:
     folder = workbench.sample()
     stage(address, folder)
-    before = staged(workbench)
+    before = workbench.versions(workbench.user.upload_container)
     picture = folder / "pictures/session1/1.png"
     picture.write_bytes(sample_picture(8, picture_format="png", width=48, height=32))
-    says = "cannot remove files, nor replace pictures" if replace else "use --replace"
-    with pytest.raises(StagingError, match=says):
-        stage(address, folder, replace=replace)
+    with pytest.raises(StagingError, match=r"1\.png \(differs\); use --replace if yours is its correction"):
+        stage(address, folder)
     picture.unlink()
-    with pytest.raises(StagingError, match=says):
-        stage(address, folder, replace=replace)
-    assert staged(workbench) == before
+    with pytest.raises(StagingError, match=r"1\.png \(only there\); use --replace if yours is its correction"):
+        stage(address, folder)
+    assert workbench.versions(workbench.user.upload_container) == before
+
+    assert stage(address, folder, replace=True).left_out == 1
+
+
+def test_what_no_list_can_leave_out_is_not_staged_over(
+    workbench: Workbench, address: UploadAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workbench.sample()
+    (folder / "notes.txt").write_text("x")
+    stage(address, folder)
+    monkeypatch.setattr(marks, "MOST_LIST_BYTES", 100)
+    assert stage(address, folder).unchanged == len(files_of(folder))
+    assert workbench.blobs.read(address.container, f"project/{COMPLETE_MARKER}") == COMPLETE
+    (folder / "notes.txt").unlink()
+
+    with pytest.raises(StagingError, match=r"notes\.txt; yours has too many files .* an upload key cannot remove them"):
+        stage(address, folder)
 
 
 def test_a_picture_of_a_folder_that_is_not_complete_yet_may_be_replaced(

@@ -1,6 +1,8 @@
 """Every session holds as many pictures as it declares."""
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
@@ -8,21 +10,28 @@ from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.misnamed import copy_of
 from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context, Session
+from nachet_pipeline.contract.structure import picture_format, session_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FIELD = "imageData.numberOfImages"
+_NAMES_LOOKED_AT = 10_000
 
 
 def file_count(context: Context) -> Iterator[Finding]:
     """Missing and surplus pictures, against `numberOfImages`."""
+    shape = context.shape
+    # A picture that the list in _COMPLETE names and that is not there is reported by its name.
+    listed = context.inventory.listed_without_file() if shape else ()
+    absent = Counter(session_of(one.path, shape) for one in listed if shape and picture_format(one.path))
     more = would_be_pictures(context)
     for session in context.sessions:
         declared = session.values.get(_FIELD)
         # A session without any picture, and files that are no pictures yet, are told of by another rule.
         if declared is None or not session.pictures:
             continue
+        known = session.pictures + absent[session.path]
         # Between the two numbers all may be well, once those files are pictures.
-        if session.pictures > declared.value or session.pictures + more[session.path] < declared.value:
+        if known > declared.value or known + more[session.path] < declared.value:
             yield _differs(context, session, declared, more[session.path])
 
 
@@ -58,7 +67,8 @@ def _own_count(session: Session) -> Bilingual:
 
 def _copies(context: Context, session: Session) -> Bilingual | None:
     """The first picture that is named like a copy of another one in the session."""
-    names = {entry.file.path.rpartition("/")[2] for entry in context.inventory.files(FileKind.PICTURE, session.path)}
+    pictures = islice(context.inventory.files(FileKind.PICTURE, session.path), _NAMES_LOOKED_AT)
+    names = {entry.file.path.rpartition("/")[2] for entry in pictures}
     copy = next((name for name in sorted(names) if copy_of(name) in names), None)
     if copy is None:
         return None

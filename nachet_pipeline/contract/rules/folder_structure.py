@@ -6,6 +6,7 @@ from unicodedata import normalize
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
+from nachet_pipeline.contract.marks import COMPLETE_MARKER
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.misnamed import misnamed
 from nachet_pipeline.contract.names import fold, too, visible
@@ -13,7 +14,6 @@ from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import (
-    COMPLETE_MARKER,
     PICTURE_FORMATS,
     PICTURES_FOLDER,
     Shape,
@@ -47,6 +47,13 @@ def folder_structure(context: Context) -> Iterator[Finding]:
         for entry in context.inventory.files(kind):
             if entry.file.path not in reported:
                 yield _left_out(code, entry.file.path)
+    for listed in context.inventory.listed_without_file():
+        yield Finding(
+            code="listed-file-missing",
+            path=listed.path,
+            expected=Bilingual(f"what line {listed.line} lists", f"ce que liste la ligne {listed.line}"),
+            found=Bilingual("no such file", "aucun fichier de ce nom"),
+        )
     if context.shape is None:
         yield _shapeless(context)
     else:

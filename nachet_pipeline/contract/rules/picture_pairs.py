@@ -5,7 +5,7 @@ from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
-from nachet_pipeline.contract.misnamed import KEEP_ONE, copied, copy_of, misnamed, misspelling_of
+from nachet_pipeline.contract.misnamed import copied, copy_of, keep_one, misnamed, misspelling_of
 from nachet_pipeline.contract.names import fold, too
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import picture_format
@@ -13,6 +13,7 @@ from nachet_pipeline.support.i18n import Bilingual
 
 _NAMES_COMPARED = 1_000
 _PICTURES = (FileKind.PICTURE, FileKind.OTHER_PICTURE)
+_SUGGESTIONS = 50
 _RENAME = Bilingual(
     "Take the picture's suffix out of the name of the YAML file.",
     "Ôtez le suffixe de l'image du nom du fichier YAML.",
@@ -45,6 +46,7 @@ class _Unpaired:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._session: str | None = None
+        self._compared = 0
         self._pictures: list[str] = []
         self._stems: dict[str, str] = {}
         # All files with the same slip are one group of findings, so they share their words.
@@ -83,7 +85,7 @@ class _Unpaired:
             )
         if picture_format(stem) and stem in self._pictures:
             return self._with_suffix(stem, path)
-        near = misspelling_of(stem_name, [one for one in self._stems if not self._described(one)])
+        near = self._near(stem_name)
         return Finding(
             code="metadata-without-picture",
             path=path,
@@ -91,13 +93,21 @@ class _Unpaired:
             suggestion=Bilingual.same(f"{near}.yaml") if near else None,
         )
 
+    def _near(self, stem: str) -> str | None:
+        """The picture without a YAML file of its own whose name this misspells; comparing thousands is slow."""
+        self._compared += 1
+        if self._compared > _SUGGESTIONS:
+            return None
+        near = misspelling_of(stem, self._stems)
+        return near if near and not self._described(near) else None
+
     def _described(self, stem: str) -> bool:
         """Whether a picture of this session has its YAML file."""
         return self._context.inventory.metadata_file(f"{self._session}/{stem}".lstrip("/")) is not None
 
     def _keep_one(self, path: str, original: str) -> Bilingual:
         if self._described(original.rpartition(".")[0]):
-            return KEEP_ONE
+            return keep_one(original)
         return Bilingual(
             f"Rename it to {original} if it describes that picture; else remove it.",
             f"Renommez-le en {original} s'il décrit cette image; sinon, supprimez-le.",
@@ -116,5 +126,5 @@ class _Unpaired:
                 f"a name without the picture's suffix: {shown} for {of}",
                 f"un nom sans le suffixe de l'image : {shown} pour {of}",
             ),
-            advice=_ONE_YAML if taken else _RENAME,
+            advice=keep_one(right) if taken else _RENAME,
         )

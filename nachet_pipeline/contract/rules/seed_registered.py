@@ -15,9 +15,15 @@ _FAMILY = "seedData.seedFamily"
 _NAMED = 8
 _LIKE = 0.9
 _SEVERAL = re.compile(r"[,;/+&]|\s(?:and|et|or|ou|with|avec)\s", re.IGNORECASE)
+_BINOMIAL = re.compile(r"[A-Z]\w+ [a-z][\w-]+")
 _ASK = Bilingual(
     "Leave the name if it is what the pictures show, and ask the AI lab to register the species.",
     "Laissez le nom si c'est bien ce que montrent les images, et demandez au laboratoire d'IA d'enregistrer l'espèce.",
+)
+_GENUS_ALONE = re.compile(r"\s*\w+(?:\s+(?:sp|spp)\.?)?\s*", re.IGNORECASE)
+_NAME_IT = Bilingual(
+    "Write the species if it is known; a genus alone cannot be registered.",
+    "Écrivez l'espèce si elle est connue; un genre seul ne peut pas être enregistré.",
 )
 _IN_FULL = Bilingual(
     "Write the full scientific name of the species that the pictures show.",
@@ -95,24 +101,23 @@ def _unregistered(name: SeedName, registry: SeedRegistry) -> Finding:
     Other species are information only: who follows a suggestion blindly must not give pictures another species.
     """
     shown, advice, found = name.text[:100], None, None
-    nearest = registry.nearest(name.text) or registry.meant(name.text)
-    if nearest is None and name.field != "seedData.seedID":
-        of_genus, alike = registry.of_genus(name.text), registry.alike(name.text)
-        if _names_several(name.text, registry):
-            advice = _ONE_SPECIES
-        elif of_genus:
-            several = _some(of_genus)
+    several = _names_several(name.text, registry)
+    nearest = None if several else registry.nearest(name.text) or registry.meant(name.text)
+    if several:
+        advice = _ONE_SPECIES
+    elif nearest is None and name.field != "seedData.seedID":
+        if of_genus := registry.of_genus(name.text):
+            known = _some(of_genus)
             found = Bilingual(
-                f"{shown}, which is another taxon than those registered of its genus ({several})",
-                f"{shown}, un autre taxon que ceux de son genre qui sont enregistrés ({several})",
+                f"{shown}, which is another taxon than those registered of its genus ({known})",
+                f"{shown}, un autre taxon que ceux de son genre qui sont enregistrés ({known})",
             )
-            advice = _ASK
-        elif alike:
-            several = _some([one if one == common else f"{one}: {common}" for one, common in alike])
-            plusieurs = _some([one if one == common else f"{one} : {common}" for one, common in alike])
+            advice = _NAME_IT if _GENUS_ALONE.fullmatch(name.text) else _ASK
+        elif alike := registry.alike(name.text):
+            known = _some([f"{one} ({', '.join(names)})" if names else one for one, names in alike])
             found = Bilingual(
-                f"{shown}, which may be several species (registered: {several})",
-                f"{shown}, qui peut désigner plusieurs espèces (enregistrées : {plusieurs})",
+                f"{shown}, which may be several species; registered: {known}",
+                f"{shown}, qui peut désigner plusieurs espèces; enregistrées : {known}",
             )
             advice = _IN_FULL
     return finding_about(
@@ -128,8 +133,10 @@ def _unregistered(name: SeedName, registry: SeedRegistry) -> Finding:
 
 def _names_several(text: str, registry: SeedRegistry) -> bool:
     """Whether two or more parts of a text name a seed each."""
-    parts = [part for part in _SEVERAL.split(text[:200]) if part.strip()]
-    return sum(bool(registry.named(one) or registry.of_genus(one) or registry.alike(one)) for one in parts) > 1
+    parts = [part.strip() for part in _SEVERAL.split(text[:200]) if part.strip()]
+    known = [bool(registry.named(one) or registry.of_genus(one) or registry.alike(one)) for one in parts]
+    # The names of two authors have a sign between them too, but no epithets.
+    return sum(known) > 1 or (len(parts) > 1 and any(known) and all(_BINOMIAL.fullmatch(one) for one in parts))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -103,7 +103,7 @@ def crop_upload(
                 if isinstance(error, DetectorUnavailableError):
                     break  # the next upload would get no answer either
                 continue
-            yield from _events(context, cropper, upload, outcome)
+            yield from _events(context, upload, outcome)
             if outcome.failure:
                 failed[partition] = outcome.failure
     if failed:
@@ -115,8 +115,8 @@ def crop_upload(
         )
 
 
-def _events(context: AssetExecutionContext, cropper: Cropper, upload: Upload, outcome: Cropped) -> Iterator[Event]:
-    sheet = cropper.sheet(upload, outcome.method)
+def _events(context: AssetExecutionContext, upload: Upload, outcome: Cropped) -> Iterator[Event]:
+    sheet = outcome.sheet
     # What was not cropped as a whole is observed: its run fails, and Dagster shows the partition as failed.
     made = AssetObservation if outcome.failure else AssetMaterialization
     yield made(CROPS, partition=upload.partition, metadata=_metadata(outcome, sheet))

@@ -1,6 +1,5 @@
 """`pipeline_health`, the page that operators read first, and its checks, which alerts listen to."""
 
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from dagster import (
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.defs.metadata import manifest_page, partition_page, tables
+from nachet_pipeline.defs.metadata import manifest_page, partition_page, plain, tables
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import ENDED
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA
@@ -242,7 +241,7 @@ def _check_result(result: CheckResult) -> AssetCheckResult:
 
 def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSettings) -> dict[str, Any]:
     """What is amiss comes first, then what is asked most, then numbers, which the UI plots."""
-    amiss = [{"check": f"**{one.check.value}**", "found": _cell(one.text)} for one in results if not one.passed]
+    amiss = [{"check": f"**{one.check.value}**", "found": plain(one.text)} for one in results if not one.passed]
     days = settings.health_days
     return {
         **_linked("amiss", amiss),
@@ -296,8 +295,8 @@ def _refused_row(one: ListedUpload) -> dict[str, str]:
     part = " (in part)" if one.state is State.PARTLY_IMPORTED else ""
     return {
         "upload": f"{_link(one.folder, manifest_page(one.partition))}{part}",
-        "refused for": _cell(", ".join(one.codes)),
-        "user": _cell(one.owner),
+        "refused for": plain(", ".join(one.codes)),
+        "user": plain(one.owner),
         "at": _at(one),
     }
 
@@ -305,9 +304,9 @@ def _refused_row(one: ListedUpload) -> dict[str, str]:
 def _failed_row(one: ListedUpload) -> dict[str, str]:
     return {
         "upload": _link(one.folder, partition_page("staged_upload", one.partition)),
-        "reason": _cell(one.failure or "not recorded"),
+        "reason": plain(one.failure or "not recorded"),
         "attempts": str(one.attempts),
-        "user": _cell(one.owner),
+        "user": plain(one.owner),
         "at": _at(one),
     }
 
@@ -318,13 +317,13 @@ def _waiting_row(one: ListedUpload, now: datetime) -> dict[str, str]:
         "state": one.state.value,
         "minutes": str(round((now - one.since).total_seconds() / 60)),
         "run": _run_link(one.run_id) if one.state is State.IMPORTING and one.run_id else "",
-        "user": _cell(one.owner),
+        "user": plain(one.owner),
     }
 
 
 def _run_row(one: FailedRun) -> dict[str, str]:
     again = "its job did not run again" if one.last else ""
-    return {"job": _cell(one.job), "run": _run_link(one.run_id), "failed": _time(one.ended), "since": again}
+    return {"job": plain(one.job), "run": _run_link(one.run_id), "failed": _time(one.ended), "since": again}
 
 
 def _automation_rows(health: Health, settings: HealthSettings) -> Iterator[dict[str, str]]:
@@ -352,13 +351,7 @@ def _time(moment: datetime) -> str:
 
 
 def _link(text: str, address: str) -> str:
-    return f"[{_cell(text)}]({address})"
-
-
-def _cell(text: str) -> str:
-    """A text as it is, in a cell of a Markdown table. Users choose names of folders."""
-    line = " ".join(text.split())
-    return re.sub(r"([\\`*_{}\[\]()<>#|~!&])", r"\\\1", line[:300])
+    return f"[{plain(text)}]({address})"
 
 
 def _linked(name: str, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Clearing runs of long ago from Dagster, with their events, verdicts and logs, so that neither grows for ever."""
+"""Clearing runs of long ago from Dagster, with their events, verdicts and logs, so that none of it grows for ever."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterInstance, OpExecutionContext, ResourceParam, RunRecord, RunsFilter, op
@@ -13,6 +13,7 @@ from nachet_pipeline.defs.partitions import containers, recipes, uploads
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import ENDED
 from nachet_pipeline.reconciliation.event_log_queries import (
+    delete_backfills,
     delete_runless_events,
     delete_runless_verdicts,
     delete_verdicts,
@@ -40,6 +41,7 @@ class ClearedRuns:
         verdicts: verdicts of checks that were deleted.
         events: other events that were deleted: those of no run, and in runs that are kept those of partitions that
             are gone.
+        backfills: backfills that ended and whose runs are all deleted.
         examined: the last run that was looked at and kept, if some are left for the next time.
     """
 
@@ -47,6 +49,7 @@ class ClearedRuns:
     kept: int = 0
     verdicts: int = 0
     events: int = 0
+    backfills: int = 0
     examined: str | None = None
 
 
@@ -117,6 +120,7 @@ def _clear_runless(database: Database, before: datetime, end: float, result: Cle
         result.events += deleted
     with database.connection() as connection:
         result.verdicts += delete_runless_verdicts(connection, before)
+        result.backfills += delete_backfills(connection, before)
 
 
 @op
@@ -130,15 +134,17 @@ def clear_all_old_runs(
     if result.examined:
         context.instance.add_run_tags(context.run_id, {EXAMINED_TAG: result.examined})
     context.log.info(
-        "%d runs deleted, %d kept because the UI shows what they made; %d verdicts and %d other events deleted",
+        "%d runs deleted, %d kept because the UI shows what they made; %d verdicts, %d other events and %d backfills"
+        " deleted",
         result.runs,
         result.kept,
         result.verdicts,
         result.events,
+        result.backfills,
     )
-    context.add_output_metadata(
-        {"runs": result.runs, "kept": result.kept, "verdicts": result.verdicts, "events": result.events}
-    )
+    found = asdict(result)
+    del found["examined"]
+    context.add_output_metadata(found)
 
 
 def _examined(instance: DagsterInstance, job: str) -> str | None:

@@ -153,14 +153,14 @@ def mass_imported_container(
     context.log.info("%s: %d pictures taken, %d files not", container, outcome.taken, outcome.not_taken)
     if outcome.dry_run or request.part != WHOLE:
         what = "dry run" if outcome.dry_run else f"part {request.part}"
-        yield AssetObservation(ASSET, partition=container, description=what, metadata=_metadata(outcome))
+        yield AssetObservation(ASSET, partition=container, description=what, metadata=outcome_metadata(outcome))
     else:
         yield MaterializeResult(
-            asset_key=ASSET, metadata=_metadata(outcome), check_results=[complete_result(container, outcome)]
+            asset_key=ASSET, metadata=outcome_metadata(outcome), check_results=[complete_result(container, outcome)]
         )
 
 
-def _metadata(outcome: MassImportOutcome) -> dict[str, Any]:
+def outcome_metadata(outcome: MassImportOutcome) -> dict[str, Any]:
     """What the UI shows; what was not taken comes first."""
     report = outcome.report
     return {

@@ -97,11 +97,11 @@ def stored_evaluation(
 
 
 def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluation:
-    """Whether an upload was imported, and as a whole.
+    """Whether an upload was imported, and as a whole; one that its user withdrew need not be.
 
     A refusal is a warning here; the error is with the manifest's checks.
     """
-    if receipt.state is State.IMPORTED:
+    if receipt.state in {State.IMPORTED, State.WITHDRAWN}:
         return _imported(partition, None, AssetCheckSeverity.ERROR)
     failed = receipt.state is State.FAILED
     return _imported(

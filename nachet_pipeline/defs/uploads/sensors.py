@@ -25,10 +25,10 @@ from dagster import (
 )
 
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.automation import running_sensor
-from nachet_pipeline.defs.metadata import manifest_link
+from nachet_pipeline.defs.metadata import manifest_link, upload_metadata
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, tags_of_uploads
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA, labels_evaluation
@@ -83,8 +83,17 @@ def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
                 context.log.warning("%s was abandoned by its run %s", upload.partition, upload.run_id)
             _requeue_lost(context, db)
             listing = Listing(context.cursor or "")
+            withdrawn: list[Receipt] = []
             arrivals = list(
-                due_uploads(db, blobs, arrival_settings, contract_limits, listing=listing, unfinished=unfinished)
+                due_uploads(
+                    db,
+                    blobs,
+                    arrival_settings,
+                    contract_limits,
+                    listing=listing,
+                    unfinished=unfinished,
+                    withdrawn=withdrawn,
+                )
             )
             keys = [arrival.upload.partition for arrival in arrivals]
             known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
@@ -101,13 +110,11 @@ def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
             ]
             most_seconds = context.instance.run_monitoring_max_runtime_seconds
             requests = [_request(group, queue(db, group), most_seconds) for group in groups]
+        given_up = _given_up(context.instance, withdrawn)
         if not requests:
-            return SensorResult(skip_reason="No staged folder is due.", cursor=listing.place)
-        return SensorResult(
-            run_requests=requests,
-            cursor=listing.place,
-            asset_events=[_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_REPORTED_ONE_BY_ONE else [],
-        )
+            return SensorResult(skip_reason="No staged folder is due.", cursor=listing.place, asset_events=given_up)
+        seen = [_seen(arrival) for arrival in arrivals] if len(arrivals) <= _MOST_REPORTED_ONE_BY_ONE else []
+        return SensorResult(run_requests=requests, cursor=listing.place, asset_events=[*seen, *given_up])
 
     return start_imports
 
@@ -178,6 +185,22 @@ def _seen(arrival: Arrival) -> AssetMaterialization:
             "manifest": manifest_link(upload.partition, "manifest and checks"),
         },
     )
+
+
+def _given_up(instance: DagsterInstance, withdrawn: Sequence[Receipt]) -> list[AssetMaterialization]:
+    """What the UI shows of folders that were withdrawn; nothing of those it has never shown."""
+    receipts = {receipt.partition: receipt for receipt in withdrawn[:_MOST_REPORTED_ONE_BY_ONE]}
+    known = instance.get_existing_dynamic_partitions("upload", list(receipts)) if receipts else frozenset()
+    return [
+        AssetMaterialization(
+            "staged_upload",
+            partition=partition,
+            description=f"{receipt.state}: {receipt.explanation.en}" if receipt.explanation else receipt.state.value,
+            metadata=upload_metadata(receipt),
+        )
+        for partition, receipt in receipts.items()
+        if partition in known
+    ]
 
 
 def _requeue_lost(context: SensorEvaluationContext, database: Database) -> None:

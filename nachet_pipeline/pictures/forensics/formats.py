@@ -62,10 +62,10 @@ _BY_PHONE = Bilingual(
     " l'appareil photo sur Android.",
 )
 _BY_CAMERA = Bilingual(
-    "Develop the picture in the program of the camera's maker and export it as TIFF. For the next pictures, let the"
-    " camera save JPEG as well.",
+    "Develop the picture in the program of the camera's maker and export it as TIFF. For the next pictures, set the"
+    " camera to JPEG.",
     "Développez l'image dans le logiciel du fabricant de l'appareil et exportez-la en TIFF. Pour les prochaines,"
-    " réglez l'appareil pour qu'il enregistre aussi des JPEG.",
+    " réglez l'appareil sur JPEG.",
 )
 _BY_ANY = Bilingual(
     "Open the picture in a program such as ImageJ or GIMP and save it as TIFF or PNG.",

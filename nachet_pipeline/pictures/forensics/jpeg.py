@@ -23,14 +23,14 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 # Tables, scans and what else decoding needs; all other segments are metadata, or hide something.
 _CODING = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _MOST_SEGMENTS = 10_000
-_APP0, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
+_APP0, _APP2, _ADOBE = 0xE0, 0xE2, 0xEE
 _JFIF_BYTES = 12
 _JFIF_UNITS: dict[int, Literal["inch", "centimetre"]] = {1: "inch", 2: "centimetre"}
 _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MORE_XMP_HEADER = len(_MORE_XMP) + 32 + 4 + 4  # a digest, the whole size, the place of this part
-_EXIF = b"Exif\0"
+_EXIF, _EXIF_HEADER = b"Exif\0", 6
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
@@ -140,7 +140,7 @@ class _Walk:
         self.segments: list[tuple[int, bytes]] = []
         self.gaps: list[bytes] = []
         self._index: tuple[int, bytes] | None = None
-        self._exif: tuple[int, bytes] | None = None
+        self._exif = (0, b"")
         self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
         self._pixels = hashlib.sha256()
 
@@ -203,8 +203,8 @@ class _Walk:
         if code not in _CODING:
             if code == _APP2 and payload.startswith(_MPF):
                 self._index = (start + len(_MPF), payload[len(_MPF) :])
-            if self._exif is None and code == _APP1 and payload.startswith(_EXIF):
-                self._exif = (start + len(_EXIF) + 1, payload)
+            if payload.startswith(_EXIF) and not self._exif[1]:
+                self._exif = (start + _EXIF_HEADER, payload[_EXIF_HEADER:])
             if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
                 unit = _JFIF_UNITS.get(payload[7])
                 x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
@@ -257,10 +257,11 @@ class _Walk:
     def announced(self) -> Announced:
         """What the picture says that follows it."""
         film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
+        exif_place, exif = self._exif
         if self._index is None:
-            return Announced(film=film, exif=self._exif)
+            return Announced(film=film, exif=exif, exif_place=exif_place)
         place, index = self._index
-        return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=self._exif)
+        return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=exif, exif_place=exif_place)
 
 
 def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:

@@ -57,20 +57,24 @@ class Announced:
         pictures: places of further pictures.
         multi_picture: whether it has an index of several pictures, perhaps an empty one.
         film: whether a short film of the moment follows.
-        exif: its Exif block, and the place from which the numbers in that count.
+        exif: its Exif block, in which makers note where a preview is and how long.
+        exif_place: where that block begins; it counts places from there.
     """
 
     pictures: tuple[int, ...] = ()
     multi_picture: bool = False
     film: bool = False
-    exif: tuple[int, bytes] | None = None
+    exif: bytes = b""
+    exif_place: int = 0
 
-    def is_preview(self, start: int) -> bool:
-        """Whether the notes of the camera's maker have the number of a place, as they have that of its preview."""
-        if self.exif is None:
-            return False
-        place, block = self.exif
-        return any(struct.pack(f"{order}I", start - place) in block for order in "<>")
+    def notes(self, start: int, size: int) -> bool:
+        """Whether the Exif block holds both the place and the size of what follows the picture."""
+        places = (start, start - self.exif_place)
+        return any(
+            struct.pack(f"{order}I", size) in self.exif
+            and any(struct.pack(f"{order}I", place) in self.exif for place in places)
+            for order in "<>"
+        )
 
 
 def places_in_index(index: bytes, place: int) -> tuple[int, ...]:
@@ -169,7 +173,8 @@ class Trailers:
         picture = self._walk(start)
         if picture is None or picture.end > end:
             return None
-        if picture.pixels >= self._pixels and not picture.gain_map and not self._announced.is_preview(start):
+        noted = self._announced.notes(start, picture.end - start) or self._announced.notes(start, end - start)
+        if picture.pixels >= self._pixels and not picture.gain_map and not noted:
             if not self._announced.multi_picture:
                 return None
             self._issues.several_pages(
@@ -177,7 +182,12 @@ class Trailers:
                     "a second photograph as large as the first, as cameras for 3D and some portrait modes append one",
                     "une seconde photographie aussi grande que la première, comme en ajoutent les appareils 3D et"
                     " certains modes portrait",
-                )
+                ),
+                advice=Bilingual(
+                    "Save the first photograph alone: an export as JPEG from a photo program keeps it, and no other.",
+                    "Enregistrez la première photographie seule : une exportation en JPEG depuis un logiciel de photos"
+                    " n'en garde pas d'autre.",
+                ),
             )
         return picture
 

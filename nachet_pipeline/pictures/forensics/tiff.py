@@ -37,6 +37,7 @@ _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
 _OLD_JPEG = 6
+_LZMA_START = b"\xfd7zXZ\x00"  # a strip of LZMA is an archive of its own kind
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
 _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
@@ -165,6 +166,7 @@ class _Walk:
         self._read: memoryview | None = None
         self._byte_ranges = ByteRanges()
         self._value_bytes = 0
+        self._more = False
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
@@ -179,6 +181,9 @@ class _Walk:
         self._report_raw(main)
         if not issues.fatal():
             self._report_pages(main)
+        if self._more and not issues.fatal():  # of a stack that is told already
+            most = self._limits.tiff_directories
+            issues.too_complex(Bilingual(f"at most {most} directories", f"au plus {most} répertoires"))
         picture = None if issues.fatal() else self._picture(main)
         if picture is None or issues.fatal():
             return None
@@ -211,8 +216,7 @@ class _Walk:
                 )
                 continue
             if len(seen) >= most:
-                expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
-                self._issues.too_complex(expected)
+                self._more = True
                 return
             seen.add(start)
             directory = self._directory(role, start)
@@ -280,7 +284,8 @@ class _Walk:
                 pages.append(directory)
         description = self._description(main)
         if len(pages) > 1:
-            code, found = tell_pages(description, [self._page(one) for one in pages], len(pages))
+            found_pages = [self._page(one) for one in pages]
+            code, found = tell_pages(description, found_pages, len(pages), more=self._more)
             self._issues.several_pages(found, code)
             return
         levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
@@ -585,7 +590,8 @@ class _Walk:
         if picture.compression == _RAW and all(segment.most for segment in segments):
             what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
         else:
-            what = harmful_in_pixels(content[min(one.start for one in segments) : max(one.end for one in segments)])
+            stream = content[min(one.start for one in segments) : max(one.end for one in segments)]
+            what = harmful_in_pixels(stream.replace(_LZMA_START, b""))
         if what is not None:
             self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
 
@@ -596,14 +602,12 @@ class _Walk:
     def _judge_reduced(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
         """Search the pixels of a thumbnail or a mask, which nobody decodes, for what is no pixel."""
         compression = self._number(directory, 259, _RAW)
+        if self._search(segments):
+            return
         for segment in segments:
-            stream = self._reader.content[segment.start : segment.end]
-            what = harmful(stream, text=False)
-            if what is not None:
-                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
-                return
             if not segment.most:
                 continue
+            stream = self._reader.content[segment.start : segment.end]
             if compression == _RAW:
                 more = len(stream) - segment.most > self._limits.overlap_bytes
             else:
@@ -613,6 +617,16 @@ class _Walk:
                 }
             if more:
                 self._hidden(Bilingual("more data", "des données en plus"))
+
+    def _search(self, segments: tuple[Segment, ...]) -> bool:
+        """Whether something harmful lies in strips whose end the walk cannot tell; report it."""
+        for segment in segments:
+            stream = self._reader.content[segment.start : segment.end]
+            what = harmful(stream.removeprefix(_LZMA_START), text=False)
+            if what is not None:
+                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+                return True
+        return False
 
     def _judge_preview(self, directory: Directory) -> None:
         """Follow the JPEG that some cameras keep as a thumbnail."""

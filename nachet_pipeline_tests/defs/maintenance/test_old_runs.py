@@ -11,13 +11,17 @@ from uuid import uuid4
 import pytest
 from dagster import (
     AssetCheckEvaluation,
+    AssetCheckKey,
     AssetKey,
     AssetMaterialization,
     AssetRecordsFilter,
     DagsterRun,
     DagsterRunStatus,
 )
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.event_log import schema
+from dagster._core.storage.runs import schema as runs_schema
+from dagster._core.test_utils import create_run_for_test
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.defs.maintenance import old_runs
@@ -185,6 +189,50 @@ def test_events_of_no_run_go_but_for_the_last_of_what_there_is_still(deployment:
     assert [row["status"] for row in rows] == ["SUCCEEDED"]
 
 
+def test_the_last_word_of_a_check_outlives_its_run(deployment: Deployment) -> None:
+    upload = deployment.stage(deployment.sample("checked-long-ago"))
+    run = import_long_ago(deployment, upload)
+    deployment.instance.delete_dynamic_partition("upload", upload.partition)
+    check = AssetCheckKey(AssetKey("picture_metadata"), "labels_agree")
+    for passed in (True, False):
+        deployment.instance.report_runless_asset_event(
+            AssetCheckEvaluation(check.asset_key, check.name, passed=passed, metadata={})
+        )
+    of_the_run = "update asset_check_executions set run_id = %s where run_id = '' and check_name = 'labels_agree'"
+    query(deployment, of_the_run, run)
+
+    clear(deployment)
+
+    assert deployment.instance.get_run_by_id(run) is None
+    found = deployment.instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
+    assert [one.status.value for one in found] == ["FAILED"]
+
+
+def test_a_backfill_that_ended_long_ago_goes_once_its_runs_are_gone(deployment: Deployment) -> None:
+    long_ago = (datetime.now(UTC) - timedelta(days=400)).timestamp()
+    for name, status, started in (
+        ("ended", BulkActionStatus.COMPLETED_SUCCESS, long_ago),
+        ("failed", BulkActionStatus.COMPLETED_FAILED, long_ago),
+        ("has-a-run", BulkActionStatus.CANCELED, long_ago),
+        ("under-way", BulkActionStatus.REQUESTED, long_ago),
+        ("young", BulkActionStatus.COMPLETED_SUCCESS, datetime.now(UTC).timestamp()),
+    ):
+        deployment.instance.add_backfill(
+            PartitionBackfill(
+                name, status=status, from_failure=False, tags={"a": "b"}, backfill_timestamp=started, asset_selection=[]
+            )
+        )
+    create_run_for_test(deployment.instance, tags={"dagster/backfill": "has-a-run"})
+
+    result = clear(deployment)
+
+    assert result.backfills == 2
+    assert {one.backfill_id for one in deployment.instance.get_backfills()} == {"has-a-run", "under-way", "young"}
+    with deployment.database.connection() as connection:
+        tags = connection.execute("select distinct backfill_id as id from backfill_tags").fetchall()
+    assert {row["id"] for row in tags} == {"has-a-run", "under-way", "young"}
+
+
 def test_the_job_deletes_nothing_that_is_younger_than_the_setting(deployment: Deployment) -> None:
     young = deployment.run_import(deployment.stage(deployment.sample("young"))).run_id
     deployment.instance.delete_dynamic_partition("upload", deployment.instance.get_dynamic_partitions("upload")[-1])
@@ -196,11 +244,21 @@ def test_the_job_deletes_nothing_that_is_younger_than_the_setting(deployment: De
 
 
 def test_the_tables_of_dagster_are_as_the_queries_name_them() -> None:
-    tables = schema.SqlEventLogStorageMetadata.tables
+    tables = {**schema.SqlEventLogStorageMetadata.tables, **runs_schema.RunStorageSqlMetadata.tables}
     columns = {name: set(tables[name].columns.keys()) for name in tables}
 
     used = {name for name in tables if re.search(rf"\b{name}\b", getsource(event_log_queries))}
-    assert used == {"event_logs", "asset_event_tags", "asset_check_executions", "dynamic_partitions"}
+    assert used - {"runs"} == {
+        "event_logs",
+        "asset_event_tags",
+        "asset_check_executions",
+        "dynamic_partitions",
+        "bulk_actions",
+        "backfill_tags",
+        "run_tags",
+    }
+    assert columns["bulk_actions"] >= {"key", "status", "timestamp", "action_type"}
+    assert (columns["backfill_tags"] >= {"backfill_id"}, columns["run_tags"] >= {"key", "value"}) == (True, True)
     assert columns["event_logs"] >= {"id", "run_id", "dagster_event_type", "timestamp", "asset_key", "partition"}
     assert columns["asset_event_tags"] >= {"event_id"}
     assert columns["dynamic_partitions"] >= {"partitions_def_name", "partition"}

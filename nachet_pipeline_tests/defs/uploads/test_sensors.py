@@ -27,6 +27,7 @@ from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
 from nachet_pipeline.uploads.importing import Importer, fail_upload
 from nachet_pipeline.uploads.queries import mark_importing, mark_queued, search_uploads
 from nachet_pipeline.uploads.staged_folder import StagedFolder
+from nachet_pipeline.uploads.staging import withdraw_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -205,6 +206,21 @@ def test_a_folder_without_marker_waits_until_it_is_complete(deployment: Deployme
 
     assert before == []
     assert len(after) == 1
+
+
+def test_a_folder_that_is_withdrawn_asks_for_no_run_and_the_ui_says_so(deployment: Deployment, tick) -> None:
+    upload = deployment.stage(deployment.sample("given-up"))
+    assert len(_requests(tick(), deployment)) == 1
+    with deployment.database.connection() as connection:
+        connection.execute("update upload set state = 'refused' where id = %s", (upload.id,))
+    withdraw_folder(deployment.blobs, upload.staging_container, upload.folder)
+
+    result = tick()
+
+    assert _requests(result, deployment) == []
+    (event,) = result.asset_events
+    assert (event.asset_key.to_user_string(), event.partition) == ("staged_upload", upload.partition)
+    assert event.description.startswith("withdrawn: The folder was withdrawn: nothing of it is imported.")
 
 
 # Runs that die
