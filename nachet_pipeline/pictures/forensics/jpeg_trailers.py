@@ -250,6 +250,7 @@ class Trailers:
         name = self._content[start + _BLOCK_HEADER : value]
         shown = name[:40].decode("ascii", "replace") if name.isascii() else ""
         field = f"Samsung {shown}".strip()
+        self._value(field, name)
         if self._content.startswith(JPEG_START, value):
             self._pictures += 1
             picture = self._walk(value) if self._pictures <= _MOST_PICTURES else None
