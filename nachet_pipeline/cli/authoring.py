@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nachet_pipeline.cli.terminal import LangOption, note, write
+from nachet_pipeline.cli.terminal import note, write
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.support.i18n import Bilingual, Language
 
@@ -39,7 +39,9 @@ _THEN = Bilingual("then `nachet validate {}`", "puis `nachet validate {} --lang 
 
 
 @app.command()
-def contract(language: LangOption = "en") -> None:
+def contract(
+    language: Annotated[Language, typer.Option("--lang", help="Language of the page.")] = "en",
+) -> None:
     """Print the folder contract: what a folder must look like, with a complete example and the registered species."""
     from nachet_pipeline.contract.folder_contract import contract_page
     from nachet_pipeline.pictures.limits import PictureLimits
@@ -59,7 +61,7 @@ def init(
             help="A session, as NAME:SPECIES:SEEDS:ZOOM, with :PICTURES if its pictures are not there yet; repeatable."
         ),
     ] = None,
-    language: LangOption = "en",
+    language: Annotated[Language, typer.Option("--lang", help="Language of questions and comments.")] = "en",
 ) -> None:
     """Write a project folder with its index files; in a terminal, ask for what no option says.
 
@@ -143,5 +145,12 @@ def _ask(
             raise typer.BadParameter(error.said.in_language(language)) from None
 
     shown = question.in_language(language).replace("{}", about)
-    found: _Answer = typer.prompt(shown, default=default, value_proc=answer, show_default=bool(default), err=True)
+    found: _Answer = typer.prompt(
+        shown,
+        default=default,
+        value_proc=answer,
+        prompt_suffix=" : " if language == "fr" else ": ",
+        show_default=bool(default),
+        err=True,
+    )
     return found

@@ -166,7 +166,7 @@ def test_questions_and_comments_are_in_french_on_demand(
 
     noted = nachet("init", "canola", "--lang", "fr").err
 
-    assert "Votre adresse courriel" in noted
+    assert "Votre adresse courriel :" in noted
     assert "jour1 : semences par image" in noted
     assert "'Brassica nappus' n'est pas enregistré; vouliez-vous dire Brassica napus ?" in noted
     assert "'Brassica rapa' n'est pas enregistré; de son genre le sont : Brassica juncea, Brassica napus" in noted
