@@ -175,7 +175,8 @@ class Report(BaseModel):
             findings: the first of its findings.
             count: how many there are.
         """
-        later = self.of_findings(findings, RuleSet(self.severities))
+        found = list(findings)
+        later = self.of_findings(found, RuleSet(self.severities)) if found else self.empty()
         severity, before = self.severity_of(code), self.codes.get(code, 0)
         codes = {name: number for name, number in {**self.codes, code: count}.items() if number}
         groups = sorted((*(one for one in self.groups if one.code != code), *later.groups), key=_worst_first)
