@@ -156,13 +156,13 @@ class Report(BaseModel):
 
     @classmethod
     def empty(cls) -> Self:
-        """The report of nothing found; unlike the others it needs no temporary file."""
+        """The report of nothing found."""
         return cls(counts=dict.fromkeys(Severity, 0), codes={}, groups=())
 
     @classmethod
     def of_findings(cls, findings: Iterable[Finding], rule_set: RuleSet | None = None) -> Self:
         """A report of a few findings that need no inventory."""
-        with Inventory(rule_set=rule_set) as inventory:
+        with Inventory(rule_set=rule_set, in_memory=True) as inventory:
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
@@ -175,8 +175,7 @@ class Report(BaseModel):
             findings: the first of its findings.
             count: how many there are.
         """
-        found = list(findings)
-        later = self.of_findings(found, RuleSet(self.severities)) if found else self.empty()
+        later = self.of_findings(findings, RuleSet(self.severities))
         severity, before = self.severity_of(code), self.codes.get(code, 0)
         codes = {name: number for name, number in {**self.codes, code: count}.items() if number}
         groups = sorted((*(one for one in self.groups if one.code != code), *later.groups), key=_worst_first)
