@@ -161,13 +161,13 @@ class Report(BaseModel):
 
     @classmethod
     def empty(cls) -> Self:
-        """The report of nothing found; unlike the others it needs no temporary file."""
+        """The report of nothing found."""
         return cls(counts=dict.fromkeys(Severity, 0), codes={}, groups=())
 
     @classmethod
     def of_findings(cls, findings: Iterable[Finding], rule_set: RuleSet | None = None) -> Self:
         """A report of a few findings that need no inventory."""
-        with Inventory(rule_set=rule_set) as inventory:
+        with Inventory(rule_set=rule_set, in_memory=True) as inventory:
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
