@@ -273,7 +273,7 @@ def _measured(told: Told) -> list[tuple[Bilingual, list[Bilingual]]]:
         (Bilingual("Sharpness", "Netteté"), told.sharpness, 0),
     )
     return [
-        (name, [number(round(value, digits)) for value in (spread.least, spread.median, spread.greatest)])
+        (name, [number(round(value, digits)) for value in (spread.minimum, spread.median, spread.maximum)])
         for name, spread, digits in named
         if spread
     ]

@@ -602,7 +602,7 @@ def test_what_a_correction_changed_is_said_where_there_was_something_before() ->
 
 
 def test_the_quality_of_the_pictures_is_said_in_the_language_of_the_reader() -> None:
-    page = _page(told=_told(quality=Spread(least=0.5, median=0.751, greatest=1), sharpness=None))
+    page = _page(told=_told(quality=Spread(minimum=0.5, median=0.751, maximum=1), sharpness=None))
 
     assert "0.50.751" in page.text("en")
     assert "0,50,751" in page.text("fr")
