@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.contract.catalogue import CATALOGUE, RULE_SET_VERSION, Check, Severity
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.contract.understood import UnderstoodSession, summary_of, understood_lines
 from nachet_pipeline.support.i18n import Bilingual, Language
 
@@ -164,13 +165,9 @@ class Report(BaseModel):
         return cls(counts=dict.fromkeys(Severity, 0), codes={}, groups=())
 
     @classmethod
-    def of_findings(cls, findings: Iterable[Finding]) -> Self:
+    def of_findings(cls, findings: Iterable[Finding], rule_set: RuleSet | None = None) -> Self:
         """A report of a few findings that need no inventory."""
-<<<<<<< HEAD
         with Inventory(rule_set=rule_set, in_memory=True) as inventory:
-=======
-        with Inventory() as inventory:
->>>>>>> rec
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
@@ -183,15 +180,10 @@ class Report(BaseModel):
             findings: the first of its findings.
             count: how many there are.
         """
+        later = self.of_findings(findings, RuleSet(self.severities))
         severity, before = self.severity_of(code), self.codes.get(code, 0)
-        alike: dict[str, list[Finding]] = {}
-        for finding in findings:
-            key = finding.model_dump_json(exclude={"severity", "path", "sessions", "line", "column"})
-            alike.setdefault(key, []).append(finding.model_copy(update={"severity": severity}))
-        # No inventory: a report that is kept can be completed on a full disk.
-        later = (Group.of(len(some), some[:PLACES_KEPT]) for some in alike.values())
         codes = {name: number for name, number in {**self.codes, code: count}.items() if number}
-        groups = sorted((*(one for one in self.groups if one.code != code), *later), key=_worst_first)
+        groups = sorted((*(one for one in self.groups if one.code != code), *later.groups), key=_worst_first)
         return self.model_copy(
             update={
                 "codes": dict(sorted(codes.items())),
