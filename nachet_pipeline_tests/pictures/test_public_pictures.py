@@ -14,6 +14,7 @@ import pytest
 from imagecodecs import lzw_encode, zstd_encode
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
+from nachet_pipeline.pictures.forensics.inflating import ends_as_lzw
 from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline_tests.pictures import cameras
@@ -244,6 +245,13 @@ def test_a_fast_search_finds_the_same_in_compressed_pixels(payload: bytes) -> No
     assert harmful_in_pixels(pixels) is None
     assert harmful_in_pixels(pixels[:50_000] + payload + pixels[50_000:]) is not None
     assert harmful(pixels[:50_000] + payload + pixels[50_000:], text=False) is not None
+
+
+def test_lzw_ends_with_a_code_that_text_does_not_end_with() -> None:
+    pixels = noise((3_000,)).tobytes()
+
+    assert all(ends_as_lzw(lzw_encode(pixels[:size])) for size in range(1, 3_000, 13))
+    assert not any(ends_as_lzw(lzw_encode(pixels) + text) for text in (SHELL, PHP, HTML, SVG, b"a seed"))
 
 
 def test_a_file_of_words_all_over_is_searched_as_a_whole() -> None:
