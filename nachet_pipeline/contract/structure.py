@@ -245,7 +245,10 @@ def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
 def _reading_marks(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits, listed: int
 ) -> Generator[int, None, None]:
-    """Read what the markers say, and leave out the files that a list does not name; yields `listed` now and then.
+    """Read what the markers say, and leave out the files that a list does not name.
+
+    Yields:
+        After some lines of a list, how many files and lines were handled so far; `listed` files were before.
 
     Raises:
         FileChangedError: the marker changed since it was listed.
@@ -269,6 +272,7 @@ def _reading_marks(
             return
         for files in batched(marker.files(limits.name_bytes), _FILES_A_STEP):
             inventory.add_listed(files)
+            listed += len(files)
             yield listed
     except ListError as error:
         inventory.file_list = FileList.UNUSABLE

@@ -24,6 +24,7 @@ FATAL = SEVERAL_PICTURES | frozenset(
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
 
+CONTENT = Bilingual("the content of the file", "le contenu du fichier")
 ONLY_ZEROS = Bilingual("zeros only", "uniquement des zéros")
 """What a file holds that a cloud service has not downloaded."""
 

@@ -274,6 +274,10 @@ MISTAKES: dict[str, Files] = {
     # Names of pictures
     "a picture with a hidden .txt": _moved(_session(), "2.png", "2.png.txt"),
     "a JPEG named .jfif": _moved(_session(), "2.png", "2.jfif"),
+    "a PNG named .jpg": _moved(_session(), "2.png", "2.jpg"),
+    "a picture of a phone": _moved(_session(**{"2.png": b"\0\0\0\x18ftypheic" + bytes(40)}), "2.png", "2.heic"),
+    "a bitmap of Windows": _moved(_session(**{"2.png": b"BM" + bytes(60)}), "2.png", "2.bmp"),
+    "a file of ZEN named .tif": _moved(_session(**{"2.png": b"ZISRAWFILE" + bytes(60)}), "2.png", "2.tif"),
     "a download that was not finished": _moved(_session(), "2.png", "2.png.crdownload"),
     "a picture that iCloud keeps": _moved(_session(), "2.png", ".2.png.icloud"),
     "a picture of zeros": _and("2.png", bytes(4_000)),

@@ -490,12 +490,34 @@ def test_a_failure_is_named_and_the_folder_is_not_to_blame() -> None:
     assert "Rien à signaler" not in page.text("fr")
 
 
-def test_the_contact_sheet_shows_pictures_by_session_once_each() -> None:
+def test_an_import_has_a_contact_sheet_whatever_was_found() -> None:
+    shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in (NAPUS, FATUA) for number in (1, 2)}
+    findings = [Finding(code="trailing-data", path=path) for path in shown]
+
+    page = _page(*findings, thumbnails=shown, told=_told(outcome=Outcome.IMPORTED))
+
+    contact = [one for one in page.all("img") if any(p.attributes.get("class") == "card contact" for p in one.parents)]
+    assert [one.attributes["data-picture"] for one in contact] == list(shown)
+    assert len(page.all("img")) == 8
+
+
+def test_a_contact_sheet_has_pictures_of_every_session_as_far_as_there_is_room() -> None:
+    sessions = [NAPUS.model_copy(update={"session": f"pictures/{number:02}"}) for number in range(10)]
+    shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in sessions for number in range(9)}
+
+    page = _page(thumbnails=shown, told=_told(outcome=Outcome.IMPORTED, understood=sessions))
+
+    names = [one.attributes["data-picture"] or "" for one in page.all("img")]
+    assert {name.rpartition("/")[0] for name in names} == {one.session for one in sessions}
+    assert len(names) <= 24
+
+
+def test_who_has_to_correct_sees_a_picture_concerned_there_and_not_on_the_contact_sheet() -> None:
     shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in (NAPUS, FATUA) for number in (1, 2)}
     page = _page(
         Finding(code="trailing-data", path="pictures/fatua/2.tiff"),
         thumbnails=shown,
-        told=_told(outcome=Outcome.IMPORTED),
+        told=_told(outcome=Outcome.REFUSED),
     )
 
     contact = [one for one in page.all("img") if any(p.attributes.get("class") == "card contact" for p in one.parents)]

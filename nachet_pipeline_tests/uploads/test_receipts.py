@@ -119,6 +119,8 @@ def test_an_import_that_failed_has_a_page_too_and_the_next_one_replaces_it(workb
     assert (failed.state, failed.report_page) == (State.FAILED, report_blob("project"))
     assert "Not imported yet" in page
     assert "changed or vanished" in page
+    assert workbench.blob_key.get_secret_value() not in page + failed.model_dump_json()
+    assert "content=\"default-src 'none'; img-src data:" in page
 
     workbench.stage(workbench.place / "project", replace=True)
     workbench.run(workbench.now(upload))
