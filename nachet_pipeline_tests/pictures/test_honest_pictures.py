@@ -258,6 +258,14 @@ def test_a_trailer_that_only_looks_like_samsungs_is_an_unknown_one() -> None:
         assert {issue.code for issue in inspect("JPEG", jpeg() + broken).issues} == {UNUSED}
 
 
+def test_more_pictures_in_a_trailer_than_any_device_writes_are_no_trailer() -> None:
+    some, many = ([(1, b"x", PREVIEW)] * number for number in (5, 40))
+
+    assert inspect("JPEG", jpeg() + cameras.samsung(*some)).issues == ()
+    assert {issue.code for issue in inspect("JPEG", jpeg() + cameras.samsung(*many)).issues} == {"trailing-data"}
+    assert {issue.code for issue in inspect("JPEG", jpeg() + PREVIEW * 40).issues} == {"trailing-data"}
+
+
 def test_no_noise_looks_harmful() -> None:
     """A megabyte contains a signature by chance less than twice in a million times, so sixteen do here: never."""
     for number in range(16):

@@ -252,8 +252,10 @@ class Trailers:
         field = f"Samsung {shown}".strip()
         self._value(field, name)
         if self._content.startswith(JPEG_START, value):
-            picture = self._walk(value)
-            self._left.append(self._content[picture.end if picture else value : stop])
+            self._pictures += 1
+            picture = self._walk(value) if self._pictures <= _MOST_PICTURES else None
+            whole = picture is not None and picture.end <= stop
+            self._left.append(self._content[picture.end if picture and whole else value : stop])
         elif name == b"MotionPhoto_Data" and _end_of_film(self._content, value, stop) == stop:
             self._film(value, stop)
         else:
