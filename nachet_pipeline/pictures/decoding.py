@@ -97,7 +97,7 @@ _SAVE_PLAINLY = Bilingual(
 _STANDARD_ERROR, _COMPLAINT_BYTES = 2, 4_096
 _BAD_JPEG = re.compile("Corrupt JPEG data|[Pp]remature end")
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# The strict decoder can crash on lossless frames.
+# Baseline, extended and progressive. The strict decoder knows no arithmetic coding, and can crash on lossless frames.
 _STRICTLY_DECODED = {0xC0, 0xC1, 0xC2}
 # libjpeg reports the last of several complaints, and headers come first: what follows them is not damaged.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
@@ -232,7 +232,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
     with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
         mode = image.mode
         resolution = _resolution(image)
-        array = None if picture.arithmetic else _decode_strictly(picture, measured=measured)
+        array = _decode_strictly(picture, measured=measured) if picture.frame in _STRICTLY_DECODED else None
         if array is None:
             image.load()
 

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from imagecodecs import lzw_encode, zstd_encode
+from imagecodecs import jpeg8_encode, lzw_encode, zstd_encode
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
+from nachet_pipeline.pictures.forensics.inflating import ends_as_lzw
+from nachet_pipeline.pictures.forensics.jpeg import frame_of
 from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
 from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline_tests.pictures import cameras
-from nachet_pipeline_tests.pictures.cameras import APP2, jpeg
+from nachet_pipeline_tests.pictures.cameras import APP1, APP2, XMP, jpeg
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
@@ -100,6 +102,24 @@ def test_an_honest_oddity_is_taken(name: str) -> None:
 
     assert found.issues == ()
     assert found.properties is not None
+
+
+def test_a_lossless_jpeg_is_taken_and_ends_no_worker() -> None:
+    """The strict decoder crashes on some of them."""
+    content = bytes(jpeg8_encode(noise((48, 64)), lossless=True))
+
+    assert frame_of(content) == 0xC3
+    assert inspect("JPEG", content).issues == ()
+
+
+def test_the_photograph_behind_a_portrait_of_googles_camera_is_told_to_be_a_second_one() -> None:
+    xmp = XMP + b'<x:xmpmeta xmlns:Container="http://ns.google.com/photos/1.0/container/"><Container:Directory/>'
+
+    (issue,) = inspect("JPEG", with_segments(jpeg(), (APP1, xmp)) + jpeg()).issues
+
+    assert issue.code == "several-pages"
+    assert issue.advice is not None
+    assert "Save the first photograph alone" in issue.advice.en
 
 
 # --- damage that decoders pass over ----------------------------------------------------------------------------------
@@ -244,6 +264,13 @@ def test_a_fast_search_finds_the_same_in_compressed_pixels(payload: bytes) -> No
     assert harmful_in_pixels(pixels) is None
     assert harmful_in_pixels(pixels[:50_000] + payload + pixels[50_000:]) is not None
     assert harmful(pixels[:50_000] + payload + pixels[50_000:], text=False) is not None
+
+
+def test_lzw_ends_with_a_code_that_text_does_not_end_with() -> None:
+    pixels = noise((3_000,)).tobytes()
+
+    assert all(ends_as_lzw(lzw_encode(pixels[:size])) for size in range(1, 3_000, 13))
+    assert not any(ends_as_lzw(lzw_encode(pixels) + text) for text in (SHELL, PHP, HTML, SVG, b"a seed"))
 
 
 def test_a_file_of_words_all_over_is_searched_as_a_whole() -> None:

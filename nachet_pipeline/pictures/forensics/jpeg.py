@@ -42,6 +42,8 @@ _GAIN_MAPS = (
     b"urn:com:apple:photo:2020:aux",
     b"urn:iso:std:iso:ts:21496:-1",
 )
+# The index of parts that Google's camera keeps in XMP; the photograph before a portrait's blur is one.
+_PARTS = b"http://ns.google.com/photos/1.0/container/"
 _SEGMENTS_THAT_FOLLOW = Bilingual("one segment after the other", "des segments qui se suivent")
 
 
@@ -56,7 +58,7 @@ class JpegPicture:
         height: in pixels.
         precision: bits of a sample.
         components: 1 for grey, 3 for colour, 4 for CMYK.
-        arithmetic: whether it is coded arithmetically.
+        frame: the marker of its frame, which says how it is coded.
         pixel_digest: SHA-256 of the segments that decode to pixels, without metadata.
     """
 
@@ -66,7 +68,7 @@ class JpegPicture:
     height: int
     precision: int
     components: int
-    arithmetic: bool
+    frame: int
     pixel_digest: bytes
 
 
@@ -238,7 +240,7 @@ class _Walk:
             height=int.from_bytes(header[1:3], "big"),
             width=int.from_bytes(header[3:5], "big"),
             components=header[5],
-            arithmetic=code >= 0xC9,  # noqa: PLR2004 (SOF9 and later)
+            frame=code,
             pixel_digest=self._pixels.digest(),
         )
         if not self._limits.admits(picture.width, picture.height):
@@ -256,10 +258,12 @@ class _Walk:
 
     def announced(self) -> Announced:
         """What the picture says that follows it."""
-        film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
+        packets = [payload for _, payload in self.segments if payload.startswith(_XMP)]
+        film = any(_FILM.search(packet) for packet in packets)
+        parts = any(_PARTS in packet for packet in packets)
         exif_place, exif = self._exif
         if self._index is None:
-            return Announced(film=film, exif=exif, exif_place=exif_place)
+            return Announced(multi_picture=parts, film=film, exif=exif, exif_place=exif_place)
         place, index = self._index
         return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=exif, exif_place=exif_place)
 

@@ -55,7 +55,7 @@ class Announced:
 
     Attributes:
         pictures: places of further pictures.
-        multi_picture: whether it has an index of several pictures, perhaps an empty one.
+        multi_picture: whether it has an index of several pictures, perhaps an empty one, or one in XMP.
         film: whether a short film of the moment follows.
         exif: its Exif block, in which makers note where a preview is and how long.
         exif_place: where that block begins; it counts places from there.

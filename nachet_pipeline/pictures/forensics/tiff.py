@@ -9,6 +9,7 @@ from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BY
 from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
     Stream,
+    ends_as_lzw,
     judge_lzw,
     judge_stream,
     undo_differences,
@@ -583,10 +584,12 @@ class _Walk:
         return True
 
     def _search_pixels(self, picture: TiffPicture) -> None:
-        """Search what lies with the pixels of a strip, and is none; deflate leaves no room for that."""
+        """Search what lies with the pixels of a strip, and is none; whole deflate and LZW leave no room for that."""
+        content, segments = self._reader.content, picture.segments
         if picture.compression in _DEFLATE and picture.verified:
             return
-        content, segments = self._reader.content, picture.segments
+        if picture.compression == _LZW and all(ends_as_lzw(self._stream(segment)) for segment in segments):
+            return
         if picture.compression == _RAW and all(segment.most for segment in segments):
             what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
         else:
