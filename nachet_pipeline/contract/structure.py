@@ -191,7 +191,7 @@ def take_inventory(
 def taking_inventory(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> Generator[int, None, Shape | None]:
-    """Like `take_inventory`, some hundred files at a time; yields after each step how many were handled so far.
+    """Like `take_inventory`, some hundred files or lines of the list at a time; yields after each step how many so far.
 
     Raises:
         FileChangedError: the folder changed while it was listed.
@@ -206,7 +206,7 @@ def taking_inventory(
         inventory.add_file(file, fold(file.path))
         seen.add(file.path)
     if folder.staged:
-        yield from _reading_marks(folder, inventory, limits, listed)
+        listed += yield from _reading_marks(folder, inventory, limits, listed)
     if inventory.file_list is FileList.USED:
         seen = _Seen()
         for path in inventory.paths():
@@ -244,8 +244,11 @@ def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
 
 def _reading_marks(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits, listed: int
-) -> Generator[int, None, None]:
-    """Read what the markers say, and leave out the files that a list does not name; yields `listed` now and then.
+) -> Generator[int, None, int]:
+    """Read what the markers say, and leave out the files that a list does not name; yields like `taking_inventory`.
+
+    Returns:
+        How many files a list names.
 
     Raises:
         FileChangedError: the marker changed since it was listed.
@@ -253,12 +256,13 @@ def _reading_marks(
     complete, withdrawn = inventory.file(COMPLETE_MARKER), inventory.file(WITHDRAWN_MARKER)
     if withdrawn and (complete is None or complete.modified <= withdrawn.modified):
         inventory.mark = Mark.WITHDRAWN
-        return
+        return 0
     if complete is None:
-        return
+        return 0
     inventory.mark = Mark.COMPLETE
     if complete.size < LEAST_READ_BYTES:
-        return
+        return 0
+    named = 0
     try:
         if complete.size > MOST_LIST_BYTES:
             raise too_long_list(complete.size)
@@ -266,10 +270,11 @@ def _reading_marks(
         if marker.staging:
             inventory.mark = Mark.STAGING
         if not marker.lists:
-            return
+            return 0
         for files in batched(marker.files(limits.name_bytes), _FILES_A_STEP):
             inventory.add_listed(files)
-            yield listed
+            named += len(files)
+            yield listed + named
     except ListError as error:
         inventory.file_list = FileList.UNUSABLE
         inventory.forget_findings()  # the names may be those of files that do not belong to the folder
@@ -282,7 +287,7 @@ def _reading_marks(
                 found=error.found,
             )
         )
-        return
+        return named
     inventory.replace_wanted = marker.replace
     # What was found so far are names that cannot be listed, so it concerns files that do not belong to the folder.
     inventory.forget_findings()
@@ -292,6 +297,7 @@ def _reading_marks(
         inventory.add_finding(
             Finding(code="not-listed", path=COMPLETE_MARKER, found=more if number > 1 else Bilingual.same(first))
         )
+    return named
 
 
 def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:
