@@ -227,6 +227,17 @@ def test_a_look_at_a_large_folder_goes_on_in_the_next_tick_where_it_stopped(
 
 
 @pytest.mark.usefixtures("_small_turns")
+def test_a_long_list_is_read_some_lines_at_a_time(workbench: Workbench, hostile: Workbench) -> None:
+    hostile.put("large/index.yaml", b"x")
+    hostile.put("large/_COMPLETE", b"files:\n" + b"".join(b"%d.png\n" % number for number in range(20)))
+    workbench.put("project/_COMPLETE", b"complete")
+    found = [names(due) for due in ticks(workbench, 30, unfinished=UnfinishedLooks())]
+    assert found[0] == ["project"]
+    (tick,) = [number for number, due in enumerate(found) if "large" in due]
+    assert tick >= 5
+
+
+@pytest.mark.usefixtures("_small_turns")
 def test_large_folders_of_one_user_are_looked_at_one_after_the_other(workbench: Workbench) -> None:
     for folder in ("a", "b", "c"):
         for number in range(4):

@@ -86,7 +86,7 @@ SECOND_LOOKS_UNTIL = 1.0
 """Seconds into a tick after which no more second looks are begun, except the first few."""
 
 LOOK_NAMES = 10_000
-"""Files that a look handles in one turn; it goes on after the other folders, or in the next tick."""
+"""Files, and lines of its list, that a look handles in one turn; it goes on after other folders or in the next tick."""
 
 LARGE_SECONDS = 10.0
 """Seconds into a tick after which unfinished looks do not go on; the next tick does."""
@@ -205,7 +205,7 @@ class _Looking:
         steps = computing_submission(self._inventory)
         while True:
             try:
-                yield 2 * folder.listed + next(steps)
+                yield next(steps)
             except StopIteration as end:
                 self._digest = cast("str", end.value)
                 return
@@ -217,10 +217,12 @@ class _Looking:
             StorageError: storage does not answer, or cannot list the folder.
             _TooManyFilesError: it holds too many files.
         """
-        begin = None
+        handled, before = 0, None
         for gone_through in self._steps:
-            begin = gone_through if begin is None else begin
-            enough = names is not None and gone_through - begin >= names
+            # Computing the submission counts from the beginning again.
+            handled += max(0, gone_through - (gone_through if before is None else before))
+            before = gone_through
+            enough = names is not None and handled >= names
             if enough or (until is not None and time.monotonic() > until):
                 return False
         return True

@@ -113,6 +113,15 @@ def test_a_list_of_paths_alone_is_enough_and_case_and_accents_may_differ(validat
     assert outcome.codes == {"not-listed"}
 
 
+def test_a_listed_picture_that_is_not_there_counts_among_those_that_are_too_many(validated: Validate) -> None:
+    named = file_list({**project(), "pictures/session1/9.png": b"not sent"})
+    outcome = validated({**project(), "_COMPLETE": named})
+    assert outcome.codes == {"listed-file-missing", "surplus-picture"}
+    finding = outcome.only("surplus-picture")
+    assert finding.expected.en == "2 pictures in pictures/session1"
+    assert finding.found.en == "2 pictures and 1 more in the list in _COMPLETE"
+
+
 def test_a_picture_that_was_cut_off_on_its_way_is_reported_once_and_says_so(validated: Validate) -> None:
     whole = project()
     cut = {**whole, FIRST: whole[FIRST][:-100]}

@@ -6,6 +6,7 @@ from itertools import islice
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind
+from nachet_pipeline.contract.marks import COMPLETE_MARKER
 from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.misnamed import copy_of
 from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
@@ -32,14 +33,19 @@ def file_count(context: Context) -> Iterator[Finding]:
         known = session.pictures + absent[session.path]
         # Between the two numbers all may be well, once those files are pictures.
         if known > declared.value or known + more[session.path] < declared.value:
-            yield _differs(context, session, declared, more[session.path])
+            yield _differs(context, session, declared, absent[session.path], more[session.path])
 
 
-def _differs(context: Context, session: Session, declared: Value, more: int) -> Finding:
+def _differs(context: Context, session: Session, declared: Value, absent: int, more: int) -> Finding:
     inherited = session.inherits(declared)
     where = Bilingual(session.path, session.path) if session.path else Bilingual("the session", "la session")
     found = _pictures(session.pictures)
-    missing = session.pictures < declared.value
+    missing = session.pictures + absent < declared.value
+    if absent:
+        found = Bilingual(
+            f"{found.en} and {absent} more in the list in {COMPLETE_MARKER}",
+            f"{found.fr} et {absent} de plus dans la liste de {COMPLETE_MARKER}",
+        )
     if missing and more:
         found = Bilingual(
             f"{found.en} and {more} file{'s' * (more > 1)} that may become pictures",
