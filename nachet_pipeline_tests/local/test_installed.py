@@ -112,10 +112,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status"])
+@pytest.mark.parametrize("command", ["up", "down", "user add jane.doe@example.org"])
 def test_without_the_extra_one_line_says_what_to_set_or_to_install(command: str, tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", _HIDDEN, command],
+        [sys.executable, "-c", _HIDDEN, *command.split()],
         cwd=tmp_path,
         env={"HOME": os.environ["HOME"], "PATH": os.defpath},
         capture_output=True,
