@@ -681,10 +681,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "Save the plane that is in focus, or the extended-focus picture of the microscope's"
                 " program, as a TIFF of its own. In ImageJ, show that plane and choose Image →"
-                " Duplicate without the stack.",
+                " Duplicate without “Duplicate stack”.",
                 "Enregistrez le plan net, ou l'image à profondeur de champ étendue du logiciel du"
                 " microscope, dans son propre TIFF. Dans ImageJ, affichez ce plan et choisissez Image"
-                " → Duplicate sans la pile.",
+                " → Duplicate sans « Duplicate stack ».",
             ),
             fixed=True,
         ),

@@ -96,10 +96,10 @@ class Issues:
         """Add that a picture is too complex."""
         self.add("picture-too-complex", expected=expected, found=found)
 
-    def several_pages(self, found: Bilingual, code: str = "several-pages") -> None:
+    def several_pages(self, found: Bilingual, code: str = "several-pages", *, advice: Bilingual | None = None) -> None:
         """Add that a file holds more than one picture; of several reasons the first counts."""
         if not any(issue.code in SEVERAL_PICTURES for issue in self):
-            self.add(code, expected=Bilingual("one picture", "une seule image"), found=found)
+            self.add(code, expected=Bilingual("one picture", "une seule image"), found=found, advice=advice)
 
     def fatal(self) -> bool:
         """Whether one of them makes the picture impossible to import."""

@@ -131,6 +131,17 @@ def test_every_code_is_explained_under_its_anchor_in_both_languages(code: str, l
     assert link.attributes == {"href": f"#{code}"}
 
 
+def test_of_findings_of_a_code_each_says_what_to_do_if_one_has_an_advice_of_its_own() -> None:
+    move = Bilingual("Move it.", "Déplacez-le.")
+    code, remedy = "unexpected-file", CATALOGUE["unexpected-file"].remedy
+    alone, beside = Finding(code=code, path="1.txt"), Finding(code=code, path="2.txt", advice=move)
+
+    assert _page(alone).text("fr", inside=code).count(remedy.fr) == 1
+    assert remedy.fr not in _page(beside).text("fr", inside=code)
+    both = _page(alone, beside).text("fr", inside=code)
+    assert (both.count(remedy.fr), both.count(move.fr)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("codes", "partly", "english", "french"),
     [

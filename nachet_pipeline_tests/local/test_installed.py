@@ -232,6 +232,22 @@ def test_the_settings_of_somebody_who_sent_a_folder_of_pictures_are_not_taken(
     assert os.environ["NACHET_BATCH_SIZE"] == "1"
 
 
+def test_no_database_that_came_with_a_folder_of_pictures_is_started(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample(tmp_path / "sent")
+    monkeypatch.chdir(tmp_path / "sent")
+    monkeypatch.delenv("NACHET_HOME", raising=False)
+    (tmp_path / "sent" / ".nachet" / "postgres").mkdir(parents=True)
+
+    code, _, said = command("status")
+
+    assert code == 3
+    assert "lies in a folder of pictures, so no service is started from it" in said
+    assert "NACHET_HOME" in said
+    assert list((tmp_path / "sent" / ".nachet").rglob("*")) == [tmp_path / "sent" / ".nachet" / "postgres"]
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfeNACHET_HOME=x", b"NACHET_HOME=a\x00b"])
 def test_a_file_of_settings_that_is_no_text_is_told_in_one_line(
     content: bytes, command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

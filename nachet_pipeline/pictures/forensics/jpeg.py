@@ -36,7 +36,12 @@ _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 # In the XMP of a phone's picture with a short film behind it, and of a picture that only brightens another.
 _FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)\s{0,5}=\s{0,5}[\"']1|<\w{1,20}:(?:MotionPhoto|MicroVideo)>1<")
-_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/", b"urn:com:apple:photo:2020:aux")
+_GAIN_MAPS = (
+    b"http://ns.adobe.com/hdr-gain-map/",
+    b"http://ns.apple.com/HDRGainMap/",
+    b"urn:com:apple:photo:2020:aux",
+    b"urn:iso:std:iso:ts:21496:-1",
+)
 _SEGMENTS_THAT_FOLLOW = Bilingual("one segment after the other", "des segments qui se suivent")
 
 
@@ -108,8 +113,21 @@ def walk_embedded_jpeg(content: bytes, limits: PictureLimits, issues: Issues, st
     return EmbeddedPicture(picture.end, picture.width * picture.height, gain_map)
 
 
+def frame_of(content: bytes) -> int | None:
+    """The marker of a JPEG's frame, which says how it is coded; None if there is none before the pixels."""
+    position = 2
+    while marker := _MARKER.search(content, position):
+        code = marker[1][0]
+        if code in _FRAMES:
+            return code
+        if code == _SOS:
+            return None
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return None
+
+
 class _Walk:
-    """A walk through the markers from a place; it collects the segments that do not belong to the image."""
+    """A walk through the markers from a place; it collects all segments, tables too: any of them can hide something."""
 
     def __init__(self, content: bytes, start: int, limits: PictureLimits, issues: Issues) -> None:
         self._content = content
@@ -176,12 +194,13 @@ class _Walk:
                 expected = Bilingual(f"at most {most} scans", f"au plus {most} balayages")
                 self._issues.too_complex(expected)
                 return False
-        elif code in _FRAMES:
-            if self._frame is None:
-                self._frame = (code, self._content[start : min(end, start + 6)])
-        elif code not in _CODING:
-            payload = self._content[start:end]
-            self.segments.append((code, payload))
+            self._coded(self._content[start - 4 : end])
+            return True
+        payload = self._content[start:end]
+        self.segments.append((code, payload))
+        if code in _FRAMES and self._frame is None:
+            self._frame = (code, payload[:6])
+        if code not in _CODING:
             if code == _APP2 and payload.startswith(_MPF):
                 self._index = (start + len(_MPF), payload[len(_MPF) :])
             if payload.startswith(_EXIF) and not self._exif[1]:

@@ -182,7 +182,12 @@ class Trailers:
                     "a second photograph as large as the first, as cameras for 3D and some portrait modes append one",
                     "une seconde photographie aussi grande que la première, comme en ajoutent les appareils 3D et"
                     " certains modes portrait",
-                )
+                ),
+                advice=Bilingual(
+                    "Save the first photograph alone: an export as JPEG from a photo program keeps it, and no other.",
+                    "Enregistrez la première photographie seule : une exportation en JPEG depuis un logiciel de photos"
+                    " n'en garde pas d'autre.",
+                ),
             )
         return picture
 
@@ -245,6 +250,7 @@ class Trailers:
         name = self._content[start + _BLOCK_HEADER : value]
         shown = name[:40].decode("ascii", "replace") if name.isascii() else ""
         field = f"Samsung {shown}".strip()
+        self._value(field, name)
         if self._content.startswith(JPEG_START, value):
             picture = self._walk(value)
             self._left.append(self._content[picture.end if picture else value : stop])

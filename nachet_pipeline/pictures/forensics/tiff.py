@@ -15,7 +15,7 @@ from nachet_pipeline.pictures.forensics.inflating import (
 )
 from nachet_pipeline.pictures.forensics.jpeg import walk_embedded_jpeg
 from nachet_pipeline.pictures.forensics.metadata import EXIF, GPS, INTEROP, Metadata, tag_name
-from nachet_pipeline.pictures.forensics.signatures import harmful
+from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
 from nachet_pipeline.pictures.forensics.tiff_ifd import (
     Directory,
     DirectoryReader,
@@ -44,6 +44,8 @@ _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
 _JPEG_START, _JPEG_SIZE = 513, 514
 _MOST_BITS = 64
 _PREDICTOR, _DIFFERENCES = 317, 2
+_FILL_ORDER, _LOW_BIT_FIRST, _JPEG_TABLES, _METAMORPH = 266, 2, 347, 33629
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SHARED_METADATA = 1024 * 1024
 _MOST_KEPT = 64 * 1024 * 1024
 MAIN, PAGE, SUB = "main", "page", "sub"
@@ -78,6 +80,7 @@ class TiffPicture:
         photometric: TIFF's number of what the samples mean.
         compression: TIFF's number of it.
         orientation: Exif's number of it.
+        jpeg_tables: what all its strips have in common, if they are JPEGs.
         segments: its strips or tiles.
         verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
             are not decompressed twice.
@@ -94,6 +97,7 @@ class TiffPicture:
     photometric: int
     compression: int
     orientation: int
+    jpeg_tables: bytes
     segments: tuple[Segment, ...]
     verified: bool = False
     subsampled: bool = False
@@ -174,8 +178,9 @@ class _Walk:
         for _, directory in self._directories:
             self._place_values(directory)
         main = self._directories[0][1]
-        self._report_raw()
-        self._report_pages(main)
+        self._report_raw(main)
+        if not issues.fatal():
+            self._report_pages(main)
         if self._more and not issues.fatal():  # of a stack that is told already
             most = self._limits.tiff_directories
             issues.too_complex(Bilingual(f"at most {most} directories", f"au plus {most} répertoires"))
@@ -191,8 +196,10 @@ class _Walk:
             return None
         verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
         picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
-        self._byte_ranges.report(self._reader.content, self._limits, issues)
+        self._search_pixels(picture)
         self._report_frames(main, picture)
+        if not issues.fatal():
+            self._byte_ranges.report(self._reader.content, self._limits, issues)
         return None if issues.fatal() else picture
 
     def _collect(self) -> None:
@@ -256,11 +263,14 @@ class _Walk:
                 Bilingual("values that share theirs", "des valeurs qui partagent les leurs"),
             )
 
-    def _report_raw(self) -> None:
-        """Report the file of a camera's sensor, which is no picture before it is developed."""
-        tags = self._directories[0][1].tags
+    def _report_raw(self, main: Directory) -> None:
+        """Report the file of a camera's sensor, or one with nothing but a thumbnail where other programs look."""
+        tags = main.tags
+        below = max((self._size(one) for role, one in self._directories if role == SUB), default=0)
+        is_thumbnail = self._is_reduced(main) and below > self._size(main)
         photometric = {self._number(directory, _PHOTOMETRIC, 1) for _, directory in self._directories}
-        if _DNG_VERSION in tags or photometric & {_COLOUR_FILTER, _LINEAR_RAW} or self._reader.content[8:10] == b"CR":
+        is_raw = bool(photometric & {_COLOUR_FILTER, _LINEAR_RAW}) or self._reader.content[8:10] == b"CR"
+        if _DNG_VERSION in tags or is_raw or is_thumbnail:
             CAMERA_RAW.report(self._issues)
 
     def _report_pages(self, main: Directory) -> None:
@@ -293,7 +303,10 @@ class _Walk:
         return Page(width, height, self._is_tiled(directory), numbered)
 
     def _description(self, main: Directory) -> bytes:
-        tag = main.tags.get(_DESCRIPTION)
+        return self._value(main, _DESCRIPTION)
+
+    def _value(self, directory: Directory, code: int) -> bytes:
+        tag = directory.tags.get(code)
         return self._reader.value(tag) if tag else b""
 
     @staticmethod
@@ -344,6 +357,7 @@ class _Walk:
             photometric=self._number(main, 262, 1),
             compression=self._number(main, 259, _RAW),
             orientation=self._number(main, 274, 1),
+            jpeg_tables=self._value(main, _JPEG_TABLES),
             segments=segments,
             subsampled=self._is_subsampled(main),
             tiles_as_strips=self._is_tiled(main) and _TILE_OFFSETS not in main.tags,
@@ -454,9 +468,6 @@ class _Walk:
 
     def _judge_contents(self, picture: TiffPicture) -> bool:
         """Whether the strips or tiles were decompressed and hold what they should; report what is wrong."""
-        if picture.compression not in {_RAW, _LZW, *_DEFLATE}:
-            self._search(picture.segments)  # their decoders ignore what follows the pixels
-            return False
         if not all(segment.most for segment in picture.segments):
             return False
         if picture.compression == _RAW:
@@ -511,8 +522,14 @@ class _Walk:
 
     def _is_old_lzw(self, picture: TiffPicture) -> bool:
         """The LZW of before 1992, with its bits the other way round."""
-        start = picture.segments[0].start
-        return self._reader.content[start] == 0 and bool(self._reader.content[start + 1] & 1)
+        start = self._stream(picture.segments[0])[:2]
+        return start[:1] == b"\0" and bool(start[-1] & 1)
+
+    def _stream(self, segment: Segment) -> bytes:
+        """The bytes of a strip, each with its highest bit first."""
+        stream = self._reader.content[segment.start : segment.end]
+        low_bit_first = self._number(self._directories[0][1], _FILL_ORDER, 1) == _LOW_BIT_FIRST
+        return stream.translate(_REVERSED) if low_bit_first else stream
 
     def _judge_raw(self, picture: TiffPicture) -> None:
         """Uncompressed strips have a known size, which some writers round up."""
@@ -542,7 +559,7 @@ class _Walk:
     def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
         """Whether every strip decompresses to its pixels, and nothing else is compressed with them or follows them."""
         for segment in picture.segments:
-            verdict = judge(self._reader.content[segment.start : segment.end], segment)
+            verdict = judge(self._stream(segment), segment)
             if verdict in {Stream.DAMAGED, Stream.SHORT}:
                 self._issues.add(
                     "picture-damaged",
@@ -564,6 +581,19 @@ class _Walk:
             elif verdict is not Stream.EXACT:
                 self._hidden(Bilingual("more data", "des données en plus"))
         return True
+
+    def _search_pixels(self, picture: TiffPicture) -> None:
+        """Search what lies with the pixels of a strip, and is none; deflate leaves no room for that."""
+        if picture.compression in _DEFLATE and picture.verified:
+            return
+        content, segments = self._reader.content, picture.segments
+        if picture.compression == _RAW and all(segment.most for segment in segments):
+            what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
+        else:
+            stream = content[min(one.start for one in segments) : max(one.end for one in segments)]
+            what = harmful_in_pixels(stream.replace(_LZMA_START, b""))
+        if what is not None:
+            self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
 
     def _hidden(self, found: Bilingual) -> None:
         expected = Bilingual("strips of the pixels alone", "des bandes qui ne contiennent que les pixels")
@@ -612,9 +642,11 @@ class _Walk:
             self._metadata.value("JPEGInterchangeFormat", content, text=False)
 
     def _report_frames(self, main: Directory, picture: TiffPicture) -> None:
-        """Report a large stack of ImageJ: one directory only, one picture after the other."""
+        """Report a large stack of ImageJ, or one of MetaMorph: one directory only, one picture after the other."""
         description = self._description(main)
         frames = planes_in_imagej(description)
+        if _METAMORPH in main.tags:  # a value for each plane
+            frames = max(frames, main.tags[_METAMORPH].count)
         end = max(segment.end for segment in picture.segments)
         frame = sum(segment.least for segment in picture.segments)
         if frames > 1 and frame and len(self._reader.content) - end >= frame:
