@@ -967,9 +967,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The species is not registered.", "L'espèce n'est pas enregistrée."),
             Bilingual(
-                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
+                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species; a staged"
+                " folder is then tried again by itself.",
                 "Corrigez le nom s'il est mal écrit. S'il est juste, demandez au laboratoire d'IA d'enregistrer"
-                " l'espèce.",
+                " l'espèce; un dossier déposé est alors réessayé de lui-même.",
             ),
             fixed=True,
         ),
