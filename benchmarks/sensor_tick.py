@@ -37,7 +37,7 @@ from benchmarks.own_services import memory_mib, own_services
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home
-from nachet_pipeline.identifiers import partition_key, receipt_blob, upload_id
+from nachet_pipeline.identifiers import partition_key, receipt_blob, report_blob, upload_id
 from nachet_pipeline.local import azurite, postgres
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -91,6 +91,7 @@ def _finish(database: Database, user: User, finished: int) -> None:
         folder = receipts[number].folder
         obstore.put(store, f"{folder}/_COMPLETE", b"complete")
         obstore.put(store, receipt_blob(folder), contents[number])
+        obstore.put(store, report_blob(folder), b"page")
 
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         for _ in executor.map(put, range(finished)):

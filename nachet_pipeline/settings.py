@@ -14,7 +14,8 @@ from nachet_pipeline.errors import UsageError
 PREFIX = "NACHET_"
 ENV_FILE = Path(".env")
 _TAKEN = ("NACHET_", "DAGSTER_HOME", "AZURE_")
-_PICTURES_INDEX = "index.yaml"
+PICTURES_INDEX = "index.yaml"
+"""The file that makes a folder one of pictures, which somebody else may have sent."""
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
@@ -40,7 +41,7 @@ def read_env_file() -> str | None:
     """
     if not ENV_FILE.is_file():
         return None
-    if os.path.lexists(_PICTURES_INDEX):
+    if os.path.lexists(PICTURES_INDEX):
         return f"{ENV_FILE.resolve()} is not read, because this is a folder of pictures"
     if ENV_FILE.stat().st_uid not in {0, os.geteuid()}:
         return f"{ENV_FILE.resolve()} is not read, because it belongs to another user"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nachet_pipeline.cli.terminal import LangOption, note, write
+from nachet_pipeline.cli.terminal import note, write
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.support.i18n import Bilingual, Language
 
@@ -30,9 +30,18 @@ _SEEDS = Bilingual("{}: seeds in each picture", "{} : semences par image")
 _ZOOM = Bilingual("{}: zoom", "{} : zoom")
 _PICTURES = Bilingual("{}: pictures (empty if not known yet)", "{} : images (vide si encore inconnu)")
 
+_KEPT = Bilingual("{} was there and stays as it is", "{} existait déjà et reste tel quel")
+_PUT = Bilingual(
+    "put the pictures into {}, and their number into its index.yaml",
+    "mettez les images dans {}, et leur nombre dans son index.yaml",
+)
+_THEN = Bilingual("then `nachet validate {}`", "puis `nachet validate {} --lang fr`")
+
 
 @app.command()
-def contract(language: LangOption = "en") -> None:
+def contract(
+    language: Annotated[Language, typer.Option("--lang", help="Language of the page.")] = "en",
+) -> None:
     """Print the folder contract: what a folder must look like, with a complete example and the registered species."""
     from nachet_pipeline.contract.folder_contract import contract_page
     from nachet_pipeline.pictures.limits import PictureLimits
@@ -52,7 +61,7 @@ def init(
             help="A session, as NAME:SPECIES:SEEDS:ZOOM, with :PICTURES if its pictures are not there yet; repeatable."
         ),
     ] = None,
-    language: LangOption = "en",
+    language: Annotated[Language, typer.Option("--lang", help="Language of questions and comments.")] = "en",
 ) -> None:
     """Write a project folder with its index files; in a terminal, ask for what no option says.
 
@@ -76,11 +85,11 @@ def init(
     for index, written in write_project(folder, project, language):
         write(str(index))
         if not written:
-            note(f"{index} was there and stays as it is")
+            note(_KEPT.in_language(language).format(index))
     for one in project.sessions:
         if one.pictures is None:
-            note(f"put the pictures into {folder}/pictures/{one.name}, and their number into its index.yaml")
-    note(f"then `nachet validate {folder}`")
+            note(_PUT.in_language(language).format(f"{folder}/pictures/{one.name}"))
+    note(_THEN.in_language(language).format(folder))
 
 
 def _ask_for_sessions(folder: Path, registry: "SeedRegistry", language: Language) -> list["NewSession"]:
@@ -133,8 +142,15 @@ def _ask(
         try:
             return read(text)
         except NewProjectError as error:
-            raise typer.BadParameter(str(error)) from None
+            raise typer.BadParameter(error.said.in_language(language)) from None
 
     shown = question.in_language(language).replace("{}", about)
-    found: _Answer = typer.prompt(shown, default=default, value_proc=answer, show_default=bool(default), err=True)
+    found: _Answer = typer.prompt(
+        shown,
+        default=default,
+        value_proc=answer,
+        prompt_suffix=" : " if language == "fr" else ": ",
+        show_default=bool(default),
+        err=True,
+    )
     return found

@@ -114,9 +114,9 @@ def open_services(*, start: bool = False) -> Iterator[Opened]:
         given = read_settings()
         if not start and meant(given) and not exist(given.home):
             raise NoPipelineError(
-                f"no pipeline runs here: there is nothing in {given.home}. To ask another one, set NACHET_DATABASE_URL"
-                " and NACHET_BLOB_ACCOUNT_URL; with an upload key, ask `nachet status FOLDER --sas URL`; to start one"
-                " here, run `nachet up`"
+                f"no pipeline runs here: there is nothing in {given.home.resolve()}. To ask another one, set"
+                " NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL; with an upload key, ask"
+                " `nachet status FOLDER --sas URL`; to start one here, run `nachet up`"
             )
         settings = stack.enter_context(with_services(given))
         if settings.database_url is None or settings.blob_account_url is None:

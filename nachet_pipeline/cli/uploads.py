@@ -48,7 +48,11 @@ NameOption = Annotated[
 ]
 ReplaceOption = Annotated[
     bool,
-    typer.Option("--replace", help="The folder is a correction: let its pictures replace those that are staged."),
+    typer.Option(
+        "--replace",
+        help="The folder is a correction: its pictures replace those that are staged, and staged pictures that it does"
+        " not have belong to it no more.",
+    ),
 ]
 AcceptValidOption = Annotated[
     bool,

@@ -8,7 +8,7 @@ from typing import Self
 
 from nachet_pipeline.support.i18n import Bilingual
 
-RULE_SET_VERSION = "2"
+RULE_SET_VERSION = "3"
 """Raised whenever a rule's verdict on some folder can change."""
 
 
@@ -404,8 +404,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Le nombre de semences trouvées dans une image stockée diffère du nombre déclaré.",
             ),
             Bilingual(
-                "Look at the boxes drawn on the picture; correct numberOfSeeds, unless the detector is wrong.",
-                "Regardez les cadres tracés sur l'image; corrigez numberOfSeeds, sauf si le détecteur se trompe.",
+                "Look at the boxes on the report page. If the number is wrong, correct numberOfSeeds and send the"
+                " folder again; if a box is wrong, tell the AI lab.",
+                "Regardez les cadres sur la page du rapport. Si le nombre est faux, corrigez numberOfSeeds et envoyez"
+                " de nouveau le dossier; si un cadre est faux, prévenez le laboratoire d'IA.",
             ),
         ),
         "undescribed-folder": FindingKind(
@@ -628,8 +630,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The picture is larger than the limits allow.", "L'image dépasse les limites permises."),
             Bilingual(
-                "Crop the picture or export it at a lower resolution.",
-                "Recadrez l'image ou exportez-la à une résolution plus basse.",
+                "Cut off its empty margins, or export it at a lower resolution.",
+                "Coupez ses marges vides ou exportez-la à une résolution plus basse.",
             ),
             fixed=True,
         ),
@@ -679,10 +681,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Bilingual(
                 "Save the plane that is in focus, or the extended-focus picture of the microscope's"
                 " program, as a TIFF of its own. In ImageJ, show that plane and choose Image →"
-                " Duplicate without the stack.",
+                " Duplicate without “Duplicate stack”.",
                 "Enregistrez le plan net, ou l'image à profondeur de champ étendue du logiciel du"
                 " microscope, dans son propre TIFF. Dans ImageJ, affichez ce plan et choisissez Image"
-                " → Duplicate sans la pile.",
+                " → Duplicate sans « Duplicate stack ».",
             ),
             fixed=True,
         ),
@@ -965,9 +967,10 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
             Severity.ERROR,
             Bilingual("The species is not registered.", "L'espèce n'est pas enregistrée."),
             Bilingual(
-                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
+                "Correct the name if it is misspelt. If it is right, ask the AI lab to register the species; a staged"
+                " folder is then tried again by itself.",
                 "Corrigez le nom s'il est mal écrit. S'il est juste, demandez au laboratoire d'IA d'enregistrer"
-                " l'espèce.",
+                " l'espèce; un dossier déposé est alors réessayé de lui-même.",
             ),
             fixed=True,
         ),

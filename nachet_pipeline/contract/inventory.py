@@ -184,14 +184,15 @@ class Inventory(Scratch):
         replace_wanted: whether it wants stored pictures removed that the folder does not hold any more.
     """
 
-    def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None, in_memory: bool = False) -> None:
         """Open an empty inventory.
 
         Args:
             folder: where its temporary file lies; the system's temporary folder if not given.
             rule_set: gives the severity of each finding; the catalogue's if not given.
+            in_memory: whether it has no file, because little is kept in it.
         """
-        super().__init__(_SCHEMA, folder)
+        super().__init__(_SCHEMA, folder, in_memory=in_memory)
         self.rule_set = rule_set or RuleSet()
         self.mark = Mark.NONE
         self.replace_wanted = False

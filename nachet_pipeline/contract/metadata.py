@@ -22,7 +22,7 @@ from nachet_pipeline.contract.yaml_reader import (
     read_yaml,
     too_many_bytes,
 )
-from nachet_pipeline.pictures.issues import ONLY_ZEROS
+from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS
 from nachet_pipeline.support.i18n import Bilingual
 
 _EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -457,9 +457,8 @@ def read_metadata(content: bytes, path: str, model: Model, limits: YamlLimits = 
     kind = "picture-metadata" if model is PictureMetadata else "index"
     problems: list[YamlError] = []
     if content and not content.strip(b"\0"):
-        return MetadataFile(
-            path, findings=[Finding(code="not-downloaded", path=path, found=ONLY_ZEROS)], readable=False
-        )
+        absent = Finding(code="not-downloaded", path=path, expected=CONTENT, found=ONLY_ZEROS)
+        return MetadataFile(path, findings=[absent], readable=False)
     try:
         document = read_yaml(content, limits, problems)
     except YamlError as error:

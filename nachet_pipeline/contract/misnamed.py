@@ -30,6 +30,10 @@ _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 _UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".opdownload")
 _JPEGS = (".jfif", ".jpe", ".jif", ".jfi")
 _TEXTS = ("", ".txt", ".text", ".json", ".md", ".yam", ".yalm", ".ymal", ".yaml_", ".ym")
+_NOTES = {
+    **dict.fromkeys((".txt", ".md", ".log"), Bilingual("a text", "un texte")),
+    **dict.fromkeys((".csv", ".tsv"), Bilingual("a table", "un tableau")),
+}
 _SHORTCUTS = (".lnk", ".url", ".webloc")
 _VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".wmv")
 
@@ -38,10 +42,8 @@ _WRITE_INDEX = Bilingual(
     "Écrivez index.yaml avec un éditeur de texte (Bloc-notes, TextEdit en mode texte brut) et retirez le document.",
 )
 _SAY_IT_IN_INDEX = Bilingual(
-    "Take it out of the folder. What is to be kept with the pictures is written into index.yaml (description), with a"
-    " text editor.",
-    "Retirez-le du dossier. Ce qui doit accompagner les images s'écrit dans index.yaml (description), avec un éditeur"
-    " de texte.",
+    "Take it out of the folder. What is to be kept with the pictures is written into index.yaml (description).",
+    "Retirez-le du dossier. Ce qui doit accompagner les images s'écrit dans index.yaml (description).",
 )
 _RENAME_TO_INDEX = Bilingual(
     "Rename it to index.yaml. Windows shows the whole name once View → Show → File name extensions is on.",
@@ -143,6 +145,8 @@ def _by_suffix(lower: str) -> Misnamed | None:
         return Misnamed(
             Bilingual("a shortcut to a file elsewhere", "un raccourci vers un fichier ailleurs"), _THE_FILE_ITSELF
         )
+    if suffix in _NOTES and not lower.startswith("_complete"):
+        return Misnamed(_NOTES[suffix], _SAY_IT_IN_INDEX)
     if suffix in _VIDEOS:
         return Misnamed(Bilingual("a video", "une vidéo"), _NO_VIDEO)
     return None

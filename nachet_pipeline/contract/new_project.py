@@ -14,7 +14,7 @@ from nachet_pipeline.contract.names import is_hidden, is_litter, unusual_part, w
 from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
-from nachet_pipeline.support.i18n import Language
+from nachet_pipeline.support.i18n import Bilingual, Language
 
 _PLAIN = re.compile(r"[^\W\d_][\w .'()/-]*", re.ASCII)
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off"}
@@ -44,7 +44,15 @@ _COMMENTS = {
 
 
 class NewProjectError(UsageError):
-    """Something said of a new project cannot be used; the message says what."""
+    """Something said of a new project cannot be used.
+
+    Attributes:
+        said: the message, in both languages.
+    """
+
+    def __init__(self, en: str, fr: str) -> None:
+        super().__init__(en)
+        self.said = Bilingual(en, fr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,11 @@ def email_of(text: str) -> str:
     """
     try:
         return normalise_email(text)
-    except ValueError as error:
-        raise NewProjectError(f"{text[:80]!r}: {error}") from None
+    except ValueError:
+        raise NewProjectError(
+            f"{text[:80]!r}: expected an e-mail address, name@example.org",
+            f"{text[:80]!r} : adresse courriel attendue, nom@exemple.org",
+        ) from None
 
 
 def session_name(text: str) -> str:
@@ -104,7 +115,10 @@ def session_name(text: str) -> str:
     name = text.strip()
     unsafe = why_unsafe(name) if name else None
     if not name or "/" in name or unsafe or unusual_part(name) or is_hidden(name) or is_litter(name):
-        raise NewProjectError(f"{text[:80]!r}: expected a folder's name of letters, digits, hyphens and underscores")
+        raise NewProjectError(
+            f"{text[:80]!r}: expected a folder's name of letters, digits, hyphens and underscores",
+            f"{text[:80]!r} : nom de dossier attendu, fait de lettres, chiffres, tirets et soulignés",
+        )
     return name
 
 
@@ -118,11 +132,16 @@ def seed_named(text: str, registry: SeedRegistry) -> Seed:
         return seed
     nearest = registry.nearest(text) or registry.meant(text)
     if nearest:
-        raise NewProjectError(f"{text[:80]!r} is not registered; did you mean {nearest}?")
-    others = registry.of_genus(text)
-    known = f"; registered of its genus: {', '.join(others)}" if others else ""
+        raise NewProjectError(
+            f"{text[:80]!r} is not registered; did you mean {nearest}?",
+            f"{text[:80]!r} n'est pas enregistré; vouliez-vous dire {nearest} ?",
+        )
+    others = ", ".join(registry.of_genus(text))
     raise NewProjectError(
-        f"{text[:80]!r} is not registered{known}; `nachet contract` lists the species, the AI lab registers more"
+        f"{text[:80]!r} is not registered{f'; registered of its genus: {others}' if others else ''};"
+        " `nachet contract` lists the species, the AI lab registers more",
+        f"{text[:80]!r} n'est pas enregistré{f'; de son genre le sont : {others}' if others else ''};"
+        " `nachet contract --lang fr` énumère les espèces, le laboratoire d'IA en enregistre d'autres",
     )
 
 
@@ -155,11 +174,14 @@ def pictures_of(text: str) -> int | None:
 
 def _read(model: type[_Model], name: str, text: str) -> _Model:
     if not text.strip():
-        raise NewProjectError(f"{name}: expected a value")
+        raise NewProjectError(f"{name}: expected a value", f"{name} : valeur attendue")
     try:
         return model.model_validate({name: text})
     except ValidationError:
-        raise NewProjectError(f"{name}: {text[:80]!r} is out of range or no number") from None
+        raise NewProjectError(
+            f"{name}: {text[:80]!r} is out of range or no number",
+            f"{name} : {text[:80]!r} est hors limites ou n'est pas un nombre",
+        ) from None
 
 
 def read_session(text: str, folder: Path, registry: SeedRegistry) -> NewSession:
@@ -170,7 +192,10 @@ def read_session(text: str, folder: Path, registry: SeedRegistry) -> NewSession:
     """
     parts = text.split(":")
     if len(parts) not in _PARTS:
-        raise NewProjectError(f"{text[:80]!r}: expected NAME:SPECIES:SEEDS:ZOOM, such as 'day1:Brassica napus:6:30'")
+        raise NewProjectError(
+            f"{text[:80]!r}: expected NAME:SPECIES:SEEDS:ZOOM, such as 'day1:Brassica napus:6:30'",
+            f"{text[:80]!r} : NOM:ESPÈCE:SEMENCES:ZOOM attendu, comme 'jour1:Brassica napus:6:30'",
+        )
     name = session_name(parts[0])
     counted = counted_pictures(folder).get(name)
     given = pictures_of(parts[4]) if len(parts) == _PARTS[1] else None
@@ -205,7 +230,10 @@ def write_project(folder: Path, project: NewProject, language: Language) -> Iter
         try:
             place.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise NewProjectError(f"{place}: something else than a folder lies there") from None
+            raise NewProjectError(
+                f"{place}: something else than a folder lies there",
+                f"{place} : il s'y trouve autre chose qu'un dossier",
+            ) from None
         there = next((entry for entry in place.iterdir() if is_index(entry.name)), None)
         if there is not None:
             yield there, False

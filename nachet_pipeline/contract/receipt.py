@@ -77,21 +77,21 @@ class Spread(BaseModel):
     """How a measure of an upload's pictures is spread.
 
     Attributes:
-        least: the least.
+        minimum: the least.
         median: the one in the middle.
-        greatest: the greatest.
+        maximum: the greatest.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    least: float
+    minimum: float
     median: float
-    greatest: float
+    maximum: float
 
     @classmethod
     def of(cls, figures: tuple[float, float, float] | None) -> "Spread | None":
         """The spread of three figures, None if nothing was measured."""
-        return cls(least=figures[0], median=figures[1], greatest=figures[2]) if figures else None
+        return cls(minimum=figures[0], median=figures[1], maximum=figures[2]) if figures else None
 
 
 class Receipt(BaseModel):

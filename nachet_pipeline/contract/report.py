@@ -102,6 +102,11 @@ class Group(BaseModel):
         )
 
     @property
+    def what_to_do(self) -> Bilingual:
+        """Their advice, else the remedy of their code."""
+        return self.advice or CATALOGUE[self.code].remedy
+
+    @property
     def findings(self) -> Iterator[Finding]:
         """The findings whose places are named."""
         return (
@@ -156,13 +161,13 @@ class Report(BaseModel):
 
     @classmethod
     def empty(cls) -> Self:
-        """The report of nothing found; unlike the others it needs no temporary file."""
+        """The report of nothing found."""
         return cls(counts=dict.fromkeys(Severity, 0), codes={}, groups=())
 
     @classmethod
     def of_findings(cls, findings: Iterable[Finding], rule_set: RuleSet | None = None) -> Self:
         """A report of a few findings that need no inventory."""
-        with Inventory(rule_set=rule_set) as inventory:
+        with Inventory(rule_set=rule_set, in_memory=True) as inventory:
             for finding in findings:
                 inventory.add_finding(finding)
             return cls.of(inventory)
@@ -345,13 +350,14 @@ def as_text(
         name = SEVERITY_NAMES[severity][0].in_language(language).upper()
         yield _TITLE.in_language(language).format(name, code, report.codes[code], kind.message.in_language(language))
         shown = groups[:GROUPS_SHOWN]
+        together = needs_remedy(shown)
         for group, following in zip_longest(shown, shown[1:]):
             yield from (f"  {line}" for line in _lines_of(group, language))
-            if group.advice and not (following and following.advice == group.advice):
-                yield f"  → {group.advice.in_language(language)}"
+            if not together and not (following and following.what_to_do == group.what_to_do):
+                yield f"  → {group.what_to_do.in_language(language)}"
         if more := report.codes[code] - sum(group.count for group in shown):
             yield f"  {_MORE.in_language(language).format(more)}"
-        if needs_remedy(shown):
+        if together:
             yield f"  → {kind.remedy.in_language(language)}"
         yield ""
     if understood:
@@ -377,8 +383,8 @@ def _verdict(report: Report, partly: bool, imported: bool, summary: Bilingual, l
 
 
 def needs_remedy(groups: Sequence[Group]) -> bool:
-    """Whether a code's remedy is to be said beside its groups: not where each has an advice of its own."""
-    return not groups or any(group.advice is None for group in groups)
+    """Whether one remedy is said for all groups of a code; else each says what to do, so that none is told twice."""
+    return all(group.advice is None for group in groups)
 
 
 def counts_of(report: Report) -> Bilingual:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -197,7 +197,10 @@ def _page(
 ) -> str:
     by_code = [(code, [_cut(group, places) for group in found[:groups]]) for code, found in report.by_code]
     kept = pictures * _CONTACT_SHEET // PICTURES_SHOWN if told.understood else 0
-    gallery = _Gallery(thumbnails, pictures, kept=kept + len(told.counted))
+    gallery = _Gallery(thumbnails, pictures)
+    # Who has to correct something sees the pictures concerned first; who has not, all pictures.
+    contact = gallery.by_session(told.understood, kept) if outcome.done else []
+    gallery.keep(len(told.counted) + (0 if contact else kept))
     # Where seeds were counted, the pictures are shown with their boxes.
     concerned = {
         code: gallery.concerned(code, found) if code != _SEEDS or not told.counted else [] for code, found in by_code
@@ -218,7 +221,7 @@ def _page(
         by_code=by_code,
         concerned=concerned,
         counted=counted,
-        contact=gallery.rest(told.understood),
+        contact=contact or gallery.by_session(told.understood, gallery.left, without=gallery.taken),
         counts=counts_of(report),
         summary=summary_of(
             [one for one in told.understood if one.imported or not outcome.done],
@@ -270,7 +273,7 @@ def _measured(told: Told) -> list[tuple[Bilingual, list[Bilingual]]]:
         (Bilingual("Sharpness", "Netteté"), told.sharpness, 0),
     )
     return [
-        (name, [number(round(value, digits)) for value in (spread.least, spread.median, spread.greatest)])
+        (name, [number(round(value, digits)) for value in (spread.minimum, spread.median, spread.maximum)])
         for name, spread, digits in named
         if spread
     ]
@@ -300,12 +303,16 @@ class _Gallery:
     A finding in the YAML file of a picture concerns that picture.
     """
 
-    def __init__(self, thumbnails: Mapping[str, bytes], most: int, *, kept: int) -> None:
+    def __init__(self, thumbnails: Mapping[str, bytes], most: int) -> None:
         self._thumbnails = thumbnails
         self._pictures = {_stem(path): path for path in thumbnails}
-        self._taken: set[str] = set()
-        self._kept = kept
+        self._kept = 0
+        self.taken: set[str] = set()
         self.left = most
+
+    def keep(self, number: int) -> None:
+        """Keep room for so many thumbnails that come after those of findings."""
+        self._kept = number
 
     def concerned(self, code: str, groups: Iterable[Group]) -> list[list[_Tile]]:
         """The pictures that the findings of a code concern, each with the one that it equals, as many as may be."""
@@ -332,22 +339,27 @@ class _Gallery:
         self.left -= 1
         return base64.b64encode(counted.jpeg).decode()
 
-    def rest(self, sessions: Sequence[UnderstoodSession]) -> list[tuple[UnderstoodSession, list[_Tile]]]:
-        """The thumbnails that no finding shows, by session, as many as the page has room for."""
-        found: list[tuple[UnderstoodSession, list[_Tile]]] = []
-        paths = sorted(path for path in self._thumbnails if path not in self._taken)
-        for session in sessions:
-            inside = [path for path in paths if path.rpartition("/")[0] == session.session]
-            tiles = [self._tile(path) for path in inside[: max(0, self.left)]]
-            if tiles:
-                found.append((session, tiles))
+    def by_session(
+        self, sessions: Sequence[UnderstoodSession], most: int, *, without: Collection[str] = ()
+    ) -> list[tuple[UnderstoodSession, list[_Tile]]]:
+        """So many thumbnails at most, by session, spread evenly over them, without some."""
+        inside: dict[str, list[str]] = {}
+        for path in sorted(set(self._thumbnails) - set(without)):
+            inside.setdefault(path.rpartition("/")[0], []).append(path)
+        shown = [one for one in sessions if one.session in inside]
+        of_each = max(1, most // max(1, len(shown)))
+        found = []
+        for one in shown[: max(0, most)]:
+            paths = inside[one.session]
+            step = -(-len(paths) // of_each)
+            found.append((one, [self._tile(path) for path in paths[::step]]))
         return found
 
     def _tile(self, path: str) -> _Tile:
         jpeg = self._thumbnails.get(path)
         if jpeg is not None:
             self.left -= 1
-            self._taken.add(path)
+            self.taken.add(path)
         return _Tile(path, base64.b64encode(jpeg).decode() if jpeg else None)
 
 

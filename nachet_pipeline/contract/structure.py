@@ -191,7 +191,7 @@ def take_inventory(
 def taking_inventory(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits = _DEFAULT_LIMITS
 ) -> Generator[int, None, Shape | None]:
-    """Like `take_inventory`, some hundred files or lines of the list at a time; yields after each step how many so far.
+    """Like `take_inventory`, some hundred files at a time; yields after each step how many were handled so far.
 
     Raises:
         FileChangedError: the folder changed while it was listed.
@@ -206,7 +206,7 @@ def taking_inventory(
         inventory.add_file(file, fold(file.path))
         seen.add(file.path)
     if folder.staged:
-        listed += yield from _reading_marks(folder, inventory, limits, listed)
+        yield from _reading_marks(folder, inventory, limits, listed)
     if inventory.file_list is FileList.USED:
         seen = _Seen()
         for path in inventory.paths():
@@ -244,11 +244,11 @@ def _report_unusual(inventory: Inventory, part: str, why: Bilingual) -> None:
 
 def _reading_marks(
     folder: SourceFolder, inventory: Inventory, limits: ContractLimits, listed: int
-) -> Generator[int, None, int]:
-    """Read what the markers say, and leave out the files that a list does not name; yields like `taking_inventory`.
+) -> Generator[int, None, None]:
+    """Read what the markers say, and leave out the files that a list does not name.
 
-    Returns:
-        How many files a list names.
+    Yields:
+        After some lines of a list, how many files and lines were handled so far; `listed` files were before.
 
     Raises:
         FileChangedError: the marker changed since it was listed.
@@ -256,13 +256,12 @@ def _reading_marks(
     complete, withdrawn = inventory.file(COMPLETE_MARKER), inventory.file(WITHDRAWN_MARKER)
     if withdrawn and (complete is None or complete.modified <= withdrawn.modified):
         inventory.mark = Mark.WITHDRAWN
-        return 0
+        return
     if complete is None:
-        return 0
+        return
     inventory.mark = Mark.COMPLETE
     if complete.size < LEAST_READ_BYTES:
-        return 0
-    named = 0
+        return
     try:
         if complete.size > MOST_LIST_BYTES:
             raise too_long_list(complete.size)
@@ -270,11 +269,11 @@ def _reading_marks(
         if marker.staging:
             inventory.mark = Mark.STAGING
         if not marker.lists:
-            return 0
+            return
         for files in batched(marker.files(limits.name_bytes), _FILES_A_STEP):
             inventory.add_listed(files)
-            named += len(files)
-            yield listed + named
+            listed += len(files)
+            yield listed
     except ListError as error:
         inventory.file_list = FileList.UNUSABLE
         inventory.forget_findings()  # the names may be those of files that do not belong to the folder
@@ -287,7 +286,7 @@ def _reading_marks(
                 found=error.found,
             )
         )
-        return named
+        return
     inventory.replace_wanted = marker.replace
     # What was found so far are names that cannot be listed, so it concerns files that do not belong to the folder.
     inventory.forget_findings()
@@ -297,7 +296,6 @@ def _reading_marks(
         inventory.add_finding(
             Finding(code="not-listed", path=COMPLETE_MARKER, found=more if number > 1 else Bilingual.same(first))
         )
-    return named
 
 
 def _refused(file: StagedFile, limits: ContractLimits) -> Finding | None:

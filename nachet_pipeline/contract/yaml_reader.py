@@ -242,7 +242,10 @@ def _events(text: str, limits: YamlLimits) -> Iterator[Any]:
             mark = error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
         here, above = _lines_at(text, position.line) if position else (None, None)
-        problem = explain(error.problem or "", here, position.column if position else 1, above)
+        said = error.problem or ""
+        if said == "did not find expected node content" and position and position.line > text.count("\n"):
+            said = _UNFINISHED.get(error.context or "", said)
+        problem = explain(said, here, position.column if position else 1, above)
         if problem.place:
             position = Position(*problem.place)
         raise YamlError(
@@ -265,6 +268,10 @@ _ENDS_LATER = {
     "could not find expected ':'",
     "did not find expected alphabetic or numeric character",
 }
+
+
+# At the end of the file a bracket is open, whatever else was expected there.
+_UNFINISHED = {"while parsing a flow node": "did not find expected ',' or ']'"}
 
 
 def _lines_at(text: str, wanted: int) -> tuple[Line, Line | None]:

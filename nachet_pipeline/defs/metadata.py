@@ -46,7 +46,7 @@ def findings_table(groups: Sequence[Group]) -> TableMetadataValue:
             "count": group.count,
             "where": _where(group),
             "what": explanation_of(group) or CATALOGUE[group.code].message.en,
-            "remedy": (group.advice or CATALOGUE[group.code].remedy).en,
+            "remedy": group.what_to_do.en,
         }
         for group in groups[:_ROWS]
     )

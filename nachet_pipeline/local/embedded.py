@@ -20,7 +20,7 @@ from nachet_pipeline.local.errors import LocalServiceError
 from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.secret_keys import own_secret_keys
 from nachet_pipeline.local.services import IMPORTER, Services, password_of
-from nachet_pipeline.settings import Settings
+from nachet_pipeline.settings import PICTURES_INDEX, Settings
 
 HELD_FOR = "EMBEDDED_SERVICES_HELD_FOR"
 """Names the home whose services a process above holds; not NACHET_…, those are all settings."""
@@ -39,9 +39,15 @@ def services(home: Path, *, tools: Path | None = None) -> AbstractContextManager
         tools: folder under which Azurite is installed once; the home if not given.
 
     Raises:
-        LocalServiceError: the extra `local` is not installed, or a service does not start.
+        LocalServiceError: the extra `local` is not installed, a service does not start, or the home is beside pictures.
     """
     require_extra()
+    if os.path.lexists(home.resolve().parent / PICTURES_INDEX):
+        # Who sent the pictures may have sent a database with them, whose settings name programs to run.
+        raise LocalServiceError(
+            f"{home} lies in a folder of pictures, so no service is started from it; run the command in another"
+            " folder, or name one in NACHET_HOME"
+        )
     from nachet_pipeline.local.sharing import shared_services
 
     return shared_services(home, tools=tools, progress=_tell_installation)

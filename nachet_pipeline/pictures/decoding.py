@@ -19,7 +19,7 @@ from PIL import Image, ImageFile
 
 from nachet_pipeline.pictures import pixels
 from nachet_pipeline.pictures.arrays import np
-from nachet_pipeline.pictures.forensics.jpeg import JpegPicture
+from nachet_pipeline.pictures.forensics.jpeg import JpegPicture, frame_of
 from nachet_pipeline.pictures.forensics.png import PngPicture
 from nachet_pipeline.pictures.forensics.tiff import TiffPicture
 from nachet_pipeline.pictures.limits import PictureLimits
@@ -30,7 +30,7 @@ from nachet_pipeline.support.i18n import Bilingual
 # Other compressions that tifffile knows were never used for seeds, and each decoder is one more to attack:
 # none, LZW, JPEG, deflate, packed bits, JPEG 2000 (three numbers), LZMA, Zstandard and WebP.
 _COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001}
-_RAW, _WEBP = 1, 50001
+_RAW, _JPEG, _WEBP = 1, 7, 50001
 # TIFF's numbers, by which a report names what is not imported.
 _COMPRESSION_NAMES = {
     1: "none",
@@ -90,7 +90,15 @@ _MEASURED_COLOURS = {1: "GRAY", 3: "RGB"}
 _BYTE_BITS = 8
 # What libtiff says of the code of fax machines that it cannot follow.
 _BAD_FAX = re.compile(rb"Fax\w{1,20}: [\x20-\x7e]{1,150}")
+_SAVE_PLAINLY = Bilingual(
+    "Save the picture again as a TIFF with LZW compression or with none.",
+    "Enregistrez de nouveau l'image en TIFF avec la compression LZW ou sans compression.",
+)
 _STANDARD_ERROR, _COMPLAINT_BYTES = 2, 4_096
+_BAD_JPEG = re.compile("Corrupt JPEG data|[Pp]remature end")
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# Baseline, extended and progressive. The strict decoder knows no arithmetic coding, and can crash on lossless frames.
+_STRICTLY_DECODED = {0xC0, 0xC1, 0xC2}
 # libjpeg reports the last of several complaints, and headers come first: what follows them is not damaged.
 _CARELESS_HEADERS = re.compile("Invalid SOS parameters|JFIF|Adobe")
 _X_RESOLUTION, _RESOLUTION_UNIT = 282, 296
@@ -105,11 +113,13 @@ class UndecodableError(Exception):
 
     Attributes:
         found: what was found.
+        advice: what to do about it, where the picture is not simply damaged.
     """
 
-    def __init__(self, found: Bilingual) -> None:
+    def __init__(self, found: Bilingual, advice: Bilingual | None = None) -> None:
         super().__init__(found.en)
         self.found = found
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +232,7 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
     with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
         mode = image.mode
         resolution = _resolution(image)
-        array = None if picture.arithmetic else _decode_strictly(picture, measured=measured)
+        array = _decode_strictly(picture, measured=measured) if picture.frame in _STRICTLY_DECODED else None
         if array is None:
             image.load()
 
@@ -294,9 +304,13 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         UndecodableError: its tags say different things.
         Exception: whatever the decoder raises.
     """
+    if picture.subsampled and picture.compression == _RAW:
+        return _decode_with_libtiff(content, picture)
     # Pillow opens the one, and then may be built without; of the other it reads strips where tiles are.
     if picture.compression == _WEBP or (picture.tiles_as_strips and picture.compression == _RAW):
         return _decode_with_tifffile(content, picture)
+    if picture.compression == _JPEG:
+        _check_jpegs(content, picture)
     try:
         image = Image.open(io.BytesIO(content), formats=["TIFF"])
     except MemoryError:
@@ -322,6 +336,27 @@ def decode_tiff(content: bytes, picture: TiffPicture, limits: PictureLimits) -> 
         _compression(picture),
         lambda: pixels.of_samples(mode, size, samples) if samples is not None else pixels.of_image(image),
     )
+
+
+def _check_jpegs(content: bytes, picture: TiffPicture) -> None:
+    """Decode each strip of JPEG strictly, small. libtiff goes on where one is damaged, and says nothing.
+
+    Raises:
+        ValueError: one is damaged.
+    """
+    from simplejpeg import decode_jpeg as decode
+
+    tables = picture.jpeg_tables.removesuffix(_JPEG_END) or _JPEG_START
+    for segment in picture.segments:
+        strip = content[segment.start : segment.end]
+        if frame_of(strip) not in _STRICTLY_DECODED:
+            return
+        try:
+            decode(tables + strip.removeprefix(_JPEG_START), colorspace="GRAY", min_height=1, min_width=1, strict=True)
+        except ValueError as error:
+            if _BAD_JPEG.search(str(error)):
+                raise
+            return  # of a kind that only libtiff knows
 
 
 def _load_fax(image: Image.Image) -> None:
@@ -355,12 +390,37 @@ def _contradiction(picture: TiffPicture, size: tuple[int, int]) -> Bilingual:
     return Bilingual(f"two sizes, {said} and {also} pixels", f"deux tailles, {said} et {also} pixels")
 
 
+def _decode_with_libtiff(content: bytes, picture: TiffPicture) -> Decoded:
+    """Decode uncompressed pixels that share their colour, as some cameras write them and neither other decoder reads.
+
+    Raises:
+        Exception: whatever the decoder raises.
+    """
+    from imagecodecs import tiff_decode
+
+    array = np.asarray(tiff_decode(content, asrgb=True))[..., :3]
+    height, width = array.shape[:2]
+    if sorted((width, height)) != sorted((picture.width, picture.height)):
+        raise UndecodableError(_contradiction(picture, (width, height)))
+    return Decoded(
+        width,
+        height,
+        "RGB",
+        None,
+        lambda: _shown(array, "YXS"),
+        picture.bits,
+        _compression(picture),
+        lambda: pixels.of_array(array, "RGB"),
+    )
+
+
 def _decode_with_tifffile(content: bytes, picture: TiffPicture) -> Decoded:
     if picture.compression not in _COMPRESSIONS:
         code, name = picture.compression, _COMPRESSION_NAMES.get(picture.compression)
+        found = Bilingual(f"the compression number {code}", f"la compression numéro {code}")
         if name is not None:
-            raise UndecodableError(Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})"))
-        raise UndecodableError(Bilingual(f"the compression number {code}", f"la compression numéro {code}"))
+            found = Bilingual(f"the compression {name} ({code})", f"la compression {name} ({code})")
+        raise UndecodableError(found, _SAVE_PLAINLY)
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:

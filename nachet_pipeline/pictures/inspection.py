@@ -137,7 +137,7 @@ class _Inspection:
                 if decode is not None and not self.issues.fatal():
                     self.decoded = decode()
         except UndecodableError as error:
-            self.issues.add("picture-damaged", expected=_WHOLE, found=error.found)
+            self.issues.add("picture-damaged", expected=_WHOLE, found=error.found, advice=error.advice)
         except MemoryError:
             expected = Bilingual("a picture that fits in memory", "une image qui tient en mémoire")
             found = Bilingual("no memory left", "plus de mémoire disponible")

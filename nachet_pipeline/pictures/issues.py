@@ -24,6 +24,7 @@ FATAL = SEVERAL_PICTURES | frozenset(
 )
 """Codes of issues that make a picture impossible to import, whatever a deployment makes of them."""
 
+CONTENT = Bilingual("the content of the file", "le contenu du fichier")
 ONLY_ZEROS = Bilingual("zeros only", "uniquement des zéros")
 """What a file holds that a cloud service has not downloaded."""
 
@@ -95,10 +96,10 @@ class Issues:
         """Add that a picture is too complex."""
         self.add("picture-too-complex", expected=expected, found=found)
 
-    def several_pages(self, found: Bilingual, code: str = "several-pages") -> None:
+    def several_pages(self, found: Bilingual, code: str = "several-pages", *, advice: Bilingual | None = None) -> None:
         """Add that a file holds more than one picture; of several reasons the first counts."""
         if not any(issue.code in SEVERAL_PICTURES for issue in self):
-            self.add(code, expected=Bilingual("one picture", "une seule image"), found=found)
+            self.add(code, expected=Bilingual("one picture", "une seule image"), found=found, advice=advice)
 
     def fatal(self) -> bool:
         """Whether one of them makes the picture impossible to import."""

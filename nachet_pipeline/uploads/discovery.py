@@ -703,7 +703,9 @@ def _second_looks(
     outcomes: Sequence[_Outcome],
     closed: list[Receipt],
 ) -> list[Arrival]:
-    """The folders that changed since their import ended, and so are due; the others are recorded as looked at.
+    """The folders that changed since their import ended, or that other rules refused, and so are due.
+
+    The others are recorded as looked at.
 
     Those that were withdrawn since are closed; their receipts are added to `closed`.
     """
@@ -726,7 +728,7 @@ def _second_looks(
         for arrival in arrivals
         if arrival.upload.id in still
         and arrival.snapshot.complete
-        and arrival.snapshot.digest != arrival.upload.staged_digest
+        and (arrival.snapshot.digest != arrival.upload.staged_digest or arrival.upload.refused_by_other_rules)
     ]
     for arrival in arrivals:
         upload, snapshot = arrival.upload, arrival.snapshot

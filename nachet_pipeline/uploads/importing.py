@@ -152,6 +152,8 @@ class Importer:
                 begun = True
                 try:
                     outcome = self._attempt(upload, started)
+                    # Cropping, which waits for the lock, writes the receipt again.
+                    self._tell(outcome)
                 except TakenOverError as error:
                     taken_over = error
         except DatabaseError as error:
@@ -162,14 +164,18 @@ class Importer:
             if not begun:
                 try:
                     outcome = self._failed(upload, started, error)
+                    self._tell(outcome)
                 except TakenOverError as other:
                     taken_over = other
         if outcome is None:  # the other run writes the receipt
             log.warning("upload %s: %s", upload.partition, taken_over)
             return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
+        return outcome
+
+    def _tell(self, outcome: ImportOutcome) -> None:
+        """Write the receipt beside the folder, and the page of what was not validated; the others have theirs."""
         if write_receipt(self.blobs, outcome.upload, outcome.receipt) and outcome.validation is None:
             write_page(self.blobs, outcome.upload, outcome.receipt)
-        return outcome
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
         self.database.transact(mark_importing, upload.id, self.run_id)

@@ -425,6 +425,14 @@ def look_again(connection: Connection, upload: UUID) -> None:
     connection.execute("update upload set staged_digest = null where id = %s", (upload,))
 
 
+def look_again_at_unknown_species(connection: Connection) -> int:
+    """Make those folders due again that name a species which was not registered; returns how many there are."""
+    return connection.execute(
+        "update upload set staged_digest = null where state in ('refused', 'partly_imported')"
+        " and staged_digest is not null and (receipt #> '{report,codes}')::jsonb ? 'unregistered-seed'"
+    ).rowcount
+
+
 @contextmanager
 def upload_lock(connection: Connection, upload: UUID) -> Iterator[None]:
     """Lock an upload against other runs, at most for as long as the connection lives.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from nachet_pipeline.contract.catalogue import RULE_SET_VERSION
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.identifiers import partition_key, upload_container, user_container
@@ -52,6 +53,12 @@ class Upload:
     def apart(self) -> str | None:
         """The part of a split batch that it must be requested with; None if it may be requested with any upload."""
         return self.batch if self.batch and "/" in self.batch else None
+
+    @property
+    def refused_by_other_rules(self) -> bool:
+        """Whether it was refused by another version of the rules, so that it may be importable as it is."""
+        report = self.receipt.report if self.receipt and self.state is State.REFUSED else None
+        return report is not None and report.rule_set_version != RULE_SET_VERSION
 
     @property
     def staging_container(self) -> str:

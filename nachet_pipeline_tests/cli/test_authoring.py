@@ -162,12 +162,15 @@ def test_a_person_at_a_terminal_is_asked_and_asked_again_until_the_answer_can_be
 def test_questions_and_comments_are_in_french_on_demand(
     nachet: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _answer(monkeypatch, EMAIL, "", "", "jour1", "canola", "6", "30", "", "")
+    _answer(monkeypatch, EMAIL, "", "", "jour1", "Brassica nappus", "Brassica rapa", "canola", "6", "30", "", "")
 
     noted = nachet("init", "canola", "--lang", "fr").err
 
-    assert "Votre adresse courriel" in noted
+    assert "Votre adresse courriel :" in noted
     assert "jour1 : semences par image" in noted
+    assert "'Brassica nappus' n'est pas enregistré; vouliez-vous dire Brassica napus ?" in noted
+    assert "'Brassica rapa' n'est pas enregistré; de son genre le sont : Brassica juncea, Brassica napus" in noted
+    assert noted.endswith("puis `nachet validate canola --lang fr`\n")
     index = (tmp_path / "canola/pictures/jour1/index.yaml").read_text(encoding="utf-8")
     assert "numberOfImages:  # écrivez ici combien d'images contient ce dossier" in index
     _put_pictures(tmp_path / "canola/pictures/jour1", 1)

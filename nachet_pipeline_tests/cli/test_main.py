@@ -12,6 +12,7 @@ from PIL import Image
 
 from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.real_pictures import write_project
+from nachet_pipeline_tests.receipts import valid_receipt
 from nachet_pipeline_tests.warm import WarmNachet
 
 
@@ -68,8 +69,7 @@ def test_the_two_real_photographs_are_imported_byte_for_byte(
     result = nachet("import", folder, "--user", deployment.user.email, "--json")
 
     assert result.returncode == 0, result.stderr
-    receipt = json.loads(result.stdout)
-    assert receipt["state"] == "imported"
+    assert valid_receipt(result.stdout).state == "imported"
     with deployment.database.connection() as connection:
         rows = connection.execute(
             "select p.blob, p.nb_object, p.width, p.height, seeds.name from pictures p"
@@ -113,12 +113,12 @@ def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_othe
     assert (refused.returncode, before) == (1, 0)
     assert "Non importable : 1 erreur" in refused.stdout
     assert partly.returncode == 1
-    assert "Imported in part: 1 session, 2 pictures of Brassica napus; 1 error." in partly.stdout
+    assert "Imported in part: 1 session, 2 pictures of Cirsium arvense; 1 error." in partly.stdout
     assert deployment.count("pictures") == 2
     assert receipt["state"] == "partly_imported"
     assert [item["session"] for item in receipt["picture_sets"]] == ["pictures/session1"]
     assert [item["session"] for item in receipt["refused_sessions"]] == ["pictures/session2"]
-    assert "Importé en partie : 1 session, 2 images de Brassica napus; 1 erreur." in in_french.stdout
+    assert "Importé en partie : 1 session, 2 images de Cirsium arvense; 1 erreur." in in_french.stdout
 
 
 def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) -> None:
@@ -133,6 +133,13 @@ def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) 
     assert (before["upload"], before["state"]) == (upload, "staged")
     assert after == imported
     assert nachet("status", "no-such-upload").returncode == 1
+
+    # Nothing changed since, and the sensor knows that.
+    again = json.loads(nachet("stage", folder, "--user", deployment.user.email, "--json").stdout)
+    assert again == {"upload": upload, "partition": after["partition"], "submission": after["submission"]}
+    with deployment.database.connection() as connection:
+        row = connection.execute("select staged_digest from upload where id = %s", (upload,)).fetchone()
+    assert row == {"staged_digest": after["submission"]}
 
 
 def test_an_unknown_user_is_a_finding_and_nothing_is_staged(nachet, deployment: Deployment) -> None:

@@ -43,7 +43,7 @@ ASKING = {
     "user list": (),
 }
 STARTING = {"db login", "db upgrade", "import", "mass-import", "stage", "training-set build", "up", "user add"}
-WITHOUT_SERVICES = {"down", "sample", "secrets generate", "validate"}
+WITHOUT_SERVICES = {"contract", "down", "init", "sample", "secrets generate", "validate"}
 
 
 def commands(group: Any, name: str = "") -> set[str]:

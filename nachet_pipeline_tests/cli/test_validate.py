@@ -178,7 +178,7 @@ def test_a_refusal_can_be_read_in_a_browser(language: str, verdict: str, bad: Pa
 def test_the_page_shows_the_pictures_concerned(nachet: Nachet, tmp_path: Path) -> None:
     nachet("sample", "photos", "--pictures", "2", "--format", "jpeg")
     picture = tmp_path / "photos/pictures/session1/2.jpeg"
-    picture.write_bytes(picture.read_bytes() + b"a film that the phone took" * 100)
+    picture.write_bytes(picture.read_bytes() + b"<?php a film that the phone took" * 100)
 
     page = nachet("validate", "photos", "--format", "html").stdout
 

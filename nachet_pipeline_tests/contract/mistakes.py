@@ -182,6 +182,10 @@ MISTAKES: dict[str, Files] = {
     "a key that nobody knows": _said("  zoom: 30", "  zoom: 30\n  weather: fine"),
     "a misspelt key that is not needed": _said("seedFamily", "seedFamly"),
     "a key that is missing": _said("  zoom: 30\n", ""),
+    "an address that is missing": _project(
+        _PROJECT.replace("clientEmail: ada@example.org", "clientExpertise: botanist")
+    ),
+    "a bracket at the end": _said("  zoom: 30", "  zoom: ["),
     "a key without a value": _said("  numberOfSeeds: 6", "  numberOfSeeds:"),
     "a misspelt key in a project": _project(_PROJECT.replace("numberOfSeeds", "numberOfSeed")),
     "a section with a value beside it": _said("imageData:\n  numberOfImages: 2", "imageData: 2"),
@@ -252,6 +256,9 @@ MISTAKES: dict[str, Files] = {
     "sessions beside the index": _moved(_project(), "pictures/day1/", "day1/"),
     "another name of pictures/": _moved(_project(), "pictures/", "images/"),
     "pictures without a session": _moved(_project(session=None), "pictures/day1/", "pictures/"),
+    "an index in pictures/": _without(_project(), "index.yaml") | {"pictures/index.yaml": _PROJECT.encode()},
+    "two projects in a folder": {f"{name}/{path}": content for name in "ab" for path, content in _project().items()},
+    "a session in a folder of its own name": _moved(_project(), "pictures/day1/", "pictures/day1/day1/"),
     "a session too deep": _moved(_project(), "pictures/day1/", "pictures/2026/day1/"),
     "a session too deep beside another": _project() | _moved(_project(), "pictures/day1/", "pictures/2026/day2/"),
     "pictures one folder too deep in their session": _moved(
@@ -260,6 +267,7 @@ MISTAKES: dict[str, Files] = {
     "a picture beside the project's index": _project() | {"3.png": picture(3, "png")},
     "a session without pictures": _without(_session(), "1.png", "2.png"),
     "an empty folder": {},
+    "what the template explains": _project() | {"CONTRACT.md": b"# The folder contract", "README.txt": b"This folder"},
     "only an archive": {"canola.zip": _ZIP},
     "an archive in place of the pictures": _without(_session(), "1.png", "2.png") | {"seeds.zip": _ZIP},
     "an archive beside the pictures": _and("seeds.7z"),
@@ -274,6 +282,10 @@ MISTAKES: dict[str, Files] = {
     # Names of pictures
     "a picture with a hidden .txt": _moved(_session(), "2.png", "2.png.txt"),
     "a JPEG named .jfif": _moved(_session(), "2.png", "2.jfif"),
+    "a PNG named .jpg": _moved(_session(), "2.png", "2.jpg"),
+    "a picture of a phone": _moved(_session(**{"2.png": b"\0\0\0\x18ftypheic" + bytes(40)}), "2.png", "2.heic"),
+    "a bitmap of Windows": _moved(_session(**{"2.png": b"BM" + bytes(60)}), "2.png", "2.bmp"),
+    "a file of ZEN named .tif": _moved(_session(**{"2.png": b"ZISRAWFILE" + bytes(60)}), "2.png", "2.tif"),
     "a download that was not finished": _moved(_session(), "2.png", "2.png.crdownload"),
     "a picture that iCloud keeps": _moved(_session(), "2.png", ".2.png.icloud"),
     "a picture of zeros": _and("2.png", bytes(4_000)),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.report import Group, Report
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline_tests.contract.folders import Files
 from nachet_pipeline_tests.contract.mistakes import LANGUAGES, MISTAKES, report_on, said_of
 
 _SECTION = re.compile(r"^## ([^\n]+)\n\n```\n(.*?)\n```\n\n```\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
@@ -34,6 +35,39 @@ def _check_that_suggestions_are_values_and_advice_is_a_sentence(report: Report) 
             assert not suggestion.endswith((".", " "))
             assert re.fullmatch(r"\S.*\.", advice)
             assert advice[0].isupper() or advice[0].isdigit(), advice
+
+
+def _corrected(files: Files, group: Group) -> Files:
+    """The folder after its uploader took a suggestion as it is."""
+    assert group.suggestion is not None
+    place, meant = group.places[0], group.suggestion.en
+    lines = files[place.path].decode().split("\n")
+    line = lines[(place.line or 0) - 1]
+    indentation = line[: len(line) - len(line.lstrip())]
+    key, _, value = line.partition(":")
+    if group.code == "index-syntax":
+        line = f"{indentation}{meant}"
+    elif group.code in {"missing-key", "unknown-key"}:
+        line = f"{indentation}{meant.rpartition('.')[2]}:{value}"
+    elif group.code == "unregistered-seed":
+        lines = ["" if re.match(" +seed(Genus|Species)", other) else other for other in lines]
+        line = f"{indentation}seedName: {meant}"
+    else:
+        line = f"{key}: {meant}"
+    lines[(place.line or 0) - 1] = line
+    return {**files, place.path: "\n".join(lines).encode()}
+
+
+def test_who_takes_a_suggestion_blindly_has_a_folder_that_is_right(pool: DecodingPool, tmp_path: Path) -> None:
+    taken = 0
+    for number, (name, files) in enumerate(MISTAKES.items()):
+        suggested = [group for group in report_on(files, pool, tmp_path / f"{number}").groups if group.suggestion]
+        for group in suggested:
+            if group.places[0].path == "index.yaml":
+                taken += 1
+                again = report_on(_corrected(files, group), pool, tmp_path / f"{number}-{taken}")
+                assert not again.codes, (name, group.suggestion, again.codes)
+    assert taken > 20
 
 
 def test_the_page_has_a_hundred_mistakes_and_no_other() -> None:

@@ -44,6 +44,11 @@ FORMATS: dict[str, tuple[str, bytes, str, str]] = {
     "WebP": (".webp", _saved("WEBP"), "a WebP file", "ImageJ"),
     "BMP": (".bmp", _saved("BMP"), "a BMP file", "ImageJ"),
     "GIF": (".gif", _saved("GIF"), "a GIF file", "ImageJ"),
+    "HEIF with a short header": (".heif", _boxes(b"mif3", b"mini"), "a HEIC file", "Most Compatible"),
+    "HEIF of another coder": (".heif", _boxes(b"avci", b"mif1", b"avci"), "a HEIC file", "Most Compatible"),
+    "J2K of a profile": (".j2k", b"\xff\x4f\xff\x51\x03\x29" + bytes(90), "a JPEG 2000 file", "ImageJ"),
+    "JPEG XR": (".jxr", b"II\xbc\x01\x20\0\0\0" + bytes(90), "a JPEG XR file", "ImageJ"),
+    "XCF": (".xcf", b"gimp xcf v011\0" + bytes(90), "an XCF file, as GIMP writes it", "Export As"),
     "DICOM": (".dcm", bytes(128) + b"DICM" + bytes(90), "a DICOM file", "ImageJ"),
     "RAF": (".raf", b"FUJIFILMCCD-RAW 0201" + bytes(90), "a camera's raw file", "maker"),
     "CR2": (".cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(90), "a camera's raw file", "maker"),
@@ -201,6 +206,8 @@ def test_such_a_folder_is_refused_with_one_finding_a_file(validated: Validate) -
         (imagej(slices=5), "z-stack", "5 planes of focus"),
         (imagej(channels=2), "several-channels", "2 channels"),
         (imagej(frames=7), "time-series", "7 moments"),
+        (ome(70, z=70), "z-stack", "70 planes of focus"),
+        (scanned(70), "scanned-pages", "more than 64 pages"),
         (slide(), "slide-pyramid", "a slide at several scales"),
         (slide(""), "slide-pyramid", "a slide at several scales"),
         (scanned(), "scanned-pages", "3 pages"),
@@ -228,6 +235,8 @@ def test_a_compression_that_is_not_read_is_named() -> None:
     assert issue.code == "picture-damaged"
     assert issue.found is not None
     assert issue.found.en == "the compression LogLuv (34676)"
+    assert issue.advice is not None
+    assert issue.advice.en == "Save the picture again as a TIFF with LZW compression or with none."
 
 
 def test_a_description_that_only_speaks_of_several_planes_makes_none() -> None:

@@ -222,8 +222,16 @@ def test_an_advice_is_a_sentence_of_its_own_and_takes_the_place_of_the_remedy() 
         "  → Écrivez-le.",
     ]
     assert _text(*findings)[6] == ""
-    other = Finding(code="unexpected-file", path="4.txt")
-    assert _text(*findings, other)[-3:-1] == [f"  → {CATALOGUE['unexpected-file'].remedy.en}", ""]
+    other = Finding(code="unexpected-file", path="2b.txt")
+    assert _text(*findings, other)[1:8] == [
+        "  1.txt: found a",
+        "  2.txt: found b",
+        "  → Move it.",
+        "  2b.txt",
+        f"  → {CATALOGUE['unexpected-file'].remedy.en}",
+        "  3.txt: found c",
+        "  → Write it.",
+    ], "of two things to do, none stands beside what the other is for"
     (row, *_) = findings_table(Report.of_findings(findings).groups).records
     assert row.data["remedy"] == "Move it."
 

@@ -131,6 +131,17 @@ def test_every_code_is_explained_under_its_anchor_in_both_languages(code: str, l
     assert link.attributes == {"href": f"#{code}"}
 
 
+def test_of_findings_of_a_code_each_says_what_to_do_if_one_has_an_advice_of_its_own() -> None:
+    move = Bilingual("Move it.", "Déplacez-le.")
+    code, remedy = "unexpected-file", CATALOGUE["unexpected-file"].remedy
+    alone, beside = Finding(code=code, path="1.txt"), Finding(code=code, path="2.txt", advice=move)
+
+    assert _page(alone).text("fr", inside=code).count(remedy.fr) == 1
+    assert remedy.fr not in _page(beside).text("fr", inside=code)
+    both = _page(alone, beside).text("fr", inside=code)
+    assert (both.count(remedy.fr), both.count(move.fr)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("codes", "partly", "english", "french"),
     [
@@ -490,12 +501,34 @@ def test_a_failure_is_named_and_the_folder_is_not_to_blame() -> None:
     assert "Rien à signaler" not in page.text("fr")
 
 
-def test_the_contact_sheet_shows_pictures_by_session_once_each() -> None:
+def test_an_import_has_a_contact_sheet_whatever_was_found() -> None:
+    shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in (NAPUS, FATUA) for number in (1, 2)}
+    findings = [Finding(code="trailing-data", path=path) for path in shown]
+
+    page = _page(*findings, thumbnails=shown, told=_told(outcome=Outcome.IMPORTED))
+
+    contact = [one for one in page.all("img") if any(p.attributes.get("class") == "card contact" for p in one.parents)]
+    assert [one.attributes["data-picture"] for one in contact] == list(shown)
+    assert len(page.all("img")) == 8
+
+
+def test_a_contact_sheet_has_pictures_of_every_session_as_far_as_there_is_room() -> None:
+    sessions = [NAPUS.model_copy(update={"session": f"pictures/{number:02}"}) for number in range(10)]
+    shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in sessions for number in range(9)}
+
+    page = _page(thumbnails=shown, told=_told(outcome=Outcome.IMPORTED, understood=sessions))
+
+    names = [one.attributes["data-picture"] or "" for one in page.all("img")]
+    assert {name.rpartition("/")[0] for name in names} == {one.session for one in sessions}
+    assert len(names) <= 24
+
+
+def test_who_has_to_correct_sees_a_picture_concerned_there_and_not_on_the_contact_sheet() -> None:
     shown = {f"{one.session}/{number}.tiff": _jpeg(number) for one in (NAPUS, FATUA) for number in (1, 2)}
     page = _page(
         Finding(code="trailing-data", path="pictures/fatua/2.tiff"),
         thumbnails=shown,
-        told=_told(outcome=Outcome.IMPORTED),
+        told=_told(outcome=Outcome.REFUSED),
     )
 
     contact = [one for one in page.all("img") if any(p.attributes.get("class") == "card contact" for p in one.parents)]
@@ -569,7 +602,7 @@ def test_what_a_correction_changed_is_said_where_there_was_something_before() ->
 
 
 def test_the_quality_of_the_pictures_is_said_in_the_language_of_the_reader() -> None:
-    page = _page(told=_told(quality=Spread(least=0.5, median=0.751, greatest=1), sharpness=None))
+    page = _page(told=_told(quality=Spread(minimum=0.5, median=0.751, maximum=1), sharpness=None))
 
     assert "0.50.751" in page.text("en")
     assert "0,50,751" in page.text("fr")

@@ -136,6 +136,18 @@ LAYOUTS = {
         "move the pictures (1) of Pictures/ with their index.yaml into pictures/session1/",
         "déplacez les images (1) de Pictures/ avec leur index.yaml vers pictures/session1/",
     ),
+    "a session in a folder of its own name": (
+        {"index.yaml": I, "pictures/s1/s1/1.tiff": P, "pictures/s1/s1/index.yaml": I},
+        "index.yaml, pictures",
+        "move the content of pictures/s1/s1/ to pictures/s1/",
+        "déplacez le contenu de pictures/s1/s1/ vers pictures/s1/",
+    ),
+    "two projects": (
+        {**_within("a", project()), **_within("b", project())},
+        "a, b",
+        "send a/, b/ each as a folder of its own",
+        "envoyez a/, b/ chacun comme un dossier à part",
+    ),
     "sessions one folder deeper": (
         {"index.yaml": I, "pictures/2024/s1/1.tiff": P, "pictures/2024/s2/1.tiff": P},
         "index.yaml, pictures",
@@ -267,7 +279,11 @@ def test_a_link_of_an_editor_that_is_ignored_anyway_is_no_attack(judged: Judge) 
 @pytest.mark.parametrize(
     ("path", "advice"),
     [
-        ("notes.txt", None),
+        ("notes", None),
+        (
+            "notes.txt",
+            "Take it out of the folder. What is to be kept with the pictures is written into index.yaml (description).",
+        ),
         ("1.tiff", "Move it into the folder of its session: pictures/<session>/."),
         ("pictures/1.tiff", "Move it into the folder of its session: pictures/<session>/."),
         ("pictures/index.yaml", "Move it into the folder of its session: pictures/<session>/."),

@@ -62,7 +62,7 @@ FOLDER = "project"
 _TICKS = 6
 # The digest is over the versions of the staged files, which every staging makes anew; `due` says whether it fits them.
 _PASSING = {"run_id", "batch", "staged_digest"}
-_PASSING_OF_RECEIPTS = {"run_id", "staged_at", "queued_at", "started_at", "finished_at"}
+_PASSING_OF_RECEIPTS = {"run_id", "submission", "staged_at", "queued_at", "started_at", "finished_at"}
 _RUN_KEY = "dagster/run_key"
 _KEPT_BY_A_RETRY = {
     "dagster/asset_partition_range_start",

@@ -189,7 +189,7 @@ def test_refusals_of_the_last_days_are_counted_by_code_and_by_user(workbench: Wo
     assert [(one.name, one.uploads) for one in found.by_user] == [(workbench.user.email, 2), ("bo@example.org", 1)]
     assert len(found.refused) == 3
     assert (found.refused[0].folder, found.refused[0].codes) == (newest, ("unknown-seed",))
-    assert found.settled == {State.IMPORTED: 0, State.PARTLY_IMPORTED: 1, State.REFUSED: 2}
+    assert found.settled == {State.IMPORTED: 0, State.PARTLY_IMPORTED: 1, State.REFUSED: 2, State.WITHDRAWN: 0}
 
 
 def test_pictures_are_counted_by_the_day_they_came(workbench: Workbench) -> None:

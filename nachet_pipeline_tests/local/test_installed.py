@@ -112,10 +112,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status"])
+@pytest.mark.parametrize("command", ["up", "down", "user add jane.doe@example.org"])
 def test_without_the_extra_one_line_says_what_to_set_or_to_install(command: str, tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", _HIDDEN, command],
+        [sys.executable, "-c", _HIDDEN, *command.split()],
         cwd=tmp_path,
         env={"HOME": os.environ["HOME"], "PATH": os.defpath},
         capture_output=True,
@@ -230,6 +230,22 @@ def test_the_settings_of_somebody_who_sent_a_folder_of_pictures_are_not_taken(
     assert code == 0
     assert f"{tmp_path / 'sent' / '.env'} is not read, because this is a folder of pictures" in said
     assert os.environ["NACHET_BATCH_SIZE"] == "1"
+
+
+def test_no_database_that_came_with_a_folder_of_pictures_is_started(
+    command: Nachet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample(tmp_path / "sent")
+    monkeypatch.chdir(tmp_path / "sent")
+    monkeypatch.delenv("NACHET_HOME", raising=False)
+    (tmp_path / "sent" / ".nachet" / "postgres").mkdir(parents=True)
+
+    code, _, said = command("status")
+
+    assert code == 3
+    assert "lies in a folder of pictures, so no service is started from it" in said
+    assert "NACHET_HOME" in said
+    assert list((tmp_path / "sent" / ".nachet").rglob("*")) == [tmp_path / "sent" / ".nachet" / "postgres"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfeNACHET_HOME=x", b"NACHET_HOME=a\x00b"])

@@ -9,6 +9,7 @@ from PIL import Image
 from nachet_pipeline_tests.pictures.files import (
     Entry,
     directory,
+    exif_of,
     grey_tiff,
     long,
     noise,
@@ -133,6 +134,41 @@ def tiles_as_strips(compression: str | None = None) -> bytes:
     renamed = sorted(({324: 273, 325: 279}.get(tag, tag), kind, size, value) for tag, kind, size, value in entries)
     table = b"".join(struct.pack("<HHI4s", *entry) for entry in renamed)
     return content[: place + 2] + table + content[place + 2 + len(table) :]
+
+
+def shared_colours() -> bytes:
+    """A camera's uncompressed TIFF in which two pixels share their colour, with a thumbnail that says not to be one."""
+    width, height, small = 64, 48, 8
+    entries: list[Entry] = [
+        (256, *short(width)),
+        (257, *short(height)),
+        (258, *short(8, 8, 8)),
+        (262, *short(6)),
+        (277, *short(3)),
+        (278, *short(height)),
+        (279, *long(2 * width * height)),
+        (530, *short(2, 1)),
+    ]
+    start = len(grey_tiff([*entries, (273, *long(8))]))
+    pixels, thumbnail = noise((2 * width * height,)).tobytes(), noise((2 * small * small,)).tobytes()
+    reduced = [(256, *short(small)), (257, *short(small)), (278, *short(small)), (279, *long(len(thumbnail)))]
+    following = start + len(pixels) + len(thumbnail)
+    second = {entry[0]: entry for entry in [*entries, *reduced, (273, *long(start + len(pixels)))]}
+    first = grey_tiff([*entries, (273, *long(start))], following=following)
+    return first + pixels + thumbnail + directory(second.values(), following)
+
+
+def canon() -> bytes:
+    """A JPEG with a preview as large as itself, which its maker notes where Exif has room for that."""
+    main = jpeg()
+    size = 2 + 4 + 6 + len(exif_of([(50_000, *long(0, 0))]))
+    notes = exif_of([(50_000, *long(len(main), size - 2 + len(main) - 12))])
+    return with_segments(main, (APP1, b"Exif\0\0" + notes)) + main
+
+
+def minolta(preview: bytes) -> bytes:
+    """A JPEG with the preview that Minolta's cameras append, the first byte of which is another one."""
+    return jpeg() + bytes(400) + b"\x42" + preview[1:] + bytes(3)
 
 
 def ome(planes: int = 1, *, z: int = 1, c: int = 1, t: int = 1) -> bytes:

@@ -89,6 +89,8 @@ HONEST: dict[str, Honest] = {
     ),
     "a preview (Nikon)": ("JPEG", lambda: jpeg() + PREVIEW, set()),
     "a preview after padding": ("JPEG", lambda: jpeg() + bytes(2_000) + PREVIEW + bytes(50), set()),
+    "a preview as large as the picture (Canon)": ("JPEG", cameras.canon, set()),
+    "a preview of Minolta's": ("JPEG", lambda: cameras.minolta(jpeg(32, 24)[:2] + jpeg(32, 24)[20:]), set()),
     "one byte more (HP)": ("JPEG", lambda: jpeg() + b"\0", set()),
     "one byte more (Olympus)": ("JPEG", lambda: jpeg() + b"\x20", set()),
     "zeros up to a block": ("JPEG", lambda: jpeg() + bytes(32_768), set()),
@@ -109,6 +111,7 @@ HONEST: dict[str, Honest] = {
     "a TIFF with a thumbnail of old": ("TIFF", lambda: cameras.with_thumbnail((255, *short(2))), set()),
     "a TIFF with the thumbnail of Exif": ("TIFF", cameras.with_jpeg_thumbnail, set()),
     "a TIFF with a reduced picture below": ("TIFF", cameras.with_reduced_below, set()),
+    "a TIFF of shared colours": ("TIFF", cameras.shared_colours, {UNUSED}),
     "tiles where strips belong": ("TIFF", cameras.tiles_as_strips, set()),
     "compressed tiles where strips belong": ("TIFF", lambda: cameras.tiles_as_strips("lzw"), set()),
     # Microscopes
@@ -253,6 +256,14 @@ def test_a_trailer_that_only_looks_like_samsungs_is_an_unknown_one() -> None:
         broken = whole[:place] + struct.pack("<I", number) + whole[place + 4 :]
 
         assert {issue.code for issue in inspect("JPEG", jpeg() + broken).issues} == {UNUSED}
+
+
+def test_more_pictures_in_a_trailer_than_any_device_writes_are_no_trailer() -> None:
+    some, many = ([(1, b"x", PREVIEW)] * number for number in (5, 40))
+
+    assert inspect("JPEG", jpeg() + cameras.samsung(*some)).issues == ()
+    assert {issue.code for issue in inspect("JPEG", jpeg() + cameras.samsung(*many)).issues} == {"trailing-data"}
+    assert {issue.code for issue in inspect("JPEG", jpeg() + PREVIEW * 40).issues} == {"trailing-data"}
 
 
 def test_no_noise_looks_harmful() -> None:

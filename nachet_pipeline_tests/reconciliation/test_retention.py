@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nachet_pipeline.contract.receipt import State
-from nachet_pipeline.identifiers import receipt_blob
+from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.reconciliation.retention import Cleared, Retention
 from nachet_pipeline.reconciliation.retention_queries import begin_clearing
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -234,7 +234,11 @@ def test_a_file_that_comes_while_its_folder_is_cleared_stays_with_its_receipt(wo
         shifted.shifts = {"pictures/session1/new.png": timedelta(days=31)}
         clear(workbench, 31, blobs=shifted)
 
-    assert staged(workbench) == {"project/pictures/session1/new.png", receipt_blob("project")}
+    assert staged(workbench) == {
+        "project/pictures/session1/new.png",
+        receipt_blob("project"),
+        report_blob("project"),
+    }
 
 
 def test_a_folder_is_cleared_although_storages_clock_is_some_minutes_ahead(workbench: Workbench) -> None:

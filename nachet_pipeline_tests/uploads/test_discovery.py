@@ -188,6 +188,18 @@ def test_a_refused_folder_is_due_only_when_it_is_corrected(workbench: Workbench)
     assert import_due(workbench) == [State.IMPORTED]
 
 
+def test_a_folder_that_other_rules_refused_is_judged_again_by_those_of_today(workbench: Workbench) -> None:
+    folder = workbench.sample()
+    edit(folder / "pictures/session1/index.yaml", "seedData", seedSpecies="nothing")
+    upload = workbench.stage(folder)
+    assert import_due(workbench) == [State.REFUSED]
+    with workbench.database.connection() as connection:
+        connection.execute("""update upload set receipt = jsonb_set(receipt, '{report,rule_set_version}', '"1"')""")
+    assert [arrival.upload.id for arrival in workbench.due(after=QUIET)] == [upload.id]
+    assert import_due(workbench) == [State.REFUSED]
+    assert workbench.due(after=QUIET) == []
+
+
 def work_on(workbench: Workbench, upload: Upload) -> None:
     with workbench.database.connection() as connection:
         mark_importing(connection, upload.id, "run-1")

@@ -38,7 +38,7 @@ def test_an_imported_folder_is_told_what_was_understood_of_it(workbench: Workben
     assert [one.size for one in receipt.sessions] == [one.size for one in receipt.picture_sets]
     assert (receipt.receipt_version, receipt.number_of_sessions) == ("3", 2)
     assert receipt.quality is not None
-    assert 0 <= receipt.quality.least <= receipt.quality.median <= receipt.quality.greatest <= 1
+    assert 0 <= receipt.quality.minimum <= receipt.quality.median <= receipt.quality.maximum <= 1
     times = [receipt.staged_at, receipt.queued_at, receipt.started_at, receipt.finished_at]
     assert all(time and before < time for time in times)
     assert times[1:] == sorted(times[1:])  # type: ignore[type-var]
@@ -119,6 +119,8 @@ def test_an_import_that_failed_has_a_page_too_and_the_next_one_replaces_it(workb
     assert (failed.state, failed.report_page) == (State.FAILED, report_blob("project"))
     assert "Not imported yet" in page
     assert "changed or vanished" in page
+    assert workbench.blob_key.get_secret_value() not in page + failed.model_dump_json()
+    assert "content=\"default-src 'none'; img-src data:" in page
 
     workbench.stage(workbench.place / "project", replace=True)
     workbench.run(workbench.now(upload))

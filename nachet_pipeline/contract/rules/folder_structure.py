@@ -13,12 +13,8 @@ from nachet_pipeline.contract.names import fold, too, visible
 from nachet_pipeline.contract.rules.layout import FolderLayout
 from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context
-from nachet_pipeline.contract.structure import (
-    PICTURE_FORMATS,
-    PICTURES_FOLDER,
-    Shape,
-    is_index,
-)
+from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
+from nachet_pipeline.pictures.issues import CONTENT
 from nachet_pipeline.support.i18n import Bilingual
 
 _READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
@@ -66,7 +62,7 @@ def _left_out(code: str, path: str) -> Finding:
     """A file that plays no part; but a hidden one may stand for a file that a cloud service keeps."""
     known = misnamed(path.rpartition("/")[2]) if code == "hidden-file" else None
     if known and known.placeholder:
-        return Finding(code="not-downloaded", path=path, found=known.found)
+        return Finding(code="not-downloaded", path=path, expected=CONTENT, found=known.found)
     return Finding(code=code, path=path)
 
 

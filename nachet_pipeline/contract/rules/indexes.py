@@ -18,6 +18,10 @@ _NEEDED = {
     "userData.numberOfSeeds": Bilingual("the number of seeds in each picture", "le nombre de semences par image"),
     "userData.zoom": Bilingual("the zoom the pictures were taken at", "le zoom auquel les images ont été prises"),
 }
+_ADD_EMAIL = Bilingual(
+    "Add clientEmail below clientData: the address of the person to whom the upload container belongs.",
+    "Ajoutez clientEmail sous clientData : l'adresse de la personne à qui appartient le conteneur de téléversement.",
+)
 _SEED = Bilingual(
     "the seed, by seedGenus and seedSpecies, seedName or seedID",
     "la semence, par seedGenus et seedSpecies, seedName ou seedID",
@@ -43,6 +47,12 @@ def _missing_index(context: Context, path: str, expected: Bilingual) -> Finding:
     if stand_in is None:
         return Finding(code="missing-index", path=path, expected=expected)
     name = stand_in.rpartition("/")[2]
+    if stand_in.rpartition("/")[0] != path.rpartition("/")[0]:
+        above = Bilingual(
+            f"Move {stand_in} up, out of the folder it lies in.",
+            f"Déplacez {stand_in} hors du dossier où il se trouve.",
+        )
+        return Finding(code="missing-index", path=path, expected=expected, found=Bilingual.same(stand_in), advice=above)
     known = misnamed(name)
     if known is None or not known.index:
         advice = Bilingual(
@@ -136,7 +146,8 @@ class _Missing:
         if name == "seedData" and session:
             self.findings.extend(missing_seed(session.values, index.path))
         else:
-            self.findings.append(_missing(index.path, name, meaning))
+            advice = _ADD_EMAIL if name == _EMAIL else None
+            self.findings.append(_missing(index.path, name, meaning, advice=advice))
 
 
 def _gives(finding: Finding, name: str) -> bool:
@@ -173,8 +184,10 @@ def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
         yield _missing(path, "seedData", _SEED, Bilingual(f"only {given}", f"seulement {given}") if given else None)
 
 
-def _missing(path: str, name: str, meaning: Bilingual, found: Bilingual | None = None) -> Finding:
-    return Finding(code="missing-key", path=path, field=name, expected=meaning, found=found)
+def _missing(
+    path: str, name: str, meaning: Bilingual, found: Bilingual | None = None, advice: Bilingual | None = None
+) -> Finding:
+    return Finding(code="missing-key", path=path, field=name, expected=meaning, found=found, advice=advice)
 
 
 def index_content(context: Context) -> Iterator[Finding]:

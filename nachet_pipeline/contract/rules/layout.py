@@ -6,7 +6,7 @@ from posixpath import commonpath
 
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.misnamed import misnamed
-from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_any_picture, is_ignored, is_index, shape_of
+from nachet_pipeline.contract.structure import PICTURES_FOLDER, Shape, is_any_picture, is_ignored, is_index, shape_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _FOLDERS_LOOKED_AT = 10_000
@@ -55,11 +55,28 @@ class FolderLayout:
 
     def advice(self) -> Bilingual | None:
         """What to move where, in a sentence, if the layout is a common one."""
+        if several := self._projects():
+            names = _names([f"{name}/" for name in several])
+            return Bilingual(
+                f"Send {names} each as a folder of its own.", f"Envoyez {names} chacun comme un dossier à part."
+            )
         if self.tops and not any(content.pictures or content.index for content in self.folders.values()):
             archives = [name for name in sorted(self.tops) if (known := misnamed(name)) and known.archive]
             return _unpack(archives) if archives else None
         moves = self._moves()
         return Bilingual(*(f"{text[0].upper()}{text[1:]}." for text in (moves.en, moves.fr))) if moves else None
+
+    def _projects(self) -> list[str]:
+        """The folders that are projects by themselves, if several are and nothing else has pictures."""
+        tops = sorted({path.partition("/")[0] for path, content in self.folders.items() if content.pictures})
+        inside = [
+            {_below(path, top): content for path, content in self.folders.items() if f"{path}/".startswith(f"{top}/")}
+            for top in tops
+        ]
+        whole = len(tops) > 1 and all(
+            shape_of(_examples(one)) is Shape.PROJECT and INDEX_NAME in set(_examples(one)) for one in inside
+        )
+        return tops if whole else []
 
     def _moves(self) -> Bilingual | None:
         """What to move where, as the beginning of a sentence."""
@@ -123,7 +140,7 @@ def _move(folders: Mapping[str, _Content]) -> Bilingual | None:
     tops = sorted({parts[0] for parts in split})
     depths = {len(parts) for parts in split}
     if all(top.casefold() == PICTURES_FOLDER for top in tops):
-        return _out_of_pictures(folders, paths) if depths == {1} else _up_to_sessions(paths)
+        return _out_of_pictures(folders, paths) if depths == {1} else _up_into_session(paths) or _up_to_sessions(paths)
     if depths == {1}:
         return _to_sessions(folders, tops)
     if depths == {2} and len(tops) == 1:
@@ -141,6 +158,17 @@ def _out_of_pictures(folders: Mapping[str, _Content], paths: Sequence[str]) -> B
     return Bilingual(
         f"{en} up beside {INDEX_NAME} for a single session, else into {target} with an {INDEX_NAME} of its own",
         f"{fr} à côté de l'{INDEX_NAME} pour une seule session, sinon vers {target} avec son propre {INDEX_NAME}",
+    )
+
+
+def _up_into_session(paths: Sequence[str]) -> Bilingual | None:
+    """The only session lies in a folder of its own name, as unpacking an archive leaves it."""
+    *above, name = paths[0].split("/")
+    if len(paths) != 1 or len(above) < 2 or above[-1] != name:  # noqa: PLR2004 (pictures/<session>/<session>)
+        return None
+    outer = "/".join(above)
+    return Bilingual(
+        f"move the content of {paths[0]}/ to {outer}/", f"déplacez le contenu de {paths[0]}/ vers {outer}/"
     )
 
 

@@ -47,8 +47,7 @@ class _Unpaired:
         self._context = context
         self._session: str | None = None
         self._compared = 0
-        self._pictures: list[str] = []
-        self._stems: dict[str, str] = {}
+        self._stems: list[str] = []
         # All files with the same slip are one group of findings, so they share their words.
         self._example: tuple[str, str] | None = None
 
@@ -67,23 +66,22 @@ class _Unpaired:
             return
         self._session = session
         pictures = islice(self._context.inventory.files(FileKind.PICTURE, session), _NAMES_COMPARED)
-        self._pictures = [entry.file.path for entry in pictures]
-        self._stems = {path.rpartition("/")[2].rpartition(".")[0]: path for path in self._pictures}
+        self._stems = [entry.stem.rpartition("/")[2] for entry in pictures]
 
     def _finding(self, stem: str, path: str) -> Finding:
-        name, stem_name = path.rpartition("/")[2], stem.rpartition("/")[2]
+        inventory, name, stem_name = self._context.inventory, path.rpartition("/")[2], stem.rpartition("/")[2]
         known = misnamed(name)
         if known and known.index:  # a copy of the session's index
             return Finding(code="unexpected-file", path=path, found=known.found, advice=known.advice)
         original = copy_of(name)
-        if original and original.rpartition(".")[0] in self._stems:
+        if original and inventory.is_picture_stem(self._beside(original.rpartition(".")[0])):
             return Finding(
                 code="metadata-without-picture",
                 path=path,
                 found=copied(original),
                 advice=self._keep_one(path, original),
             )
-        if picture_format(stem) and stem in self._pictures:
+        if picture_format(stem) and inventory.file(stem):
             return self._with_suffix(stem, path)
         near = self._near(stem_name)
         return Finding(
@@ -103,7 +101,11 @@ class _Unpaired:
 
     def _described(self, stem: str) -> bool:
         """Whether a picture of this session has its YAML file."""
-        return self._context.inventory.metadata_file(f"{self._session}/{stem}".lstrip("/")) is not None
+        return self._context.inventory.metadata_file(self._beside(stem)) is not None
+
+    def _beside(self, name: str) -> str:
+        """The path of a name in this session."""
+        return f"{self._session}/{name}".lstrip("/")
 
     def _keep_one(self, path: str, original: str) -> Bilingual:
         if self._described(original.rpartition(".")[0]):

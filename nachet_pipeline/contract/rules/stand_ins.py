@@ -12,7 +12,7 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile
 from nachet_pipeline.contract.misnamed import misnamed
 from nachet_pipeline.contract.sessions import Context, Session
-from nachet_pipeline.contract.structure import Shape, is_ignored, picture_format, session_of
+from nachet_pipeline.contract.structure import PICTURES_FOLDER, Shape, is_ignored, is_index, picture_format, session_of
 
 _NAMES_LOOKED_AT = 10_000
 # An archive may hold any number of pictures.
@@ -30,9 +30,18 @@ def stand_ins(
         missing.append("")
     found = {}
     for folder in missing:
-        if path := _stand_in(inventory, folder):
+        if path := _stand_in(inventory, folder) or ("" if folder else _index_of_pictures(inventory, shape)):
             found[f"{folder}/{INDEX_NAME}".lstrip("/")] = path
     return found
+
+
+def _index_of_pictures(inventory: Inventory, shape: Shape) -> str:
+    """An index in pictures/ itself, which was meant for all sessions; empty if there is none."""
+    if shape is not Shape.PROJECT:
+        return ""
+    top = next((path.partition("/")[0] for path in inventory.sessions()), PICTURES_FOLDER)
+    paths = inventory.paths_in(top, _NAMES_LOOKED_AT)
+    return next((path for path in paths if is_index(path) and path.count("/") == 1), "")
 
 
 def _stand_in(inventory: Inventory, folder: str) -> str | None:

@@ -19,6 +19,7 @@ from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.registry.queries import SeedChange, count_seeds, load_seeds
 from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_version
 from nachet_pipeline.settings import KeySettings, UserSettings
+from nachet_pipeline.uploads.queries import look_again_at_unknown_species
 from nachet_pipeline.users.errors import UsersFileError
 from nachet_pipeline.users.queries import all_users
 from nachet_pipeline.users.registering import SYSTEM_ACTOR
@@ -39,11 +40,13 @@ def registered_seeds(context: AssetExecutionContext, database: DatabaseResource)
 
     A new version of the file is loaded by itself; materializing it again changes nothing. Renamed species keep their
     identifier; pictures of merged ones are linked to the species they are part of; every change is in the table
-    `audit_trail`. **Red**: the database did not answer.
+    `audit_trail`. Folders that were refused for a species which was not registered are looked at again. **Red**: the
+    database did not answer.
     """
     seeds = packaged_seeds()
     with database.open() as db, db.connection() as connection:
         loaded = load_seeds(connection, seeds)
+        waiting = look_again_at_unknown_species(connection) if loaded.total else 0
         rows = count_seeds(connection)
     context.log.info("%d seeds in the registry, %d changes", len(seeds), loaded.total)
     return MaterializeResult(
@@ -51,6 +54,7 @@ def registered_seeds(context: AssetExecutionContext, database: DatabaseResource)
             "seeds": len(seeds),
             "dagster/row_count": rows,
             "changed": loaded.total,
+            "uploads_looked_at_again": waiting,
             "added": loaded.count("added"),
             "renamed": loaded.count("renamed"),
             "merged": loaded.count("merged"),

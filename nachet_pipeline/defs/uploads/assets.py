@@ -250,6 +250,6 @@ staged_upload = AssetSpec(
     kinds={"azure"},
     owners=["team:ai-lab"],
     description="A folder that a user staged in Blob storage: what the sensor start_imports saw, and what came of it:"
-    " imported, partly imported, refused, failed. Its events also sum up each run, with links to what was not imported."
-    " It cannot be materialized and is never red.",
+    " imported, partly imported, refused, withdrawn, failed. Its events also sum up each run, with links to what was"
+    " not imported. It cannot be materialized and is never red.",
 )

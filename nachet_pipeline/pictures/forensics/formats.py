@@ -62,10 +62,10 @@ _BY_PHONE = Bilingual(
     " l'appareil photo sur Android.",
 )
 _BY_CAMERA = Bilingual(
-    "Develop the picture in the program of the camera's maker and export it as TIFF. For the next pictures, let the"
-    " camera save JPEG as well.",
+    "Develop the picture in the program of the camera's maker and export it as TIFF. For the next pictures, set the"
+    " camera to JPEG.",
     "Développez l'image dans le logiciel du fabricant de l'appareil et exportez-la en TIFF. Pour les prochaines,"
-    " réglez l'appareil pour qu'il enregistre aussi des JPEG.",
+    " réglez l'appareil sur JPEG.",
 )
 _BY_ANY = Bilingual(
     "Open the picture in a program such as ImageJ or GIMP and save it as TIFF or PNG.",
@@ -73,8 +73,15 @@ _BY_ANY = Bilingual(
 )
 
 
+_BY_GIMP = Bilingual(
+    "Open the picture in GIMP and choose File → Export As; give it a name that ends in .tiff or .png.",
+    "Ouvrez l'image dans GIMP et choisissez Fichier → Exporter sous; donnez-lui un nom qui se termine par .tiff ou"
+    " .png.",
+)
+
+
 def _named(kind: str, advice: Bilingual, by: str = "") -> OtherFormat:
-    article = "an" if kind.startswith(("A", "ND", "O")) else "a"
+    article = "an" if kind.startswith(("A", "ND", "O", "XC")) else "a"
     maker = Bilingual(f", as {by} writes it", f", tel que {by} l'enregistre") if by else Bilingual("", "")
     return OtherFormat(Bilingual(f"{article} {kind} file{maker.en}", f"un fichier {kind}{maker.fr}"), advice)
 
@@ -89,7 +96,8 @@ _HEIC = _named("HEIC", _BY_PHONE)
 _AVIF, _JP2, _JXL, _BMP, _PSD, _DICOM = (
     _named(kind, _BY_ANY) for kind in ("AVIF", "JPEG 2000", "JPEG XL", "BMP", "Photoshop", "DICOM")
 )
-_WEBP, _GIF = (_named(kind, _BY_ANY) for kind in ("WebP", "GIF"))
+_WEBP, _GIF, _JXR = (_named(kind, _BY_ANY) for kind in ("WebP", "GIF", "JPEG XR"))
+_XCF = _named("XCF", _BY_GIMP, "GIMP")
 
 _STARTS = (
     (b"ZISRAWFILE", _CZI),
@@ -97,10 +105,12 @@ _STARTS = (
     (b"GIF87a", _GIF),
     (b"GIF89a", _GIF),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", _JP2),
-    (b"\xff\x4f\xff\x51\x00", _JP2),
+    (b"\xff\x4f\xff\x51", _JP2),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", _JXL),
     (b"\xff\x0a", _JXL),
     (b"8BPS\x00", _PSD),
+    (b"gimp xcf ", _XCF),
+    (b"II\xbc\x01", _JXR),
     (b"FUJIFILMCCD-RAW", CAMERA_RAW),
     (b"IIRO", CAMERA_RAW),
     (b"IIRS", CAMERA_RAW),
@@ -114,7 +124,7 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), _AVIF),
     b"crx ": CAMERA_RAW,
 }
-_GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"miaf"}
+_GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"mif3", b"miaf"}
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OIB_NAME = "OibInfo".encode("utf-16-le")
@@ -141,6 +151,8 @@ _SUFFIXES = {
     ".gif": _GIF,
     ".jxl": _JXL,
     ".psd": _PSD,
+    ".xcf": _XCF,
+    **dict.fromkeys((".jxr", ".wdp", ".hdp"), _JXR),
 }
 # Formats that begin like a TIFF, a JPEG 2000 file or text: there the name decides.
 _ALIKE = {*_RAW_SUFFIXES, ".svs", ".scn", ".ndpi", ".bif", ".qptiff", ".vsi", ".nd2", ".oif"}
@@ -206,8 +218,8 @@ def _by_brand(start: bytes) -> OtherFormat | None:
     if found := _BRANDS.get(start[8:12]):
         return found
     end = min(int.from_bytes(start[:4], "big"), len(start))
-    others = [start[place : place + 4] for place in range(16, end, 4)]
+    others = [start[place : place + 4] for place in range(12, end, 4)]  # after a short header one is the version
     known = next((_BRANDS[brand] for brand in others if brand in _BRANDS), None)
     if start[8:12] == b"jp2 ":
         return _JP2
-    return known or (_HEIC if start[8:12] in _GENERAL_BRANDS else None)
+    return known or (_HEIC if _GENERAL_BRANDS & {start[8:12], *others} else None)

@@ -30,13 +30,20 @@ _IDENTIFIER = re.compile(rb"[\x20-\x7e]{2,40}(?=\0)")
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MORE_XMP_HEADER = len(_MORE_XMP) + 32 + 4 + 4  # a digest, the whole size, the place of this part
-_EXIF = b"Exif\0"
+_EXIF, _EXIF_HEADER = b"Exif\0", 6
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 # In the XMP of a phone's picture with a short film behind it, and of a picture that only brightens another.
 _FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)\s{0,5}=\s{0,5}[\"']1|<\w{1,20}:(?:MotionPhoto|MicroVideo)>1<")
-_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"http://ns.apple.com/HDRGainMap/", b"urn:com:apple:photo:2020:aux")
+_GAIN_MAPS = (
+    b"http://ns.adobe.com/hdr-gain-map/",
+    b"http://ns.apple.com/HDRGainMap/",
+    b"urn:com:apple:photo:2020:aux",
+    b"urn:iso:std:iso:ts:21496:-1",
+)
+# The index of parts that Google's camera keeps in XMP; the photograph before a portrait's blur is one.
+_PARTS = b"http://ns.google.com/photos/1.0/container/"
 _SEGMENTS_THAT_FOLLOW = Bilingual("one segment after the other", "des segments qui se suivent")
 
 
@@ -51,7 +58,7 @@ class JpegPicture:
         height: in pixels.
         precision: bits of a sample.
         components: 1 for grey, 3 for colour, 4 for CMYK.
-        arithmetic: whether it is coded arithmetically.
+        frame: the marker of its frame, which says how it is coded.
         pixel_digest: SHA-256 of the segments that decode to pixels, without metadata.
     """
 
@@ -61,7 +68,7 @@ class JpegPicture:
     height: int
     precision: int
     components: int
-    arithmetic: bool
+    frame: int
     pixel_digest: bytes
 
 
@@ -108,8 +115,21 @@ def walk_embedded_jpeg(content: bytes, limits: PictureLimits, issues: Issues, st
     return EmbeddedPicture(picture.end, picture.width * picture.height, gain_map)
 
 
+def frame_of(content: bytes) -> int | None:
+    """The marker of a JPEG's frame, which says how it is coded; None if there is none before the pixels."""
+    position = 2
+    while marker := _MARKER.search(content, position):
+        code = marker[1][0]
+        if code in _FRAMES:
+            return code
+        if code == _SOS:
+            return None
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return None
+
+
 class _Walk:
-    """A walk through the markers from a place; it collects the segments that do not belong to the image."""
+    """A walk through the markers from a place; it collects all segments, tables too: any of them can hide something."""
 
     def __init__(self, content: bytes, start: int, limits: PictureLimits, issues: Issues) -> None:
         self._content = content
@@ -122,6 +142,7 @@ class _Walk:
         self.segments: list[tuple[int, bytes]] = []
         self.gaps: list[bytes] = []
         self._index: tuple[int, bytes] | None = None
+        self._exif = (0, b"")
         self.density: tuple[int, int, Literal["inch", "centimetre"]] | None = None
         self._pixels = hashlib.sha256()
 
@@ -175,14 +196,17 @@ class _Walk:
                 expected = Bilingual(f"at most {most} scans", f"au plus {most} balayages")
                 self._issues.too_complex(expected)
                 return False
-        elif code in _FRAMES:
-            if self._frame is None:
-                self._frame = (code, self._content[start : min(end, start + 6)])
-        elif code not in _CODING:
-            payload = self._content[start:end]
-            self.segments.append((code, payload))
+            self._coded(self._content[start - 4 : end])
+            return True
+        payload = self._content[start:end]
+        self.segments.append((code, payload))
+        if code in _FRAMES and self._frame is None:
+            self._frame = (code, payload[:6])
+        if code not in _CODING:
             if code == _APP2 and payload.startswith(_MPF):
                 self._index = (start + len(_MPF), payload[len(_MPF) :])
+            if payload.startswith(_EXIF) and not self._exif[1]:
+                self._exif = (start + _EXIF_HEADER, payload[_EXIF_HEADER:])
             if self.density is None and code == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_BYTES:
                 unit = _JFIF_UNITS.get(payload[7])
                 x, y = int.from_bytes(payload[8:10], "big"), int.from_bytes(payload[10:12], "big")
@@ -216,7 +240,7 @@ class _Walk:
             height=int.from_bytes(header[1:3], "big"),
             width=int.from_bytes(header[3:5], "big"),
             components=header[5],
-            arithmetic=code >= 0xC9,  # noqa: PLR2004 (SOF9 and later)
+            frame=code,
             pixel_digest=self._pixels.digest(),
         )
         if not self._limits.admits(picture.width, picture.height):
@@ -234,11 +258,14 @@ class _Walk:
 
     def announced(self) -> Announced:
         """What the picture says that follows it."""
-        film = any(_FILM.search(payload) for _, payload in self.segments if payload.startswith(_XMP))
+        packets = [payload for _, payload in self.segments if payload.startswith(_XMP)]
+        film = any(_FILM.search(packet) for packet in packets)
+        parts = any(_PARTS in packet for packet in packets)
+        exif_place, exif = self._exif
         if self._index is None:
-            return Announced(film=film)
+            return Announced(multi_picture=parts, film=film, exif=exif, exif_place=exif_place)
         place, index = self._index
-        return Announced(places_in_index(index, place), multi_picture=True, film=film)
+        return Announced(places_in_index(index, place), multi_picture=True, film=film, exif=exif, exif_place=exif_place)
 
 
 def _inspect_metadata(segments: list[tuple[int, bytes]], metadata: Metadata) -> None:

@@ -15,6 +15,8 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
 
 JPEG_START = b"\xff\xd8\xff"
+# Minolta's previews have another first byte; what follows are the tables of every JPEG.
+_MINOLTA_START = b"\xd8\xff\xdb\x00"
 _MOST_PICTURES = 32
 _MOST_BLOCKS = 1_000
 # The index of the Multi-Picture Format (CIPA DC-007): of each picture its attributes, size and place.
@@ -53,13 +55,26 @@ class Announced:
 
     Attributes:
         pictures: places of further pictures.
-        multi_picture: whether it has an index of several pictures, perhaps an empty one.
+        multi_picture: whether it has an index of several pictures, perhaps an empty one, or one in XMP.
         film: whether a short film of the moment follows.
+        exif: its Exif block, in which makers note where a preview is and how long.
+        exif_place: where that block begins; it counts places from there.
     """
 
     pictures: tuple[int, ...] = ()
     multi_picture: bool = False
     film: bool = False
+    exif: bytes = b""
+    exif_place: int = 0
+
+    def notes(self, start: int, size: int) -> bool:
+        """Whether the Exif block holds both the place and the size of what follows the picture."""
+        places = (start, start - self.exif_place)
+        return any(
+            struct.pack(f"{order}I", size) in self.exif
+            and any(struct.pack(f"{order}I", place) in self.exif for place in places)
+            for order in "<>"
+        )
 
 
 def places_in_index(index: bytes, place: int) -> tuple[int, ...]:
@@ -145,8 +160,10 @@ class Trailers:
         for start in self._announced.pictures:
             if start >= place and self._content.startswith(JPEG_START, start, end):
                 return start
-        start = self._content.find(JPEG_START, place, min(end, place + self._limits.gap_bytes))
-        return start if start >= 0 else end
+        until = min(end, place + self._limits.gap_bytes)
+        start = self._content.find(JPEG_START, place, until)
+        odd = self._content.find(_MINOLTA_START, place + 1, until if start < 0 else start) - 1
+        return odd if odd >= place else start if start >= 0 else end
 
     def _picture(self, start: int, end: int) -> EmbeddedPicture | None:
         """Follow a picture; None if none is there, or no whole one, or one that nobody expects."""
@@ -156,7 +173,8 @@ class Trailers:
         picture = self._walk(start)
         if picture is None or picture.end > end:
             return None
-        if picture.pixels >= self._pixels and not picture.gain_map:
+        noted = self._announced.notes(start, picture.end - start) or self._announced.notes(start, end - start)
+        if picture.pixels >= self._pixels and not picture.gain_map and not noted:
             if not self._announced.multi_picture:
                 return None
             self._issues.several_pages(
@@ -164,7 +182,12 @@ class Trailers:
                     "a second photograph as large as the first, as cameras for 3D and some portrait modes append one",
                     "une seconde photographie aussi grande que la première, comme en ajoutent les appareils 3D et"
                     " certains modes portrait",
-                )
+                ),
+                advice=Bilingual(
+                    "Save the first photograph alone: an export as JPEG from a photo program keeps it, and no other.",
+                    "Enregistrez la première photographie seule : une exportation en JPEG depuis un logiciel de photos"
+                    " n'en garde pas d'autre.",
+                ),
             )
         return picture
 
@@ -227,9 +250,12 @@ class Trailers:
         name = self._content[start + _BLOCK_HEADER : value]
         shown = name[:40].decode("ascii", "replace") if name.isascii() else ""
         field = f"Samsung {shown}".strip()
+        self._value(field, name)
         if self._content.startswith(JPEG_START, value):
-            picture = self._walk(value)
-            self._left.append(self._content[picture.end if picture else value : stop])
+            self._pictures += 1
+            picture = self._walk(value) if self._pictures <= _MOST_PICTURES else None
+            whole = picture is not None and picture.end <= stop
+            self._left.append(self._content[picture.end if picture and whole else value : stop])
         elif name == b"MotionPhoto_Data" and _end_of_film(self._content, value, stop) == stop:
             self._film(value, stop)
         else:

@@ -90,8 +90,10 @@ class Metadata:
             data: its bytes.
             text: whether people read it.
         """
-        if self.is_oversized(field, len(data)):
-            return
+        if not self.is_oversized(field, len(data)):
+            self._search(field, data, text=text)
+
+    def _search(self, field: str, data: bytes, *, text: bool) -> None:
         what = harmful(data, text=text)
         if what is not None:
             self._suspicious += 1
@@ -172,8 +174,12 @@ class Metadata:
                 self.declared.exif_tag(reader, tag)
             elif role == 0:
                 self.declared.main_tag(reader, tag, exif_block=self._to_read is not None)
-            if reader.holds(tag) and (role in {GPS, INTEROP} or tag.code not in _PLACES):
+            if not reader.holds(tag):
+                continue
+            if role in {GPS, INTEROP} or tag.code not in _PLACES:
                 self._tag(reader, role, tag)
+            elif not tag.inline and self._to_read is None:  # in an Exif block, data outside all values is searched too
+                self._search(tag_name(tag.code), reader.value(tag), text=False)
 
     def _tag(self, reader: DirectoryReader, role: int, tag: Tag) -> None:
         label = "GPSInfo" if role == GPS else "Interoperability" if role == INTEROP else tag_name(tag.code)

@@ -26,6 +26,7 @@ _CHUNK_SIZES: dict[bytes, int] = {
     b"cHRM": 32,
     b"cICP": 4,
     b"gAMA": 4,
+    b"IEND": 0,
     b"mDCV": 24,
     b"cLLI": 8,
     b"oFFs": 9,
@@ -37,6 +38,7 @@ _CHUNK_SIZES: dict[bytes, int] = {
 # By the colour type: bytes of the background, and of the numbers of significant bits.
 _BACKGROUND_BYTES = {0: 2, 2: 6, 3: 1, 4: 2, 6: 6}
 _SIGNIFICANT_BYTES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_PALETTE, _COLOUR_BYTES, _MOST_COLOURS = 3, 3, 256
 _MOST_INFLATED_VALUES = 8
 """Values of the greatest size that are inflated; a file may hold thousands of small bombs."""
 
@@ -76,6 +78,7 @@ def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Me
     if not issues.fatal():
         _inspect_metadata(content, chunks, limits, metadata)
         _report_broken(content, chunks, issues)
+        _report_palette(content, chunks, issues)
     if issues.fatal() or size is None:
         return None
     width, height, raw_bytes = size
@@ -207,6 +210,24 @@ def _report_broken(content: bytes, chunks: list[_Chunk], issues: Issues) -> None
             )
 
 
+def _report_palette(content: bytes, chunks: list[_Chunk], issues: Issues) -> None:
+    """Report a picture that points into a palette and has none, a broken one, or two: nobody knows its colours."""
+    if content[25] != _PALETTE:  # IHDR comes first
+        return
+    kinds = [chunk.kind for chunk in chunks]
+    first = kinds.index(b"IDAT") if b"IDAT" in kinds else len(kinds)
+    sizes = [chunk.end - chunk.start - _CHUNK_FRAME for chunk in chunks if chunk.kind == b"PLTE"]
+    colours, rest = divmod(sizes[0], _COLOUR_BYTES) if sizes else (0, 0)
+    if len(sizes) == 1 and b"PLTE" in kinds[:first] and not rest and 0 < colours <= _MOST_COLOURS:
+        return
+    issues.add(
+        "picture-damaged",
+        "PLTE",
+        expected=Bilingual("one palette of 1 to 256 colours", "une palette de 1 à 256 couleurs"),
+        found=Bilingual("none, several or a broken one", "aucune, plusieurs ou une palette abîmée"),
+    )
+
+
 def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
     budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
     for chunk in chunks:
@@ -214,7 +235,7 @@ def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimit
             x, y, unit = struct.unpack(">IIB", content[chunk.data])
             if unit == 1:
                 metadata.declared.density("pHYs", x, y, "metre")
-        if chunk.kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs"}:
+        if chunk.kind in {b"IHDR", b"IDAT"}:
             continue
         kind = chunk.kind.decode("ascii")
         data = content[chunk.data]
@@ -226,6 +247,8 @@ def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimit
             continue
         keyword, text, compressed = _text(chunk.kind, data)
         field = f"{kind} {keyword}" if keyword else kind
+        # What is not in the text itself: the keyword, and what follows a compressed text.
+        metadata.value(field, data, text=False)
         if compressed:
             if budget <= 0:
                 metadata.is_oversized(field, limits.metadata_bytes + 1)

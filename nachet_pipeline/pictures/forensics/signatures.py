@@ -2,6 +2,7 @@
 
 import re
 import struct
+import zlib
 from dataclasses import dataclass
 
 from nachet_pipeline.support.i18n import Bilingual
@@ -130,6 +131,14 @@ _IN_TEXT = (
 )
 _AT_START = (b"\x1f\x8b\x08", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"{\\rtf", b"MSCF\x00\x00\x00\x00")
 _FARTHEST_PE_HEADER = 1_048_576
+# The header of gzip has too few bytes to be a signature, so what follows it has to inflate.
+_GZIP = re.compile(rb"\x1f\x8b\x08[\x00\x08]....[\x00\x02\x04][\x00-\x0d\xff]", re.DOTALL)
+_GZIP_WINDOW, _MOST_READ, _MOST_TRIED = 4_096, 1_024, 64
+# Compressed pixels are noise, in which bytes that a person could read do not follow each other for so long.
+_READABLE = bytes(1 if 32 <= byte < 127 or byte in b"\t\r\n" else 0 for byte in range(256))  # noqa: PLR2004 (printable)
+_RUN = bytes([1]) * 16
+_NOT_READABLE = tuple(map(re.compile, (b"PK\x03\x04", b"\x7fELF", b"PE\0\0", b"7z\xbc\xaf\x27\x1c")))
+_AROUND_BEFORE, _AROUND_AFTER, _MOST_RUNS = 128, 1_024, 256
 
 
 def harmful(data: bytes, *, text: bool) -> Bilingual | None:
@@ -144,7 +153,41 @@ def harmful(data: bytes, *, text: bool) -> Bilingual | None:
         found = _search(data.replace(b"\0", b""), _ANYWHERE + _IN_TEXT)
     if found is None and data.startswith(_AT_START):
         found = describe(data)
+    if found is None and _holds_gzip(data):
+        found = _ARCHIVE
     return found or (_PROGRAM if _holds_windows_program(data) else None)
+
+
+def harmful_in_pixels(data: bytes) -> Bilingual | None:
+    """The same for compressed pixels, of which there are many: fast, and good for what is not compressed with them.
+
+    A script, a web page or a program has words that noise has not, and an archive has its signature.
+    """
+    if any(start.search(data) for start in _NOT_READABLE) or _holds_gzip(data):
+        return harmful(data, text=False)
+    readable = data.translate(_READABLE)
+    place = readable.find(_RUN)
+    for _ in range(_MOST_RUNS):
+        if place < 0:
+            return None
+        what = harmful(data[max(0, place - _AROUND_BEFORE) : place + _AROUND_AFTER], text=False)
+        if what is not None:
+            return what
+        place = readable.find(_RUN, place + _AROUND_AFTER - _AROUND_BEFORE)
+    return harmful(data, text=False)
+
+
+def _holds_gzip(data: bytes) -> bool:
+    """Whether a gzip archive starts somewhere: a header, and compressed data behind it."""
+    for number, found in enumerate(_GZIP.finditer(data)):
+        if number == _MOST_TRIED:
+            return True
+        try:
+            if zlib.decompressobj(31).decompress(data[found.start() : found.start() + _GZIP_WINDOW], _MOST_READ):
+                return True
+        except zlib.error:
+            continue
+    return False
 
 
 def _search(data: bytes, signatures: tuple[_Signature, ...]) -> Bilingual | None:

@@ -9,13 +9,14 @@ from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BY
 from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
     Stream,
+    ends_as_lzw,
     judge_lzw,
     judge_stream,
     undo_differences,
 )
 from nachet_pipeline.pictures.forensics.jpeg import walk_embedded_jpeg
 from nachet_pipeline.pictures.forensics.metadata import EXIF, GPS, INTEROP, Metadata, tag_name
-from nachet_pipeline.pictures.forensics.signatures import harmful
+from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
 from nachet_pipeline.pictures.forensics.tiff_ifd import (
     Directory,
     DirectoryReader,
@@ -37,12 +38,15 @@ _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
 _OLD_JPEG = 6
+_LZMA_START = b"\xfd7zXZ\x00"  # a strip of LZMA is an archive of its own kind
 _TILE_OFFSETS, _TILE_COUNTS, _STRIP_OFFSETS, _STRIP_COUNTS = 324, 325, 273, 279
 _PHOTOMETRIC, _YCBCR, _SUBSAMPLING, _SEPARATE = 262, 6, 530, 2
 _BLACK_IS_ZERO, _RGB, _BYTE_BITS = 1, 2, 8
 _JPEG_START, _JPEG_SIZE = 513, 514
 _MOST_BITS = 64
 _PREDICTOR, _DIFFERENCES = 317, 2
+_FILL_ORDER, _LOW_BIT_FIRST, _JPEG_TABLES, _METAMORPH = 266, 2, 347, 33629
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SHARED_METADATA = 1024 * 1024
 _MOST_KEPT = 64 * 1024 * 1024
 MAIN, PAGE, SUB = "main", "page", "sub"
@@ -77,9 +81,11 @@ class TiffPicture:
         photometric: TIFF's number of what the samples mean.
         compression: TIFF's number of it.
         orientation: Exif's number of it.
+        jpeg_tables: what all its strips have in common, if they are JPEGs.
         segments: its strips or tiles.
         verified: whether all strips were decompressed and hold what they should. Decoding cannot fail then, and they
             are not decompressed twice.
+        subsampled: whether several pixels share their colour.
         tiles_as_strips: whether the places of its tiles are kept where those of strips belong; not every decoder knows.
         samples_read: the decompressed pixels, as rows of 8-bit samples, valid until the next picture is walked; None
             if they are stored in another way, or were not asked for.
@@ -92,8 +98,10 @@ class TiffPicture:
     photometric: int
     compression: int
     orientation: int
+    jpeg_tables: bytes
     segments: tuple[Segment, ...]
     verified: bool = False
+    subsampled: bool = False
     tiles_as_strips: bool = False
     samples_read: memoryview | None = field(default=None, repr=False)
 
@@ -159,6 +167,7 @@ class _Walk:
         self._read: memoryview | None = None
         self._byte_ranges = ByteRanges()
         self._value_bytes = 0
+        self._more = False
         self._directories: list[tuple[str | int, Directory]] = []
 
     def follow(self) -> TiffPicture | None:
@@ -170,8 +179,12 @@ class _Walk:
         for _, directory in self._directories:
             self._place_values(directory)
         main = self._directories[0][1]
-        self._report_raw()
-        self._report_pages(main)
+        self._report_raw(main)
+        if not issues.fatal():
+            self._report_pages(main)
+        if self._more and not issues.fatal():  # of a stack that is told already
+            most = self._limits.tiff_directories
+            issues.too_complex(Bilingual(f"at most {most} directories", f"au plus {most} répertoires"))
         picture = None if issues.fatal() else self._picture(main)
         if picture is None or issues.fatal():
             return None
@@ -184,8 +197,10 @@ class _Walk:
             return None
         verified = self._judge_contents(picture) and self._is_predicted_simply(main, picture)
         picture = replace(picture, verified=verified, samples_read=self._samples(main, picture) if verified else None)
-        self._byte_ranges.report(self._reader.content, self._limits, issues)
+        self._search_pixels(picture)
         self._report_frames(main, picture)
+        if not issues.fatal():
+            self._byte_ranges.report(self._reader.content, self._limits, issues)
         return None if issues.fatal() else picture
 
     def _collect(self) -> None:
@@ -202,8 +217,7 @@ class _Walk:
                 )
                 continue
             if len(seen) >= most:
-                expected = Bilingual(f"at most {most} directories", f"au plus {most} répertoires")
-                self._issues.too_complex(expected)
+                self._more = True
                 return
             seen.add(start)
             directory = self._directory(role, start)
@@ -250,11 +264,14 @@ class _Walk:
                 Bilingual("values that share theirs", "des valeurs qui partagent les leurs"),
             )
 
-    def _report_raw(self) -> None:
-        """Report the file of a camera's sensor, which is no picture before it is developed."""
-        tags = self._directories[0][1].tags
+    def _report_raw(self, main: Directory) -> None:
+        """Report the file of a camera's sensor, or one with nothing but a thumbnail where other programs look."""
+        tags = main.tags
+        below = max((self._size(one) for role, one in self._directories if role == SUB), default=0)
+        is_thumbnail = self._is_reduced(main) and below > self._size(main)
         photometric = {self._number(directory, _PHOTOMETRIC, 1) for _, directory in self._directories}
-        if _DNG_VERSION in tags or photometric & {_COLOUR_FILTER, _LINEAR_RAW} or self._reader.content[8:10] == b"CR":
+        is_raw = bool(photometric & {_COLOUR_FILTER, _LINEAR_RAW}) or self._reader.content[8:10] == b"CR"
+        if _DNG_VERSION in tags or is_raw or is_thumbnail:
             CAMERA_RAW.report(self._issues)
 
     def _report_pages(self, main: Directory) -> None:
@@ -268,7 +285,8 @@ class _Walk:
                 pages.append(directory)
         description = self._description(main)
         if len(pages) > 1:
-            code, found = tell_pages(description, [self._page(one) for one in pages], len(pages))
+            found_pages = [self._page(one) for one in pages]
+            code, found = tell_pages(description, found_pages, len(pages), more=self._more)
             self._issues.several_pages(found, code)
             return
         levels = sum(self._is_reduced(directory) for role, directory in self._directories if role in {PAGE, SUB})
@@ -286,7 +304,10 @@ class _Walk:
         return Page(width, height, self._is_tiled(directory), numbered)
 
     def _description(self, main: Directory) -> bytes:
-        tag = main.tags.get(_DESCRIPTION)
+        return self._value(main, _DESCRIPTION)
+
+    def _value(self, directory: Directory, code: int) -> bytes:
+        tag = directory.tags.get(code)
         return self._reader.value(tag) if tag else b""
 
     @staticmethod
@@ -337,7 +358,9 @@ class _Walk:
             photometric=self._number(main, 262, 1),
             compression=self._number(main, 259, _RAW),
             orientation=self._number(main, 274, 1),
+            jpeg_tables=self._value(main, _JPEG_TABLES),
             segments=segments,
+            subsampled=self._is_subsampled(main),
             tiles_as_strips=self._is_tiled(main) and _TILE_OFFSETS not in main.tags,
         )
 
@@ -417,12 +440,27 @@ class _Walk:
         planes = samples if separate else 1
         if columns * rows * planes > self._limits.tiff_strips:
             return None
+        if self._is_subsampled(directory) and not separate:
+            return self._subsampled_layout(directory, (across, down), (columns, rows), tiled=tiled)
         if self._is_subsampled(directory) or (separate and len(set(bits)) > 1):
             pixel_bits = 0  # the decoder judges that
         full = -(-across * pixel_bits // 8) * down
         last = full if tiled else -(-across * pixel_bits // 8) * (height - (rows - 1) * down)
         plane = [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
         return plane * planes
+
+    def _subsampled_layout(
+        self, directory: Directory, size: tuple[int, int], number: tuple[int, int], *, tiled: bool
+    ) -> list[tuple[int, int]]:
+        """Like `_layout`, of a picture in which several pixels share their colour; zeros where it is compressed."""
+        (across, down), (columns, rows) = size, number
+        sampling = self._reader.numbers(directory.tags.get(_SUBSAMPLING))[:2] or (2, 2)
+        if self._number(directory, 259, _RAW) != _RAW or len(sampling) < 2 or 0 in sampling:  # noqa: PLR2004 (two axes)
+            return [(0, 0)] * (columns * rows)  # the decoder judges that
+        wide, high = sampling
+        left = down if tiled else self._number(directory, 257, 0) - (rows - 1) * down
+        full, last = (-(-across // wide) * -(-part // high) * (wide * high + 2) for part in (down, left))
+        return [(full, full)] * (columns * (rows - 1)) + [(last, full)] * columns
 
     def _is_subsampled(self, directory: Directory) -> bool:
         """Whether there are fewer samples of colour than of brightness."""
@@ -485,8 +523,14 @@ class _Walk:
 
     def _is_old_lzw(self, picture: TiffPicture) -> bool:
         """The LZW of before 1992, with its bits the other way round."""
-        start = picture.segments[0].start
-        return self._reader.content[start] == 0 and bool(self._reader.content[start + 1] & 1)
+        start = self._stream(picture.segments[0])[:2]
+        return start[:1] == b"\0" and bool(start[-1] & 1)
+
+    def _stream(self, segment: Segment) -> bytes:
+        """The bytes of a strip, each with its highest bit first."""
+        stream = self._reader.content[segment.start : segment.end]
+        low_bit_first = self._number(self._directories[0][1], _FILL_ORDER, 1) == _LOW_BIT_FIRST
+        return stream.translate(_REVERSED) if low_bit_first else stream
 
     def _judge_raw(self, picture: TiffPicture) -> None:
         """Uncompressed strips have a known size, which some writers round up."""
@@ -516,7 +560,7 @@ class _Walk:
     def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
         """Whether every strip decompresses to its pixels, and nothing else is compressed with them or follows them."""
         for segment in picture.segments:
-            verdict = judge(self._reader.content[segment.start : segment.end], segment)
+            verdict = judge(self._stream(segment), segment)
             if verdict in {Stream.DAMAGED, Stream.SHORT}:
                 self._issues.add(
                     "picture-damaged",
@@ -539,6 +583,21 @@ class _Walk:
                 self._hidden(Bilingual("more data", "des données en plus"))
         return True
 
+    def _search_pixels(self, picture: TiffPicture) -> None:
+        """Search what lies with the pixels of a strip, and is none; whole deflate and LZW leave no room for that."""
+        content, segments = self._reader.content, picture.segments
+        if picture.compression in _DEFLATE and picture.verified:
+            return
+        if picture.compression == _LZW and all(ends_as_lzw(self._stream(segment)) for segment in segments):
+            return
+        if picture.compression == _RAW and all(segment.most for segment in segments):
+            what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
+        else:
+            stream = content[min(one.start for one in segments) : max(one.end for one in segments)]
+            what = harmful_in_pixels(stream.replace(_LZMA_START, b""))
+        if what is not None:
+            self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+
     def _hidden(self, found: Bilingual) -> None:
         expected = Bilingual("strips of the pixels alone", "des bandes qui ne contiennent que les pixels")
         self._issues.add("hidden-data", "StripByteCounts", expected=expected, found=found)
@@ -546,14 +605,12 @@ class _Walk:
     def _judge_reduced(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
         """Search the pixels of a thumbnail or a mask, which nobody decodes, for what is no pixel."""
         compression = self._number(directory, 259, _RAW)
+        if self._search(segments):
+            return
         for segment in segments:
-            stream = self._reader.content[segment.start : segment.end]
-            what = harmful(stream, text=False)
-            if what is not None:
-                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
-                return
             if not segment.most:
                 continue
+            stream = self._reader.content[segment.start : segment.end]
             if compression == _RAW:
                 more = len(stream) - segment.most > self._limits.overlap_bytes
             else:
@@ -563,6 +620,16 @@ class _Walk:
                 }
             if more:
                 self._hidden(Bilingual("more data", "des données en plus"))
+
+    def _search(self, segments: tuple[Segment, ...]) -> bool:
+        """Whether something harmful lies in strips whose end the walk cannot tell; report it."""
+        for segment in segments:
+            stream = self._reader.content[segment.start : segment.end]
+            what = harmful(stream.removeprefix(_LZMA_START), text=False)
+            if what is not None:
+                self._hidden(Bilingual(f"something that looks like {what.en}", f"ce qui ressemble à {what.fr}"))
+                return True
+        return False
 
     def _judge_preview(self, directory: Directory) -> None:
         """Follow the JPEG that some cameras keep as a thumbnail."""
@@ -578,9 +645,11 @@ class _Walk:
             self._metadata.value("JPEGInterchangeFormat", content, text=False)
 
     def _report_frames(self, main: Directory, picture: TiffPicture) -> None:
-        """Report a large stack of ImageJ: one directory only, one picture after the other."""
+        """Report a large stack of ImageJ, or one of MetaMorph: one directory only, one picture after the other."""
         description = self._description(main)
         frames = planes_in_imagej(description)
+        if _METAMORPH in main.tags:  # a value for each plane
+            frames = max(frames, main.tags[_METAMORPH].count)
         end = max(segment.end for segment in picture.segments)
         frame = sum(segment.least for segment in picture.segments)
         if frames > 1 and frame and len(self._reader.content) - end >= frame:

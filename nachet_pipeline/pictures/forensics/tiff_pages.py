@@ -46,13 +46,14 @@ def planes_in_imagej(description: bytes) -> int:
     return int(images[1]) if images else 0
 
 
-def tell_pages(description: bytes, pages: Sequence[Page], number: int) -> tuple[str, Bilingual]:
+def tell_pages(description: bytes, pages: Sequence[Page], number: int, *, more: bool = False) -> tuple[str, Bilingual]:
     """The code of the finding for a file of several pictures, and what was found.
 
     Args:
         description: that of the first picture.
         pages: the pictures that have directories of their own, the first included.
         number: how many pictures there are; more than `pages` in a stack with one directory.
+        more: whether there are more than so many.
     """
     z, c, t = _sizes(description[:_MOST_READ])
     if z * c * t > 1 and number > 1:
@@ -66,9 +67,10 @@ def tell_pages(description: bytes, pages: Sequence[Page], number: int) -> tuple[
         return "z-stack" if z > 1 else "time-series" if t > 1 else "several-channels", found
     if is_slide(description) or _shrinks(pages):
         return "slide-pyramid", A_SLIDE
+    over = Bilingual("more than ", "plus de ") if more else Bilingual("", "")
     if all(page.numbered for page in pages):
-        return "scanned-pages", Bilingual(f"{number} pages", f"{number} pages")
-    return "several-pages", Bilingual(f"{number} pictures", f"{number} images")
+        return "scanned-pages", Bilingual(f"{over.en}{number} pages", f"{over.fr}{number} pages")
+    return "several-pages", Bilingual(f"{over.en}{number} pictures", f"{over.fr}{number} images")
 
 
 def is_slide(description: bytes) -> bool:

@@ -9,7 +9,7 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.identifiers import seed_id
 from nachet_pipeline.registry.seeds import Seed, packaged_seeds
 from nachet_pipeline_tests.registries import merged, renamed, seed, without
-from nachet_pipeline_tests.workbench import Workbench
+from nachet_pipeline_tests.workbench import Workbench, edit
 
 
 def load(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, seeds: list[Seed]) -> dict[str, Any]:
@@ -59,3 +59,25 @@ def test_what_changed_is_counted_and_shown(workbench: Workbench, monkeypatch: py
         "relinked pictures": 2,
         "id": str(seed_id("Brassica juncea")),
     }
+
+
+def test_a_folder_of_a_new_species_is_imported_by_itself_once_the_species_is_registered(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workbench.sample()
+    edit(
+        folder / "pictures/session1/index.yaml",
+        "seedData",
+        seedFamily="Poaceae",
+        seedGenus="Avena",
+        seedSpecies="fatua",
+    )
+    upload = workbench.stage(folder)
+    assert workbench.import_as_the_sensor_does(upload).receipt.state is State.REFUSED
+    assert load(workbench, monkeypatch, packaged_seeds())["uploads_looked_at_again"] == 0
+    assert workbench.due() == []
+
+    shown = load(workbench, monkeypatch, [*packaged_seeds(), seed("Avena fatua")])
+
+    assert shown["uploads_looked_at_again"] == 1
+    assert workbench.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
