@@ -2,8 +2,8 @@
 
 `_COMPLETE` without a list says that the folder is complete; every file in it belongs. A list begins with the line
 `files:`, and each further line names a file: its path alone, or its SHA-256, its size in bytes and its path. `nachet
-stage` writes such a list. Whoever may not delete staged files thereby leaves them out. While a folder that was marked
-already is changed, `_COMPLETE` begins with the line `staging`.
+stage` writes such a list. Whoever may not delete staged files thereby leaves them out. While a folder that is
+staged already is changed, `_COMPLETE` begins with the line `staging`.
 """
 
 import codecs
@@ -21,7 +21,7 @@ WITHDRAWN_MARKER = "_WITHDRAWN"
 MARKERS = (COMPLETE_MARKER, WITHDRAWN_MARKER)
 
 STAGING = b"staging\nFiles are being sent. If this stays here, run the same `nachet stage` again.\n"
-"""`_COMPLETE` while a folder that was marked already is changed."""
+"""`_COMPLETE` while a folder that is staged already is changed."""
 
 COMPLETE = b"complete\n"
 """`_COMPLETE` without a list: all files belong to the folder."""

@@ -74,7 +74,7 @@ class _Plan:
         differing: pictures that are there with another content.
         surplus: staged files that the local folder does not have.
         size: bytes of the whole folder.
-        marked: whether the staged folder has a marker.
+        there: whether anything is staged.
         left_out: staged files that do not belong to the staged folder, because its marker does not list them.
     """
 
@@ -83,7 +83,7 @@ class _Plan:
     differing: list[str]
     surplus: dict[str, tuple[int, bytes | None]]
     size: int
-    marked: bool
+    there: bool
     left_out: Set[str] = frozenset()
 
     @property
@@ -106,7 +106,7 @@ def stage_folder(
 ) -> Staged:
     """Stage a folder; files that are staged already are not sent again. `mark_complete` completes it.
 
-    While a folder that has a marker is changed, the marker says so, and it is not imported. Pictures are sent first and
+    While a folder that is there is changed, its marker says so, and it is not imported. Pictures are sent first and
     indexes last, so that a new folder that is seen meanwhile is incomplete.
 
     Args:
@@ -131,7 +131,7 @@ def stage_folder(
     plan = _plan(blobs, folder, container, name)
     _check_plan(plan, folder, name, replace=replace, may_delete=may_delete)
     removed = list(plan.surplus) if replace and may_delete else []
-    if plan.marked and (plan.send or removed):
+    if plan.there and (plan.send or removed):
         _write_marker(blobs, container, name, COMPLETE_MARKER, STAGING)
     for path in removed:
         blobs.delete(container, f"{name}/{path}")
@@ -219,7 +219,7 @@ def _modified(blobs: BlobStorage, container: str, blob: str) -> datetime | None:
 def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -> _Plan:
     staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
     surplus = {path: found for path, found in staged.items() if not is_marker(path)}
-    plan = _Plan([], [], [], surplus, 0, marked=len(surplus) < len(staged))
+    plan = _Plan([], [], [], surplus, 0, there=bool(staged))
     plan.left_out = _left_out(blobs, container, name, staged)
     for file in folder.files():
         if is_litter(file.path) or is_marker(file.path):

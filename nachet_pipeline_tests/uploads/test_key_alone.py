@@ -317,14 +317,22 @@ def test_waiting_goes_on_if_an_operator_wants_something_else_of_the_same_folder(
 # Interrupted
 
 
+@pytest.mark.parametrize("marked", [True, False], ids=["with a marker", "sent by a program that writes none"])
 def test_a_folder_that_is_half_changed_is_not_imported_and_the_same_command_ends_well(
-    bench: Workbench, sas: str, command: Nachet
+    bench: Workbench, sas: str, command: Nachet, *, marked: bool
 ) -> None:
-    folder = bench.sample("half", pictures=3, seed=5000)
-    command("stage", folder, "--sas", sas)
-    pipeline_runs(bench)
+    name = "half" if marked else "half-unmarked"
+    folder = bench.sample(name, pictures=3, seed=5000 if marked else 5500)
+    if marked:
+        command("stage", folder, "--sas", sas)
+        pipeline_runs(bench)
+    else:
+        for path, content in files_of(folder).items():
+            bench.put(f"{name}/{path}", content)
+        pipeline_runs(bench, after=timedelta(seconds=bench.settings.arrival.settle_seconds + 5))
+    assert upload_named(bench, name).state is State.IMPORTED
     for number in (1, 2, 3):
-        write(folder, f"{SESSION}/{number}.png", picture(5100 + number))
+        write(folder, f"{SESSION}/{number}.png", picture(5100 + number + 100 * marked))
     address = UploadAddress.parse(sas)
 
     class Killed(BlobStorage):
@@ -337,24 +345,22 @@ def test_a_folder_that_is_half_changed_is_not_imported_and_the_same_command_ends
             return super().upload(*arguments, **settings)  # type: ignore[arg-type]
 
     with Killed.connect_by_sas(address.account_url, address.sas) as blobs, pytest.raises(KeyboardInterrupt):
-        stage_folder(
-            blobs, LocalFolder(folder), address.container, "half", replace=True, may_delete=False, concurrency=1
-        )
+        stage_folder(blobs, LocalFolder(folder), address.container, name, replace=True, may_delete=False, concurrency=1)
 
-    assert bench.blobs.read(address.container, f"half/{COMPLETE_MARKER}") == STAGING
-    assert not bench.due()
-    standing = command("status", "half", "--sas", sas)
+    assert bench.blobs.read(address.container, f"{name}/{COMPLETE_MARKER}") == STAGING
+    assert not bench.due(after=timedelta(seconds=bench.settings.arrival.settle_seconds + 5))
+    standing = command("status", name, "--sas", sas)
     assert (standing.code, "not complete: it is being staged" in standing.out) == (3, True)
 
     pipeline_runs(bench, after=timedelta(seconds=bench.settings.arrival.quiet_seconds + 5))
-    refused = upload_named(bench, "half").receipt
+    refused = upload_named(bench, name).receipt
     assert refused is not None
     assert refused.report is not None
     assert (refused.state, set(refused.report.codes)) == (State.REFUSED, {"staging-interrupted"})
 
     assert command("stage", folder, "--sas", sas, "--replace").code == 0
     pipeline_runs(bench)
-    assert upload_named(bench, "half").state is State.IMPORTED
+    assert upload_named(bench, name).state is State.IMPORTED
 
 
 # Withdrawn

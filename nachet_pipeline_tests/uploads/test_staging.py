@@ -26,6 +26,11 @@ def staged(workbench: Workbench, name: str = "project") -> dict[str, bytes]:
     return {file.path: folder.read(file) for file in folder.files()}
 
 
+def sent(workbench: Workbench) -> dict[str, bytes]:
+    """What is staged, without the marker."""
+    return {path: content for path, content in staged(workbench).items() if path != COMPLETE_MARKER}
+
+
 def versions(workbench: Workbench, name: str = "project") -> dict[str, str]:
     return {file.path: file.version for file in workbench.blobs.files(workbench.user.upload_container, name)}
 
@@ -92,7 +97,7 @@ def test_staging_that_was_interrupted_sends_only_what_is_missing(workbench: Work
     done = stage(workbench, folder)
     assert (done.sent, done.unchanged) == (len(files_of(folder)) - 3, 3)
     assert before.items() <= versions(workbench).items()
-    assert staged(workbench) == files_of(folder)
+    assert sent(workbench) == files_of(folder)
 
 
 def test_a_corrected_yaml_file_replaces_the_staged_one(workbench: Workbench) -> None:
@@ -103,8 +108,8 @@ def test_a_corrected_yaml_file_replaces_the_staged_one(workbench: Workbench) -> 
     done = stage(workbench, folder)
     assert done.sent == 1
     after = versions(workbench)
-    assert {path for path in after if after[path] != before[path]} == {"pictures/session1/index.yaml"}
-    assert staged(workbench) == files_of(folder)
+    assert {path for path in before if after[path] != before[path]} == {"pictures/session1/index.yaml"}
+    assert sent(workbench) == files_of(folder)
 
 
 def test_a_differing_picture_replaces_the_staged_one_only_when_asked(workbench: Workbench) -> None:
@@ -116,7 +121,7 @@ def test_a_differing_picture_replaces_the_staged_one_only_when_asked(workbench: 
         stage(workbench, folder)
     assert staged(workbench) == before
     assert stage(workbench, folder, replace=True).sent == 1
-    assert staged(workbench) == files_of(folder)
+    assert sent(workbench) == files_of(folder)
 
 
 def test_a_picture_of_the_same_size_but_other_bytes_differs(workbench: Workbench) -> None:
@@ -138,7 +143,7 @@ def test_staged_files_that_the_folder_no_longer_has_are_removed_only_when_asked(
         stage(workbench, folder)
     assert staged(workbench) == before
     assert stage(workbench, folder, replace=True).removed == 1
-    assert staged(workbench) == files_of(folder)
+    assert sent(workbench) == files_of(folder)
 
 
 def test_an_error_names_some_of_many_differing_files(workbench: Workbench) -> None:
