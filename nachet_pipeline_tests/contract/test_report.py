@@ -101,7 +101,7 @@ def test_the_text_begins_with_the_worst_and_ends_with_the_verdict() -> None:
             f"  {INDEX}:6:3 seedData.seedSpecies: expected a registered seed, found Brassica nappus;"
             " did you mean Brassica napus? (inherited by session1, session2)"
         ),
-        "  → Correct the name if it is misspelt. If it is right, ask the AI lab to register the species.",
+        f"  → {CATALOGUE['unregistered-seed'].remedy.en}",
         "",
         "WARNING unknown-key (1): The contract does not know this key; its value is not imported.",
         "  index.yaml:2:1 colour: found colour",

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.crops.receipts import with_counts
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.local import demo, postgres, processes
 from nachet_pipeline.local.embedded import running
@@ -110,7 +111,8 @@ def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, t
     url, receipt = demo.run(running_demo.home, Console(quiet=True), tools=tools)
 
     assert url == running_demo.url
-    assert receipt == running_demo.receipt
+    # Meanwhile the seeds may have been counted, which the receipt then says.
+    assert with_counts(receipt, [], []) == with_counts(running_demo.receipt, [], [])
 
 
 def test_the_sensor_imports_the_two_real_photographs_byte_for_byte(
