@@ -377,7 +377,7 @@ def _send(place: _Place, folder: Path, name: str, *, replace: bool) -> "Staged":
         )
     removed = f", {staged.removed} removed" if staged.removed else ""
     left = f", {staged.left_out} of an earlier staging left out" if staged.left_out else ""
-    note(f"{staged.sent} files sent, {staged.unchanged} there already{removed}{left}")
+    note(f"{staged.sent} file{'s' * (staged.sent != 1)} sent, {staged.unchanged} there already{removed}{left}")
     return staged
 
 
