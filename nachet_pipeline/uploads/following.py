@@ -169,12 +169,12 @@ def wait_for_verdict(
         except StorageError as error:
             if error.status in _NOT_ALLOWED:
                 raise
-            now = f"{error}; waiting goes on"  # an outage passes
+            now, known = f"{error}; waiting goes on", "outage"  # it passes, and each error has other figures
         else:
-            now = progress_of(receipt, sent.digest)
-        if now != said:
+            now = known = progress_of(receipt, sent.digest)
+        if known != said:
             report(now)
-            said = now
+            said = known
         left = until - time.monotonic()
         if left <= 0:
             return None

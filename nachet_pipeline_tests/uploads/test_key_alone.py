@@ -15,10 +15,11 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads import following
-from nachet_pipeline.uploads.discovery import queue
+from nachet_pipeline.uploads.discovery import FolderSnapshot, queue
+from nachet_pipeline.uploads.following import Standing
 from nachet_pipeline.uploads.importing import fail_upload
 from nachet_pipeline.uploads.queries import search_uploads
 from nachet_pipeline.uploads.staging import stage_folder
@@ -538,6 +539,25 @@ def test_waiting_ends_in_time_and_a_failed_import_is_told(bench: Workbench, sas:
     failed = command("stage", folder, "--sas", sas, "--wait")
     assert failed.code == 3
     assert "the disk of the pipeline is full" in failed.err
+
+
+def test_an_outage_while_waiting_is_told_once(
+    bench: Workbench, sas: str, command: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bench.sample("outage", seed=8150)
+    errors = iter(range(1000))
+
+    def away(*_: object) -> None:
+        raise StorageError(f"no answer in {next(errors)} ms")
+
+    monkeypatch.setattr(following, "read_receipt", away)
+    sent = FolderSnapshot("digest", 1, 1, complete=True, reason="")
+    monkeypatch.setattr(
+        "nachet_pipeline.cli.uploads._Place.look", lambda *_: Standing("outage", sent, None, answered=False)
+    )
+    answer = command("stage", folder, "--sas", sas, "--wait", "--timeout", 0.5)
+
+    assert answer.err.count("waiting goes on") == 1
 
 
 @pytest.mark.parametrize(("withdrawn", "code"), [(True, 1), (False, 3)], ids=["withdrawn", "changed"])
