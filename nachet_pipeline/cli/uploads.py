@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nachet_pipeline.contract.receipt import Receipt
     from nachet_pipeline.storage.blobs import BlobStorage
     from nachet_pipeline.support.i18n import Language
+    from nachet_pipeline.uploads.discovery import FolderSnapshot
     from nachet_pipeline.uploads.following import Standing
     from nachet_pipeline.uploads.staging import Staged
     from nachet_pipeline.uploads.upload import Upload
@@ -101,8 +102,8 @@ def stage(
 
     A second call sends only what is missing. Prints the upload's id, for `nachet status`.
 
-    Exit code with --wait: 0 all of it is imported, 1 it was refused, or a part of it, 3 it failed, or there was no
-    receipt in time.
+    Exit code with --wait: 0 all of it is imported, 1 it was refused, or a part of it, or withdrawn meanwhile, 3 it
+    failed, it was changed meanwhile, or there was no receipt in time.
     """
     from nachet_pipeline.uploads.following import read_receipt
     from nachet_pipeline.uploads.staging import mark_complete, withdraw_folder
@@ -127,12 +128,12 @@ def stage(
                 before = read_receipt(place.blobs, place.container, staged_name) if changed else None
             sent = _send(place, folder, staged_name, replace=replace)
             mark_complete(place.blobs, place.container, staged_name, sent.marker)
-        submission = place.look(staged_name).snapshot.digest
-        note(f"submission {submission}")
+        staged = place.look(staged_name).snapshot
+        note(f"submission {staged.digest}")
         if not wait:
-            _write_staged(place.owner, staged_name, submission, as_json=as_json)
+            _write_staged(place.owner, staged_name, staged.digest, as_json=as_json)
             return
-        receipt = _wait(place, staged_name, submission, timeout, before)
+        receipt = _wait(place, staged_name, staged, timeout, before)
     _write_receipt(receipt, language, as_json=as_json)
     _exit_as(receipt)
 
@@ -184,18 +185,29 @@ def _of_user(opened: Opened, email: str) -> _Place:
     return _Place(opened.blobs, user.upload_container, user.id, opened.settings, opened)
 
 
-def _wait(place: _Place, folder: str, submission: str, seconds: float, before: "Receipt | None") -> "Receipt":
-    from nachet_pipeline.uploads.following import wait_for_verdict
+def _wait(place: _Place, folder: str, sent: "FolderSnapshot", seconds: float, before: "Receipt | None") -> "Receipt":
+    from nachet_pipeline.uploads.following import SupersededError, wait_for_verdict
 
-    receipt = wait_for_verdict(
-        place.blobs,
-        place.container,
-        folder,
-        submission,
-        seconds=seconds,
-        report=lambda line: note(f"{folder}: {line}"),
-        other_than=before,
-    )
+    try:
+        receipt = wait_for_verdict(
+            place.blobs,
+            place.container,
+            folder,
+            sent,
+            seconds=seconds,
+            report=lambda line: note(f"{folder}: {line}"),
+            look=lambda: place.look(folder).snapshot,
+            other_than=before,
+        )
+    except SupersededError as error:
+        if error.withdrawn:
+            note(f"nachet: {folder} was withdrawn meanwhile, so it is not imported; staging it again takes that back")
+            raise typer.Exit(REFUSED) from None
+        note(
+            f"nachet: {folder} was changed meanwhile, so there will be no receipt of this submission;"
+            f" `nachet status {folder}` asks about what is staged now"
+        )
+        raise typer.Exit(UNAVAILABLE) from None
     if receipt is None:
         note(
             f"nachet: there is no receipt of this submission of {folder} after {seconds:g} s; the folder stays staged,"

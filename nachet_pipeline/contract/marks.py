@@ -33,6 +33,9 @@ and earlier versions write are shorter, so that a look at such a folder costs no
 MOST_LIST_BYTES = 16 * 1024**2
 """A longer list is neither written nor read. It has room for about 100,000 files."""
 
+MOST_LISTED_FILES = 250_000
+"""A list of more files is neither written nor read: what a look keeps of a list grows with its lines."""
+
 _HEADER = re.compile(r"files(?P<replace>, replace)?:", re.IGNORECASE)
 _LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})[ \t]+(?P<size>\d{1,18})(?:\t| +)(?P<path>.+)")
 _BEGINS_WITH_HASH = re.compile(r"[0-9a-fA-F]{64}[ \t]")
@@ -94,6 +97,14 @@ def too_long_list(size: int) -> ListError:
     )
 
 
+def too_many_listed() -> ListError:
+    """The error of a list of more than `MOST_LISTED_FILES` lines."""
+    most = MOST_LISTED_FILES
+    return ListError(
+        None, Bilingual(f"at most {most} lines", f"au plus {most} lignes"), Bilingual("more lines", "plus de lignes")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CompleteMarker:
     """The content of `_COMPLETE`.
@@ -125,10 +136,12 @@ class CompleteMarker:
             name_bytes: longest name of a file or folder, in bytes of UTF-8.
 
         Raises:
-            ListError: a line cannot be read, its path is unsafe, or there is no line.
+            ListError: a line cannot be read, its path is unsafe, there is no line, or there are too many.
         """
         listed = False
         for number, line in _lines(self.content):
+            if number > MOST_LISTED_FILES + 1:
+                raise too_many_listed()
             if number == 1 or not line.strip():
                 continue
             file = _listed(number, line, name_bytes)
@@ -152,9 +165,11 @@ def render_list(files: Iterable[ListedFile], *, replace: bool = False) -> bytes:
 
 def fits_list(files: Iterable[tuple[str, int]]) -> bool:
     """Whether a list of files with these paths and sizes is short enough to be read."""
-    digits = 64
-    length = sum(digits + len(str(size)) + len(path.encode()) + 3 for path, size in files)
-    return length + len("files, replace:\n") <= MOST_LIST_BYTES
+    digits, number, length = 64, 0, len("files, replace:\n")
+    for path, size in files:
+        number += 1
+        length += digits + len(str(size)) + len(path.encode()) + 3
+    return number <= MOST_LISTED_FILES and length <= MOST_LIST_BYTES
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, str]]:

@@ -145,13 +145,15 @@ def understood_head(sessions: Sequence[UnderstoodSession]) -> list[Bilingual]:
 
 def understood_rows(sessions: Sequence[UnderstoodSession]) -> list[list[Bilingual]]:
     """A row of the table for each session."""
-    counted = any(one.seeds for one in sessions)
-    return [_row(one, counted=counted) for one in sessions]
+    counted, partly = any(one.seeds for one in sessions), any(one.imported for one in sessions)
+    return [_row(one, counted=counted, left=partly and not one.imported) for one in sessions]
 
 
-def _row(one: UnderstoodSession, *, counted: bool) -> list[Bilingual]:
+def _row(one: UnderstoodSession, *, counted: bool, left: bool) -> list[Bilingual]:
+    """A row; of an upload that is imported in part, a session that is left is marked."""
+    name = one.name
     return [
-        one.name,
+        Bilingual(f"{name.en} (not imported)", f"{name.fr} (non importée)") if left else name,
         Bilingual.same(one.species) if one.species else _UNKNOWN,
         number(one.zoom) if one.zoom is not None else _UNKNOWN,
         Bilingual.same(str(one.seeds_per_picture)) if one.seeds_per_picture is not None else _UNKNOWN,

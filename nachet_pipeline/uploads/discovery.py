@@ -128,6 +128,7 @@ class FolderSnapshot:
         complete: whether it can be imported.
         reason: why it is complete, or what it waits for.
         withdrawn: whether its user withdrew it; then it is not complete.
+        newest: when it last changed, by the storage service's clock; None if nothing is there.
     """
 
     digest: str
@@ -136,6 +137,7 @@ class FolderSnapshot:
     complete: bool
     reason: str
     withdrawn: bool = False
+    newest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class _Looking:
         files, size = self._inventory.total()
         complete, reason = self._completeness(now, index_seconds)
         withdrawn = self._inventory.mark is Mark.WITHDRAWN and not self._changing
-        return FolderSnapshot(self._digest, files, size, complete, reason, withdrawn)
+        return FolderSnapshot(self._digest, files, size, complete, reason, withdrawn, self._inventory.newest())
 
     def _completeness(self, now: datetime, index_seconds: float | None) -> tuple[bool, str]:
         inventory, settings = self._inventory, self._settings
@@ -691,7 +693,7 @@ def _first_looks(
             closed.append(receipt)
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
-        fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}")
+        fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}", looked_at=False)
     return due
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -19,6 +20,9 @@ from nachet_pipeline.uploads.staged_folder import StagedFolder
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks at the receipt: the longer it takes, the longer they are."""
 
+LOOK_PAUSE = 30.0
+"""Seconds between two looks at the folder itself, while its receipt is waited for."""
+
 _RECEIPT_BYTES = 64 * 1024**2
 _FINAL = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED, State.WITHDRAWN}
 _NOT_ALLOWED = {401, 403, 404}
@@ -32,18 +36,18 @@ class Standing:
         folder: its name.
         snapshot: what is staged now.
         receipt: what lies beside it; it may be about an earlier submission.
+        answered: whether the receipt says what became of what is staged now.
     """
 
     folder: str
     snapshot: FolderSnapshot
     receipt: Receipt | None
+    answered: bool
 
     @property
     def verdict(self) -> Receipt | None:
         """The receipt, if it is final and about what is staged now."""
-        if self.receipt and (not self.snapshot.files or answers(self.receipt, self.snapshot.digest)):
-            return self.receipt
-        return None
+        return self.receipt if self.answered or not self.snapshot.files else None
 
     @property
     def under_way(self) -> bool:
@@ -60,9 +64,16 @@ class Standing:
         return f"{self.snapshot.reason}; no run has looked at it yet"
 
 
-def answers(receipt: Receipt, submission: str) -> bool:
-    """Whether a receipt says what became of a submission."""
-    return receipt.state in _FINAL and receipt.submission == submission
+class SupersededError(Exception):
+    """Something else is staged than what a receipt is waited for.
+
+    Attributes:
+        withdrawn: whether the folder is withdrawn.
+    """
+
+    def __init__(self, *, withdrawn: bool) -> None:
+        super().__init__("the folder was withdrawn" if withdrawn else "the folder was changed")
+        self.withdrawn = withdrawn
 
 
 def progress_of(receipt: Receipt | None, submission: str) -> str:
@@ -96,17 +107,33 @@ def standing(
         StorageError: storage does not answer.
     """
     snapshot = take_snapshot(StagedFolder(blobs, container, folder), settings, limits)
-    return Standing(folder, snapshot, read_receipt(blobs, container, folder))
+    receipt = read_receipt(blobs, container, folder)
+    answered = receipt is not None and _answers(receipt, snapshot, blobs, container)
+    return Standing(folder, snapshot, receipt, answered)
+
+
+def _answers(receipt: Receipt, snapshot: FolderSnapshot, blobs: BlobStorage, container: str) -> bool:
+    """Whether a receipt says what became of what was staged.
+
+    A receipt that names no submission was written without a look at the folder; it counts for all that was staged
+    before.
+    """
+    if receipt.state not in _FINAL or receipt.submission is not None:
+        return receipt.state in _FINAL and receipt.submission == snapshot.digest
+    blob = receipt_blob(receipt.folder)
+    written: datetime | None = next((one.modified for one in blobs.listing(container, blob) if one.name == blob), None)
+    return written is not None and snapshot.newest is not None and written >= snapshot.newest
 
 
 def wait_for_verdict(
     blobs: BlobStorage,
     container: str,
     folder: str,
-    submission: str,
+    sent: FolderSnapshot,
     *,
     seconds: float,
     report: Callable[[str], None],
+    look: Callable[[], FolderSnapshot],
     other_than: Receipt | None = None,
 ) -> Receipt | None:
     """Wait for the receipt of a submission; a receipt of an earlier one is none.
@@ -115,9 +142,10 @@ def wait_for_verdict(
         blobs: the storage account.
         container: the user's upload container.
         folder: the staged folder.
-        submission: what was sent.
+        sent: what was sent.
         seconds: how long to wait, at most.
         report: called with each change of what is known, one line.
+        look: looks at the folder again. Whoever changes it meanwhile takes the receipt away.
         other_than: a receipt that is no answer although it is of this submission: its user wants something else now.
 
     Returns:
@@ -125,24 +153,40 @@ def wait_for_verdict(
 
     Raises:
         StorageError: the key does not open the container any more.
+        SupersededError: the folder was changed or withdrawn meanwhile, so that there will be no receipt.
     """
     until, pause, said = time.monotonic() + seconds, FIRST_PAUSE, ""
+    before, next_look = None, time.monotonic() + LOOK_PAUSE
     while True:
         try:
             receipt = read_receipt(blobs, container, folder)
+            if receipt and receipt != other_than and _answers(receipt, sent, blobs, container):
+                return receipt
+            if time.monotonic() > next_look or (before and receipt != before):
+                _check_still(sent, look())
+                next_look = time.monotonic() + LOOK_PAUSE
+            before = receipt
         except StorageError as error:
             if error.status in _NOT_ALLOWED:
                 raise
-            now = f"{error}; waiting goes on"  # an outage passes
+            now, known = f"{error}; waiting goes on", "outage"  # it passes, and each error has other figures
         else:
-            if receipt and receipt != other_than and answers(receipt, submission):
-                return receipt
-            now = progress_of(receipt, submission)
-        if now != said:
+            now = known = progress_of(receipt, sent.digest)
+        if known != said:
             report(now)
-            said = now
+            said = known
         left = until - time.monotonic()
         if left <= 0:
             return None
         time.sleep(min(pause, left))
         pause = min(LONGEST_PAUSE, pause * 1.3)
+
+
+def _check_still(sent: FolderSnapshot, now: FolderSnapshot) -> None:
+    """Check that a folder is still what was sent; while it is being changed, that is not known.
+
+    Raises:
+        SupersededError: it is something else.
+    """
+    if now.digest and now.digest != sent.digest:
+        raise SupersededError(withdrawn=now.withdrawn)

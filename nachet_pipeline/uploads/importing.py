@@ -550,11 +550,13 @@ def write_page(
 def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
     """Refuse an upload without reading it, because its owner is disabled; it is due again once the owner is enabled.
 
-    The caller writes the receipt beside the folder.
+    The caller writes the receipt beside the folder. Without a run nobody looked at what is staged, so that the receipt
+    names no submission.
     """
     receipt = _receipt(upload, State.REFUSED, run_id, datetime.now(UTC)).model_copy(
         update={
-            "report": Report.of_findings([Finding(code="disabled-uploader", found=Bilingual.same(upload.owner.email))])
+            "submission": upload.staged_digest if run_id else None,
+            "report": Report.of_findings([Finding(code="disabled-uploader", found=Bilingual.same(upload.owner.email))]),
         }
     )
     with database.connection() as connection:
@@ -563,13 +565,24 @@ def refuse_disabled(database: Database, upload: Upload, run_id: str | None = Non
     return receipt
 
 
-def fail_upload(database: Database, blobs: BlobStorage, upload: Upload, failure: str) -> Receipt | None:
+def fail_upload(
+    database: Database, blobs: BlobStorage, upload: Upload, failure: str, *, looked_at: bool = True
+) -> Receipt | None:
     """Close an upload whose run died without a receipt; the next run of it takes no other upload.
+
+    Args:
+        database: knows the upload.
+        blobs: where the folder is staged.
+        upload: the upload as it was read.
+        failure: the reason.
+        looked_at: whether what is staged is known; otherwise the receipt names no submission.
 
     Returns:
         The receipt; None if the upload changed since it was read: then nothing is written.
     """
     receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
+    if not looked_at:
+        receipt = receipt.model_copy(update={"submission": None})
     with database.connection() as connection:
         if not keep_unless_changed(connection, upload):
             log.info("upload %s changed meanwhile; its receipt is left as it is", upload.partition)

@@ -82,6 +82,20 @@ def test_a_folder_of_very_many_files_has_no_list(monkeypatch: pytest.MonkeyPatch
     assert not fits_list([("a", 1), ("b", 1)])
 
 
+def test_a_list_of_more_lines_than_are_read_is_not_written_either(
+    validated: Validate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MOST_LISTED_FILES", 5)
+    assert fits_list([("a", 1)] * 5)
+    assert not fits_list([("a", 1)] * 6)
+    assert len(list(CompleteMarker.read(b"files:\n" + b"a\n" * 5).files())) == 5
+
+    outcome = validated({**project(), "_COMPLETE": b"files:\n" + b"\n" * 6})  # of empty lines, too
+
+    assert outcome.codes == {"file-list-content"}
+    assert outcome.only("file-list-content").expected.en == "at most 5 lines"
+
+
 # Judged as staged
 
 

@@ -37,6 +37,13 @@ def test_the_table_has_a_line_for_each_session_and_a_question_mark_for_what_is_n
     ]
 
 
+def test_of_an_upload_that_is_imported_in_part_the_sessions_that_are_not_are_marked() -> None:
+    stored = NAPUS.model_copy(update={"imported": True})
+    lines = ["".join(list(understood_lines([stored, UNKNOWN], language))) for language in ("en", "fr")]
+    assert ["pictures/day2 (not imported) " in lines[0], "pictures/day2 (non importée) " in lines[1]] == [True, True]
+    assert "napus-day1 (" not in lines[0]
+
+
 def test_seeds_that_were_counted_stand_beside_those_declared() -> None:
     counted = SeedCount(pictures=4, declared=24, found=23, crops=23, differing=1)
     (_, english), (_, french) = (

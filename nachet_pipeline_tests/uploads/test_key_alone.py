@@ -15,10 +15,11 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads import following
-from nachet_pipeline.uploads.discovery import queue
+from nachet_pipeline.uploads.discovery import FolderSnapshot, queue
+from nachet_pipeline.uploads.following import Standing
 from nachet_pipeline.uploads.importing import fail_upload
 from nachet_pipeline.uploads.queries import search_uploads
 from nachet_pipeline.uploads.staging import stage_folder
@@ -538,6 +539,66 @@ def test_waiting_ends_in_time_and_a_failed_import_is_told(bench: Workbench, sas:
     failed = command("stage", folder, "--sas", sas, "--wait")
     assert failed.code == 3
     assert "the disk of the pipeline is full" in failed.err
+
+
+def test_an_outage_while_waiting_is_told_once(
+    bench: Workbench, sas: str, command: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bench.sample("outage", seed=8150)
+    errors = iter(range(1000))
+
+    def away(*_: object) -> None:
+        raise StorageError(f"no answer in {next(errors)} ms")
+
+    monkeypatch.setattr(following, "read_receipt", away)
+    sent = FolderSnapshot("digest", 1, 1, complete=True, reason="")
+    monkeypatch.setattr(
+        "nachet_pipeline.cli.uploads._Place.look", lambda *_: Standing("outage", sent, None, answered=False)
+    )
+    answer = command("stage", folder, "--sas", sas, "--wait", "--timeout", 0.5)
+
+    assert answer.err.count("waiting goes on") == 1
+
+
+@pytest.mark.parametrize(("withdrawn", "code"), [(True, 1), (False, 3)], ids=["withdrawn", "changed"])
+def test_waiting_ends_when_somebody_else_changes_the_folder_meanwhile(
+    bench: Workbench, sas: str, command: Nachet, monkeypatch: pytest.MonkeyPatch, *, withdrawn: bool, code: int
+) -> None:
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.1)
+    folder = bench.sample(f"contested-{withdrawn}", seed=8200 + withdrawn)
+
+    def meddled_with(*known: object) -> str:  # once the waiting has begun
+        bench.put(f"{folder.name}/{WITHDRAWN_MARKER if withdrawn else 'index.yaml'}", b"")
+        return "it waits"
+
+    monkeypatch.setattr(following, "progress_of", meddled_with)
+    answer = command("stage", folder, "--sas", sas, "--wait", "--timeout", 60)
+
+    assert answer.code == code
+    assert f"{folder.name} was {'withdrawn' if withdrawn else 'changed'} meanwhile" in answer.err
+
+
+def test_a_receipt_that_was_written_without_a_look_answers_what_was_staged_before_it(
+    bench: Workbench, sas: str, command: Nachet
+) -> None:
+    folder = bench.sample("unlooked", seed=8300)
+    command("stage", folder, "--sas", sas)
+    pipeline_runs(bench)
+    edit(document(folder), "userData", zoom=9)
+    command("stage", folder, "--sas", sas)
+    assert command("status", folder, "--sas", sas).code == 3
+    upload = upload_named(bench, "unlooked")
+    receipt = fail_upload(bench.database, bench.blobs, upload, "it cannot be looked at", looked_at=False)
+    assert receipt is not None
+    assert receipt.submission is None
+
+    told = command("status", folder, "--sas", sas)
+
+    assert (told.code, "it cannot be looked at" in told.err) == (3, True)
+    time.sleep(1)  # the service's clock counts whole seconds
+    edit(document(folder), "userData", zoom=10)
+    late = command("stage", folder, "--sas", sas, "--wait", "--timeout", 0)
+    assert "the receipt there is of an earlier submission (failed)" in late.err
 
 
 def test_no_output_of_a_command_holds_the_key(bench: Workbench, sas: str, command: Nachet) -> None:

@@ -33,6 +33,7 @@ def test_the_sensor_skips_what_a_disabled_user_staged_and_the_receipt_says_why(o
     assert receipt.state is State.REFUSED
     assert receipt.report
     assert receipt.report.codes == {"disabled-uploader": 1}
+    assert receipt.submission is None  # nobody looked at what is staged
     assert onboarded.query("select id from picture_set") == []
     before = onboarded.versions(onboarded.user.upload_container)
     assert onboarded.due() == []
