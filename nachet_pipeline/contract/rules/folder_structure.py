@@ -17,7 +17,13 @@ from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER,
 from nachet_pipeline.pictures.issues import CONTENT
 from nachet_pipeline.support.i18n import Bilingual
 
-_READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
+_NOT_EMPTY = (
+    FileKind.PROJECT_INDEX,
+    FileKind.SESSION_INDEX,
+    FileKind.PICTURE,
+    FileKind.OTHER_PICTURE,
+    FileKind.PICTURE_METADATA,
+)
 _LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
 _ONE_INDEX = Bilingual(
     "Keep the right one of the two as index.yaml, and remove the other.",
@@ -75,7 +81,7 @@ def _out_of_place(context: Context, shape: Shape) -> Iterator[Finding]:
 
 
 def _empty(context: Context) -> Iterator[Finding]:
-    for kind in _READ:
+    for kind in _NOT_EMPTY:
         for entry in context.inventory.files(kind):
             if entry.file.size == 0:
                 content = Bilingual("a file with content", "un fichier avec un contenu")
