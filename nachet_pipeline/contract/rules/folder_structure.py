@@ -11,7 +11,6 @@ from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.misnamed import misnamed
 from nachet_pipeline.contract.names import fold, too, visible
 from nachet_pipeline.contract.rules.layout import FolderLayout
-from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
 from nachet_pipeline.pictures.issues import CONTENT
@@ -91,9 +90,8 @@ def _empty(context: Context) -> Iterator[Finding]:
     if not context.sessions:
         expected = Bilingual("at least one session", "au moins une session")
         yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
-    more = would_be_pictures(context)
     for session in context.sessions:
-        if not session.pictures and not more[session.path]:
+        if not session.pictures and not context.would_be_pictures[session.path]:
             expected = Bilingual("at least one picture", "au moins une image")
             yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
 
