@@ -42,22 +42,21 @@ def record_other_pictures(folder: SourceFolder, inventory: Inventory, shape: Sha
     others = list(islice(inventory.files(FileKind.OTHER_PICTURE), MOST_STARTS_READ))
     candidates = list(islice(unexpected, MOST_STARTS_READ - len(others)))
     found: dict[str, OtherFormat] = {}
+    renamed: set[str] = set()
     for entry in chain(others, candidates):
         path = entry.file.path
         start = folder.start(entry.file, START_BYTES) if entry.file.size else b""
         other = other_format(start, path)
-        if entry.kind is FileKind.OTHER_PICTURE:
-            if imported := imported_format(start) if other is None else None:
-                inventory.add_finding(_of_another_name(path, imported))
-            else:
-                found[path] = other or _by_name(path)
-        elif other is not None:
+        if other is not None:
             found[path] = other
-            inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), splitext(path)[0])
-    known = {entry.file.path for entry in others}
+            if entry.kind is not FileKind.OTHER_PICTURE:
+                inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), splitext(path)[0])
+        elif entry.kind is FileKind.OTHER_PICTURE and (imported := imported_format(start)):
+            inventory.add_finding(_of_another_name(path, imported))
+            renamed.add(path)
     for entry in inventory.files(FileKind.OTHER_PICTURE):
         path = entry.file.path
-        if path in found or path not in known:
+        if path not in renamed:
             _report(inventory, entry.file, entry.stem, found.get(path) or _by_name(path))
 
 
