@@ -11,10 +11,10 @@ from nachet_pipeline.pictures.forensics.formats import (
     START_BYTES,
     OtherFormat,
     format_by_name,
-    imported_format,
     other_format,
     renamed_to,
 )
+from nachet_pipeline.pictures.forensics.signatures import imported_format
 from nachet_pipeline.support.files import SourceFolder
 from nachet_pipeline.support.i18n import Bilingual
 

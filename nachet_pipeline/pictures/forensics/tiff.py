@@ -8,6 +8,7 @@ from nachet_pipeline.pictures.forensics.byte_ranges import ByteRanges
 from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BYTES, report_tail
 from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
+    LZW_END_BYTES,
     Stream,
     ends_as_lzw,
     judge_lzw,
@@ -33,7 +34,7 @@ _RAW, _LZW, _DEFLATE = 1, 5, {8, 32946}
 _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SUB_DIRECTORIES = 254, 255, 270, 330
 _REDUCED_OR_MASK, _PAGE_OF_SEVERAL = 0b101, 0b10
 _OLD_REDUCED, _OLD_PAGE, _PAGE_NUMBER = 2, 3, 297
-_MAKE, _TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION = 271, 322, 323, 50706
+_TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION = 322, 323, 50706
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
@@ -523,12 +524,13 @@ class _Walk:
 
     def _is_old_lzw(self, picture: TiffPicture) -> bool:
         """The LZW of before 1992, with its bits the other way round."""
-        start = self._stream(picture.segments[0])[:2]
+        first = picture.segments[0]
+        start = self._stream(first.start, min(first.start + 2, first.end))
         return start[:1] == b"\0" and bool(start[-1] & 1)
 
-    def _stream(self, segment: Segment) -> bytes:
-        """The bytes of a strip, each with its highest bit first."""
-        stream = self._reader.content[segment.start : segment.end]
+    def _stream(self, start: int, end: int) -> bytes:
+        """The bytes of a strip or a part of it, each with its highest bit first."""
+        stream = self._reader.content[start:end]
         low_bit_first = self._number(self._directories[0][1], _FILL_ORDER, 1) == _LOW_BIT_FIRST
         return stream.translate(_REVERSED) if low_bit_first else stream
 
@@ -560,7 +562,7 @@ class _Walk:
     def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
         """Whether every strip decompresses to its pixels, and nothing else is compressed with them or follows them."""
         for segment in picture.segments:
-            verdict = judge(self._stream(segment), segment)
+            verdict = judge(self._stream(segment.start, segment.end), segment)
             if verdict in {Stream.DAMAGED, Stream.SHORT}:
                 self._issues.add(
                     "picture-damaged",
@@ -588,7 +590,8 @@ class _Walk:
         content, segments = self._reader.content, picture.segments
         if picture.compression in _DEFLATE and picture.verified:
             return
-        if picture.compression == _LZW and all(ends_as_lzw(self._stream(segment)) for segment in segments):
+        ends = (self._stream(max(one.start, one.end - LZW_END_BYTES), one.end) for one in segments)
+        if picture.compression == _LZW and all(map(ends_as_lzw, ends)):
             return
         if picture.compression == _RAW and all(segment.most for segment in segments):
             what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
