@@ -202,6 +202,14 @@ def _in_png(payload: bytes) -> dict[str, bytes]:
     }
 
 
+def _strips_in_exif(payload: bytes) -> bytes:
+    """Strips where no picture is, in a directory that says to be one in old JPEG."""
+    place = len(grey_tiff([(34665, *long(0))]))
+    entries = _picture(1, place, len(payload), (259, *short(6)), (513, *long(8)), (514, *long(4)))
+    behind = payload + directory(entries.values(), place + len(payload))
+    return grey_tiff([(34665, *long(place + len(payload)))], behind=behind)
+
+
 def _in_tiff(payload: bytes) -> dict[str, bytes]:
     def tag(code: int, kind: int = 7) -> bytes:
         return grey_tiff([(code, kind, len(payload), payload)])
@@ -212,6 +220,7 @@ def _in_tiff(payload: bytes) -> dict[str, bytes]:
     small = saved(seed_image("L", (64, 48)), "JPEG")
     return {
         "places of unused bytes": tag(288),
+        "strips of old JPEG in the directory of Exif": _strips_in_exif(payload),
         "sizes of unused bytes": grey_tiff([(289, 4, len(numbers) // 4, numbers)]),
         "places of directories": tag(330),
         "the place of Exif": tag(34665, 2),

@@ -190,9 +190,11 @@ class _Walk:
         if picture is None or issues.fatal():
             return None
         for role, directory in self._directories:
+            segments = picture.segments if role == MAIN else ()
             if role in {PAGE, SUB}:
-                self._judge_reduced(directory, self._segments(directory))
-            self._judge_preview(directory)
+                segments = self._segments(directory)
+                self._judge_reduced(directory, segments)
+            self._judge_preview(directory, segments)
             self._metadata.directory(self._reader, role if isinstance(role, int) else 0, directory)
         if issues.fatal():
             return None
@@ -634,13 +636,13 @@ class _Walk:
                 return True
         return False
 
-    def _judge_preview(self, directory: Directory) -> None:
-        """Follow the JPEG that some cameras keep as a thumbnail."""
+    def _judge_preview(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
+        """Follow the JPEG that some cameras keep as a thumbnail; in old JPEG, the strips are parts of it."""
         start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
         content = self._reader.content[start : start + size]
         if not start or not content:
             return
-        whole = self._number(directory, 259, _RAW) != _OLD_JPEG or not self._segments(directory)
+        whole = self._number(directory, 259, _RAW) != _OLD_JPEG or not segments
         picture = walk_embedded_jpeg(content, self._limits, self._issues, 0) if whole else None
         if picture is not None:
             report_tail([content[picture.end :]], self._limits, self._issues)
