@@ -30,7 +30,7 @@ def upload_key_id(user: UUID, number: int) -> UUID:
     return _identifier("upload_key", str(user), str(number))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32_768)
 def seed_id(scientific_name: str) -> UUID:
     """Identifier of a seed."""
     return _identifier("seed", " ".join(scientific_name.split()).casefold())

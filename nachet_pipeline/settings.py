@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from nachet_pipeline.errors import UsageError
 
@@ -18,6 +27,8 @@ PICTURES_INDEX = "index.yaml"
 """The file that makes a folder one of pictures, which somebody else may have sent."""
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
+PACKAGED_SPECIES = Path("packaged")
+"""What the setting `species_file` calls the registry that the package carries."""
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
@@ -316,6 +327,25 @@ class TrainingSettings(Concern):
     )
 
 
+def _paths(value: Any) -> Any:
+    """Paths of a text that has commas between them."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _absolute_species(value: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(path if path == PACKAGED_SPECIES else path.absolute() for path in value)
+
+
+class SpeciesSettings(Concern):
+    """Which species are registered."""
+
+    species_file: Annotated[tuple[Path, ...], BeforeValidator(_paths), AfterValidator(_absolute_species)] = Field(
+        (),
+        description="files of the registered species, or folders of such files, with commas between them; `packaged`"
+        " stands for the package's own, which is meant without the setting",
+    )
+
+
 class UserSettings(Concern):
     """Who may upload."""
 
@@ -374,6 +404,7 @@ class Settings(BaseModel):
     mass_import: MassImportSettings = MassImportSettings()
     crop: CropSettings = CropSettings()
     training: TrainingSettings = TrainingSettings()
+    species: SpeciesSettings = SpeciesSettings()
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()
 

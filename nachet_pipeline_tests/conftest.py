@@ -18,7 +18,7 @@ from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.registry.queries import load_seeds
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet

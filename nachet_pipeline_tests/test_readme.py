@@ -24,7 +24,8 @@ from nachet_pipeline.mass_import.mapping import FIELDS, FolderMapping
 from nachet_pipeline.mass_import.reviewed_list import read_list
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.reconciliation.queries import DriftKind
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.settings import PREFIX, Settings
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.choices import ExportFormat
@@ -198,7 +199,7 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     default = SETTINGS[name].get_default()
     # Of services and of what depends on the machine, words say more than a value.
     if SETTINGS[name].default_factory is None and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
-        assert row[1] == ("none" if default is None else str(default))
+        assert row[1] == ("none" if default in (None, ()) else str(default))
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:

@@ -74,11 +74,14 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
     if name == "severities_file":
         values[name] = tmp_path / "severities.yaml"
         (tmp_path / "severities.yaml").write_text("surplus-picture: warning\n")
+    if name == "species_file":
+        values[name] = tmp_path / "species.csv"
     value = values.get(name, 33)
 
     found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
 
-    expected = SecretStr(str(value)) if name == "detector_token" else value
+    several: dict[str, object] = {"detector_token": SecretStr(str(value)), "species_file": (value,)}
+    expected = several.get(name, value)
     assert getattr(getattr(found, concern), name) == expected
     assert Settings.concerns()[concern].model_fields[name].description
 

@@ -74,7 +74,8 @@ def init(
         read_session,
         write_project,
     )
-    from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+    from nachet_pipeline.registry.seeds import SeedRegistry
+    from nachet_pipeline.registry.species_file import packaged_seeds
 
     registry = SeedRegistry.of(packaged_seeds())
     asking = sys.stdin.isatty()

@@ -19,11 +19,11 @@ app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database's tables, and the species registry in it, up to this version of the package."""
+    """Bring the database's tables up to this version of the package, and the species in it up to their files."""
     from nachet_pipeline.registry.upgrade import upgrade as upgrade_database
 
     with _owner_url() as owner:
-        changed = upgrade_database(owner)
+        changed = upgrade_database(owner, Settings.from_environment().species.species_file)
     note(f"the tables are up to date; {changed} seeds changed")
 
 

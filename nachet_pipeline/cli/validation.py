@@ -70,7 +70,8 @@ def validate(
     from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.contract.validation import validate as validate_folder
     from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-    from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+    from nachet_pipeline.registry.seeds import SeedRegistry
+    from nachet_pipeline.registry.species_file import packaged_seeds
     from nachet_pipeline.support.files import LocalFolder
 
     settings = Settings.from_environment()

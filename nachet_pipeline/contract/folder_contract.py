@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from nachet_pipeline.pictures.limits import PictureLimits
-from nachet_pipeline.registry.seeds import Seed, packaged_seeds
+from nachet_pipeline.registry.seeds import Seed
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.i18n import Language
 from nachet_pipeline.support.templates import render_template
 

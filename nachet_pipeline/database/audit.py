@@ -6,11 +6,11 @@ row for each, whichever program makes them; `changing` states who makes them and
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -144,6 +144,30 @@ def record(
         "select audit_note(%s, %s, %s, %s, %s, %s)",
         (actor, action, subject, subject_id, _json(before), _json(after)),
     )
+
+
+class Noted(NamedTuple):
+    """One of many changes of one kind of thing; see `record`."""
+
+    action: str
+    subject_id: UUID | None
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+def record_all(connection: Connection, changes: Iterable[Noted], *, actor: str, subject: str) -> None:
+    """Record many changes, in their order, as `record` does each.
+
+    Raises:
+        ValueError: actor or subject is empty.
+    """
+    if not (actor.strip() and subject.strip()):
+        raise ValueError("a row of the audit trail names who changed which kind of thing")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "select audit_note(%s, %s, %s, %s, %s, %s)",
+            ((actor, one.action, subject, one.subject_id, _json(one.before), _json(one.after)) for one in changes),
+        )
 
 
 def _json(value: Mapping[str, Any] | None) -> Jsonb | None:

@@ -103,7 +103,7 @@ def with_services(settings: Settings) -> Iterator[Settings]:
     from nachet_pipeline.local.prepare import prepare
 
     with services(settings.home) as found:
-        prepare(found)
+        prepare(found, settings.species.species_file)
         yield _named(settings, found)
 
 
@@ -157,7 +157,7 @@ def _hold(home: Path) -> Services:
     )
     with ExitStack() as stack:
         found = stack.enter_context(shared)
-        prepare(found)
+        prepare(found, Settings.from_environment().species.species_file)
         atexit.register(_release, stack.pop_all(), os.getpid())
     os.environ[HELD_FOR] = str(home.resolve())
     return found

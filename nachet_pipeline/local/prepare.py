@@ -1,24 +1,42 @@
 """Making the embedded services ready for use."""
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 from pydantic import SecretStr
 
-from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.connection import Database, migrate
 from nachet_pipeline.database.logins import Role, hand_over_dagster, make_login
 from nachet_pipeline.local.services import IMPORTER, READER, Services
-from nachet_pipeline.registry.upgrade import upgrade
+from nachet_pipeline.registry.problems import RegistryError
+from nachet_pipeline.registry.queries import RegistryConflictError, loaded_from
+from nachet_pipeline.registry.upgrade import follow_species
 
 _ACTOR = "nachet on this machine"
 
 
-def prepare(services: Services) -> None:
+def prepare(services: Services, species: Sequence[Path] = ()) -> None:
     """Bring the database up to this version of the package, and make the logins that the pipeline works with.
+
+    Args:
+        services: those of this machine.
+        species: the files of species; see `read_species`.
 
     Raises:
         DatabaseError: the database does not answer, or refuses.
+        RegistryError: a file of species is wrong, and the database has no species yet.
     """
     owner = SecretStr(services.database_url)
-    upgrade(owner)
+    migrate(owner)
     with Database(owner) as database, database.connection() as connection:
+        try:
+            follow_species(connection, species)
+        except (RegistryError, RegistryConflictError) as error:
+            if loaded_from(connection) is None:
+                raise
+            # A mistake in that file must not keep anybody from asking what became of an upload.
+            sys.stderr.write(f"nachet: the registered species stay as they were: {error}\n")
         for name, role in ((IMPORTER, Role.IMPORTER), (READER, Role.READER)):
             make_login(connection, name, role, services.password_of(name), by=_ACTOR, renew=False)
         hand_over_dagster(connection)

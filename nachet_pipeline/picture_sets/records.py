@@ -70,8 +70,8 @@ class SeedDataRecord(_Stored):
 
     seed_id: UUID
     seed_family: str
-    seed_genus: str
-    seed_species: str
+    seed_genus: str | None
+    seed_species: str | None
 
 
 class AuditTrailRecord(_Stored):
@@ -162,12 +162,15 @@ def _place(value: Value) -> str:
 
 
 def _seed_terms(seed: Seed) -> dict[str, Any]:
-    return {
+    terms = {
         "dwc:scientificName": seed.scientific_name,
         "dwc:family": seed.family,
         "dwc:genus": seed.genus,
         "dwc:specificEpithet": seed.specific_epithet,
+        "dwc:infraspecificEpithet": seed.infraspecific_epithet,
+        "dwc:taxonRank": None if seed.taxon_rank == "species" else seed.taxon_rank,
     }
+    return {name: value for name, value in terms.items() if value is not None}
 
 
 def picture_set_record(

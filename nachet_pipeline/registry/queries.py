@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,9 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_seed_id, seed_id
-from nachet_pipeline.registry.seeds import Seed, SeedRegistry, check_seeds, registry_version
+from nachet_pipeline.registry.problems import check_seeds
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.registry.species_file import registry_version
 
 SeedAction = Literal["added", "renamed", "changed", "restored", "merged", "relinked", "retired"]
 """The changes of a seed.
@@ -66,6 +68,32 @@ class RegistryChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedChanges(RegistryChanges):
+    """The changes that loading a registry would make.
+
+    Attributes:
+        conflicts: why it cannot be loaded, a sentence each.
+    """
+
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFrom:
+    """Where the registered seeds come from.
+
+    Attributes:
+        source: the files, for people.
+        version: what they said when they were loaded.
+        packaged: whether it is the package's own registry.
+    """
+
+    source: str
+    version: str
+    packaged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     """A row of the table."""
 
@@ -88,11 +116,13 @@ class _Plan:
         write: seeds that are new or differ from their row, with what that is called.
         merge: rows that become part of another seed, with the seed.
         retire: rows that the registry no longer names.
+        conflicts: why the registry cannot be loaded, a sentence each.
     """
 
     write: list[tuple[Seed, SeedAction]] = field(default_factory=list)
     merge: list[tuple[_Row, UUID]] = field(default_factory=list)
     retire: list[_Row] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
 
 
 def load_seeds(connection: Connection, seeds: Iterable[Seed], *, actor: str | None = None) -> RegistryChanges:
@@ -123,9 +153,34 @@ def load_seeds(connection: Connection, seeds: Iterable[Seed], *, actor: str | No
     # The rows stay locked, so that no import links a picture to a seed that is merged or retired meanwhile.
     rows = _rows(connection, lock=True)
     plan = _plan(rows, entries)
-    _refuse_in_use(connection, plan.retire)
+    if conflicts := [*plan.conflicts, *_in_use(connection, plan.retire)]:
+        raise RegistryConflictError(f"the registry cannot be loaded: {'; '.join(conflicts)}")
     by = actor or f"registry {registry_version()}"
     return RegistryChanges((*_carry_out(connection, plan, rows, by), *_relink(connection, plan, rows, by)))
+
+
+def planned_changes(connection: Connection, seeds: Iterable[Seed]) -> PlannedChanges:
+    """What `load_seeds` would change now; nothing is changed, and nobody waits.
+
+    Args:
+        connection: in whose transaction the table is read.
+        seeds: the registry.
+
+    Raises:
+        RegistryError: the registry contradicts itself.
+    """
+    entries = list(seeds)
+    check_seeds(entries)
+    rows = _rows(connection)
+    plan = _plan(rows, entries)
+    registered = {seed.id: seed for seed in entries}
+    pictures = _pictures_of(connection, [row.id for row, _ in plan.merge])
+    merges = (
+        SeedChange("merged", row.id, registered[survivor].scientific_name, row.name, pictures=pictures.get(row.id, 0))
+        for row, survivor in plan.merge
+    )
+    conflicts = (*plan.conflicts, *_in_use(connection, plan.retire))
+    return PlannedChanges((*_written(plan, rows), *_retired(plan), *merges), conflicts)
 
 
 def registered_seeds(connection: Connection) -> SeedRegistry:
@@ -134,6 +189,23 @@ def registered_seeds(connection: Connection) -> SeedRegistry:
     return SeedRegistry.of(
         (Seed.model_validate(row.information) for row in rows.values() if row.active),
         {row.id: row.merged_into for row in rows.values() if row.merged_into},
+    )
+
+
+def loaded_from(connection: Connection) -> LoadedFrom | None:
+    """The registry that was loaded last, None if none was."""
+    found = fetch(connection, class_row(LoadedFrom), "select source, version, packaged from registry_source")
+    return found[0] if found else None
+
+
+def record_source(connection: Connection, source: LoadedFrom) -> None:
+    """Record where the registered seeds come from."""
+    connection.execute(
+        "insert into registry_source (source, version, packaged) values (%s, %s, %s) on conflict (one) do update"
+        " set source = excluded.source, version = excluded.version, packaged = excluded.packaged, loaded_at = now()"
+        " where (registry_source.source, registry_source.version, registry_source.packaged)"
+        " is distinct from (excluded.source, excluded.version, excluded.packaged)",
+        (source.source, source.version, source.packaged),
     )
 
 
@@ -159,14 +231,10 @@ def _rows(connection: Connection, *, lock: bool = False) -> dict[UUID, _Row]:
 
 
 def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
-    """Plan the steps that a registry asks for.
-
-    Raises:
-        RegistryConflictError: a merged seed would be taken apart.
-    """
+    """Plan the steps that a registry asks for; a merged seed that would be taken apart is a conflict."""
     registered = {seed.id: seed for seed in entries}
     survivors = {seed_id(name): seed.id for seed in entries for name in seed.merged_from}
-    plan, problems = _Plan(), []
+    plan = _Plan()
 
     def survivor_of(row: _Row) -> UUID | None:
         if stated := survivors.get(row.id):
@@ -178,7 +246,7 @@ def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
     for seed in entries:
         row = rows.get(seed.id)
         if row and row.merged_into:
-            problems.append(
+            plan.conflicts.append(
                 f"{seed.first_name} was merged into {rows[row.merged_into].name} and cannot be an entry again: its"
                 " pictures can no longer be told apart; register it with another registeredAs"
             )
@@ -188,7 +256,7 @@ def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
             plan.write.append((seed, "restored"))
         elif row.name != seed.scientific_name:
             plan.write.append((seed, "renamed"))
-        elif row.information != seed.model_dump(mode="json"):
+        elif not _states(row.information, seed):
             plan.write.append((seed, "changed"))
     for row in rows.values():
         if row.id in registered:
@@ -197,20 +265,24 @@ def _plan(rows: Mapping[UUID, _Row], entries: list[Seed]) -> _Plan:
         if survivor is None:
             plan.retire.append(row)
         elif row.merged_into in registered and survivor != row.merged_into:
-            problems.append(
+            plan.conflicts.append(
                 f"{row.name} was merged into {registered[row.merged_into].scientific_name}, so"
                 f" {registered[survivor].scientific_name} cannot have it in mergedFrom"
             )
         elif survivor != row.merged_into:
             plan.merge.append((row, survivor))
-    if problems:
-        raise RegistryConflictError(f"the registry cannot be loaded: {'; '.join(problems)}")
     return plan
+
+
+def _states(information: Mapping[str, Any], seed: Seed) -> bool:
+    """Whether a row says what a seed does; a term that it is too old to have says nothing, as an empty one does."""
+    stated = seed.model_dump(mode="json")
+    return all(information[term] == value if term in information else not value for term, value in stated.items())
 
 
 def _settled(connection: Connection, plan: _Plan) -> bool:
     """Whether there is nothing to do."""
-    if plan.write or plan.merge or any(row.active for row in plan.retire):
+    if plan.conflicts or plan.write or plan.merge or any(row.active for row in plan.retire):
         return False
     stray = connection.execute(
         "select from picture_seed where seed_id in (select id from seeds where merged_into is not null) limit 1"
@@ -218,49 +290,60 @@ def _settled(connection: Connection, plan: _Plan) -> bool:
     return stray.fetchone() is None
 
 
-def _refuse_in_use(connection: Connection, gone: list[_Row]) -> None:
+def _pictures_of(connection: Connection, seeds: list[UUID]) -> dict[UUID, int]:
+    """How many pictures show each of these seeds, or one that was merged into it; none is left out."""
     used = fetch(
         connection,
         tuple_row,
         "select coalesce(seeds.merged_into, seeds.id), count(distinct picture_id)"
         " from picture_seed join seeds on seeds.id = seed_id"
         " where coalesce(seeds.merged_into, seeds.id) = any(%s) group by 1",
-        ([row.id for row in gone],),
+        (seeds,),
     )
-    pictures: dict[UUID, int] = dict(used)
-    problems = [
+    return dict(used)
+
+
+def _in_use(connection: Connection, gone: list[_Row]) -> list[str]:
+    """Why seeds cannot be retired."""
+    pictures = _pictures_of(connection, [row.id for row in gone])
+    return [
         f"{row.name} is no longer an entry, but {pictures[row.id]} pictures show it: restore the entry, or list"
         f" {row.information.get('registeredAs') or row.name} in the mergedFrom of another"
         for row in gone
         if row.id in pictures
     ]
-    if problems:
-        raise RegistryConflictError(f"the registry cannot be loaded: {'; '.join(problems)}")
+
+
+def _written(plan: _Plan, rows: Mapping[UUID, _Row]) -> list[SeedChange]:
+    return [
+        SeedChange(action, seed.id, seed.scientific_name, rows[seed.id].name if seed.id in rows else None)
+        for seed, action in plan.write
+    ]
+
+
+def _retired(plan: _Plan) -> list[SeedChange]:
+    return [SeedChange("retired", row.id, row.name, row.name) for row in plan.retire if row.active]
 
 
 def _carry_out(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], actor: str) -> list[SeedChange]:
-    changes = []
     # A name can only be taken when its last owner has left it, so all names that change are left first.
     leaving = [row.id for row, _ in plan.merge] + [row.id for row in plan.retire]
     connection.execute("update seeds set active = false where id = any(%s) and active", (leaving,))
     renamed = [seed.id for seed, action in plan.write if action in {"renamed", "restored"}]
     connection.execute("update seeds set name = id::text where id = any(%s)", (renamed,))
-    for seed, action in plan.write:
-        information = seed.model_dump(mode="json")
-        connection.execute(
+    after = [
+        _Row(seed.id, seed.scientific_name, seed.model_dump(mode="json"), None, active=True) for seed, _ in plan.write
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(
             "insert into seeds (id, name, information) values (%s, %s, %s) on conflict (id) do update"
             " set name = excluded.name, information = excluded.information, active = true",
-            (seed.id, seed.scientific_name, Jsonb(information)),
+            ((row.id, row.name, Jsonb(row.information)) for row in after),
         )
-        row = rows.get(seed.id)
-        after = _Row(seed.id, seed.scientific_name, information, None, active=True)
-        _audit(connection, actor, action, row, after)
-        changes.append(SeedChange(action, seed.id, seed.scientific_name, row.name if row else None))
-    for row in plan.retire:
-        if row.active:
-            _audit(connection, actor, "retired", row, _Row(row.id, row.name, row.information, None, active=False))
-            changes.append(SeedChange("retired", row.id, row.name, row.name))
-    return changes
+    noted = [_noted(action, rows.get(row.id), row) for (_, action), row in zip(plan.write, after, strict=True)]
+    noted += [_noted("retired", row, replace(row, active=False)) for row in plan.retire if row.active]
+    audit.record_all(connection, noted, actor=actor, subject="seed")
+    return [*_written(plan, rows), *_retired(plan)]
 
 
 def _relink(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], actor: str) -> list[SeedChange]:
@@ -272,15 +355,16 @@ def _relink(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], acto
     with audit.changing(connection, actor=actor, action="relinked"):
         moved = _move_links(connection, survivors)
     merged = {row.id for row, _ in plan.merge}
-    changes = []
+    changes, noted = [], []
     for identifier, survivor in survivors.items():
         if identifier in merged or moved[identifier]:
             action: SeedAction = "merged" if identifier in merged else "relinked"
             pictures = moved[identifier]
-            _audit(connection, actor, action, rows[identifier], current[identifier], pictures=pictures)
+            noted.append(_noted(action, rows[identifier], current[identifier], pictures=pictures))
             changes.append(
                 SeedChange(action, identifier, current[survivor].name, rows[identifier].name, pictures=pictures)
             )
+    audit.record_all(connection, noted, actor=actor, subject="seed")
     return changes
 
 
@@ -308,15 +392,5 @@ def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Count
     return moved
 
 
-def _audit(
-    connection: Connection, actor: str, action: SeedAction, before: _Row | None, after: _Row, **numbers: int
-) -> None:
-    audit.record(
-        connection,
-        actor=actor,
-        action=action,
-        subject="seed",
-        subject_id=after.id,
-        before=before.audited() if before else None,
-        after={**after.audited(), **numbers},
-    )
+def _noted(action: SeedAction, before: _Row | None, after: _Row, **numbers: int) -> audit.Noted:
+    return audit.Noted(action, after.id, before.audited() if before else None, {**after.audited(), **numbers})

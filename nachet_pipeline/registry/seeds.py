@@ -1,42 +1,39 @@
 """Registered seeds, and finding the one that an uploader meant."""
 
-import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Literal, NamedTuple, Self, get_args
 from uuid import UUID
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.identifiers import seed_id
+from nachet_pipeline.registry.spelling import Key, NameIndex, Words, letters_of
 
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+# A bar separates the names in a cell of a table, and a program for tables would run what begins with the other signs.
+_NAME_PATTERN = r"^[^|=+@#\x00-\x1f\x7f-][^|\x00-\x1f\x7f]*$"
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NAME_PATTERN)]
 _Names = tuple[_Name, ...]
-_Line = tuple[str | int, ...]
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Rank = Literal["family", "genus", "species", "subspecies", "variety", "form"]
+"""The ranks of taxa that can be registered."""
+
+RANKS: tuple[Rank, ...] = get_args(Rank)
+"""The ranks from the widest to the narrowest."""
 
 Usage = Literal["accepted", "synonym", "misspelling", "vernacular"]
 """How a name stands to the seed that it finds."""
 
-# Of a vernacular name: entry, vernacularNames, language, place. An alias can make YAML endless.
-_DEPTH = 4
 _LONGEST_NAME = 200
-# A word is misspelt if it differs by one letter, or by two if it is longer: `nigra` for `nigrum`, not `rapa` for
-# `napus`.
-_SHORT_WORD = 5
-_LETTERS_OF_LONG = 2
 _BINOMIAL = 2
 # A sign between two names, or a word in lower case that is no abbreviation: `/ Brassica juncea`.
 _NOT_AN_AUTHOR = re.compile(r"[/+;]|(?:^|\s)(?!emend|sensu|auct|subsp|nom)[^\W\d_A-Z]{4,}(?![\w.])")
-
-
-class RegistryError(ValueError):
-    """The registry contradicts itself; the message names every entry concerned, and its line where it is known."""
+_UNNAMED_SPECIES = ("sp", "sp.", "spp", "spp.")
 
 
 class VernacularNames(BaseModel):
@@ -59,15 +56,17 @@ class Seed(BaseModel):
     Attributes:
         scientific_name: the accepted name, without authorship.
         scientific_name_authorship: who published it; None if that is not known.
-        family: its family.
-        genus: its genus, first word of the name.
-        specific_epithet: second word of the name.
+        family: its family; of a family, its own name.
+        genus: its genus, first word of the name; None for a family.
+        specific_epithet: second word of the name; None for a genus or a family.
+        infraspecific_epithet: last word of the name of a taxon within a species.
         taxon_rank: of the name.
         vernacular_names: common names.
         synonyms: other scientific names of it.
         misspellings: names that were written by mistake and mean it.
         gbif_id: key of the name in the GBIF backbone taxonomy; None if nobody checked it.
         eppo_code: code in the EPPO Global Database; None if nobody checked it.
+        listed_in: lists that it is on, such as those of a regulation.
         registered_as: the name that its identifier follows from, where that is no longer its scientific name.
         merged_from: the names that entries merged into this one were first registered under.
     """
@@ -79,23 +78,37 @@ class Seed(BaseModel):
     scientific_name: _Name
     scientific_name_authorship: _Name | None = None
     family: _Name
-    genus: _Name
-    specific_epithet: _Name
-    taxon_rank: Literal["species", "subspecies", "variety"] = "species"
+    genus: _Name | None = None
+    specific_epithet: _Name | None = None
+    infraspecific_epithet: _Name | None = None
+    taxon_rank: Rank = "species"
     vernacular_names: VernacularNames = VernacularNames()
     synonyms: _Names = ()
     misspellings: _Names = ()
     gbif_id: Annotated[int, Field(strict=True, gt=0)] | None = Field(default=None, alias="gbifID")
-    eppo_code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{5}$")] | None = None
+    eppo_code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{5,6}$")] | None = None
+    listed_in: _Names = ()
     registered_as: _Name | None = None
     merged_from: _Names = ()
 
     @model_validator(mode="after")
     def _name_has_its_parts(self) -> Self:
-        binomial = f"{self.genus} {self.specific_epithet}"
-        below = self.taxon_rank != "species" and self.scientific_name.startswith(f"{binomial} ")
-        if self.scientific_name != binomial and not below:
-            raise ValueError(f"the {self.taxon_rank} {self.scientific_name!r} is not named {binomial!r}")
+        rank, name = self.taxon_rank, self.scientific_name
+        parts = [self.genus, self.specific_epithet, self.infraspecific_epithet]
+        wanted = {"family": 0, "genus": 1, "species": 2}.get(rank, 3)
+        for part, place in (("genus", 1), ("specificEpithet", 2), ("infraspecificEpithet", 3)):
+            # Entries of taxa within a species could always leave their last epithet out.
+            if parts[place - 1] is None and place <= min(wanted, _BINOMIAL):
+                raise ValueError(f"the {rank} {name!r} needs a {part}")
+            if parts[place - 1] is not None and place > wanted:
+                raise ValueError(f"the {rank} {name!r} has no {part}")
+        named = self.family if rank == "family" else " ".join(filter(None, parts[:2]))
+        if wanted > _BINOMIAL:
+            last = f" {self.infraspecific_epithet}" if self.infraspecific_epithet else ""
+            if not name.startswith(f"{named} ") or not name.endswith(last):
+                raise ValueError(f"the {rank} {name!r} is not named {named!r} with its rank and epithet after that")
+        elif name != named:
+            raise ValueError(f"the {rank} {name!r} is not named {named!r}")
         return self
 
     @property
@@ -113,6 +126,15 @@ class Seed(BaseModel):
         """Its scientific name with the authorship."""
         return " ".join(filter(None, (self.scientific_name, self.scientific_name_authorship)))
 
+    def name_at(self, rank: Rank) -> str | None:
+        """The name of the taxon of a rank that it belongs to, or is; None if it is of a wider rank itself."""
+        if rank == self.taxon_rank:
+            return self.scientific_name
+        if RANKS.index(self.taxon_rank) < RANKS.index(rank):
+            return None
+        species = f"{self.genus} {self.specific_epithet}"
+        return {"family": self.family, "genus": self.genus, "species": species}.get(rank)
+
 
 REGISTRY_ONLY = frozenset(
     {
@@ -122,6 +144,8 @@ REGISTRY_ONLY = frozenset(
         "misspellings",
         "gbif_id",
         "eppo_code",
+        "infraspecific_epithet",
+        "listed_in",
         "registered_as",
         "merged_from",
     }
@@ -129,135 +153,11 @@ REGISTRY_ONLY = frozenset(
 """Fields of a seed that a statement about pictures leaves out: a new synonym must not make another statement."""
 
 
-def _packaged_text() -> str:
-    return (files("nachet_pipeline.registry") / "seeds.yaml").read_text(encoding="utf-8")
-
-
-def packaged_seeds() -> list[Seed]:
-    """The reviewed registry that the package carries, in its order.
-
-    Raises:
-        RegistryError: the file is wrong.
-    """
-    return read_seeds(_packaged_text())
-
-
-def registry_version() -> str:
-    """Version of the packaged registry: changes whenever the file does."""
-    return hashlib.sha256(_packaged_text().encode()).hexdigest()[:16]
-
-
-def read_seeds(text: str, source: str = "seeds.yaml") -> list[Seed]:
-    """Read a registry file.
-
-    Args:
-        text: YAML, a list of seeds.
-        source: the file's name, for messages.
-
-    Raises:
-        RegistryError: it is not YAML, or a seed is wrong, or two contradict each other; everything wrong is named.
-    """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        lines: dict[_Line, int] = {}
-        problems = list(_read_lines(node, (), lines)) if node else []
-        content = loader.construct_document(node) if node else []
-    except yaml.YAMLError as error:
-        raise RegistryError(f"{source}: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
-    try:
-        seeds = TypeAdapter(list[Seed]).validate_python(content)
-    except ValidationError as error:
-        for wrong in error.errors(include_url=False):
-            place = wrong["loc"]
-            # A missing term has no line of its own: report that of the entry.
-            line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
-            term = ".".join(str(part) for part in place[1:])
-            problems.append(f"line {line}: {term + ': ' if term else ''}{wrong['msg']}")
-    else:
-        problems += _contradictions(seeds, [lines[number,] for number in range(len(seeds))])
-        # Loaded, an empty one would retire every species.
-        problems += [] if seeds else ["line 1: no seed is registered"]
-    if problems:
-        raise RegistryError(f"{source}: {'; '.join(problems)}")
-    return seeds
-
-
-def check_seeds(seeds: Sequence[Seed]) -> None:
-    """Refuse seeds that contradict each other.
-
-    Raises:
-        RegistryError: two of them have one name, one identifier or one code.
-    """
-    if problems := list(_contradictions(seeds, [None] * len(seeds))):
-        raise RegistryError("; ".join(problems))
-
-
-def _read_lines(node: Any, path: _Line, lines: dict[_Line, int]) -> Iterator[str]:
-    """Collect the line of every value; yield what a YAML loader would ignore in silence."""
-    lines.setdefault(path, node.start_mark.line + 1)
-    if len(path) > _DEPTH:
-        return
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*path, str(key.value))
-            if place in lines:
-                yield f"line {key.start_mark.line + 1}: {key.value} is stated twice (first on line {lines[place]})"
-            lines.setdefault(place, key.start_mark.line + 1)
-            yield from _read_lines(value, place, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield from _read_lines(value, (*path, number), lines)
-
-
-def _claims(seed: Seed) -> Iterator[tuple[str, str, str]]:
-    """The claims of a seed that no other may make: kind of claim, form that is compared, form that is shown."""
-    yield "name", plain(seed.scientific_name), f"the name {seed.scientific_name!r}"
-    for name in seed.synonyms:
-        yield "name", plain(name), f"the synonym {name!r}"
-    for name in seed.misspellings:
-        yield "name", plain(name), f"the misspelling {name!r}"
-    # Identifiers follow from these; one that two seeds had would mix up their pictures.
-    yield "id", str(seed.id), f"the first name {seed.first_name!r}"
-    for name in seed.merged_from:
-        yield "id", str(seed_id(name)), f"the merged seed {name!r}"
-    if seed.gbif_id is not None:
-        yield "gbif", str(seed.gbif_id), f"the gbifID {seed.gbif_id}"
-    if seed.eppo_code is not None:
-        yield "eppo", seed.eppo_code, f"the eppoCode {seed.eppo_code}"
-
-
-def _contradictions(seeds: Sequence[Seed], lines: Sequence[int | None]) -> Iterator[str]:
-    def place(number: int) -> str:
-        line = lines[number]
-        return f"{seeds[number].scientific_name}{f' (line {line})' if line else ''}"
-
-    owners: dict[tuple[str, str], int] = {}
-    for number, seed in enumerate(seeds):
-        for kind, compared, shown in _claims(seed):
-            if (first := owners.setdefault((kind, compared), number)) != number:
-                yield f"{place(number)}: {shown} is taken by {place(first)}"
-        for names in (
-            (seed.scientific_name, *seed.synonyms, *seed.misspellings),
-            (seed.first_name, *seed.merged_from),
-            seed.vernacular_names.en,
-            seed.vernacular_names.fr,
-        ):
-            seen = [plain(name) for name in names]
-            for name in {name for name in seen if seen.count(name) > 1}:
-                yield f"{place(number)}: {name!r} is stated twice"
-    # One vernacular name may mean several species, but none may be the scientific name of another.
-    for number, seed in enumerate(seeds):
-        for name in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
-            if (first := owners.get(("name", plain(name)), number)) != number:
-                yield f"{place(number)}: the vernacular name {name!r} is taken by {place(first)}"
-
-
 def plain(name: str) -> str:
     """The form in which names are compared: neither case nor extra space nor the encoding of accents matter."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", name)).strip().casefold().replace("\u2019", "'")
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", name).replace("\u2019", "'")
+    return " ".join(name.split()).casefold()
 
 
 class KnownName(NamedTuple):
@@ -272,8 +172,11 @@ class KnownName(NamedTuple):
     usage: Usage
 
 
-class SeedRegistry(BaseModel):
+@dataclass(frozen=True)
+class SeedRegistry:
     """Looks up seeds by id and by name, whatever the case.
+
+    What slower questions need is made when the first is asked, and kept.
 
     Attributes:
         by_id: the seeds, by their own identifiers.
@@ -281,11 +184,9 @@ class SeedRegistry(BaseModel):
         merged: from the identifiers of seeds that were merged to those of the seeds they are part of now.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    by_id: dict[UUID, Seed] = Field(default_factory=dict)
-    names: dict[str, KnownName] = Field(default_factory=dict)
-    merged: dict[UUID, UUID] = Field(default_factory=dict)
+    by_id: dict[UUID, Seed] = field(default_factory=dict)
+    names: dict[str, KnownName] = field(default_factory=dict)
+    merged: dict[UUID, UUID] = field(default_factory=dict)
 
     @classmethod
     def of(cls, seeds: Iterable[Seed], merged: Mapping[UUID, UUID] | None = None) -> Self:
@@ -335,15 +236,10 @@ class SeedRegistry(BaseModel):
         """
         if known := self.named(name):
             return known.scientific_name
-        found: dict[int, set[str]] = defaultdict(set)
-        readings = {_letters(name), _letters(_without_authorship(name))}
-        for written, (seed, usage) in self.names.items():
-            known_letters = _letters(written)
-            for wanted in readings:
-                # Vernacular names are short and alike: `wheat` is not `cheat`.
-                distance = _distance_of_names(known_letters, wanted, 1 if usage == "vernacular" else 0)
-                if distance is not None:
-                    found[distance].add(seed.scientific_name)
+        found: defaultdict[int, set[str]] = defaultdict(set)
+        for wanted in {_letters(name), _letters(_without_authorship(name))}:
+            for key, differing in self._spelling.near(wanted).items():
+                found[differing] |= self._spelt[key]
         best = found[min(found)] if found else set()
         return next(iter(best)) if len(best) == 1 else None
 
@@ -360,7 +256,7 @@ class SeedRegistry(BaseModel):
         if known := self.names.get(" ".join(words)) or (swapped if swapped and swapped.usage != "vernacular" else None):
             return known.seed.scientific_name
         common = self.named(words[1])
-        return common.scientific_name if common and plain(common.genus) == words[0] else None
+        return common.scientific_name if common and plain(common.genus or "") == words[0] else None
 
     def alike(self, name: str) -> list[tuple[str, list[str]]]:
         """The seeds that a name may stand for, as information: accepted name, and the names that hold its words.
@@ -372,22 +268,57 @@ class SeedRegistry(BaseModel):
         if not wanted:
             return []
         if len(wanted) == _BINOMIAL and len(wanted[0]) == 1:
-            return sorted(
-                (seed.scientific_name, [])
-                for seed in self.by_id.values()
-                if (plain(seed.genus)[0], plain(seed.specific_epithet)) == wanted
-            )
-        found: dict[str, list[str]] = defaultdict(list)
-        for seed in self.by_id.values():
-            for common in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
-                if _holds(_letters(common), wanted):
-                    found[seed.scientific_name].append(common)
+            return [(one, []) for one in sorted(self._of_initial.get(wanted, ()))]
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for seed, common, words in self._common.get(wanted[0], ()):
+            if _holds(words, wanted):
+                found[seed.scientific_name].append(common)
         return sorted(found.items())
 
     def of_genus(self, name: str) -> list[str]:
         """The accepted names of the seeds of the genus that a name begins with, in order."""
-        genus = plain(name).partition(" ")[0]
-        return sorted(seed.scientific_name for seed in self.by_id.values() if plain(seed.genus) == genus)
+        return self._of_genus.get(plain(name).partition(" ")[0], [])
+
+    @cached_property
+    def _spelt(self) -> dict[Key, set[str]]:
+        """The accepted names that a way of writing means, with how many letters fewer than usual may differ in it."""
+        found: defaultdict[Key, set[str]] = defaultdict(set)
+        for written, (seed, usage) in self.names.items():
+            words = _letters(written)
+            # Vernacular names are short and alike, `wheat` is not `cheat`; and genera are, when they stand alone.
+            found[words, int(usage == "vernacular" or len(words) == 1)].add(seed.scientific_name)
+        return dict(found)
+
+    @cached_property
+    def _spelling(self) -> NameIndex:
+        return NameIndex(self._spelt)
+
+    @cached_property
+    def _common(self) -> dict[str, list[tuple[Seed, str, Words]]]:
+        """Vernacular names by each of their words, with the seeds that have them."""
+        found: defaultdict[str, list[tuple[Seed, str, Words]]] = defaultdict(list)
+        for seed in self.by_id.values():
+            for common in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
+                words = _letters(common)
+                for word in dict.fromkeys(words):
+                    found[word].append((seed, common, words))
+        return dict(found)
+
+    @cached_property
+    def _of_initial(self) -> dict[Words, list[str]]:
+        """Accepted names by the first letter of the genus and the epithet."""
+        found: defaultdict[Words, list[str]] = defaultdict(list)
+        for seed in self.by_id.values():
+            if seed.genus and seed.specific_epithet:
+                found[plain(seed.genus)[0], plain(seed.specific_epithet)].append(seed.scientific_name)
+        return dict(found)
+
+    @cached_property
+    def _of_genus(self) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for seed in sorted(self.by_id.values(), key=lambda one: one.scientific_name):
+            found[plain(seed.genus or "")].append(seed.scientific_name)
+        return dict(found)
 
 
 def _holds(words: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -395,9 +326,9 @@ def _holds(words: Sequence[str], wanted: Sequence[str]) -> bool:
     return any(tuple(words[start : start + len(wanted)]) == tuple(wanted) for start in range(len(words)))
 
 
-def _letters(name: str) -> tuple[str, ...]:
+def _letters(name: str) -> Words:
     """The words of a name."""
-    return tuple(re.findall(r"[^\W\d_]+", plain(name[:_LONGEST_NAME])))
+    return letters_of(plain(name[:_LONGEST_NAME]))
 
 
 def _without_authorship(name: str) -> str:
@@ -414,50 +345,16 @@ def _without_authorship(name: str) -> str:
     return " ".join(words[:author])
 
 
-def _distance_of_names(known: Sequence[str], wanted: Sequence[str], less: int) -> int | None:
-    """How many letters differ in all, None if some word is another one; `less` letters fewer may differ in each."""
-    if "".join(known) == "".join(wanted):
-        return 0
-    if len(known) != len(wanted):
-        return None
-    total = 0
-    for one, other in zip(known, wanted, strict=True):
-        most = (_LETTERS_OF_LONG if max(len(one), len(other)) > _SHORT_WORD else 1) - less
-        if abs(len(one) - len(other)) > most or (distance := _distance(one, other)) > most:
-            return None
-        total += distance
-    return total
-
-
-def _distance(one: str, other: str) -> int:
-    """Letters to add, remove, replace or swap with their neighbour (optimal string alignment)."""
-    before: list[int] = []
-    last = list(range(len(other) + 1))
-    for row, letter in enumerate(one, 1):
-        line = [row]
-        for column, found in enumerate(other, 1):
-            cost = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != found))
-            if row > 1 and column > 1 and letter == other[column - 2] and found == one[row - 2]:
-                cost = min(cost, before[column - 2] + 1)
-            line.append(cost)
-        before, last = last, line
-    return last[-1]
-
-
 def _names(seeds: Sequence[Seed]) -> Iterator[tuple[str, KnownName]]:
     """Every name with the seed that it finds, those first that count most."""
     for seed in seeds:
-        yield seed.scientific_name, KnownName(seed, "accepted")
-    for seed in seeds:
-        for name in seed.synonyms:
-            yield name, KnownName(seed, "synonym")
-    for seed in seeds:
-        for name in seed.misspellings:
-            yield name, KnownName(seed, "misspelling")
-    # After the others: an earlier name of one species can have become the accepted name of another.
-    for seed in seeds:
-        for name in (seed.first_name, *seed.merged_from):
-            yield name, KnownName(seed, "synonym")
+        unnamed = _UNNAMED_SPECIES if seed.taxon_rank == "genus" else ()
+        for name in (seed.scientific_name, *(f"{seed.scientific_name} {one}" for one in unnamed)):
+            yield name, KnownName(seed, "accepted")
+    for usage, names_of in _OTHER_NAMES:
+        for seed in seeds:
+            for name in names_of(seed):
+                yield name, KnownName(seed, usage)
     vernacular: defaultdict[str, dict[UUID, Seed]] = defaultdict(dict)
     for seed in seeds:
         for name in (*seed.vernacular_names.en, *seed.vernacular_names.fr):
@@ -465,3 +362,11 @@ def _names(seeds: Sequence[Seed]) -> Iterator[tuple[str, KnownName]]:
     for name, meant in vernacular.items():
         if len(meant) == 1:
             yield name, KnownName(next(iter(meant.values())), "vernacular")
+
+
+_OTHER_NAMES: tuple[tuple[Usage, Callable[[Seed], Iterable[str]]], ...] = (
+    ("synonym", lambda seed: seed.synonyms),
+    ("misspelling", lambda seed: seed.misspellings),
+    # After the others: an earlier name of one species can have become the accepted name of another.
+    ("synonym", lambda seed: (seed.first_name, *seed.merged_from)),
+)

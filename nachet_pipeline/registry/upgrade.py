@@ -1,22 +1,70 @@
-"""Bringing a database up to this version of the package: its tables, and the species registry in it."""
+"""Bringing a database up to this version of the package, and to the registry of species that is meant for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import SecretStr
 
-from nachet_pipeline.database.connection import Database, migrate
-from nachet_pipeline.registry.queries import load_seeds
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.database.connection import Connection, Database, migrate
+from nachet_pipeline.registry.queries import (
+    LoadedFrom,
+    RegistryChanges,
+    RegistryConflictError,
+    load_seeds,
+    loaded_from,
+    record_source,
+)
+from nachet_pipeline.registry.species_file import Species, read_species, species_version
 
 
-def upgrade(url: SecretStr) -> int:
+def upgrade(url: SecretStr, named: Sequence[Path] = ()) -> int:
     """Upgrade a database; one that is up to date stays as it is.
+
+    Args:
+        url: of the login that owns the tables.
+        named: the files of species; see `read_species`.
 
     Returns:
         How many seeds were added, changed, merged or retired.
 
     Raises:
         DatabaseError: the database does not answer, or refuses.
-        RegistryConflictError: pictures refer to a seed that the registry has no more; no seed was changed.
+        RegistryError: a file of species is wrong; no seed was changed.
+        RegistryConflictError: the database has species that the registry must not lose; no seed was changed.
     """
     migrate(url)
     with Database(url) as database, database.connection() as connection:
-        return load_seeds(connection, packaged_seeds()).total
+        return follow_species(connection, named).total
+
+
+def follow_species(connection: Connection, named: Sequence[Path]) -> RegistryChanges:
+    """Load a registry unless the database has it already; files that did not change are not read.
+
+    Raises:
+        RegistryError: a file is wrong; no seed was changed.
+        RegistryConflictError: the database has species that the registry must not lose; no seed was changed.
+    """
+    loaded = loaded_from(connection)
+    if named and loaded and loaded.version == species_version(named):
+        return RegistryChanges()
+    return load_species(connection, read_species(named))
+
+
+def load_species(connection: Connection, species: Species) -> RegistryChanges:
+    """Bring the table up to a registry, and remember which it is.
+
+    Who forgets to name the deployment's files must not replace its species by those of the package.
+
+    Raises:
+        RegistryConflictError: nothing was changed; see `load_seeds`, or the registry is the package's because no other
+            is named, while the database has another one.
+    """
+    loaded = loaded_from(connection)
+    if loaded and not loaded.packaged and not species.chosen:
+        raise RegistryConflictError(
+            f"the species of this database are those of {loaded.source}, but NACHET_SPECIES_FILE names no file: set it,"
+            " or set it to `packaged` for the species of the package"
+        )
+    changes = load_seeds(connection, species.seeds, actor=species.actor)
+    record_source(connection, LoadedFrom(species.source, species.version, species.packaged))
+    return changes

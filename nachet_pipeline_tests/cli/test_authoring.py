@@ -10,7 +10,7 @@ import pytest
 
 from nachet_pipeline.contract.folder_contract import contract_page
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.i18n import Language
 from nachet_pipeline_tests.command import Nachet, command
 from nachet_pipeline_tests.documents import PAGES

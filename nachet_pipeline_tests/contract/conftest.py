@@ -11,7 +11,8 @@ from nachet_pipeline.contract.manifest import manifest_lines
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import Files, Outcome, Validate, write
 

@@ -12,7 +12,8 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.sessions import Context, Owner
 from nachet_pipeline.contract.structure import Shape
 from nachet_pipeline.contract.validation import judge_folder
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline_tests.contract.folders import Files, write
 

@@ -18,7 +18,8 @@ from nachet_pipeline.contract.report import Report, as_text
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.support.i18n import Language
 from nachet_pipeline_tests.contract.folders import SESSION_INDEX, Files, picture, write

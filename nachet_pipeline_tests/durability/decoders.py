@@ -34,7 +34,8 @@ from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.registry.queries import load_seeds
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.training.exports.converting import ConvertingPool

@@ -18,7 +18,7 @@ from nachet_pipeline.database import connection as connection_module
 from nachet_pipeline.database.connection import Database, DatabaseError, migrate
 from nachet_pipeline.local import postgres
 from nachet_pipeline.registry.queries import load_seeds
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.uploads.importing import ImportOutcome
 from nachet_pipeline.uploads.upload import Upload

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from nachet_pipeline.mass_import.errors import MappingError
 from nachet_pipeline.mass_import.mapping import FolderMapping
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline_tests.mass_import.containers import Filled, picture
 from nachet_pipeline_tests.workbench import Workbench
 

@@ -23,7 +23,7 @@ from nachet_pipeline.picture_sets.labels import (
     labels,
     undecide_label,
 )
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.training.queries import withdraw
 from nachet_pipeline.uploads.importing import ImportOutcome
 from nachet_pipeline.uploads.queries import find_upload

@@ -22,7 +22,8 @@ from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.workers import WorkersUnavailableError
-from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.progress import Progress, silent

@@ -8,8 +8,10 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import DatabaseError, migrate
 from nachet_pipeline.identifiers import picture_seed_id, seed_id
+from nachet_pipeline.registry.problems import RegistryError
 from nachet_pipeline.registry.queries import RegistryConflictError, load_seeds, registered_seeds, surviving_seeds
-from nachet_pipeline.registry.seeds import RegistryError, Seed, SeedRegistry, packaged_seeds, registry_version
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds, registry_version
 from nachet_pipeline.registry.upgrade import upgrade
 from nachet_pipeline_tests.meeting import until_one_waits
 from nachet_pipeline_tests.registries import changed, load, merged, renamed, seed, without

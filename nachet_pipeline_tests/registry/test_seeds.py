@@ -7,15 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nachet_pipeline.identifiers import seed_id
-from nachet_pipeline.registry.seeds import (
-    RegistryError,
-    Seed,
-    SeedRegistry,
-    VernacularNames,
-    check_seeds,
-    packaged_seeds,
-    read_seeds,
-)
+from nachet_pipeline.registry.problems import RegistryError, check_seeds
+from nachet_pipeline.registry.seeds import Seed, SeedRegistry, VernacularNames
+from nachet_pipeline.registry.species_file import packaged_seeds, read_seeds
 from nachet_pipeline_tests.registries import changed, merged, renamed, seed
 
 PACKAGED = SeedRegistry.of(packaged_seeds())
@@ -319,31 +313,34 @@ def test_a_good_file_is_read() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("synonyms: [aa  BB]", "Cc dd (line 11): the synonym 'aa  BB' is taken by Aa bb (line 1)"),
-        ("synonyms: [Aa old]", "the synonym 'Aa old' is taken by Aa bb (line 1)"),
-        ("misspellings: [Aa old]", "the misspelling 'Aa old' is taken by Aa bb (line 1)"),
-        ("synonyms: [Aa bbb]", "the synonym 'Aa bbb' is taken by Aa bb (line 1)"),
-        ("gbifID: 1", "the gbifID 1 is taken by Aa bb (line 1)"),
-        ("eppoCode: AAABB", "the eppoCode AAABB is taken by Aa bb (line 1)"),
-        ("registeredAs: Aa bb", "the first name 'Aa bb' is taken by Aa bb (line 1)"),
-        ("registeredAs: Aa gone", "the first name 'Aa gone' is taken by Aa bb (line 1)"),
-        ("mergedFrom: [Aa bb]", "the merged seed 'Aa bb' is taken by Aa bb (line 1)"),
-        ("mergedFrom: [Aa gone]", "the merged seed 'Aa gone' is taken by Aa bb (line 1)"),
+        ("synonyms: [aa  BB]", "seeds.yaml:11: synonyms: the synonym 'aa  BB' is taken by Aa bb (seeds.yaml:1)"),
+        ("synonyms: [Aa old]", "the synonym 'Aa old' is taken by Aa bb (seeds.yaml:1)"),
+        ("misspellings: [Aa old]", "the misspelling 'Aa old' is taken by Aa bb (seeds.yaml:1)"),
+        ("synonyms: [Aa bbb]", "the synonym 'Aa bbb' is taken by Aa bb (seeds.yaml:1)"),
+        ("gbifID: 1", "the gbifID 1 is taken by Aa bb (seeds.yaml:1)"),
+        ("eppoCode: AAABB", "the eppoCode AAABB is taken by Aa bb (seeds.yaml:1)"),
+        ("registeredAs: Aa bb", "the first name 'Aa bb' is taken by Aa bb (seeds.yaml:1)"),
+        ("registeredAs: Aa gone", "the first name 'Aa gone' is taken by Aa bb (seeds.yaml:1)"),
+        ("mergedFrom: [Aa bb]", "the merged seed 'Aa bb' is taken by Aa bb (seeds.yaml:1)"),
+        ("mergedFrom: [Aa gone]", "the merged seed 'Aa gone' is taken by Aa bb (seeds.yaml:1)"),
         ("mergedFrom: [Cc dd]", "'cc dd' is stated twice"),
         ("synonyms: [Cc dd]", "'cc dd' is stated twice"),
         ("synonyms: [Ee, ee]", "'ee' is stated twice"),
         ("vernacularNames: {fr: [bb, BB]}", "'bb' is stated twice"),
-        ("vernacularNames: {fr: [aa old]}", "the vernacular name 'aa old' is taken by Aa bb (line 1)"),
-        ("vernacularNames: {de: [Biene]}", "line 15: vernacularNames.de: Extra inputs are not permitted"),
-        ("genus: Cc", "line 15: genus is stated twice (first on line 13)"),
-        ("gbifID: '2'", "line 15: gbifID: Input should be a valid integer"),
-        ("gbifID: yes", "line 15: gbifID: Input should be a valid integer"),
-        ("gbifID: -2", "line 15: gbifID: Input should be greater than 0"),
-        ("eppoCode: aaabb", "line 15: eppoCode: String should match pattern"),
-        ("taxonRank: kind", "line 15: taxonRank: Input should be 'species', 'subspecies' or 'variety'"),
-        ("synonyms: ['  ']", "line 15: synonyms.0: String should have at least 1 character"),
-        ("colour: brown", "line 15: colour: Extra inputs are not permitted"),
-        ("synonyms: [", "seeds.yaml: while parsing"),
+        ("vernacularNames: {fr: [aa old]}", "the vernacular name 'aa old' is taken by Aa bb (seeds.yaml:1)"),
+        ("vernacularNames: {de: [Biene]}", "seeds.yaml:15: vernacularNames.de: Extra inputs are not permitted"),
+        ("genus: Cc", "seeds.yaml:15: genus: is stated twice (first on line 13)"),
+        ("gbifID: '2'", "seeds.yaml:15: gbifID: Input should be a valid integer"),
+        ("gbifID: yes", "seeds.yaml:15: gbifID: Input should be a valid integer"),
+        ("gbifID: -2", "seeds.yaml:15: gbifID: Input should be greater than 0"),
+        ("eppoCode: aaabb", "seeds.yaml:15: eppoCode: String should match pattern"),
+        (
+            "taxonRank: kind",
+            "seeds.yaml:15: taxonRank: Input should be 'family', 'genus', 'species', 'subspecies', 'variety' or 'form'",
+        ),
+        ("synonyms: ['  ']", "seeds.yaml:15: synonyms.0: String should have at least 1 character"),
+        ("colour: brown", "seeds.yaml:15: colour: Extra inputs are not permitted"),
+        ("synonyms: [", "seeds.yaml:16: is no YAML: while parsing"),
     ],
 )
 def test_a_contradiction_is_told_with_the_entries_and_the_line(wrong: str, told: str) -> None:
@@ -373,7 +370,7 @@ def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
 
 
 def test_a_missing_term_is_told_with_the_line_of_its_entry() -> None:
-    with pytest.raises(RegistryError, match="line 11: family: Field required"):
+    with pytest.raises(RegistryError, match=r"seeds\.yaml:11: family: Field required"):
         read_seeds(GOOD.replace("  family: Cceae\n", ""))
 
 
@@ -389,12 +386,14 @@ def test_a_seed_is_written_in_the_terms_of_darwin_core() -> None:
         "family": "Poaceae",
         "genus": "Bromus",
         "specificEpithet": "secalinus",
+        "infraspecificEpithet": None,
         "taxonRank": "species",
         "vernacularNames": {"en": [], "fr": []},
         "synonyms": [],
         "misspellings": [],
         "gbifID": None,
         "eppoCode": None,
+        "listedIn": [],
         "registeredAs": None,
         "mergedFrom": [],
     }

@@ -23,7 +23,7 @@ from nachet_pipeline.database.logins import LoginError, Role, hand_over_dagster,
 from nachet_pipeline.defs.instance import dagster_home
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.registry.queries import load_seeds
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.users.registering import register_user

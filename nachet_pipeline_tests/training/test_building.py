@@ -14,7 +14,7 @@ from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import NAMESPACE, picture_seed_id, seed_id
 from nachet_pipeline.picture_sets.duplicates import Decision, decide_pair
-from nachet_pipeline.registry.seeds import packaged_seeds
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import StorageError
 from nachet_pipeline.training import building
 from nachet_pipeline.training.building import Built, build, make_current

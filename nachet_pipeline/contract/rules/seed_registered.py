@@ -22,8 +22,8 @@ _ASK = Bilingual(
 )
 _GENUS_ALONE = re.compile(r"\s*\w+(?:\s+(?:sp|spp)\.?)?\s*", re.IGNORECASE)
 _NAME_IT = Bilingual(
-    "Write the species if it is known; a genus alone cannot be registered.",
-    "Écrivez l'espèce si elle est connue; un genre seul ne peut pas être enregistré.",
+    "Write the species if it is known; the genus alone is not registered.",
+    "Écrivez l'espèce si elle est connue; le genre seul n'est pas enregistré.",
 )
 _IN_FULL = Bilingual(
     "Write the full scientific name of the species that the pictures show.",

@@ -4,7 +4,6 @@ from collections import Counter
 
 from dagster import (
     AssetExecutionContext,
-    AutomationCondition,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -16,14 +15,20 @@ from nachet_pipeline.defs.metadata import table, tables
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.defs.table_schemas import SEEDS, USERS
 from nachet_pipeline.errors import ActionableError
-from nachet_pipeline.registry.queries import SeedChange, count_seeds, load_seeds
-from nachet_pipeline.registry.seeds import Seed, packaged_seeds, registry_version
-from nachet_pipeline.settings import KeySettings, UserSettings
+from nachet_pipeline.registry.problems import RegistryError
+from nachet_pipeline.registry.queries import RegistryConflictError, SeedChange, count_seeds
+from nachet_pipeline.registry.seeds import Seed
+from nachet_pipeline.registry.species_file import read_species
+from nachet_pipeline.registry.upgrade import load_species
+from nachet_pipeline.settings import KeySettings, SpeciesSettings, UserSettings
 from nachet_pipeline.uploads.queries import look_again_at_unknown_species
 from nachet_pipeline.users.errors import UsersFileError
 from nachet_pipeline.users.queries import all_users
 from nachet_pipeline.users.registering import SYSTEM_ACTOR
 from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
+
+# A page of the UI shows no more.
+_ROWS = 1_000
 
 
 @asset(
@@ -31,26 +36,31 @@ from nachet_pipeline.users.users_file import UserChange, apply_users, read_users
     kinds={"postgres", "yaml"},
     owners=["team:ai-lab"],
     metadata=SEEDS,
-    code_version=registry_version(),
-    automation_condition=(AutomationCondition.missing() | AutomationCondition.code_version_changed())
-    & ~AutomationCondition.in_progress(),
 )
-def registered_seeds(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
-    """The species that pictures may show, from the package's reviewed file `registry/seeds.yaml`.
+def registered_seeds(
+    context: AssetExecutionContext, database: DatabaseResource, species_settings: ResourceParam[SpeciesSettings]
+) -> MaterializeResult[None]:
+    """The species that pictures may show, from the files that `NACHET_SPECIES_FILE` names, or else from the package.
 
-    A new version of the file is loaded by itself; materializing it again changes nothing. Renamed species keep their
-    identifier; pictures of merged ones are linked to the species they are part of; every change is in the table
-    `audit_trail`. Folders that were refused for a species which was not registered are looked at again. **Red**: the
-    database did not answer.
+    The sensor `sync_registry` loads the files when they changed; materializing it again changes nothing. Renamed
+    species keep their identifier; pictures of merged ones are linked to the species they are part of; what is in no
+    file any more is retired, and never lost; every change is in the table `audit_trail`. Folders that were refused for
+    a species which was not registered are looked at again. **Red**: a file is wrong or would lose what pictures show,
+    and nothing was changed, or the database did not answer; the run says which.
     """
-    seeds = packaged_seeds()
+    with failing_on(RegistryError):
+        species = read_species(species_settings.species_file)
     with database.open() as db, db.connection() as connection:
-        loaded = load_seeds(connection, seeds)
+        with failing_on(RegistryConflictError):
+            loaded = load_species(connection, species)
         waiting = look_again_at_unknown_species(connection) if loaded.total else 0
         rows = count_seeds(connection)
-    context.log.info("%d seeds in the registry, %d changes", len(seeds), loaded.total)
+    seeds = species.seeds
+    context.log.info("%d seeds of %s, %d changes", len(seeds), species.source, loaded.total)
     return MaterializeResult(
         metadata={
+            "source": species.source,
+            "version": species.version,
             "seeds": len(seeds),
             "dagster/row_count": rows,
             "changed": loaded.total,
@@ -60,8 +70,8 @@ def registered_seeds(context: AssetExecutionContext, database: DatabaseResource)
             "merged": loaded.count("merged"),
             "retired": loaded.count("retired"),
             "relinked_pictures": sum(change.pictures for change in loaded.changes),
-            "registry": table(map(_seed_row, seeds)),
-            **tables(changes=map(_registry_change_row, loaded.changes)),
+            "registry": table(map(_seed_row, seeds[:_ROWS])),
+            **tables(changes=map(_registry_change_row, loaded.changes[:_ROWS])),
         }
     )
 
@@ -69,12 +79,14 @@ def registered_seeds(context: AssetExecutionContext, database: DatabaseResource)
 def _seed_row(seed: Seed) -> dict[str, str]:
     return {
         "scientificName": seed.full_name,
+        "rank": seed.taxon_rank,
         "family": seed.family,
         "English": ", ".join(seed.vernacular_names.en),
         "français": ", ".join(seed.vernacular_names.fr),
         "synonyms": ", ".join(seed.synonyms),
         "gbifID": str(seed.gbif_id or ""),
         "eppoCode": seed.eppo_code or "",
+        "listed in": ", ".join(seed.listed_in),
         "id": str(seed.id),
     }
 
@@ -87,9 +99,6 @@ def _registry_change_row(change: SeedChange) -> dict[str, str | int]:
         "relinked pictures": change.pictures,
         "id": str(change.id),
     }
-
-
-_ROWS = 1_000
 
 
 @asset(group_name="registry", kinds={"postgres", "azure", "yaml"}, owners=["team:ai-lab"], metadata=USERS)

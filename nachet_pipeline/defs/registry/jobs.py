@@ -25,8 +25,9 @@ from nachet_pipeline.users.registering import SYSTEM_ACTOR
 load_seeds = define_asset_job(
     "load_seeds",
     selection=[registered_seeds],
-    description="Brings the species registry of the database up to the package's reviewed file. sync_registry runs it"
-    " by itself after an upgrade. Pressing it again changes nothing.",
+    description="Brings the species of the database up to the files that NACHET_SPECIES_FILE names, or to those of the"
+    " package. sync_registry runs it by itself when they changed. Pressing it again changes nothing; a wrong file"
+    " changes nothing either, and the run says what is wrong, with file and line.",
 )
 
 load_users = define_asset_job(

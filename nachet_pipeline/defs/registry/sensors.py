@@ -1,9 +1,6 @@
 """The sensors on the reviewed file of users and on the species registry."""
 
 from dagster import (
-    AssetSelection,
-    AutomationConditionSensorDefinition,
-    DefaultSensorStatus,
     ResourceParam,
     RunRequest,
     SensorEvaluationContext,
@@ -12,8 +9,9 @@ from dagster import (
 )
 
 from nachet_pipeline.defs.automation import running_sensor
-from nachet_pipeline.defs.registry.jobs import load_users
-from nachet_pipeline.settings import UserSettings
+from nachet_pipeline.defs.registry.jobs import load_seeds, load_users
+from nachet_pipeline.registry.species_file import species_version
+from nachet_pipeline.settings import SpeciesSettings, UserSettings
 from nachet_pipeline.users.users_file import digest_of
 
 
@@ -37,11 +35,18 @@ def sync_users(
     return SensorResult(run_requests=[RunRequest()], cursor=digest)
 
 
-sync_registry = AutomationConditionSensorDefinition(
-    "sync_registry",
-    target=AssetSelection.assets("registered_seeds"),
-    default_status=DefaultSensorStatus.RUNNING,
+@running_sensor(
+    job=load_seeds,
     minimum_interval_seconds=60,
-    description="Loads the species registry when the database has none, or this version of the package brings another"
-    " one.",
+    description="Loads the registered species whenever the files that NACHET_SPECIES_FILE names changed, or this"
+    " version of the package brings other ones of its own.",
 )
+def sync_registry(
+    context: SensorEvaluationContext, species_settings: ResourceParam[SpeciesSettings]
+) -> SensorResult | SkipReason:
+    """Request a run when the files of species changed."""
+    version = species_version(species_settings.species_file)
+    if version == context.cursor:
+        return SkipReason("The files of species did not change.")
+    # There is no run key, so that files which were changed and changed back are loaded again.
+    return SensorResult(run_requests=[RunRequest()], cursor=version)

@@ -7,8 +7,9 @@ import pytest
 from dagster import ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
 from nachet_pipeline.defs.forms import FormError
-from nachet_pipeline.settings import UserSettings
+from nachet_pipeline.settings import SpeciesSettings, UserSettings
 from nachet_pipeline_tests.deployment import Deployment
+from nachet_pipeline_tests.registries import seed, table
 from nachet_pipeline_tests.workbench import settings_with
 
 
@@ -141,6 +142,28 @@ def test_the_nightly_job_rotates_and_revokes_and_shows_no_key(deployment: Deploy
     assert result.success
     assert [(key["number"], key["live"]) for key in keys(deployment, email)] == [(1, True), (2, True)]
     assert [(key["number"], key["live"]) for key in keys(deployment, gone)] == [(1, False)]
+
+
+def test_species_are_loaded_when_a_file_of_them_changed_and_only_then(deployment: Deployment, tmp_path: Path) -> None:
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("sync_registry")
+    folder = tmp_path / "species"
+    folder.mkdir()
+    table(folder / "weeds.csv", [seed("Avena fatua")])
+
+    def tick(cursor: str | None, *files: Path) -> SensorResult | SkipReason:
+        resources = {**deployment.resources, "species_settings": SpeciesSettings(species_file=files)}
+        with build_sensor_context(instance=deployment.instance, resources=resources, cursor=cursor) as context:
+            return sensor(context)
+
+    packaged = tick(None)
+    assert isinstance(packaged, SensorResult)
+    assert isinstance(tick(packaged.cursor), SkipReason)
+    first = tick(packaged.cursor, folder)
+    assert isinstance(first, SensorResult)
+    assert len(first.run_requests or []) == 1
+    assert isinstance(tick(first.cursor, folder), SkipReason)
+    table(folder / "more.csv", [seed("Avena sativa")])
+    assert isinstance(tick(first.cursor, folder), SensorResult)
 
 
 def test_the_file_is_applied_when_it_changed_and_only_then(deployment: Deployment, tmp_path: Path) -> None:
