@@ -192,6 +192,34 @@ def registered_seeds(connection: Connection) -> SeedRegistry:
     )
 
 
+def seeds_with_ids(connection: Connection, identifiers: Iterable[UUID]) -> dict[UUID, Seed]:
+    """Seeds by identifier, retired and merged ones too."""
+    query = "select id, name, information, merged_into, active from seeds where id = any(%s)"
+    rows = fetch(connection, class_row(_Row), query, (list(identifiers),))
+    return {row.id: Seed.model_validate(row.information) for row in rows}
+
+
+def add_unregistered(connection: Connection, taxa: Iterable[Seed], *, actor: str) -> None:
+    """Give taxa a row that no entry names, so that what refers to them refers to something; no picture can name them.
+
+    A taxon that has a row stays as it is.
+
+    Args:
+        connection: in whose transaction it is done.
+        taxa: such as the genus that a training set labels species as.
+        actor: whom the audit trail names.
+    """
+    for seed in taxa:
+        row = _Row(seed.id, seed.scientific_name, seed.model_dump(mode="json"), None, active=False)
+        inserted = connection.execute(
+            "insert into seeds (id, name, information, active) values (%s, %s, %s, false) on conflict do nothing",
+            (row.id, row.name, Jsonb(row.information)),
+        )
+        if inserted.rowcount:
+            noted = audit.Noted("labelled", row.id, None, row.audited())
+            audit.record_all(connection, [noted], actor=actor, subject="seed")
+
+
 def loaded_from(connection: Connection) -> LoadedFrom | None:
     """The registry that was loaded last, None if none was."""
     found = fetch(connection, class_row(LoadedFrom), "select source, version, packaged from registry_source")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import training_container, training_manifest_blob, training_set_id
 from nachet_pipeline.picture_sets.labels import species_at_odds
+from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.progress import StepProgress, silent
 from nachet_pipeline.training.candidates import Choice, resolve
@@ -62,6 +63,7 @@ from nachet_pipeline.training.selection import (
 from nachet_pipeline.training.splitting import Splitting, split
 
 _NEAR_SAMPLE = 100
+_TAXA_NAMED = 20
 _PARQUET = "application/vnd.apache.parquet"
 _SAFE_IN_URL = r"^[0-9A-Za-z._~/-]*$"
 
@@ -186,6 +188,7 @@ class _Set:
     groups: int
     near_pairs: NearPairs
     notes: tuple[Note, ...]
+    unregistered: tuple[Seed, ...]
 
 
 def build(
@@ -284,6 +287,7 @@ def _new_version(recipe: Recipe, digest: str, made: _Set, counts: Sequence[Class
         recipe_digest=recipe.digest,
         classes=[asdict(one) for one in counts],
         notes=[asdict(note) for note in made.notes],
+        unregistered=made.unregistered,
     )
 
 
@@ -302,11 +306,10 @@ def _record(
 def _read(connection: Connection, recipe: Recipe, rows: SpooledRows, tell: StepProgress) -> _Read:
     choice = resolve(connection, recipe)
     selection = select(connection, choice, rows, lambda done: tell("reading", done, done))
-    identifiers = {*selection.taxa, *choice.species, *choice.label_map}
     return _Read(
         choice,
         selection,
-        taxa(connection, list(identifiers)),
+        taxa(connection, selection.species),
         given_labels(connection, recipe.name),
         _decided(connection, "different", selection),
         _decided(connection, "duplicate", selection),
@@ -362,7 +365,8 @@ def _held_out(connection: Connection, recipe: Recipe, selection: Selection) -> N
 
 def _arrange(read: _Read, tell: StepProgress) -> _Set:
     """Decide which pictures stay, their classes, groups and sides."""
-    recipe, selection = read.choice.recipe, read.selection
+    choice, selection = read.choice, read.selection
+    recipe = choice.recipe
     every = selection.candidates
     tell("grouping", 0, len(every))
     grouping = groups(every, near_bits=recipe.near_duplicate_bits, different=read.different, joined=read.joined)
@@ -394,23 +398,51 @@ def _arrange(read: _Read, tell: StepProgress) -> _Set:
         classes=classes,
         groups=int((group == np.arange(len(group))).sum()),
         near_pairs=_near_pairs(grouping, stays, every.picture),
-        notes=tuple(_notes(read, classes, result, cut=len(every) - len(stays), unseen=grouping.joined_unseen)),
+        notes=(
+            *_notes(read, classes, result, cut=len(every) - len(stays), unseen=grouping.joined_unseen),
+            *_rolled_up(read, classes, label, selection.shown[stays]),
+        ),
+        unregistered=tuple(seed for seed in (*choice.classes, *selection.taxa) if seed.id not in choice.registry.by_id),
     )
+
+
+def _rolled_up(read: _Read, classes: Sequence[ManifestClass], label: Ints, shown: Ints) -> Iterator[Note]:
+    """The taxa whose pictures are labelled as another one, by class."""
+    selection, rank = read.selection, read.choice.recipe.label_rank
+    pairs, counts = np.unique(np.stack([label, shown]), axis=1, return_counts=True)
+    of_class: dict[int, list[str]] = {}
+    for (place, code), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+        species = selection.species[code]
+        if str(species) != classes[place].taxon_id:
+            of_class.setdefault(place, []).append(f"{read.taxa[species].name} ({count})")
+    for place, named in of_class.items():
+        one = classes[place]
+        message = f"{one.label} has the pictures of {_some(named)}: the recipe labels at the rank {rank}."
+        yield Note("rolled-up", one.label, message)
+    if selection.wider:
+        named = [f"{read.taxa[one].name} ({count})" for one, count in selection.wider.items()]
+        message = f"Pictures of {_some(named)} were left out: they are not identified to a {rank}, as labels are."
+        yield Note("wider-than-labels", None, message)
+
+
+def _some(named: Sequence[str]) -> str:
+    more = f" and {len(named) - _TAXA_NAMED} more" if len(named) > _TAXA_NAMED else ""
+    return f"{', '.join(sorted(named)[:_TAXA_NAMED])}{more}"
 
 
 def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]:
     """The classes in the order of their indices, and the place of each picture's among them."""
     choice, codes = read.choice, read.selection.taxa
-    shown = [codes[code] for code in np.unique(taxon)]
+    shown = [Taxon(codes[code].id, codes[code].scientific_name) for code in np.unique(taxon)]
     # A species that the recipe names is a class even without pictures; one that it does not name may come and go.
-    named = choice.species or sorted(choice.label_map, key=lambda one: choice.label_map[one])
-    order = dict.fromkeys([*named, *sorted(shown, key=lambda one: (read.taxa[one].name, one))])
-    ordered = [read.taxa[one] for one in order]
+    named = [Taxon(seed.id, seed.scientific_name) for seed in choice.classes]
+    order = {one.id: one for one in (*named, *sorted(shown, key=lambda one: (one.name, one.id)))}
+    ordered = list(order.values())
     fixed = {one: index for one, index in choice.label_map.items() if one in order}
     indices = class_indices(ordered, fixed=fixed, earlier=read.earlier, recipe=choice.recipe.name)
     classes = classes_of(ordered, indices)
     position = {UUID(one.taxon_id): place for place, one in enumerate(classes)}
-    place_of_code = np.array([position.get(one, -1) for one in codes], np.int64)
+    place_of_code = np.array([position.get(one.id, -1) for one in codes], np.int64)
     return classes, place_of_code[taxon]
 
 

@@ -1,8 +1,9 @@
 """The pictures that a recipe chooses, streamed from PostgreSQL by COPY: nothing is done for each row in Python."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,12 @@ from pyarrow import csv
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.registry.queries import registered_seeds
+from nachet_pipeline.registry.seeds import Rank, Seed, SeedRegistry, plain
+from nachet_pipeline.training.ranks import labels_at, named_at, taxon_at, with_narrower
 from nachet_pipeline.training.recipe import Recipe, RecipeError
 
 _ROWS = 32_768
+_RANKS: tuple[Rank, ...] = ("species", "genus", "family")
 
 CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "picture_id": pa.string(),
@@ -59,49 +63,93 @@ class Choice:
 
     Attributes:
         recipe: the recipe.
-        species: identifiers of the species that are chosen, in the recipe's order; all, if empty.
+        species: identifiers of the species that are chosen; all, if empty.
+        classes: the taxa that are classes even without pictures, in the recipe's order.
         linked: identifiers that pictures of those can be linked to: their own and those of seeds merged into them.
         owners: identifiers of the users whose pictures are chosen; all, if empty.
-        label_map: class indices by species.
+        label_map: class indices by the taxa that are classes.
+        registry: the registered seeds.
     """
 
     recipe: Recipe
-    species: tuple[UUID, ...]
+    species: frozenset[UUID]
+    classes: tuple[Seed, ...]
     linked: tuple[UUID, ...]
     owners: tuple[UUID, ...]
     label_map: dict[UUID, int]
+    registry: SeedRegistry
 
 
 def resolve(connection: Connection, recipe: Recipe) -> Choice:
     """Look up what a recipe names.
 
     Raises:
-        RecipeError: a species or a user is not registered, or two names mean one species.
+        RecipeError: a species, a list or a user is not registered, or two names mean one species.
     """
     registry = registered_seeds(connection)
-
-    def species(name: str, field: str) -> UUID:
-        found = registry.with_id(name) or registry.named(name)
-        if found is None:
-            near = registry.nearest(name)
-            hint = f"; did you mean {near}?" if near else ""
-            raise RecipeError(
-                f"recipe {recipe.name}: {field}: expected a registered species, found {name[:80]!r}{hint}"
-            )
-        return found.id
-
-    chosen = tuple(species(name, "species") for name in recipe.species)
-    indices = {species(name, "label_map"): index for name, index in recipe.label_map.items()}
-    for field, names, found in (
-        ("species", recipe.species, chosen),
-        ("label_map", tuple(recipe.label_map), tuple(indices)),
-    ):
-        if len(set(found)) < len(names):
+    wanted = [_taxon(registry, recipe, name, "species") for name in recipe.species]
+    indexed = [_label(registry, recipe, name) for name in recipe.label_map]
+    for field, found in (("species", wanted), ("label_map", indexed)):
+        if len({seed.id for seed in found}) < len(found):
             raise RecipeError(f"recipe {recipe.name}: {field}: expected each species once, found one by two names")
+    chosen = _with_narrower(registry, recipe, wanted)
+    if recipe.listed_in:
+        listed = _with_narrower(registry, recipe, _listed(registry, recipe))
+        chosen = chosen & listed if wanted else listed
+        if not chosen:
+            raise RecipeError(f"recipe {recipe.name}: listed_in: expected species on these lists, found none")
     linked = fetch_column(
         connection, "select id from seeds where coalesce(merged_into, id) = any(%s) order by id", (list(chosen),)
     )
-    return Choice(recipe, chosen, tuple(linked), _owners(connection, recipe), indices)
+    labels = labels_at(registry, {seed.id: seed for seed in wanted if seed.id in chosen}, recipe.label_rank)
+    indices = dict(zip((seed.id for seed in indexed), recipe.label_map.values(), strict=True))
+    classes = list(labels.values()) or sorted(indexed, key=lambda seed: indices[seed.id])
+    once = {seed.id: seed for seed in classes}
+    return Choice(
+        recipe, frozenset(chosen), tuple(once.values()), tuple(linked), _owners(connection, recipe), indices, registry
+    )
+
+
+def _taxon(registry: SeedRegistry, recipe: Recipe, name: str, field: str) -> Seed:
+    """The taxon that a recipe names; one of whose species alone are registered, if labels may be of its rank."""
+    found = registry.with_id(name) or registry.named(name)
+    for rank in _RANKS if recipe.label_rank and found is None else ():
+        found = found or named_at(registry, name, rank)
+    if found is None:
+        near = registry.nearest(name)
+        hint = f"; did you mean {near}?" if near else ""
+        raise RecipeError(f"recipe {recipe.name}: {field}: expected a registered species, found {name[:80]!r}{hint}")
+    return found
+
+
+def _label(registry: SeedRegistry, recipe: Recipe, name: str) -> Seed:
+    """The class that a recipe's label map names."""
+    named = _taxon(registry, recipe, name, "label_map")
+    label = taxon_at(registry, named, recipe.label_rank) if recipe.label_rank else named
+    if label is None:
+        raise RecipeError(
+            f"recipe {recipe.name}: label_map: expected a {recipe.label_rank}, as label_rank says, found {name[:80]!r}"
+        )
+    return label
+
+
+def _with_narrower(registry: SeedRegistry, recipe: Recipe, seeds: Sequence[Seed]) -> set[UUID]:
+    """The taxa that are chosen by these: with labels at a rank, those within them too."""
+    return with_narrower(registry, seeds) if recipe.label_rank else {seed.id for seed in seeds}
+
+
+def _listed(registry: SeedRegistry, recipe: Recipe) -> list[Seed]:
+    known = {plain(name): name for seed in registry.by_id.values() for name in seed.listed_in}
+    for name in recipe.listed_in:
+        if plain(name) not in known:
+            near = get_close_matches(plain(name), known, n=1)
+            hint = f"; did you mean {known[near[0]]}?" if near else ""
+            raise RecipeError(
+                f"recipe {recipe.name}: listed_in: expected a list that a registered species is on, found"
+                f" {name[:80]!r}{hint}"
+            )
+    wanted = {plain(name) for name in recipe.listed_in}
+    return [seed for seed in registry.by_id.values() if wanted.intersection(map(plain, seed.listed_in))]
 
 
 def _owners(connection: Connection, recipe: Recipe) -> tuple[UUID, ...]:

@@ -2,13 +2,15 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.database.connection import Database
+from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.identifiers import training_set_id
-from nachet_pipeline.picture_sets.labels import labels
+from nachet_pipeline.picture_sets.labels import Labels, labels
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.registry.queries import registered_seeds, seeds_with_ids
 from nachet_pipeline.reprocessing.reprocessor import current_versions
 from nachet_pipeline.settings import TransferSettings
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -18,6 +20,7 @@ from nachet_pipeline.training.building import Built, build, make_current
 from nachet_pipeline.training.contact_sheets import SHOWN_PAIRS, Thumbnails
 from nachet_pipeline.training.manifest import Manifest, open_manifest
 from nachet_pipeline.training.queries import decided_pairs
+from nachet_pipeline.training.ranks import labels_at
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.training.statistics import statistics
 from nachet_pipeline.training.version_pictures import changes_by_class, files_of, imported_by_day, not_current
@@ -110,6 +113,17 @@ def publish(
     return Published(built, facts, place, text, pictures.known, released)
 
 
+def _at_rank(connection: Connection, stored: Labels, recipe: Recipe) -> Labels:
+    """Labels with the species that were decided as the recipe labels them."""
+    if recipe.label_rank is None:
+        return stored
+    decided = seeds_with_ids(connection, {UUID(species) for _, species in stored.decided})
+    known = labels_at(registered_seeds(connection), decided, recipe.label_rank)
+    named = [(picture, known.get(UUID(species))) for picture, species in stored.decided]
+    # Pictures of a taxon that is wider than labels are in no set, so nothing can disagree about them.
+    return replace(stored, decided=[(picture, str(taxon.id)) for picture, taxon in named if taxon])
+
+
 def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database, rules: RuleSet) -> card.Facts:
     counted = statistics(manifest.rows())
     classes = manifest.metadata.classes
@@ -122,7 +136,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
             for decision in ("different", "duplicate")
         )
         imported = imported_by_day(connection, built.id)
-        stored_labels = labels(connection)
+        stored_labels = _at_rank(connection, labels(connection), recipe)
         found = not_current(connection, built.id, current_versions(rules))
         since = None
         if built.previous and built.difference:

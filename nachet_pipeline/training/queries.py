@@ -24,6 +24,8 @@ from nachet_pipeline.picture_sets.withdrawn_content import (
     wait_for_withdrawing,
     withdrawing,
 )
+from nachet_pipeline.registry.queries import add_unregistered
+from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.training.candidates import copied
 from nachet_pipeline.training.identifiers import Bytes, from_hexadecimal
 from nachet_pipeline.training.labels import GivenLabel, Taxon
@@ -182,6 +184,7 @@ class NewVersion:
         recipe_digest: the recipe's.
         classes: with their counts by split, as JSON.
         notes: as JSON.
+        unregistered: the taxa of classes that are not registered.
     """
 
     id: UUID
@@ -194,6 +197,7 @@ class NewVersion:
     recipe_digest: str
     classes: list[dict[str, Any]]
     notes: list[dict[str, Any]]
+    unregistered: Sequence[Seed] = ()
 
 
 def lock_recipe(connection: Connection, name: str) -> None:
@@ -309,6 +313,7 @@ def record_version(connection: Connection, version: NewVersion, members: Members
             f"the picture {withdrawn['id']} was withdrawn or deleted while training-{version.name} was built;"
             " build it again"
         )
+    add_unregistered(connection, version.unregistered, actor=ACTOR)
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into training_label (recipe, class_index, taxon_id) values (%s, %s, %s) on conflict do nothing",

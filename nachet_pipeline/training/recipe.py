@@ -100,6 +100,8 @@ class Recipe(_Model):
         description: for people.
         license: of the pictures, for the card; none is stated if it is not given.
         species: names or identifiers as uploaders may write them; all species if empty.
+        listed_in: lists of which a species has to be on one, as the registry names them; any if empty.
+        label_rank: the rank at which pictures are labelled; None: each by the taxon that it is registered as.
         seeds_per_picture: numbers of seeds in a picture; any if empty.
         zoom: the pictures' zoom.
         users: e-mail addresses of their owners; all if empty.
@@ -127,6 +129,8 @@ class Recipe(_Model):
     description: str = ""
     license: str | None = None
     species: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_without_repeats)] = ()
+    listed_in: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_without_repeats)] = ()
+    label_rank: Literal["species", "genus", "family"] | None = None
     seeds_per_picture: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_without_repeats)] = ()
     zoom: Span = Span()
     users: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_without_repeats)] = ()
@@ -178,7 +182,7 @@ class Recipe(_Model):
         What is not stated is not part of it, so that a field that is added later changes no digest.
         """
         stated = self.model_dump(mode="json", exclude=_BESIDE, exclude_defaults=True)
-        for name in ("seeds_per_picture", "users"):
+        for name in ("seeds_per_picture", "users", "listed_in"):
             if name in stated:
                 stated[name] = sorted(stated[name])
         text = json.dumps(stated, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

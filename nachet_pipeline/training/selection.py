@@ -5,9 +5,9 @@ needs waits in a file, compressed, until it is known where each picture goes.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Self
 from uuid import UUID
 
@@ -16,9 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.registry.queries import seeds_with_ids
+from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.training.candidates import CANDIDATE_COLUMNS, Choice, candidates
 from nachet_pipeline.training.grouping import Candidates
 from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
+from nachet_pipeline.training.ranks import labels_at
 
 Ints = NDArray[np.int64]
 
@@ -68,8 +71,11 @@ class Selection:
         contents: (n, 16) arrays, the beginnings of the SHA-256 of all that a picture is: its own file and pixels, and
             those of the photograph that it was cut from; zeros where there are none.
         photograph: (n, 16) of these the file of the photograph that it was cut from, or its own.
-        taxon: (n,) which of `taxa` it shows.
-        taxa: identifiers of all species that were read.
+        taxon: (n,) which of `taxa` it is labelled as.
+        taxa: the taxa that pictures are labelled as.
+        shown: (n,) which of `species` it shows.
+        species: identifiers of all species that were read.
+        wider: pictures left out because they show a taxon of a wider rank than the labels', by that taxon.
         mixed: pictures left out because they show more than one species.
         torn: pictures left out because their photograph is under several species.
         first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
@@ -82,8 +88,11 @@ class Selection:
     contents: tuple[Bytes, ...]
     photograph: Bytes
     taxon: Ints
-    taxa: tuple[UUID, ...]
+    taxa: tuple[Seed, ...]
+    shown: Ints
+    species: tuple[UUID, ...]
     mixed: int
+    wider: Mapping[UUID, int] = field(default_factory=dict)
     torn: int = 0
     first_torn: tuple[tuple[UUID, UUID, frozenset[UUID]], ...] = ()
 
@@ -143,15 +152,39 @@ def select(connection: Connection, choice: Choice, rows: SpooledRows, progress: 
         columns.add(batch, crops=crops)
         progress(columns.rows)
     rows.end()
-    taxa = tuple(UUID(text) for text in columns.codes)
+    none = np.zeros(0, np.int64)
     if not columns.rows:
-        return Selection(rows, np.zeros(0, np.int64), _no_candidates(), (), _no_bytes(), np.zeros(0, np.int64), taxa, 0)
-    return _each_once(columns, choice, rows, taxa, crops=crops)
+        return Selection(rows, none, _no_candidates(), (), _no_bytes(), none, (), none, (), 0)
+    species = [UUID(text) for text in columns.codes]
+    # A decision about a photograph may name a species that is retired by now.
+    labels = labels_at(choice.registry, seeds_with_ids(connection, species), choice.recipe.label_rank)
+    return _each_once(columns, choice, rows, _Labels.of(species, labels), crops=crops)
 
 
-def _each_once(
-    columns: _Columns, choice: Choice, rows: SpooledRows, taxa: tuple[UUID, ...], *, crops: bool
-) -> Selection:
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """The taxa that pictures are labelled as.
+
+    Attributes:
+        species: identifiers of the species that pictures show.
+        taxa: what they are labelled as, each once.
+        label: (n,) of each species the place of its label among these, -1 if it is of a wider rank than labels.
+    """
+
+    species: tuple[UUID, ...]
+    taxa: tuple[Seed, ...]
+    label: Ints
+
+    @classmethod
+    def of(cls, species: Sequence[UUID], labels: Mapping[UUID, Seed]) -> Self:
+        taxa = {labels[one].id: labels[one] for one in species if one in labels}
+        place = {identifier: number for number, identifier in enumerate(taxa)}
+        label = [place[labels[one].id] if one in labels else -1 for one in species]
+        return cls(tuple(species), tuple(taxa.values()), np.array(label, np.int64))
+
+
+def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _Labels, *, crops: bool) -> Selection:
+    taxa = labels.species
     picture, taxon = columns.take("picture"), columns.take("taxon")
     keys = as_keys(picture)
     first = np.concatenate(([True], keys[1:] != keys[:-1]))
@@ -159,7 +192,9 @@ def _each_once(
     of_two = np.zeros(number[-1] + 1, bool)
     of_two[number[1:][~first[1:] & (taxon[1:] != taxon[:-1])]] = True
     chosen = np.array([not choice.species or one in choice.species for one in taxa], bool)
-    place = np.flatnonzero(first & ~of_two[number] & chosen[taxon])
+    fits = first & ~of_two[number] & chosen[taxon]
+    wide = np.unique(taxon[fits & (labels.label[taxon] < 0)], return_counts=True)
+    place = np.flatnonzero(fits & (labels.label[taxon] >= 0))
     own = [columns.take("file")[place], columns.take("pixels")[place]]
     roots = [columns.take("root")[place], columns.take("root_pixels")[place]] if crops else own
     root_id = columns.take("root_id")[place] if crops else picture[place]
@@ -190,9 +225,12 @@ def _each_once(
         found,
         contents,
         roots[0],
+        labels.label[taxon[place]],
+        labels.taxa,
         taxon[place],
         taxa,
         int(of_two.sum()),
+        wider={taxa[code]: int(count) for code, count in zip(*wide, strict=True)},
         torn=int(torn.sum()),
         first_torn=first_torn,
     )
