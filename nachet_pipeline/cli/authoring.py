@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from nachet_pipeline.cli.species import SpeciesOption, read_named, registry_of
 from nachet_pipeline.cli.terminal import note, write
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.support.i18n import Bilingual, Language
@@ -41,12 +42,14 @@ _THEN = Bilingual("then `nachet validate {}`", "puis `nachet validate {} --lang 
 @app.command()
 def contract(
     language: Annotated[Language, typer.Option("--lang", help="Language of the page.")] = "en",
+    species: SpeciesOption = None,
 ) -> None:
     """Print the folder contract: what a folder must look like, with a complete example and the registered species."""
     from nachet_pipeline.contract.folder_contract import contract_page
     from nachet_pipeline.pictures.limits import PictureLimits
 
-    write(contract_page(language, limits=PictureLimits.of(Settings.from_environment().picture)).rstrip())
+    limits = PictureLimits.of(Settings.from_environment().picture)
+    write(contract_page(language, limits=limits, seeds=read_named(species).seeds).rstrip())
 
 
 @app.command()
@@ -62,6 +65,7 @@ def init(
         ),
     ] = None,
     language: Annotated[Language, typer.Option("--lang", help="Language of questions and comments.")] = "en",
+    species: SpeciesOption = None,
 ) -> None:
     """Write a project folder with its index files; in a terminal, ask for what no option says.
 
@@ -74,10 +78,8 @@ def init(
         read_session,
         write_project,
     )
-    from nachet_pipeline.registry.seeds import SeedRegistry
-    from nachet_pipeline.registry.species_file import packaged_seeds
 
-    registry = SeedRegistry.of(packaged_seeds())
+    registry = registry_of(species)
     asking = sys.stdin.isatty()
     counted = counted_pictures(folder)
     said = [read_session(text, counted, registry) for text in session or ()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nachet_pipeline.cli.species import SpeciesOption, registry_of
 from nachet_pipeline.cli.terminal import REFUSED, FolderArgument, LangOption, note, progress_bar, write
 from nachet_pipeline.settings import Settings
 
@@ -54,11 +55,12 @@ def validate(
         typer.Option("--format", help="Text for people, a page for browsers, JSON Lines for programs."),
     ] = "text",
     language: LangOption = "en",
+    species: SpeciesOption = None,
 ) -> None:
     """Check a folder against the contract, without any service.
 
     Every finding has a stable code, and says where it is, what was expected and what was found. Seeds are looked up
-    in the package's registry; whether the uploader is registered is checked on import. JSON Lines hold every finding,
+    in the files of species; whether the uploader is registered is checked on import. JSON Lines hold every finding,
     in both languages; text and page (`--format html > report.html`) name the first of many that are alike. All end
     with what was understood: sessions, species, zoom, seeds and pictures.
     """
@@ -70,8 +72,6 @@ def validate(
     from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.contract.validation import validate as validate_folder
     from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-    from nachet_pipeline.registry.seeds import SeedRegistry
-    from nachet_pipeline.registry.species_file import packaged_seeds
     from nachet_pipeline.support.files import LocalFolder
 
     settings = Settings.from_environment()
@@ -82,7 +82,7 @@ def validate(
                 LocalFolder(folder),
                 inventory,
                 pool,
-                SeedRegistry.of(packaged_seeds()),
+                registry_of(species),
                 limits=ContractLimits.of(settings.contract, settings.transfer),
                 for_storing=False,
                 readers=settings.transfer.transfer_concurrency,

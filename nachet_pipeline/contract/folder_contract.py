@@ -11,6 +11,8 @@ from nachet_pipeline.support.templates import render_template
 
 _MEBIBYTE = 1024**2
 _MEGAPIXEL = 1_000_000
+# A page of more helps nobody to find one.
+_SEEDS_LISTED = 300
 
 _FOR_OPERATORS = """
 ## More
@@ -38,6 +40,7 @@ def contract_page(
         f"contract/folder_contract.{language}.md.jinja",
         mebibytes=limits.file_bytes // _MEBIBYTE,
         megapixels=limits.pixels // _MEGAPIXEL,
+        most=_SEEDS_LISTED,
         seeds=sorted(packaged_seeds() if seeds is None else seeds, key=lambda seed: seed.scientific_name),
     )
     return page.rstrip() + "\n"

@@ -48,7 +48,7 @@ _PASSED_OVER = (
 )
 _SEPARATORS = ",;\t"
 _BAR = "|"
-_MARKS = {
+MARKS = {
     "subsp.": "subspecies",
     "ssp.": "subspecies",
     "var.": "variety",
@@ -56,6 +56,8 @@ _MARKS = {
     "forma": "form",
     "fo.": "form",
 }
+"""The marks of ranks within a species, in names."""
+
 _CROSSES = ("×", "x", "X")  # noqa: RUF001 (the sign of a hybrid, and what people write for it)
 _UNNAMED = re.compile(r"(\S+)\s+spp?\.?", re.IGNORECASE)
 _BINOMIAL, _WITH_MARK = 2, 4
@@ -73,9 +75,9 @@ def completed(terms: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("taxonRank") in {None, "genus"} and (unnamed := _UNNAMED.fullmatch(name.strip())):
         name = found["scientificName"] = unnamed[1]
     words = name.split()
-    mark = next((place for place, word in enumerate(words) if word in _MARKS), None)
+    mark = next((place for place, word in enumerate(words) if word in MARKS), None)
     if mark is not None:
-        rank = _MARKS[words[mark]]
+        rank = MARKS[words[mark]]
     elif len(words) == 1:
         rank = "family" if name.endswith("aceae") or name == found.get("family") else "genus"
     else:
@@ -159,17 +161,21 @@ def _cells(line: str, separator: str, file: str, number: int) -> list[str] | Reg
         return RegistryProblem("unreadable", f"is no line of CSV: {error}", file, number)
 
 
+def column_of(header: str) -> str | None:
+    """The column that a cell of a header names, None if it is another one."""
+    return _KNOWN.get(_compared(header))
+
+
 def _columns(cells: Sequence[str], file: str, line: int) -> tuple[list[str | None], list[RegistryProblem]]:
     """The column of each cell, None for one that is passed over."""
-    known = {_compared(name): name for name in COLUMNS}
     passed_over = {_compared(name) for name in _PASSED_OVER}
     columns: list[str | None] = []
     problems = []
     for cell in cells:
-        column = known.get(_compared(cell))
+        column = column_of(cell)
         if column is None and _compared(cell) not in passed_over:
-            near = get_close_matches(_compared(cell), known, n=1)
-            hint = f"; did you mean {known[near[0]]}?" if near else ""
+            near = get_close_matches(_compared(cell), _KNOWN, n=1)
+            hint = f"; did you mean {_KNOWN[near[0]]}?" if near else ""
             expected = f"expected columns of {', '.join(COLUMNS)}"
             problems.append(RegistryProblem("unknown-term", f"{expected}, found {cell[:80]!r}{hint}", file, line))
         elif column in columns and column is not None:
@@ -183,6 +189,9 @@ def _columns(cells: Sequence[str], file: str, line: int) -> tuple[list[str | Non
 def _compared(name: str) -> str:
     """`vernacularName:en` is `vernacularName_en`, and case does not matter."""
     return re.sub(r"[\s_:@-]", "", name.rpartition("/")[2]).casefold()
+
+
+_KNOWN = {_compared(name): name for name in COLUMNS}
 
 
 def _terms(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str, Any]:

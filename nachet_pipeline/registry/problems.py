@@ -82,7 +82,7 @@ def contradictions(entries: Sequence[Entry]) -> Iterator[RegistryProblem]:
     """What seeds claim that others claim too, or twice themselves."""
     owners: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        for kind, compared, field, shown in _claims(entry.seed):
+        for kind, compared, field, shown in claims(entry.seed):
             first = owners.setdefault((kind, compared), entry)
             if first is not entry:
                 yield _problem("taken", entry, field, f"{shown} is taken by {first.place}")
@@ -104,7 +104,7 @@ def _problem(code: str, entry: Entry, field: str, message: str) -> RegistryProbl
     return RegistryProblem(code, said, entry.file, entry.line, field if entry.file else "")
 
 
-def _claims(seed: Seed) -> Iterator[tuple[str, str, str, str]]:
+def claims(seed: Seed) -> Iterator[tuple[str, str, str, str]]:
     """The claims of a seed that no other may make: kind of claim, form that is compared, term, form that is shown."""
     yield "name", plain(seed.scientific_name), "scientificName", f"the name {seed.scientific_name!r}"
     for name in seed.synonyms:

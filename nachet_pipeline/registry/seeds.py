@@ -36,6 +36,11 @@ _NOT_AN_AUTHOR = re.compile(r"[/+;]|(?:^|\s)(?!emend|sensu|auct|subsp|nom)[^\W\d
 _UNNAMED_SPECIES = ("sp", "sp.", "spp", "spp.")
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can be a name in the registry."""
+    return len(text) <= _LONGEST_NAME and re.fullmatch(_NAME_PATTERN, text.strip()) is not None
+
+
 class VernacularNames(BaseModel):
     """Common names by language, the usual one first.
 

@@ -5,7 +5,7 @@ it is read as a whole before any of it is used, and everything wrong with it is 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -59,17 +59,18 @@ class Species:
         return f"registry {self.version}" if self.packaged else f"species of {self.source} {self.version}"
 
 
-def read_species(named: Sequence[Path] = ()) -> Species:
+def read_species(named: Sequence[Path] = (), instead: Mapping[Path, bytes] | None = None) -> Species:
     """Read a registry.
 
     Args:
         named: its files, and folders of files; `PACKAGED_SPECIES` stands for the package's own registry, which is meant
             if none is named.
+        instead: contents of files to read in place of what they hold; they may be new in a folder.
 
     Raises:
         RegistryError: a file cannot be read, or something in it cannot be used.
     """
-    contents = list(_contents(named or (PACKAGED_SPECIES,)))
+    contents = list(_contents(named or (PACKAGED_SPECIES,), instead or {}))
     entries: list[Entry] = []
     problems: list[RegistryProblem] = []
     for name, content in contents:
@@ -99,7 +100,7 @@ def species_version(named: Sequence[Path] = ()) -> str:
     Raises:
         RegistryError: a file cannot be read.
     """
-    return _version(list(_contents(named or (PACKAGED_SPECIES,))))
+    return _version(list(_contents(named or (PACKAGED_SPECIES,), {})))
 
 
 def packaged_seeds() -> list[Seed]:
@@ -137,18 +138,13 @@ def read_seeds(text: str, source: str = _PACKAGED_NAME) -> list[Seed]:
     return [entry.seed for entry in entries]
 
 
-def files_of(named: Path) -> list[Path]:
-    """The files of species that a path names: itself, or those of the folder that it is, sorted by name.
-
-    Raises:
-        RegistryError: there is none.
-    """
+def _files_of(named: Path, more: Iterable[Path]) -> list[Path]:
+    """The files of species that a path names: itself, or those of the folder that it is, sorted by name."""
     if not named.is_dir():
         return [named]
     try:
-        found = sorted(
-            file for file in named.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        )
+        files = {*named.iterdir(), *(file for file in more if file.parent == named)}
+        found = sorted(file for file in files if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     except OSError as error:
         raise RegistryError([_unreadable(str(named), error)]) from None
     if not found:
@@ -157,14 +153,14 @@ def files_of(named: Path) -> list[Path]:
     return found
 
 
-def _contents(named: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+def _contents(named: Sequence[Path], instead: Mapping[Path, bytes]) -> Iterator[tuple[str, bytes]]:
     for path in named:
         if path == PACKAGED_SPECIES:
             yield _PACKAGED_NAME, (files("nachet_pipeline.registry") / _PACKAGED_NAME).read_bytes()
             continue
-        for file in files_of(path):
+        for file in _files_of(path, instead):
             try:
-                yield str(file), file.read_bytes()
+                yield str(file), instead[file] if file in instead else file.read_bytes()
             except OSError as error:
                 raise RegistryError([_unreadable(str(file), error)]) from None
 

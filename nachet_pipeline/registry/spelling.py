@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 Words = tuple[str, ...]
 
@@ -21,7 +22,9 @@ _LETTERS_OF_LONG = 2
 # Words whose neighbours are remembered: an upload repeats its mistakes.
 _REMEMBERED = 4096
 # Letters share bits where there are more of them; that passes over fewer words, and over none that is near.
-_BITS = 61
+_BITS, _PAIR_BITS = 61, 251
+# One letter replaced changes two of the bits of letters. Two that are swapped change three pairs into three others.
+_LETTER_BITS_CHANGED, _PAIR_BITS_CHANGED = 2, 6
 
 
 def letters_of(name: str) -> Words:
@@ -34,9 +37,9 @@ class WordIndex:
 
     def __init__(self, words: Iterable[str]) -> None:
         self._sorted = sorted(set(words))
-        self._of_length: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
+        self._of_length: defaultdict[int, list[tuple[str, int, int]]] = defaultdict(list)
         for word in self._sorted:
-            self._of_length[len(word)].append((word, _mask(word)))
+            self._of_length[len(word)].append((word, _letter_bits(word), _pair_bits(word)))
         self._near: dict[str, list[str]] = {}
 
     def starting_with(self, beginning: str) -> Iterator[str]:
@@ -50,13 +53,17 @@ class WordIndex:
         """The words that this one may misspell: so few letters differ that a longer word allows."""
         if (known := self._near.get(word)) is not None:
             return known
-        found, mask = [], _mask(word)
+        found, letters, pairs = [], _letter_bits(word), _pair_bits(word)
         for length in range(max(1, len(word) - _LETTERS_OF_LONG), len(word) + _LETTERS_OF_LONG + 1):
             most = letters_that_may_differ(len(word), length)
             if abs(length - len(word)) > most:
                 continue
-            # A letter that differs takes at most two letters out of or into those that a word has.
-            alike = [one for one, other in self._of_length.get(length, ()) if (mask ^ other).bit_count() <= 2 * most]
+            alike = [
+                one
+                for one, own_letters, own_pairs in self._of_length.get(length, ())
+                if (letters ^ own_letters).bit_count() <= _LETTER_BITS_CHANGED * most
+                and (pairs ^ own_pairs).bit_count() <= _PAIR_BITS_CHANGED * most
+            ]
             found += [one for one in alike if distance(one, word, most) <= most]
         if len(self._near) >= _REMEMBERED:
             self._near.clear()
@@ -104,13 +111,21 @@ def letters_that_may_differ(one: int, other: int) -> int:
     return _LETTERS_OF_LONG if max(one, other) > _SHORT_WORD else 1
 
 
-def _mask(word: str) -> int:
-    """A bit for each letter, and one for each that is there twice: one letter more or less changes one bit at most."""
-    mask = 0
+def _letter_bits(word: str) -> int:
+    """A bit for each letter, and one for each that is there twice."""
+    bits = 0
     for letter in word:
         bit = 1 << ord(letter) % _BITS
-        mask |= bit << _BITS if mask & bit else bit
-    return mask
+        bits |= bit << _BITS if bits & bit else bit
+    return bits
+
+
+def _pair_bits(word: str) -> int:
+    """A bit for each two letters side by side."""
+    bits = 0
+    for one, other in pairwise(word):
+        bits |= 1 << (ord(one) * _BITS + ord(other)) % _PAIR_BITS
+    return bits
 
 
 def _distance_of_names(known: Sequence[str], wanted: Sequence[str], less: int) -> int | None:

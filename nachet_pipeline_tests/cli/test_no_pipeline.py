@@ -29,6 +29,7 @@ ASKING = {
     "reprocess": ("--dry-run",),
     "retention": ("--dry-run",),
     "secrets rotate": (),
+    "species diff": (),
     "status": (),
     "training-set diff": ("a", "b"),
     "training-set export": ("a", "out", "--format", "imagefolder"),
@@ -43,7 +44,10 @@ ASKING = {
     "user list": (),
 }
 STARTING = {"db login", "db upgrade", "import", "mass-import", "stage", "training-set build", "up", "user add"}
-WITHOUT_SERVICES = {"contract", "down", "init", "sample", "secrets generate", "validate"}
+WITHOUT_SERVICES = {
+    *("contract", "down", "init", "sample", "secrets generate", "validate"),
+    *(f"species {name}" for name in ("add", "export", "import", "list", "search", "show")),
+}
 
 
 def commands(group: Any, name: str = "") -> set[str]:
