@@ -32,6 +32,7 @@ FLOORS = (
         "training",
         "uploads",
         "users",
+        "webhooks",
     ),
     ("events",),
     ("contract",),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nachet_pipeline.cli.terminal import JsonOption, Opened, note, open_services, write, write_json, write_result
+from nachet_pipeline.cli.terminal import JsonOption, Opened, login, note, open_services, write, write_json, write_result
 
 if TYPE_CHECKING:
     from nachet_pipeline.users.key import UploadKey
@@ -44,18 +44,7 @@ def _desk(by: str, *, start: bool = False) -> Iterator[_Desk]:
     with open_services(start=start) as opened:
         settings = opened.settings
         keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key)
-        yield _Desk(opened, Onboarding(opened.database, opened.blobs, keys), by.strip() or _login())
-
-
-def _login() -> str:
-    import getpass
-
-    from nachet_pipeline import __version__
-
-    try:
-        return f"{getpass.getuser()} (nachet {__version__})"
-    except (OSError, KeyError):  # a process whose number has no name
-        return f"nachet {__version__}"
+        yield _Desk(opened, Onboarding(opened.database, opened.blobs, keys), by.strip() or login())
 
 
 @app.command("add")
