@@ -186,19 +186,13 @@ def _of_user(opened: Opened, email: str) -> _Place:
 
 
 def _wait(place: _Place, folder: str, sent: "FolderSnapshot", seconds: float, before: "Receipt | None") -> "Receipt":
-    from nachet_pipeline.uploads.following import SupersededError, wait_for_verdict
+    from nachet_pipeline.uploads.following import SupersededError, looks, wait_for_verdict
 
+    following = looks(
+        place.blobs, place.container, folder, sent, look=lambda: place.look(folder).snapshot, other_than=before
+    )
     try:
-        receipt = wait_for_verdict(
-            place.blobs,
-            place.container,
-            folder,
-            sent,
-            seconds=seconds,
-            report=lambda line: note(f"{folder}: {line}"),
-            look=lambda: place.look(folder).snapshot,
-            other_than=before,
-        )
+        receipt = wait_for_verdict(following, seconds=seconds, report=lambda line: note(f"{folder}: {line}"))
     except SupersededError as error:
         if error.withdrawn:
             note(f"nachet: {folder} was withdrawn meanwhile, so it is not imported; staging it again takes that back")

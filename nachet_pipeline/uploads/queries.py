@@ -16,7 +16,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.identifiers import partition_key, upload_id, uploads_of_partition
-from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.uploads.upload import SeenUpload, Upload
 
 MAX_ATTEMPTS = 3
 """An upload whose runs failed this often in a row is left until its folder changes."""
@@ -455,3 +455,43 @@ def search_uploads(connection: Connection, text: str | None, *, limit: int = 20)
     where = "upload.id::text = %s or folder = %s" if text else "true"
     parameters = (text, text, limit) if text else (limit,)
     return _select(connection, f"{where} order by upload.updated_at desc limit %s", *parameters)
+
+
+def uploads_page(
+    connection: Connection,
+    *,
+    owner: UUID | None,
+    state: State | None,
+    since: datetime | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[SeenUpload]:
+    """Uploads, those that were seen first last; when one was first seen does not change, so no page misses one.
+
+    Args:
+        connection: to the database.
+        owner: whose; None: everybody's.
+        state: in which state; None: in any.
+        since: those alone that changed then or later.
+        after: when the last one of the page before was first seen, and its identifier.
+        limit: how many, at most.
+    """
+    conditions = {
+        "upload.owner_id = %s": owner,
+        "upload.state = %s": state,
+        "upload.updated_at >= %s": since,
+    }
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    where = [*given, *(["(upload.first_seen, upload.id) < (%s, %s)"] if after else [])]
+    return fetch(
+        connection,
+        kwargs_row(_seen),
+        "select upload.id, lower(users.email) as owner, upload.folder, upload.state, upload.first_seen,"
+        f" upload.updated_at {_FROM} where {' and '.join(where) or 'true'}"
+        " order by upload.first_seen desc, upload.id desc limit %s",
+        (*given.values(), *(after or ()), limit),
+    )
+
+
+def _seen(*, state: str, **row: Any) -> SeenUpload:
+    return SeenUpload(state=State(state), **row)
