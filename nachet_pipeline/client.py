@@ -636,9 +636,9 @@ def _wish(connection: Connection, name: FolderName, *, accept_valid: bool, repla
 
 def _identifier(text: UUID | str) -> UUID:
     try:
-        return text if isinstance(text, UUID) else UUID(text)
+        return UUID(str(text))
     except ValueError:
-        raise UsageError(f"{text[:80]!r}: expected an identifier") from None
+        raise UsageError(f"{str(text)[:80]!r}: expected an identifier") from None
 
 
 def _moment(after: str | None) -> tuple[datetime, UUID] | None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from io import TextIOBase
 from pathlib import Path
 from threading import Lock
 from typing import IO, Protocol
@@ -267,7 +266,7 @@ class StreamFolder:
         stream = self._streams[path]
         if isinstance(stream, bytes):
             return len(stream)
-        if not stream.seekable() or isinstance(stream, TextIOBase):
+        if not stream.seekable() or stream.read(0) != b"":  # a stream of text reads text
             raise UsageError(f"{path}: expected bytes, or a stream of bytes that can seek, such as an open file")
         return stream.seek(0, os.SEEK_END)
 
