@@ -135,13 +135,15 @@ def test_streams_that_a_frontend_received_arrive_by_a_key_alone(bench: Workbench
 
 def test_a_receipt_of_what_was_sent_before_is_none(bench: Workbench, client: Client) -> None:
     folder, owner = bench.sample("corrected", seed=2), bench.user.email
-    edit(folder / "pictures/session1/index.yaml", "seedData", seedSpecies="nonsuch")
+    index = folder / "pictures/session1/index.yaml"
+    right = index.read_bytes()
+    edit(index, "seedData", seedSpecies="nonsuch")
     client.submit(folder, owner=owner)
     pipeline_runs(bench)
     first = client.submission("corrected", owner=owner)
     assert first.wait(timeout=30).state is State.REFUSED
 
-    edit(folder / "pictures/session1/index.yaml", "seedData", seedSpecies="napus")
+    index.write_bytes(right)
     second = client.submit(folder, owner=owner)
 
     assert (second.receipt(), second.status().receipt, second.status().state) == (None, None, State.STAGED)
@@ -169,7 +171,7 @@ def test_what_was_imported_is_listed_page_by_page_and_read(bench: Workbench, cli
     client.users.add(email := f"{uuid4().hex}@example.org")
     before, folders = datetime.now(UTC), [f"listed{number}" for number in range(3)]
     for number, name in enumerate(folders):
-        client.submit(bench.sample(name, pictures=3, seed=10 + number), owner=email)
+        client.submit(bench.another_user(email).sample(name, pictures=3, seed=10 + number), owner=email)
     pipeline_runs(bench)
 
     assert _all(lambda after: client.uploads(owner=email, after=after, limit=2), lambda one: one.folder) == {*folders}

@@ -450,6 +450,6 @@ def test_a_search_gives_each_species_once_the_best_fit_first_and_no_more_than_wa
     assert [one.usage for one in found][:1] == ["accepted"]
     assert found[0].name.startswith("Brassica n")
     many = registry.search("a", limit=1000)
-    assert len({one.seed.id for one in many}) == len(many) > 5
-    assert registry.search("a", limit=5) == many[:5]
+    assert len({one.seed.id for one in many}) == len(many) > 3
+    assert registry.search("a", limit=3) == many[:3]
     assert registry.search("  ?! ") == registry.search("zzzz") == []
