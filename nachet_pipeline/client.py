@@ -19,8 +19,8 @@ Files of a local folder that cannot be read are an `OSError`, as everywhere.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -93,6 +93,7 @@ __all__ = [
 
 _ACTOR = "nachet_pipeline.client"
 _IN_MEMORY = 8 * 1024**2
+_MOST_ON_A_PAGE = 1000
 _REGISTRY_SECONDS = 60.0
 _WAIT_SECONDS = 3600.0
 
@@ -515,7 +516,12 @@ class Client:
         except ValueError:
             raise UsageError(f"state: expected one of {', '.join(State)}") from None
         found = self._reading(
-            uploads_page, owner=self._owner_id(owner), state=wanted, since=since, after=_moment(after), limit=limit + 1
+            uploads_page,
+            owner=self._owner_id(owner),
+            state=wanted,
+            since=since,
+            after=_moment(after),
+            limit=_one_more(limit),
         )
         return _page(found, limit, lambda one: f"{one.first_seen.isoformat()}~{one.id}")
 
@@ -527,7 +533,7 @@ class Client:
             UsageError: `after` is of no page.
             UnavailableError: the database does not answer.
         """
-        found = self._reading(folders_page, self._owner_id(owner), after=_moment(after), limit=limit + 1)
+        found = self._reading(folders_page, self._owner_id(owner), after=_moment(after), limit=_one_more(limit))
         return _page(found, limit, lambda one: f"{one.uploaded_at.isoformat()}~{one.id}")
 
     def pictures(
@@ -540,7 +546,7 @@ class Client:
             UnavailableError: the database does not answer.
         """
         last = _identifier(after) if after else None
-        found = self._reading(pictures_page, _identifier(picture_set), crops=crops, after=last, limit=limit + 1)
+        found = self._reading(pictures_page, _identifier(picture_set), crops=crops, after=last, limit=_one_more(limit))
         return _page(found, limit, lambda one: str(one.id))
 
     def open_picture(self, picture: UUID | str) -> IO[bytes]:
@@ -656,8 +662,19 @@ def _moment(after: str | None) -> tuple[datetime, UUID] | None:
         raise UsageError("after: expected that of the page before") from None
 
 
+def _one_more(limit: int) -> int:
+    """How many to read for a page: one more than it has room for tells whether another page follows.
+
+    Raises:
+        UsageError: the page has no room, or too much.
+    """
+    if not 1 <= limit <= _MOST_ON_A_PAGE:
+        raise UsageError(f"limit: expected a number from 1 to {_MOST_ON_A_PAGE}")
+    return limit + 1
+
+
 def _page(found: list[_Item], limit: int, key: Callable[[_Item], str]) -> Page[_Item]:
-    """A page of what was read, one more than it has room for, which tells whether another page follows."""
+    """A page of what was read, see `_one_more`."""
     return Page(found[:limit], key(found[limit - 1]) if len(found) > limit else None)
 
 
@@ -764,29 +781,31 @@ class AsyncSubmission:
     async def wait(self, timeout: float = _WAIT_SECONDS) -> Receipt:
         """Wait for the final receipt of what was sent, without a thread."""
         until = time.monotonic() + timeout
-        async for look in self._looks():
-            if look.final and look.receipt:
-                return look.receipt
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            await asyncio.sleep(min(look.pause, left))
+        async with aclosing(self._looks()) as following:
+            async for look in following:
+                if look.final and look.receipt:
+                    return look.receipt
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(look.pause, left))
         return self._submission._in_time(None, timeout)
 
     async def events(self) -> AsyncIterator[Event]:
         """Follow what was sent: an event whenever something else is known, until the receipt is final."""
         said = None
-        async for look in self._looks():
-            if look.known != said:
-                said = look.known
-                yield _event(look)
-            await asyncio.sleep(look.pause)
+        async with aclosing(self._looks()) as following:
+            async for look in following:
+                if look.known != said:
+                    said = look.known
+                    yield _event(look)
+                await asyncio.sleep(look.pause)
 
     async def withdraw(self) -> None:
         """Give the folder up."""
         await asyncio.to_thread(self._submission.withdraw)
 
-    async def _looks(self) -> AsyncIterator[Look]:
+    async def _looks(self) -> AsyncGenerator[Look, None]:
         """The looks of the submission, each in a thread that is free again before the pause."""
         with self._submission._place.explaining():
             following = await asyncio.to_thread(self._submission._looks)

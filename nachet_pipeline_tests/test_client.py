@@ -232,7 +232,12 @@ def test_a_wrong_call_is_said_in_one_line(bench: Workbench, client: Client, key:
         client.submit({"index.yaml": b""}, name="nobody", owner="nobody@example.org")
     with pytest.raises(UsageError, match="nobody"):
         client.users.add("nobody")
-    for call in (lambda: client.uploads(state="lost"), lambda: client.uploads(after="x"), lambda: client.pictures("x")):
+    for call in (
+        lambda: client.uploads(state="lost"),
+        lambda: client.uploads(limit=0),
+        lambda: client.uploads(after="x"),
+        lambda: client.pictures("x"),
+    ):
         with pytest.raises(UsageError, match="expected"):
             call()
 
