@@ -196,6 +196,27 @@ class _Place:
         limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
         return standing(self.blobs, self.container, folder, self.settings.arrival, limits)
 
+    def status(self, folder: str, *, other_than: Receipt | None = None) -> SubmissionStatus:
+        with self.explaining():
+            found = self.look(folder)
+        receipt = found.verdict if found.verdict != other_than else None
+        if receipt is None and not found.snapshot.files and not found.snapshot.withdrawn:
+            raise RefusedError(f"no folder {folder} is staged; send it by `nachet stage`")
+        under_way = receipt or (found.receipt if found.under_way and found.receipt != other_than else None)
+        upload = upload_id(self.owner, folder)
+        return SubmissionStatus(
+            upload=upload,
+            partition=partition_key(upload, folder),
+            folder=folder,
+            state=under_way.state if under_way else State.STAGED,
+            complete=found.snapshot.complete,
+            submission=found.snapshot.digest,
+            files=found.snapshot.files,
+            size=found.snapshot.size,
+            reason=receipt.state if receipt else found.state,
+            receipt=receipt,
+        )
+
 
 class Submission:
     """A folder that was handed over."""
@@ -227,24 +248,7 @@ class Submission:
             RefusedError: no such folder is staged any more, or the key does not open its container.
             UnavailableError: storage does not answer.
         """
-        with self._place.explaining():
-            found = self._place.look(self.folder)
-        receipt = found.verdict if found.verdict != self._before else None
-        if receipt is None and not found.snapshot.files and not found.snapshot.withdrawn:
-            raise RefusedError(f"no folder {self.folder} is staged")
-        under_way = receipt or (found.receipt if found.under_way and found.receipt != self._before else None)
-        return SubmissionStatus(
-            upload=self.id,
-            partition=partition_key(self.id, self.folder),
-            folder=self.folder,
-            state=under_way.state if under_way else State.STAGED,
-            complete=found.snapshot.complete,
-            submission=found.snapshot.digest,
-            files=found.snapshot.files,
-            size=found.snapshot.size,
-            reason=receipt.state if receipt else found.state,
-            receipt=receipt,
-        )
+        return self._place.status(self.folder, other_than=self._before)
 
     def receipt(self) -> Receipt | None:
         """The final receipt of what was sent; None if there is none yet. A receipt of anything earlier is none.
@@ -485,6 +489,15 @@ class Client:
             withdraw_folder(place.blobs, place.container, folder)
 
     # Asking
+
+    def status(self, folder: str, *, owner: str | None = None) -> SubmissionStatus:
+        """Where a staged folder stands.
+
+        Raises:
+            RefusedError: no such user, no such folder, or the key is not accepted.
+            UnavailableError: a service does not answer.
+        """
+        return self._place(owner, active=False).status(folder)
 
     def uploads(
         self,
@@ -871,6 +884,10 @@ class AsyncClient:
     async def withdraw(self, folder: str, *, owner: str | None = None) -> None:
         """Give a staged folder up."""
         await asyncio.to_thread(self._client.withdraw, folder, owner=owner)
+
+    async def status(self, folder: str, *, owner: str | None = None) -> SubmissionStatus:
+        """Where a staged folder stands."""
+        return await asyncio.to_thread(self._client.status, folder, owner=owner)
 
     async def uploads(
         self,

@@ -173,11 +173,16 @@ def _place(user: str | None, sas: str | None) -> "Iterator[_Place]":
         return
     from nachet_pipeline.users.upload_address import UploadAddress
 
-    if sas is None or sas.strip() == "-":
-        sas = typer.prompt("Address with the key", hide_input=True, err=True)
-    address = UploadAddress.parse(sas)
+    address = UploadAddress.parse(_asked_for(sas))
     with address.open() as blobs:
         yield _Place(blobs, address.container, address.owner, Settings.from_environment())
+
+
+def _asked_for(sas: str | None) -> str:
+    """The address that was given, or is asked for now."""
+    if sas is None or sas.strip() == "-":
+        return str(typer.prompt("Address with the key", hide_input=True, err=True))
+    return sas
 
 
 def _of_user(opened: Opened, email: str) -> _Place:
@@ -322,37 +327,20 @@ def status(
 
 def _status_by_key(folder: str | None, sas: str, language: "Language", *, as_json: bool) -> None:
     """Show where a folder stands with an upload key alone."""
-    from nachet_pipeline.identifiers import partition_key, upload_id
+    from nachet_pipeline.client import Client
 
     if not folder:
         raise typer.BadParameter("expected the name of a staged folder with --sas")
-    name = Path(folder).resolve().name
-    with _place(None, sas) as place:
-        found = place.look(name)
-    if found.verdict:
-        _write_receipt(found.verdict, language, as_json=as_json)
-        _exit_as(found.verdict)
+    with Client.from_upload_key(_asked_for(sas)) as client:
+        found = client.status(Path(folder).resolve().name)
+    if found.receipt:
+        _write_receipt(found.receipt, language, as_json=as_json)
+        _exit_as(found.receipt)
         return
-    if not found.snapshot.files and not found.snapshot.withdrawn:
-        note(f"nachet: no folder {name} is staged; send it by `nachet stage`")
-        raise typer.Exit(REFUSED)
-    upload = upload_id(place.owner, name)
     if as_json:
-        write_json(
-            {
-                "upload": upload,
-                "partition": partition_key(upload, name),
-                "folder": name,
-                "state": found.receipt.state if found.under_way and found.receipt else "staged",
-                "complete": found.snapshot.complete,
-                "submission": found.snapshot.digest,
-                "files": found.snapshot.files,
-                "size": found.snapshot.size,
-                "reason": found.state,
-            }
-        )
+        write_json(found.model_dump(exclude={"receipt"}))
     else:
-        write(f"{name}: {found.snapshot.files} files, {found.snapshot.size:,} bytes; {found.state}")
+        write(f"{found.folder}: {found.files} files, {found.size:,} bytes; {found.reason}")
     raise typer.Exit(UNAVAILABLE)
 
 
