@@ -52,10 +52,10 @@ from nachet_pipeline.uploads.following import (
     Standing,
     SupersededError,
     looks,
-    read_receipt,
     standing,
     wait_for_verdict,
 )
+from nachet_pipeline.uploads.importing import read_receipt
 from nachet_pipeline.uploads.queries import FolderName, record_wishes, see_uploads, uploads_page
 from nachet_pipeline.uploads.staging import mark_complete, stage_folder, withdraw_folder
 from nachet_pipeline.uploads.upload import SeenUpload

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -67,12 +67,19 @@ def init(
 
     Pictures that lie in pictures/NAME already are counted. A file that is there is never overwritten.
     """
-    from nachet_pipeline.contract.new_project import NewProject, email_of, read_session, write_project
+    from nachet_pipeline.contract.new_project import (
+        NewProject,
+        counted_pictures,
+        email_of,
+        read_session,
+        write_project,
+    )
     from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 
     registry = SeedRegistry.of(packaged_seeds())
     asking = sys.stdin.isatty()
-    said = [read_session(text, folder, registry) for text in session or ()]
+    counted = counted_pictures(folder)
+    said = [read_session(text, counted, registry) for text in session or ()]
     if not asking and (email is None or not said):
         missing = "--email" if email is None else "--session"
         raise typer.BadParameter("expected a value, or a terminal to ask in", param_hint=missing)
@@ -80,7 +87,7 @@ def init(
         email=email_of(email) if email is not None else _ask(_EMAIL, email_of, language),
         expertise=_text(_EXPERTISE, expertise, "", language, asking=asking),
         description=_text(_PROJECT, name, folder.resolve().name, language, asking=asking),
-        sessions=said or _ask_for_sessions(folder, registry, language),
+        sessions=said or _ask_for_sessions(counted, registry, language),
     )
     for index, written in write_project(folder, project, language):
         write(str(index))
@@ -92,11 +99,10 @@ def init(
     note(_THEN.in_language(language).format(folder))
 
 
-def _ask_for_sessions(folder: Path, registry: "SeedRegistry", language: Language) -> list["NewSession"]:
+def _ask_for_sessions(counted: Mapping[str, int], registry: "SeedRegistry", language: Language) -> list["NewSession"]:
     """Ask for what the folders with pictures show, then for more sessions; one answer is the next one's default."""
     from nachet_pipeline.contract.new_project import (
         NewSession,
-        counted_pictures,
         pictures_of,
         seed_named,
         seeds_of,
@@ -104,7 +110,6 @@ def _ask_for_sessions(folder: Path, registry: "SeedRegistry", language: Language
         zoom_of,
     )
 
-    counted = counted_pictures(folder)
     sessions: list[NewSession] = []
     waiting = list(counted)
     while True:
@@ -123,9 +128,9 @@ def _ask_for_sessions(folder: Path, registry: "SeedRegistry", language: Language
 
 def _text(question: Bilingual, given: str | None, default: str, language: Language, *, asking: bool) -> str:
     """A text that may be left out."""
-    if given is not None or not asking:
-        return default if given is None else given
-    return _ask(question, str, language, default)
+    if given is not None:
+        return given
+    return _ask(question, str, language, default) if asking else default
 
 
 def _ask(

@@ -105,7 +105,7 @@ def stage(
     Exit code with --wait: 0 all of it is imported, 1 it was refused, or a part of it, or withdrawn meanwhile, 3 it
     failed, it was changed meanwhile, or there was no receipt in time.
     """
-    from nachet_pipeline.uploads.following import read_receipt
+    from nachet_pipeline.uploads.importing import read_receipt
     from nachet_pipeline.uploads.staging import mark_complete, withdraw_folder
 
     if (user is None) == (sas is None):
@@ -223,7 +223,7 @@ def _exit_as(receipt: "Receipt", again: str = "the pipeline tries again by itsel
     if receipt.state is State.FAILED:
         note(f"nachet: {receipt.failure}; the folder stays staged, and {again}")
         raise typer.Exit(UNAVAILABLE)
-    if receipt.state not in {State.IMPORTED, State.WITHDRAWN}:
+    if not receipt.state.is_as_wanted:
         raise typer.Exit(REFUSED)
 
 

@@ -70,10 +70,6 @@ _ONE_SPECIES = Bilingual(
     "Écrivez une seule valeur : une session montre une seule espèce; donnez à chaque espèce sa propre session.",
 )
 _ONE_VALUE = Bilingual("Write one value after the colon.", "Écrivez une seule valeur après le deux-points.")
-_UNDER_IT = Bilingual(
-    "Write the keys on the lines below, each after two spaces.",
-    "Écrivez les clés sur les lignes suivantes, chacune après deux espaces.",
-)
 _ADDRESS = re.compile(r"[^\s<>,;:\"']{1,64}@[^\s<>,;:\"']{1,250}")
 
 
@@ -82,6 +78,15 @@ class Hint(NamedTuple):
 
     suggestion: str | None = None
     advice: Bilingual | None = None
+
+
+SECTION_HINT = Hint(
+    advice=Bilingual(
+        "Write the keys on the lines below, each after two spaces.",
+        "Écrivez les clés sur les lignes suivantes, chacune après deux espaces.",
+    )
+)
+"""For a section whose keys are not below it."""
 
 
 def hint(name: str, written: object) -> Hint:
@@ -102,11 +107,6 @@ def hint(name: str, written: object) -> Hint:
     if name == "clientEmail":
         return _address(text)
     return Hint()
-
-
-def section_hint() -> Hint:
-    """For a section whose keys are not below it."""
-    return Hint(advice=_UNDER_IT)
 
 
 def _of_several(name: str) -> Bilingual:

@@ -160,6 +160,11 @@ def _without_origin(record: str) -> dict[str, Any]:
     return {name: value[0] for name, value in json.loads(record).items()}
 
 
+def _staged_file(row: Sequence[Any]) -> StagedFile:
+    """The file of a row that begins with path, size, version and modified."""
+    return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]))
+
+
 _WITH_CONTENT = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
 _GROUPS_OF_EVERY_CODE = 20
 _MOST_ALIKE = 200
@@ -236,7 +241,7 @@ class Inventory(Scratch):
             + " order by session, path"
         )
         for row in self._db.execute(query, (kind,) if session is None else (kind, session)):
-            file = StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]))
+            file = _staged_file(row)
             yield InventoryFile(file, FileKind(row[4]), row[5], row[6])
 
     def count(self, kind: FileKind, session: str) -> int:
@@ -257,13 +262,18 @@ class Inventory(Scratch):
         """The YAML file that describes the picture of this stem."""
         query = "select path, size, version, modified from file where stem = ? and kind = ? order by path"
         row = self._db.execute(query, (stem, FileKind.PICTURE_METADATA)).fetchone()
-        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+        return _staged_file(row) if row else None
+
+    def file(self, path: str) -> StagedFile | None:
+        """The file of a path, None if there is none."""
+        row = self._db.execute("select path, size, version, modified from file where path = ?", (path,)).fetchone()
+        return _staged_file(row) if row else None
 
     def picture_file(self, path: str) -> StagedFile | None:
         """The picture file at a path, None if there is none."""
         query = "select path, size, version, modified from file where path = ? and kind = ?"
         row = self._db.execute(query, (path, FileKind.PICTURE)).fetchone()
-        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
+        return _staged_file(row) if row else None
 
     def collisions(self) -> Iterator[tuple[str, str]]:
         """Pairs of paths that some file systems take for one: each path with the first of its group."""
@@ -288,15 +298,6 @@ class Inventory(Scratch):
             arguments = (kind, *without)
         for stem, paths in self._db.execute(f"{query} group by stem order by stem", arguments):
             yield stem, json.loads(paths)
-
-    def file(self, path: str) -> StagedFile | None:
-        """The file of a path, None if there is none."""
-        row = self._db.execute("select path, size, version, modified from file where path = ?", (path,)).fetchone()
-        return StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3])) if row else None
-
-    def forget_findings(self) -> None:
-        """Remove all findings so far."""
-        self._db.execute("delete from finding")
 
     # The list of files in the marker
 
@@ -339,7 +340,7 @@ class Inventory(Scratch):
             " join listed using (path) where file.size <> listed.size or file.sha256 <> listed.sha256 order by path"
         )
         for row in self._db.execute(query):
-            file = StagedFile(row[0], row[1], row[2], datetime.fromisoformat(row[3]))
+            file = _staged_file(row)
             yield file, row[4], ListedFile(row[0], *row[5:])
 
     def is_as_listed(self, path: str, size: int, sha256: str | None = None) -> bool:
@@ -780,6 +781,10 @@ class Inventory(Scratch):
             "insert into finding (code, severity, path, line, alike, record) values (?, ?, ?, ?, ?, ?)",
             (finding.code, finding.severity, finding.path, finding.line, alike, finding.model_dump_json()),
         )
+
+    def forget_findings(self) -> None:
+        """Remove all findings so far."""
+        self._db.execute("delete from finding")
 
     def findings(self) -> Iterator[Finding]:
         """All findings, errors first, then by path."""

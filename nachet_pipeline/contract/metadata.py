@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.hints import Hint, hint, section_hint
+from nachet_pipeline.contract.hints import SECTION_HINT, Hint, hint
 from nachet_pipeline.contract.yaml_reader import (
     YAML,
     Position,
@@ -337,7 +337,7 @@ class _Reader:
                 continue
             if not isinstance(value, dict):
                 expected = Bilingual("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
-                self._wrong((key,), section, expected, value, section_hint())
+                self._wrong((key,), section, expected, value, SECTION_HINT)
                 continue
             self._read_section(key, section, value)
         self.file.findings += self._unknown_findings()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -184,8 +184,13 @@ def _read(model: type[_Model], name: str, text: str) -> _Model:
         ) from None
 
 
-def read_session(text: str, folder: Path, registry: SeedRegistry) -> NewSession:
+def read_session(text: str, counted: Mapping[str, int], registry: SeedRegistry) -> NewSession:
     """A session as an option names it: `NAME:SPECIES:SEEDS:ZOOM`, and `:PICTURES` if they are not there yet.
+
+    Args:
+        text: the option.
+        counted: the pictures that are there already, as `counted_pictures` finds them.
+        registry: the registered seeds.
 
     Raises:
         NewProjectError: it does not.
@@ -197,9 +202,9 @@ def read_session(text: str, folder: Path, registry: SeedRegistry) -> NewSession:
             f"{text[:80]!r} : NOM:ESPÈCE:SEMENCES:ZOOM attendu, comme 'jour1:Brassica napus:6:30'",
         )
     name = session_name(parts[0])
-    counted = counted_pictures(folder).get(name)
     given = pictures_of(parts[4]) if len(parts) == _PARTS[1] else None
-    return NewSession(name, seed_named(parts[1], registry), seeds_of(parts[2]), zoom_of(parts[3]), counted or given)
+    pictures = counted.get(name) or given
+    return NewSession(name, seed_named(parts[1], registry), seeds_of(parts[2]), zoom_of(parts[3]), pictures)
 
 
 def counted_pictures(folder: Path) -> dict[str, int]:

@@ -11,11 +11,11 @@ from nachet_pipeline.pictures.forensics.formats import (
     START_BYTES,
     OtherFormat,
     format_by_name,
-    imported_format,
     other_format,
     renamed_to,
 )
-from nachet_pipeline.support.files import SourceFolder, StagedFile
+from nachet_pipeline.pictures.forensics.signatures import imported_format
+from nachet_pipeline.support.files import SourceFolder
 from nachet_pipeline.support.i18n import Bilingual
 
 MOST_STARTS_READ = 500
@@ -42,23 +42,21 @@ def record_other_pictures(folder: SourceFolder, inventory: Inventory, shape: Sha
     others = list(islice(inventory.files(FileKind.OTHER_PICTURE), MOST_STARTS_READ))
     candidates = list(islice(unexpected, MOST_STARTS_READ - len(others)))
     found: dict[str, OtherFormat] = {}
+    renamed: set[str] = set()
     for entry in chain(others, candidates):
         path = entry.file.path
         start = folder.start(entry.file, START_BYTES) if entry.file.size else b""
-        other = other_format(start, path)
-        if entry.kind is FileKind.OTHER_PICTURE:
-            if imported := imported_format(start) if other is None else None:
-                inventory.add_finding(_of_another_name(path, imported))
-            else:
-                found[path] = other or _by_name(path)
-        elif other is not None:
+        if other := other_format(start, path):
             found[path] = other
-            inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), splitext(path)[0])
-    known = {entry.file.path for entry in others}
+            if entry.kind is FileKind.UNEXPECTED:
+                inventory.classify(path, FileKind.OTHER_PICTURE, session_of(path, shape), splitext(path)[0])
+        elif entry.kind is FileKind.OTHER_PICTURE and (imported := imported_format(start)):
+            renamed.add(path)
+            inventory.add_finding(_of_another_name(path, imported))
     for entry in inventory.files(FileKind.OTHER_PICTURE):
         path = entry.file.path
-        if path in found or path not in known:
-            _report(inventory, entry.file, entry.stem, found.get(path) or _by_name(path))
+        if entry.file.size and path not in renamed:  # a rule tells of an empty one
+            _report(inventory, path, entry.stem, found.get(path) or _by_name(path))
 
 
 def _by_name(path: str) -> OtherFormat:
@@ -68,12 +66,7 @@ def _by_name(path: str) -> OtherFormat:
     return known
 
 
-def _report(inventory: Inventory, file: StagedFile, stem: str, other: OtherFormat) -> None:
-    if not file.size:
-        expected = Bilingual("a file with content", "un fichier avec un contenu")
-        found = Bilingual("0 bytes", "0 octet")
-        inventory.add_finding(Finding(code="empty-file", path=file.path, expected=expected, found=found))
-        return
+def _report(inventory: Inventory, path: str, stem: str, other: OtherFormat) -> None:
     advice = other.advice
     if inventory.is_picture_stem(stem):
         advice = Bilingual(
@@ -82,9 +75,7 @@ def _report(inventory: Inventory, file: StagedFile, stem: str, other: OtherForma
             "Une image du même nom se trouve déjà dans le dossier; si c'est l'exportation de ce fichier, retirez ce"
             " fichier du dossier.",
         )
-    inventory.add_finding(
-        Finding(code="other-format", path=file.path, expected=ACCEPTED, found=other.name, advice=advice)
-    )
+    inventory.add_finding(Finding(code="other-format", path=path, expected=ACCEPTED, found=other.name, advice=advice))
 
 
 def _of_another_name(path: str, imported: str) -> Finding:

@@ -34,6 +34,16 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
     """Its user withdrew it; nothing more of it is imported, and what was imported before stays."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is waited for or under way, so that the receipt says what became of it; a failed one too."""
+        return self not in {State.STAGED, State.QUEUED, State.IMPORTING}
+
+    @property
+    def is_as_wanted(self) -> bool:
+        """Whether nothing is left that its user wanted: all of it is imported, or it was withdrawn."""
+        return self in {State.IMPORTED, State.WITHDRAWN}
+
 
 class ReceivedPictureSet(BaseModel):
     """A picture set that an upload became.

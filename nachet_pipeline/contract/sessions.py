@@ -1,5 +1,6 @@
 """The sessions of an upload: their indexes read, their values inherited, their seeds recognised."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -88,6 +89,7 @@ class Context:
         registry: the registered seeds.
         owner: whose container the upload lies in, None when a folder is validated without one.
         stand_ins: from the path of each index.yaml that is missing to the file that was probably meant as that index.
+        would_be_pictures: how many more pictures each session would have, by its path, once what is reported is done.
     """
 
     inventory: Inventory
@@ -97,6 +99,7 @@ class Context:
     registry: SeedRegistry
     owner: Owner | None = None
     stand_ins: Mapping[str, str] = field(default_factory=dict)
+    would_be_pictures: Counter[str] = field(default_factory=Counter)
 
 
 def read_metadata_file(

@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from posixpath import splitext
-from typing import cast
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory
@@ -23,7 +22,7 @@ from nachet_pipeline.contract.marks import (
 from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, unusual_part, usual, why_unsafe
 from nachet_pipeline.pictures.forensics.formats import format_by_name
-from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.batches import batched, result_of
 from nachet_pipeline.support.files import EntryKind, SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -180,12 +179,7 @@ def take_inventory(
     Raises:
         FileChangedError: the folder changed while it was listed.
     """
-    steps = taking_inventory(folder, inventory, limits)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("Shape | None", end.value)
+    return result_of(taking_inventory(folder, inventory, limits))
 
 
 def taking_inventory(

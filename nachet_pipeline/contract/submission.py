@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Generator
-from typing import cast
 
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.support.batches import result_of
 
 _FILES_A_STEP = 1_000
 
@@ -17,12 +17,7 @@ def submission_of(inventory: Inventory) -> str:
     Args:
         inventory: a folder whose inventory was taken.
     """
-    steps = computing_submission(inventory)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("str", end.value)
+    return result_of(computing_submission(inventory))
 
 
 def computing_submission(inventory: Inventory) -> Generator[int, None, str]:

@@ -22,7 +22,7 @@ from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
-from nachet_pipeline.contract.rules.stand_ins import stand_ins
+from nachet_pipeline.contract.rules.stand_ins import stand_ins, would_be_pictures
 from nachet_pipeline.contract.sessions import (
     Context,
     Owner,
@@ -206,8 +206,16 @@ def judge_folder(
     record_checksums(folder, inventory, limits)
     record_other_pictures(folder, inventory, shape)
     project, sessions = read_sessions(folder, inventory, shape, limits)
-    meant = stand_ins(inventory, shape, project, sessions)
-    context = Context(inventory, shape, project, sessions, registry, owner, meant)
+    context = Context(
+        inventory,
+        shape,
+        project,
+        sessions,
+        registry,
+        owner,
+        stand_ins=stand_ins(inventory, shape, project, sessions),
+        would_be_pictures=would_be_pictures(inventory, shape, sessions),
+    )
     for rule in FOLDER_RULES:
         _record_findings(inventory, rule(context))
     return context

@@ -33,7 +33,6 @@ EMAIL = "sample.user@example.org"
 FOLDER = "sample-upload"
 _IMPORT_SECONDS = 300
 _POLL_SECONDS = 1.0
-_SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.WITHDRAWN, State.FAILED}
 
 
 class DemoError(UnavailableError):
@@ -91,7 +90,7 @@ def _wait(database: Database, upload: Upload) -> Receipt:
     while time.monotonic() < deadline:
         with database.connection() as connection:
             now = find_upload(connection, upload.id)
-        if now and now.receipt and now.state in _SETTLED:
+        if now and now.receipt and now.state.has_ended:
             return now.receipt
         time.sleep(_POLL_SECONDS)
     raise DemoError(f"the sensor did not import the upload within {_IMPORT_SECONDS} s; see the UI or the log")

@@ -506,6 +506,4 @@ def _tiff_segments_left(content: bytes, limits: PictureLimits) -> Image.Image | 
                 rows, columns = min(part.shape[1], place.shape[1]), min(part.shape[2], place.shape[2])
                 place[:, :rows, :columns] = part[:, :rows, :columns]
                 decoded += 1
-        axes = "YXS" if page.shaped[-1] > 1 else "YX"
-        shown = array[0, 0] if page.shaped[-1] > 1 else array[0, 0, ..., 0]
-        return _shown(shown, axes) if decoded else None
+        return _shown(array[0, 0], "YXS") if decoded else None

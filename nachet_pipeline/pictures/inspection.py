@@ -15,11 +15,11 @@ from nachet_pipeline.pictures.decoding import (
     what_failed,
 )
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.forensics.formats import START_BYTES, imported_format, other_format, renamed_to
+from nachet_pipeline.pictures.forensics.formats import START_BYTES, other_format, renamed_to
 from nachet_pipeline.pictures.forensics.jpeg import walk_jpeg
 from nachet_pipeline.pictures.forensics.metadata import Metadata
 from nachet_pipeline.pictures.forensics.png import walk_png
-from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, opens_as_zip
+from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, imported_format, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
 from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
@@ -223,9 +223,7 @@ class _Inspection:
 
     def _thumbnail_of_another_format(self) -> bytes | None:
         """Of a picture whose name says another format than it has: the walk of that format comes first, as always."""
-        for picture_format, starts in PICTURE_STARTS.items():
-            if picture_format != self._format and self._content.startswith(starts):
-                return inspect_picture(
-                    self._content, picture_format, self._limits, thumbnail=Thumbnail.ALWAYS
-                ).thumbnail
-        return None
+        imported = imported_format(self._content)
+        if imported is None:
+            return None
+        return inspect_picture(self._content, imported, self._limits, thumbnail=Thumbnail.ALWAYS).thumbnail

@@ -13,9 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
-from pydantic import ValidationError
-
-from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import RECEIPT_SUFFIX, receipt_blob, upload_id
@@ -47,16 +45,15 @@ from nachet_pipeline.reconciliation.queries import (
     unheld_uploads,
 )
 from nachet_pipeline.settings import ReconciliationSettings, TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TooLargeError, TopPage
+from nachet_pipeline.storage.blobs import BlobStorage, ListedBlob, StorageError, TopPage
 from nachet_pipeline.support.bounded import bounded_map
-from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.progress import Progress, silent
+from nachet_pipeline.uploads.importing import read_receipt
 from nachet_pipeline.users.queries import all_users
 from nachet_pipeline.users.user import User
 
 log = logging.getLogger(__name__)
 
-_ANSWERED = {"imported", "partly_imported", "refused", "withdrawn", "failed"}
 _RECEIPT_BYTES = 16 * 1024**2
 """More is no receipt: whoever has a key can put anything under that name."""
 
@@ -272,7 +269,7 @@ class Comparer:
                 if changed is None or datetime.now(UTC) - changed < patience:
                     continue
                 detail, since, identifier = "no run was ever asked for", changed, None
-            elif upload.state in _ANSWERED:
+            elif State(upload.state).has_ended:
                 detail, since, identifier = f"{upload.state}, and no receipt beside it", upload.since, upload.upload
             elif upload.state == "staged" and upload.waits:
                 detail, since, identifier = "it waits to be taken up", upload.since, upload.upload
@@ -294,12 +291,8 @@ class Comparer:
             folder = name.removesuffix(RECEIPT_SUFFIX)
             if folder == name or folder in known:
                 continue
-            try:
-                content = self.blobs.read(user.upload_container, name, limit=_RECEIPT_BYTES)
-                receipt = Receipt.model_validate_json(content)
-            except (ValidationError, FileChangedError, TooLargeError):
-                continue
-            if receipt.upload == upload_id(user.id, folder):
+            receipt = read_receipt(self.blobs, user.upload_container, folder, limit=_RECEIPT_BYTES)
+            if receipt and receipt.upload == upload_id(user.id, folder):
                 yield Drift(
                     DriftKind.RECEIPT_WITHOUT_ROWS,
                     user.id,

@@ -59,7 +59,6 @@ _OWN_NAME = re.compile(
 _REMOVED_AT_A_TIME = 200
 _CONCURRENCY = 8
 _WORTH_ANOTHER_RUN = {State.IMPORTED, State.PARTLY_IMPORTED, State.FAILED}
-_SETTLED = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.WITHDRAWN, State.FAILED}
 
 
 class RepairAction(StrEnum):
@@ -208,7 +207,7 @@ class Repairer:
 
     def _of_unanswered(self, drift: Drift) -> Remedy:
         upload = self._upload(drift)
-        if upload and upload.state in _SETTLED and upload.receipt:
+        if upload and upload.state.has_ended and upload.receipt:
             return Remedy(RepairAction.REWRITE, "the database has the receipt")
         return _nothing("it waits for the sensor start_imports; is it running?")
 

@@ -7,7 +7,7 @@ for is left to the SDK. The SDK writes, with checksums and with the conditions t
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,12 +25,13 @@ _PART_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BlobProperties:
-    """Properties of a blob: size in bytes, MD5 in hexadecimal if it has one, metadata, version."""
+    """Properties of a blob: size in bytes, MD5 in hexadecimal if it has one, metadata, version, time of last change."""
 
     size: int
     md5: str | None
     metadata: dict[str, str]
     version: str
+    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,11 @@ class Transfer(Account):
                 return None
         md5 = found.content_settings.content_md5
         return BlobProperties(
-            int(found.size), bytes(md5).hex() if md5 else None, dict(found.metadata or {}), quoted(found.etag)
+            int(found.size),
+            bytes(md5).hex() if md5 else None,
+            dict(found.metadata or {}),
+            quoted(found.etag),
+            found.last_modified,
         )
 
     def upload(

@@ -1,8 +1,8 @@
-"""Split an iterable into batches, and join the pages of a query into one."""
+"""Split an iterable into batches, join the pages of a query into one, and take all steps of a generator at once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, cast
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -34,3 +34,12 @@ def pages(read: Callable[[_K], Sequence[_T]], *, first: _K, key: Callable[[_T], 
     while page := read(after):
         yield from page
         after = key(page[-1])
+
+
+def result_of(steps: Generator[object, None, _T]) -> _T:
+    """Take all steps of a generator, and return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("_T", end.value)

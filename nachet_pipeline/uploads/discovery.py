@@ -23,10 +23,8 @@ from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
 from threading import Lock
-from typing import Self, cast
+from typing import Self
 from uuid import UUID
-
-from pydantic import ValidationError
 
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
@@ -43,9 +41,10 @@ from nachet_pipeline.support.batches import batched
 from nachet_pipeline.support.files import FileChangedError, StagedFile
 from nachet_pipeline.uploads.importing import (
     fail_upload,
+    read_receipt,
     refuse_disabled,
     withdraw_upload,
-    write_page,
+    write_outcome,
     write_receipt,
 )
 from nachet_pipeline.uploads.queries import (
@@ -204,13 +203,7 @@ class _Looking:
         except FileChangedError:  # its marker, which is read
             self._changing = True
             return
-        steps = computing_submission(self._inventory)
-        while True:
-            try:
-                yield next(steps)
-            except StopIteration as end:
-                self._digest = cast("str", end.value)
-                return
+        self._digest = yield from computing_submission(self._inventory)
 
     def go_on(self, *, names: int | None = None, until: float | None = None) -> bool:
         """Handle more files, at most `names` and until a time of the monotonic clock; returns whether all are done.
@@ -682,15 +675,13 @@ def _first_looks(
                 due.append(Arrival(upload, outcome))
                 continue
             if isinstance(outcome, FolderSnapshot) and outcome.withdrawn:
-                withdrawn.append((upload, outcome))
+                withdrawn.append(Arrival(upload, outcome))
                 continue
             others.append(upload.id)
             if isinstance(outcome, _Failure):
                 failed.append((upload, outcome.reason))
         mark_checked(connection, others)
-    for upload, snapshot in withdrawn:
-        if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
-            closed.append(receipt)
+    closed.extend(_close_withdrawn(database, blobs, withdrawn))
     for upload, reason in failed:
         log.warning("the folder %s of %s cannot be looked at: %s", upload.folder, upload.owner.email, reason)
         fail_upload(database, blobs, upload, f"the folder cannot be looked at: {reason}", looked_at=False)
@@ -732,12 +723,15 @@ def _second_looks(
         and arrival.snapshot.complete
         and (arrival.snapshot.digest != arrival.upload.staged_digest or arrival.upload.refused_by_other_rules)
     ]
-    for arrival in arrivals:
-        upload, snapshot = arrival.upload, arrival.snapshot
-        if upload.id in still and snapshot.withdrawn and snapshot.digest != upload.staged_digest:
-            if receipt := withdraw_upload(database, blobs, upload, snapshot.digest):
-                closed.append(receipt)
-            still.discard(upload.id)
+    withdrawn = [
+        arrival
+        for arrival in arrivals
+        if arrival.upload.id in still
+        and arrival.snapshot.withdrawn
+        and arrival.snapshot.digest != arrival.upload.staged_digest
+    ]
+    closed.extend(_close_withdrawn(database, blobs, withdrawn))
+    still.difference_update(arrival.upload.id for arrival in withdrawn)
     uncleared = [arrival.upload for arrival in arrivals if arrival.upload.id in still]
     for _ in executor.map(partial(_renew_receipt, blobs), uncleared):
         pass
@@ -746,14 +740,18 @@ def _second_looks(
     return due
 
 
+def _close_withdrawn(database: Database, blobs: BlobStorage, withdrawn: Iterable[Arrival]) -> list[Receipt]:
+    """Close the uploads whose users withdrew their folders; the receipts of those that did not change meanwhile."""
+    receipts = (withdraw_upload(database, blobs, one.upload, one.snapshot.digest) for one in withdrawn)
+    return [receipt for receipt in receipts if receipt]
+
+
 def _refuse(database: Database, blobs: BlobStorage, folders: Iterable[PendingFolder], owner: Owner) -> None:
     """Refuse folders of a disabled user by a receipt; that needs no run."""
     for folder in folders:
         with database.connection() as connection:
             upload = folder.known or see_upload(connection, owner, folder.name.folder)
-        receipt = refuse_disabled(database, upload)
-        if write_receipt(blobs, upload, receipt):
-            write_page(blobs, upload, receipt)
+        write_outcome(blobs, upload, refuse_disabled(database, upload))
 
 
 def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
@@ -766,9 +764,8 @@ def _renew_receipt(blobs: BlobStorage, upload: Upload) -> None:
         return
     limit = _RECEIPT_BYTES + 2 * len(upload.receipt.model_dump_json(indent=2))
     try:
-        content = blobs.read(upload.staging_container, receipt_blob(upload.folder), limit=limit)
-        beside = Receipt.model_validate_json(content)
-    except (FileChangedError, ValidationError, StorageError):
+        beside = read_receipt(blobs, upload.staging_container, upload.folder, limit=limit)
+    except StorageError:
         beside = None
     if beside != upload.receipt:
         write_receipt(blobs, upload, upload.receipt)

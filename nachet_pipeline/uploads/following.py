@@ -3,19 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-
-from pydantic import ValidationError
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
-from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
-from nachet_pipeline.support.files import FileChangedError
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
+from nachet_pipeline.uploads.importing import read_receipt
 from nachet_pipeline.uploads.staged_folder import StagedFolder
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
@@ -24,8 +21,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 LOOK_PAUSE = 30.0
 """Seconds between two looks at the folder itself, while its receipt is waited for."""
 
-_RECEIPT_BYTES = 64 * 1024**2
-_FINAL = {State.IMPORTED, State.PARTLY_IMPORTED, State.REFUSED, State.FAILED, State.WITHDRAWN}
 _NOT_ALLOWED = {401, 403, 404}
 
 
@@ -87,18 +82,6 @@ def progress_of(receipt: Receipt | None, submission: str) -> str:
     return f"{receipt.state}; {errors} errors so far" if errors else f"{receipt.state}"
 
 
-def read_receipt(blobs: BlobStorage, container: str, folder: str) -> Receipt | None:
-    """The receipt beside a folder; None if there is none that can be read.
-
-    Raises:
-        StorageError: storage does not answer.
-    """
-    try:
-        return Receipt.model_validate_json(blobs.read(container, receipt_blob(folder), limit=_RECEIPT_BYTES))
-    except (FileChangedError, ValidationError, TooLargeError):
-        return None
-
-
 def standing(
     blobs: BlobStorage, container: str, folder: str, settings: ArrivalSettings, limits: ContractLimits
 ) -> Standing:
@@ -119,11 +102,12 @@ def _answers(receipt: Receipt, snapshot: FolderSnapshot, blobs: BlobStorage, con
     A receipt that names no submission was written without a look at the folder; it counts for all that was staged
     before.
     """
-    if receipt.state not in _FINAL or receipt.submission is not None:
-        return receipt.state in _FINAL and receipt.submission == snapshot.digest
-    blob = receipt_blob(receipt.folder)
-    written: datetime | None = next((one.modified for one in blobs.listing(container, blob) if one.name == blob), None)
-    return written is not None and snapshot.newest is not None and written >= snapshot.newest
+    if not receipt.state.has_ended:
+        return False
+    if receipt.submission is not None:
+        return receipt.submission == snapshot.digest
+    written = blobs.properties_of(container, receipt_blob(receipt.folder))
+    return written is not None and snapshot.newest is not None and written.modified >= snapshot.newest
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.limits import ContractLimits
@@ -34,7 +36,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.workers import WorkersUnavailableError
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.settings import TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline.support.machine import full_disk
@@ -56,6 +58,8 @@ from nachet_pipeline.uploads.staged_folder import StagedFolder
 from nachet_pipeline.uploads.upload import Upload
 
 log = logging.getLogger(__name__)
+
+_RECEIPT_BYTES = 64 * 1024**2
 
 
 class UnknownUploadError(LookupError):
@@ -169,13 +173,16 @@ class Importer:
                     taken_over = other
         if outcome is None:  # the other run writes the receipt
             log.warning("upload %s: %s", upload.partition, taken_over)
-            return ImportOutcome(upload, _receipt(upload, State.FAILED, self.run_id, started, failure=str(taken_over)))
+            receipt = _receipt(
+                upload, State.FAILED, self.run_id, started, submission=upload.staged_digest, failure=str(taken_over)
+            )
+            return ImportOutcome(upload, receipt)
         return outcome
 
     def _tell(self, outcome: ImportOutcome) -> None:
         """Write the receipt beside the folder, and the page of what was not validated; the others have theirs."""
-        if write_receipt(self.blobs, outcome.upload, outcome.receipt) and outcome.validation is None:
-            write_page(self.blobs, outcome.upload, outcome.receipt)
+        write = write_outcome if outcome.validation is None else write_receipt
+        write(self.blobs, outcome.upload, outcome.receipt)
 
     def _attempt(self, upload: Upload, started: datetime) -> ImportOutcome:
         self.database.transact(mark_importing, upload.id, self.run_id)
@@ -191,13 +198,13 @@ class Importer:
             raise
         except Exception as error:  # a defect: the receipt says so, and the caller sees it
             failed = self._failed(upload, started, RuntimeError(f"{type(error).__name__}: {error}"), ours=True)
-            if write_receipt(self.blobs, upload, failed.receipt):
-                write_page(self.blobs, upload, failed.receipt)
+            write_outcome(self.blobs, upload, failed.receipt)
             raise
 
     def _failed(self, upload: Upload, started: datetime, error: Exception, *, ours: bool = False) -> ImportOutcome:
         log.warning("upload %s failed: %s", upload.partition, error)
-        receipt = _receipt(upload, State.FAILED, self.run_id, started, failure=full_disk(error) or str(error))
+        failure = full_disk(error) or str(error)
+        receipt = _receipt(upload, State.FAILED, self.run_id, started, submission=upload.staged_digest, failure=failure)
         wrong = str(error) if isinstance(error, StoredBlobError) else None
         # However long a service is unavailable, the upload is imported once it is back, without anybody's help.
         away = wrong is None and (isinstance(error, UnavailableError) or full_disk(error) is not None)
@@ -377,8 +384,8 @@ def _receipt(
     validation: Validation | None = None,
     sets: list[RecordedSet] | None = None,
     *,
+    submission: str | None,
     failure: str | None = None,
-    submission: str | None = None,
 ) -> Receipt:
     received = [_received(item) for item in sets or []]
     imported = {item.session for item in received}
@@ -389,7 +396,7 @@ def _receipt(
         owner=upload.owner.email,
         folder=upload.folder,
         state=state,
-        submission=submission or upload.staged_digest,
+        submission=submission,
         run_id=run_id,
         staged_at=validation.staged_at if validation else None,
         queued_at=upload.queued_at,
@@ -498,9 +505,32 @@ def withdraw_upload(database: Database, blobs: BlobStorage, upload: Upload, subm
         receipt = _withdrawn(upload, upload.receipt, None, datetime.now(UTC), submission)
         close_upload(connection, receipt)
         record_staged_digest(connection, upload.id, submission)
+    write_outcome(blobs, upload, receipt)
+    return receipt
+
+
+def read_receipt(blobs: BlobStorage, container: str, folder: str, *, limit: int = _RECEIPT_BYTES) -> Receipt | None:
+    """The receipt beside a folder; None if there is none that can be read.
+
+    Args:
+        blobs: the storage account.
+        container: the user's upload container.
+        folder: the folder's name there.
+        limit: more bytes are no receipt. A user with a key can put anything under that name.
+
+    Raises:
+        StorageError: storage does not answer.
+    """
+    try:
+        return Receipt.model_validate_json(blobs.read(container, receipt_blob(folder), limit=limit))
+    except (FileChangedError, ValidationError, TooLargeError):
+        return None
+
+
+def write_outcome(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> None:
+    """Write the receipt of an upload that was not validated, and then its page, beside the staged folder."""
     if write_receipt(blobs, upload, receipt):
         write_page(blobs, upload, receipt)
-    return receipt
 
 
 def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> bool:
@@ -512,18 +542,8 @@ def write_receipt(blobs: BlobStorage, upload: Upload, receipt: Receipt) -> bool:
         Whether it is written.
     """
     content = receipt.model_dump_json(indent=2, exclude_none=True).encode()
-    try:
-        blobs.upload(
-            upload.staging_container,
-            receipt_blob(upload.folder),
-            content,
-            content_type="application/json",
-            overwrite=True,
-        )
-    except StorageError as error:
-        log.warning("the receipt of %s is not written beside its folder yet: %s", upload.partition, error)
-        return False
-    return True
+    failing = "the receipt of %s is not written beside its folder yet: %s"
+    return _write_beside(blobs, upload, receipt_blob(upload.folder), content, "application/json", failing)
 
 
 def write_page(
@@ -535,16 +555,26 @@ def write_page(
 ) -> None:
     """Write the report page beside the staged folder; a storage error is only logged, for the receipt says the same."""
     page = receipt_page(receipt, thumbnails, counted).encode(errors="backslashreplace")
+    failing = "the report of %s is not written beside its folder: %s"
+    _write_beside(blobs, upload, report_blob(upload.folder), page, "text/html; charset=utf-8", failing)
+
+
+def _write_beside(
+    blobs: BlobStorage, upload: Upload, blob: str, content: bytes, content_type: str, failing: str
+) -> bool:
+    """Write a blob beside an upload's staged folder, over one that is there.
+
+    If storage does not answer, that is only logged, as `failing` with the partition and the error.
+
+    Returns:
+        Whether it is written.
+    """
     try:
-        blobs.upload(
-            upload.staging_container,
-            report_blob(upload.folder),
-            page,
-            content_type="text/html; charset=utf-8",
-            overwrite=True,
-        )
+        blobs.upload(upload.staging_container, blob, content, content_type=content_type, overwrite=True)
     except StorageError as error:
-        log.warning("the report of %s is not written beside its folder: %s", upload.partition, error)
+        log.warning(failing, upload.partition, error)
+        return False
+    return True
 
 
 def refuse_disabled(database: Database, upload: Upload, run_id: str | None = None) -> Receipt:
@@ -553,10 +583,10 @@ def refuse_disabled(database: Database, upload: Upload, run_id: str | None = Non
     The caller writes the receipt beside the folder. Without a run nobody looked at what is staged, so that the receipt
     names no submission.
     """
-    receipt = _receipt(upload, State.REFUSED, run_id, datetime.now(UTC)).model_copy(
+    submission = upload.staged_digest if run_id else None
+    receipt = _receipt(upload, State.REFUSED, run_id, datetime.now(UTC), submission=submission).model_copy(
         update={
-            "submission": upload.staged_digest if run_id else None,
-            "report": Report.of_findings([Finding(code="disabled-uploader", found=Bilingual.same(upload.owner.email))]),
+            "report": Report.of_findings([Finding(code="disabled-uploader", found=Bilingual.same(upload.owner.email))])
         }
     )
     with database.connection() as connection:
@@ -580,9 +610,8 @@ def fail_upload(
     Returns:
         The receipt; None if the upload changed since it was read: then nothing is written.
     """
-    receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), failure=failure)
-    if not looked_at:
-        receipt = receipt.model_copy(update={"submission": None})
+    submission = upload.staged_digest if looked_at else None
+    receipt = _receipt(upload, State.FAILED, upload.run_id, datetime.now(UTC), submission=submission, failure=failure)
     with database.connection() as connection:
         if not keep_unless_changed(connection, upload):
             log.info("upload %s changed meanwhile; its receipt is left as it is", upload.partition)
@@ -590,8 +619,7 @@ def fail_upload(
         close_upload(connection, receipt)
         if upload.state is State.IMPORTING:
             ask_for_it_alone(connection, upload.id)
-    if write_receipt(blobs, upload, receipt):
-        write_page(blobs, upload, receipt)
+    write_outcome(blobs, upload, receipt)
     return receipt
 
 

@@ -142,7 +142,7 @@ class SettledUpload:
 
 
 _STAGED = "unnest(%s::uuid[], %s::text[]) as staged (owner_id, folder)"
-_ENDED = "upload.state in ('imported', 'partly_imported', 'refused', 'withdrawn', 'failed')"
+_ENDED = "upload.state in ({})".format(", ".join(f"'{state}'" for state in State if state.has_ended))
 
 
 def _columns(names: Sequence[FolderName]) -> tuple[list[UUID], list[str]]:

@@ -9,7 +9,6 @@ import mimetypes
 import time
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.marks import (
@@ -84,7 +83,7 @@ class _Plan:
     surplus: dict[str, tuple[int, bytes | None]]
     size: int
     there: bool
-    left_out: Set[str] = frozenset()
+    left_out: Set[str]
 
     @property
     def fits_list(self) -> bool:
@@ -197,8 +196,11 @@ def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, co
     (other,) = (one for one in MARKERS if one != marker)
     for _ in range(_TIMES_MARKED):
         blobs.upload(container, f"{name}/{marker}", content, content_type="text/plain", overwrite=True)
-        before = _modified(blobs, container, f"{name}/{other}")
-        if before is None or (_modified(blobs, container, f"{name}/{marker}") or before) > before:
+        before = blobs.properties_of(container, f"{name}/{other}")
+        if before is None:
+            return
+        now = blobs.properties_of(container, f"{name}/{marker}")
+        if now and now.modified > before.modified:
             return
         time.sleep(1)
 
@@ -212,15 +214,11 @@ def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
     return groups
 
 
-def _modified(blobs: BlobStorage, container: str, blob: str) -> datetime | None:
-    return next((one.modified for one in blobs.listing(container, blob) if one.name == blob), None)
-
-
 def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -> _Plan:
     staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
     surplus = {path: found for path, found in staged.items() if not is_marker(path)}
-    plan = _Plan([], [], [], surplus, 0, there=bool(staged))
-    plan.left_out = _left_out(blobs, container, name, staged)
+    left_out = _left_out(blobs, container, name, staged)
+    plan = _Plan([], [], [], surplus, 0, there=bool(staged), left_out=left_out)
     for file in folder.files():
         if is_litter(file.path) or is_marker(file.path):
             continue

@@ -21,7 +21,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.seeds import SeedRegistry, packaged_seeds
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.support.i18n import Language
-from nachet_pipeline_tests.contract.folders import Files, picture, write
+from nachet_pipeline_tests.contract.folders import SESSION_INDEX, Files, picture, write
 
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 REGISTRY = SeedRegistry.of(packaged_seeds())
@@ -37,14 +37,7 @@ userData:
   numberOfSeeds: 6
   zoom: 30
 """
-_SESSION = """\
-imageData:
-  numberOfImages: 2
-seedData:
-  seedFamily: Brassicaceae
-  seedGenus: Brassica
-  seedSpecies: napus
-"""
+_SESSION = SESSION_INDEX.decode()
 _ALONE = f"{_SESSION}userData:\n  description: Seeds\n  numberOfSeeds: 6\n  zoom: 30\n"
 _DAY = "pictures/day1"
 

@@ -1,6 +1,5 @@
 """Pictures of microscopes, phones and cameras in their own formats: one finding each, with how to export it."""
 
-import io
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -14,13 +13,11 @@ from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline_tests.contract.folders import Files, Validate, changed, picture, session, without
 from nachet_pipeline_tests.contract.judged import Judged, judge
 from nachet_pipeline_tests.pictures.cameras import imagej, log_luv, ome, raw_of_a_camera, scanned, slide
-from nachet_pipeline_tests.pictures.files import grey_tiff, inspect, text
+from nachet_pipeline_tests.pictures.files import grey_tiff, inspect, only, saved, text
 
 
 def _saved(picture_format: str) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(stream, picture_format)
-    return stream.getvalue()
+    return saved(Image.new("RGB", (8, 8)), picture_format)
 
 
 def _boxes(brand: bytes, *others: bytes) -> bytes:
@@ -104,7 +101,7 @@ def test_it_is_recognised_under_the_name_of_an_imported_format(name: str, suffix
     _, content, what, program = FORMATS[name]
     picture_format = {".tif": "TIFF", ".jpg": "JPEG", ".PNG": "PNG"}[suffix]
 
-    (issue,) = inspect(picture_format, content).issues
+    issue = only(picture_format, content)
 
     # What begins like a TIFF is read as one, down to what gives it away.
     assert issue.code in ({"other-format", "picture-damaged"} if name == "CR2" else {"other-format"})
@@ -117,7 +114,7 @@ def test_it_is_recognised_under_the_name_of_an_imported_format(name: str, suffix
 
 @pytest.mark.parametrize("content", [raw_of_a_camera(), BY_NAME["DNG"][1]], ids=["NEF", "DNG"])
 def test_a_cameras_raw_file_is_recognised_under_the_name_of_a_tiff(content: bytes) -> None:
-    (issue,) = inspect("TIFF", content).issues
+    issue = only("TIFF", content)
 
     assert issue.code == "other-format"
     assert issue.found is not None
@@ -214,7 +211,7 @@ def test_such_a_folder_is_refused_with_one_finding_a_file(validated: Validate) -
     ],
 )
 def test_several_pictures_in_a_tiff_are_told_apart(content: bytes, code: str, found: str) -> None:
-    (issue,) = inspect("TIFF", content).issues
+    issue = only("TIFF", content)
 
     assert issue.code == code
     assert issue.found is not None
@@ -222,15 +219,13 @@ def test_several_pictures_in_a_tiff_are_told_apart(content: bytes, code: str, fo
 
 
 def test_a_slide_of_more_pixels_than_are_allowed_is_told_to_be_a_slide() -> None:
-
-    (issue,) = inspect("TIFF", slide(), PictureLimits(pixels=1_000)).issues
+    issue = only("TIFF", slide(), PictureLimits(pixels=1_000))
 
     assert issue.code == "slide-pyramid"
 
 
 def test_a_compression_that_is_not_read_is_named() -> None:
-
-    (issue,) = inspect("TIFF", log_luv()).issues
+    issue = only("TIFF", log_luv())
 
     assert issue.code == "picture-damaged"
     assert issue.found is not None

@@ -1,9 +1,13 @@
 """Pictures as cameras, phones and microscopes write them, with what they put beside the picture itself."""
 
+import io
 import struct
+import warnings
 from collections.abc import Iterable
 from functools import cache
+from math import prod
 
+import tifffile
 from PIL import Image
 
 from nachet_pipeline_tests.pictures.files import (
@@ -186,9 +190,7 @@ def ome(planes: int = 1, *, z: int = 1, c: int = 1, t: int = 1) -> bytes:
 
 def imagej(**sizes: int) -> bytes:
     """A stack of ImageJ, by the number of its `slices`, `channels` and `frames`."""
-    number = 1
-    for size in sizes.values():
-        number *= size
+    number = prod(sizes.values())
     lines = "".join(f"{name}={size}\n" for name, size in sizes.items())
     description = f"ImageJ=1.54f\nimages={number}\n{lines}"
     return tiff_of(noise((number, 48, 64)), description=description, metadata=None, photometric="minisblack")
@@ -197,17 +199,11 @@ def imagej(**sizes: int) -> bytes:
 def scanned(pages: int = 3) -> bytes:
     """A document from a scanner, a directory for each page."""
     image = seed_image("L", (32, 44))
-    content = bytearray(saved(image, "TIFF", save_all=True, append_images=[image] * (pages - 1), tiffinfo={297: 0}))
-    return bytes(content)
+    return saved(image, "TIFF", save_all=True, append_images=[image] * (pages - 1), tiffinfo={297: 0})
 
 
 def slide(description: str = "Aperio Image Library v12.0.15\n64x48 (16x16) JPEG/RGB Q=70|AppMag = 20") -> bytes:
     """A scanned slide: the picture at three scales, in tiles."""
-    import io  # noqa: PLC0415
-    import warnings  # noqa: PLC0415
-
-    import tifffile  # noqa: PLC0415
-
     stream = io.BytesIO()
     with warnings.catch_warnings(), tifffile.TiffWriter(stream) as file:
         warnings.simplefilter("ignore")

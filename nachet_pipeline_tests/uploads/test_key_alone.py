@@ -71,6 +71,12 @@ def upload_named(bench: Workbench, folder: str) -> Upload:
     return found
 
 
+def receipt_of(bench: Workbench, folder: str) -> Receipt:
+    receipt = upload_named(bench, folder).receipt
+    assert receipt is not None
+    return receipt
+
+
 def pipeline_runs(bench: Workbench, *, after: timedelta = timedelta(0)) -> None:
     """Import what the sensor finds due so long after now."""
     arrivals = bench.due(after=after)
@@ -202,8 +208,7 @@ def test_a_mistake_that_was_refused_is_corrected_by_one_try_with_the_key_alone(
     assert answer.code == 0, answer.err
     pipeline_runs(bench)
 
-    receipt = upload_named(bench, folder.name).receipt
-    assert receipt is not None
+    receipt = receipt_of(bench, folder.name)
     assert receipt.state is State.IMPORTED, receipt.report
     pictures = [path for path in files_of(folder) if path.endswith(".png")]
     assert receipt.pictures == len(pictures)
@@ -249,8 +254,7 @@ def test_a_picture_that_is_not_listed_any_more_counts_as_deleted(
     assert command("stage", folder, *how, "--replace").code == 0
     pipeline_runs(bench)
 
-    receipt = upload_named(bench, folder.name).receipt
-    assert receipt is not None
+    receipt = receipt_of(bench, folder.name)
     assert receipt.correction is not None
     assert receipt.state is State.IMPORTED
     assert (receipt.correction.removed, receipt.correction.added, receipt.correction.unchanged) == (1, 0, 2)
@@ -269,8 +273,7 @@ def test_a_key_says_that_what_was_sent_long_ago_is_replaced(bench: Workbench, sa
     assert command("stage", folder, "--sas", sas, "--replace").code == 0
     pipeline_runs(bench)
 
-    receipt = upload_named(bench, "cleared").receipt
-    assert receipt is not None
+    receipt = receipt_of(bench, "cleared")
     assert receipt.correction is not None
     assert (receipt.correction.removed, receipt.correction.added) == (2, 2)
 
@@ -284,15 +287,13 @@ def test_a_file_that_another_program_adds_to_a_listed_folder_is_told_and_taken_o
     bench.put(f"added/{SESSION}/3.png", picture(4750))
 
     pipeline_runs(bench)
-    told = upload_named(bench, "added").receipt
-    assert told is not None
+    told = receipt_of(bench, "added")
     assert told.report is not None
     assert (told.state, told.pictures, set(told.report.codes)) == (State.IMPORTED, 2, {"not-listed"})
 
     bench.put(f"added/{COMPLETE_MARKER}", b"")
     pipeline_runs(bench)
-    receipt = upload_named(bench, "added").receipt
-    assert receipt is not None
+    receipt = receipt_of(bench, "added")
     assert receipt.report is not None
     assert "surplus-picture" in receipt.report.codes
 
@@ -354,8 +355,7 @@ def test_a_folder_that_is_half_changed_is_not_imported_and_the_same_command_ends
     assert (standing.code, "not complete: it is being staged" in standing.out) == (3, True)
 
     pipeline_runs(bench, after=timedelta(seconds=bench.settings.arrival.quiet_seconds + 5))
-    refused = upload_named(bench, name).receipt
-    assert refused is not None
+    refused = receipt_of(bench, name)
     assert refused.report is not None
     assert (refused.state, set(refused.report.codes)) == (State.REFUSED, {"staging-interrupted"})
 
@@ -407,8 +407,7 @@ def test_withdrawing_what_is_imported_removes_nothing(bench: Workbench, sas: str
     answer = command("stage", "regretted", "--withdraw", "--sas", sas, "--json")
     assert not bench.due()
 
-    receipt = upload_named(bench, "regretted").receipt
-    assert receipt is not None
+    receipt = receipt_of(bench, "regretted")
     assert receipt.explanation is not None
     assert receipt.state is State.WITHDRAWN
     assert "What was imported of it before stays" in receipt.explanation.en
@@ -419,8 +418,7 @@ def test_withdrawing_what_is_imported_removes_nothing(bench: Workbench, sas: str
     # Nothing changed but the mark, and yet staging takes it back.
     assert command("stage", folder, "--sas", sas).code == 0
     pipeline_runs(bench)
-    again = upload_named(bench, "regretted").receipt
-    assert again is not None
+    again = receipt_of(bench, "regretted")
     assert (again.state, again.submission) == (State.IMPORTED, imported.receipt.submission)
 
 

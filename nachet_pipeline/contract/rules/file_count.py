@@ -9,7 +9,6 @@ from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.marks import COMPLETE_MARKER
 from nachet_pipeline.contract.metadata import Value, finding_about
 from nachet_pipeline.contract.misnamed import copy_of
-from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context, Session
 from nachet_pipeline.contract.structure import picture_format, session_of
 from nachet_pipeline.support.i18n import Bilingual
@@ -24,7 +23,7 @@ def file_count(context: Context) -> Iterator[Finding]:
     # A picture that the list in _COMPLETE names and that is not there is reported by its name.
     listed = context.inventory.listed_without_file() if shape else ()
     absent = Counter(session_of(one.path, shape) for one in listed if shape and picture_format(one.path))
-    more = would_be_pictures(context)
+    more = context.would_be_pictures
     for session in context.sessions:
         declared = session.values.get(_FIELD)
         # A session without any picture, and files that are no pictures yet, are told of by another rule.

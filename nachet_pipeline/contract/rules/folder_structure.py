@@ -11,13 +11,18 @@ from nachet_pipeline.contract.metadata import INDEX_NAME
 from nachet_pipeline.contract.misnamed import misnamed
 from nachet_pipeline.contract.names import fold, too, visible
 from nachet_pipeline.contract.rules.layout import FolderLayout
-from nachet_pipeline.contract.rules.stand_ins import would_be_pictures
 from nachet_pipeline.contract.sessions import Context
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, PICTURES_FOLDER, Shape, is_index
 from nachet_pipeline.pictures.issues import CONTENT
 from nachet_pipeline.support.i18n import Bilingual
 
-_READ = (FileKind.PROJECT_INDEX, FileKind.SESSION_INDEX, FileKind.PICTURE, FileKind.PICTURE_METADATA)
+_NOT_EMPTY = (
+    FileKind.PROJECT_INDEX,
+    FileKind.SESSION_INDEX,
+    FileKind.PICTURE,
+    FileKind.OTHER_PICTURE,
+    FileKind.PICTURE_METADATA,
+)
 _LEFT_OUT = {FileKind.IGNORED: "ignored-file", FileKind.HIDDEN: "hidden-file"}
 _ONE_INDEX = Bilingual(
     "Keep the right one of the two as index.yaml, and remove the other.",
@@ -75,7 +80,7 @@ def _out_of_place(context: Context, shape: Shape) -> Iterator[Finding]:
 
 
 def _empty(context: Context) -> Iterator[Finding]:
-    for kind in _READ:
+    for kind in _NOT_EMPTY:
         for entry in context.inventory.files(kind):
             if entry.file.size == 0:
                 content = Bilingual("a file with content", "un fichier avec un contenu")
@@ -85,9 +90,8 @@ def _empty(context: Context) -> Iterator[Finding]:
     if not context.sessions:
         expected = Bilingual("at least one session", "au moins une session")
         yield Finding(code="empty-session", path=PICTURES_FOLDER, expected=expected, found=_NOTHING)
-    more = would_be_pictures(context)
     for session in context.sessions:
-        if not session.pictures and not more[session.path]:
+        if not session.pictures and not context.would_be_pictures[session.path]:
             expected = Bilingual("at least one picture", "au moins une image")
             yield Finding(code="empty-session", path=session.path, expected=expected, found=_NOTHING)
 

@@ -53,9 +53,7 @@ class _Unpaired:
 
     def findings(self) -> Iterator[Finding]:
         inventory, reported = self._context.inventory, set(self._context.stand_ins.values())
-        for stem, paths in inventory.stems(
-            FileKind.PICTURE_METADATA, without=(FileKind.PICTURE, FileKind.OTHER_PICTURE)
-        ):
+        for stem, paths in inventory.stems(FileKind.PICTURE_METADATA, without=_PICTURES):
             self._enter(stem.rpartition("/")[0])
             for path in paths:
                 if path not in reported:

@@ -4,14 +4,14 @@ A file that is told of by one rule is told of by no other: one cause, one findin
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from itertools import chain
 from posixpath import splitext
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile
 from nachet_pipeline.contract.misnamed import misnamed
-from nachet_pipeline.contract.sessions import Context, Session
+from nachet_pipeline.contract.sessions import Session
 from nachet_pipeline.contract.structure import PICTURES_FOLDER, Shape, is_ignored, is_index, picture_format, session_of
 
 _NAMES_LOOKED_AT = 10_000
@@ -63,41 +63,30 @@ def _stand_in(inventory: Inventory, folder: str) -> str | None:
     return alone[0] if len(alone) == 1 else None
 
 
-def would_be_pictures(context: Context) -> Counter[str]:
+def would_be_pictures(inventory: Inventory, shape: Shape | None, sessions: list[Session]) -> Counter[str]:
     """How many files of each session would be pictures, once what is reported of them is done.
 
     They are pictures in other formats, files with another suffix, files one folder too deep, and archives, which may
     hold any number.
     """
-    found = Counter({session.path: session.others for session in context.sessions})
-    if context.shape is None or context.inventory.rule_set.severity_of("unexpected-file") is not Severity.ERROR:
+    found = Counter({session.path: session.others for session in sessions})
+    if shape is None or inventory.rule_set.severity_of("unexpected-file") is not Severity.ERROR:
         return found
-    for path in _without_place(context):
-        name = path.rpartition("/")[2]
-        session = _session_around(path, context.shape)
+    for entry in chain(inventory.files(FileKind.UNEXPECTED), inventory.files(FileKind.HIDDEN)):
+        path = entry.file.path
+        session = _session_around(path, shape)
         if session is None:
             continue
-        known = misnamed(name)
+        known = misnamed(path.rpartition("/")[2])
         if known and known.archive:
             found[session] += _MANY
-        elif (known and known.picture) or (picture_format(path) and session_of(path, context.shape) is None):
+        elif (known and known.picture) or (picture_format(path) and session_of(path, shape) is None):
             found[session] += 1
     return found
-
-
-def _without_place(context: Context) -> Iterator[str]:
-    for kind in (FileKind.UNEXPECTED, FileKind.HIDDEN):
-        for entry in context.inventory.files(kind):
-            yield entry.file.path
 
 
 def _session_around(path: str, shape: Shape) -> str | None:
     """The session that a file lies in, however deep."""
     if shape is Shape.SESSION:
         return ""
-    parts = path.split("/")
-    while len(parts) > 1:
-        if (session := session_of("/".join(parts), shape)) is not None:
-            return session
-        parts.pop()
-    return None
+    return session_of("/".join(path.split("/")[:3]), shape)  # pictures/<session>/<file or folder>

@@ -147,7 +147,7 @@ def import_upload(
             receipt = outcome.receipt
             if receipt.state is State.FAILED:
                 failed[partition] = receipt.failure or "no reason given"
-            if receipt.state not in {State.IMPORTED, State.WITHDRAWN}:
+            if not receipt.state.is_as_wanted:
                 left_out[partition] = not_imported_reason(receipt)
             states[receipt.state] += 1
             yield from _events(context, partition, outcome, transfer_settings.verify_stored, blob_storage.account_url)

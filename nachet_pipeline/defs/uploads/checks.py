@@ -101,7 +101,7 @@ def imported_evaluation(partition: str, receipt: Receipt) -> AssetCheckEvaluatio
 
     A refusal is a warning here; the error is with the manifest's checks.
     """
-    if receipt.state in {State.IMPORTED, State.WITHDRAWN}:
+    if receipt.state.is_as_wanted:
         return _imported(partition, None, AssetCheckSeverity.ERROR)
     failed = receipt.state is State.FAILED
     return _imported(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from nachet_pipeline.pictures.forensics.endings import TOLERATED_BYTES, report_tail
-from nachet_pipeline.pictures.forensics.signatures import harmful
+from nachet_pipeline.pictures.forensics.signatures import harmful, looks_like
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
@@ -65,8 +65,7 @@ def report_gaps(found_gaps: Sequence[bytes], expected: Bilingual, limits: Pictur
     size = sum(map(len, gaps))
     what = next(filter(None, (harmful(gap, text=True) for gap in _worth_reading(gaps, limits))), None)
     if what is not None:
-        found = Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
-        issues.add("hidden-data", expected=expected, found=found)
+        issues.add("hidden-data", expected=expected, found=looks_like(what))
     elif size > limits.gap_bytes:
         found = Bilingual(f"{size} bytes in between", f"{size} octets entre elles")
         issues.add("hidden-data", expected=expected, found=found)

@@ -180,11 +180,6 @@ def format_by_name(name: str) -> OtherFormat | None:
     return _SUFFIXES.get(splitext(name)[1].lower())
 
 
-def imported_format(start: bytes) -> str | None:
-    """`TIFF`, `PNG` or `JPEG` if a file begins like one."""
-    return next((name for name, starts in PICTURE_STARTS.items() if start.startswith(starts)), None)
-
-
 def renamed_to(picture_format: str) -> Bilingual:
     """The advice to give a file the suffix of its format; its content stays as it is."""
     suffix = {"TIFF": ".tiff", "PNG": ".png", "JPEG": ".jpg"}[picture_format]

@@ -8,7 +8,9 @@ from nachet_pipeline.pictures.forensics.endings import TOLERATED_BYTES
 _IN_ONE_PIECE = 64 * 1024 * 1024
 _PIECE = 1024 * 1024
 # The code that ends LZW is 257, in nine to twelve bits, with zeros up to a whole byte or word.
-_LZW_END, _LZW_END_BITS, _LAST_BYTES = 257, 0x1FF, 5
+_LZW_END, _LZW_END_BITS = 257, 0x1FF
+LZW_END_BYTES = 5
+"""The last bytes of a stream in which that code lies."""
 
 
 class Stream(StrEnum):
@@ -108,7 +110,7 @@ def ends_as_lzw(stream: bytes) -> bool:
 
     What is appended has others: of random data less than one stream in 200 passes for an end, of text none.
     """
-    last = int.from_bytes(stream[-_LAST_BYTES:], "big")
+    last = int.from_bytes(stream[-LZW_END_BYTES:], "big")
     return (last >> max(0, (last & -last).bit_length() - 1)) & _LZW_END_BITS == _LZW_END
 
 

@@ -4,17 +4,17 @@ Each part is followed by its own structure. What belongs to none of them is left
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, report_tail
-from nachet_pipeline.pictures.forensics.signatures import begins_document, harmful
+from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, begins_document, harmful, looks_like
 from nachet_pipeline.pictures.forensics.tiff_ifd import DirectoryReader, StructureError, TooManyTagsError
 from nachet_pipeline.pictures.issues import Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.support.i18n import Bilingual
 
-JPEG_START = b"\xff\xd8\xff"
+(_JPEG_START,) = PICTURE_STARTS["JPEG"]
 # Minolta's previews have another first byte; what follows are the tables of every JPEG.
 _MINOLTA_START = b"\xd8\xff\xdb\x00"
 _MOST_PICTURES = 32
@@ -128,7 +128,7 @@ class Trailers:
 
     def report(self, place: int) -> None:
         """Follow everything from a place to the end of the file, and report what is no trailer of a camera."""
-        blocks = list(self._samsung_blocks(place))
+        blocks = self._samsung_blocks(place)
         end = min((start for start, _ in blocks), default=len(self._content))
         self._follow(place, end)
         covered = end
@@ -158,10 +158,10 @@ class Trailers:
     def _next_picture(self, place: int, end: int) -> int:
         """Where the next JPEG begins, `end` if there is none."""
         for start in self._announced.pictures:
-            if start >= place and self._content.startswith(JPEG_START, start, end):
+            if start >= place and self._content.startswith(_JPEG_START, start, end):
                 return start
         until = min(end, place + self._limits.gap_bytes)
-        start = self._content.find(JPEG_START, place, until)
+        start = self._content.find(_JPEG_START, place, until)
         odd = self._content.find(_MINOLTA_START, place + 1, until if start < 0 else start) - 1
         return odd if odd >= place else start if start >= 0 else end
 
@@ -217,26 +217,25 @@ class Trailers:
 
     # Samsung
 
-    def _samsung_blocks(self, after: int) -> Iterator[tuple[int, int]]:
+    def _samsung_blocks(self, after: int) -> list[tuple[int, int]]:
         """Start and end of each part of Samsung's trailer, its list included; none if the file has none."""
         content = self._content
         if not content.endswith(_SEFT):
-            return
+            return []
         (size,) = struct.unpack_from("<I", content, len(content) - _SEF_END)
         head = len(content) - _SEF_END - size
         if head < after or size < _SEF_HEADER or not content.startswith(_SEFH, head):
-            return
+            return []
         (count,) = struct.unpack_from("<I", content, head + 8)
         if count > _MOST_BLOCKS or size != _SEF_HEADER + count * _SEF_ENTRY:
-            return
+            return []
         blocks = []
         for number in range(count):
             _, back, length = struct.unpack_from("<III", content, head + _SEF_HEADER + number * _SEF_ENTRY)
             if not length <= back <= head - after:
-                return
+                return []
             blocks.append((head - back, head - back + length))
-        yield from blocks
-        yield head, len(content)
+        return [*blocks, (head, len(content))]
 
     def _block(self, start: int, stop: int) -> None:
         """Inspect a block: two zeros and its kind, the length of its name, its name, its value."""
@@ -251,7 +250,7 @@ class Trailers:
         shown = name[:40].decode("ascii", "replace") if name.isascii() else ""
         field = f"Samsung {shown}".strip()
         self._value(field, name)
-        if self._content.startswith(JPEG_START, value):
+        if self._content.startswith(_JPEG_START, value):
             self._pictures += 1
             picture = self._walk(value) if self._pictures <= _MOST_PICTURES else None
             whole = picture is not None and picture.end <= stop
@@ -271,8 +270,7 @@ class Trailers:
         what = begins_document(data) or harmful(data, text=len(data) <= self._limits.gap_bytes)
         if what is not None:
             expected = Bilingual("text or data about the picture", "du texte ou des données sur l'image")
-            found = Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
-            self._issues.add("suspicious-metadata", field, expected=expected, found=found)
+            self._issues.add("suspicious-metadata", field, expected=expected, found=looks_like(what))
 
 
 def _end_of_film(content: bytes, place: int, end: int) -> int | None:

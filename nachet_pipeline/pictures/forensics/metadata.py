@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from PIL import ExifTags
 
 from nachet_pipeline.pictures.forensics.declared import Declared
-from nachet_pipeline.pictures.forensics.signatures import harmful
+from nachet_pipeline.pictures.forensics.signatures import harmful, looks_like
 from nachet_pipeline.pictures.forensics.tiff_ifd import (
     ASCII,
     Directory,
@@ -98,8 +98,7 @@ class Metadata:
         if what is not None:
             self._suspicious += 1
             expected = Bilingual("text or data about the picture", "du texte ou des données sur l'image")
-            found = Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
-            self._issues.add("suspicious-metadata", field, expected=expected, found=found)
+            self._issues.add("suspicious-metadata", field, expected=expected, found=looks_like(what))
 
     def name(self, field: str, value: bytes) -> None:
         """A value that should hold somebody's name."""

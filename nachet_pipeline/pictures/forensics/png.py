@@ -19,8 +19,6 @@ _DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 
 # Adam7: where each pass starts and how far its pixels lie apart, horizontally and vertically.
 _PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"}
-_CHUNK_FRAME = 12
-_PHYS_BYTES = 21
 # Sizes that the values of ancillary chunks have.
 _CHUNK_SIZES: dict[bytes, int] = {
     b"cHRM": 32,
@@ -69,6 +67,11 @@ class _Chunk:
     @property
     def data(self) -> slice:
         return slice(self.start + 8, self.end - 4)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its value."""
+        return self.end - self.start - 12
 
 
 def walk_png(content: bytes, limits: PictureLimits, issues: Issues, metadata: Metadata) -> PngPicture | None:
@@ -188,7 +191,7 @@ def _judge_pixels(stream: bytes, raw_bytes: int, issues: Issues) -> None:
 
 def _is_broken(chunk: _Chunk) -> bool:
     """Whether decoders would stop at an ancillary chunk for its size."""
-    return chunk.kind == b"pHYs" and chunk.end - chunk.start != _PHYS_BYTES
+    return chunk.kind == b"pHYs" and chunk.size != _CHUNK_SIZES[b"pHYs"]
 
 
 def _report_broken(content: bytes, chunks: list[_Chunk], issues: Issues) -> None:
@@ -200,7 +203,7 @@ def _report_broken(content: bytes, chunks: list[_Chunk], issues: Issues) -> None
         b"sBIT": _SIGNIFICANT_BYTES[colour],
     }
     for chunk in chunks:
-        right, size = sizes.get(chunk.kind), chunk.end - chunk.start - _CHUNK_FRAME
+        right, size = sizes.get(chunk.kind), chunk.size
         if right is not None and size != right:
             issues.add(
                 "damaged-metadata",
@@ -216,7 +219,7 @@ def _report_palette(content: bytes, chunks: list[_Chunk], issues: Issues) -> Non
         return
     kinds = [chunk.kind for chunk in chunks]
     first = kinds.index(b"IDAT") if b"IDAT" in kinds else len(kinds)
-    sizes = [chunk.end - chunk.start - _CHUNK_FRAME for chunk in chunks if chunk.kind == b"PLTE"]
+    sizes = [chunk.size for chunk in chunks if chunk.kind == b"PLTE"]
     colours, rest = divmod(sizes[0], _COLOUR_BYTES) if sizes else (0, 0)
     if len(sizes) == 1 and b"PLTE" in kinds[:first] and not rest and 0 < colours <= _MOST_COLOURS:
         return
@@ -231,7 +234,7 @@ def _report_palette(content: bytes, chunks: list[_Chunk], issues: Issues) -> Non
 def _inspect_metadata(content: bytes, chunks: list[_Chunk], limits: PictureLimits, metadata: Metadata) -> None:
     budget = _MOST_INFLATED_VALUES * limits.metadata_bytes
     for chunk in chunks:
-        if chunk.kind == b"pHYs" and chunk.end - chunk.start == _PHYS_BYTES:
+        if chunk.kind == b"pHYs" and not _is_broken(chunk):
             x, y, unit = struct.unpack(">IIB", content[chunk.data])
             if unit == 1:
                 metadata.declared.density("pHYs", x, y, "metre")

@@ -49,16 +49,24 @@ _STARTS: tuple[tuple[bytes, Bilingual], ...] = (
     (b"<", _HTML),
 )
 _FEWEST_BYTES = 3
+_CERTAIN_STARTS = (
+    *(start for start, _ in _STARTS if len(start) >= _FEWEST_BYTES),
+    *(start for starts in PICTURE_STARTS.values() for start in starts),
+)
 _MARKUP = re.compile(rb"\s{0,64}<(?:\?xml\s|!doctype\s|(?:svg|html|head|body|script)[\s>/])", re.IGNORECASE)
 _FILM_BRAND = re.compile(rb"[\x20-\x7e]{4}")
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis"}
 
 
+def imported_format(start: bytes) -> str | None:
+    """`TIFF`, `PNG` or `JPEG` if a file begins like one."""
+    return next((name for name, starts in PICTURE_STARTS.items() if start.startswith(starts)), None)
+
+
 def describe(content: bytes) -> Bilingual:
     """What a file is, by how it starts."""
-    for name, magics in PICTURE_STARTS.items():
-        if content.startswith(magics):
-            return Bilingual.same(name)
+    if (picture_format := imported_format(content)) is not None:
+        return Bilingual.same(picture_format)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return Bilingual("a WebP picture", "une image WebP")
     if content[4:8] == b"ftyp":
@@ -79,10 +87,8 @@ def begins_document(content: bytes) -> Bilingual | None:
 
     Random data passes for one less than once in 100,000 times.
     """
-    longer = tuple(start for start, _ in _STARTS if len(start) >= _FEWEST_BYTES)
-    pictures = tuple(start for starts in PICTURE_STARTS.values() for start in starts)
     box = content[4:8] == b"ftyp" and _FILM_BRAND.fullmatch(content[8:12])
-    if box or _MARKUP.match(content) or content.startswith((*longer, *pictures)):
+    if box or _MARKUP.match(content) or content.startswith(_CERTAIN_STARTS):
         return describe(content)
     return None
 
@@ -156,6 +162,11 @@ def harmful(data: bytes, *, text: bool) -> Bilingual | None:
     if found is None and _holds_gzip(data):
         found = _ARCHIVE
     return found or (_PROGRAM if _holds_windows_program(data) else None)
+
+
+def looks_like(what: Bilingual) -> Bilingual:
+    """What is told of data in which something harmful was recognised."""
+    return Bilingual(f"something that looks like {what.en}", f"quelque chose qui ressemble à {what.fr}")
 
 
 def harmful_in_pixels(data: bytes) -> Bilingual | None:

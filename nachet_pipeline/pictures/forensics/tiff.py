@@ -8,6 +8,7 @@ from nachet_pipeline.pictures.forensics.byte_ranges import ByteRanges
 from nachet_pipeline.pictures.forensics.endings import END_OF_FILE, TOLERATED_BYTES, report_tail
 from nachet_pipeline.pictures.forensics.formats import CAMERA_RAW
 from nachet_pipeline.pictures.forensics.inflating import (
+    LZW_END_BYTES,
     Stream,
     ends_as_lzw,
     judge_lzw,
@@ -33,7 +34,7 @@ _RAW, _LZW, _DEFLATE = 1, 5, {8, 32946}
 _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SUB_DIRECTORIES = 254, 255, 270, 330
 _REDUCED_OR_MASK, _PAGE_OF_SEVERAL = 0b101, 0b10
 _OLD_REDUCED, _OLD_PAGE, _PAGE_NUMBER = 2, 3, 297
-_MAKE, _TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION = 271, 322, 323, 50706
+_TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION = 322, 323, 50706
 _COLOUR_FILTER, _LINEAR_RAW = 32803, 34892
 # A directory that does not call itself a thumbnail, as some cameras write it: this small, and this much smaller.
 _THUMBNAIL_SIDE, _THUMBNAIL_FACTOR = 640, 16
@@ -189,9 +190,11 @@ class _Walk:
         if picture is None or issues.fatal():
             return None
         for role, directory in self._directories:
+            segments = picture.segments if role == MAIN else ()
             if role in {PAGE, SUB}:
-                self._judge_reduced(directory, self._segments(directory))
-            self._judge_preview(directory)
+                segments = self._segments(directory)
+                self._judge_reduced(directory, segments)
+            self._judge_preview(directory, segments)
             self._metadata.directory(self._reader, role if isinstance(role, int) else 0, directory)
         if issues.fatal():
             return None
@@ -523,12 +526,13 @@ class _Walk:
 
     def _is_old_lzw(self, picture: TiffPicture) -> bool:
         """The LZW of before 1992, with its bits the other way round."""
-        start = self._stream(picture.segments[0])[:2]
+        first = picture.segments[0]
+        start = self._stream(first.start, min(first.start + 2, first.end))
         return start[:1] == b"\0" and bool(start[-1] & 1)
 
-    def _stream(self, segment: Segment) -> bytes:
-        """The bytes of a strip, each with its highest bit first."""
-        stream = self._reader.content[segment.start : segment.end]
+    def _stream(self, start: int, end: int) -> bytes:
+        """The bytes of a strip or a part of it, each with its highest bit first."""
+        stream = self._reader.content[start:end]
         low_bit_first = self._number(self._directories[0][1], _FILL_ORDER, 1) == _LOW_BIT_FIRST
         return stream.translate(_REVERSED) if low_bit_first else stream
 
@@ -560,7 +564,7 @@ class _Walk:
     def _judge_streams(self, picture: TiffPicture, judge: Callable[[bytes, Segment], Stream]) -> bool:
         """Whether every strip decompresses to its pixels, and nothing else is compressed with them or follows them."""
         for segment in picture.segments:
-            verdict = judge(self._stream(segment), segment)
+            verdict = judge(self._stream(segment.start, segment.end), segment)
             if verdict in {Stream.DAMAGED, Stream.SHORT}:
                 self._issues.add(
                     "picture-damaged",
@@ -588,7 +592,8 @@ class _Walk:
         content, segments = self._reader.content, picture.segments
         if picture.compression in _DEFLATE and picture.verified:
             return
-        if picture.compression == _LZW and all(ends_as_lzw(self._stream(segment)) for segment in segments):
+        ends = (self._stream(max(one.start, one.end - LZW_END_BYTES), one.end) for one in segments)
+        if picture.compression == _LZW and all(map(ends_as_lzw, ends)):
             return
         if picture.compression == _RAW and all(segment.most for segment in segments):
             what = harmful(b"".join(content[one.start + one.most : one.end] for one in segments), text=True)
@@ -631,13 +636,13 @@ class _Walk:
                 return True
         return False
 
-    def _judge_preview(self, directory: Directory) -> None:
-        """Follow the JPEG that some cameras keep as a thumbnail."""
+    def _judge_preview(self, directory: Directory, segments: tuple[Segment, ...]) -> None:
+        """Follow the JPEG that some cameras keep as a thumbnail; in old JPEG, the strips are parts of it."""
         start, size = self._number(directory, _JPEG_START, 0), self._number(directory, _JPEG_SIZE, 0)
         content = self._reader.content[start : start + size]
         if not start or not content:
             return
-        whole = self._number(directory, 259, _RAW) != _OLD_JPEG or not self._segments(directory)
+        whole = self._number(directory, 259, _RAW) != _OLD_JPEG or not segments
         picture = walk_embedded_jpeg(content, self._limits, self._issues, 0) if whole else None
         if picture is not None:
             report_tail([content[picture.end :]], self._limits, self._issues)
