@@ -21,6 +21,7 @@ from nachet_pipeline.client import (
     State,
     SupersededError,
     UsageError,
+    asynchronous,
 )
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
@@ -242,11 +243,13 @@ def test_a_wrong_call_is_said_in_one_line(bench: Workbench, client: Client, key:
             call()
 
 
-def test_requests_that_wait_in_an_event_loop_hold_no_thread(bench: Workbench, key: str) -> None:
+def test_requests_that_wait_in_an_event_loop_hold_no_thread(
+    bench: Workbench, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "_ASKING", 1)
     folders = [bench.sample(f"async{number}", seed=30 + number) for number in range(3)]
 
     async def backend() -> list[State]:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         async with AsyncClient.from_upload_key(key) as client:
             sent = [await client.submit(folder) for folder in folders]
             waiting = [asyncio.create_task(one.wait(timeout=60)) for one in sent]
