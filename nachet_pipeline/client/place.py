@@ -77,7 +77,7 @@ class Place:
         return standing(self.blobs, self.container, folder, self.settings.arrival, limits)
 
     def found(self, folder: str) -> Standing:
-        """Look at a folder that must be there, or have been; retention clears what was imported, and leaves its receipt.
+        """Look at a folder that is staged, or was: retention clears what is imported, and leaves its receipt.
 
         Raises:
             RefusedError: no such folder is staged, or the key does not open the container.
