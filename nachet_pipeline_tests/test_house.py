@@ -34,6 +34,7 @@ FLOORS = (
         "uploads",
         "users",
     ),
+    ("events",),
     ("contract",),
     ("pictures",),
     ("registry",),
