@@ -19,13 +19,14 @@ Files of a local folder that cannot be read are an `OSError`, as everywhere.
 from nachet_pipeline.client.asynchronous import AsyncClient, AsyncRegistry, AsyncSubmission, AsyncUsers
 from nachet_pipeline.client.client import Client, Folderlike
 from nachet_pipeline.client.errors import NeedsServicesError, NoReceiptYetError
-from nachet_pipeline.client.paging import Page
+from nachet_pipeline.client.paging import EventPage, Page
 from nachet_pipeline.client.place import SubmissionStatus
 from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.submission import Submission, SubmissionEvent
 from nachet_pipeline.client.users import Users
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.errors import RefusedError, UnavailableError, UsageError
+from nachet_pipeline.events.event import Event, EventType
 from nachet_pipeline.folders.folder import Folder
 from nachet_pipeline.picture_sets.browsing import Picture
 from nachet_pipeline.registry.seeds import FoundSeed
@@ -39,6 +40,9 @@ __all__ = [
     "AsyncSubmission",
     "AsyncUsers",
     "Client",
+    "Event",
+    "EventPage",
+    "EventType",
     "Folder",
     "Folderlike",
     "FoundSeed",

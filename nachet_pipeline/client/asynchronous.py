@@ -78,6 +78,7 @@ class AsyncSubmission(_Mirror[Submission]):
         super().__init__(submission, threads)
         self.folder = submission.folder
         self.id = submission.id
+        self.partition = submission.partition
         self.digest = submission.digest
         self.staged = submission.staged
 
@@ -200,6 +201,9 @@ class AsyncClient(_Mirror[Client]):
     withdraw = _in_thread(Client.withdraw)
     status = _in_thread(Client.status)
     uploads = _in_thread(Client.uploads)
+    uploads_by_state = _in_thread(Client.uploads_by_state)
+    receipt = _in_thread(Client.receipt)
+    events = _in_thread(Client.events)
     picture_sets = _in_thread(Client.picture_sets)
     pictures = _in_thread(Client.pictures)
     open_picture = _in_thread(Client.open_picture)

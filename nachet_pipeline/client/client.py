@@ -1,7 +1,7 @@
 """`Client`: what a program does with the pipeline, one call after the other or from several threads."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +11,17 @@ from typing import IO, TYPE_CHECKING, Self
 from uuid import UUID
 
 from nachet_pipeline.client.errors import NeedsServicesError
-from nachet_pipeline.client.paging import Page, identifier, moment_of, one_more, page_of
+from nachet_pipeline.client.paging import EventPage, Page, identifier, moment_of, one_more, page_of
 from nachet_pipeline.client.place import SubmissionStatus
 from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.services import Services
 from nachet_pipeline.client.submission import Submission
 from nachet_pipeline.client.users import Users
-from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.errors import RefusedError, UsageError
+from nachet_pipeline.events.event import EventType
+from nachet_pipeline.events.queries import events_after, last_number
 from nachet_pipeline.folders.folder import Folder
 from nachet_pipeline.folders.queries import folders_page
 from nachet_pipeline.picture_sets.browsing import Picture, find_picture, pictures_page
@@ -28,7 +30,14 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder, SourceFolder, StreamFolder
 from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.uploads.importing import read_receipt
-from nachet_pipeline.uploads.queries import FolderName, record_wishes, see_uploads, uploads_page
+from nachet_pipeline.uploads.queries import (
+    FolderName,
+    find_upload,
+    record_wishes,
+    see_uploads,
+    uploads_by_state,
+    uploads_page,
+)
 from nachet_pipeline.uploads.staging import mark_complete, stage_folder, withdraw_folder
 from nachet_pipeline.uploads.upload import SeenUpload
 from nachet_pipeline.users.upload_address import UploadAddress
@@ -220,6 +229,7 @@ class Client:
         owner: str | None = None,
         state: State | str | None = None,
         since: datetime | None = None,
+        named: UUID | str | None = None,
         after: str | None = None,
         limit: int = 50,
     ) -> Page[SeenUpload]:
@@ -229,29 +239,92 @@ class Client:
             owner: e-mail address of a user; None: everybody's.
             state: in which state; None: in any.
             since: those alone whose state changed then or later.
+            named: those alone with this identifier, partition or folder.
             after: of the page before.
             limit: how many on a page.
 
         Raises:
             RefusedError: no such user.
-            UsageError: there is no such state, or `after` is of no page.
+            UsageError: there is no such state, `since` has no time zone, or `after` is of no page.
             UnavailableError: the database does not answer.
         """
-        if since is not None and since.tzinfo is None:
-            raise UsageError("since: expected a time with its time zone")
         try:
             wanted = State(state) if state is not None else None
         except ValueError:
             raise UsageError(f"state: expected one of {', '.join(State)}") from None
-        found = self._services.reading(
+        services = self._services
+        found = services.reading(
             uploads_page,
-            owner=self._services.owner_id(owner),
+            owner=services.owner_id(owner),
             state=wanted,
-            since=since,
+            since=_with_zone(since),
+            named=str(named) if named is not None else None,
             after=moment_of(after),
             limit=one_more(limit),
         )
         return page_of(found, limit, lambda one: f"{one.first_seen.isoformat()}~{one.id}")
+
+    def uploads_by_state(self, *, owner: str | None = None, since: datetime | None = None) -> dict[State, int]:
+        """How many uploads are in each state that one is in: a user's, or everybody's.
+
+        Raises:
+            RefusedError: no such user.
+            UsageError: `since` has no time zone.
+            UnavailableError: the database does not answer.
+        """
+        services = self._services
+        return services.reading(uploads_by_state, owner=services.owner_id(owner), since=_with_zone(since))
+
+    def receipt(self, upload: UUID | str) -> Receipt | None:
+        """The last receipt of an upload, as the database has it; None if it has none, or its state changed since.
+
+        Raises:
+            RefusedError: there is no such upload.
+            UsageError: this is no identifier.
+            UnavailableError: the database does not answer.
+        """
+        found = self._services.reading(find_upload, identifier(upload))
+        if found is None:
+            raise RefusedError(f"there is no upload {upload}")
+        return found.receipt if found.receipt and found.receipt.state == found.state else None
+
+    def events(
+        self,
+        after: int | None = 0,
+        *,
+        types: Collection[EventType | str] = (),
+        owner: str | None = None,
+        limit: int = 100,
+    ) -> EventPage:
+        """What happened, in its order: each event once, none left out, whoever writes meanwhile.
+
+        A program keeps the page's `after` and gives it to the next call, whenever that is. Events are kept for a while;
+        who comes later than that asks `uploads` once.
+
+        Args:
+            after: the `after` of the last page; 0: all events that are kept; None: from now on, which answers none.
+            types: only these; all, if there are none.
+            owner: e-mail address of a user, to see only what is theirs.
+            limit: how many on a page.
+
+        Raises:
+            RefusedError: no such user.
+            UsageError: there is no such type.
+            UnavailableError: the database does not answer.
+        """
+        one_more(limit)
+        try:
+            wanted = {EventType(one) for one in types}
+        except ValueError:
+            raise UsageError(f"types: expected some of {', '.join(EventType)}") from None
+        services = self._services
+        if after is None:
+            return EventPage([], services.database.call(last_number))
+        # By the login that writes: a copy of the database does not know who is writing.
+        found, following = services.database.call(
+            events_after, after, types=wanted, owner=services.owner_id(owner), limit=limit
+        )
+        return EventPage(found, following)
 
     def picture_sets(self, *, owner: str | None = None, after: str | None = None, limit: int = 50) -> Page[Folder]:
         """Imported folders that are there, which are picture sets, the latest first.
@@ -334,6 +407,12 @@ def _source(folder: Folderlike, name: str | None) -> SourceFolder:
     if not path.is_dir():
         raise UsageError(f"{path} is no folder")
     return LocalFolder(path)
+
+
+def _with_zone(moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise UsageError("since: expected a time with its time zone")
+    return moment
 
 
 def _wish(connection: Connection, name: FolderName, *, accept_valid: bool, replace: bool) -> bool:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from nachet_pipeline.errors import UsageError
+from nachet_pipeline.events.event import Event
 
 _MOST_ON_A_PAGE = 1000
 
@@ -24,6 +25,19 @@ class Page(Generic[_Item]):
 
     items: list[_Item]
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of what happened.
+
+    Attributes:
+        items: the events, in their order.
+        after: give it to the next call, now or whenever something may have happened.
+    """
+
+    items: list[Event]
+    after: int
 
 
 def identifier(text: UUID | str) -> UUID:

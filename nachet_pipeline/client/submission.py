@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from nachet_pipeline.client.errors import NoReceiptYetError
 from nachet_pipeline.client.place import Place, SubmissionStatus
 from nachet_pipeline.contract.receipt import Receipt
-from nachet_pipeline.identifiers import upload_id
+from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.uploads.discovery import FolderSnapshot
 from nachet_pipeline.uploads.following import Look, looks, wait_for_verdict
 from nachet_pipeline.uploads.staging import Staged, withdraw_folder
@@ -38,6 +38,7 @@ class Submission:
     Attributes:
         folder: its name in the upload container.
         id: the upload's identifier.
+        partition: its partition in Dagster.
         staged: how many files were sent, and how many were there; None where `Client.submission` found it.
     """
 
@@ -65,6 +66,7 @@ class Submission:
         self.folder = folder
         self.staged = staged
         self.id = upload_id(place.owner, folder)
+        self.partition = partition_key(self.id, folder)
 
     @property
     def digest(self) -> str:

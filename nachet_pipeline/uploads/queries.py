@@ -460,10 +460,11 @@ def search_uploads(connection: Connection, text: str | None, *, limit: int = 20)
 def uploads_page(
     connection: Connection,
     *,
-    owner: UUID | None,
-    state: State | None,
-    since: datetime | None,
-    after: tuple[datetime, UUID] | None,
+    owner: UUID | None = None,
+    state: State | None = None,
+    since: datetime | None = None,
+    named: str | None = None,
+    after: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> list[SeenUpload]:
     """Uploads, those that were seen first last; when one was first seen does not change, so no page misses one.
@@ -473,25 +474,48 @@ def uploads_page(
         owner: whose; None: everybody's.
         state: in which state; None: in any.
         since: those alone that changed then or later.
+        named: those alone with this identifier, partition or folder.
         after: when the last one of the page before was first seen, and its identifier.
         limit: how many, at most.
     """
-    conditions = {
-        "upload.owner_id = %s": owner,
-        "upload.state = %s": state,
-        "upload.updated_at >= %s": since,
-    }
-    given = {condition: value for condition, value in conditions.items() if value is not None}
-    where = [*given, *(["(upload.first_seen, upload.id) < (%s, %s)"] if after else [])]
+    where, given = _chosen(owner=owner, state=state, since=since)
+    if named is not None:
+        partition = upload_of_partition(connection, named) if "~" in named else None
+        where += " and (upload.id::text = %s or upload.folder = %s)"
+        given += [str(partition.id) if partition else named, named]
+    if after is not None:
+        where += " and (upload.first_seen, upload.id) < (%s, %s)"
+        given += after
     return fetch(
         connection,
         kwargs_row(_seen),
         "select upload.id, lower(users.email) as owner, upload.folder, upload.state, upload.first_seen,"
-        f" upload.updated_at {_FROM} where {' and '.join(where) or 'true'}"
+        f" upload.queued_at, upload.updated_at {_FROM} where {where}"
         " order by upload.first_seen desc, upload.id desc limit %s",
-        (*given.values(), *(after or ()), limit),
+        (*given, limit),
     )
 
 
 def _seen(*, state: str, **row: Any) -> SeenUpload:
     return SeenUpload(state=State(state), **row)
+
+
+def uploads_by_state(
+    connection: Connection, *, owner: UUID | None = None, since: datetime | None = None
+) -> dict[State, int]:
+    """How many uploads are in each state that one is in, in the order of the states; see `uploads_page`."""
+    where, given = _chosen(owner=owner, since=since)
+    rows = fetch(
+        connection, tuple_row, f"select upload.state, count(*) from upload where {where} group by upload.state", given
+    )
+    found = {State(state): int(number) for state, number in rows}
+    return {state: found[state] for state in State if state in found}
+
+
+def _chosen(
+    *, owner: UUID | None = None, state: State | None = None, since: datetime | None = None
+) -> tuple[str, list[object]]:
+    """The condition that chooses uploads, and its parameters."""
+    conditions = {"upload.owner_id = %s": owner, "upload.state = %s": state, "upload.updated_at >= %s": since}
+    chosen = {condition: value for condition, value in conditions.items() if value is not None}
+    return " and ".join(("true", *chosen)), list(chosen.values())

@@ -81,6 +81,7 @@ class SeenUpload:
         folder: its name in the user's upload container.
         state: its state.
         first_seen: when the pipeline first saw it.
+        queued_at: when a run was last requested; None if none was yet.
         updated_at: when its state last changed.
     """
 
@@ -89,4 +90,5 @@ class SeenUpload:
     folder: str
     state: State
     first_seen: datetime
+    queued_at: datetime | None
     updated_at: datetime
