@@ -68,13 +68,13 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
     )
 
     @property
-    def keys(self) -> list[SecretStr]:
+    def secrets(self) -> list[SecretStr]:
         """The keys; the first encrypts."""
         return [SecretStr(key.strip()) for key in (self.fernet_keys or "").split(",") if key.strip()]
 
     def upload_keys(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> UploadKeys:
         """The upload keys of all users."""
-        return UploadKeys(database, blobs, self.keys, settings)
+        return UploadKeys(database, blobs, self.secrets, settings)
 
     def onboarding(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> Onboarding:
         """Users from their registration to their end."""

@@ -148,11 +148,11 @@ def _events_delivered(health: Health, settings: HealthSettings) -> CheckResult:
         late = one.oldest and not one.paused_at and health.at - one.oldest > patience
         error = f" ({one.last_error})" if one.last_error else ""
         if one.dead:
-            said.append(f"{one.place} could not be told {one.dead} events{error}.")
+            said.append(f"{one.name} could not be told {one.dead} events{error}.")
         elif late:
-            said.append(f"{one.waiting} events wait for {one.place}{error}.")
+            said.append(f"{one.waiting} events wait for {one.name}{error}.")
         elif one.gone:
-            said.append(f"{one.place} is paused: {one.paused_because}.")
+            said.append(f"{one.name} is paused: {one.paused_because}.")
     found = " ".join(said) or "All events were delivered."
     dead = any(one.dead for one in health.webhooks)
     return CheckResult(HealthCheck.EVENTS_DELIVERED, found, passed=not said, urgent=dead)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -61,6 +62,11 @@ class Webhook:
     def state(self) -> str:
         """`paused`, `failing` or `active`."""
         return "paused" if self.paused_at else "failing" if self.failing_since else "active"
+
+    @property
+    def name(self) -> str:
+        """Host and beginning of the identifier: for what others are told, as some hosts put a token into the path."""
+        return f"{urlsplit(self.place).netloc} ({str(self.id)[:8]})"
 
     @property
     def gone(self) -> bool:

@@ -265,7 +265,7 @@ def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSe
             drift_by_kind=({"kind": one.kind, "number": one.number, "since": _time(one.since)} for one in health.drift),
             webhooks=(
                 {
-                    "webhook": one.place,
+                    "webhook": one.name,
                     "state": one.state,
                     "waiting": one.waiting,
                     "dead": one.dead,

@@ -156,7 +156,7 @@ def deliver_events(
         if not db.call(any_webhook):
             return SkipReason("No webhook is to be told anything.")
         sender = Sender(webhook_settings.webhook_private_addresses)
-        done = Deliverer(db, SecretBox(secret_keys.keys), sender, blob_storage.account_url).deliver()
+        done = Deliverer(db, SecretBox(secret_keys.secrets), sender, blob_storage.account_url).deliver()
     if done.dead:
         context.log.warning("%d events could not be delivered in three days", done.dead)
     return SkipReason(f"{done.delivered} events delivered, {done.failed} attempts failed, {done.dead} events given up.")
