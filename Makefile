@@ -47,6 +47,7 @@ docs: $(READY)  ## regenerate the pages and schemas in docs/ that are made from 
 	$(BIN)/python -m nachet_pipeline.contract.findings_page > docs/findings.md
 	$(BIN)/python -m nachet_pipeline.contract.folder_contract > docs/folder-contract.md
 	$(BIN)/python -m nachet_pipeline.contract.receipt_schema > docs/receipt.schema.json
+	$(BIN)/python -m nachet_pipeline.events.event_schema > docs/event.schema.json
 
 clean: down  ## stop everything, then forget all data and the installation
 	@! head -n 1 .env 2>/dev/null | grep -q '^# Written by `nachet up --env`' || rm .env

@@ -33,6 +33,7 @@ FLOORS = (
         "uploads",
         "users",
     ),
+    ("events",),
     ("contract",),
     ("pictures",),
     ("registry",),

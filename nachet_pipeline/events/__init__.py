@@ -1,0 +1,1 @@
+"""What happens that somebody may wait for: the outbox, and who is told of it."""
