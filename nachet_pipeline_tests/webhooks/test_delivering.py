@@ -125,7 +125,7 @@ def test_what_could_not_be_told_for_three_days_is_dead_until_somebody_retries_it
 
     failed = pipeline.let_pass(2 * DAY + 22 * HOUR, step=HOUR / 2)
     assert (pipeline.now(webhook).dead, subjects(to)) == (0, ["fine"])
-    pipeline.let_pass(3 * HOUR, step=HOUR / 2)
+    pipeline.let_pass(5 * HOUR, step=HOUR / 2)
     found = pipeline.now(webhook)
     assert (found.dead, found.waiting, found.last_error) == (1, 1, "it answers 500")
     assert 20 < failed < 160
@@ -147,7 +147,7 @@ def test_a_receiver_that_is_gone_for_three_days_loses_what_is_so_old_and_not_wha
     pipeline.happen(*(f"old-{number}" for number in range(30)))
     pipeline.let_pass(2 * DAY, step=HOUR)
     pipeline.happen("new")
-    pipeline.let_pass(DAY + 2 * HOUR, step=HOUR)
+    pipeline.let_pass(DAY + 3 * HOUR, step=HOUR / 2)
     assert (pipeline.now(webhook).dead, pipeline.now(webhook).waiting) == (30, 1)
     to.answer = lambda _: 204
     pipeline.let_pass(2 * HOUR)
