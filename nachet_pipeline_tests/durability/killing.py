@@ -369,7 +369,8 @@ def _prepare_template(services: Services, home: Path) -> list[str]:
     prepare(services)
     with psycopg.connect(services.database_url) as connection:
         rows = connection.execute("select tablename from pg_tables where schemaname = 'public' order by tablename")
-        tables = [row[0] for row in rows if row[0] != "alembic_version"]
+        # What happens while somebody is killed is told too; `events.py` compares it with what arrives.
+        tables = [row[0] for row in rows if row[0] not in {"alembic_version", "event"}]
     os.environ.update(NACHET_DATABASE_URL=services.database_url, DAGSTER_HOME=str(dagster_home(home, PROJECT)))
     with DagsterInstance.get() as instance:
         instance.get_runs(limit=1)
