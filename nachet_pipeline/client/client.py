@@ -38,7 +38,7 @@ from nachet_pipeline.uploads.queries import (
     uploads_by_state,
     uploads_page,
 )
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder, withdraw_folder
+from nachet_pipeline.uploads.staging import SentFolder, mark_complete, stage_folder, withdraw_folder
 from nachet_pipeline.uploads.upload import SeenUpload
 from nachet_pipeline.users.upload_address import UploadAddress
 
@@ -49,6 +49,7 @@ ACTOR = "nachet_pipeline.client"
 """Whom the audit trail names, if a program does not say."""
 
 _IN_MEMORY = 8 * 1024**2
+_AT_A_TIME = 16  # files that are sent: with fewer, a distant service is waited for
 
 Folderlike = str | os.PathLike[str] | Mapping[str, bytes | IO[bytes]]
 """A folder of this machine; or contents and streams that can seek, by path in the folder."""
@@ -181,11 +182,13 @@ class Client:
                 staged_name,
                 replace=replace,
                 may_delete=self._services.address is None,
-                concurrency=self._services.settings.transfer.transfer_concurrency,
+                concurrency=_AT_A_TIME,
+                memory=self._services.settings.transfer.pictures_in_memory_mib * 1024**2,
                 progress=progress,
             )
-            mark_complete(place.blobs, place.container, staged_name, staged.marker)
-            return Submission(place, staged_name, place.look(staged_name).snapshot, staged=staged, before=before)
+            marker = mark_complete(place.blobs, place.container, staged_name, staged.marker)
+        sent = place.snapshot(SentFolder(staged_name, staged, marker))
+        return Submission(place, staged_name, sent, staged=staged, before=before)
 
     def submission(self, folder: str, *, owner: str | None = None) -> Submission:
         """What is staged under a name now, for a program that was restarted.
