@@ -152,6 +152,13 @@ def test_a_folder_that_azcopy_sends_is_imported(jane: Workbench, shell: Shell) -
     assert json.loads((jane.place / "receipt.json").read_text(encoding="utf-8"))["state"] == "imported"
 
 
+@pytest.mark.parametrize("words", [["curl", "--compressed", "-s"], ["azcopy", "sync", "."]])
+def test_a_stand_in_runs_nothing_that_it_does_not_know(words: list[str], tmp_path: Path) -> None:
+    program = transfer_programs.install(tmp_path / "programs", real=False) / words[0]
+    done = subprocess.run([program, *words[1:], "http://127.0.0.1:1/c"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 # The whole client
 
 
