@@ -21,7 +21,7 @@ from nachet_pipeline.picture_sets.tombstones import (
     open_tombstone,
     record_step,
 )
-from nachet_pipeline.picture_sets.withdrawn_content import withdrawing
+from nachet_pipeline.picture_sets.withdrawn_content import record_tainted, withdrawing
 from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
@@ -174,6 +174,9 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
     note = {"why": why, "undo_until": tombstone.undo_until.isoformat(), "training_sets": training_sets}
     with changing(connection, actor=by, action="deleted", note=note):
         connection.execute("update picture_set set deleted_at = now() where id = %s", (picture_set,))
+    if training_sets:
+        of_folder = "p.picture_set_id = %(picture_set)s"
+        record_tainted(connection, of_folder, {"picture_set": picture_set}, why="deleted")
     return tombstone
 
 
