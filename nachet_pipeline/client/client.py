@@ -161,15 +161,15 @@ class Client:
         Raises:
             RefusedError: no such user, or a disabled one; another folder of that name is staged; the key is not
                 accepted; a file changed meanwhile.
-            UsageError: name or owner is missing, or a stream cannot seek.
+            UsageError: name or owner is missing, there is no file, or a stream cannot seek.
             UnavailableError: a service does not answer; another call goes on where this one ended.
             OSError: a local file cannot be read.
         """
-        source = _source(folder, name)
-        staged_name = name or source.name
         if accept_valid and self._services.address:
             raise NeedsServicesError("accept_valid needs the services; or put acceptValid: true into index.yaml")
         place, before = self._services.place(owner), None
+        source = _source(folder, name)
+        staged_name = name or source.name
         with place.explaining():
             if place.database:
                 wanted = FolderName(place.owner, staged_name)
@@ -401,15 +401,25 @@ class Client:
 
 
 def _source(folder: Folderlike, name: str | None) -> SourceFolder:
-    """What is handed over."""
+    """What is handed over.
+
+    Raises:
+        UsageError: it is no folder, has no name, or holds no file.
+        OSError: it cannot be read.
+    """
+    source: SourceFolder
     if isinstance(folder, Mapping):
         if not name:
             raise UsageError("name: files without a folder need one")
-        return StreamFolder(name, folder)
-    path = Path(folder)
-    if not path.is_dir():
-        raise UsageError(f"{path} is no folder")
-    return LocalFolder(path)
+        source = StreamFolder(name, folder)
+    else:
+        path = Path(folder)
+        if not path.is_dir():
+            raise UsageError(f"{path} is no folder")
+        source = LocalFolder(path)
+    if next(source.files(), None) is None:
+        raise UsageError(f"{name or source.name}: there is no file in it")
+    return source
 
 
 def _with_zone(moment: datetime | None) -> datetime | None:
