@@ -17,12 +17,15 @@ from urllib.error import HTTPError
 
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
+from jsonschema import Draft202012Validator
 
 from nachet_pipeline.contract.inventory import Inventory
 from nachet_pipeline.contract.marks import CompleteMarker
 from nachet_pipeline.contract.structure import take_inventory
 from nachet_pipeline.contract.submission import submission_of
 from nachet_pipeline.crops.cutting import CroppingPool
+from nachet_pipeline.events.event import CloudEvent
+from nachet_pipeline.events.queries import events_after
 from nachet_pipeline.local import azurite
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.support.files import StagedFile
@@ -31,7 +34,7 @@ from nachet_pipeline.uploads.importing import ImportOutcome, fail_upload
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests import transfer_programs
 from nachet_pipeline_tests.command import Nachet
-from nachet_pipeline_tests.deployment import SECRET_KEY
+from nachet_pipeline_tests.deployment import PROJECT, SECRET_KEY
 from nachet_pipeline_tests.documents import PAGES, block_beginning, example_folder, fenced, lasting, tables
 from nachet_pipeline_tests.workbench import Workbench, edit
 
@@ -122,6 +125,17 @@ def test_a_folder_that_curl_sends_is_imported_and_its_receipt_is_the_one_that_is
 
     assert json.loads(lasting(shell(_READ))) == json.loads(block_beginning('{\n  "receipt_version"', "json"))
 
+    with jane.database.reading() as connection:
+        events, _ = events_after(connection, 0, owner=jane.user.id)
+    told = [json.loads(CloudEvent.of(event, "https://nachet.example.org").content()) for event in events]
+    schema = Draft202012Validator(json.loads((PROJECT / "docs" / "event.schema.json").read_text(encoding="utf-8")))
+    for event in told:
+        schema.validate(event)
+    assert {"nachet.upload.imported", "nachet.crops.done"} <= {event["type"] for event in told}
+    (imported,) = (event["data"] for event in told if event["type"] == "nachet.upload.imported")
+    assert (imported["folder"], imported["state"]) == ("canola-2026", "imported")
+    assert imported["submission"] == json.loads(shell(_READ))["submission"]
+
     shell(_WITHDRAW)
     assert jane.due(after=timedelta(days=1)) == []
     assert json.loads(shell(_READ))["state"] == "withdrawn"
@@ -136,6 +150,13 @@ def test_a_folder_that_azcopy_sends_is_imported(jane: Workbench, shell: Shell) -
     _import(jane)
     shell(_READ_BY_AZCOPY)
     assert json.loads((jane.place / "receipt.json").read_text(encoding="utf-8"))["state"] == "imported"
+
+
+@pytest.mark.parametrize("words", [["curl", "--compressed", "-s"], ["azcopy", "sync", "."]])
+def test_a_stand_in_runs_nothing_that_it_does_not_know(words: list[str], tmp_path: Path) -> None:
+    program = transfer_programs.install(tmp_path / "programs", real=False) / words[0]
+    done = subprocess.run([program, *words[1:], "http://127.0.0.1:1/c"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 # The whole client
