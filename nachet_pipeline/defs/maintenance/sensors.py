@@ -1,4 +1,6 @@
-"""Sensors on runs: `end_dead_runs` ends those whose process is gone, `start_shards` starts those of split bulk work.
+"""Sensors on runs and on mails.
+
+`end_dead_runs` ends runs whose process is gone, `start_shards` starts those of split bulk work.
 
 Dagster's default launcher does not check the health of what it launched. If a run's process ended while the database
 was away, or together with its code server, the run would stay under way. It would hold its place in the queue, and
@@ -12,6 +14,7 @@ from collections.abc import Iterable
 from dagster import (
     DagsterInstance,
     DagsterRunStatus,
+    ResourceParam,
     RunRecord,
     RunsFilter,
     SensorEvaluationContext,
@@ -27,6 +30,8 @@ from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
+from nachet_pipeline.mail.sending import deliver
+from nachet_pipeline.settings import MailSettings
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
 
 _OPS = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
@@ -131,3 +136,22 @@ def start_shards(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Request the runs of bulk work that was split into shards."""
     requests = list(due_runs(context.instance, _OPS))
     return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")
+
+
+@running_sensor(
+    minimum_interval_seconds=60,
+    description="Tells users by e-mail what became of their folders and keys, and operators which checks of"
+    " pipeline_health turned. Does nothing without NACHET_SMTP_URL or its like. What a server does not take now is"
+    " tried again for three days; the check mail_sent says so.",
+)
+def send_mail(
+    context: SensorEvaluationContext, database: DatabaseResource, mail_settings: ResourceParam[MailSettings]
+) -> SkipReason:
+    """Send what is due to be told by e-mail."""
+    if not mail_settings.on:
+        return SkipReason("NACHET_SMTP_URL is not set, so no mail is sent.")
+    with database.open() as db:
+        done = deliver(db, mail_settings)
+    if done.trouble:
+        context.log.warning("%s", done.trouble)
+    return SkipReason(f"{done.sent} mails sent, {done.failed} given up, {done.later} tried again later.")
