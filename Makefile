@@ -73,7 +73,8 @@ lock:  ## choose versions anew (needs uv)
 		--output-file requirements.lock
 	# The images' part of it: the same versions, without tests and embedded services, each with one launcher.
 	for launcher in container-apps:azure-container-apps kubernetes:kubernetes; do \
-		echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --extra $${launcher%%:*} \
+		echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - \
+			--extra $${launcher%%:*} --extra communication-services \
 			--constraints requirements.lock --universal --upgrade --quiet --no-annotate \
 			--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
 			--output-file deploy/$${launcher##*:}/requirements.lock || exit 1; \

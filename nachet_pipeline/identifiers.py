@@ -127,6 +127,11 @@ def training_container(name: str) -> str:
     return f"training-{name}"
 
 
+def key_ending_id(key: UUID, end: str) -> UUID:
+    """Identifier of the event that an upload key is about to end at a time; it is told once."""
+    return _identifier("key_ending", str(key), end)
+
+
 def training_set_id(name: str, digest: str) -> UUID:
     """Identifier of a version of a training set."""
     return _identifier("training_set", name, digest)

@@ -21,6 +21,7 @@ FLOORS = (
     ("local",),
     ("definitions",),
     ("defs",),
+    ("client",),
     (
         "crops",
         "folders",

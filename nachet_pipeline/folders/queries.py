@@ -21,7 +21,7 @@ from nachet_pipeline.picture_sets.tombstones import (
     open_tombstone,
     record_step,
 )
-from nachet_pipeline.picture_sets.withdrawn_content import withdrawing
+from nachet_pipeline.picture_sets.withdrawn_content import record_tainted, withdrawing
 from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
@@ -64,6 +64,24 @@ def folders_of(connection: Connection, owner: UUID, *, put_away: bool = False) -
         cursor.itersize = _PAGE
         cursor.execute(f"{_FOLDERS} where s.owner_id = %s{condition} order by s.upload_date desc, s.id", (owner,))
         yield from cursor
+
+
+def folders_page(
+    connection: Connection, owner: UUID | None, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Folder]:
+    """Folders that are there, the latest first: those of a user, or everybody's.
+
+    Args:
+        connection: to the database.
+        owner: whose; None: everybody's.
+        after: when the last one of the page before was uploaded, and its identifier.
+        limit: how many, at most.
+    """
+    where = ["s.deleted_at is null", "s.archived_at is null", "s.superseded_at is null"]
+    where += ["s.owner_id = %s"] if owner else []
+    where += ["(s.upload_date, s.id) < (%s, %s)"] if after else []
+    query = f"{_FOLDERS} where {' and '.join(where)} order by s.upload_date desc, s.id desc limit %s"
+    return fetch(connection, kwargs_row(_folder), query, (*([owner] if owner else []), *(after or ()), limit))
 
 
 def find_folder(connection: Connection, wanted: str, user: User | None = None) -> Folder:
@@ -156,6 +174,9 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
     note = {"why": why, "undo_until": tombstone.undo_until.isoformat(), "training_sets": training_sets}
     with changing(connection, actor=by, action="deleted", note=note):
         connection.execute("update picture_set set deleted_at = now() where id = %s", (picture_set,))
+    if training_sets:
+        of_folder = "p.picture_set_id = %(picture_set)s"
+        record_tainted(connection, of_folder, {"picture_set": picture_set}, why="deleted")
     return tombstone
 
 

@@ -27,6 +27,7 @@ from nachet_pipeline.support.templates import render_template
 
 _LINE = 300
 _NAME = 80
+_HEADER = 77
 _PLACES = 3
 _FINDINGS = 5
 """Codes that are shown of a folder; of one among several, `_FINDINGS_AMONG`."""
@@ -370,11 +371,12 @@ def as_message(
     message["Message-ID"] = f"<{identifier}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    message["Content-Language"] = letter.language
     if operators:
         message["Reply-To"] = [Address(addr_spec=one) for one in operators]
-        subject = quote(f"unsubscribe {', '.join(to)}")
-        message["List-Unsubscribe"] = f"<mailto:{quote(operators[0], safe='@')}?subject={subject}>"
+        unsubscribe = f"<mailto:{quote(operators[0], safe='@')}?subject=unsubscribe>"
+        if len(unsubscribe) < _HEADER:  # a longer one would be encoded, and not understood
+            message["List-Unsubscribe"] = unsubscribe
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = letter.language
     return message

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -84,8 +84,12 @@ class _Smtp(smtplib.SMTP):
 
     def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
         """Connect, and read the greeting."""
-        with _bounded(self, CONNECT_SECONDS):
-            return super().connect(host, port, source_address)
+        try:
+            with _bounded(self, CONNECT_SECONDS):
+                return super().connect(host, port, source_address)
+        except BaseException:
+            self.close()
+            raise
 
 
 class _SmtpTls(_Smtp, smtplib.SMTP_SSL):
@@ -171,8 +175,10 @@ def _refusals(recipients: Mapping[str, tuple[int, bytes]]) -> str:
 @contextmanager
 def _bounded(smtp: smtplib.SMTP, seconds: float) -> Iterator[None]:
     """Cut the connection off when the time is over: a server that sends a byte now and then meets every timeout."""
+    over = Event()
 
     def cut_off() -> None:
+        over.set()
         with suppress(OSError):
             if smtp.sock is not None:
                 smtp.sock.shutdown(socket.SHUT_RDWR)
@@ -182,8 +188,13 @@ def _bounded(smtp: smtplib.SMTP, seconds: float) -> Iterator[None]:
     timer.start()
     try:
         yield
+    except (smtplib.SMTPException, OSError):
+        if not over.is_set():
+            raise
     finally:
         timer.cancel()
+    if over.is_set():
+        raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 class CommunicationServices:

@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
+from nachet_pipeline.events.event import EventType
 
 LOCK_WITHDRAWING = 7209139
 """Advisory lock: exclusive for whoever withdraws pictures, shared for whoever writes them."""
@@ -111,7 +112,26 @@ def hold_withdrawn(connection: Connection, where: str, arguments: dict[str, Any]
         " where p.id = any(%s) order by p.sha256, w.withdrawn_at, w.sha256 on conflict (sha256) do nothing",
         (pictures,),
     )
+    record_tainted(connection, "p.id = any(%(pictures)s)", {"pictures": pictures}, why="withdrawn")
     return connection.execute("update pictures set withdrawn_at = now() where id = any(%s)", (pictures,)).rowcount
+
+
+def record_tainted(connection: Connection, where: str, arguments: dict[str, Any], *, why: str) -> None:
+    """Record the event that versions of training sets are tainted: they hold pictures that nobody may use any more.
+
+    Args:
+        connection: in whose transaction the pictures are withdrawn or deleted.
+        where: which pictures, as a condition on `pictures p`.
+        arguments: of the condition.
+        why: what was done to the pictures.
+    """
+    connection.execute(
+        "insert into event (type, subject, data) select %(kind)s, t.name, jsonb_build_object('training_set', t.id,"
+        " 'name', t.name, 'digest', t.digest, 'container', t.container, 'manifest', t.blob, 'pictures', t.pictures,"
+        " 'why', %(why)s::text) from training_set t where t.id in (select m.training_set_id from pictures p"
+        f" join training_set_member m on m.picture_id = p.id where {where}) order by t.name, t.created_at, t.id",
+        {**arguments, "kind": EventType.TRAINING_SET_TAINTED, "why": why},
+    )
 
 
 _FRESH = (

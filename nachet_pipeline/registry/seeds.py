@@ -23,6 +23,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Usage = Literal["accepted", "synonym", "misspelling", "vernacular"]
 """How a name stands to the seed that it finds."""
 
+_USAGES: tuple[Usage, ...] = ("accepted", "synonym", "vernacular", "misspelling")
+
 # Of a vernacular name: entry, vernacularNames, language, place. An alias can make YAML endless.
 _DEPTH = 4
 _LONGEST_NAME = 200
@@ -272,6 +274,20 @@ class KnownName(NamedTuple):
     usage: Usage
 
 
+class FoundSeed(NamedTuple):
+    """A seed that a search found.
+
+    Attributes:
+        seed: the seed.
+        name: the name that was found, as it is registered.
+        usage: how that name stands to the seed.
+    """
+
+    seed: Seed
+    name: str
+    usage: Usage
+
+
 class SeedRegistry(BaseModel):
     """Looks up seeds by id and by name, whatever the case.
 
@@ -384,10 +400,49 @@ class SeedRegistry(BaseModel):
                     found[seed.scientific_name].append(common)
         return sorted(found.items())
 
+    def search(self, text: str, *, limit: int = 10) -> list[FoundSeed]:
+        """The seeds with a name that a person has begun to write, for a form: each once, by the name that fits best.
+
+        A word of the name begins with the text; accents and case do not matter. Names that begin with it come first,
+        then accepted names before synonyms, vernacular names and misspellings.
+
+        Args:
+            text: what was written so far; without a letter in it, nothing is found.
+            limit: how many are returned, at most.
+        """
+        wanted = _searched(text[:_LONGEST_NAME])
+        if not wanted:
+            return []
+        best: dict[UUID, tuple[tuple[int, int, str], FoundSeed]] = {}
+        for found in _searchable(self.by_id.values()):
+            name = _searched(found.name)
+            if not f" {name}".count(f" {wanted}"):
+                continue
+            rank = (0 if name.startswith(wanted) else 1, _USAGES.index(found.usage), name)
+            if found.seed.id not in best or rank < best[found.seed.id][0]:
+                best[found.seed.id] = rank, found
+        return [found for _, found in sorted(best.values(), key=lambda one: one[0])[:limit]]
+
     def of_genus(self, name: str) -> list[str]:
         """The accepted names of the seeds of the genus that a name begins with, in order."""
         genus = plain(name).partition(" ")[0]
         return sorted(seed.scientific_name for seed in self.by_id.values() if plain(seed.genus) == genus)
+
+
+def _searched(name: str) -> str:
+    """The form in which names are searched: as they are compared, and without accents and hyphens."""
+    letters = unicodedata.normalize("NFKD", plain(name))
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(re.findall(r"\w+", bare))
+
+
+def _searchable(seeds: Iterable[Seed]) -> Iterator[FoundSeed]:
+    for seed in seeds:
+        yield FoundSeed(seed, seed.scientific_name, "accepted")
+        yield from (FoundSeed(seed, name, "synonym") for name in seed.synonyms)
+        yield from (FoundSeed(seed, name, "vernacular") for name in seed.vernacular_names.en)
+        yield from (FoundSeed(seed, name, "vernacular") for name in seed.vernacular_names.fr)
+        yield from (FoundSeed(seed, name, "misspelling") for name in seed.misspellings)
 
 
 def _holds(words: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.withdrawn_content import (
     live_elsewhere,
+    record_tainted,
     record_withdrawn,
     rows_of_content,
     wait_for_withdrawing,
@@ -532,6 +533,7 @@ def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Wit
     }
     with changing(connection, actor=by, action="withdrawn", note=note):
         record_withdrawn(connection, pictures, by=by, why=why)
+    record_tainted(connection, "p.id = any(%(pictures)s)", {"pictures": list(new)}, why="withdrawn")
     return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)))
 
 

@@ -16,7 +16,9 @@ from pydantic import SecretStr
 
 from nachet_pipeline.database import audit
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.identifiers import upload_key_id
+from nachet_pipeline.events.event import EventType, KeyEnding
+from nachet_pipeline.events.queries import record_event
+from nachet_pipeline.identifiers import key_ending_id, upload_key_id
 from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.users.encryption import SecretBox
@@ -41,6 +43,8 @@ from nachet_pipeline.users.user import User
 log = logging.getLogger(__name__)
 
 _CLOCK_SKEW = timedelta(minutes=5)
+_SOON = timedelta(days=7)
+"""A key that ends in this time, or in the last quarter of its life if that is shorter, is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +293,25 @@ class UploadKeys:
                 done.rotated.append(user.email)
             if self._apply(connection, user):
                 done.repaired.append(user.email)
+            self._record_ending(connection, user)
+
+    def _record_ending(self, connection: Connection, user: User) -> None:
+        """Record events for the keys that a user was shown and that end soon, each key once."""
+        now = self._now()
+        live = [key for key in upload_keys_of(connection, user.id) if key.live(now)]
+        for key in live:
+            soon = min(_SOON, (key.expires_at - key.starts_at) / 4)
+            if user.disabled_at is None and key.shown_at is not None and key.expires_at - now <= soon:
+                newer = live[0].number if live[0].number > key.number else None
+                record_event(
+                    connection,
+                    EventType.KEY_ENDING,
+                    str(user.id),
+                    KeyEnding(user=user.email, key=key.number, ends=key.expires_at, replaced_by=newer),
+                    owner=user.id,
+                    identifier=key_ending_id(key.id, key.expires_at.isoformat()),
+                )
+        connection.commit()
 
     def _is_due(self, newest: UploadKey, now: datetime) -> bool:
         """Whether a user needs another key; who has none because it was revoked gets none unasked."""

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from nachet_pipeline.events.event import TrainingSetChanged
 from nachet_pipeline.folders.folder import FolderState
 from nachet_pipeline.folders.moving import FolderBusyError
 from nachet_pipeline.folders.queries import (
@@ -27,6 +28,7 @@ from nachet_pipeline_tests.folders.kept import (
     state,
 )
 from nachet_pipeline_tests.mass_import.containers import EARLY_LAYOUT, Filled, picture
+from nachet_pipeline_tests.outbox import told
 from nachet_pipeline_tests.reconciliation.drifted import imported, kinds, pictures
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -203,6 +205,9 @@ def test_a_folder_that_trainings_were_made_of_names_them_and_can_be_traced(workb
         assert training_sets_of(connection, folder) == [version]
 
     assert keeper(workbench).delete(folder, **SAID).training_sets == (version,)
+    (event,) = told(workbench.database, "training_set.tainted")
+    assert isinstance(event.data, TrainingSetChanged)
+    assert (f"{event.subject}@{event.data.digest}", event.data.why) == (version, "deleted")
     purge(workbench)
 
     kept = workbench.query("select id, picture, superseded_at is not null as taken_out from pictures")

@@ -31,6 +31,7 @@ from nachet_pipeline.training.queries import (
 )
 from nachet_pipeline.training.recipe import Recipe, RecipeError
 from nachet_pipeline.users.registering import register_user
+from nachet_pipeline_tests.outbox import told
 from nachet_pipeline_tests.registries import load, merged, renamed
 from nachet_pipeline_tests.workbench import Workbench, edit
 
@@ -625,6 +626,7 @@ def test_withdrawing_a_picture_names_the_sets_it_taints_and_keeps_it_out_of_late
         done = withdraw(connection, picture, by="ada@example.org", why="Its owner asks for it")
         again = withdraw(connection, picture, by="ada@example.org", why="Its owner asks for it")
     assert [(version.name, version.withdrawn) for version in done.tainted] == [("all-pictures", 1)]
+    assert [event.subject for event in told(workbench.database, "training_set.tainted")] == ["all-pictures"]
     assert (done.new, again.new) == ((picture,), ())
     audit = workbench.query("select actor, action, subject_id, after from audit_trail where action = 'withdrawn'")
     assert len(audit) == 1

@@ -9,11 +9,13 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
 from pydantic import SecretStr
 
+from nachet_pipeline.events.event import KeyEnding
 from nachet_pipeline.settings import SettingsError
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage, ContainerPolicy, StorageError
 from nachet_pipeline.users.encryption import UndecipherableError, new_secret_key
 from nachet_pipeline.users.errors import DisabledUserError, NoKeyError, UnknownUserError
 from nachet_pipeline.users.key import KeyKind
+from nachet_pipeline_tests.outbox import told
 from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, audited, onboarding, opens, shown_url, upload_keys
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -293,6 +295,28 @@ def test_one_users_trouble_keeps_the_keys_of_others_from_nothing(keyed: Workbenc
 
 
 # The schedule
+
+
+def endings(workbench: Workbench) -> list[tuple[int, int | None]]:
+    found = [event.data for event in told(workbench.database, "key.ending")]
+    return [(one.key, one.replaced_by) for one in found if isinstance(one, KeyEnding)]
+
+
+def test_that_a_key_in_use_is_about_to_end_is_told_once_and_what_took_its_place(keyed: Workbench) -> None:
+    shown_url(keyed)
+    for days in (47, 52):  # it is replaced, and works for another 13 days
+        upload_keys(keyed, after=days * DAY).maintain(actor=ACTOR)
+    assert endings(keyed) == []
+
+    for days in (54, 55):
+        upload_keys(keyed, after=days * DAY).maintain(actor=ACTOR)
+    assert endings(keyed) == [(1, 2)]
+
+
+def test_of_a_key_that_nobody_was_shown_nothing_is_told(keyed: Workbench) -> None:
+    upload_keys(keyed, after=47 * DAY).maintain(actor=ACTOR)
+    upload_keys(keyed, after=55 * DAY).maintain(actor=ACTOR)
+    assert endings(keyed) == []
 
 
 def test_a_key_that_is_about_to_expire_is_rotated_once_and_overlaps(keyed: Workbench) -> None:

@@ -38,6 +38,7 @@ from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA
 from nachet_pipeline.health.queries import NAMED, ListedUpload
 from nachet_pipeline.health.report import PASSES_WHEN, REMEDIES, CheckResult, HealthCheck, check_health
 from nachet_pipeline.health.snapshot import Automation, Disk, FailedRun, Health, Orchestration, read_health
+from nachet_pipeline.health.turns import record_turns
 from nachet_pipeline.settings import HealthSettings
 
 _ASSET = AssetKey("pipeline_health")
@@ -121,12 +122,14 @@ def pipeline_health(
 ) -> Iterator[MaterializeResult[None]]:
     """The page to read first: what waits, what was refused and why, what failed, what runs by itself, what grows.
 
-    It is read every hour, and when you materialize it; that changes nothing. Each row links to the upload or run that
+    It is read every hour, and when you materialize it. Each row links to the upload or run that
     it is about. Numbers are plotted over time. If a check is red, its description says what to do.
     """
-    with database.open() as db, db.reading() as connection:
-        health = look(connection, context.instance, what_runs, health_settings)
-    results = list(check_health(health, health_settings))
+    with database.open() as db:
+        with db.reading() as connection:
+            health = look(connection, context.instance, what_runs, health_settings)
+        results = list(check_health(health, health_settings))
+        db.call(record_turns, results)
     amiss = [result for result in results if not result.passed]
     for result in amiss:
         context.log.warning("%s: %s", result.check.value, result.text)

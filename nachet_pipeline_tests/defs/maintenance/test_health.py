@@ -7,6 +7,7 @@ from dagster import ExecuteInProcessResult
 from nachet_pipeline.defs.maintenance.health import longest_interval
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.deployment import Deployment
+from nachet_pipeline_tests.outbox import told
 
 
 def run(deployment: Deployment, job: str, **settings: Any) -> ExecuteInProcessResult:
@@ -102,3 +103,20 @@ def test_the_longest_interval_of_a_schedule_is_read_off_its_fields() -> None:
     assert found == {"30 5 * * *": 1, "0 0 * * 1": 7, "0 0 1 * *": 31}
     assert longest_interval("0 * * * *").total_seconds() == 3600
     assert longest_interval(["0 4 * * *", "0 * * * *"]).total_seconds() == 3600
+
+
+def test_that_a_check_turned_is_told_once_and_again_when_it_passes(deployment: Deployment) -> None:
+    def turns() -> list[str]:
+        return [event.type for event in told(deployment.database) if event.subject == "no_failures"]
+
+    def look(state: str) -> None:
+        with deployment.database.connection() as connection:
+            connection.execute(
+                "update upload set state = case when folder = 'broken' then %s else 'refused' end", (state,)
+            )
+        checks(deployment)
+
+    refused(deployment, "broken")
+    for state in ("refused", "failed", "failed", "refused", "refused"):
+        look(state)
+    assert turns() == ["health.failing", "health.passing"]

@@ -1,0 +1,264 @@
+"""What a backend does with `nachet_pipeline.client`, on real storage and a real database."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from nachet_pipeline.client import (
+    AsyncClient,
+    Client,
+    NeedsServicesError,
+    NoReceiptYetError,
+    RefusedError,
+    State,
+    SupersededError,
+    UsageError,
+    asynchronous,
+)
+from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.local.services import Services
+from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.uploads import following
+from nachet_pipeline.uploads.discovery import queue
+from nachet_pipeline_tests.databases import own_database
+from nachet_pipeline_tests.documents import PAGES, fenced
+from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, shown_url, upload_keys
+from nachet_pipeline_tests.workbench import Workbench, edit, files_of, workbench_of
+
+
+@pytest.fixture(scope="module")
+def bench(
+    services: Services,
+    migrated_database: str,
+    pool: DecodingPool,
+    blobs: BlobStorage,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workbench]:
+    with (
+        own_database(services, template=migrated_database) as own,
+        workbench_of(own, blobs, pool, tmp_path_factory.mktemp("client")) as found,
+    ):
+        upload_keys(found).ensure(found.user.email, actor=ACTOR)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def key(bench: Workbench) -> str:
+    return shown_url(bench)
+
+
+@pytest.fixture(autouse=True)
+def _settings(bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NACHET_DATABASE_URL", bench.database_url.get_secret_value())
+    monkeypatch.setenv("NACHET_BLOB_ACCOUNT_URL", bench.blobs.account_url)
+    monkeypatch.setenv("NACHET_BLOB_KEY", bench.blob_key.get_secret_value())
+    monkeypatch.setenv("NACHET_SECRET_KEYS", SECRET_KEY.get_secret_value())
+    monkeypatch.setenv("NACHET_DECODE_WORKERS", "1")
+    monkeypatch.setattr(following, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(following, "LONGEST_PAUSE", 0.1)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client.from_environment(by=ACTOR) as found:
+        yield found
+
+
+def pipeline_runs(bench: Workbench) -> None:
+    """Import what the sensor finds due."""
+    arrivals = bench.due()
+    queue(bench.database, arrivals)
+    for arrival in arrivals:
+        bench.run(bench.now(arrival.upload))
+
+
+@contextmanager
+def running_pipeline(bench: Workbench) -> Iterator[None]:
+    """A pipeline that imports whatever arrives meanwhile."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.2):
+            pipeline_runs(bench)
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(run)
+        try:
+            yield
+        finally:
+            ended.set()
+        running.result()
+
+
+def test_the_quickstart_runs_as_it_stands(bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    email = f"{uuid4().hex}@example.org"
+    (program,) = fenced(PAGES["docs/backends.md"], "python")
+    assert len(program.splitlines()) <= 32
+    write_sample(
+        tmp_path / "canola-2026", sessions=1, pictures=2, picture_format="png", email=email, width=64, height=48
+    )
+    with running_pipeline(bench):
+        exec(program.replace("jane.doe@example.org", email), {})  # noqa: S102 (it is ours)
+    said = capsys.readouterr().out
+    assert "Brassica napus" in said
+    assert "imported" in said.splitlines()
+    assert len(list(tmp_path.glob("*.jpg"))) == 2
+
+
+def test_streams_that_a_frontend_received_arrive_by_a_key_alone(bench: Workbench, key: str) -> None:
+    files = files_of(bench.sample("streamed", seed=1))
+    done: list[tuple[int, int]] = []
+    with Client.from_upload_key(key) as client:
+        sent = client.submit(
+            {path: io.BytesIO(content) for path, content in files.items()},
+            name="streamed",
+            progress=lambda *amount: done.append(amount),
+        )
+        assert (sent.status().state, sent.status().complete, sent.receipt()) == (State.STAGED, True, None)
+        pipeline_runs(bench)
+        receipt = sent.wait(timeout=30)
+    size = sum(map(len, files.values()))
+    assert done[-1] == (size, size)
+    staged = bench.contents(bench.user.upload_container)
+    assert {path: staged[f"streamed/{path}"] for path in files} == files
+    assert (receipt.state, receipt.submission) == (State.IMPORTED, sent.digest)
+
+
+def test_a_receipt_of_what_was_sent_before_is_none(bench: Workbench, client: Client) -> None:
+    folder, owner = bench.sample("corrected", seed=2), bench.user.email
+    index = folder / "pictures/session1/index.yaml"
+    right = index.read_bytes()
+    edit(index, "seedData", seedSpecies="nonsuch")
+    client.submit(folder, owner=owner)
+    pipeline_runs(bench)
+    first = client.submission("corrected", owner=owner)
+    assert first.wait(timeout=30).state is State.REFUSED
+
+    index.write_bytes(right)
+    second = client.submit(folder, owner=owner)
+
+    assert (second.receipt(), second.status().receipt, second.status().state) == (None, None, State.STAGED)
+    with pytest.raises(NoReceiptYetError, match="corrected"):
+        second.wait(timeout=0.1)
+    pipeline_runs(bench)
+    assert [event.final for event in second.events()] == [True]
+    assert second.wait().state is second.status().state is State.IMPORTED
+
+
+def test_a_folder_that_is_changed_while_it_is_waited_for_gets_no_receipt(
+    bench: Workbench, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0)
+    sent = client.submit(bench.sample("given-up", seed=3), owner=bench.user.email)
+    client.withdraw("given-up", owner=bench.user.email)
+    with pytest.raises(SupersededError) as raised:
+        sent.wait(timeout=30)
+    assert raised.value.withdrawn
+    pipeline_runs(bench)
+    assert client.submission("given-up", owner=bench.user.email).status().state is State.WITHDRAWN
+
+
+def test_what_was_imported_is_listed_page_by_page_and_read(bench: Workbench, client: Client) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    before, folders = datetime.now(UTC), [f"listed{number}" for number in range(3)]
+    for number, name in enumerate(folders):
+        client.submit(bench.another_user(email).sample(name, pictures=3, seed=10 + number), owner=email)
+    pipeline_runs(bench)
+
+    assert _all(lambda after: client.uploads(owner=email, after=after, limit=2), lambda one: one.folder) == {*folders}
+    assert len(client.uploads(owner=email, state="imported", since=before - timedelta(minutes=1)).items) == 3
+    assert client.uploads(owner=email, since=datetime.now(UTC) + timedelta(minutes=1)).items == []
+    assert client.uploads(owner=email, state=State.REFUSED).items == []
+    sets = _all(lambda after: client.picture_sets(owner=email, after=after, limit=2), lambda one: (one.source, one.id))
+    assert {source for source, _ in sets} == {*folders}
+    listed = dict(sets)["listed0"]
+    pictures = _all(lambda after: client.pictures(listed, after=after, limit=2), lambda one: (one.id, one.sha256))
+    assert len(pictures) == 3
+    sent = files_of(bench.place / "listed0").values()
+    for identifier, _ in pictures:
+        with client.open_picture(identifier) as stream:
+            assert stream.read() in sent
+    assert client.thumbnail(str(next(iter(pictures))[0])).startswith(b"\xff\xd8\xff")
+    with pytest.raises(RefusedError, match="no picture"):
+        client.open_picture(uuid4())
+
+
+def _all(page: Callable, key: Callable) -> set:
+    """What all pages hold, of which none holds the same twice."""
+    found, after = [], None
+    while True:
+        one = page(after)
+        found += map(key, one.items)
+        if (after := one.after) is None:
+            assert len(set(found)) == len(found)
+            return set(found)
+
+
+def test_a_user_who_is_disabled_hands_nothing_over(bench: Workbench, client: Client) -> None:
+    done = client.users.add(email := f"{uuid4().hex}@example.org")
+    assert done.new
+    url = client.users.show_key(email).url.get_secret_value()
+    assert [one.number for one in client.users.keys(email)] == [1]
+    client.users.disable(email)
+    with pytest.raises(RefusedError, match="disabled"):
+        client.submit(bench.sample("late", seed=20), owner=email)
+    with Client.from_upload_key(url) as by_key, pytest.raises(RefusedError, match="does not open"):
+        by_key.submit(bench.place / "late")
+
+
+def test_a_wrong_call_is_said_in_one_line(bench: Workbench, client: Client, key: str) -> None:
+    with Client.from_upload_key(key) as by_key:
+        with pytest.raises(NeedsServicesError):
+            by_key.uploads()
+        with pytest.raises(UsageError, match="owner"):
+            by_key.submit(bench.place, owner=bench.user.email)
+        assert by_key.registry.search("nap")
+    with pytest.raises(UsageError, match="owner"):
+        client.submit(bench.place)
+    with pytest.raises(UsageError, match="name"):
+        client.submit({"index.yaml": b""}, owner=bench.user.email)
+    with pytest.raises(UsageError, match="stream of bytes"):
+        client.submit({"index.yaml": io.StringIO("a: 1")}, name="text", owner=bench.user.email)  # type: ignore[dict-item]
+    with pytest.raises(RefusedError, match="not registered"):
+        client.submit({"index.yaml": b""}, name="nobody", owner="nobody@example.org")
+    with pytest.raises(UsageError, match="nobody"):
+        client.users.add("nobody")
+    for call in (
+        lambda: client.uploads(state="lost"),
+        lambda: client.uploads(limit=0),
+        lambda: client.uploads(after="x"),
+        lambda: client.pictures("x"),
+    ):
+        with pytest.raises(UsageError, match="expected"):
+            call()
+
+
+def test_requests_that_wait_in_an_event_loop_hold_no_thread(
+    bench: Workbench, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "_ASKING", 1)
+    folders = [bench.sample(f"async{number}", seed=30 + number) for number in range(3)]
+
+    async def backend() -> list[State]:
+        async with AsyncClient.from_upload_key(key) as client:
+            sent = [await client.submit(folder) for folder in folders]
+            waiting = [asyncio.create_task(one.wait(timeout=60)) for one in sent]
+            await asyncio.sleep(0.3)
+            assert (await sent[0].status()).state is State.STAGED  # its one thread is free
+            with ThreadPoolExecutor(1) as pipeline:
+                await asyncio.get_running_loop().run_in_executor(pipeline, pipeline_runs, bench)
+            assert [event.final async for event in sent[0].events()] == [True]
+            assert (await client.registry.search("nap"))[0].seed.genus
+            return [receipt.state for receipt in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(backend()) == [State.IMPORTED] * 3
