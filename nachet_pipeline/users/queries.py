@@ -101,7 +101,7 @@ def set_notices(
     Returns:
         Whether that is a change.
     """
-    with changing(connection, actor=actor):
+    with changing(connection, actor=actor, note={"email": user.email}):
         changed = connection.execute(
             "update users set language = said.language, notify = said.notify, updated_at = now()"
             " from (select coalesce(%(language)s, language) as language, coalesce(%(notify)s, notify) as notify"

@@ -41,9 +41,11 @@ ASKING = {
     "user key rotate": ("ada@example.org",),
     "user key show": ("ada@example.org",),
     "user list": (),
+    "user notify": ("ada@example.org", "--notify", "all"),
+    "user show": ("ada@example.org",),
 }
 STARTING = {"db login", "db upgrade", "import", "mass-import", "stage", "training-set build", "up", "user add"}
-WITHOUT_SERVICES = {"contract", "down", "init", "sample", "secrets generate", "validate"}
+WITHOUT_SERVICES = {"contract", "down", "init", "mail test", "sample", "secrets generate", "validate"}
 
 
 def commands(group: Any, name: str = "") -> set[str]:

@@ -103,6 +103,16 @@ def full_disk(bench: Workbench) -> Health:
     return replace(look(bench), disk=Disk(free=4 * _GIB, total=100 * _GIB))
 
 
+def bounced_mail(bench: Workbench) -> Health:
+    bench.query(
+        "insert into mail (id, user_id, kind, first, last, created_at, due_at, attempts, failure, outcome, ended_at)"
+        " values (%s, %s, 'refused', 1, 1, now(), now(), 1, '550 no such user', 'failed', now())",
+        uuid4(),
+        bench.user.id,
+    )
+    return look(bench)
+
+
 BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.NO_FAILURES: (failed_upload, "1 uploads failed; 1 of those listed are not tried again"),
     HealthCheck.JOBS_SUCCEED: (failed_job, "The last run failed of: reconcile_storage"),
@@ -112,6 +122,7 @@ BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.KEYS_VALID: (unrotated_key, "1 upload keys end soon"),
     HealthCheck.EVENT_LOG_BOUNDED: (full_log, "21.0 GiB of 20 GiB"),
     HealthCheck.DISK_FREE: (full_disk, "4.0 GiB are free"),
+    HealthCheck.MAIL_SENT: (bounced_mail, "1 mails were given up, 0 are tried again"),
 }
 
 
