@@ -25,8 +25,6 @@ ENV_FILE = Path(".env")
 _TAKEN = ("NACHET_", "DAGSTER_HOME", "AZURE_")
 PICTURES_INDEX = "index.yaml"
 """The file that makes a folder one of pictures, which somebody else may have sent."""
-EMAIL_ADDRESS = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-"""What an e-mail address looks like, beside its length."""
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
@@ -122,6 +120,10 @@ def _header_value(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+# Whatever else may name a mailbox (comments, quotes, other alphabets) is read in different ways by different programs.
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"(?=.{{1,64}}@){_WORD}(?:\.{_WORD})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+
 Notice = Literal["refused", "imported", "failed", "key"]
 """What a user may be told by e-mail."""
 NOTICES: tuple[Notice, ...] = get_args(Notice)
@@ -141,17 +143,22 @@ def notices(text: str) -> tuple[Notice, ...]:
     return tuple(cast("Notice", word) for word in dict.fromkeys(words))
 
 
+def mailable(address: str) -> bool:
+    """Whether mails can be sent to an address: it is written so that every program understands the same by it."""
+    return bool(_MAILBOX.fullmatch(address))
+
+
 def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
     """E-mail addresses, separated by commas."""
     listed = [one.strip() for one in value.split(",")] if isinstance(value, str) else list(value)
-    if wrong := [one for one in listed if not EMAIL_ADDRESS.fullmatch(one)]:
+    if wrong := [one for one in listed if not mailable(one)]:
         raise ValueError(f"expected e-mail addresses, separated by commas; found {wrong[0][:80]!r}")
     return tuple(listed)
 
 
 def _sender(value: str) -> str:
     address = value[:-1].rpartition("<")[2] if value.endswith(">") else value
-    if not value.isprintable() or not EMAIL_ADDRESS.fullmatch(address) or not address.isascii():
+    if not value.isprintable() or not mailable(address):
         raise ValueError("expected an e-mail address, such as nachet@example.org or Nachet <nachet@example.org>")
     return value
 

@@ -23,9 +23,10 @@ from nachet_pipeline.contract.yaml_reader import (
     too_many_bytes,
 )
 from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS
-from nachet_pipeline.settings import EMAIL_ADDRESS
 from nachet_pipeline.support.i18n import Bilingual
 
+EMAIL_ADDRESS = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+"""What an e-mail address looks like, beside its length."""
 _TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
 # Three digits after a comma may be thousands in English, so such a number is ambiguous.
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")

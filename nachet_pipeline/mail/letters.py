@@ -15,13 +15,15 @@ from urllib.parse import quote
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
+from nachet_pipeline.contract.metadata import EMAIL_ADDRESS
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, explanation_of
 from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.identifiers import report_blob
+from nachet_pipeline.mail.errors import MailRefusedError
 from nachet_pipeline.mail.queries import Kind, ToldUpload
-from nachet_pipeline.settings import EMAIL_ADDRESS
+from nachet_pipeline.settings import mailable
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline.support.templates import render_template
 
@@ -257,10 +259,11 @@ def _places(groups: Sequence[Group], language: Language) -> Iterator[str]:
             yield text
 
 
-def letter_on_key(key: KeyEnding, language: Language) -> Letter:
-    """A letter on an upload key that is about to end; it never shows one."""
-    ends = f"{key.ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    if key.replaced_by is None:
+def letter_on_keys(keys: Sequence[KeyEnding], language: Language) -> Letter:
+    """A letter on upload keys that are about to end; it never shows one."""
+    keys = sorted(keys, key=lambda one: one.ends)
+    replaced_by = keys[-1].replaced_by
+    if replaced_by is None:
         then = Bilingual(
             "There is no newer one yet. Ask whoever operates the pipeline for a new key before that day; without one"
             " you cannot send folders.",
@@ -269,27 +272,25 @@ def letter_on_key(key: KeyEnding, language: Language) -> Letter:
         )
     else:
         then = Bilingual(
-            f"Key {key.replaced_by} takes its place and works already. Ask whoever operates the pipeline for it, and"
+            f"Key {replaced_by} takes its place and works already. Ask whoever operates the pipeline for it, and"
             " put it into the programs that you send folders with.",
-            f"La clé {key.replaced_by} la remplace et fonctionne déjà. Demandez-la à l'équipe qui exploite le système,"
+            f"La clé {replaced_by} la remplace et fonctionne déjà. Demandez-la à l'équipe qui exploite le système,"
             " et mettez-la dans les programmes avec lesquels vous envoyez des dossiers.",
         )
     never = Bilingual(
         "A key is never sent by e-mail. If a mail asks you for yours, do not answer it.",
         "Une clé n'est jamais envoyée par courriel. Si un courriel vous demande la vôtre, n'y répondez pas.",
     )
-    subject = Bilingual(
-        f"Your upload key ends on {key.ends.astimezone(UTC):%Y-%m-%d}",
-        f"Votre clé de téléversement prend fin le {key.ends.astimezone(UTC):%Y-%m-%d}",
-    )
-    intro = Bilingual(
-        f"Your upload key {key.key} works until {ends}.",
-        f"Votre clé de téléversement {key.key} fonctionne jusqu'au {ends}.",
-    )
+    first = f"{keys[0].ends.astimezone(UTC):%Y-%m-%d}"
+    subject = Bilingual(f"Your upload key ends on {first}", f"Votre clé de téléversement prend fin le {first}")
+    until = Bilingual(
+        "Your upload key {} works until {:%Y-%m-%d %H:%M} UTC.",
+        "Votre clé de téléversement {} fonctionne jusqu'au {:%Y-%m-%d %H:%M} UTC.",
+    ).in_language(language)
     return Letter(
         language,
         subject.in_language(language),
-        intro=[intro.in_language(language), then.in_language(language)],
+        intro=[*(until.format(one.key, one.ends.astimezone(UTC)) for one in keys), then.in_language(language)],
         outro=[never.in_language(language)],
     )
 
@@ -361,7 +362,12 @@ def as_message(
         to: its recipients.
         at: its date.
         operators: who answers; also who unsubscribes.
+
+    Raises:
+        MailRefusedError: one of the recipients' addresses might be understood as another.
     """
+    if wrong := [one for one in to if not mailable(one)]:
+        raise MailRefusedError(f"{printable(wrong[0])} is no address that mails are sent to", permanent=True)
     name, address = parseaddr(sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(name, addr_spec=address)

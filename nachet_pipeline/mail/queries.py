@@ -180,6 +180,7 @@ def _open_mails(connection: Connection, found: Sequence[dict[str, Any]], now: da
         {
             **one,
             "id": uuid5(NAMESPACE, f"mail\x1f{one['user_id']}\x1f{one['kind']}\x1f{one['event']}"),
+            "addressee": one["user_id"] or UUID(int=0),
             "now": now,
             "due": _next_digest(now) if one["kind"] == "imported" else now + COLLECTED,
             "apart": APART,
@@ -190,9 +191,8 @@ def _open_mails(connection: Connection, found: Sequence[dict[str, Any]], now: da
         cursor.executemany(
             "insert into mail (id, user_id, kind, first, last, created_at, due_at) values (%(id)s, %(user_id)s,"
             " %(kind)s, %(first)s, %(last)s, %(now)s, greatest(%(due)s, (select max(ended_at) + %(apart)s from mail"
-            " where user_id is not distinct from %(user_id)s and kind = %(kind)s and outcome = 'sent')))"
-            " on conflict (coalesce(user_id, '00000000-0000-0000-0000-000000000000'), kind)"
-            " where attempts = 0 and outcome is null do update set last = excluded.last",
+            " where addressee = %(addressee)s and kind = %(kind)s and outcome = 'sent')))"
+            " on conflict (addressee, kind) where attempts = 0 and outcome is null do update set last = excluded.last",
             rows,
         )
 
@@ -213,7 +213,7 @@ def claim_mail(connection: Connection, now: datetime) -> ClaimedMail | None:
         "update mail set attempts = attempts + 1, tried_at = coalesce(tried_at, %(now)s), due_at = %(now)s"
         " + (%(pauses)s::interval[])[least(attempts + 1, %(most)s)] where id = (select id from mail as due"
         " where outcome is null and due_at <= %(now)s and not exists (select from mail as other"
-        " where other.user_id is not distinct from due.user_id and other.kind = due.kind and (other.outcome is null"
+        " where other.addressee = due.addressee and other.kind = due.kind and (other.outcome is null"
         " and other.first < due.first or due.kind = 'imported' and other.outcome = 'sent'"
         " and (other.ended_at at time zone 'UTC')::date = (%(now)s at time zone 'UTC')::date))"
         " order by due_at limit 1 for update skip locked) returning id, user_id, kind, first, last, tried_at",
@@ -261,11 +261,11 @@ def told_uploads(connection: Connection, mail: ClaimedMail) -> list[ToldUpload]:
 
 
 def told_keys(connection: Connection, mail: ClaimedMail) -> list[dict[str, Any]]:
-    """What was said last of a user's key that is about to end."""
+    """What was said of a user's keys that are about to end."""
     return fetch(
         connection,
         dict_row,
-        f"select data from event where owner_id = %(user)s and {_TOLD} order by number desc limit 1",
+        f"select data from event where owner_id = %(user)s and {_TOLD} order by number limit %(most)s",
         _range(mail),
     )
 
@@ -289,7 +289,7 @@ _KEPT = (
 
 def mails_of(connection: Connection, user: UUID, most: int = 5) -> list[KeptMail]:
     """A user's latest mails, the latest first."""
-    query = f"{_KEPT} where user_id = %s order by mail.created_at desc, first desc limit %s"
+    query = f"{_KEPT} where addressee = %s order by mail.created_at desc, first desc limit %s"
     return fetch(connection, class_row(KeptMail), query, (user, most))
 
 

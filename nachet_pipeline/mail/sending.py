@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.events.event import CheckTurned, KeyEnding
+from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.mail.letters import (
     OPERATORS_FOOTER,
     Letter,
     as_message,
     letter_on_checks,
-    letter_on_key,
+    letter_on_keys,
     letter_on_uploads,
     owner_footer,
     trial_letter,
@@ -30,7 +31,7 @@ from nachet_pipeline.mail.queries import (
     told_keys,
     told_uploads,
 )
-from nachet_pipeline.mail.transports import MailRefusedError, Transport, TransportError, open_transport
+from nachet_pipeline.mail.transports import Transport, open_transport
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline.support.i18n import Language
 from nachet_pipeline.users.queries import user_of
@@ -105,15 +106,15 @@ def _deliver_one(
         database.call(end_mail, mail.id, clock(), "unneeded")
         return
     letter, to = written
-    message = as_message(
-        letter,
-        identifier=mail.id,
-        sender=settings.mail_from or "",
-        to=to,
-        at=clock(),
-        operators=settings.notify_operators if mail.user_id else (),
-    )
     try:
+        message = as_message(
+            letter,
+            identifier=mail.id,
+            sender=settings.mail_from or "",
+            to=to,
+            at=clock(),
+            operators=settings.notify_operators if mail.user_id else (),
+        )
         said = transport.send(message, mail.id)
     except (MailRefusedError, TransportError) as error:
         if isinstance(error, TransportError):
@@ -147,7 +148,7 @@ def write_letter(
         return None
     if mail.kind == "key":
         keys = [KeyEnding.model_validate(row["data"]) for row in told_keys(connection, mail)]
-        letter = letter_on_key(keys[0], user.language) if keys else None
+        letter = letter_on_keys(keys, user.language) if keys else None
     else:
         uploads = told_uploads(connection, mail)
         letter = letter_on_uploads(mail.kind, uploads, user.language, user.email) if uploads else None

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from nachet_pipeline.contract.names import printable
-from nachet_pipeline.errors import RefusedError, UnavailableError, raise_alone
+from nachet_pipeline.errors import raise_alone
+from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.settings import PREFIX, MailSettings, SettingsError
 
 CONNECT_SECONDS = 5.0
@@ -24,22 +25,6 @@ _NEVER = {200, 400}
 """What Azure answers where no retry helps: an operation that ended as failed, or a wrong request."""
 _SERVICE = "Azure Communication Services"
 _PASSED_ON = ("Auto-Submitted", "X-Auto-Response-Suppress", "List-Unsubscribe")
-
-
-class MailRefusedError(RefusedError):
-    """The server does not take this mail; the message is one line that says why.
-
-    Attributes:
-        permanent: whether it never will.
-    """
-
-    def __init__(self, message: str, *, permanent: bool) -> None:
-        super().__init__(message)
-        self.permanent = permanent
-
-
-class TransportError(UnavailableError):
-    """No mail can be sent now; the message is one line that says why."""
 
 
 class Transport(Protocol):

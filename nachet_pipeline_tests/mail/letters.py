@@ -17,7 +17,7 @@ from nachet_pipeline.mail.letters import (
     OPERATORS_FOOTER,
     Letter,
     letter_on_checks,
-    letter_on_key,
+    letter_on_keys,
     letter_on_uploads,
     owner_footer,
     trial_letter,
@@ -72,7 +72,7 @@ def _uploads(kind: Kind, *uploads: ToldUpload) -> dict[Language, Letter]:
 
 def _key(replaced_by: int | None) -> dict[Language, Letter]:
     ending = KeyEnding(user=OWNER, key=3, ends=datetime(2026, 12, 13, 9, 30, tzinfo=UTC), replaced_by=replaced_by)
-    return {language: letter_on_key(ending, language) for language in LANGUAGES}
+    return {language: letter_on_keys([ending], language) for language in LANGUAGES}
 
 
 _FAILING = CheckTurned(

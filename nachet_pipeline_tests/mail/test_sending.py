@@ -137,10 +137,13 @@ def test_what_failed_is_told_when_it_is_not_tried_again(office: PostOffice) -> N
 def test_a_key_that_ends_is_told_with_what_to_do(office: PostOffice) -> None:
     jane = office.user(JANE, "key")
     data = KeyEnding(user=JANE, key=3, ends=office.now + 14 * DAY, replaced_by=4)
-    office.database.call(record_event, EventType.KEY_ENDING, str(jane.id), data, owner=jane.id)
+    for ending in (data.model_copy(update={"key": 2, "ends": office.now + 2 * DAY}), data):
+        office.database.call(record_event, EventType.KEY_ENDING, str(jane.id), ending, owner=jane.id)
     office.tick(), office.tick(HOUR)
     (mail,) = office.mails_to(JANE)
-    assert mail["Subject"] == "Your upload key ends on 2026-12-13"
+    assert mail["Subject"] == "Your upload key ends on 2026-12-01"
+    assert "Your upload key 2 works until 2026-12-01 14:00 UTC." in text_of(mail)
+    assert "Your upload key 3 works until 2026-12-13 14:00 UTC." in text_of(mail)
     assert "Key 4 takes its place" in text_of(mail)
 
 
@@ -196,6 +199,17 @@ def test_a_folders_name_does_no_harm(office: PostOffice, folder: str) -> None:
     assert "else@example.org" not in text + page + str(mail["Subject"])
     assert "Bcc: evil@example.org" not in text.splitlines()
     assert len(str(mail["Subject"])) < 120
+
+
+@pytest.mark.parametrize("email", ["jane(doe)@example.org", "jane:doe@example.org", "\u202ejane@example.org"])
+def test_an_address_that_may_be_understood_as_another_is_not_written_to(office: PostOffice, email: str) -> None:
+    jane = office.user(email, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    office.tick(), office.tick(HOUR)
+    assert office.server.mails == []
+    with office.database.reading() as connection:
+        (kept,) = mails_of(connection, jane.id)
+    assert "is no address that mails are sent to" in kept.state
 
 
 # What servers do

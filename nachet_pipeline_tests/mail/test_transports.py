@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from nachet_pipeline.mail import transports
+from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.mail.letters import as_message, trial_letter
-from nachet_pipeline.mail.transports import MailRefusedError, TransportError, open_transport
+from nachet_pipeline.mail.transports import open_transport
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline_tests.mail.servers import (
     PASSWORD,

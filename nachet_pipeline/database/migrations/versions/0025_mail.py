@@ -22,6 +22,7 @@ _MAILS = """
 create table mail (
     id uuid primary key,
     user_id uuid references users,
+    addressee uuid not null generated always as (coalesce(user_id, '00000000-0000-0000-0000-000000000000')) stored,
     kind text not null check (kind in ('refused', 'imported', 'failed', 'key', 'health')),
     first bigint not null,
     last bigint not null check (last >= first),
@@ -35,10 +36,9 @@ create table mail (
     check ((outcome is null) = (ended_at is null)),
     check ((user_id is null) = (kind = 'health'))
 );
-create unique index mail_open on mail (coalesce(user_id, '00000000-0000-0000-0000-000000000000'), kind)
-    where attempts = 0 and outcome is null;
+create unique index mail_open on mail (addressee, kind) where attempts = 0 and outcome is null;
 create index mail_due on mail (due_at) where outcome is null;
-create index mail_of_user on mail (user_id, kind, first);
+create index mail_of_addressee on mail (addressee, kind, first);
 create index mail_ended on mail (ended_at) where outcome is not null;
 
 -- How far the outbox was read, and when that was. The one row is also the lock of who reads.
