@@ -1,16 +1,20 @@
 """What a backend does with `nachet_pipeline.client`, on real storage and a real database."""
 
 import asyncio
+import importlib
 import io
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
@@ -23,13 +27,17 @@ from nachet_pipeline.client import (
     UsageError,
     asynchronous,
 )
+from nachet_pipeline.events.event import UploadChanged
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.uploads import following
 from nachet_pipeline.uploads.discovery import queue
+from nachet_pipeline.uploads.queries import see_upload
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.databases import own_database
+from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.documents import PAGES, fenced
 from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, shown_url, upload_keys
 from nachet_pipeline_tests.workbench import Workbench, edit, files_of, workbench_of
@@ -262,3 +270,175 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
             return [receipt.state for receipt in await asyncio.gather(*waiting)]
 
     assert asyncio.run(backend()) == [State.IMPORTED] * 3
+
+
+# A backend that receives folders by a form
+
+
+def test_the_example_of_a_backend_takes_a_folder_from_a_form_and_shows_its_receipt(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PROJECT)
+    program = (PROJECT / "examples/backend.py").read_text(encoding="utf-8")
+    assert len(program.splitlines()) <= 60
+    backend = importlib.import_module("examples.backend")
+    owner, folder = bench.user.email, bench.sample("été 2026", seed=40)
+    files = [("files", (f"été 2026/{path}", content)) for path, content in files_of(folder).items()]
+    with TestClient(backend.app) as browser:
+        assert 'action="/folders"' in browser.get("/").text
+        sent = browser.post("/folders", data={"owner": owner, "name": "été 2026"}, files=files)
+        assert (sent.status_code, sent.json()["state"], sent.json()["receipt"]) == (200, "staged", None)
+        pipeline_runs(bench)
+        receipt = browser.get(sent.url.path).json()["receipt"]
+        assert (receipt["state"], receipt["submission"]) == ("imported", sent.json()["submission"])
+        unknown = browser.post("/folders", data={"owner": "nobody@example.org", "name": "x"}, files=files)
+        assert (unknown.status_code, "not registered" in unknown.json()["error"]) == (409, True)
+
+
+# What happened, by cursor
+
+
+def test_who_polls_what_happened_is_told_everything_once_while_others_write(bench: Workbench, client: Client) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    owner = bench.another_user(email)
+    cursor, told = client.events(None).after, []
+
+    def poll(**chosen: Any) -> list[str]:
+        nonlocal cursor
+        found = []
+        while True:
+            page = client.events(cursor, limit=2, **chosen)
+            found += page.items
+            cursor = page.after
+            if len(page.items) < 2:
+                told.extend(found)
+                return [f"{one.type} {one.data.folder}" for one in found if isinstance(one.data, UploadChanged)]
+
+    client.submit(owner.sample("first", seed=50), owner=email)
+    pipeline_runs(bench)
+    assert poll(owner=email) == [f"upload.{state} first" for state in ("staged", "queued", "importing", "imported")]
+    with bench.database.connection() as slow:
+        see_upload(slow, owner.owner, "slow")
+        client.submit(owner.sample("second", seed=51), owner=email)
+        assert poll(owner=email) == []  # what `slow` has written comes before it
+    pipeline_runs(bench)
+    assert poll(owner=email, types={"upload.staged", "upload.imported"}) == [
+        "upload.staged slow",
+        "upload.staged second",
+        "upload.imported second",
+    ]
+    assert len({event.id for event in told}) == len(told)
+    assert poll() == []
+    with pytest.raises(UsageError, match=r"upload\.imported"):
+        client.events(types={"upload.lost"})
+
+
+# Where uploads stand, by command
+
+
+def test_uploads_are_listed_with_times_chosen_among_and_counted(
+    bench: Workbench, client: Client, command: Nachet
+) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    owner = bench.another_user(email)
+    misspelt = owner.sample("misspelt", seed=60)
+    edit(misspelt / "pictures/session1/index.yaml", "seedData", seedSpecies="nonsuch")
+    for folder in (owner.sample("right", seed=61), misspelt):
+        client.submit(folder, owner=email)
+    pipeline_runs(bench)
+    client.submit(owner.sample("waiting", seed=62), owner=email)
+
+    listed = command("status", "--owner", email)
+    head, *lines, counted = listed.out.splitlines()
+    assert head.split("  ")[0] == "upload"
+    assert [(line.split()[1], line.split()[-1]) for line in lines] == [
+        ("staged", "waiting"),
+        ("refused", "misspelt"),
+        ("imported", "right"),
+    ]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert [line.count(today) for line in lines] == [2, 3, 3]  # no run was requested for the first
+    assert counted == "3 uploads: 1 staged, 1 imported, 1 refused"
+    assert command("status", "--owner", email, "--state", "refused", "--json").out.count('"folder": "misspelt"') == 1
+    assert command("status", "--owner", email, "--since", "2100-01-01").out == ""
+    assert "--limit" in command("status", "--owner", email, "--limit", 2).err
+    assert "expected one of staged" in command("status", "--state", "lost").err
+    assert command("status", "--owner", "nobody@example.org").code == 1
+
+
+# What a program runs into
+
+
+def test_a_folder_without_files_is_refused_before_anything_is_written(
+    bench: Workbench, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", {}):
+        with pytest.raises(UsageError, match="no file"):
+            client.submit(folder, name="empty", owner=bench.user.email)
+    assert client.uploads(owner=bench.user.email, named="empty").items == []
+    with pytest.raises(RefusedError, match="no folder empty"):
+        client.submission("empty", owner=bench.user.email)
+
+
+def test_a_key_opens_nobody_elses_container(bench: Workbench, client: Client, key: str) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    other = bench.another_user(email)
+    forged = key.replace(str(bench.user.id), str(other.user.id))
+    assert forged != key
+    with Client.from_upload_key(forged) as thief, pytest.raises(RefusedError, match="does not open") as raised:
+        thief.submit({"index.yaml": b"a: 1"}, name="stolen")
+    secret = forged.partition("?")[2]
+    assert secret not in "".join(traceback.format_exception(raised.value))
+    assert not any(secret in repr(one) for one in (thief, thief._services, raised.value))
+
+
+def test_two_requests_that_send_the_same_folder_at_the_same_time_both_see_its_receipt(
+    bench: Workbench, client: Client
+) -> None:
+    folder = bench.sample("twice", seed=70)
+    with ThreadPoolExecutor(2) as requests:
+        sent = list(requests.map(lambda _: client.submit(folder, owner=bench.user.email), range(2)))
+    pipeline_runs(bench)
+    last = client.submission("twice", owner=bench.user.email)
+    assert last.wait(timeout=30).state is State.IMPORTED
+    for one in sent:
+        if one.digest == last.digest:
+            assert one.wait(timeout=30).submission == one.digest
+        else:  # the other one has sent the same files over these
+            with pytest.raises(SupersededError):
+                one.wait(timeout=60)
+
+
+def test_what_is_sent_while_its_folder_is_imported_is_imported_after_it(bench: Workbench, client: Client) -> None:
+    folder, owner = bench.sample("meanwhile", seed=71), bench.user.email
+    first = client.submit(folder, owner=owner)
+    (arrival,) = [one for one in bench.due() if one.upload.folder == "meanwhile"]
+    queue(bench.database, [arrival])
+    index = folder / "pictures/session1/index.yaml"
+    edit(index, "userData", description="corrected")
+    second = client.submit(folder, owner=owner)
+    bench.run(bench.now(arrival.upload))  # it imports what it finds
+    pipeline_runs(bench)
+    assert second.wait(timeout=30).state is State.IMPORTED
+    assert first.digest != second.digest
+    assert first.receipt() is None
+
+
+def test_fifty_requests_of_an_event_loop_are_served_while_it_goes_on(bench: Workbench, client: Client) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    files = files_of(bench.another_user(email).sample("many", seed=72))
+
+    async def backend() -> tuple[int, list[bool]]:
+        async with AsyncClient.from_environment() as nachet:
+            sending = [asyncio.create_task(nachet.submit(files, name=f"many{n}", owner=email)) for n in range(50)]
+            ticks = 0
+            while not all(task.done() for task in sending):
+                await nachet.registry.search("nap")  # no question waits for what is sent
+                ticks += 1
+            sent = await asyncio.gather(*sending)
+            return ticks, [(await one.status()).complete for one in sent]
+
+    ticks, complete = asyncio.run(backend())
+    assert complete == [True] * 50
+    assert ticks > 50

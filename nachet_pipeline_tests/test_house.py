@@ -34,6 +34,7 @@ FLOORS = (
         "training",
         "uploads",
         "users",
+        "webhooks",
     ),
     ("events",),
     ("contract",),

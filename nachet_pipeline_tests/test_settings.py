@@ -73,6 +73,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "smtp_starttls": "off",
         "acs_endpoint": "https://nachet.communication.azure.com",
         "acs_connection_string": "endpoint=https://nachet.communication.azure.com/;accesskey=secret",
+        "webhook_private_addresses": True,
     }
     beside = {"NACHET_MAIL_FROM": "nachet@example.org", "NACHET_SMTP_URL": "smtp://127.0.0.1"}
     if name == "recipes_folder":

@@ -38,7 +38,7 @@ from nachet_pipeline.uploads.queries import (
     uploads_by_state,
     uploads_page,
 )
-from nachet_pipeline.uploads.staging import mark_complete, stage_folder, withdraw_folder
+from nachet_pipeline.uploads.staging import SentFolder, mark_complete, stage_folder, withdraw_folder
 from nachet_pipeline.uploads.upload import SeenUpload
 from nachet_pipeline.users.upload_address import UploadAddress
 
@@ -49,6 +49,7 @@ ACTOR = "nachet_pipeline.client"
 """Whom the audit trail names, if a program does not say."""
 
 _IN_MEMORY = 8 * 1024**2
+_AT_A_TIME = 16  # files that are sent: with fewer, a distant service is waited for
 
 Folderlike = str | os.PathLike[str] | Mapping[str, bytes | IO[bytes]]
 """A folder of this machine; or contents and streams that can seek, by path in the folder."""
@@ -160,15 +161,15 @@ class Client:
         Raises:
             RefusedError: no such user, or a disabled one; another folder of that name is staged; the key is not
                 accepted; a file changed meanwhile.
-            UsageError: name or owner is missing, or a stream cannot seek.
+            UsageError: name or owner is missing, there is no file, or a stream cannot seek.
             UnavailableError: a service does not answer; another call goes on where this one ended.
             OSError: a local file cannot be read.
         """
-        source = _source(folder, name)
-        staged_name = name or source.name
         if accept_valid and self._services.address:
             raise NeedsServicesError("accept_valid needs the services; or put acceptValid: true into index.yaml")
         place, before = self._services.place(owner), None
+        source = _source(folder, name)
+        staged_name = name or source.name
         with place.explaining():
             if place.database:
                 wanted = FolderName(place.owner, staged_name)
@@ -181,11 +182,13 @@ class Client:
                 staged_name,
                 replace=replace,
                 may_delete=self._services.address is None,
-                concurrency=self._services.settings.transfer.transfer_concurrency,
+                concurrency=_AT_A_TIME,
+                memory=self._services.settings.transfer.pictures_in_memory_mib * 1024**2,
                 progress=progress,
             )
-            mark_complete(place.blobs, place.container, staged_name, staged.marker)
-            return Submission(place, staged_name, place.look(staged_name).snapshot, staged=staged, before=before)
+            marker = mark_complete(place.blobs, place.container, staged_name, staged.marker)
+        sent = place.snapshot(SentFolder(staged_name, staged, marker))
+        return Submission(place, staged_name, sent, staged=staged, before=before)
 
     def submission(self, folder: str, *, owner: str | None = None) -> Submission:
         """What is staged under a name now, for a program that was restarted.
@@ -398,15 +401,25 @@ class Client:
 
 
 def _source(folder: Folderlike, name: str | None) -> SourceFolder:
-    """What is handed over."""
+    """What is handed over.
+
+    Raises:
+        UsageError: it is no folder, has no name, or holds no file.
+        OSError: it cannot be read.
+    """
+    source: SourceFolder
     if isinstance(folder, Mapping):
         if not name:
             raise UsageError("name: files without a folder need one")
-        return StreamFolder(name, folder)
-    path = Path(folder)
-    if not path.is_dir():
-        raise UsageError(f"{path} is no folder")
-    return LocalFolder(path)
+        source = StreamFolder(name, folder)
+    else:
+        path = Path(folder)
+        if not path.is_dir():
+            raise UsageError(f"{path} is no folder")
+        source = LocalFolder(path)
+    if next(source.files(), None) is None:
+        raise UsageError(f"{name or source.name}: there is no file in it")
+    return source
 
 
 def _with_zone(moment: datetime | None) -> datetime | None:

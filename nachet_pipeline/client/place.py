@@ -14,6 +14,8 @@ from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support.files import SourceFolder
+from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
 from nachet_pipeline.uploads.following import Standing, standing
 
 
@@ -67,14 +69,21 @@ class Place:
     database: Database | None
     explaining: Callable[[], AbstractContextManager[None]]
 
+    def snapshot(self, folder: SourceFolder) -> FolderSnapshot:
+        """The state of a folder, as one knows it who sent it."""
+        return take_snapshot(folder, self.settings.arrival, self._limits)
+
+    @property
+    def _limits(self) -> ContractLimits:
+        return ContractLimits.of(self.settings.contract, self.settings.transfer)
+
     def look(self, folder: str) -> Standing:
         """Look at a staged folder and its receipt.
 
         Raises:
             StorageError: storage does not answer.
         """
-        limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
-        return standing(self.blobs, self.container, folder, self.settings.arrival, limits)
+        return standing(self.blobs, self.container, folder, self.settings.arrival, self._limits)
 
     def found(self, folder: str) -> Standing:
         """Look at a folder that is staged, or was: retention clears what is imported, and leaves its receipt.

@@ -1,17 +1,23 @@
 """Blobs in and out: reading, writing, and what the service knows of a blob.
 
 obstore reads: 0.3 ms of processor time a picture of 125 KB, where urllib3 takes 0.5 and the SDK 2; what it has no form
-for is left to the SDK. The SDK writes, with checksums and with the conditions that make a write safe to repeat.
+for is left to the SDK. urllib3 writes what is in memory, with a checksum and the condition that makes a write safe to
+repeat, for which obstore has no form: 0.5 ms, and the SDK 1.5. The SDK writes files, in blocks.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any
 
-from nachet_pipeline.storage.account import Account, TooLargeError, quoted
+from nachet_pipeline.storage.account import RequestError, TooLargeError, quoted
+from nachet_pipeline.storage.scrubbing import scrubbed
+from nachet_pipeline.storage.signed_requests import SignedRequests
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.lazy_import import LazyModule
 
@@ -21,6 +27,7 @@ else:
     clients = LazyModule("nachet_pipeline.storage.clients")
 
 _PART_BYTES = 1024 * 1024
+_SINGLE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,14 @@ class BlobProperties:
     size: int
     md5: str | None
     metadata: dict[str, str]
+    version: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A blob that was written: its version, and when that was by the service's clock."""
+
     version: str
     modified: datetime
 
@@ -66,7 +81,7 @@ def _pinned(version: str | None) -> dict[str, Any]:
     return {"etag": version, "match_condition": clients.MatchConditions.IfNotModified} if version else {}
 
 
-class Transfer(Account):
+class Transfer(SignedRequests):
     """Reads and writes blobs."""
 
     @cached_property
@@ -225,7 +240,7 @@ class Transfer(Account):
         content_type: str,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
-    ) -> bool:
+    ) -> Written | None:
         """Write a blob; the service verifies the checksum of what arrives and keeps it.
 
         Args:
@@ -237,21 +252,53 @@ class Transfer(Account):
             metadata: kept with the blob.
 
         Returns:
-            False if the blob existed and was not to be overwritten.
+            None if the blob existed and was not to be overwritten.
         """
-        settings = clients.ContentSettings(content_type=content_type, content_md5=bytearray(_md5(content)))
+        md5 = _md5(content)
         with self._speaking(f"writing {container}/{blob}"):
+            if isinstance(content, bytes) and len(content) <= _SINGLE_BYTES:
+                return self._put(container, blob, content, md5, content_type, overwrite=overwrite, metadata=metadata)
             try:
-                self._blob(container, blob).upload_blob(
+                found = self._blob(container, blob).upload_blob(
                     content,
                     overwrite=overwrite,
-                    content_settings=settings,
+                    content_settings=clients.ContentSettings(content_type=content_type, content_md5=bytearray(md5)),
                     validate_content=True,
                     metadata=dict(metadata) if metadata else None,
                 )
             except clients.ResourceExistsError:
-                return False
-        return True
+                return None
+        return Written(quoted(found["etag"]), found["last_modified"])
+
+    def _put(
+        self,
+        container: str,
+        blob: str,
+        content: bytes,
+        md5: bytes,
+        content_type: str,
+        *,
+        overwrite: bool,
+        metadata: Mapping[str, str] | None,
+    ) -> Written | None:
+        """Write a blob in one request; see `upload`."""
+        checksum = base64.b64encode(md5).decode()
+        headers = {
+            "x-ms-blob-type": "BlockBlob",
+            "x-ms-blob-content-type": content_type,
+            "x-ms-blob-content-md5": checksum,
+            "Content-MD5": checksum,
+            **({} if overwrite else {"If-None-Match": "*"}),
+            **{f"x-ms-meta-{name}": value for name, value in (metadata or {}).items()},
+        }
+        answer = self._send("PUT", self._signed_url(container, blob, "w"), headers=headers, body=content)
+        code = answer.headers.get("x-ms-error-code", "")
+        match answer.status:
+            case HTTPStatus.CREATED:
+                return Written(quoted(answer.headers["ETag"]), parsedate_to_datetime(answer.headers["Last-Modified"]))
+            case HTTPStatus.CONFLICT if code == "BlobAlreadyExists":
+                return None
+        raise RequestError(scrubbed(f"{answer.status} {code or answer.reason or ''}").strip(), answer.status)
 
     def delete(self, container: str, blob: str, version: str | None = None) -> bool:
         """Delete a blob if it exists; if a version is given, only if it still is of that version.

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
@@ -18,6 +18,7 @@ from nachet_pipeline.events.queries import record_event
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.mail import transports
 from nachet_pipeline.mail.queries import mails_of
+from nachet_pipeline.reconciliation.retention_queries import delete_old_events
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline.users.queries import set_disabled, set_notices
 from nachet_pipeline_tests.mail.post_office import (
@@ -243,6 +244,31 @@ def test_a_server_that_takes_nothing_for_a_day_loses_nothing(office: PostOffice)
     office.settings = office.settings.model_copy(update={"smtp_url": SecretStr(office.server.url)})
     office.tick(4 * HOUR)
     assert sorted(subjects(office.mails_to(JANE))) == ["Not accepted: canola", "Not imported yet: mustard"]
+
+
+def test_mails_of_a_kind_leave_in_their_order(office: PostOffice) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    office.tick()
+    for _ in range(5):
+        office.server.data = ["451 4.3.0 try later"]
+        office.tick(HOUR)
+    office.import_folder(jane, "mustard", State.REFUSED, ERROR)
+    office.tick()
+    assert office.tick(10 * MINUTE).sent == 0
+    assert office.tick(4 * HOUR).sent == 2
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: canola", "Not accepted: mustard"]
+
+
+def test_what_a_mail_is_still_to_tell_is_not_cleared(office: PostOffice) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "told", State.REFUSED, ERROR)
+    office.tick(), office.tick(HOUR)
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    office.tick()
+    assert office.database.call(delete_old_events, datetime.now(UTC) + DAY, 100) > 0
+    assert office.tick(HOUR).sent == 1
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: told", "Not accepted: canola"]
 
 
 def test_after_three_days_a_mail_is_given_up(office: PostOffice) -> None:

@@ -340,7 +340,7 @@ def test_a_folder_that_is_half_changed_is_not_imported_and_the_same_command_ends
     class Killed(BlobStorage):
         left = 2
 
-        def upload(self, *arguments: object, **settings: object) -> bool:
+        def upload(self, *arguments: object, **settings: object) -> object:
             if self.left == 0:
                 raise KeyboardInterrupt
             self.left -= 1

@@ -1,12 +1,12 @@
 """Who wants to be told what by e-mail, and the mails that are made of the outbox.
 
-Revision: 0025, after 0023.
+Revision: 0025, after 0024.
 """
 
 from alembic import op
 
 revision = "0025"
-down_revision = "0023"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
