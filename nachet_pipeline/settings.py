@@ -1,5 +1,6 @@
 """Every setting of the project, read from the environment once and checked at start."""
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -183,6 +184,13 @@ def _acs_endpoint(value: str) -> str:
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.password or parts.query:
         raise ValueError(expected)
     return value.rstrip("/")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor what it is in
+        return False
 
 
 def _acs_connection_string(value: SecretStr) -> SecretStr:
@@ -441,6 +449,8 @@ class MailSettings(Concern):
         ]
         if len(ways) > 1:
             raise ValueError(f"{ways[1]}: is set beside {ways[0]}; set one of them")
+        if ways and self.smtp_url is None and not _installed("azure.communication.email"):
+            raise ValueError(f"{ways[0]}: needs `pip install 'nachet_pipeline[communication-services]'`")
         if ways and self.mail_from is None:
             raise ValueError(f"{PREFIX}MAIL_FROM: is not set while {ways[0]} is")
         if not ways and (self.notify or self.notify_operators):

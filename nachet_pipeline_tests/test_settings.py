@@ -1,4 +1,5 @@
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,13 @@ def test_a_wrong_setting_of_mails_is_named_at_start_without_its_secret(given: di
     assert str(caught.value).startswith(says)
     assert "s3" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_service_whose_client_is_not_installed_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.communication.email", None)
+    given = {"NACHET_ACS_ENDPOINT": "https://nachet.communication.azure.com", "NACHET_MAIL_FROM": "a@example.org"}
+    with pytest.raises(SettingsError, match=r"NACHET_ACS_ENDPOINT: needs `pip install 'nachet_pipeline\[comm"):
+        Settings.from_environment(given)
 
 
 def test_every_setting_is_of_one_concern() -> None:

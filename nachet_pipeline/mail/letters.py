@@ -115,8 +115,7 @@ class Letter:
 
 def line(text: str, *, owner: str = "", most: int = _LINE) -> str:
     """A text as one printable line of bounded length, without an address but the reader's own."""
-    shown = printable(" ".join(text.split()))
-    shown = EMAIL_ADDRESS.sub(lambda found: found[0] if found[0].casefold() == owner else "…@…", shown)
+    shown = EMAIL_ADDRESS.sub(lambda found: found[0] if found[0].casefold() == owner else "…@…", printable(text))
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 

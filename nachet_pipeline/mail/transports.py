@@ -14,7 +14,7 @@ from uuid import UUID
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.errors import raise_alone
 from nachet_pipeline.mail.errors import MailRefusedError, TransportError
-from nachet_pipeline.settings import PREFIX, MailSettings, SettingsError
+from nachet_pipeline.settings import MailSettings, SettingsError
 
 CONNECT_SECONDS = 5.0
 SEND_SECONDS = 10.0
@@ -186,18 +186,9 @@ class CommunicationServices:
     """Azure Communication Services."""
 
     def __init__(self, settings: MailSettings) -> None:
-        """Use the resource that the settings name.
+        """Use the resource that the settings name."""
+        from azure.communication.email import EmailClient  # noqa: PLC0415 (an extra, and slow to import)
 
-        Raises:
-            SettingsError: its client is not installed.
-        """
-        try:
-            from azure.communication.email import EmailClient  # noqa: PLC0415 (an extra, and slow to import)
-        except ModuleNotFoundError:
-            raise SettingsError(
-                f"{PREFIX}ACS_{'ENDPOINT' if settings.acs_endpoint else 'CONNECTION_STRING'}: needs"
-                " `pip install 'nachet_pipeline[communication-services]'`"
-            ) from None
         bounds = {"retry_total": 0, "connection_timeout": CONNECT_SECONDS, "read_timeout": SEND_SECONDS}
         if settings.acs_connection_string is not None:
             given = settings.acs_connection_string.get_secret_value()

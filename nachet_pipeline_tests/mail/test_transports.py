@@ -1,5 +1,6 @@
 """Mails reach real servers, encrypted and with a password, and what a server answers is understood."""
 
+import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from azure.core.credentials import AccessToken
 from pydantic import SecretStr
 
 from nachet_pipeline.mail import transports
@@ -17,6 +19,7 @@ from nachet_pipeline.mail.transports import open_transport
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline_tests.mail.servers import (
     PASSWORD,
+    TOKEN,
     Mailbox,
     Service,
     certificate,
@@ -187,6 +190,17 @@ def test_what_azure_refuses_is_told_from_what_it_cannot_do_now(service: Service)
         service.outcome = "Failed"
         with pytest.raises(MailRefusedError, match="suppressed"):
             transport.send(mail(), _MAIL)
+
+
+def test_without_a_key_the_machines_identity_is_used(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Identity:
+        def get_token(self, *scopes: str, **_: object) -> AccessToken:
+            assert scopes == ("https://communication.azure.com//.default",)
+            return AccessToken(TOKEN, int(time.time()) + 3600)
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Identity)
+    sent(MailSettings(acs_endpoint=service.url, mail_from="nachet@example.org"))
+    assert len(service.sent) == 1
 
 
 def test_a_wrong_key_of_azure_is_told_without_showing_it(service: Service) -> None:
