@@ -248,9 +248,9 @@ def told_uploads(connection: Connection, mail: ClaimedMail) -> list[ToldUpload]:
         connection,
         class_row(ToldUpload),
         "select upload.folder, upload.state, upload.updated_at as at,"
-        " coalesce(upload.receipt #> '{report,codes}', '{}') as codes,"
-        " coalesce(upload.receipt #> '{report,counts}', '{}') as counts,"
-        f" jsonb_path_query_array(upload.receipt, '$.report.groups[0 to {_GROUPS_READ - 1}]') as groups, total"
+        " coalesce(receipt #> '{report,codes}', '{}') as codes,"
+        " coalesce(receipt #> '{report,counts}', '{}') as counts,"
+        f" coalesce(jsonb_path_query_array(receipt, '$.report.groups[0 to {_GROUPS_READ - 1}]'), '[]') as groups, total"
         " from (select told.*, count(*) over () as total from (select distinct on (subject) subject, number from event"
         f" where owner_id = %(user)s and {_TOLD} order by subject, number desc) as told where not exists (select"
         " from event as later where later.subject = told.subject and later.number > told.number"

@@ -101,12 +101,12 @@ def _deliver_one(
     clock: Callable[[], datetime],
     done: Delivered,
 ) -> None:
-    written = database.call(write_letter, mail, settings)
-    if written is None:
-        database.call(end_mail, mail.id, clock(), "unneeded")
-        return
-    letter, to = written
     try:
+        written = database.call(write_letter, mail, settings)
+        if written is None:
+            database.call(end_mail, mail.id, clock(), "unneeded")
+            return
+        letter, to = written
         message = as_message(
             letter,
             identifier=mail.id,
@@ -136,7 +136,19 @@ def _deliver_one(
 def write_letter(
     connection: Connection, mail: ClaimedMail, settings: MailSettings
 ) -> tuple[Letter, tuple[str, ...]] | None:
-    """What a mail says, and to whom; None if nobody needs it any more."""
+    """What a mail says, and to whom; None if nobody needs it any more.
+
+    Raises:
+        MailRefusedError: a defect of ours keeps it from being written; the log says where.
+    """
+    try:
+        return _letter(connection, mail, settings)
+    except (LookupError, TypeError, ValueError) as error:
+        log.exception("mail %s could not be written", mail.id)
+        raise MailRefusedError(f"it could not be written ({type(error).__name__})", permanent=True) from None
+
+
+def _letter(connection: Connection, mail: ClaimedMail, settings: MailSettings) -> tuple[Letter, tuple[str, ...]] | None:
     if mail.user_id is None:
         checks = [CheckTurned.model_validate(row["data"]) for row in told_checks(connection, mail)]
         if not checks or not settings.notify_operators:

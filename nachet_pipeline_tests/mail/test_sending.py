@@ -246,6 +246,22 @@ def test_a_server_that_takes_nothing_for_a_day_loses_nothing(office: PostOffice)
     assert sorted(subjects(office.mails_to(JANE))) == ["Not accepted: canola", "Not imported yet: mustard"]
 
 
+def test_a_mail_that_cannot_be_written_keeps_no_other_from_leaving(office: PostOffice) -> None:
+    for name in ("jane", "jill"):
+        office.import_folder(office.user(f"{name}@example.org", "refused"), "canola", State.REFUSED, ERROR)
+    office.tick()
+    with office.database.connection() as connection:
+        connection.execute(
+            "update upload set receipt = jsonb_set(receipt, '{report,groups,0}', '{\"code\": \"unregistered-seed\"}')"
+            " where owner_id = (select id from users where email = 'jane@example.org')"
+        )
+    done = office.tick(HOUR)
+    assert (done.sent, done.failed) == (1, 1)
+    assert office.query("select failure from mail where outcome = 'failed'") == [
+        {"failure": "it could not be written (ValidationError)"}
+    ]
+
+
 def test_mails_of_a_kind_leave_in_their_order(office: PostOffice) -> None:
     jane = office.user(JANE, "refused")
     office.import_folder(jane, "canola", State.REFUSED, ERROR)
