@@ -26,9 +26,10 @@ test: $(READY)  ## check style and types, run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-kills: $(READY)  ## kill 200 imports, then 200 decoders, and compare what becomes of them (nightly; KILLS=… SEED=…)
+kills: $(READY)  ## kill 200 imports, 200 decoders, 200 deliverers, and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 	$(BIN)/python -m nachet_pipeline_tests.durability --decoders --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+	$(BIN)/python -m nachet_pipeline_tests.durability --events --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 sequences: $(READY)  ## try 1,000 sequences of commands beside a model (nightly; SEQUENCES=…)
 	NACHET_TEST_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/python -m pytest -q nachet_pipeline_tests/any_order
@@ -73,7 +74,8 @@ lock:  ## choose versions anew (needs uv)
 		--output-file requirements.lock
 	# The images' part of it: the same versions, without tests and embedded services, each with one launcher.
 	for launcher in container-apps:azure-container-apps kubernetes:kubernetes; do \
-		echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - --extra $${launcher%%:*} \
+		echo 'setuptools>=77' | $(UV) pip compile pyproject.toml - \
+			--extra $${launcher%%:*} --extra communication-services \
 			--constraints requirements.lock --universal --upgrade --quiet --no-annotate \
 			--generate-hashes --no-strip-extras --custom-compile-command 'make lock' \
 			--output-file deploy/$${launcher##*:}/requirements.lock || exit 1; \

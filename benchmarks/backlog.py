@@ -72,7 +72,7 @@ def _stage(service: Services, local: Path, uploads: int, users: int) -> list[_St
             if good:
                 index = INDEX.format(email=owner.email, pictures=_PICTURES).encode()
                 blobs.upload(owner.upload_container, f"{folder}/index.yaml", index, content_type="text/yaml")
-            blobs.upload(owner.upload_container, f"{folder}/_COMPLETE", b"complete\n", content_type="text/plain")
+            blobs.upload(owner.upload_container, f"{folder}/_COMPLETE", b"", content_type="text/plain")
             return _Staged(partition_key(upload_id(owner.id, folder), folder), good)
 
         return list(executor.map(one, range(uploads)))

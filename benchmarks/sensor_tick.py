@@ -89,7 +89,7 @@ def _finish(database: Database, user: User, finished: int) -> None:
 
     def put(number: int) -> None:
         folder = receipts[number].folder
-        obstore.put(store, f"{folder}/_COMPLETE", b"complete")
+        obstore.put(store, f"{folder}/_COMPLETE", b"")
         obstore.put(store, receipt_blob(folder), contents[number])
         obstore.put(store, report_blob(folder), b"page")
 
@@ -109,7 +109,7 @@ def _stage(containers: list[str], new: int) -> None:
         obstore.put(store, f"{folder}/pictures/session1/index.yaml", _SESSION)
         for picture in range(_PICTURES):
             obstore.put(store, f"{folder}/pictures/session1/{picture}.tiff", b"picture")
-        obstore.put(store, f"{folder}/_COMPLETE", b"complete")
+        obstore.put(store, f"{folder}/_COMPLETE", b"")
 
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
         for _ in executor.map(put, range(new)):

@@ -28,7 +28,6 @@ from nachet_pipeline.contract.rules.seed_registered import seed_findings
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.registry.darwin_core import table_of
 from nachet_pipeline.registry.queries import registered_seeds
-from nachet_pipeline.registry.search import SeedSearch
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
 from nachet_pipeline.registry.species_file import packaged_seeds, read_species
 from nachet_pipeline.registry.upgrade import load_species
@@ -78,14 +77,14 @@ def _in_memory(seeds: list[Seed], file: Path) -> dict[str, str]:
         return list(seed_findings(values, registry))
 
     misspelt = _misspelt(seeds)
-    indexing, search = _timed(lambda: SeedSearch(seeds))
+    indexing, _ = _timed(lambda: registry.search("Quercus"))
     shown = {
         "read the file": f"{reading:.0f} ms",
         "make it ready": f"{making:.0f} ms",
         "look up a name": "{:.3f} ms ({:.2f})".format(*_asked([one.scientific_name for one in seeds], registry.named)),
         "first suggestion": f"{first:.0f} ms",
         "finding of a misspelt name": "{:.1f} ms ({:.1f})".format(*_asked(misspelt, found)),
-        "make the search ready": f"{indexing:.0f} ms",
+        "first search": f"{indexing:.0f} ms",
     }
     slowest = 0.0
     for title, questions in (
@@ -93,7 +92,7 @@ def _in_memory(seeds: list[Seed], file: Path) -> dict[str, str]:
         ("search one letter", [chr(ord("a") + number) for number in range(26)]),
         ("search a misspelt name", misspelt),
     ):
-        median, most = _asked(questions, search.search)
+        median, most = _asked(questions, registry.search)
         slowest = max(slowest, most)
         shown[title] = f"{median:.2f} ms ({most:.1f})"
     shown["slowest search"] = f"{slowest:.1f} ms, {'within' if slowest <= TARGET_SEARCH_MS else 'beyond'} 20"

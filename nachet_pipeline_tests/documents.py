@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pydantic.fields import FieldInfo
 
+from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.settings import PREFIX, Settings
 from nachet_pipeline_tests.deployment import PROJECT
 
@@ -107,3 +108,30 @@ def target(page: str, link: str) -> tuple[str, str]:
         else:
             parts.append(part)
     return "/".join(parts), anchor
+
+
+def block_beginning(first: str, *languages: str) -> str:
+    """The one block of code of all pages that begins so."""
+    found = [block for page in PAGES.values() for block in fenced(page, *languages) if block.startswith(first)]
+    assert len(found) == 1, (first, found)
+    return found[0]
+
+
+def example_folder(folder: Path, *, width: int = 64, height: int = 48) -> Path:
+    """The example of the folder contract, as the README shows it, with generated pictures."""
+    for name, content in re.findall(r"`canola-2026/([^`]+\.yaml)`\n```yaml\n(.*?)```", PAGES["README.md"], re.DOTALL):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    session = folder / "pictures" / "napus-day1"
+    for number, seeds in ((1, 5), (2, 6)):
+        (session / f"{number}.tiff").write_bytes(sample_picture(number, seeds=seeds, width=width, height=height))
+    return folder
+
+
+def lasting(text: str) -> str:
+    """An example without what differs from one import to the next: identifiers, times, and what a library decides."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}|\d{4}-\d\d-\d\dT[0-9:.]+Z", "…", text)
+    text = re.sub(r"…\.[0-9a-f]{16}\.manifest", "….manifest", text)
+    text = re.sub(r'("rule_set_version": ?)"[^"]*"', r'\1"…"', text)
+    return re.sub(r"canola-2026~[0-9a-f]+", "canola-2026~…", text)

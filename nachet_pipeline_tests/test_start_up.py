@@ -34,8 +34,9 @@ _HELP = (
     [
         (_HELP, _SLOW_ALWAYS | _SLOW_FOR_HELP),
         ("import nachet_pipeline.definitions", _SLOW_ALWAYS),
+        ("import nachet_pipeline.client", _SLOW_ALWAYS | {"dagster", "sqlalchemy"}),
     ],
-    ids=["nachet --help", "definitions"],
+    ids=["nachet --help", "definitions", "client"],
 )
 def test_nothing_slow_is_imported_until_it_is_used(statement: str, slow: set[str]) -> None:
     told = "import sys, json; sys.stderr.write(' '.join({name.partition('.')[0] for name in sys.modules}))"

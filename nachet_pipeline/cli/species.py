@@ -103,9 +103,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search the registered species by any of their names, which may be misspelt."""
-    from nachet_pipeline.registry.search import SeedSearch
-
-    found = SeedSearch(read_named(species).seeds).search(" ".join(text), limit)
+    found = registry_of(species).search(" ".join(text), limit=limit)
     for one in found:
         if as_json:
             write_json({"found": one.name, "usage": one.usage, **_record(one.seed)})

@@ -4,7 +4,7 @@
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,6 @@ from nachet_pipeline.cli.terminal import (
     FolderArgument,
     JsonOption,
     LangOption,
-    Opened,
     name_services,
     note,
     open_services,
@@ -27,19 +26,13 @@ from nachet_pipeline.cli.terminal import (
     write_json,
     write_result,
 )
-from nachet_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from nachet_pipeline.contract.receipt import Receipt
-    from nachet_pipeline.storage.blobs import BlobStorage
+    from nachet_pipeline.client import Client, SeenUpload, Staged, Submission
+    from nachet_pipeline.contract.receipt import Receipt, State
     from nachet_pipeline.support.i18n import Language
-    from nachet_pipeline.uploads.discovery import FolderSnapshot
-    from nachet_pipeline.uploads.following import Standing
-    from nachet_pipeline.uploads.staging import Staged
-    from nachet_pipeline.uploads.upload import Upload
 
 app = typer.Typer()
 
@@ -105,9 +98,6 @@ def stage(
     Exit code with --wait: 0 all of it is imported, 1 it was refused, or a part of it, or withdrawn meanwhile, 3 it
     failed, it was changed meanwhile, or there was no receipt in time.
     """
-    from nachet_pipeline.uploads.importing import read_receipt
-    from nachet_pipeline.uploads.staging import mark_complete, withdraw_folder
-
     if (user is None) == (sas is None):
         raise typer.BadParameter("expected one of --user and --sas")
     if sas is not None and accept_valid:
@@ -117,88 +107,61 @@ def stage(
     if not withdraw and not (folder.is_dir() and os.access(folder, os.R_OK)):
         raise typer.BadParameter(f"{folder} is no folder that can be read", param_hint="FOLDER")
     staged_name = name or folder.resolve().name
-    with _place(user, sas) as place:
-        before = None
+    with _client(user, sas) as client:
         if withdraw:
-            withdraw_folder(place.blobs, place.container, staged_name)
+            client.withdraw(staged_name, owner=user)
             note(f"{staged_name} is withdrawn; nothing of it is removed, and staging it again takes that back")
+            sent = client.submission(staged_name, owner=user)
         else:
-            if place.opened:
-                _, changed = _seen(place.opened, place, staged_name, accept_valid=accept_valid, replace=replace)
-                before = read_receipt(place.blobs, place.container, staged_name) if changed else None
-            sent = _send(place, folder, staged_name, replace=replace)
-            mark_complete(place.blobs, place.container, staged_name, sent.marker)
-        staged = place.look(staged_name).snapshot
-        note(f"submission {staged.digest}")
+            with progress_bar("Staging", of_bytes=True) as bar:
+                sent = client.submit(
+                    folder, name=staged_name, owner=user, replace=replace, accept_valid=accept_valid, progress=bar
+                )
+            _note_staged(sent.staged)
+        note(f"submission {sent.digest}")
         if not wait:
-            _write_staged(place.owner, staged_name, staged.digest, as_json=as_json)
+            record = {"upload": sent.id, "partition": sent.partition, "submission": sent.digest}
+            write_result(record, lambda one: one, lambda one: str(one["upload"]), as_json=as_json)
             return
-        receipt = _wait(place, staged_name, staged, timeout, before)
+        receipt = _wait(sent, timeout)
     _write_receipt(receipt, language, as_json=as_json)
     _exit_as(receipt)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a folder is staged: by an upload key alone, or with all services.
-
-    Attributes:
-        blobs: what the key opens, or the whole account.
-        container: the upload container.
-        owner: whose it is.
-        settings: of this machine.
-        opened: the services; None with an upload key.
-    """
-
-    blobs: "BlobStorage"
-    container: str
-    owner: "UUID"
-    settings: Settings
-    opened: Opened | None = None
-
-    def look(self, folder: str) -> "Standing":
-        """Where a staged folder stands."""
-        from nachet_pipeline.contract.limits import ContractLimits
-        from nachet_pipeline.uploads.following import standing
-
-        limits = ContractLimits.of(self.settings.contract, self.settings.transfer)
-        return standing(self.blobs, self.container, folder, self.settings.arrival, limits)
-
-
 @contextmanager
-def _place(user: str | None, sas: str | None) -> "Iterator[_Place]":
-    if user is not None:
-        with open_services(start=True) as opened:
-            yield _of_user(opened, user)
+def _client(user: str | None, sas: str | None) -> "Iterator[Client]":
+    """A client with all services, of a user who is registered; or with an upload key alone."""
+    from nachet_pipeline.client import Client
+
+    if user is None:
+        with Client.from_upload_key(_asked_for(sas)) as client:
+            yield client
         return
-    from nachet_pipeline.users.upload_address import UploadAddress
+    with open_services(start=True) as opened:
+        registered(opened, user)
+        yield Client(opened.settings, opened.blobs, database=opened.database)
 
+
+def _asked_for(sas: str | None) -> str:
+    """The address that was given, or is asked for now."""
     if sas is None or sas.strip() == "-":
-        sas = typer.prompt("Address with the key", hide_input=True, err=True)
-    address = UploadAddress.parse(sas)
-    with address.open() as blobs:
-        yield _Place(blobs, address.container, address.owner, Settings.from_environment())
+        return str(typer.prompt("Address with the key", hide_input=True, err=True))
+    return sas
 
 
-def _of_user(opened: Opened, email: str) -> _Place:
-    user = registered(opened, email)
-    return _Place(opened.blobs, user.upload_container, user.id, opened.settings, opened)
+def _note_staged(staged: "Staged | None") -> None:
+    if staged:
+        removed = f", {staged.removed} removed" if staged.removed else ""
+        left = f", {staged.left_out} of an earlier staging left out" if staged.left_out else ""
+        note(f"{staged.sent} file{'s' * (staged.sent != 1)} sent, {staged.unchanged} there already{removed}{left}")
 
 
-def _wait(place: _Place, folder: str, sent: "FolderSnapshot", seconds: float, before: "Receipt | None") -> "Receipt":
-    from nachet_pipeline.uploads.following import SupersededError, wait_for_verdict
+def _wait(sent: "Submission", seconds: float) -> "Receipt":
+    from nachet_pipeline.client import NoReceiptYetError, SupersededError
 
+    folder = sent.folder
     try:
-        receipt = wait_for_verdict(
-            place.blobs,
-            place.container,
-            folder,
-            sent,
-            seconds=seconds,
-            report=lambda line: note(f"{folder}: {line}"),
-            look=lambda: place.look(folder).snapshot,
-            other_than=before,
-        )
+        return sent.wait(seconds, report=lambda line: note(f"{folder}: {line}"))
     except SupersededError as error:
         if error.withdrawn:
             note(f"nachet: {folder} was withdrawn meanwhile, so it is not imported; staging it again takes that back")
@@ -207,14 +170,9 @@ def _wait(place: _Place, folder: str, sent: "FolderSnapshot", seconds: float, be
             f"nachet: {folder} was changed meanwhile, so there will be no receipt of this submission;"
             f" `nachet status {folder}` asks about what is staged now"
         )
-        raise typer.Exit(UNAVAILABLE) from None
-    if receipt is None:
-        note(
-            f"nachet: there is no receipt of this submission of {folder} after {seconds:g} s; the folder stays staged,"
-            f" and `nachet status {folder}` asks again"
-        )
-        raise typer.Exit(UNAVAILABLE)
-    return receipt
+    except NoReceiptYetError as error:
+        note(f"nachet: {error}, and `nachet status {folder}` asks again")
+    raise typer.Exit(UNAVAILABLE)
 
 
 def _exit_as(receipt: "Receipt", again: str = "the pipeline tries again by itself") -> None:
@@ -247,23 +205,44 @@ def import_(
     from dataclasses import replace as replace_fields
 
     from nachet_pipeline.contract.receipt import State
+    from nachet_pipeline.contract.sessions import Owner
     from nachet_pipeline.defs.instance import dagster_home
-    from nachet_pipeline.uploads.discovery import Arrival, queue
+    from nachet_pipeline.support.files import LocalFolder
+    from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
     from nachet_pipeline.uploads.importing import reported_if_full
-    from nachet_pipeline.uploads.queries import find_upload
-    from nachet_pipeline.uploads.staging import mark_complete
+    from nachet_pipeline.uploads.queries import find_upload, record_wishes, see_upload
+    from nachet_pipeline.uploads.staged_folder import StagedFolder
+    from nachet_pipeline.uploads.staging import mark_complete, stage_folder
 
     # Before anything is staged, because the import needs it.
     instance = dagster_home(read_settings().home)
     with open_services(start=True) as opened:
-        settings, place, staged_name = opened.settings, _of_user(opened, user), name or folder.resolve().name
-        upload, _ = _seen(opened, place, staged_name, accept_valid=accept_valid, replace=replace)
-        sent = _send(place, folder, staged_name, replace=replace)
+        settings, owner, staged_name = opened.settings, registered(opened, user), name or folder.resolve().name
+        container = owner.upload_container
+        with opened.database.connection() as connection:
+            upload = see_upload(connection, Owner(owner.id, owner.email), staged_name)
+            record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
+        with progress_bar("Staging", of_bytes=True) as staging:
+            sent = stage_folder(
+                opened.blobs,
+                LocalFolder(folder),
+                container,
+                staged_name,
+                replace=replace,
+                concurrency=settings.transfer.transfer_concurrency,
+                progress=staging,
+            )
+        _note_staged(sent)
+
+        def queue_it() -> None:
+            there = StagedFolder(opened.blobs, container, staged_name)
+            queue(opened.database, [Arrival(upload, take_snapshot(there, settings.arrival, opened.limits))])
+
         with reported_if_full(opened.database, opened.blobs, upload):
             # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-            queue(opened.database, [Arrival(upload, place.look(staged_name).snapshot)])
-            mark_complete(opened.blobs, upload.staging_container, upload.folder, sent.marker)
-            queue(opened.database, [Arrival(upload, place.look(staged_name).snapshot)])
+            queue_it()
+            mark_complete(opened.blobs, container, staged_name, sent.marker)
+            queue_it()
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
             name_services(settings, instance)
             from nachet_pipeline.definitions import definitions
@@ -288,117 +267,107 @@ def status(
         str | None,
         typer.Argument(
             metavar="[UPLOAD]",
-            help="The upload's id, partition or folder; without one, the latest are listed. With --sas: the folder.",
+            help="The upload's id, partition or folder; without one, uploads are listed. With --sas: the folder.",
         ),
     ] = None,
     *,
+    owner: Annotated[
+        str | None, typer.Option("--owner", help="E-mail address of a user: their uploads alone.", show_default=False)
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="Uploads in this state alone: staged, refused, …", show_default=False),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Uploads alone whose state changed then or later, UTC.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Uploads at most.")] = 20,
     sas: SasOption = None,
     language: LangOption = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """Show where an upload stands: its receipt, with what was found.
+    """Show where an upload stands: its receipt, with what was found. Without one, list uploads, the latest first.
+
+    The list says when each was first seen, when a run was last requested, and when its state last changed, in UTC;
+    its last line, how many uploads are in which state.
 
     Exit code with --sas: 0 all of it is imported, 1 it was refused, or a part of it, 3 it failed, or there is no
     receipt of what is staged yet.
     """
-    from nachet_pipeline.uploads.queries import search_uploads
+    from nachet_pipeline.client import Client
 
     if sas is not None:
+        if owner or state or since:
+            raise typer.BadParameter("--owner, --state and --since list uploads, which needs the services")
         _status_by_key(upload, sas, language, as_json=as_json)
         return
-    with open_services() as opened, opened.database.reading() as connection:
-        found = search_uploads(connection, upload)
-    if upload and not found:
+    moment = since.replace(tzinfo=UTC) if since else None
+    with open_services() as opened:
+        client = Client(opened.settings, opened.blobs, database=opened.database)
+        page = client.uploads(owner=owner, state=state, since=moment, named=upload, limit=limit)
+        counts = client.uploads_by_state(owner=owner, since=moment) if upload is None and not as_json else {}
+        receipt = client.receipt(page.items[0].id) if upload and len(page.items) == 1 else None
+    if upload and not page.items:
         note(f"nachet: there is no upload {upload}; `nachet status` lists the latest")
         raise typer.Exit(REFUSED)
-    if upload and len(found) == 1:
-        one = found[0]
-        if one.receipt and one.receipt.state == one.state:
-            _write_receipt(one.receipt, language, as_json=as_json)
-            return
-    if as_json:
-        listed = [
-            {"upload": one.id, "owner": one.owner.email, "folder": one.folder, "state": one.state} for one in found
-        ]
+    if receipt:
+        _write_receipt(receipt, language, as_json=as_json)
+    elif as_json:
+        listed = [_seen_record(one) for one in page.items]
         write_json(listed[0] if upload and len(listed) == 1 else listed)
-        return
-    for one in found:
-        write(f"{one.id}  {one.state:<15}  {one.owner.email}  {one.folder}")
+    else:
+        write(*_seen_lines(page.items))
+        if counts:
+            write(_counted(counts))
+        if page.after:
+            note("there are more: --limit shows up to 1000, --owner, --state and --since choose among them")
+
+
+def _seen_record(one: "SeenUpload") -> dict[str, object]:
+    times = {"first_seen": one.first_seen, "queued_at": one.queued_at, "updated_at": one.updated_at}
+    shown = {name: moment.astimezone(UTC).isoformat() if moment else None for name, moment in times.items()}
+    return {"upload": one.id, "owner": one.owner, "folder": one.folder, "state": one.state, **shown}
+
+
+def _seen_lines(uploads: "Sequence[SeenUpload]") -> "Iterator[str]":
+    if uploads:
+        yield f"{'upload':<36}  {'state':<15}  {'first seen':<16}  {'queued':<16}  {'changed':<16}  owner  folder"
+    for one in uploads:
+        seen, queued, changed = (
+            f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "-"
+            for moment in (one.first_seen, one.queued_at, one.updated_at)
+        )
+        yield f"{one.id}  {one.state:<15}  {seen}  {queued:<16}  {changed}  {one.owner}  {one.folder}"
+
+
+def _counted(counts: "Mapping[State, int]") -> str:
+    number = sum(counts.values())
+    each = ", ".join(f"{there:,} {state}" for state, there in counts.items())
+    return f"{number:,} upload{'s' * (number != 1)}: {each}"
 
 
 def _status_by_key(folder: str | None, sas: str, language: "Language", *, as_json: bool) -> None:
     """Show where a folder stands with an upload key alone."""
-    from nachet_pipeline.identifiers import partition_key, upload_id
+    from nachet_pipeline.client import Client
 
     if not folder:
         raise typer.BadParameter("expected the name of a staged folder with --sas")
-    name = Path(folder).resolve().name
-    with _place(None, sas) as place:
-        found = place.look(name)
-    if found.verdict:
-        _write_receipt(found.verdict, language, as_json=as_json)
-        _exit_as(found.verdict)
+    with Client.from_upload_key(_asked_for(sas)) as client:
+        found = client.status(Path(folder).resolve().name)
+    if found.receipt:
+        _write_receipt(found.receipt, language, as_json=as_json)
+        _exit_as(found.receipt)
         return
-    if not found.snapshot.files and not found.snapshot.withdrawn:
-        note(f"nachet: no folder {name} is staged; send it by `nachet stage`")
-        raise typer.Exit(REFUSED)
-    upload = upload_id(place.owner, name)
     if as_json:
-        write_json(
-            {
-                "upload": upload,
-                "partition": partition_key(upload, name),
-                "folder": name,
-                "state": found.receipt.state if found.under_way and found.receipt else "staged",
-                "complete": found.snapshot.complete,
-                "submission": found.snapshot.digest,
-                "files": found.snapshot.files,
-                "size": found.snapshot.size,
-                "reason": found.state,
-            }
-        )
+        write_json(found.model_dump(exclude={"receipt"}))
     else:
-        write(f"{name}: {found.snapshot.files} files, {found.snapshot.size:,} bytes; {found.state}")
+        write(f"{found.folder}: {found.files} files, {found.size:,} bytes; {found.reason}")
     raise typer.Exit(UNAVAILABLE)
-
-
-def _seen(opened: Opened, place: _Place, folder: str, *, accept_valid: bool, replace: bool) -> tuple["Upload", bool]:
-    """The upload of a folder, once the database has its uploader's wishes; and whether these are others than before."""
-    from nachet_pipeline.uploads.queries import FolderName, record_wishes, see_uploads
-
-    with opened.database.connection() as connection:
-        (upload,) = see_uploads(connection, [FolderName(place.owner, folder)])
-        changed = record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
-    return upload, changed
-
-
-def _send(place: _Place, folder: Path, name: str, *, replace: bool) -> "Staged":
-    from nachet_pipeline.support.files import LocalFolder
-    from nachet_pipeline.uploads.staging import stage_folder
-
-    with progress_bar("Staging", of_bytes=True) as bar:
-        staged = stage_folder(
-            place.blobs,
-            LocalFolder(folder),
-            place.container,
-            name,
-            replace=replace,
-            may_delete=place.opened is not None,
-            concurrency=place.settings.transfer.transfer_concurrency,
-            progress=bar,
-        )
-    removed = f", {staged.removed} removed" if staged.removed else ""
-    left = f", {staged.left_out} of an earlier staging left out" if staged.left_out else ""
-    note(f"{staged.sent} file{'s' * (staged.sent != 1)} sent, {staged.unchanged} there already{removed}{left}")
-    return staged
-
-
-def _write_staged(owner: "UUID", folder: str, submission: str, *, as_json: bool) -> None:
-    from nachet_pipeline.identifiers import partition_key, upload_id
-
-    upload = upload_id(owner, folder)
-    record = {"upload": upload, "partition": partition_key(upload, folder), "submission": submission}
-    write_result(record, lambda one: one, lambda one: str(one["upload"]), as_json=as_json)
 
 
 def _write_receipt(receipt: "Receipt", language: "Language", *, as_json: bool) -> None:

@@ -23,12 +23,11 @@ MARKERS = (COMPLETE_MARKER, WITHDRAWN_MARKER)
 STAGING = b"staging\nFiles are being sent. If this stays here, run the same `nachet stage` again.\n"
 """`_COMPLETE` while a folder that is staged already is changed."""
 
-COMPLETE = b"complete\n"
+COMPLETE = b"done\n"
 """`_COMPLETE` without a list: all files belong to the folder."""
 
-LEAST_READ_BYTES = 10
-"""A shorter marker is not read: it can neither be nachet's own nor list an index.yaml. The words that other programs
-and earlier versions write are shorter, so that a look at such a folder costs no request more."""
+LEAST_READ_BYTES = len("staging")
+"""A shorter marker is not read, so that a look at its folder costs no request more: it can say nothing but complete."""
 
 MOST_LIST_BYTES = 16 * 1024**2
 """A longer list is neither written nor read. It has room for about 100,000 files."""

@@ -66,6 +66,24 @@ def folders_of(connection: Connection, owner: UUID, *, put_away: bool = False) -
         yield from cursor
 
 
+def folders_page(
+    connection: Connection, owner: UUID | None, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Folder]:
+    """Folders that are there, the latest first: those of a user, or everybody's.
+
+    Args:
+        connection: to the database.
+        owner: whose; None: everybody's.
+        after: when the last one of the page before was uploaded, and its identifier.
+        limit: how many, at most.
+    """
+    where = ["s.deleted_at is null", "s.archived_at is null", "s.superseded_at is null"]
+    where += ["s.owner_id = %s"] if owner else []
+    where += ["(s.upload_date, s.id) < (%s, %s)"] if after else []
+    query = f"{_FOLDERS} where {' and '.join(where)} order by s.upload_date desc, s.id desc limit %s"
+    return fetch(connection, kwargs_row(_folder), query, (*([owner] if owner else []), *(after or ()), limit))
+
+
 def find_folder(connection: Connection, wanted: str, user: User | None = None) -> Folder:
     """The folder that somebody names, by its identifier, or by its name or that of its upload among a user's.
 

@@ -219,6 +219,8 @@ def _start_server(folder: Path, data: Path, installation: Path, port: int) -> Se
             data,
             "--silent",
             "--disableTelemetry",
+            # Clients of storage are released before it: it would refuse each that asks for a newer API version.
+            "--skipApiVersionCheck",
         ],
         log=log,
         environment=_environment(),

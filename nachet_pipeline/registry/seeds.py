@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.identifiers import seed_id
+from nachet_pipeline.registry.search import NameSearch, SearchedName
 from nachet_pipeline.registry.spelling import Key, NameIndex, Words, letters_of
 
 # A bar separates the names in a cell of a table, and a program for tables would run what begins with the other signs.
@@ -29,6 +30,7 @@ RANKS: tuple[Rank, ...] = get_args(Rank)
 Usage = Literal["accepted", "synonym", "misspelling", "vernacular"]
 """How a name stands to the seed that it finds."""
 
+_SEARCH_ORDER = {"accepted": 0, "code": 1, "synonym": 2, "vernacular": 3, "misspelling": 4}
 _LONGEST_NAME = 200
 _BINOMIAL = 2
 # A sign between two names, or a word in lower case that is no abbreviation: `/ Brassica juncea`.
@@ -165,6 +167,20 @@ def plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+class FoundSeed(NamedTuple):
+    """A seed that a search found.
+
+    Attributes:
+        seed: the seed.
+        name: the name that was found, as it is registered, or the identifier of GBIF or EPPO.
+        usage: how that name stands to the seed; `code` for such an identifier.
+    """
+
+    seed: Seed
+    name: str
+    usage: Usage | Literal["code"]
+
+
 class KnownName(NamedTuple):
     """A name that finds a seed.
 
@@ -280,6 +296,31 @@ class SeedRegistry:
                 found[seed.scientific_name].append(common)
         return sorted(found.items())
 
+    def search(self, text: str, *, limit: int = 10) -> list[FoundSeed]:
+        """The seeds with a name that a person has begun to write, for a form: each once, by the name that fits best.
+
+        Of each word of the text a word of the name has to begin so, in any order; accents and case do not matter. Names
+        that begin with the text come first, then accepted names before synonyms, vernacular names and misspellings. If
+        there is none, the words may be misspelt.
+
+        Args:
+            text: what was written so far; without a letter or digit in it, nothing is found.
+            limit: how many are returned, at most.
+        """
+        names, index = self._search
+        return [names[one.owner, one.name] for one in index.search(text, limit)]
+
+    @cached_property
+    def _search(self) -> tuple[dict[tuple[int, str], FoundSeed], NameSearch]:
+        names = {
+            (number, name): FoundSeed(seed, name, usage)
+            for number, seed in enumerate(self.by_id.values())
+            for name, usage in reversed(list(_searchable(seed)))
+        }
+        return names, NameSearch(
+            SearchedName(name, _SEARCH_ORDER[found.usage], number) for (number, name), found in names.items()
+        )
+
     def of_genus(self, name: str) -> list[str]:
         """The accepted names of the seeds of the genus that a name begins with, in order."""
         return self._of_genus.get(plain(name).partition(" ")[0], [])
@@ -348,6 +389,14 @@ def _without_authorship(name: str) -> str:
     if author is None or _NOT_AN_AUTHOR.search(" ".join(words[2:])):
         return name[:_LONGEST_NAME]
     return " ".join(words[:author])
+
+
+def _searchable(seed: Seed) -> Iterator[tuple[str, Usage | Literal["code"]]]:
+    yield seed.scientific_name, "accepted"
+    yield from ((str(code), "code") for code in (seed.eppo_code, seed.gbif_id) if code)
+    yield from ((name, "synonym") for name in (*seed.synonyms, seed.first_name, *seed.merged_from))
+    yield from ((name, "vernacular") for name in (*seed.vernacular_names.en, *seed.vernacular_names.fr))
+    yield from ((name, "misspelling") for name in seed.misspellings)
 
 
 def _names(seeds: Sequence[Seed]) -> Iterator[tuple[str, KnownName]]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -21,10 +22,10 @@ else:
     clients = LazyModule("nachet_pipeline.storage.clients")
 
 API_VERSION = "2026-02-06"
-"""Of the Blob service; the newest that Azurite 3.37 and azure-storage-blob 12.31 both speak."""
+"""Of the Blob service, in every request; Azurite 3.37 and azure-storage-blob 12.31 both speak it.
 
-DELEGATED_SAS_VERSION = "2026-06-06"
-"""Of a SAS that is signed with a user delegation key: the SDK knows no form of it older than 2026-04-06."""
+A SAS names another one, the newest that the SDK knows: the SDK offers no choice.
+"""
 
 CLIENT_OPTIONS: dict[str, Any] = {
     # A service that is down is reported within seconds: the SDK's defaults would retry for a minute and a half.
@@ -147,6 +148,8 @@ class Account:
             host = urlsplit(self.account_url).netloc
             status = error.status_code if isinstance(error, clients.HttpResponseError) else None
             status = error.status if isinstance(error, RequestError) else status
+            if isinstance(error, (clients.PermissionDeniedError, clients.UnauthenticatedError)):
+                status = HTTPStatus.FORBIDDEN
             failed = StorageError(f"Blob storage at {host}: {what} failed: {reason_of(error)}", status=status)
             raise_alone(failed, error)
         except Exception as error:  # noqa: BLE001 (ours, whose cause may be one of theirs)
@@ -177,7 +180,6 @@ class Account:
             str(self._service.account_name),
             container,
             account_key=self._key.get_secret_value(),
-            version=API_VERSION,
             **limits,
         )
 
@@ -197,7 +199,6 @@ class Account:
             permission=permission,
             start=start,
             expiry=expiry,
-            version=DELEGATED_SAS_VERSION,
             **limits,
         )
 

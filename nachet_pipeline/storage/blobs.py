@@ -7,7 +7,6 @@ Each purpose has its module, which says why it uses the client that it does: `ad
 from nachet_pipeline.storage.account import (
     API_VERSION,
     CLIENT_OPTIONS,
-    DELEGATED_SAS_VERSION,
     StorageError,
     TooLargeError,
 )
@@ -19,7 +18,6 @@ from nachet_pipeline.storage.transfer import BlobProperties, Transfer
 __all__ = [
     "API_VERSION",
     "CLIENT_OPTIONS",
-    "DELEGATED_SAS_VERSION",
     "BlobProperties",
     "BlobStorage",
     "ContainerPolicy",

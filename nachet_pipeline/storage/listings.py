@@ -2,7 +2,7 @@
 
 The sensor asks for both at every tick. The SDK takes half a millisecond for every name, and obstore holds the whole
 answer at once and has no form for some names. So this reads the service's answer as it comes, keeps of it what is asked
-for, and takes every name as it is. Where metadata or checksums are asked for besides, which is seldom, the SDK lists.
+for, and takes every name as it is. Where metadata is asked for besides, which is seldom, the SDK lists.
 
 Whoever has a key can write blobs whose names XML has no form for: control characters, U+FFFE, U+FFFF. Azure
 percent-encodes such a name and says so; Azurite answers 500 to every page that would hold one. At the top of a
@@ -11,6 +11,7 @@ container such names are skipped, so that they hide nothing else; in a folder th
 
 import logging
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,12 +144,7 @@ class Listings(SignedRequests):
         asked = {"prefix": prefix, **_place(after)} if prefix else _place(after)
         with self._speaking(f"listing {container}/{folder}"):
             page = self._page(container, asked, details=True)
-        files = [
-            StagedFile(name.removeprefix(prefix), size, quoted(etag), modified)
-            for name, size, etag, modified in page.blobs
-            if name != prefix  # some programs put a blob there that stands for the folder
-        ]
-        return files, page.next
+        return _files(page, prefix), page.next
 
     def listing(self, container: str, prefix: str = "") -> Iterator[ListedBlob]:
         """The blobs whose names begin with a prefix, with their metadata, in no order that can be relied upon.
@@ -168,13 +164,18 @@ class Listings(SignedRequests):
                     dict(found.metadata or {}),
                 )
 
-    def md5s(self, container: str, folder: str) -> Iterator[tuple[str, int, bytes | None]]:
-        """Path within a folder, size and MD5 (where the uploader gave one) of each of its blobs."""
-        prefix = f"{folder}/"
-        with self._speaking(f"listing {container}/{folder}"):
-            for found in self._service.get_container_client(container).list_blobs(name_starts_with=prefix):
-                md5 = found.content_settings.content_md5
-                yield str(found.name).removeprefix(prefix), int(found.size), bytes(md5) if md5 else None
+    def md5s(self, container: str, folder: str) -> Iterator[tuple[StagedFile, bytes | None]]:
+        """The blobs of a folder, as `files` yields them, with the MD5 of each (where the uploader gave one)."""
+        prefix, after = f"{folder}/", ""
+        while True:
+            with self._speaking(f"listing {container}/{folder}"):
+                page = self._page(container, {"prefix": prefix, **_place(after)}, details=True)
+            for file in _files(page, prefix):
+                md5 = page.md5s.get(f"{prefix}{file.path}")
+                yield file, b64decode(md5) if md5 else None
+            after = page.next
+            if not after:
+                return
 
     def _page(self, container: str, asked: Mapping[str, str], *, details: bool = False) -> "_Page":
         """A page, asked for once more if the service had trouble of its own.
@@ -254,6 +255,14 @@ class Listings(SignedRequests):
         return page
 
 
+def _files(page: "_Page", prefix: str) -> list[StagedFile]:
+    return [
+        StagedFile(name.removeprefix(prefix), size, quoted(etag), modified)
+        for name, size, etag, modified in page.blobs
+        if name != prefix  # some programs put a blob there that stands for the folder
+    ]
+
+
 def _first(holds: Callable[[int], bool]) -> int | None:
     """The first character code that a condition holds for; above ASCII, the condition must hold for those after it.
 
@@ -317,21 +326,25 @@ def _read(chunks: Iterable[bytes], *, details: bool = False) -> "_Page":
 
 
 class _Page:
-    """Parses an answer and keeps the elements that are asked for: one to four of the twenty that a blob has."""
+    """Parses an answer and keeps the elements that are asked for: one to five of the twenty that a blob has."""
 
     def __init__(self, *, details: bool = False) -> None:
         self.folders: list[str] = []
         self.names: list[str] = []
         self.blobs: list[tuple[str, int, str, datetime]] = []
+        self.md5s: dict[str, str] = {}
         self.next = ""
         self._details = details
         self._markers: list[str] = []
         self._sizes: list[str] = []
         self._etags: list[str] = []
         self._changes: list[str] = []
+        self._sums: list[str] = []
+        self._with_sum: list[int] = []
         self._in_blobs: dict[str, list[str]] = {"Name": self.names}
         if details:
             self._in_blobs |= {"Content-Length": self._sizes, "Etag": self._etags, "Last-Modified": self._changes}
+            self._in_blobs["Content-MD5"] = self._sums  # not every blob has one
         self._in_folders = {"Name": self.folders}
         self._kept = self._in_folders
         self._text_of = self._markers
@@ -354,6 +367,8 @@ class _Page:
                 (name, int(size), etag, _moment(changed))
                 for name, size, etag, changed in zip(self.names, self._sizes, self._etags, self._changes, strict=True)
             ]
+            summed = (self.names[number] for number in self._with_sum)
+            self.md5s = {name: md5 for name, md5 in zip(summed, self._sums, strict=True) if md5}
 
     def _begin(self, element: str, attributes: dict[str, str]) -> None:
         if element == "Blob":
@@ -366,6 +381,8 @@ class _Page:
             self._take(kept, attributes)
 
     def _take(self, kept: list[str], attributes: dict[str, str]) -> None:
+        if kept is self._sums:
+            self._with_sum.append(len(self.names) - 1)  # a blob's name comes before its properties
         self._text_of = kept
         # A name that XML has no form for comes percent-encoded, and says so.
         self._encoded = attributes.get("Encoded") == "true"

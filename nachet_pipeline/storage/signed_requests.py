@@ -48,6 +48,7 @@ class SignedRequests(Account):
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
         again: bool = True,
         whole: bool = True,
     ) -> urllib3.BaseHTTPResponse:
@@ -58,6 +59,7 @@ class SignedRequests(Account):
             url: with its signature.
             query: what the address asks for besides.
             headers: beside that of the protocol's version.
+            body: what is sent.
             again: whether transient failures are retried.
             whole: whether the answer is read at once.
 
@@ -68,6 +70,7 @@ class SignedRequests(Account):
         return self._http.urlopen(
             method,
             f"{parts.path}?{parts.query}",
+            body=body,
             headers={"x-ms-version": API_VERSION, **(headers or {})},
             retries=Retry(
                 CLIENT_OPTIONS["retry_total"] if again else 0,

@@ -1,17 +1,24 @@
 """Blobs in and out: reading, writing, and what the service knows of a blob.
 
 obstore reads: 0.3 ms of processor time a picture of 125 KB, where urllib3 takes 0.5 and the SDK 2; what it has no form
-for is left to the SDK. The SDK writes, with checksums and with the conditions that make a write safe to repeat.
+for is left to the SDK. urllib3 writes what is in memory, with a checksum and the condition that makes a write safe to
+repeat, for which obstore has no form: 0.6 ms, and the SDK 1.5. Where whoever reads verifies, obstore writes: 0.2 ms.
+The SDK writes files, in blocks.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any
 
-from nachet_pipeline.storage.account import Account, TooLargeError, quoted
+from nachet_pipeline.storage.account import RequestError, TooLargeError, quoted
+from nachet_pipeline.storage.scrubbing import scrubbed
+from nachet_pipeline.storage.signed_requests import SignedRequests
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.lazy_import import LazyModule
 
@@ -21,6 +28,7 @@ else:
     clients = LazyModule("nachet_pipeline.storage.clients")
 
 _PART_BYTES = 1024 * 1024
+_SINGLE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,14 @@ class BlobProperties:
     metadata: dict[str, str]
     version: str
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A blob that was written: its version, and when that was by the service's clock, if the answer says so."""
+
+    version: str
+    modified: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,7 @@ def _pinned(version: str | None) -> dict[str, Any]:
     return {"etag": version, "match_condition": clients.MatchConditions.IfNotModified} if version else {}
 
 
-class Transfer(Account):
+class Transfer(SignedRequests):
     """Reads and writes blobs."""
 
     @cached_property
@@ -225,7 +241,8 @@ class Transfer(Account):
         content_type: str,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
-    ) -> bool:
+        checked: bool = True,
+    ) -> Written | None:
         """Write a blob; the service verifies the checksum of what arrives and keeps it.
 
         Args:
@@ -235,23 +252,69 @@ class Transfer(Account):
             content_type: its media type.
             overwrite: whether it may replace a blob of that name.
             metadata: kept with the blob.
+            checked: whether the service verifies; what is in memory is sent quicker if whoever reads it verifies it.
 
         Returns:
-            False if the blob existed and was not to be overwritten.
+            None if the blob existed and was not to be overwritten.
         """
-        settings = clients.ContentSettings(content_type=content_type, content_md5=bytearray(_md5(content)))
         with self._speaking(f"writing {container}/{blob}"):
+            if isinstance(content, bytes) and overwrite and not (checked or metadata):
+                try:
+                    return self._put_unchecked(container, blob, content, content_type)
+                except ValueError:  # a name that obstore has no form for
+                    pass
+            md5 = _md5(content)
+            if isinstance(content, bytes) and len(content) <= _SINGLE_BYTES:
+                return self._put(container, blob, content, md5, content_type, overwrite=overwrite, metadata=metadata)
             try:
-                self._blob(container, blob).upload_blob(
+                found = self._blob(container, blob).upload_blob(
                     content,
                     overwrite=overwrite,
-                    content_settings=settings,
+                    content_settings=clients.ContentSettings(content_type=content_type, content_md5=bytearray(md5)),
                     validate_content=True,
                     metadata=dict(metadata) if metadata else None,
                 )
             except clients.ResourceExistsError:
-                return False
-        return True
+                return None
+        return Written(quoted(found["etag"]), found["last_modified"])
+
+    def _put_unchecked(self, container: str, blob: str, content: bytes, content_type: str) -> Written:
+        """Write a blob by obstore, which has no form for its checksum."""
+        if blob != blob.strip("/"):  # obstore would write another one
+            raise ValueError(blob)
+        kind = {"Content-Type": content_type}
+        done = clients.obstore.put(self._store(container), blob, content, attributes=kind, use_multipart=False)
+        return Written(quoted(done["e_tag"]), None)
+
+    def _put(
+        self,
+        container: str,
+        blob: str,
+        content: bytes,
+        md5: bytes,
+        content_type: str,
+        *,
+        overwrite: bool,
+        metadata: Mapping[str, str] | None,
+    ) -> Written | None:
+        """Write a blob in one request; see `upload`."""
+        checksum = base64.b64encode(md5).decode()
+        headers = {
+            "x-ms-blob-type": "BlockBlob",
+            "x-ms-blob-content-type": content_type,
+            "x-ms-blob-content-md5": checksum,
+            "Content-MD5": checksum,
+            **({} if overwrite else {"If-None-Match": "*"}),
+            **{f"x-ms-meta-{name}": value for name, value in (metadata or {}).items()},
+        }
+        answer = self._send("PUT", self._signed_url(container, blob, "w"), headers=headers, body=content)
+        code = answer.headers.get("x-ms-error-code", "")
+        match answer.status:
+            case HTTPStatus.CREATED:
+                return Written(quoted(answer.headers["ETag"]), parsedate_to_datetime(answer.headers["Last-Modified"]))
+            case HTTPStatus.CONFLICT if code == "BlobAlreadyExists":
+                return None
+        raise RequestError(scrubbed(f"{answer.status} {code or answer.reason or ''}").strip(), answer.status)
 
     def delete(self, container: str, blob: str, version: str | None = None) -> bool:
         """Delete a blob if it exists; if a version is given, only if it still is of that version.

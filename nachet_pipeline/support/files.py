@@ -3,15 +3,16 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from threading import Lock
+from typing import IO, Protocol
 
-from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.errors import RefusedError, UsageError
 
 _MAX_DEPTH = 30
 """Depth to which folders are read: the contract needs two levels, and each level holds a descriptor open."""
@@ -213,6 +214,73 @@ class LocalFolder:
             if len(content) != size:
                 raise FileChangedError(file.path)
             return content
+
+
+class StreamFolder:
+    """Files that a program holds, as a folder: their contents, or streams of bytes that can seek."""
+
+    staged = False
+
+    def __init__(self, name: str, streams: Mapping[str, bytes | IO[bytes]]) -> None:
+        """Take the streams; they stay the caller's, and open.
+
+        Args:
+            name: the folder's name.
+            streams: by path in the folder, with `/` between its parts. Each is read from its start.
+
+        Raises:
+            UsageError: one cannot seek, or is a stream of text.
+        """
+        self._name = name
+        self._streams = dict(sorted(streams.items()))
+        self._lock = Lock()
+        now = datetime.now(UTC)
+        self._files = [StagedFile(path, self._size(path), "", now) for path in self._streams]
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self._name
+
+    def files(self) -> Iterator[StagedFile]:
+        """All files, sorted by path."""
+        return iter(self._files)
+
+    def read(self, file: StagedFile) -> bytes:
+        """The content of a file.
+
+        Raises:
+            FileChangedError: it has another size than before.
+        """
+        return self._read(file, file.size)
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of a file, which may be of any size.
+
+        Raises:
+            FileChangedError: it has fewer bytes than before.
+        """
+        return self._read(file, min(size, file.size))
+
+    def _size(self, path: str) -> int:
+        stream = self._streams[path]
+        if isinstance(stream, bytes):
+            return len(stream)
+        if not stream.seekable() or stream.read(0) != b"":  # a stream of text reads text
+            raise UsageError(f"{path}: expected bytes, or a stream of bytes that can seek, such as an open file")
+        return stream.seek(0, os.SEEK_END)
+
+    def _read(self, file: StagedFile, size: int) -> bytes:
+        stream = self._streams[file.path]
+        wanted = size if size < file.size else size + 1
+        if isinstance(stream, bytes):
+            return stream[:wanted]
+        with self._lock:  # two paths may have one stream
+            stream.seek(0)
+            content = stream.read(wanted)
+        if len(content) != size:
+            raise FileChangedError(file.path)
+        return content
 
 
 def _staged(path: str, status: os.stat_result, kind: EntryKind) -> StagedFile:

@@ -38,7 +38,7 @@ from nachet_pipeline.identifiers import TEMPLATE_FOLDER, receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TopPage
 from nachet_pipeline.support.batches import batched
-from nachet_pipeline.support.files import FileChangedError, StagedFile
+from nachet_pipeline.support.files import FileChangedError, SourceFolder, StagedFile
 from nachet_pipeline.uploads.importing import (
     fail_upload,
     read_receipt,
@@ -157,7 +157,7 @@ class Arrival:
 
 
 def take_snapshot(
-    folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
+    folder: SourceFolder, settings: ArrivalSettings, limits: ContractLimits, now: datetime | None = None
 ) -> FolderSnapshot:
     """Look at a staged folder without reading more than its indexes.
 
@@ -173,7 +173,7 @@ class _Looking:
     """A look at a folder that can pause at any file; closing it removes its inventory."""
 
     def __init__(
-        self, folder: StagedFolder, settings: ArrivalSettings, limits: ContractLimits, most: int | None = None
+        self, folder: SourceFolder, settings: ArrivalSettings, limits: ContractLimits, most: int | None = None
     ) -> None:
         self.folder = folder
         self._most = most
@@ -195,6 +195,11 @@ class _Looking:
     def close(self) -> None:
         self._steps.close()
         self._inventory.close()
+
+    def use(self, blobs: BlobStorage) -> None:
+        """Go on with these connections: a tick closes its own."""
+        if isinstance(self.folder, StagedFolder):
+            self.folder.blobs = blobs
 
     def _take(self) -> Generator[int]:
         folder = _Bounded(self.folder, files=self._most)
@@ -285,7 +290,7 @@ class _Bounded:
 
     staged = True
 
-    def __init__(self, folder: StagedFolder, *, files: int | None = None, seconds: float | None = None) -> None:
+    def __init__(self, folder: SourceFolder, *, files: int | None = None, seconds: float | None = None) -> None:
         self.listed = 0
         self._folder = folder
         self._files = files
@@ -480,7 +485,8 @@ class _Looker:
             looking = begun or _Looking(folder, self.settings, self.limits, MOST_FILES)
         except (sqlite3.Error, OSError) as error:
             return self._no_room(candidate, error)
-        looking.folder.blobs, given_back = self.blobs, False
+        looking.use(self.blobs)
+        given_back = False
         try:
             if looking.go_on(names=LOOK_NAMES, until=self.until):
                 return looking.result(self.moment, index_seconds=INDEX_SECONDS)

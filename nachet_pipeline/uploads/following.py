@@ -1,12 +1,13 @@
 """Where a staged folder stands, from what lies in its container alone: all that an upload key opens."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt
+from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -59,7 +60,7 @@ class Standing:
         return f"{self.snapshot.reason}; no run has looked at it yet"
 
 
-class SupersededError(Exception):
+class SupersededError(RefusedError):
     """Something else is staged than what a receipt is waited for.
 
     Attributes:
@@ -109,28 +110,81 @@ def _answers(receipt: Receipt, snapshot: FolderSnapshot, blobs: BlobStorage, con
     return written is not None and snapshot.newest is not None and written.modified >= snapshot.newest
 
 
-def wait_for_verdict(
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at what became of a submission.
+
+    Attributes:
+        receipt: what lies beside the folder; None if there is none, or if storage did not answer.
+        final: whether the receipt says what became of the submission.
+        known: changes whenever something else is known.
+        text: what is known, in a few words.
+        outage: why storage did not answer.
+        pause: seconds to wait before the next look.
+    """
+
+    receipt: Receipt | None
+    final: bool
+    known: str
+    text: str
+    outage: StorageError | None
+    pause: float
+
+
+def looks(
     blobs: BlobStorage,
     container: str,
     folder: str,
     sent: FolderSnapshot,
     *,
-    seconds: float,
-    report: Callable[[str], None],
     look: Callable[[], FolderSnapshot],
     other_than: Receipt | None = None,
-) -> Receipt | None:
-    """Wait for the receipt of a submission; a receipt of an earlier one is none.
+) -> Iterator[Look]:
+    """Look at the receipt of a submission until it is final; whoever iterates pauses, so that no thread has to wait.
 
     Args:
         blobs: the storage account.
         container: the user's upload container.
         folder: the staged folder.
         sent: what was sent.
-        seconds: how long to wait, at most.
-        report: called with each change of what is known, one line.
         look: looks at the folder again. Whoever changes it meanwhile takes the receipt away.
         other_than: a receipt that is no answer although it is of this submission: its user wants something else now.
+
+    Raises:
+        StorageError: the key does not open the container any more.
+        SupersededError: the folder was changed or withdrawn meanwhile, so that there will be no receipt.
+    """
+    pause = FIRST_PAUSE
+    before, next_look = None, time.monotonic() + LOOK_PAUSE
+    while True:
+        try:
+            receipt = read_receipt(blobs, container, folder)
+            if receipt and receipt != other_than and _answers(receipt, sent, blobs, container):
+                yield Look(receipt, True, receipt.state, receipt.state, None, 0)
+                return
+            if time.monotonic() > next_look or (before and receipt != before):
+                _check_still(sent, look())
+                next_look = time.monotonic() + LOOK_PAUSE
+            before = receipt
+        except StorageError as error:
+            if error.status in _NOT_ALLOWED:
+                raise
+            # It passes, and each error has other figures.
+            found = Look(None, False, "outage", f"{error}; waiting goes on", error, pause)
+        else:
+            known = progress_of(receipt, sent.digest)
+            found = Look(receipt, False, known, known, None, pause)
+        yield found
+        pause = min(LONGEST_PAUSE, pause * 1.3)
+
+
+def wait_for_verdict(following: Iterator[Look], *, seconds: float, report: Callable[[str], None]) -> Receipt | None:
+    """Wait for the receipt of a submission; a receipt of an earlier one is none.
+
+    Args:
+        following: looks at it.
+        seconds: how long to wait, at most.
+        report: called with each change of what is known, one line.
 
     Returns:
         The receipt; None if there is none within that time.
@@ -139,31 +193,18 @@ def wait_for_verdict(
         StorageError: the key does not open the container any more.
         SupersededError: the folder was changed or withdrawn meanwhile, so that there will be no receipt.
     """
-    until, pause, said = time.monotonic() + seconds, FIRST_PAUSE, ""
-    before, next_look = None, time.monotonic() + LOOK_PAUSE
-    while True:
-        try:
-            receipt = read_receipt(blobs, container, folder)
-            if receipt and receipt != other_than and _answers(receipt, sent, blobs, container):
-                return receipt
-            if time.monotonic() > next_look or (before and receipt != before):
-                _check_still(sent, look())
-                next_look = time.monotonic() + LOOK_PAUSE
-            before = receipt
-        except StorageError as error:
-            if error.status in _NOT_ALLOWED:
-                raise
-            now, known = f"{error}; waiting goes on", "outage"  # it passes, and each error has other figures
-        else:
-            now = known = progress_of(receipt, sent.digest)
-        if known != said:
-            report(now)
-            said = known
+    until, said = time.monotonic() + seconds, ""
+    for found in following:
+        if found.final:
+            return found.receipt
+        if found.known != said:
+            report(found.text)
+            said = found.known
         left = until - time.monotonic()
         if left <= 0:
-            return None
-        time.sleep(min(pause, left))
-        pause = min(LONGEST_PAUSE, pause * 1.3)
+            break
+        time.sleep(min(found.pause, left))
+    return None
 
 
 def _check_still(sent: FolderSnapshot, now: FolderSnapshot) -> None:

@@ -16,7 +16,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.locks import session_lock
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.identifiers import partition_key, upload_id, uploads_of_partition
-from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline.uploads.upload import SeenUpload, Upload
 
 MAX_ATTEMPTS = 3
 """An upload whose runs failed this often in a row is left until its folder changes."""
@@ -455,3 +455,67 @@ def search_uploads(connection: Connection, text: str | None, *, limit: int = 20)
     where = "upload.id::text = %s or folder = %s" if text else "true"
     parameters = (text, text, limit) if text else (limit,)
     return _select(connection, f"{where} order by upload.updated_at desc limit %s", *parameters)
+
+
+def uploads_page(
+    connection: Connection,
+    *,
+    owner: UUID | None = None,
+    state: State | None = None,
+    since: datetime | None = None,
+    named: str | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[SeenUpload]:
+    """Uploads, those that were seen first last; when one was first seen does not change, so no page misses one.
+
+    Args:
+        connection: to the database.
+        owner: whose; None: everybody's.
+        state: in which state; None: in any.
+        since: those alone that changed then or later.
+        named: those alone with this identifier, partition or folder.
+        after: when the last one of the page before was first seen, and its identifier.
+        limit: how many, at most.
+    """
+    where, given = _chosen(owner=owner, state=state, since=since)
+    if named is not None:
+        partition = upload_of_partition(connection, named) if "~" in named else None
+        where += " and (upload.id::text = %s or upload.folder = %s)"
+        given += [str(partition.id) if partition else named, named]
+    if after is not None:
+        where += " and (upload.first_seen, upload.id) < (%s, %s)"
+        given += after
+    return fetch(
+        connection,
+        kwargs_row(_seen),
+        "select upload.id, lower(users.email) as owner, upload.folder, upload.state, upload.first_seen,"
+        f" upload.queued_at, upload.updated_at {_FROM} where {where}"
+        " order by upload.first_seen desc, upload.id desc limit %s",
+        (*given, limit),
+    )
+
+
+def _seen(*, state: str, **row: Any) -> SeenUpload:
+    return SeenUpload(state=State(state), **row)
+
+
+def uploads_by_state(
+    connection: Connection, *, owner: UUID | None = None, since: datetime | None = None
+) -> dict[State, int]:
+    """How many uploads are in each state that one is in, in the order of the states; see `uploads_page`."""
+    where, given = _chosen(owner=owner, since=since)
+    rows = fetch(
+        connection, tuple_row, f"select upload.state, count(*) from upload where {where} group by upload.state", given
+    )
+    found = {State(state): int(number) for state, number in rows}
+    return {state: found[state] for state in State if state in found}
+
+
+def _chosen(
+    *, owner: UUID | None = None, state: State | None = None, since: datetime | None = None
+) -> tuple[str, list[object]]:
+    """The condition that chooses uploads, and its parameters."""
+    conditions = {"upload.owner_id = %s": owner, "upload.state = %s": state, "upload.updated_at >= %s": since}
+    chosen = {condition: value for condition, value in conditions.items() if value is not None}
+    return " and ".join(("true", *chosen)), list(chosen.values())

@@ -7,8 +7,9 @@ files that belong to it, and whatever else is staged there is ignored.
 import hashlib
 import mimetypes
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.marks import (
@@ -29,13 +30,14 @@ from nachet_pipeline.contract.structure import is_marker, picture_format
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import TEMPLATE_FOLDER
 from nachet_pipeline.storage.blobs import BlobStorage, TooLargeError
-from nachet_pipeline.support.bounded import bounded_map
+from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError, SourceFolder, StagedFile
 from nachet_pipeline.support.progress import Progress, silent
 
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
 _TIMES_MARKED = 5
+_BEFORE_ITS_MARKER = datetime.min.replace(tzinfo=UTC)  # all that matters of when a file was sent
 
 
 class StagingError(RefusedError):
@@ -44,7 +46,7 @@ class StagingError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The result of staging.
+    """The result of staging, to be completed by `mark_complete`.
 
     Attributes:
         sent: files sent.
@@ -53,6 +55,7 @@ class Staged:
         left_out: staged files that stay there and do not belong to the folder any more.
         size: bytes of the whole folder.
         marker: the content for the marker that completes it: the list of its files.
+        files: all that is staged in it now, but for what somebody else changed meanwhile.
     """
 
     sent: int
@@ -61,6 +64,7 @@ class Staged:
     size: int
     left_out: int = 0
     marker: bytes = field(default=COMPLETE, repr=False, compare=False)
+    files: Sequence[StagedFile] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class _Plan:
         differing: pictures that are there with another content.
         surplus: staged files that the local folder does not have.
         size: bytes of the whole folder.
-        there: whether anything is staged.
+        staged: what is staged, by path.
         left_out: staged files that do not belong to the staged folder, because its marker does not list them.
     """
 
@@ -82,7 +86,7 @@ class _Plan:
     differing: list[str]
     surplus: dict[str, tuple[int, bytes | None]]
     size: int
-    there: bool
+    staged: dict[str, StagedFile]
     left_out: Set[str]
 
     @property
@@ -101,6 +105,7 @@ def stage_folder(
     replace: bool = False,
     may_delete: bool = True,
     concurrency: int = 4,
+    memory: int = 1024**3,
     progress: Progress = silent,
 ) -> Staged:
     """Stage a folder; files that are staged already are not sent again. `mark_complete` completes it.
@@ -119,6 +124,7 @@ def stage_folder(
         may_delete: whether staged files may be removed. An upload key does not allow it; the marker's list then leaves
             them out.
         concurrency: files sent at a time.
+        memory: bytes of them that are held at a time; a larger file is sent alone.
         progress: called after every file.
 
     Raises:
@@ -130,24 +136,30 @@ def stage_folder(
     plan = _plan(blobs, folder, container, name)
     _check_plan(plan, folder, name, replace=replace, may_delete=may_delete)
     removed = list(plan.surplus) if replace and may_delete else []
-    if plan.there and (plan.send or removed):
+    now = plan.staged
+    if now and (plan.send or removed):
         _write_marker(blobs, container, name, COMPLETE_MARKER, STAGING)
     for path in removed:
         blobs.delete(container, f"{name}/{path}")
+        del now[path]
     done = plan.size - sum(file.size for file in plan.send)
     progress(done, plan.size)
 
-    def send(file: StagedFile) -> ListedFile:
+    def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
         content = folder.read(file)
         kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
-        blobs.upload(container, f"{name}/{file.path}", content, content_type=kind, overwrite=True)
-        return _listed(file, content)
+        # The list has the file's SHA-256, which the import compares with what it reads.
+        there = _written(blobs, container, name, file.path, content, kind, checked=not plan.fits_list)
+        return _listed(file, content), there
 
-    sent = []
+    sent, budget = [], MemoryBudget(memory)
     for files in _in_turn(plan.send):
-        for one in bounded_map(send, files, workers=concurrency, name="stage"):
+        for one, there in bounded_map(
+            send, files, workers=concurrency, budget=budget, size=lambda file: file.size, name="stage"
+        ):
             sent.append(one)
-            done += one.size or 0
+            now[there.path] = there
+            done += there.size
             progress(done, plan.size)
     return Staged(
         sent=len(sent),
@@ -156,10 +168,11 @@ def stage_folder(
         size=plan.size,
         left_out=len(plan.surplus) - len(removed),
         marker=render_list((*plan.listed, *sent), replace=replace) if plan.fits_list else COMPLETE,
+        files=tuple(now.values()),
     )
 
 
-def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes = COMPLETE) -> None:
+def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes = COMPLETE) -> StagedFile:
     """Mark a staged folder as complete, so that it is imported without waiting.
 
     Args:
@@ -167,8 +180,48 @@ def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes =
         container: the user's upload container.
         name: the folder's name there.
         marker: as staging it returned; without a list every file that is staged belongs to the folder.
+
+    Returns:
+        The marker, as it is staged now.
     """
-    _write_marker(blobs, container, name, COMPLETE_MARKER, marker)
+    return _write_marker(blobs, container, name, COMPLETE_MARKER, marker)
+
+
+class SentFolder:
+    """A staged folder as whoever staged and completed it knows it, whatever others change in it meanwhile.
+
+    So what was sent is identified without another look at storage, which might already find somebody else's files.
+    """
+
+    staged = True
+
+    def __init__(self, name: str, staged: Staged, marker: StagedFile) -> None:
+        """Take what `stage_folder` and `mark_complete` returned."""
+        self.name = name
+        self._marker = staged.marker
+        self._files = sorted({**{file.path: file for file in staged.files}, marker.path: marker}.items())
+
+    def files(self) -> Iterator[StagedFile]:
+        """All files of the folder."""
+        return (file for _, file in self._files)
+
+    def read(self, file: StagedFile) -> bytes:
+        """The content of the marker; nothing else is kept.
+
+        Raises:
+            FileChangedError: it is another file.
+        """
+        if file.path != COMPLETE_MARKER:
+            raise FileChangedError(file.path)
+        return self._marker
+
+    def start(self, file: StagedFile, size: int) -> bytes:
+        """The first bytes of the marker.
+
+        Raises:
+            FileChangedError: it is another file.
+        """
+        return self.read(file)[:size]
 
 
 def withdraw_folder(blobs: BlobStorage, container: str, name: str) -> None:
@@ -191,18 +244,26 @@ def _check_name(name: str) -> None:
         raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
 
 
-def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, content: bytes) -> None:
+def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, content: bytes) -> StagedFile:
     """Write a marker, so that it is later than the folder's other one: the service's clock counts whole seconds."""
     (other,) = (one for one in MARKERS if one != marker)
     for _ in range(_TIMES_MARKED):
-        blobs.upload(container, f"{name}/{marker}", content, content_type="text/plain", overwrite=True)
+        written = _written(blobs, container, name, marker, content, "text/plain")
         before = blobs.properties_of(container, f"{name}/{other}")
-        if before is None:
-            return
-        now = blobs.properties_of(container, f"{name}/{marker}")
-        if now and now.modified > before.modified:
-            return
+        if before is None or written.modified > before.modified:
+            break
         time.sleep(1)
+    return written
+
+
+def _written(
+    blobs: BlobStorage, container: str, name: str, path: str, content: bytes, kind: str, *, checked: bool = True
+) -> StagedFile:
+    """Write a file of a folder, whatever was there."""
+    written = blobs.upload(container, f"{name}/{path}", content, content_type=kind, overwrite=True, checked=checked)
+    if written is None:  # what may be overwritten is not in the way
+        raise FileChangedError(path)
+    return StagedFile(path, len(content), written.version, written.modified or _BEFORE_ITS_MARKER)
 
 
 def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
@@ -215,10 +276,10 @@ def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:
 
 
 def _plan(blobs: BlobStorage, folder: SourceFolder, container: str, name: str) -> _Plan:
-    staged = {path: (size, md5) for path, size, md5 in blobs.md5s(container, name)}
-    surplus = {path: found for path, found in staged.items() if not is_marker(path)}
-    left_out = _left_out(blobs, container, name, staged)
-    plan = _Plan([], [], [], surplus, 0, there=bool(staged), left_out=left_out)
+    found = list(blobs.md5s(container, name))
+    staged = {file.path: file for file, _ in found}
+    surplus = {file.path: (file.size, md5) for file, md5 in found if not is_marker(file.path)}
+    plan = _Plan([], [], [], surplus, 0, staged, _left_out(blobs, container, name, staged))
     for file in folder.files():
         if is_litter(file.path) or is_marker(file.path):
             continue

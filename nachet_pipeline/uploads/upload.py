@@ -69,3 +69,26 @@ class Upload:
     def final_container(self) -> str:
         """The container its pictures go to."""
         return user_container(self.owner.id)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenUpload:
+    """An upload in a list.
+
+    Attributes:
+        id: identifier.
+        owner: e-mail address of the user.
+        folder: its name in the user's upload container.
+        state: its state.
+        first_seen: when the pipeline first saw it.
+        queued_at: when a run was last requested; None if none was yet.
+        updated_at: when its state last changed.
+    """
+
+    id: UUID
+    owner: str
+    folder: str
+    state: State
+    first_seen: datetime
+    queued_at: datetime | None
+    updated_at: datetime

@@ -72,13 +72,27 @@ class UploadAddress:
             KeyRefusedError: the key expired, was revoked, or does not allow what is asked for.
             StorageError: storage does not answer.
         """
-        with BlobStorage.connect_by_sas(self.account_url, self.sas) as blobs:
-            try:
-                yield blobs
-            except StorageError as error:
-                if error.status in _NOT_ALLOWED:
-                    raise KeyRefusedError(
-                        f"the key does not open {self.container}: it has expired, was revoked, or was not copied as a"
-                        " whole; ask for a new one"
-                    ) from error
-                raise
+        with self.connect() as blobs, self.explaining():
+            yield blobs
+
+    def connect(self) -> BlobStorage:
+        """Storage, for what the key allows; nothing is sent until the first request."""
+        return BlobStorage.connect_by_sas(self.account_url, self.sas)
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Turn what storage answers to a key that does not open the container into the error that says so.
+
+        Raises:
+            KeyRefusedError: the key expired, was revoked, or does not allow what is asked for.
+            StorageError: storage does not answer.
+        """
+        try:
+            yield
+        except StorageError as error:
+            if error.status in _NOT_ALLOWED:
+                raise KeyRefusedError(
+                    f"the key does not open {self.container}: it has expired, was revoked, or was not copied as a"
+                    " whole; ask for a new one"
+                ) from error
+            raise

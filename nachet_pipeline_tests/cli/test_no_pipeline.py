@@ -42,10 +42,29 @@ ASKING = {
     "user key rotate": ("ada@example.org",),
     "user key show": ("ada@example.org",),
     "user list": (),
+    "user notify": ("ada@example.org", "--notify", "all"),
+    "user show": ("ada@example.org",),
+    "webhook list": (),
+    "webhook pause": ("12ab",),
+    "webhook ping": ("12ab",),
+    "webhook remove": ("12ab",),
+    "webhook resume": ("12ab",),
+    "webhook retry": ("12ab",),
+    "webhook rotate-secret": ("12ab",),
 }
-STARTING = {"db login", "db upgrade", "import", "mass-import", "stage", "training-set build", "up", "user add"}
+STARTING = {
+    "db login",
+    "db upgrade",
+    "import",
+    "mass-import",
+    "stage",
+    "training-set build",
+    "up",
+    "user add",
+    "webhook add",
+}
 WITHOUT_SERVICES = {
-    *("contract", "down", "init", "sample", "secrets generate", "validate"),
+    *("contract", "down", "init", "mail test", "sample", "secrets generate", "validate"),
     *(f"species {name}" for name in ("add", "export", "import", "list", "search", "show")),
 }
 

@@ -187,7 +187,7 @@ def npm_install(folder: Path, package: str) -> None:
 
 
 def try_azcopy(_: str, folder: Path, services: Services) -> str:
-    """Send a folder with azcopy and an upload key alone: copy, repeat, sync, list; then import it."""
+    """Send a folder with azcopy and an upload key alone: copy, repeat, sync, list; import; then what docs show."""
     npm_install(folder, "@azure-tools/azcopy-linux")
     found = next((folder / "node_modules/@azure-tools/azcopy-linux/dist/bin").glob("azcopy_linux_*"), None)
     if found is None:
@@ -226,7 +226,21 @@ def try_azcopy(_: str, folder: Path, services: Services) -> str:
         if "index.yaml" not in azcopy("list", key, "--location", "Blob"):
             raise AssertionError("azcopy list shows no index.yaml")
         nachet("import", str(folder / "sent"), "--user", email)
-        return azcopy("--version").split()[-1]
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "azcopy").unlink(missing_ok=True)
+    (programs / "azcopy").symlink_to(found)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "nachet_pipeline_tests/test_protocol.py", "-k", "azcopy"],
+        cwd=PROJECT,
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"the lines of docs/protocol.md: {done.stdout.strip()[-500:]}")
+    return azcopy("--version").split()[-1]
 
 
 # Shared

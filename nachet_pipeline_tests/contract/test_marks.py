@@ -153,9 +153,10 @@ def test_a_picture_of_the_same_size_with_other_bytes_is_reported_once(validated:
     assert re.fullmatch(r"[0-9a-f]{64}", outcome.only("listed-file-differs").found.en)
 
 
-def test_a_folder_that_is_half_changed_is_told_only_that(validated: Validate) -> None:
+@pytest.mark.parametrize("marker", [STAGING, b"staging", b"Staging\r\n"], ids=["nachet's", "a word", "a line"])
+def test_a_folder_that_is_half_changed_is_told_only_that(validated: Validate, marker: bytes) -> None:
     half = changed(project(), "pictures/session1/index.yaml", b"napus", b"nappus")
-    outcome = validated({**half, "notes.txt": b"", "_COMPLETE": STAGING})
+    outcome = validated({**half, "notes.txt": b"", "_COMPLETE": marker})
     assert outcome.codes == {"staging-interrupted"}
 
 

@@ -50,7 +50,7 @@ class StorageThatGoesAway(BlobStorage):
 
     writes_left = 0
 
-    def upload(self, *arguments: Any, **settings: Any) -> bool:
+    def upload(self, *arguments: Any, **settings: Any) -> Any:
         if self.writes_left == 0:
             raise StorageError("Blob storage at 127.0.0.1: it went away")
         self.writes_left -= 1

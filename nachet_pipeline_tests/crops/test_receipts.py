@@ -94,7 +94,7 @@ class _StuckStorage(BlobStorage):
 
     at = ""
 
-    def upload(self, container: str, blob: str, *arguments: Any, **settings: Any) -> bool:
+    def upload(self, container: str, blob: str, *arguments: Any, **settings: Any) -> Any:
         if self.at and blob.endswith(self.at):
             raise KeyboardInterrupt
         return super().upload(container, blob, *arguments, **settings)

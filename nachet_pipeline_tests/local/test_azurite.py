@@ -52,6 +52,15 @@ def test_starting_what_runs_finds_it(folder: Path, installation: Path) -> None:
     assert azurite.start(folder, installation) == azurite.start(folder, installation)
 
 
+def test_a_program_that_uses_the_sdk_as_it_comes_is_served(folder: Path, installation: Path) -> None:
+    server = azurite.start(folder, installation)
+    with ContainerClient(server.url, "seeds", azurite.KEY, retry_total=0) as container:
+        container.create_container()
+        container.upload_blob("été/1.tiff", b"a picture")
+        assert list(container.list_blob_names()) == ["été/1.tiff"]
+        assert container.download_blob("été/1.tiff").readall() == b"a picture"
+
+
 def test_it_starts_again_after_it_was_killed(folder: Path, installation: Path) -> None:
     first = azurite.start(folder, installation)
     processes.end(first.process, signal.SIGKILL, 10)

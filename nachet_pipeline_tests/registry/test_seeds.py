@@ -433,3 +433,22 @@ def test_a_seed_with_a_wrong_term_is_not_registered(wrong: dict[str, object]) ->
 def test_changing_what_is_said_of_a_seed_keeps_its_identifier() -> None:
     seeds = changed(packaged_seeds(), "Brassica napus", synonyms=["Brassica x"], gbifID=7, family="Cruciferae")
     assert [one.id for one in seeds] == [one.id for one in packaged_seeds()]
+
+
+def test_a_form_completes_what_is_begun_in_latin_english_and_french(registry: SeedRegistry) -> None:
+    assert "Brassica napus" in {found.seed.scientific_name for found in registry.search("nap")}
+    for one in packaged_seeds():
+        for name in (one.scientific_name, *one.synonyms, *one.vernacular_names.en, *one.vernacular_names.fr):
+            begun = "".join(c for c in unicodedata.normalize("NFKD", name[:-1]) if not unicodedata.combining(c))
+            found = {found.seed.scientific_name for found in registry.search(begun.upper(), limit=200)}
+            assert one.scientific_name in found, name
+
+
+def test_a_search_gives_each_species_once_the_best_fit_first_and_no_more_than_wanted(registry: SeedRegistry) -> None:
+    found = registry.search("brassica n", limit=3)
+    assert [one.usage for one in found][:1] == ["accepted"]
+    assert found[0].name.startswith("Brassica n")
+    many = registry.search("a", limit=1000)
+    assert len({one.seed.id for one in many}) == len(many) > 3
+    assert registry.search("a", limit=3) == many[:3]
+    assert registry.search("  ?! ") == registry.search("zzzz") == []

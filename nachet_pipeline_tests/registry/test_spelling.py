@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachet_pipeline.registry.search import SeedSearch
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.registry.spelling import NameIndex, WordIndex, distance
@@ -59,7 +58,7 @@ def test_the_names_near_to_one_are_all_found(names: list[tuple[tuple[str, ...], 
 
 
 def names(text: str, *, limit: int = 20) -> list[str]:
-    found = SeedSearch(packaged_seeds()).search(text, limit)
+    found = SeedRegistry.of(packaged_seeds()).search(text, limit=limit)
     return [one.seed.scientific_name for one in found]
 
 
@@ -73,14 +72,14 @@ def test_beginnings_of_words_in_any_order_and_without_accents_find_a_species() -
 
 
 def test_a_search_tells_by_which_name_it_found_a_species_and_the_name_itself_comes_first() -> None:
-    search = SeedSearch(packaged_seeds())
+    search = SeedRegistry.of(packaged_seeds())
     (code,) = search.search("SOLCA")
     assert (code.seed.scientific_name, code.name, code.usage) == ("Solanum carolinense", "SOLCA", "code")
     (gbif,) = search.search("3042636")
     assert gbif.seed.scientific_name == "Brassica napus"
     synonym = search.search("Sinapis juncea")[0]
     assert (synonym.name, synonym.usage) == ("Sinapis juncea", "synonym")
-    both = SeedSearch([seed("Poa annua x"), seed("Poa annua"), seed("Zea mays", synonyms=["Poa annua minor"])])
+    both = SeedRegistry.of([seed("Poa annua x"), seed("Poa annua"), seed("Zea mays", synonyms=["Poa annua minor"])])
     assert [one.seed.scientific_name for one in both.search("poa annua")] == ["Poa annua", "Poa annua x", "Zea mays"]
 
 
@@ -91,10 +90,10 @@ def test_a_misspelt_search_finds_the_species_that_is_meant() -> None:
 
 def test_every_one_of_many_species_is_found_by_every_name_and_by_its_misspelling() -> None:
     seeds = many(400)
-    registry, search = SeedRegistry.of(seeds), SeedSearch(seeds)
+    registry = SeedRegistry.of(seeds)
     for one in seeds:
         assert registry.named(one.scientific_name) == one
-        assert search.search(one.scientific_name)[0].seed == one
-        assert all(search.search(name)[0].seed == one for name in one.synonyms)
+        assert registry.search(one.scientific_name)[0].seed == one
+        assert all(registry.search(name)[0].seed == one for name in one.synonyms)
         genus, _, epithet = one.scientific_name.partition(" ")
         assert registry.nearest(f"{genus} {epithet[:3]}q{epithet[3:]}") in {one.scientific_name, None}

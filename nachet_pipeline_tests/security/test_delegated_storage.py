@@ -11,7 +11,7 @@ import pytest
 from azure.core.credentials import AzureSasCredential
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 
-from nachet_pipeline.storage.blobs import DELEGATED_SAS_VERSION, BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.key_issuers import UPLOAD_PERMISSIONS
 from nachet_pipeline_tests.security.matrix import DELEGATED, rows_of
 from nachet_pipeline_tests.security.places import BLOB, CONTENT, changed, client, found_in, new_places
@@ -60,7 +60,6 @@ class Account:
             start=starts,
             expiry=expires,
             protocol="https",
-            version=DELEGATED_SAS_VERSION,
         )
 
     def asking_with(self, credential: str) -> BlobServiceClient:

@@ -13,7 +13,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient, generate_container_sas
 
 from nachet_pipeline.local.services import Services
-from nachet_pipeline.storage.blobs import API_VERSION, CLIENT_OPTIONS, BlobStorage, ContainerPolicy
+from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage, ContainerPolicy
 from nachet_pipeline.users.key_issuers import UPLOAD_PERMISSIONS
 from nachet_pipeline_tests.security.matrix import STORAGE, rows_of
 from nachet_pipeline_tests.security.places import (
@@ -68,9 +68,7 @@ class Account:
         return public, [(blob.name, blob.etag) for blob in looked.list_blobs()], self.blobs.policies(container)
 
     def _sas(self, container: str, policy: str, **options: Any) -> str:
-        return generate_container_sas(
-            "devstoreaccount1", container, account_key=self.key, policy_id=policy, version=API_VERSION, **options
-        )
+        return generate_container_sas("devstoreaccount1", container, account_key=self.key, policy_id=policy, **options)
 
     def asking_with(self, credential: str) -> BlobServiceClient:
         """A client of somebody who shows this."""

@@ -37,7 +37,7 @@ def target(container: str) -> str:
     return container.replace("source", "target")
 
 
-def put(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> bool:
+def put(blobs: BlobStorage, container: str, blob: str, content: bytes, *, overwrite: bool = True) -> object:
     return blobs.upload(container, blob, content, content_type="image/tiff", overwrite=overwrite)
 
 
@@ -52,10 +52,14 @@ def test_a_picture_of_any_name_is_listed_read_and_copied(
 ) -> None:
     content = b"picture " + name.encode()
     folder, _, path = name.partition("/")
+    assert blobs.upload(container, name, content, content_type="image/tiff", overwrite=True, checked=False)
+    assert [(file.path, found) for file, found in blobs.md5s(container, folder)] == [(path, md5(content))]
     assert put(blobs, container, name, content)
     assert blobs.top_level(container).folders == [folder]
     assert [(file.path, file.size) for file in blobs.files(container, folder)] == [(path, len(content))]
-    assert list(blobs.md5s(container, folder)) == [(path, len(content), md5(content))]
+    assert [(file.path, file.size, found) for file, found in blobs.md5s(container, folder)] == [
+        (path, len(content), md5(content))
+    ]
     version = version_of(blobs, container, name)
     assert blobs.read(container, name, version) == content
     assert blobs.checksum_of(container, name) == BlobChecksum(
@@ -94,7 +98,7 @@ def test_a_folder_does_not_list_another_whose_name_starts_alike(blobs: BlobStora
     put(blobs, container, "wheat2/1.tiff", b"two")
     put(blobs, container, "wheat.receipt.json", b"{}")
     assert [file.path for file in blobs.files(container, "wheat")] == ["1.tiff"]
-    assert [path for path, _, _ in blobs.md5s(container, "wheat")] == ["1.tiff"]
+    assert [file.path for file, _ in blobs.md5s(container, "wheat")] == ["1.tiff"]
 
 
 def test_blobs_without_a_folder_name_make_no_folder(blobs: BlobStorage, container: str) -> None:
@@ -282,3 +286,12 @@ def test_a_wrong_key_is_refused_and_shown_nowhere(
 
 def test_a_repr_shows_no_key(blobs: BlobStorage, blob_account: BlobAccount) -> None:
     assert blob_account.key not in repr(blobs) + str(blobs)
+
+
+def test_what_is_damaged_on_its_way_is_not_stored(
+    blobs: BlobStorage, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nachet_pipeline.storage.transfer._md5", lambda _: md5(b"what was sent"))
+    with pytest.raises(StorageError, match=r"400|Md5Mismatch"):
+        put(blobs, container, "damaged/1.tiff", b"what arrived")
+    assert list(blobs.files(container, "damaged")) == []

@@ -340,7 +340,7 @@ def test_a_folder_that_is_half_changed_is_not_imported_and_the_same_command_ends
     class Killed(BlobStorage):
         left = 2
 
-        def upload(self, *arguments: object, **settings: object) -> bool:
+        def upload(self, *arguments: object, **settings: object) -> object:
             if self.left == 0:
                 raise KeyboardInterrupt
             self.left -= 1
@@ -551,7 +551,7 @@ def test_an_outage_while_waiting_is_told_once(
     monkeypatch.setattr(following, "read_receipt", away)
     sent = FolderSnapshot("digest", 1, 1, complete=True, reason="")
     monkeypatch.setattr(
-        "nachet_pipeline.cli.uploads._Place.look", lambda *_: Standing("outage", sent, None, answered=False)
+        "nachet_pipeline.client.place.Place.look", lambda *_: Standing("outage", sent, None, answered=False)
     )
     answer = command("stage", folder, "--sas", sas, "--wait", "--timeout", 0.5)
 

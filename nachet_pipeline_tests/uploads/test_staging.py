@@ -43,7 +43,7 @@ class Interrupted(BlobStorage):
         self.left = 3
         self._counting = Lock()
 
-    def upload(self, *arguments: Any, **settings: Any) -> bool:
+    def upload(self, *arguments: Any, **settings: Any) -> Any:
         with self._counting:
             if self.left == 0:
                 raise StorageError("Blob storage at 127.0.0.1: it went away")
@@ -168,7 +168,7 @@ def test_a_folder_marked_as_complete_is_not_complete_while_it_is_corrected(workb
     class Watched(BlobStorage):
         """The real storage, which notes what the marker says when a file is sent."""
 
-        def upload(self, container: str, blob: str, *arguments: Any, **settings: Any) -> bool:
+        def upload(self, container: str, blob: str, *arguments: Any, **settings: Any) -> Any:
             marked[blob] = self.read(container, f"project/{COMPLETE_MARKER}")
             return super().upload(container, blob, *arguments, **settings)
 
@@ -247,6 +247,6 @@ def test_bytes_are_told_as_they_are_sent(workbench: Workbench) -> None:
 def test_the_service_keeps_the_checksum_of_what_was_sent(workbench: Workbench) -> None:
     folder = workbench.sample()
     stage(workbench, folder)
-    kept = {path: md5 for path, _, md5 in workbench.blobs.md5s(workbench.user.upload_container, "project")}
+    kept = {file.path: md5 for file, md5 in workbench.blobs.md5s(workbench.user.upload_container, "project")}
     local = files_of(folder).items()
     assert kept == {path: hashlib.md5(content, usedforsecurity=False).digest() for path, content in local}

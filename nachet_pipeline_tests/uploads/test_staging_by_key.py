@@ -45,7 +45,7 @@ def test_a_folder_arrives_whole_and_is_the_containers_owners(workbench: Workbenc
 class _Interrupted(BlobStorage):
     left = 3
 
-    def upload(self, *arguments, **settings) -> bool:
+    def upload(self, *arguments, **settings) -> object:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
@@ -142,7 +142,7 @@ def test_pictures_are_sent_before_what_is_said_of_them_and_indexes_last(
     sent: list[str] = []
 
     class Noting(BlobStorage):
-        def upload(self, container, blob, *arguments, **settings) -> bool:
+        def upload(self, container, blob, *arguments, **settings) -> object:
             sent.append(blob)
             return super().upload(container, blob, *arguments, **settings)
 

@@ -262,7 +262,21 @@ def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSe
         **_linked("failed_runs", [_run_row(one) for one in health.dagster.failed_runs]),
         **tables(
             keys_ending=({"user": one.owner, "key": one.number, "ends": _time(one.expires_at)} for one in health.keys),
+            mail=(
+                {"to": one.recipient or "the operators", "kind": one.kind, "at": _time(one.created_at), "is": one.state}
+                for one in health.mail
+            ),
             drift_by_kind=({"kind": one.kind, "number": one.number, "since": _time(one.since)} for one in health.drift),
+            webhooks=(
+                {
+                    "webhook": one.name,
+                    "state": one.state,
+                    "waiting": one.waiting,
+                    "dead": one.dead,
+                    "error": one.last_error or one.paused_because or "",
+                }
+                for one in health.webhooks
+            ),
             automation=_automation_rows(health, settings),
             pictures_by_day=({"day": f"{day}", "pictures": count} for day, count in health.pictures.items()),
         ),

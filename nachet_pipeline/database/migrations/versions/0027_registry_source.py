@@ -1,12 +1,12 @@
 """Which files the registered species come from.
 
-Revision: 0027, after 0023.
+Revision: 0027, after 0026.
 """
 
 from alembic import op
 
 revision = "0027"
-down_revision = "0023"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
