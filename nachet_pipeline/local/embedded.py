@@ -157,7 +157,7 @@ def _hold(home: Path) -> Services:
     )
     with ExitStack() as stack:
         found = stack.enter_context(shared)
-        prepare(found, Settings.from_environment().species.species_file)
+        prepare(found)
         atexit.register(_release, stack.pop_all(), os.getpid())
     os.environ[HELD_FOR] = str(home.resolve())
     return found

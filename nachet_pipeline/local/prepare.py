@@ -12,26 +12,28 @@ from nachet_pipeline.local.services import IMPORTER, READER, Services
 from nachet_pipeline.registry.problems import RegistryError
 from nachet_pipeline.registry.queries import RegistryConflictError, loaded_from
 from nachet_pipeline.registry.upgrade import follow_species
+from nachet_pipeline.settings import Settings
 
 _ACTOR = "nachet on this machine"
 
 
-def prepare(services: Services, species: Sequence[Path] = ()) -> None:
+def prepare(services: Services, species: Sequence[Path] | None = None) -> None:
     """Bring the database up to this version of the package, and make the logins that the pipeline works with.
 
     Args:
         services: those of this machine.
-        species: the files of species; see `read_species`.
+        species: the files of species, see `read_species`; those that the setting names, if not given.
 
     Raises:
         DatabaseError: the database does not answer, or refuses.
         RegistryError: a file of species is wrong, and the database has no species yet.
     """
     owner = SecretStr(services.database_url)
+    named = Settings.from_environment().species.species_file if species is None else species
     migrate(owner)
     with Database(owner) as database, database.connection() as connection:
         try:
-            follow_species(connection, species)
+            follow_species(connection, named)
         except (RegistryError, RegistryConflictError) as error:
             if loaded_from(connection) is None:
                 raise

@@ -36,6 +36,7 @@ COLUMNS = (
 )
 """The columns in the order in which they are written."""
 
+_TERMS = tuple(str(field.alias or name) for name, field in Seed.model_fields.items())
 COMMENT = "#"
 _SEVERAL = frozenset(
     {"vernacularName_en", "vernacularName_fr", "synonyms", "misspellings", "listedIn", "mergedFrom"},
@@ -106,17 +107,37 @@ def checked(terms: Mapping[str, Any], file: str, line: int) -> Entry | list[Regi
 
 
 _CODES = {"missing": "missing-term", "extra_forbidden": "unknown-term"}
+_EXPECTED = {
+    "missing": "a value",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "greater_than": "a number above 0",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "string_too_long": "a text of at most 200 letters",
+    "tuple_type": "a list of names",
+    "model_type": "names by language, en and fr",
+}
+_EPPO, _NAME = "five or six capital letters or digits", "a text without |, that does not begin with = + - @ or #"
 
 
 def explained(error: Mapping[str, Any], file: str, line: int, place: Sequence[str | int]) -> RegistryProblem:
-    """A problem that a model reported."""
-    message = str(error["msg"]).removeprefix("Value error, ")
-    value = error.get("input")
-    if error["type"] not in {"missing", "value_error"} and isinstance(value, str | int):
-        message += f", found {str(value)[:80]!r}"
-    return RegistryProblem(
-        _CODES.get(error["type"], "wrong-value"), message, file, line, ".".join(str(part) for part in place)
-    )
+    """A problem that a model reported, in words of ours."""
+    kind, field = str(error["type"]), ".".join(str(part) for part in place)
+    found = "" if kind == "missing" else f", found {str(error.get('input'))[:80]!r}"
+    if kind == "value_error":
+        message = str(error["msg"]).removeprefix("Value error, ")
+    elif kind == "extra_forbidden":
+        terms = ("en", "fr") if len(place) > 1 else _TERMS
+        near = get_close_matches(str(place[-1]), terms, n=1)
+        message = f"expected terms of {', '.join(terms)}{f'; did you mean {near[0]}?' if near else ''}"
+    elif kind == "literal_error":
+        message = f"expected {str(error['ctx']['expected']).replace(chr(39), '')}{found}"
+    elif kind == "string_pattern_mismatch":
+        message = f"expected {_EPPO if field == 'eppoCode' else _NAME}{found}"
+    else:
+        message = f"expected {_EXPECTED[kind]}{found}" if kind in _EXPECTED else f"{error['msg']}{found}"
+    return RegistryProblem(_CODES.get(kind, "wrong-value"), message, file, line, field)
 
 
 def read_table(text: str, file: str) -> Iterator[Entry | RegistryProblem]:

@@ -60,7 +60,7 @@ def test_a_wrong_file_is_told_by_every_command_with_file_line_and_field(command:
     for arguments in (["list"], ["search", "avena"], ["show", "avena"], ["export"], ["add", "Avena sativa"]):
         told = command("species", *arguments)
         assert (told.code, told.out) == (2, ""), arguments
-        assert f"{weeds}:2: family: Field required" in told.err
+        assert f"{weeds}:2: family: expected a value" in told.err
         assert f"{weeds}:2: eppoCode: " in told.err
 
 
@@ -93,7 +93,7 @@ def test_a_species_is_added_to_the_file_and_nothing_else_in_it_changes(command: 
     [
         (["avena FATUA"], "the name 'avena FATUA' is taken by Avena fatua"),
         (["Avena sterilis", "--eppo-code", "AVEFA"], "the eppoCode AVEFA is taken by Avena fatua"),
-        (["Poa annua"], "family: Field required"),
+        (["Poa annua"], "family: expected a value"),
         (
             ["Avena sterilis", "--french", "avoine"],
             "Avena sterilis needs the column vernacularName_fr",

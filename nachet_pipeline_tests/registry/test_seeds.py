@@ -328,18 +328,18 @@ def test_a_good_file_is_read() -> None:
         ("synonyms: [Ee, ee]", "'ee' is stated twice"),
         ("vernacularNames: {fr: [bb, BB]}", "'bb' is stated twice"),
         ("vernacularNames: {fr: [aa old]}", "the vernacular name 'aa old' is taken by Aa bb (seeds.yaml:1)"),
-        ("vernacularNames: {de: [Biene]}", "seeds.yaml:15: vernacularNames.de: Extra inputs are not permitted"),
+        ("vernacularNames: {de: [Biene]}", "seeds.yaml:15: vernacularNames.de: expected terms of"),
         ("genus: Cc", "seeds.yaml:15: genus: is stated twice (first on line 13)"),
-        ("gbifID: '2'", "seeds.yaml:15: gbifID: Input should be a valid integer"),
-        ("gbifID: yes", "seeds.yaml:15: gbifID: Input should be a valid integer"),
-        ("gbifID: -2", "seeds.yaml:15: gbifID: Input should be greater than 0"),
-        ("eppoCode: aaabb", "seeds.yaml:15: eppoCode: String should match pattern"),
+        ("gbifID: '2'", "seeds.yaml:15: gbifID: expected a whole number"),
+        ("gbifID: yes", "seeds.yaml:15: gbifID: expected a whole number"),
+        ("gbifID: -2", "seeds.yaml:15: gbifID: expected a number above 0"),
+        ("eppoCode: aaabb", "seeds.yaml:15: eppoCode: expected five or six"),
         (
             "taxonRank: kind",
-            "seeds.yaml:15: taxonRank: Input should be 'family', 'genus', 'species', 'subspecies', 'variety' or 'form'",
+            "seeds.yaml:15: taxonRank: expected family, genus, species, subspecies, variety or form",
         ),
-        ("synonyms: ['  ']", "seeds.yaml:15: synonyms.0: String should have at least 1 character"),
-        ("colour: brown", "seeds.yaml:15: colour: Extra inputs are not permitted"),
+        ("synonyms: ['  ']", "seeds.yaml:15: synonyms.0: expected a text that is not empty"),
+        ("colour: brown", "seeds.yaml:15: colour: expected terms of"),
         ("synonyms: [", "seeds.yaml:16: is no YAML: while parsing"),
     ],
 )
@@ -370,7 +370,7 @@ def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
 
 
 def test_a_missing_term_is_told_with_the_line_of_its_entry() -> None:
-    with pytest.raises(RegistryError, match=r"seeds\.yaml:11: family: Field required"):
+    with pytest.raises(RegistryError, match=r"seeds\.yaml:11: family: expected a value"):
         read_seeds(GOOD.replace("  family: Cceae\n", ""))
 
 

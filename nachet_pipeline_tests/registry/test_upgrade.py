@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from nachet_pipeline.database.connection import Database
+from nachet_pipeline.local.prepare import prepare
+from nachet_pipeline.local.services import Services
 from nachet_pipeline.registry.problems import RegistryError
 from nachet_pipeline.registry.queries import RegistryConflictError, planned_changes
 from nachet_pipeline.registry.species_file import packaged_seeds, registry_version
 from nachet_pipeline.registry.upgrade import upgrade
 from nachet_pipeline.settings import PACKAGED_SPECIES
+from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.registries import load, many, merged, renamed, seed, table, without
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -53,9 +58,30 @@ def test_who_forgets_to_name_the_files_does_not_put_the_packages_species_in_thei
 def test_a_wrong_file_changes_no_species(workbench: Workbench, tmp_path: Path) -> None:
     wrong = tmp_path / "weeds.csv"
     wrong.write_text("scientificName\nAvena fatua\n")
-    with pytest.raises(RegistryError, match=r"weeds\.csv:2: family: Field required"):
+    with pytest.raises(RegistryError, match=r"weeds\.csv:2: family: expected a value"):
         upgrade(workbench.database_url, (wrong,))
     assert active(workbench) == 15
+
+
+def test_a_mistake_in_a_file_keeps_nobody_from_this_machines_services(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeds = table(tmp_path / "weeds.csv", [seed("Avena fatua")])
+    monkeypatch.setenv("NACHET_SPECIES_FILE", str(weeds))
+    with own_database(services) as own, Database(SecretStr(own.database_url)) as database:
+        right = weeds.read_text()
+        weeds.write_text("scientificName\nAvena fatua\n")
+        with pytest.raises(RegistryError, match=r"weeds\.csv:2: family"):
+            prepare(own)
+        weeds.write_text(right)
+        prepare(own)
+        assert not capsys.readouterr().err
+
+        weeds.write_text("scientificName\nAvena fatua\n")
+        prepare(own)
+        assert f"the registered species stay as they were: {weeds}:2: family: " in capsys.readouterr().err
+        with database.connection() as connection:
+            assert connection.execute("select name from seeds where active").fetchall() == [{"name": "Avena fatua"}]
 
 
 # What a registry would change

@@ -1,9 +1,11 @@
 """`registered_seeds` and `registered_users`: the reviewed files of species and users, as applied to the database."""
 
 from collections import Counter
+from dataclasses import asdict
 
 from dagster import (
     AssetExecutionContext,
+    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -48,8 +50,11 @@ def registered_seeds(
     a species which was not registered are looked at again. **Red**: a file is wrong or would lose what pictures show,
     and nothing was changed, or the database did not answer; the run says which.
     """
-    with failing_on(RegistryError):
+    try:
         species = read_species(species_settings.species_file)
+    except RegistryError as error:
+        problems = tables(problems=(asdict(problem) for problem in error.problems[:_ROWS]))
+        raise Failure(str(error), metadata=problems, allow_retries=False) from error
     with database.open() as db, db.connection() as connection:
         with failing_on(RegistryConflictError):
             loaded = load_species(connection, species)

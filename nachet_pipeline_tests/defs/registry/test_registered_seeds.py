@@ -99,8 +99,16 @@ def test_a_wrong_file_changes_nothing_and_the_run_says_where_it_is_wrong(workben
     result = run(workbench, wrong)
 
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert f"{wrong}:2: gbifID: " in str(failed.step_failure_data.user_failure_data)
-    assert f"{wrong}:3: family: Field required" in str(failed.step_failure_data.user_failure_data)
+    told = failed.step_failure_data.user_failure_data
+    assert f"{wrong}:2: gbifID: expected a whole number, found 'unknown'" in told.description
+    (second,) = [dict(row.data) for row in told.metadata["problems"].records][1:]
+    assert second == {
+        "code": "missing-term",
+        "message": "expected a value",
+        "file": str(wrong),
+        "line": 3,
+        "field": "family",
+    }
     assert workbench.query("select * from seeds order by id") == before
 
 
