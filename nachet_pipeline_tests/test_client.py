@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,14 @@ from nachet_pipeline.client import (
     UsageError,
     asynchronous,
 )
+from nachet_pipeline.client.registry import Registry
+from nachet_pipeline.client.services import Services as ClientServices
 from nachet_pipeline.events.event import UploadChanged
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
+from nachet_pipeline.registry.species_file import packaged_seeds, read_species
+from nachet_pipeline.registry.upgrade import load_species
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.uploads import following
 from nachet_pipeline.uploads.discovery import queue
@@ -39,8 +44,9 @@ from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.documents import PAGES, fenced
+from nachet_pipeline_tests.registries import seed, table
 from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, shown_url, upload_keys
-from nachet_pipeline_tests.workbench import Workbench, edit, files_of, workbench_of
+from nachet_pipeline_tests.workbench import Workbench, edit, files_of, settings_with, workbench_of
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +231,23 @@ def test_a_user_who_is_disabled_hands_nothing_over(bench: Workbench, client: Cli
         client.submit(bench.sample("late", seed=20), owner=email)
     with Client.from_upload_key(url) as by_key, pytest.raises(RefusedError, match="does not open"):
         by_key.submit(bench.place / "late")
+
+
+def test_a_form_finds_a_species_soon_after_it_was_registered(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nachet_pipeline.client.registry._KEPT_SECONDS", -1.0)
+    services = ClientServices(bench.settings, bench.blobs, stored=bench.database)
+    registry = Registry(services)
+    assert not registry.search("aven")
+    weeds = table(tmp_path / "weeds.csv", [*packaged_seeds(), seed("Avena fatua")])
+    with bench.database.connection() as connection:
+        load_species(connection, read_species((weeds,)))
+    (found,) = registry.search("aven")
+    assert registry.search("aven")[0] is found, "what was read is kept while nothing else was loaded"
+
+    by_key = replace(services, stored=None, settings=settings_with(species_file=(weeds,)))
+    assert Registry(by_key).search("fatua")[0].name == "Avena fatua"
 
 
 def test_a_wrong_call_is_said_in_one_line(bench: Workbench, client: Client, key: str) -> None:

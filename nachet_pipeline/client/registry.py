@@ -7,7 +7,7 @@ from nachet_pipeline.client.services import Services
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.registry.queries import LoadedFrom, loaded_from, registered_seeds
 from nachet_pipeline.registry.seeds import FoundSeed, SeedRegistry
-from nachet_pipeline.registry.species_file import packaged_seeds
+from nachet_pipeline.registry.species_file import read_species
 
 _KEPT_SECONDS = 60.0
 
@@ -16,7 +16,7 @@ class Registry:
     """The species that pictures can show."""
 
     def __init__(self, services: Services) -> None:
-        """Use services; with an upload key alone, the registry is the one that the package carries."""
+        """Use services; with an upload key alone, the species are those of the files that the settings name."""
         self._services = services
         self._lock = Lock()
         self._read: tuple[float, SeedRegistry] | None = None
@@ -29,6 +29,7 @@ class Registry:
 
         Raises:
             UnavailableError: the database does not answer.
+            UsageError: a file of species is wrong.
         """
         return self._seeds().search(text, limit=limit)
 
@@ -37,9 +38,11 @@ class Registry:
         with self._lock:
             now = time.monotonic()
             if self._read is None or (database and now - self._read[0] > _KEPT_SECONDS):
-                seeds = database.call(self._stored) if database else SeedRegistry.of(packaged_seeds())
-                self._read = now, seeds
+                self._read = now, database.call(self._stored) if database else self._named()
             return self._read[1]
+
+    def _named(self) -> SeedRegistry:
+        return SeedRegistry.of(read_species(self._services.settings.species.species_file).seeds)
 
     def _stored(self, connection: Connection) -> SeedRegistry:
         """The registry of the database: what was read before, with its index, if it is still the one."""
