@@ -264,7 +264,7 @@ def diff(
     from nachet_pipeline.registry.queries import planned_changes
 
     read = read_named(file)
-    with open_services() as opened, opened.database.reading() as connection:
+    with open_services(follow=False) as opened, opened.database.reading() as connection:
         planned = planned_changes(connection, read.seeds)
     if as_json:
         write_json(_planned_record(planned))

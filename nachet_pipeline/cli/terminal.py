@@ -96,12 +96,13 @@ class NoPipelineError(UsageError):
 
 
 @contextmanager
-def open_services(*, start: bool = False) -> Iterator[Opened]:
+def open_services(*, start: bool = False, follow: bool = True) -> Iterator[Opened]:
     """The services that the settings name, or those of this machine, made ready.
 
     Args:
         start: whether services of this machine are made where there are none yet. What asks, or changes something that
             must be there, makes none.
+        follow: whether the database of this machine follows the files of species now.
 
     Raises:
         NoPipelineError: the settings name none, there are none on this machine, and none are to be made.
@@ -118,7 +119,7 @@ def open_services(*, start: bool = False) -> Iterator[Opened]:
                 " NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL; with an upload key, ask"
                 " `nachet status FOLDER --sas URL`; to start one here, run `nachet up`"
             )
-        settings = stack.enter_context(with_services(given))
+        settings = stack.enter_context(with_services(given, follow=follow))
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError("NACHET_DATABASE_URL: is not set")
         database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))

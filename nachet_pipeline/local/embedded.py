@@ -90,8 +90,12 @@ def exist(home: Path) -> bool:
 
 
 @contextmanager
-def with_services(settings: Settings) -> Iterator[Settings]:
+def with_services(settings: Settings, *, follow: bool = True) -> Iterator[Settings]:
     """Settings that name their services: as given, or filled in from the embedded ones, made ready, for the context.
+
+    Args:
+        settings: as they were read.
+        follow: whether the embedded database follows the files of species now.
 
     Raises:
         LocalServiceError: embedded services are meant and cannot be had.
@@ -103,7 +107,7 @@ def with_services(settings: Settings) -> Iterator[Settings]:
     from nachet_pipeline.local.prepare import prepare
 
     with services(settings.home) as found:
-        prepare(found, settings.species.species_file)
+        prepare(found, settings.species.species_file, follow=follow)
         yield _named(settings, found)
 
 

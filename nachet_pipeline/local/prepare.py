@@ -17,12 +17,13 @@ from nachet_pipeline.settings import Settings
 _ACTOR = "nachet on this machine"
 
 
-def prepare(services: Services, species: Sequence[Path] | None = None) -> None:
+def prepare(services: Services, species: Sequence[Path] | None = None, *, follow: bool = True) -> None:
     """Bring the database up to this version of the package, and make the logins that the pipeline works with.
 
     Args:
         services: those of this machine.
         species: the files of species, see `read_species`; those that the setting names, if not given.
+        follow: whether a database that has species gets others if the files changed.
 
     Raises:
         DatabaseError: the database does not answer, or refuses.
@@ -33,7 +34,8 @@ def prepare(services: Services, species: Sequence[Path] | None = None) -> None:
     migrate(owner)
     with Database(owner) as database, database.connection() as connection:
         try:
-            follow_species(connection, named)
+            if follow or loaded_from(connection) is None:
+                follow_species(connection, named)
         except (RegistryError, RegistryConflictError) as error:
             if loaded_from(connection) is None:
                 raise

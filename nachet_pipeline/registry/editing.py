@@ -18,7 +18,7 @@ from nachet_pipeline.errors import UsageError
 from nachet_pipeline.registry.darwin_core import COLUMNS, COMMENT, cells_of, column_of, line_of, separator_of
 from nachet_pipeline.registry.problems import Entry
 from nachet_pipeline.registry.seeds import Seed
-from nachet_pipeline.registry.species_file import Species, read_species
+from nachet_pipeline.registry.species_file import TABLES, Species, read_species
 from nachet_pipeline.settings import PACKAGED_SPECIES
 
 _NEW_FILE = "added.csv"
@@ -86,7 +86,7 @@ def _edited(file: Path, changed: Mapping[int, Seed], added: Sequence[Seed]) -> b
         text = file.read_bytes().decode("utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SpeciesFileError(f"{file}: cannot be read: {error}") from None
-    if file.suffix.lower() in {".yaml", ".yml"}:
+    if file.suffix.lower() not in TABLES:
         if changed:
             raise SpeciesFileError(f"{file}: entries of YAML are completed by hand; a table can be completed")
         return (_ended(text) + _as_yaml(added)).encode()
@@ -157,6 +157,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, content: bytes) -> None:
+    file = file.resolve()  # a link stays one
     fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o644

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nachet_pipeline.registry.checklists import ListedTaxon
 from nachet_pipeline.registry.darwin_core import checked
 from nachet_pipeline.registry.problems import Entry, claims
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry, is_name, plain
-from nachet_pipeline.registry.species_file import Species
+from nachet_pipeline.registry.species_file import TABLES, Species
 
 
 @dataclass(slots=True)
@@ -117,11 +118,16 @@ class _Import:
             owner = self.codes.get(value)
             if value and getattr(seed, _FIELDS[term]) is None and owner in {None, seed}:
                 changes[_FIELDS[term]] = value
+        entry = self.entries[seed.id]
         found = checked({**seed.model_dump(by_alias=False), **changes}, "", 0)
         better = self._with_names(found.seed if isinstance(found, Entry) else seed, terms)
-        if better != seed:
+        if better == seed:
+            return
+        if Path(entry.file).suffix.lower() in TABLES:
             self._claim(better)
-            self.plan.completed.append((self.entries[seed.id], better))
+            self.plan.completed.append((entry, better))
+        else:
+            self.plan.skipped.append((seed.scientific_name, f"{entry.file} is no table, so it is completed by hand"))
 
     def _with_names(self, seed: Seed, terms: Mapping[str, Any]) -> Seed:
         """A taxon with the names of a checklist that mean no other."""

@@ -17,7 +17,7 @@ from nachet_pipeline.registry.search import NameSearch, SearchedName
 from nachet_pipeline.registry.spelling import Key, NameIndex, Words, letters_of
 
 # A bar separates the names in a cell of a table, and a program for tables would run what begins with the other signs.
-_NAME_PATTERN = r"^[^|=+@#\x00-\x1f\x7f-][^|\x00-\x1f\x7f]*$"
+_NAME_PATTERN = r"^[^|=+@#\x00-\x1f\x7f-\x9f\u2028\u2029-][^|\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NAME_PATTERN)]
 _Names = tuple[_Name, ...]
 

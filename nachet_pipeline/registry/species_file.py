@@ -18,7 +18,10 @@ from nachet_pipeline.registry.problems import Entry, RegistryError, RegistryProb
 from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.settings import PACKAGED_SPECIES
 
-SUFFIXES = (".csv", ".tsv", ".yaml", ".yml")
+TABLES = (".csv", ".tsv")
+"""The suffixes of tables."""
+
+SUFFIXES = (*TABLES, ".yaml", ".yml")
 """The suffixes of files of species."""
 
 _PACKAGED_NAME = "seeds.yaml"
@@ -189,7 +192,7 @@ def _read(name: str, content: bytes) -> Iterator[Entry | RegistryProblem]:
         message = "expected UTF-8 text; in Excel, save as CSV UTF-8"
         yield RegistryProblem("unreadable", message, name, line)
         return
-    yield from _read_yaml(text, name) if suffix in {".yaml", ".yml"} else read_table(text, name)
+    yield from read_table(text, name) if suffix in TABLES else _read_yaml(text, name)
 
 
 def _read_yaml(text: str, name: str) -> Iterator[Entry | RegistryProblem]:

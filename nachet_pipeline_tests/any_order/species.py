@@ -77,7 +77,10 @@ class ChangingSpecies(RuleBasedStateMachine):
         return f"{genus} {''.join(chr(ord('a') + int(digit)) for digit in f'{self.named:03}')}"
 
     def _one(self, data: st.DataObject) -> Seed:
-        return data.draw(st.sampled_from([one for one in self.seeds if one.taxon_rank == "species"]))
+        return data.draw(st.sampled_from(self._species()))
+
+    def _species(self) -> list[Seed]:
+        return [one for one in self.seeds if one.taxon_rank == "species"]
 
     @rule(genus=genera)
     def add(self, genus: str) -> None:
@@ -97,7 +100,7 @@ class ChangingSpecies(RuleBasedStateMachine):
         assert self._load(renamed(self.seeds, old, self._fresh(genus)))
         self.former.append(old)
 
-    @precondition(lambda self: len(self.seeds) > 1)
+    @precondition(lambda self: len(self._species()) > 1)
     @rule(data=st.data())
     def merge(self, data: st.DataObject) -> None:
         gone, stays = self._one(data), self._one(data)
@@ -106,7 +109,7 @@ class ChangingSpecies(RuleBasedStateMachine):
             self.merged_into[gone.id] = stays.id
             self.former.append(gone.scientific_name)
 
-    @precondition(lambda self: len(self.seeds) > 1)
+    @precondition(lambda self: len(self._species()) > 1)
     @rule(data=st.data())
     def retire(self, data: st.DataObject) -> None:
         gone = self._one(data)

@@ -88,6 +88,14 @@ def test_a_species_is_added_to_the_file_and_nothing_else_in_it_changes(command: 
     assert list(weeds.parent.iterdir()) == [weeds]
 
 
+def test_a_file_that_is_reached_by_a_link_is_written_where_it_is(command: Nachet, weeds: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.csv"
+    link.symlink_to(weeds)
+    assert command("species", "add", "Avena sterilis", "--species", link).code == 0
+    assert link.is_symlink()
+    assert weeds.read_text().endswith("Avena sterilis;Poaceae;;;;\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -231,6 +231,17 @@ def test_an_import_completes_what_is_registered_only_if_it_is_to_and_changes_not
     ]
 
 
+def test_an_entry_of_yaml_is_completed_by_hand(tmp_path: Path) -> None:
+    ours = written(tmp_path / "ours.yaml", _YAML)
+    taxa = read_checklist(written(tmp_path / "pflname.txt", PFLNAME), Wanted())
+    done = plan_import(read_species((ours,)), taxa, complete=True)
+    assert (done.known, done.completed) == (1, [])
+    assert done.skipped[0] == ("Avena fatua", f"{ours} is no table, so it is completed by hand")
+
+
+_YAML = "- scientificName: Avena fatua\n  family: Poaceae\n  genus: Avena\n  specificEpithet: fatua\n"
+
+
 def test_a_taxon_whose_name_or_code_another_one_has_is_left_out(tmp_path: Path) -> None:
     header = "scientificName,family,gbifID,eppoCode,synonyms\n"
     rows = "Avena japonica,Poaceae,,,\nAvena nova,Poaceae,5,,=x\nAvena altera,Poaceae,5,,\nAvena tertia,Poaceae,,a,\n"

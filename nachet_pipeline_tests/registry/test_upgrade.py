@@ -77,6 +77,8 @@ def test_a_mistake_in_a_file_keeps_nobody_from_this_machines_services(
         prepare(own)
         assert not capsys.readouterr().err
 
+        table(weeds, [seed("Avena sterilis")])
+        prepare(own, follow=False)
         weeds.write_text("scientificName\nAvena fatua\n")
         prepare(own)
         assert f"the registered species stay as they were: {weeds}:2: family: " in capsys.readouterr().err
