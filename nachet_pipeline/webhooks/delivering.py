@@ -146,14 +146,9 @@ class Deliverer:
         self, opened: dict[UUID, _Opened], answering: set[UUID], under_way: dict[Future[Answer], Delivery]
     ) -> dict[UUID, int]:
         """How many more events each webhook takes: one until it has answered."""
-        busy, room = Counter(one.webhook for one in under_way.values()), _THREADS - len(under_way)
-        wanted = {one: (_AT_A_TIME if one in answering else 1) - busy[one] for one in opened}
-        places: dict[UUID, int] = {}
-        for one, number in wanted.items():
-            if number > 0 and room > 0:
-                places[one] = min(number, room)
-                room -= places[one]
-        return places
+        busy = Counter(one.webhook for one in under_way.values())
+        places = {one: (_AT_A_TIME if one in answering else 1) - busy[one] for one in opened}
+        return {one: number for one, number in places.items() if number > 0}
 
     def _start(
         self,
@@ -163,7 +158,8 @@ class Deliverer:
         places: dict[UUID, int],
         under_way: dict[Future[Answer], Delivery],
     ) -> None:
-        due = next_deliveries(connection, places, under_way.values(), self.now()) if places else []
+        room = _THREADS - len(under_way)
+        due = next_deliveries(connection, places, under_way.values(), self.now(), most=room) if places and room else []
         events = {event.number: event for event in find_events(connection, [one.number for one in due])}
         connection.commit()
         for one in due:
