@@ -159,8 +159,8 @@ def next_deliveries(
         " from webhook_delivery as one"
         " where webhook_id = webhook.id and dead_at is null and one.next_at <= %(now)s and (webhook_id, number) not in"
         "  (select * from unnest(%(told)s::uuid[], %(numbers)s::bigint[]))"
-        " and not exists (select from webhook_delivery as earlier where earlier.webhook_id = one.webhook_id"
-        "  and earlier.subject = one.subject and earlier.dead_at is null and earlier.number < one.number)"
+        " and number = (select number from webhook_delivery as first where first.webhook_id = one.webhook_id"
+        "  and first.subject = one.subject and first.dead_at is null order by number limit 1)"
         " order by attempts, number limit asked.places) as due order by busy + turn, failures, random() limit %(most)s",
         {
             "ids": list(places),

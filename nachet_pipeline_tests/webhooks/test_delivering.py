@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.sessions import Owner
@@ -241,6 +242,26 @@ def test_no_answer_of_one_receiver_keeps_events_from_another(pipeline: Pipeline,
         pipeline.happen("a")
         done = pipeline.deliver()
     assert (done.delivered, done.failed) == (1, 1)
+
+
+def test_a_backlog_of_one_subject_costs_the_others_nothing(pipeline: Pipeline, to: Receiver) -> None:
+    with receiver() as refusing:
+        refusing.answer = lambda _: 500
+        pipeline.subscribe(refusing, "health.*")
+        pipeline.subscribe(to, "key.*")
+        with pipeline.database.connection() as connection:
+            connection.execute(
+                "insert into event (type, subject, data) select 'health.failing', 's' || mod(number, 2), %s"
+                " from generate_series(1, 9000) as number",
+                (Jsonb({"check": "s", "passed": False, "urgent": True, "found": "something"}),),
+            )
+            connection.execute(
+                "insert into event (type, subject, data) select 'key.ending', 'u' || number, %s"
+                " from generate_series(1, 20) as number",
+                (Jsonb({"user": "ada@example.org", "key": 1, "ends": "2026-05-04T00:00:00Z"}),),
+            )
+        pipeline.deliver(seconds=15)
+    assert len(to.accepted) == 20
 
 
 def test_nothing_is_begun_that_a_tick_could_not_end(pipeline: Pipeline, to: Receiver) -> None:
