@@ -68,7 +68,8 @@ def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
         class_row(Webhook),
         "select id, place, types, created_at, created_by, paused_at, paused_because, failing_since,"
         " coalesce(last_error, (select one.last_error from webhook_delivery as one where webhook_id = id"
-        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead, oldest"
+        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead,"
+        " least(oldest, (select at from event where number > cursor order by number limit 1)) as oldest"
         " from webhook_state, lateral (select count(*) filter (where dead_at is null) as waiting,"
         "  count(dead_at) as dead, min(since) filter (where dead_at is null) as oldest"
         "  from webhook_delivery where webhook_id = id) as counted"
