@@ -58,7 +58,9 @@ _TARGET = (
     " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret"
     " from webhook where id = any(%(ids)s)"
 )
-_DUE = "paused_at is null and (webhook.next_at is null or webhook.next_at <= %(now)s)"
+# No pause lasts longer than a day: who is to be asked later than that was paused by a clock that was wrong.
+_ASKED = "(%(now)s not between {0} - interval '25 hours' and {0} - interval '1 microsecond')"
+_DUE = f"paused_at is null and (webhook.next_at is null or {_ASKED.format('webhook.next_at')})"
 
 
 def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
@@ -158,7 +160,8 @@ def next_deliveries(
         f" as asked (id, places, busy) join webhook on webhook.id = asked.id and {_DUE}, lateral ("
         " select webhook_id as webhook, number, attempts, row_number() over (order by attempts, number) as turn"
         " from webhook_delivery as one"
-        " where webhook_id = webhook.id and dead_at is null and one.next_at <= %(now)s and (webhook_id, number) not in"
+        f" where webhook_id = webhook.id and dead_at is null and {_ASKED.format('one.next_at')}"
+        " and (webhook_id, number) not in"
         "  (select * from unnest(%(told)s::uuid[], %(numbers)s::bigint[]))"
         " and number = (select number from webhook_delivery as first where first.webhook_id = one.webhook_id"
         "  and first.subject = one.subject and first.dead_at is null order by number limit 1)"
