@@ -242,6 +242,7 @@ class RetentionSettings(Concern):
     retain_runs_days: int = Field(
         365, ge=7, le=36500, description="days that a run and its events are kept, unless a partition needs them"
     )
+    retain_events_days: int = Field(30, ge=7, le=36500, description="days that an event of the outbox is kept")
 
 
 class HealthSettings(Concern):
@@ -336,6 +337,14 @@ class KeySettings(Concern):
     )
 
 
+class WebhookSettings(Concern):
+    """Where webhooks may lead."""
+
+    webhook_private_addresses: bool = Field(
+        False, description="whether webhooks may lead to private addresses, by http too"
+    )
+
+
 class Settings(BaseModel):
     """Where everything is. Secrets never show in a repr, a log or an error.
 
@@ -376,6 +385,7 @@ class Settings(BaseModel):
     training: TrainingSettings = TrainingSettings()
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()
+    webhook: WebhookSettings = WebhookSettings()
 
     @model_validator(mode="after")
     def _services_come_together(self) -> Self:

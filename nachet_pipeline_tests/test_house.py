@@ -33,6 +33,7 @@ FLOORS = (
         "training",
         "uploads",
         "users",
+        "webhooks",
     ),
     ("events",),
     ("contract",),

@@ -123,7 +123,7 @@ def test_a_folder_that_curl_sends_is_imported_and_its_receipt_is_the_one_that_is
     with CroppingPool(DecodingSettings(workers=1)) as pool:
         jane.cropper(pool).crop(jane.now(upload))
 
-    assert json.loads(lasting(shell(_READ))) == json.loads(block_beginning("{", "json"))
+    assert json.loads(lasting(shell(_READ))) == json.loads(block_beginning('{\n  "receipt_version"', "json"))
 
     with jane.database.reading() as connection:
         events, _ = events_after(connection, 0, owner=jane.user.id)

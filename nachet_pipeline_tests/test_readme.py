@@ -175,7 +175,7 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     default = SETTINGS[name].get_default()
     # Of services and of what depends on the machine, words say more than a value.
     if SETTINGS[name].default_factory is None and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
-        assert row[1] == ("none" if default is None else str(default))
+        assert row[1] == ("none" if default is None else str(default).lower() if default is False else str(default))
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:

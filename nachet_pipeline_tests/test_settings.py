@@ -66,6 +66,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "verify_stored": "read",
         "key_overlap_days": 7,
         "key_rotate_before_days": 7,
+        "webhook_private_addresses": True,
     }
     if name == "recipes_folder":
         values[name] = tmp_path

@@ -24,6 +24,7 @@ from nachet_pipeline.cli import (
     uploads,
     users,
     validation,
+    webhooks,
 )
 from nachet_pipeline.cli.terminal import UNAVAILABLE, note
 from nachet_pipeline.errors import ActionableError
@@ -44,6 +45,7 @@ for group in (authoring, crops, validation, uploads, mass_import, reprocessing, 
     app.add_typer(group.app)
 app.add_typer(users.app, name="user")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(database.app, name="db")
 app.add_typer(duplicates.app, name="duplicates")
 app.add_typer(labels.app, name="labels")

@@ -126,6 +126,18 @@ def open_services(*, start: bool = False) -> Iterator[Opened]:
         yield Opened(settings, database, blobs)
 
 
+def login() -> str:
+    """Who types the command, for the audit trail."""
+    import getpass
+
+    from nachet_pipeline import __version__
+
+    try:
+        return f"{getpass.getuser()} (nachet {__version__})"
+    except (OSError, KeyError):  # a process whose number has no name
+        return f"nachet {__version__}"
+
+
 def write(*lines: str) -> None:
     """Write what the command was asked for to the standard output."""
     for line in lines:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nachet_pipeline.cli.terminal import JsonOption, note, open_services, write, write_json, write_result
+from nachet_pipeline.cli.terminal import JsonOption, login, note, open_services, write, write_json, write_result
 
 if TYPE_CHECKING:
     from nachet_pipeline.client import Users
@@ -32,19 +32,8 @@ def _users(by: str, *, start: bool = False) -> Iterator["Users"]:
     from nachet_pipeline.client import Client
 
     with open_services(start=start) as opened:
-        client = Client(opened.settings, opened.blobs, database=opened.database, by=by.strip() or _login())
+        client = Client(opened.settings, opened.blobs, database=opened.database, by=by.strip() or login())
         yield client.users
-
-
-def _login() -> str:
-    import getpass
-
-    from nachet_pipeline import __version__
-
-    try:
-        return f"{getpass.getuser()} (nachet {__version__})"
-    except (OSError, KeyError):  # a process whose number has no name
-        return f"nachet {__version__}"
 
 
 @app.command("add")

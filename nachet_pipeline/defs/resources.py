@@ -67,10 +67,14 @@ class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
         None, description="separated by commas, from NACHET_SECRET_KEYS; the first encrypts"
     )
 
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """The keys; the first encrypts."""
+        return [SecretStr(key.strip()) for key in (self.fernet_keys or "").split(",") if key.strip()]
+
     def upload_keys(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> UploadKeys:
         """The upload keys of all users."""
-        secrets = [SecretStr(key.strip()) for key in (self.fernet_keys or "").split(",") if key.strip()]
-        return UploadKeys(database, blobs, secrets, settings)
+        return UploadKeys(database, blobs, self.secrets, settings)
 
     def onboarding(self, database: Database, blobs: BlobStorage, settings: KeySettings) -> Onboarding:
         """Users from their registration to their end."""

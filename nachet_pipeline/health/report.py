@@ -22,6 +22,7 @@ class HealthCheck(StrEnum):
     AUTOMATION_ALIVE = "automation_alive"
     NO_DRIFT = "no_drift"
     KEYS_VALID = "keys_valid"
+    EVENTS_DELIVERED = "events_delivered"
     EVENT_LOG_BOUNDED = "event_log_bounded"
     DISK_FREE = "disk_free"
 
@@ -33,6 +34,7 @@ PASSES_WHEN: Mapping[HealthCheck, str] = {
     HealthCheck.AUTOMATION_ALIVE: "Every sensor and schedule that is switched on has run lately, and without an error.",
     HealthCheck.NO_DRIFT: "The last reconciliation left no more disagreements of storage and database than allowed.",
     HealthCheck.KEYS_VALID: "Every user's upload key lives on for a while: the nightly rotation works.",
+    HealthCheck.EVENTS_DELIVERED: "Every webhook was told what happened, and none waits for long.",
     HealthCheck.EVENT_LOG_BOUNDED: "What Dagster writes of runs, events and ticks keeps within its size.",
     HealthCheck.DISK_FREE: "The machine that runs imports has free disk.",
 }
@@ -49,6 +51,8 @@ REMEDIES: Mapping[HealthCheck, str] = {
     HealthCheck.NO_DRIFT: "Run `nachet reconcile`, read what disagrees, then `nachet reconcile --repair`.",
     HealthCheck.KEYS_VALID: "See why `rotate_upload_keys` did not rotate them (is NACHET_SECRET_KEYS set?), or run"
     " `nachet user key rotate EMAIL`.",
+    HealthCheck.EVENTS_DELIVERED: "See what it answers with `nachet webhook ping`, let its receiver be put right, then"
+    " run `nachet webhook retry` or `nachet webhook resume`; or `nachet webhook remove`.",
     HealthCheck.EVENT_LOG_BOUNDED: "Lower NACHET_RETAIN_RUNS_DAYS and launch `clear_old_runs`, or allow more by"
     " NACHET_HEALTH_EVENT_LOG_GIB.",
     HealthCheck.DISK_FREE: "Free disk on the machine that runs imports, or give it more.",
@@ -137,6 +141,23 @@ def _keys_valid(health: Health, _: HealthSettings) -> CheckResult:
     return CheckResult(HealthCheck.KEYS_VALID, found, passed=not health.keys)
 
 
+def _events_delivered(health: Health, settings: HealthSettings) -> CheckResult:
+    patience = timedelta(minutes=settings.health_waiting_minutes)
+    said = []
+    for one in health.webhooks:
+        late = one.oldest and not one.paused_at and health.at - one.oldest > patience
+        error = f" ({one.last_error})" if one.last_error else ""
+        if one.dead:
+            said.append(f"{one.name} could not be told {one.dead} events{error}.")
+        elif late:
+            said.append(f"{one.waiting} events wait for {one.name}{error}.")
+        elif one.gone:
+            said.append(f"{one.name} is paused: {one.paused_because}.")
+    found = " ".join(said) or "All events were delivered."
+    dead = any(one.dead for one in health.webhooks)
+    return CheckResult(HealthCheck.EVENTS_DELIVERED, found, passed=not said, urgent=dead)
+
+
 def _event_log_bounded(health: Health, settings: HealthSettings) -> CheckResult:
     size = health.sizes.event_log
     found = f"Runs, events and ticks take {size / _GIB:.1f} GiB of {settings.health_event_log_gib} GiB."
@@ -158,6 +179,7 @@ _CHECKS: Mapping[HealthCheck, Callable[[Health, HealthSettings], CheckResult]] =
     HealthCheck.AUTOMATION_ALIVE: _automation_alive,
     HealthCheck.NO_DRIFT: _no_drift,
     HealthCheck.KEYS_VALID: _keys_valid,
+    HealthCheck.EVENTS_DELIVERED: _events_delivered,
     HealthCheck.EVENT_LOG_BOUNDED: _event_log_bounded,
     HealthCheck.DISK_FREE: _disk_free,
 }

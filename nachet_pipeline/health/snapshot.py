@@ -25,6 +25,8 @@ from nachet_pipeline.health.queries import (
     waiting_longest,
 )
 from nachet_pipeline.settings import HealthSettings
+from nachet_pipeline.webhooks.queries import webhook_states
+from nachet_pipeline.webhooks.webhook import Webhook
 
 DAYS_OF_PICTURES = 30
 
@@ -127,6 +129,7 @@ class Health:
         pictures: pictures by day, the newest day first.
         drift: disagreements of storage and database.
         keys: upload keys that should have been rotated.
+        webhooks: who is told of events.
         sizes: what grows.
         disk: of this machine.
         dagster: what Dagster knows.
@@ -144,6 +147,7 @@ class Health:
     pictures: Mapping[date, int]
     drift: Sequence[DriftCount]
     keys: Sequence[EndingKey]
+    webhooks: Sequence[Webhook]
     sizes: Sizes
     disk: Disk
     dagster: Orchestration
@@ -181,6 +185,7 @@ def read_health(
         pictures=pictures_by_day(connection, now, DAYS_OF_PICTURES),
         drift=drift_counts(connection),
         keys=ending_keys(connection, now, settings.health_key_days),
+        webhooks=webhook_states(connection),
         sizes=sizes(connection),
         disk=disk,
         dagster=dagster,

@@ -1,4 +1,4 @@
-"""Clearing what old imports leave behind: their staged folders, and their partitions in Dagster.
+"""Clearing what old imports leave behind: their staged folders, their partitions in Dagster, and their events.
 
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
 say, its receipt is in the database, every picture of the receipt has a row, every row has its blob, which is
@@ -26,6 +26,7 @@ from nachet_pipeline.reconciliation.queries import short_sets
 from nachet_pipeline.reconciliation.retention_queries import (
     begin_clearing,
     clearing_since,
+    delete_old_events,
     end_clearing,
     folders_to_clear,
     partitions_to_clear,
@@ -47,6 +48,7 @@ ForgetPartitions = Callable[[Sequence[str]], None]
 
 _FIRST = UUID(int=0)
 _PAGE = 200
+_EVENTS_AT_ONCE = 5000
 _CLEARABLE = {State.IMPORTED, State.WITHDRAWN}
 _CLOCKS_DIFFER = timedelta(hours=1)
 
@@ -88,6 +90,7 @@ class Cleared:
     Attributes:
         folders: staged folders.
         partitions: partitions.
+        events: events of the outbox.
         size: bytes of the folders.
         kept: folders that are old enough and stay, each with the reason.
         kept_number: how many those are; only the first are listed.
@@ -96,6 +99,7 @@ class Cleared:
 
     folders: int = 0
     partitions: int = 0
+    events: int = 0
     size: int = 0
     kept: list[Clearing] = field(default_factory=list)
     kept_number: int = 0
@@ -150,6 +154,7 @@ class Retention:
         begin, result = time.monotonic(), Cleared()
         for one in self.clear(dry_run=dry_run, now=now):
             result.add(one)
+        result.events = 0 if dry_run else self.clear_events(now=now)
         result.seconds = time.monotonic() - begin
         return result
 
@@ -160,6 +165,13 @@ class Retention:
         if self.forget_partitions:
             before = moment - timedelta(days=self.settings.retain_partitions_days)
             yield from self._partitions(self.forget_partitions, before, dry_run=dry_run)
+
+    def clear_events(self, *, now: datetime | None = None) -> int:
+        """Delete events that are old and told, some thousands in each transaction; returns how many."""
+        before, cleared = (now or datetime.now(UTC)) - timedelta(days=self.settings.retain_events_days), 0
+        while deleted := self.database.call(delete_old_events, before, _EVENTS_AT_ONCE):
+            cleared += deleted
+        return cleared
 
     # Staged folders
 

@@ -8,6 +8,7 @@ from psycopg.rows import tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
+from nachet_pipeline.events.event import EventType
 from nachet_pipeline.uploads.queries import find_upload
 from nachet_pipeline.uploads.upload import Upload
 
@@ -91,3 +92,30 @@ def record_partition_cleared(connection: Connection, upload: UUID) -> bool:
             f"update upload set partition_cleared_at = now() where id = %s and {_CLEARED}", (upload,)
         ).rowcount
     )
+
+
+# In the order of their numbers, which is about that of their times: only what is to be cleared is read.
+_OLD_EVENTS = """
+select number from event
+where number < coalesce((select number from event where at >= %(before)s order by number limit 1), number + 1)
+    and number <= coalesce((select min(cursor) from webhook where paused_at is null), number)
+    and not exists (select from webhook_delivery as one where one.number = event.number and one.dead_at is null)
+    and (type <> all(%(checks)s) or exists (
+        select from event as later
+        where later.subject = event.subject and later.number > event.number and later.type = any(%(checks)s)
+    ))
+order by number limit %(most)s
+"""
+
+
+def delete_old_events(connection: Connection, before: datetime, most: int) -> int:
+    """Delete events from before a moment, so many at most.
+
+    An event stays that a webhook is still to be told, and the last verdict of each check of the page on health.
+
+    Returns:
+        How many were deleted.
+    """
+    checks = [EventType.CHECK_FAILING, EventType.CHECK_PASSING]
+    parameters = {"before": before, "checks": checks, "most": most}
+    return connection.execute(f"delete from event where number in ({_OLD_EVENTS})", parameters).rowcount

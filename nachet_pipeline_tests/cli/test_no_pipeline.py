@@ -41,8 +41,25 @@ ASKING = {
     "user key rotate": ("ada@example.org",),
     "user key show": ("ada@example.org",),
     "user list": (),
+    "webhook list": (),
+    "webhook pause": ("12ab",),
+    "webhook ping": ("12ab",),
+    "webhook remove": ("12ab",),
+    "webhook resume": ("12ab",),
+    "webhook retry": ("12ab",),
+    "webhook rotate-secret": ("12ab",),
 }
-STARTING = {"db login", "db upgrade", "import", "mass-import", "stage", "training-set build", "up", "user add"}
+STARTING = {
+    "db login",
+    "db upgrade",
+    "import",
+    "mass-import",
+    "stage",
+    "training-set build",
+    "up",
+    "user add",
+    "webhook add",
+}
 WITHOUT_SERVICES = {"contract", "down", "init", "sample", "secrets generate", "validate"}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -14,6 +14,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.health.report import CheckResult, HealthCheck, check_health
 from nachet_pipeline.health.snapshot import Automation, Disk, FailedRun, Health, Orchestration, read_health
 from nachet_pipeline.identifiers import upload_id
+from nachet_pipeline.webhooks.webhook import GONE
 from nachet_pipeline_tests.users.keys import ACTOR, upload_keys
 from nachet_pipeline_tests.workbench import Workbench, settings_with
 
@@ -103,6 +104,21 @@ def full_disk(bench: Workbench) -> Health:
     return replace(look(bench), disk=Disk(free=4 * _GIB, total=100 * _GIB))
 
 
+def dead_event(bench: Workbench) -> Health:
+    bench.query(
+        "insert into webhook (id, place, encrypted_url, encrypted_secret, types, cursor, created_by)"
+        " values (%s, 'https://example.org/token', '', '', '{*}', 0, 'ada@example.org')",
+        UUID(int=7),
+    )
+    add(bench, "imported")
+    bench.query(
+        "insert into webhook_delivery (webhook_id, number, subject, since, next_at, last_error, dead_at)"
+        " select %s, number, subject, now(), now(), 'it answers 500', now() from event limit 1",
+        UUID(int=7),
+    )
+    return look(bench)
+
+
 BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.NO_FAILURES: (failed_upload, "1 uploads failed; 1 of those listed are not tried again"),
     HealthCheck.JOBS_SUCCEED: (failed_job, "The last run failed of: reconcile_storage"),
@@ -110,6 +126,10 @@ BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.AUTOMATION_ALIVE: (silent_sensor, "1 without a tick: end_dead_runs"),
     HealthCheck.NO_DRIFT: (drifted, "1 disagreements: 1 missing-blob"),
     HealthCheck.KEYS_VALID: (unrotated_key, "1 upload keys end soon"),
+    HealthCheck.EVENTS_DELIVERED: (
+        dead_event,
+        "example.org (00000000) could not be told 1 events (it answers 500).",
+    ),
     HealthCheck.EVENT_LOG_BOUNDED: (full_log, "21.0 GiB of 20 GiB"),
     HealthCheck.DISK_FREE: (full_disk, "4.0 GiB are free"),
 }
@@ -152,6 +172,20 @@ def test_thresholds_are_settings(workbench: Workbench) -> None:
         HealthCheck.QUEUE_MOVES,
     }
     assert all(result.passed for result in check_health(look(workbench), tolerant.health))
+
+
+def test_an_event_that_waits_for_long_and_a_webhook_that_is_gone_are_no_emergency(workbench: Workbench) -> None:
+    dead_event(workbench)
+    workbench.query("update webhook_delivery set dead_at = null, since = now() - interval '3 hours'")
+    (late,) = amiss(workbench, look(workbench))
+    workbench.query("update webhook set paused_at = now(), paused_because = 'ada@example.org wants it'")
+    paused = amiss(workbench, look(workbench))
+    workbench.query("update webhook set paused_because = %s", GONE)
+    (gone,) = amiss(workbench, look(workbench))
+
+    assert (late.urgent, late.found) == (False, "1 events wait for example.org (00000000) (it answers 500).")
+    assert paused == []
+    assert (gone.urgent, gone.found) == (False, f"example.org (00000000) is paused: {GONE}.")
 
 
 def test_one_late_upload_is_no_emergency_while_others_are_imported(workbench: Workbench) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.events.event import CheckTurned, EventType
+from nachet_pipeline.events.queries import record_event
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.reconciliation.retention import Cleared, Retention
 from nachet_pipeline.reconciliation.retention_queries import begin_clearing
@@ -316,3 +319,50 @@ def test_the_sensor_leaves_a_folder_alone_that_is_being_cleared(workbench: Workb
         assert begin_clearing(connection, upload.id)
 
     assert workbench.due(after=later(1) - later(0)) == []
+
+
+def test_old_events_go_but_for_those_that_somebody_is_still_to_be_told_and_the_last_verdicts(
+    workbench: Workbench,
+) -> None:
+    def happen(subject: str, kind: EventType) -> int:
+        told = CheckTurned(check=subject, passed=kind == EventType.CHECK_PASSING, urgent=False, found="")
+        workbench.database.call(record_event, kind, subject, told)
+        return int(workbench.query("select max(number) as last from event")[0]["last"])
+
+    imported(workbench)
+    happen("disk_free", EventType.CHECK_FAILING)
+    verdict = happen("disk_free", EventType.CHECK_PASSING)
+    other = happen("no_drift", EventType.CHECK_FAILING)
+    dead, pending = workbench.query("select number from event order by number limit 2")
+    workbench.query(
+        "insert into webhook (id, place, encrypted_url, encrypted_secret, types, cursor, created_by)"
+        " values (%s, 'https://example.org/', '', '', '{*}', %s, 'ada@example.org')",
+        UUID(int=7),
+        other,
+    )
+    workbench.query(
+        "insert into webhook_delivery (webhook_id, number, subject, since, next_at, dead_at) values"
+        " (%s, %s, 'a', now(), now(), now()), (%s, %s, 'a', now(), now(), null)",
+        *(UUID(int=7), dead["number"], UUID(int=7), pending["number"]),
+    )
+
+    def kept() -> list[int]:
+        return [row["number"] for row in workbench.query("select number from event order by number")]
+
+    before = kept()
+    assert (clear(workbench, 29).events, clear(workbench, 31, dry_run=True).events, kept()) == (0, 0, before)
+    assert clear(workbench, 31).events == len(before) - 3
+    assert kept() == [pending["number"], verdict, other]
+    assert [row["number"] for row in workbench.query("select number from webhook_delivery")] == [pending["number"]]
+
+
+def test_events_that_were_not_handed_to_a_webhook_yet_stay_unless_it_is_paused(workbench: Workbench) -> None:
+    imported(workbench)
+    workbench.query(
+        "insert into webhook (id, place, encrypted_url, encrypted_secret, types, cursor, created_by)"
+        " values (%s, 'https://example.org/', '', '', '{*}', 0, 'ada@example.org')",
+        UUID(int=7),
+    )
+    assert clear(workbench, 31).events == 0
+    workbench.query("update webhook set paused_at = now()")
+    assert clear(workbench, 31).events > 0

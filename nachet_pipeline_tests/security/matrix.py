@@ -44,8 +44,10 @@ TABLES = """\
 `withdrawn_content` | select, insert, update | select |
 | `event` | select, insert, delete | select |
 | `upload_key` | select, insert, update | no |
+| `webhook` | select, insert, update, delete | no |
 | `detection`, `drift`, `duplicate_decision`, `label_decision`, `mass_import_finding`, `mass_import_folder`, \
-`picture_seed`, `picture_set`, `picture_verdict`, `pictures` | select, insert, update, delete | select |
+`picture_seed`, `picture_set`, `picture_verdict`, `pictures`, \
+`webhook_delivery` | select, insert, update, delete | select |
 | a table of a later migration, unless it says otherwise | select, insert, update, delete | select |
 """
 

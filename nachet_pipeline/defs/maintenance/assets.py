@@ -340,6 +340,7 @@ def _cleared_metadata(result: Cleared) -> dict[str, Any]:
         **tables(kept=({"owner": one.owner, "folder": one.name, "why": one.kept or ""} for one in result.kept)),
         "folders": result.folders,
         "partitions": result.partitions,
+        "events": result.events,
         "bytes": result.size,
         "kept_folders": result.kept_number,
         "seconds": round(result.seconds, 3),

@@ -263,6 +263,16 @@ def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSe
         **tables(
             keys_ending=({"user": one.owner, "key": one.number, "ends": _time(one.expires_at)} for one in health.keys),
             drift_by_kind=({"kind": one.kind, "number": one.number, "since": _time(one.since)} for one in health.drift),
+            webhooks=(
+                {
+                    "webhook": one.name,
+                    "state": one.state,
+                    "waiting": one.waiting,
+                    "dead": one.dead,
+                    "error": one.last_error or one.paused_because or "",
+                }
+                for one in health.webhooks
+            ),
             automation=_automation_rows(health, settings),
             pictures_by_day=({"day": f"{day}", "pictures": count} for day, count in health.pictures.items()),
         ),

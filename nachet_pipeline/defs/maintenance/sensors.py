@@ -1,8 +1,8 @@
-"""Sensors on runs: `end_dead_runs` ends those whose process is gone, `start_shards` starts those of split bulk work.
+"""Sensors on runs and events: `end_dead_runs`, `start_shards`, which starts runs of split bulk work, `deliver_events`.
 
-Dagster's default launcher does not check the health of what it launched. If a run's process ended while the database
-was away, or together with its code server, the run would stay under way. It would hold its place in the queue, and
-nobody would request its work again.
+`end_dead_runs` ends runs whose process is gone. Dagster's default launcher does not check the health of what it
+launched. If a run's process ended while the database was away, or together with its code server, the run would stay
+under way. It would hold its place in the queue, and nobody would request its work again.
 """
 
 import json
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dagster import (
     DagsterInstance,
     DagsterRunStatus,
+    ResourceParam,
     RunRecord,
     RunsFilter,
     SensorEvaluationContext,
@@ -25,9 +26,14 @@ from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.fan_out import due_runs
 from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
-from nachet_pipeline.defs.resources import DatabaseResource
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
+from nachet_pipeline.settings import WebhookSettings
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
+from nachet_pipeline.users.encryption import SecretBox
+from nachet_pipeline.webhooks.delivering import Deliverer
+from nachet_pipeline.webhooks.queries import any_webhook
+from nachet_pipeline.webhooks.sending import Sender
 
 _OPS = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
 """The jobs whose work may be split into shards, each with the op that does one."""
@@ -131,3 +137,26 @@ def start_shards(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Request the runs of bulk work that was split into shards."""
     requests = list(due_runs(context.instance, _OPS))
     return SensorResult(run_requests=requests) if requests else SkipReason("No part of cut work is due.")
+
+
+@running_sensor(
+    minimum_interval_seconds=10,
+    description="Tells webhooks what happened. A tick lasts 20 s at most, whatever receivers do, and the next one goes"
+    " on. Without it, and while it fails, events wait. `nachet webhook list` says for whom.",
+)
+def deliver_events(
+    context: SensorEvaluationContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    secret_keys: SecretKeysResource,
+    webhook_settings: ResourceParam[WebhookSettings],
+) -> SkipReason:
+    """Deliver events to webhooks."""
+    with database.open() as db:
+        if not db.call(any_webhook):
+            return SkipReason("No webhook is to be told anything.")
+        sender = Sender(webhook_settings.webhook_private_addresses)
+        done = Deliverer(db, SecretBox(secret_keys.secrets), sender, blob_storage.account_url).deliver()
+    if done.dead:
+        context.log.warning("%d events could not be delivered in three days", done.dead)
+    return SkipReason(f"{done.delivered} events delivered, {done.failed} attempts failed, {done.dead} events given up.")

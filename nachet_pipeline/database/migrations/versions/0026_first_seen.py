@@ -1,12 +1,12 @@
 """Uploads are read page by page, those first that were seen last.
 
-Revision: 0026, after 0023.
+Revision: 0026, after 0024.
 """
 
 from alembic import op
 
 revision = "0026"
-down_revision = "0023"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 

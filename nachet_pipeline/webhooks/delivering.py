@@ -1,0 +1,191 @@
+"""Delivering events to webhooks: at least once, those of one subject in their order.
+
+One connection to the database reads and records; threads wait for the receivers. Each webhook is held by one process at
+a time. If that process is killed between sending and recording, the next one sends the same event with the same
+`webhook-id`. A receiver that does not answer is asked less and less often, and takes one thread for a few seconds then.
+"""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from nachet_pipeline.database.connection import Connection, Database
+from nachet_pipeline.events.event import CloudEvent
+from nachet_pipeline.events.queries import find_events
+from nachet_pipeline.users.encryption import SecretBox, UndecipherableError
+from nachet_pipeline.webhooks.queries import (
+    Delivery,
+    Target,
+    fan_out,
+    give_up_old,
+    held_webhooks,
+    next_deliveries,
+    pause_webhook,
+    record_answering,
+    record_delivered,
+    record_failed,
+    record_silent,
+)
+from nachet_pipeline.webhooks.sending import Answer, Sender
+from nachet_pipeline.webhooks.webhook import GONE
+
+log = logging.getLogger(__name__)
+
+SECONDS = 20.0
+"""How long one call delivers, at most; a tick of the sensor."""
+_THREADS = 16
+_AT_A_TIME = 4
+_FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 5.0, 4, 3600.0
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long to wait after so many failures in a row: 5 s at first, an hour at last, by chance a quarter off."""
+    seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * _FACTOR ** min(failures - 1, 10))
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 (no secret)
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What one call did.
+
+    Attributes:
+        delivered: events that were accepted, once for each webhook.
+        failed: attempts that failed.
+        dead: events that are not tried any more.
+    """
+
+    delivered: int = 0
+    failed: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Where a webhook leads."""
+
+    url: SecretStr
+    secrets: tuple[SecretStr, ...]
+    failures: int
+
+
+def open_target(box: SecretBox, target: Target) -> tuple[SecretStr, tuple[SecretStr, ...]]:
+    """Address and secrets of a webhook.
+
+    Raises:
+        UndecipherableError: they were encrypted with another key.
+    """
+    secrets = (target.encrypted_secret, target.encrypted_former_secret)
+    return box.decrypt(target.encrypted_url), tuple(box.decrypt(one) for one in secrets if one)
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """Delivers events.
+
+    Attributes:
+        database: has the events.
+        box: decrypts addresses and secrets.
+        sender: sends.
+        source: names this pipeline in what is sent.
+        seconds: how long one call lasts, at most.
+        now: the time.
+    """
+
+    database: Database
+    box: SecretBox
+    sender: Sender
+    source: str
+    seconds: float = SECONDS
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def deliver(self) -> Delivered:
+        """Deliver what is due to all webhooks that nobody else delivers to.
+
+        Raises:
+            DatabaseError: the database does not answer; what was not recorded is delivered again.
+        """
+        # What begins later could last longer than the call may.
+        last_start, done = time.monotonic() + self.seconds - self.sender.seconds, Delivered()
+        with self.database.connection() as connection, held_webhooks(connection, self.now()) as targets:
+            opened = {one.id: found for one in targets if (found := self._open(connection, one))}
+            fan_out(connection, list(opened), self.now())
+            connection.commit()
+            answering: set[UUID] = set()
+            under_way: dict[Future[Answer], Delivery] = {}
+            with ThreadPoolExecutor(_THREADS) as executor:
+                while True:
+                    if time.monotonic() <= last_start:
+                        places = self._places(opened, answering, under_way)
+                        self._start(connection, executor, opened, places, under_way)
+                    if not under_way:
+                        return done
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        delivery, answer = under_way.pop(future), future.result()
+                        (answering.discard if answer.unavailable else answering.add)(delivery.webhook)
+                        self._record(connection, delivery, answer, opened[delivery.webhook].failures, done)
+                        connection.commit()
+
+    def _open(self, connection: Connection, target: Target) -> _Opened | None:
+        try:
+            url, secrets = open_target(self.box, target)
+        except UndecipherableError as error:
+            log.warning("webhook %s: %s", target.id, error)
+            record_silent(connection, target.id, str(error), self.now(), pause_after(target.failures + 1))
+            return None
+        return _Opened(url, secrets, target.failures)
+
+    def _places(
+        self, opened: dict[UUID, _Opened], answering: set[UUID], under_way: dict[Future[Answer], Delivery]
+    ) -> dict[UUID, int]:
+        """How many more events each webhook takes: one until it has answered."""
+        busy, room = Counter(one.webhook for one in under_way.values()), _THREADS - len(under_way)
+        wanted = {one: (_AT_A_TIME if one in answering else 1) - busy[one] for one in opened}
+        places: dict[UUID, int] = {}
+        for one, number in wanted.items():
+            if number > 0 and room > 0:
+                places[one] = min(number, room)
+                room -= places[one]
+        return places
+
+    def _start(
+        self,
+        connection: Connection,
+        executor: ThreadPoolExecutor,
+        opened: dict[UUID, _Opened],
+        places: dict[UUID, int],
+        under_way: dict[Future[Answer], Delivery],
+    ) -> None:
+        due = next_deliveries(connection, places, under_way.values(), self.now()) if places else []
+        events = {event.number: event for event in find_events(connection, [one.number for one in due])}
+        connection.commit()
+        for one in due:
+            to, event = opened[one.webhook], events[one.number]
+            content = CloudEvent.of(event, self.source).content()
+            under_way[executor.submit(self.sender.send, to.url, to.secrets, str(event.id), content)] = one
+
+    def _record(
+        self, connection: Connection, delivery: Delivery, answer: Answer, failures: int, done: Delivered
+    ) -> None:
+        if answer.error is None:
+            record_delivered(connection, delivery)
+            done.delivered += 1
+            return
+        now, asked = self.now(), timedelta(seconds=answer.retry_after)
+        log.warning("webhook %s, event %d: %s", delivery.webhook, delivery.number, answer.error)
+        record_failed(connection, delivery, answer.error, now, max(asked, pause_after(delivery.attempts + 1)))
+        if answer.unavailable:
+            record_silent(connection, delivery.webhook, answer.error, now, max(asked, pause_after(failures + 1)))
+        else:
+            record_answering(connection, delivery.webhook)
+        if answer.gone:
+            pause_webhook(connection, delivery.webhook, GONE)
+        done.failed += 1
+        done.dead += give_up_old(connection, delivery.webhook, now)

@@ -1,0 +1,304 @@
+"""The rows of webhooks, and of what each is still to be told."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from psycopg.rows import class_row, tuple_row
+
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
+from nachet_pipeline.events.queries import last_number
+from nachet_pipeline.webhooks.webhook import Webhook
+
+_SEED = 24
+_NUMBERS_AT_ONCE = 10_000
+LEAST_ATTEMPTS = 10
+PATIENCE = timedelta(days=3)
+"""An event is dead after so long and so many attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a webhook leads, encrypted, and whether it answered.
+
+    Attributes:
+        id: its identifier.
+        encrypted_url: its address.
+        encrypted_secret: what signs.
+        encrypted_former_secret: what signs as well, while its receiver changes the secret.
+        failures: how often in a row it did not answer.
+    """
+
+    id: UUID
+    encrypted_url: str = field(repr=False)
+    encrypted_secret: str = field(repr=False)
+    encrypted_former_secret: str | None = field(repr=False)
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that a webhook is to be told next.
+
+    Attributes:
+        webhook: which one.
+        number: of the event.
+        attempts: how often it was tried.
+    """
+
+    webhook: UUID
+    number: int
+    attempts: int
+
+
+_TARGET = (
+    "select id, encrypted_url, encrypted_secret,"
+    " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret, failures"
+    " from webhook where id = any(%(ids)s)"
+)
+_DUE = "paused_at is null and (webhook.next_at is null or webhook.next_at <= %(now)s)"
+
+
+def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
+    """All webhooks, or those whose identifier begins so, the oldest first."""
+    return fetch(
+        connection,
+        class_row(Webhook),
+        "select id, place, types, created_at, created_by, paused_at, paused_because, failing_since,"
+        " coalesce(last_error, (select one.last_error from webhook_delivery as one where webhook_id = id"
+        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead, oldest"
+        " from webhook_state, lateral (select count(*) filter (where dead_at is null) as waiting,"
+        "  count(dead_at) as dead, min(since) filter (where dead_at is null) as oldest"
+        "  from webhook_delivery where webhook_id = id) as counted"
+        " where starts_with(id::text, %s) order by created_at, id",
+        (only,),
+    )
+
+
+def any_webhook(connection: Connection) -> bool:
+    """Whether somebody is to be told of events."""
+    return bool(fetch_value(connection, "select exists (select from webhook where paused_at is null)"))
+
+
+@contextmanager
+def held_webhooks(connection: Connection, now: datetime) -> Iterator[list[Target]]:
+    """The webhooks that may be told something now and that no other process holds; those that answer come first.
+
+    They are held for as long as the context, or the connection, lasts.
+    """
+    try:
+        due = fetch_column(connection, f"select id from webhook where {_DUE} order by failures, id", {"now": now})
+        held = fetch_column(
+            connection,
+            "select id from unnest(%s::uuid[]) as due (id) where pg_try_advisory_lock(hashtextextended(id::text, %s))",
+            (due, _SEED),
+        )
+        connection.commit()
+        # Who held one before may have told it everything, or found that it does not answer.
+        found = fetch(
+            connection,
+            class_row(Target),
+            f"{_TARGET} and {_DUE} order by failures, id",
+            {"now": now, "ids": held},
+        )
+        connection.commit()
+        yield found
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.execute("select pg_advisory_unlock_all()")
+            connection.commit()
+
+
+def target_of(connection: Connection, webhook: UUID, now: datetime) -> Target:
+    """Where a webhook leads."""
+    (found,) = fetch(connection, class_row(Target), _TARGET, {"now": now, "ids": [webhook]})
+    return found
+
+
+def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> int:
+    """Write down what webhooks are to be told of the events since they were asked last; of some thousands at once.
+
+    Returns:
+        How many deliveries.
+    """
+    last = last_number(connection)
+    parameters = {"ids": list(webhooks), "last": last, "most": _NUMBERS_AT_ONCE, "now": now}
+    added = connection.execute(
+        "insert into webhook_delivery (webhook_id, number, subject, since, next_at)"
+        " select webhook.id, event.number, event.subject, %(now)s, %(now)s from webhook join event"
+        " on event.number > webhook.cursor and event.number <= least(webhook.cursor + %(most)s, %(last)s)"
+        " where webhook.id = any(%(ids)s)"
+        " and types && array[event.type, split_part(event.type, '.', 1) || '.*', '*'] on conflict do nothing",
+        parameters,
+    ).rowcount
+    connection.execute(
+        "update webhook set cursor = least(cursor + %(most)s, %(last)s) where id = any(%(ids)s) and cursor < %(last)s",
+        parameters,
+    )
+    return added
+
+
+def next_deliveries(
+    connection: Connection, places: Mapping[UUID, int], under_way: Collection[Delivery], now: datetime
+) -> list[Delivery]:
+    """What webhooks are to be told next: of each subject its first event alone, the least tried before others.
+
+    Args:
+        connection: where to look.
+        places: how many each webhook takes at most.
+        under_way: what is being told.
+        now: the time.
+    """
+    return fetch(
+        connection,
+        class_row(Delivery),
+        "select due.* from unnest(%(ids)s::uuid[], %(places)s::int[]) as asked (id, places)"
+        f" join webhook on webhook.id = asked.id and {_DUE}, lateral ("
+        " select webhook_id as webhook, number, attempts from webhook_delivery as one"
+        " where webhook_id = webhook.id and dead_at is null and one.next_at <= %(now)s and (webhook_id, number) not in"
+        "  (select * from unnest(%(busy)s::uuid[], %(numbers)s::bigint[]))"
+        " and not exists (select from webhook_delivery as earlier where earlier.webhook_id = one.webhook_id"
+        "  and earlier.subject = one.subject and earlier.dead_at is null and earlier.number < one.number)"
+        " order by attempts, number limit asked.places) as due",
+        {
+            "ids": list(places),
+            "places": list(places.values()),
+            "busy": [one.webhook for one in under_way],
+            "numbers": [one.number for one in under_way],
+            "now": now,
+        },
+    )
+
+
+def record_delivered(connection: Connection, delivery: Delivery) -> None:
+    """Record that a webhook was told an event, and answers."""
+    connection.execute(
+        "delete from webhook_delivery where webhook_id = %s and number = %s", (delivery.webhook, delivery.number)
+    )
+    record_answering(connection, delivery.webhook)
+
+
+def record_answering(connection: Connection, webhook: UUID) -> None:
+    """Record that a webhook answers."""
+    connection.execute(
+        "update webhook set failures = 0, failing_since = null, next_at = null, last_error = null"
+        " where id = %s and (failures > 0 or last_error is not null)",
+        (webhook,),
+    )
+
+
+def record_silent(connection: Connection, webhook: UUID, error: str, now: datetime, pause: timedelta) -> None:
+    """Record that a webhook does not answer; it is told nothing for a while."""
+    connection.execute(
+        "update webhook set failures = failures + 1, failing_since = coalesce(failing_since, %(now)s),"
+        " next_at = %(now)s + %(pause)s, last_error = %(error)s where id = %(id)s",
+        {"id": webhook, "now": now, "pause": pause, "error": error},
+    )
+
+
+def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, pause: timedelta) -> None:
+    """Record that a webhook could not be told an event; it is tried again after a while."""
+    connection.execute(
+        "update webhook_delivery set attempts = attempts + 1, next_at = %s, last_error = %s"
+        " where webhook_id = %s and number = %s",
+        (now + pause, error, delivery.webhook, delivery.number),
+    )
+
+
+def give_up_old(connection: Connection, webhook: UUID, now: datetime) -> int:
+    """Give up what was tried for three days, or what waited so long for a webhook that did not answer all the while.
+
+    Returns:
+        How many events are dead now.
+    """
+    return connection.execute(
+        "update webhook_delivery as one set dead_at = %(now)s,"
+        " last_error = coalesce(one.last_error, webhook.last_error) from webhook"
+        " where webhook.id = %(id)s and webhook_id = webhook.id and dead_at is null and since <= %(long_ago)s"
+        " and (attempts >= %(least)s or (failures >= %(least)s and failing_since <= %(long_ago)s))",
+        {"id": webhook, "now": now, "long_ago": now - PATIENCE, "least": LEAST_ATTEMPTS},
+    ).rowcount
+
+
+def add_webhook(
+    connection: Connection,
+    webhook: UUID,
+    place: str,
+    types: Sequence[str],
+    *,
+    url: str,
+    secret: str,
+    by: str,
+    from_beginning: bool,
+) -> None:
+    """Add a webhook; address and secret are encrypted. It is told what happens from now on, or all that is kept."""
+    connection.execute(
+        "insert into webhook (id, place, types, encrypted_url, encrypted_secret, cursor, created_by)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        (webhook, place, list(types), url, secret, 0 if from_beginning else last_number(connection), by),
+    )
+
+
+def pause_webhook(connection: Connection, webhook: UUID, why: str) -> bool:
+    """Tell a webhook nothing; False if it was paused before."""
+    query = "update webhook set paused_at = now(), paused_because = %s where id = %s and paused_at is null"
+    return bool(connection.execute(query, (why, webhook)).rowcount)
+
+
+def resume_webhook(connection: Connection, webhook: UUID, now: datetime) -> bool:
+    """Tell a webhook again what it was not told; its three days begin anew. False if it was not paused."""
+    query = (
+        "update webhook set paused_at = null, paused_because = null, failures = 0, failing_since = null,"
+        " next_at = null, last_error = null where id = %s and paused_at is not null"
+    )
+    if not connection.execute(query, (webhook,)).rowcount:
+        return False
+    query = (
+        "update webhook_delivery set since = %(now)s, next_at = %(now)s where webhook_id = %(id)s and dead_at is null"
+    )
+    connection.execute(query, {"id": webhook, "now": now})
+    return True
+
+
+def retry_dead(connection: Connection, webhook: UUID, now: datetime) -> int:
+    """Try again what was given up; how many events that are."""
+    connection.execute(
+        "update webhook set failures = 0, failing_since = null, next_at = null where id = %s", (webhook,)
+    )
+    return connection.execute(
+        "update webhook_delivery set dead_at = null, attempts = 0, since = %(now)s, next_at = %(now)s"
+        " where webhook_id = %(id)s and dead_at is not null",
+        {"id": webhook, "now": now},
+    ).rowcount
+
+
+def remove_webhook(connection: Connection, webhook: UUID) -> None:
+    """Remove a webhook, and what it was still to be told."""
+    connection.execute("delete from webhook where id = %s", (webhook,))
+
+
+def replace_secret(connection: Connection, webhook: UUID, encrypted: str, former_until: datetime | None) -> None:
+    """Sign with another secret, and until a moment with the former one as well."""
+    connection.execute(
+        "update webhook set encrypted_former_secret = case when %(until)s::timestamptz is not null"
+        " then encrypted_secret end, former_until = %(until)s, encrypted_secret = %(new)s where id = %(id)s",
+        {"id": webhook, "new": encrypted, "until": former_until},
+    )
+
+
+_ENCRYPTED = ("encrypted_url", "encrypted_secret", "encrypted_former_secret")
+
+
+def encrypted_webhooks(connection: Connection) -> list[tuple[UUID, str, str, str | None]]:
+    """What is stored encrypted of each webhook, locked against changes until the transaction ends."""
+    return fetch(connection, tuple_row, f"select id, {', '.join(_ENCRYPTED)} from webhook order by id for update")
+
+
+def replace_encrypted(connection: Connection, webhook: UUID, encrypted: Sequence[str | None]) -> None:
+    """Store what is encrypted of a webhook as it is encrypted now."""
+    places = ", ".join(f"{column} = %s" for column in _ENCRYPTED)
+    connection.execute(f"update webhook set {places} where id = %s", (*encrypted, webhook))
