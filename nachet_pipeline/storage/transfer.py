@@ -29,6 +29,7 @@ else:
 
 _PART_BYTES = 1024 * 1024
 _SINGLE_BYTES = 64 * 1024 * 1024
+_QUICK_BYTES = 1024 * 1024  # obstore gives a request five minutes in all, however slow the line is
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +253,14 @@ class Transfer(SignedRequests):
             content_type: its media type.
             overwrite: whether it may replace a blob of that name.
             metadata: kept with the blob.
-            checked: whether the service verifies; what is in memory is sent quicker if whoever reads it verifies it.
+            checked: whether the service verifies; a small content is sent quicker if whoever reads it verifies it.
 
         Returns:
             None if the blob existed and was not to be overwritten.
         """
         with self._speaking(f"writing {container}/{blob}"):
-            if isinstance(content, bytes) and overwrite and not (checked or metadata):
+            quick = overwrite and not (checked or metadata)
+            if quick and isinstance(content, bytes) and len(content) <= _QUICK_BYTES:
                 try:
                     return self._put_unchecked(container, blob, content, content_type)
                 except ValueError:  # a name that obstore has no form for
