@@ -21,7 +21,13 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks: programs that are told o
 
 WebhookArgument = Annotated[str, typer.Argument(help="The webhook's id, or how it begins.", metavar="WEBHOOK")]
 ByOption = Annotated[
-    str, typer.Option("--by", help="Who does it, for the audit trail; the login, if not given.", show_default=False)
+    str,
+    typer.Option(
+        "--by",
+        help="Who does it, for the audit trail; the login, if not given.",
+        callback=lambda given: given.strip() or login(),
+        show_default=False,
+    ),
 ]
 SecretOption = Annotated[
     Path | None,
@@ -84,7 +90,7 @@ def add(
     given = typer.get_text_stream("stdin").readline().strip() if url == "-" else url
     with _webhooks(start=True) as webhooks:
         webhook, secret = webhooks.add(
-            SecretStr(given), types, _secret(secret_file), by=by.strip() or login(), from_beginning=from_beginning
+            SecretStr(given), types, _secret(secret_file), by=by, from_beginning=from_beginning
         )
     write(str(webhook.id))
     _show_secret(secret, secret_file)
@@ -112,30 +118,31 @@ def list_(*, as_json: JsonOption = False) -> None:
 def pause(webhook: WebhookArgument, by: ByOption = "") -> None:
     """Tell a webhook nothing until it is resumed; what happens meanwhile is kept as long as other events."""
     with _webhooks() as webhooks:
-        found, changed = webhooks.pause(webhook, by=by.strip() or login())
-    _report(found, "paused", changed=changed)
+        found, changed = webhooks.pause(webhook, by=by)
+    _report(found, "paused", changed)
 
 
 @app.command("resume")
 def resume(webhook: WebhookArgument, by: ByOption = "") -> None:
     """Tell a webhook again, beginning with what it was not told."""
     with _webhooks() as webhooks:
-        found, changed = webhooks.resume(webhook, by=by.strip() or login())
-    _report(found, "resumed", changed=changed)
+        found, changed = webhooks.resume(webhook, by=by)
+    _report(found, "resumed", changed)
 
 
 @app.command("remove")
 def remove(webhook: WebhookArgument, by: ByOption = "") -> None:
     """Remove a webhook, and what it was still to be told."""
     with _webhooks() as webhooks:
-        _report(webhooks.remove(webhook, by=by.strip() or login()), "removed")
+        found, _ = webhooks.remove(webhook, by=by)
+    _report(found, "removed")
 
 
 @app.command("retry")
 def retry(webhook: WebhookArgument, by: ByOption = "") -> None:
     """Try again to tell a webhook what was given up after three days."""
     with _webhooks() as webhooks:
-        found, number = webhooks.retry(webhook, by=by.strip() or login())
+        found, number = webhooks.retry(webhook, by=by)
     _report(found, f"{number} events are tried again")
 
 
@@ -149,7 +156,7 @@ def rotate_secret(
 ) -> None:
     """Sign with another secret, and for a day with the former one as well, so that no message is refused."""
     with _webhooks() as webhooks:
-        found, secret = webhooks.rotate_secret(webhook, _secret(secret_file), by=by.strip() or login(), at_once=at_once)
+        found, secret = webhooks.rotate_secret(webhook, _secret(secret_file), by=by, at_once=at_once)
     note(f"{found.place}: signed with another secret")
     _show_secret(secret, secret_file)
 
@@ -164,5 +171,5 @@ def ping(webhook: WebhookArgument) -> None:
         raise typer.Exit(UNAVAILABLE)
 
 
-def _report(webhook: "Webhook", what: str, *, changed: bool = True) -> None:
+def _report(webhook: "Webhook", what: str, changed: int = 1) -> None:
     write(f"{webhook.place}: {what}{'' if changed else ', as before'}")

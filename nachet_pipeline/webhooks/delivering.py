@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,17 +22,16 @@ from nachet_pipeline.events.event import CloudEvent
 from nachet_pipeline.events.queries import find_events
 from nachet_pipeline.users.encryption import SecretBox, UndecipherableError
 from nachet_pipeline.webhooks.queries import (
+    LEAST_ATTEMPTS,
     Delivery,
     Target,
     fan_out,
-    give_up_old,
     held_webhooks,
     next_deliveries,
     pause_webhook,
-    record_answering,
     record_delivered,
     record_failed,
-    record_silent,
+    spare,
 )
 from nachet_pipeline.webhooks.sending import Answer, Sender
 from nachet_pipeline.webhooks.webhook import GONE
@@ -43,6 +42,7 @@ SECONDS = 20.0
 """How long one call delivers, at most; a tick of the sensor."""
 _THREADS = 16
 _AT_A_TIME = 4
+_PAUSE_OF_WHO_REFUSES_ALL = timedelta(minutes=1)
 _FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 5.0, 4, 3600.0
 
 
@@ -59,24 +59,16 @@ class Delivered:
     Attributes:
         delivered: events that were accepted, once for each webhook.
         failed: attempts that failed.
-        dead: events that are not tried any more.
     """
 
     delivered: int = 0
     failed: int = 0
-    dead: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """Where a webhook leads."""
-
-    url: SecretStr
-    secrets: tuple[SecretStr, ...]
-    failures: int
+_Opened = tuple[SecretStr, tuple[SecretStr, ...]]
 
 
-def open_target(box: SecretBox, target: Target) -> tuple[SecretStr, tuple[SecretStr, ...]]:
+def open_target(box: SecretBox, target: Target) -> _Opened:
     """Address and secrets of a webhook.
 
     Raises:
@@ -115,77 +107,74 @@ class Deliverer:
         # What begins later could last longer than the call may.
         last_start, done = time.monotonic() + self.seconds - self.sender.seconds, Delivered()
         with self.database.connection() as connection, held_webhooks(connection, self.now()) as targets:
-            opened = {one.id: found for one in targets if (found := self._open(connection, one))}
-            fan_out(connection, list(opened), self.now())
+            fan_out(connection, [one.id for one in targets], self.now())
             connection.commit()
+            opened = dict(self._open(targets))
             answering: set[UUID] = set()
             under_way: dict[Future[Answer], Delivery] = {}
             with ThreadPoolExecutor(_THREADS) as executor:
                 while True:
                     if time.monotonic() <= last_start:
-                        places = self._places(opened, answering, under_way)
-                        self._start(connection, executor, opened, places, under_way)
+                        places = _places(opened, answering, under_way.values())
+                        started = self._start(connection, executor, opened, places, list(under_way.values()))
+                        under_way.update(started)
                     if not under_way:
                         return done
                     for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                         delivery, answer = under_way.pop(future), future.result()
                         (answering.discard if answer.unavailable else answering.add)(delivery.webhook)
-                        self._record(connection, delivery, answer, opened[delivery.webhook].failures, done)
+                        self._record(connection, delivery, answer, done)
                         connection.commit()
 
-    def _open(self, connection: Connection, target: Target) -> _Opened | None:
-        try:
-            url, secrets = open_target(self.box, target)
-        except UndecipherableError as error:
-            log.warning("webhook %s: %s", target.id, error)
-            record_silent(connection, target.id, str(error), self.now(), pause_after(target.failures + 1))
-            return None
-        return _Opened(url, secrets, target.failures)
-
-    def _places(
-        self, opened: dict[UUID, _Opened], answering: set[UUID], under_way: dict[Future[Answer], Delivery]
-    ) -> dict[UUID, int]:
-        """How many more events each webhook takes: one until it has answered."""
-        busy, room = Counter(one.webhook for one in under_way.values()), _THREADS - len(under_way)
-        wanted = {one: (_AT_A_TIME if one in answering else 1) - busy[one] for one in opened}
-        places: dict[UUID, int] = {}
-        for one, number in wanted.items():
-            if number > 0 and room > 0:
-                places[one] = min(number, room)
-                room -= places[one]
-        return places
+    def _open(self, targets: Iterable[Target]) -> Iterator[tuple[UUID, _Opened]]:
+        for one in targets:
+            try:
+                yield one.id, open_target(self.box, one)
+            except UndecipherableError as error:
+                log.error("webhook %s is told nothing: %s", one.id, error)  # noqa: TRY400 (its message is all)
 
     def _start(
         self,
         connection: Connection,
         executor: ThreadPoolExecutor,
-        opened: dict[UUID, _Opened],
-        places: dict[UUID, int],
-        under_way: dict[Future[Answer], Delivery],
-    ) -> None:
-        due = next_deliveries(connection, places, under_way.values(), self.now()) if places else []
+        opened: Mapping[UUID, _Opened],
+        places: Mapping[UUID, int],
+        under_way: Collection[Delivery],
+    ) -> Iterator[tuple[Future[Answer], Delivery]]:
+        """Send what is due next."""
+        due = next_deliveries(connection, places, under_way, self.now())
         events = {event.number: event for event in find_events(connection, [one.number for one in due])}
         connection.commit()
         for one in due:
-            to, event = opened[one.webhook], events[one.number]
+            event = events[one.number]
             content = CloudEvent.of(event, self.source).content()
-            under_way[executor.submit(self.sender.send, to.url, to.secrets, str(event.id), content)] = one
+            yield executor.submit(self.sender.send, *opened[one.webhook], str(event.id), content), one
 
-    def _record(
-        self, connection: Connection, delivery: Delivery, answer: Answer, failures: int, done: Delivered
-    ) -> None:
+    def _record(self, connection: Connection, delivery: Delivery, answer: Answer, done: Delivered) -> None:
+        webhook = delivery.webhook
         if answer.error is None:
             record_delivered(connection, delivery)
             done.delivered += 1
             return
-        now, asked = self.now(), timedelta(seconds=answer.retry_after)
-        log.warning("webhook %s, event %d: %s", delivery.webhook, delivery.number, answer.error)
-        record_failed(connection, delivery, answer.error, now, max(asked, pause_after(delivery.attempts + 1)))
-        if answer.unavailable:
-            record_silent(connection, delivery.webhook, answer.error, now, max(asked, pause_after(failures + 1)))
-        else:
-            record_answering(connection, delivery.webhook)
-        if answer.gone:
-            pause_webhook(connection, delivery.webhook, GONE)
         done.failed += 1
-        done.dead += give_up_old(connection, delivery.webhook, now)
+        log.warning("webhook %s, event %d: %s", webhook, delivery.number, answer.error)
+        now, asked = self.now(), timedelta(seconds=answer.retry_after)
+        again = now + max(asked, pause_after(delivery.attempts + 1))
+        failed = record_failed(connection, delivery, answer.error, now, again)
+        if answer.unavailable:
+            spare(connection, webhook, now, now + max(asked, pause_after(failed)))
+        elif failed >= LEAST_ATTEMPTS:
+            spare(connection, webhook, now, now + _PAUSE_OF_WHO_REFUSES_ALL)
+        if answer.gone:
+            pause_webhook(connection, webhook, GONE)
+
+
+def _places(opened: Collection[UUID], answering: set[UUID], under_way: Collection[Delivery]) -> dict[UUID, int]:
+    """How many more events each webhook takes: one until it has answered."""
+    busy, room, places = Counter(one.webhook for one in under_way), _THREADS - len(under_way), dict[UUID, int]()
+    for one in opened:
+        free = min((_AT_A_TIME if one in answering else 1) - busy[one], room)
+        if free > 0:
+            places[one] = free
+            room -= free
+    return places

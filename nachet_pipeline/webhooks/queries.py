@@ -22,21 +22,19 @@ PATIENCE = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a webhook leads, encrypted, and whether it answered.
+    """Where a webhook leads, encrypted.
 
     Attributes:
         id: its identifier.
         encrypted_url: its address.
         encrypted_secret: what signs.
         encrypted_former_secret: what signs as well, while its receiver changes the secret.
-        failures: how often in a row it did not answer.
     """
 
     id: UUID
     encrypted_url: str = field(repr=False)
     encrypted_secret: str = field(repr=False)
     encrypted_former_secret: str | None = field(repr=False)
-    failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Delivery:
 
 _TARGET = (
     "select id, encrypted_url, encrypted_secret,"
-    " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret, failures"
+    " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret"
     " from webhook where id = any(%(ids)s)"
 )
 _DUE = "paused_at is null and (webhook.next_at is null or webhook.next_at <= %(now)s)"
@@ -98,14 +96,8 @@ def held_webhooks(connection: Connection, now: datetime) -> Iterator[list[Target
         )
         connection.commit()
         # Who held one before may have told it everything, or found that it does not answer.
-        found = fetch(
-            connection,
-            class_row(Target),
-            f"{_TARGET} and {_DUE} order by failures, id",
-            {"now": now, "ids": held},
-        )
-        connection.commit()
-        yield found
+        query = f"{_TARGET} and {_DUE} order by failures, id"
+        yield fetch(connection, class_row(Target), query, {"now": now, "ids": held})
     finally:
         if not connection.closed:
             connection.rollback()
@@ -175,53 +167,54 @@ def next_deliveries(
 
 
 def record_delivered(connection: Connection, delivery: Delivery) -> None:
-    """Record that a webhook was told an event, and answers."""
-    connection.execute(
-        "delete from webhook_delivery where webhook_id = %s and number = %s", (delivery.webhook, delivery.number)
-    )
-    record_answering(connection, delivery.webhook)
+    """Record that a webhook accepted an event."""
+    told = "delete from webhook_delivery where webhook_id = %s and number = %s"
+    connection.execute(told, (delivery.webhook, delivery.number))
+    connection.execute(f"{_BEGIN_ANEW} where id = %s and failures > 0", (delivery.webhook,))
 
 
-def record_answering(connection: Connection, webhook: UUID) -> None:
-    """Record that a webhook answers."""
-    connection.execute(
-        "update webhook set failures = 0, failing_since = null, next_at = null, last_error = null"
-        " where id = %s and (failures > 0 or last_error is not null)",
-        (webhook,),
-    )
+_BEGIN_ANEW = "update webhook set failures = 0, failing_since = null, next_at = null, last_error = null"
 
 
-def record_silent(connection: Connection, webhook: UUID, error: str, now: datetime, pause: timedelta) -> None:
-    """Record that a webhook does not answer; it is told nothing for a while."""
-    connection.execute(
-        "update webhook set failures = failures + 1, failing_since = coalesce(failing_since, %(now)s),"
-        " next_at = %(now)s + %(pause)s, last_error = %(error)s where id = %(id)s",
-        {"id": webhook, "now": now, "pause": pause, "error": error},
-    )
-
-
-def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, pause: timedelta) -> None:
-    """Record that a webhook could not be told an event; it is tried again after a while."""
-    connection.execute(
-        "update webhook_delivery set attempts = attempts + 1, next_at = %s, last_error = %s"
-        " where webhook_id = %s and number = %s",
-        (now + pause, error, delivery.webhook, delivery.number),
-    )
-
-
-def give_up_old(connection: Connection, webhook: UUID, now: datetime) -> int:
-    """Give up what was tried for three days, or what waited so long for a webhook that did not answer all the while.
+def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> int:
+    """Record that a webhook did not accept an event; it is tried again later, or given up after three days.
 
     Returns:
-        How many events are dead now.
+        How many attempts in a row the webhook failed at.
     """
-    return connection.execute(
+    connection.execute(
+        "update webhook_delivery set attempts = attempts + 1, next_at = %(next)s, last_error = %(error)s, dead_at ="
+        " case when attempts + 1 >= %(least)s and since <= %(long_ago)s then %(now)s::timestamptz end"
+        " where webhook_id = %(id)s and number = %(number)s",
+        {
+            "id": delivery.webhook,
+            "number": delivery.number,
+            "next": next_at,
+            "error": error,
+            "now": now,
+            "long_ago": now - PATIENCE,
+            "least": LEAST_ATTEMPTS,
+        },
+    )
+    failed = fetch_value(
+        connection,
+        "update webhook set failures = failures + 1, failing_since = coalesce(failing_since, %s), last_error = %s"
+        " where id = %s returning failures",
+        (now, error, delivery.webhook),
+    )
+    return int(failed or 0)
+
+
+def spare(connection: Connection, webhook: UUID, now: datetime, until: datetime) -> None:
+    """Tell a webhook nothing for a while; if it accepted nothing for three days, give up what waited so long."""
+    connection.execute("update webhook set next_at = %s where id = %s", (until, webhook))
+    connection.execute(
         "update webhook_delivery as one set dead_at = %(now)s,"
-        " last_error = coalesce(one.last_error, webhook.last_error) from webhook"
-        " where webhook.id = %(id)s and webhook_id = webhook.id and dead_at is null and since <= %(long_ago)s"
-        " and (attempts >= %(least)s or (failures >= %(least)s and failing_since <= %(long_ago)s))",
+        " last_error = coalesce(one.last_error, webhook.last_error) from webhook where webhook.id = %(id)s"
+        " and failures >= %(least)s and failing_since <= %(long_ago)s"
+        " and webhook_id = webhook.id and dead_at is null and since <= %(long_ago)s",
         {"id": webhook, "now": now, "long_ago": now - PATIENCE, "least": LEAST_ATTEMPTS},
-    ).rowcount
+    )
 
 
 def add_webhook(
@@ -243,51 +236,45 @@ def add_webhook(
     )
 
 
-def pause_webhook(connection: Connection, webhook: UUID, why: str) -> bool:
-    """Tell a webhook nothing; False if it was paused before."""
+def pause_webhook(connection: Connection, webhook: UUID, why: str) -> int:
+    """Tell a webhook nothing; 0 if it was paused before."""
     query = "update webhook set paused_at = now(), paused_because = %s where id = %s and paused_at is null"
-    return bool(connection.execute(query, (why, webhook)).rowcount)
+    return connection.execute(query, (why, webhook)).rowcount
 
 
-def resume_webhook(connection: Connection, webhook: UUID, now: datetime) -> bool:
-    """Tell a webhook again what it was not told; its three days begin anew. False if it was not paused."""
-    query = (
-        "update webhook set paused_at = null, paused_because = null, failures = 0, failing_since = null,"
-        " next_at = null, last_error = null where id = %s and paused_at is not null"
-    )
-    if not connection.execute(query, (webhook,)).rowcount:
-        return False
-    query = (
-        "update webhook_delivery set since = %(now)s, next_at = %(now)s where webhook_id = %(id)s and dead_at is null"
-    )
-    connection.execute(query, {"id": webhook, "now": now})
-    return True
+def resume_webhook(connection: Connection, webhook: UUID, now: datetime) -> int:
+    """Tell a webhook again what it was not told, for three days anew; 0 if it was not paused."""
+    query = f"{_BEGIN_ANEW}, paused_at = null, paused_because = null where id = %s and paused_at is not null"
+    resumed = connection.execute(query, (webhook,)).rowcount
+    if resumed:
+        connection.execute(f"{_TRY_ANEW} and dead_at is null", {"id": webhook, "now": now})
+    return resumed
+
+
+_TRY_ANEW = (
+    "update webhook_delivery set dead_at = null, attempts = 0, since = %(now)s, next_at = %(now)s"
+    " where webhook_id = %(id)s"
+)
 
 
 def retry_dead(connection: Connection, webhook: UUID, now: datetime) -> int:
     """Try again what was given up; how many events that are."""
-    connection.execute(
-        "update webhook set failures = 0, failing_since = null, next_at = null where id = %s", (webhook,)
-    )
-    return connection.execute(
-        "update webhook_delivery set dead_at = null, attempts = 0, since = %(now)s, next_at = %(now)s"
-        " where webhook_id = %(id)s and dead_at is not null",
-        {"id": webhook, "now": now},
-    ).rowcount
+    connection.execute(f"{_BEGIN_ANEW} where id = %s", (webhook,))
+    return connection.execute(f"{_TRY_ANEW} and dead_at is not null", {"id": webhook, "now": now}).rowcount
 
 
-def remove_webhook(connection: Connection, webhook: UUID) -> None:
+def remove_webhook(connection: Connection, webhook: UUID) -> int:
     """Remove a webhook, and what it was still to be told."""
-    connection.execute("delete from webhook where id = %s", (webhook,))
+    return connection.execute("delete from webhook where id = %s", (webhook,)).rowcount
 
 
-def replace_secret(connection: Connection, webhook: UUID, encrypted: str, former_until: datetime | None) -> None:
+def replace_secret(connection: Connection, webhook: UUID, encrypted: str, former_until: datetime | None) -> int:
     """Sign with another secret, and until a moment with the former one as well."""
-    connection.execute(
+    return connection.execute(
         "update webhook set encrypted_former_secret = case when %(until)s::timestamptz is not null"
         " then encrypted_secret end, former_until = %(until)s, encrypted_secret = %(new)s where id = %(id)s",
         {"id": webhook, "new": encrypted, "until": former_until},
-    )
+    ).rowcount
 
 
 _ENCRYPTED = ("encrypted_url", "encrypted_secret", "encrypted_former_secret")

@@ -1,10 +1,10 @@
 """Subscribing: who is told of which events, as operators decide it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
@@ -88,7 +88,7 @@ class Webhooks:
             identifier, kept = uuid4(), {"url": box.encrypt(url), "secret": box.encrypt(secret)}
             add_webhook(connection, identifier, address.place, types, **kept, by=by, from_beginning=from_beginning)
             webhook = _one(connection, str(identifier))
-            _record(connection, webhook, "added", by, types=list(types))
+            _record(connection, webhook, "added", by)
         return webhook, secret
 
     def all(self) -> list[Webhook]:
@@ -96,44 +96,32 @@ class Webhooks:
         with self.database.reading() as connection:
             return webhook_states(connection)
 
-    def pause(self, webhook: str, *, by: str) -> tuple[Webhook, bool]:
-        """Tell a webhook nothing, and whether that is new; as all that follow, of one, named by how its id begins.
+    def pause(self, webhook: str, *, by: str) -> tuple[Webhook, int]:
+        """Tell a webhook nothing.
+
+        Args:
+            webhook: its identifier, or how that begins.
+            by: who wants it.
+
+        Returns:
+            The webhook as it was, and 0 if nothing changed; as all that follow.
 
         Raises:
             WebhookError: there is no such webhook, or there are several.
         """
-        with self.database.connection() as connection:
-            found = _one(connection, webhook)
-            changed = pause_webhook(connection, found.id, f"{by} wants it")
-            if changed:
-                _record(connection, found, "paused", by)
-            return found, changed
+        return self._change(webhook, "paused", by, lambda held, one: pause_webhook(held, one, f"{by} wants it"))
 
-    def resume(self, webhook: str, *, by: str) -> tuple[Webhook, bool]:
-        """Tell a webhook again what it was not told since, and whether it was paused."""
-        with self.database.connection() as connection:
-            found = _one(connection, webhook)
-            changed = resume_webhook(connection, found.id, datetime.now(UTC))
-            if changed:
-                _record(connection, found, "resumed", by)
-            return found, changed
+    def resume(self, webhook: str, *, by: str) -> tuple[Webhook, int]:
+        """Tell a webhook again, beginning with what it was not told."""
+        return self._change(webhook, "resumed", by, lambda held, one: resume_webhook(held, one, datetime.now(UTC)))
 
-    def remove(self, webhook: str, *, by: str) -> Webhook:
+    def remove(self, webhook: str, *, by: str) -> tuple[Webhook, int]:
         """Remove a webhook, and what it was still to be told."""
-        with self.database.connection() as connection:
-            found = _one(connection, webhook)
-            remove_webhook(connection, found.id)
-            _record(connection, found, "removed", by)
-            return found
+        return self._change(webhook, "removed", by, remove_webhook)
 
     def retry(self, webhook: str, *, by: str) -> tuple[Webhook, int]:
         """Try again what was given up, and how many events that are."""
-        with self.database.connection() as connection:
-            found = _one(connection, webhook)
-            number = retry_dead(connection, found.id, datetime.now(UTC))
-            if number:
-                _record(connection, found, "retried", by, events=number)
-            return found, number
+        return self._change(webhook, "retried", by, lambda held, one: retry_dead(held, one, datetime.now(UTC)))
 
     def rotate_secret(
         self, webhook: str, secret: SecretStr | None = None, *, by: str, at_once: bool = False
@@ -144,12 +132,20 @@ class Webhooks:
             SettingsError: NACHET_SECRET_KEYS is not set.
         """
         secret = secret or new_secret()
-        until = None if at_once else datetime.now(UTC) + OVERLAP
+        encrypted, until = self.box.encrypt(secret), None if at_once else datetime.now(UTC) + OVERLAP
+        change = self._change(
+            webhook, "secret rotated", by, lambda held, one: replace_secret(held, one, encrypted, until)
+        )
+        return change[0], secret
+
+    def _change(
+        self, webhook: str, action: str, by: str, change: Callable[[Connection, UUID], int]
+    ) -> tuple[Webhook, int]:
         with self.database.connection() as connection:
             found = _one(connection, webhook)
-            replace_secret(connection, found.id, self.box.encrypt(secret), until)
-            _record(connection, found, "secret rotated", by)
-            return found, secret
+            if changed := change(connection, found.id):
+                _record(connection, found, action, by)
+            return found, changed
 
     def ping(self, webhook: str) -> tuple[Webhook, Answer]:
         """Send a test event `nachet.ping` now, whether the webhook is paused or not; nothing is recorded.
@@ -196,12 +192,6 @@ def _one(connection: Connection, webhook: str) -> Webhook:
     return found[0]
 
 
-def _record(connection: Connection, webhook: Webhook, action: str, by: str, **more: object) -> None:
-    audit.record(
-        connection,
-        actor=by,
-        action=action,
-        subject="webhook",
-        subject_id=webhook.id,
-        after={"place": webhook.place, **more},
-    )
+def _record(connection: Connection, webhook: Webhook, action: str, by: str) -> None:
+    after = {"place": webhook.place, "types": webhook.types}
+    audit.record(connection, actor=by, action=action, subject="webhook", subject_id=webhook.id, after=after)

@@ -101,7 +101,7 @@ class ForkedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Forked:
+class Forked:
     """A process of ours: its number, and the end of a pipe that its answer comes from."""
 
     pid: int
@@ -147,13 +147,13 @@ class _Forked:
         return result
 
 
-def _fork(work: Callable[[Callable[[], None]], Any]) -> _Forked:
+def fork(work: Callable[[Callable[[], None]], Any]) -> Forked:
     """Do work in a process of its own; the work is given a function that says that it is ready to be killed."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
         os.close(writing)
-        return _Forked(pid, reading)
+        return Forked(pid, reading)
     os.close(reading)
     try:
         answer = (None, work(lambda: os.write(writing, _READY)))
@@ -181,12 +181,12 @@ class Lane:
         """The undisturbed import."""
         if (way, case) not in self.references:
             self._begin_anew()
-            forked = _fork(lambda ready: self._import(way, case, None, ready))
+            forked = fork(lambda ready: self._import(way, case, None, ready))
             forked.wait_until_ready()
             began = time.monotonic()
             passed = forked.answer()
             seconds = time.monotonic() - began
-            kept = _fork(lambda _: self._opened(way, case).kept(self.tables)).answer()
+            kept = fork(lambda _: self._opened(way, case).kept(self.tables)).answer()
             self.references[way, case] = _Reference(kept, passed, seconds)
         return self.references[way, case]
 
@@ -199,17 +199,17 @@ class Lane:
         reference = self.reference(way, case)
         self._begin_anew()
         end_at = at if isinstance(at, str) else None
-        forked = _fork(lambda ready: self._import(way, case, end_at, ready))
+        forked = fork(lambda ready: self._import(way, case, end_at, ready))
         forked.wait_until_ready()
         if isinstance(at, float):
             forked.kill_after(at)
         if forked.answer() is not None:
             return None, 0
         moments = [at if isinstance(at, str) else f"{at:.3f} s"]
-        if again_at and _fork(lambda ready: self._recover(way, case, again_at, ready)).answer() is None:
+        if again_at and fork(lambda ready: self._recover(way, case, again_at, ready)).answer() is None:
             moments.append(again_at)
         try:
-            kept = _fork(lambda ready: self._recover(way, case, None, ready)).answer()
+            kept = fork(lambda ready: self._recover(way, case, None, ready)).answer()
             told = tuple(differences(reference.kept, kept))
         except ForkedError as error:
             told = (str(error),)
@@ -242,7 +242,7 @@ class Lane:
                     if blobs.container_exists(container):
                         blobs._service.delete_container(container)
 
-        _fork(remove).answer()
+        fork(remove).answer()
 
     # In a process of its own
 
@@ -333,14 +333,14 @@ def kill_imports(services: Services, kills: int, seed: int) -> Tally:
         home, template = Path(folder), database_name(own)
         import_what_is_slow()  # or every process would, which takes it longer than to import a few pictures
         gc.freeze()  # or every process would copy the memory of this one when it first collects garbage
-        tables = _fork(lambda _: _prepare_template(own, home)).answer()
+        tables = fork(lambda _: _prepare_template(own, home)).answer()
         working = []
         for number in range(len(_PLANS)):
             lane = Lane(number, services, template, tables, home / f"lane{number}")
             # A run with Dagster's events costs thrice what the importer alone does.
             share = kills * 2 // 3 if number == 0 else kills - kills * 2 // 3
             plans = _PLANS[number]
-            working.append(_fork(lambda _, lane=lane, n=share, p=plans, i=number: _whole(lane, n, seed + i, p)))
+            working.append(fork(lambda _, lane=lane, n=share, p=plans, i=number: _whole(lane, n, seed + i, p)))
         total = Tally()
         for forked in working:
             _add(total, forked)
@@ -355,7 +355,7 @@ def _whole(lane: Lane, kills: int, seed: int, plans: Sequence[tuple[Way, Case]])
         lane.end()
 
 
-def _add(total: Tally, forked: _Forked) -> None:
+def _add(total: Tally, forked: Forked) -> None:
     tally = forked.answer(None)
     total.kills += tally["kills"]
     total.imports += tally["imports"]
@@ -369,7 +369,8 @@ def _prepare_template(services: Services, home: Path) -> list[str]:
     prepare(services)
     with psycopg.connect(services.database_url) as connection:
         rows = connection.execute("select tablename from pg_tables where schemaname = 'public' order by tablename")
-        tables = [row[0] for row in rows if row[0] != "alembic_version"]
+        # What happens while somebody is killed is told too; `events.py` compares it with what arrives.
+        tables = [row[0] for row in rows if row[0] not in {"alembic_version", "event"}]
     os.environ.update(NACHET_DATABASE_URL=services.database_url, DAGSTER_HOME=str(dagster_home(home, PROJECT)))
     with DagsterInstance.get() as instance:
         instance.get_runs(limit=1)

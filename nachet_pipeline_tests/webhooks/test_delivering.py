@@ -127,13 +127,13 @@ def test_what_could_not_be_told_for_three_days_is_dead_until_somebody_retries_it
     assert (pipeline.now(webhook).dead, subjects(to)) == (0, ["fine"])
     pipeline.let_pass(5 * HOUR, step=HOUR / 2)
     found = pipeline.now(webhook)
-    assert (found.dead, found.waiting, found.last_error) == (1, 1, "it answers 500")
+    assert (found.dead, found.last_error) == (2, "it answers 500")
     assert 20 < failed < 160
 
     to.answer = lambda _: 204
     pipeline.let_pass(HOUR * 2)
-    assert subjects(to) == ["fine", "odd"]
-    assert pipeline.webhooks.retry(str(webhook.id), by="ada@example.org")[1] == 1
+    assert subjects(to) == ["fine"]
+    assert pipeline.webhooks.retry(str(webhook.id), by="ada@example.org")[1] == 2
     pipeline.at += SECOND
     pipeline.deliver()
     assert (pipeline.now(webhook).dead, subjects(to)) == (0, ["fine", "odd", "odd"])
@@ -152,6 +152,32 @@ def test_a_receiver_that_is_gone_for_three_days_loses_what_is_so_old_and_not_wha
     to.answer = lambda _: 204
     pipeline.let_pass(2 * HOUR)
     assert subjects(to) == ["new"]
+
+
+def test_while_others_are_accepted_the_next_of_its_subject_is_tried_when_one_is_given_up(
+    pipeline: Pipeline, to: Receiver
+) -> None:
+    webhook = pipeline.subscribe(to)
+    to.answer = failing("odd")
+    pipeline.happen("odd", "odd")
+    for _ in range(40):
+        pipeline.happen("fine")
+        pipeline.let_pass(2 * HOUR, step=HOUR)
+    assert (pipeline.now(webhook).dead, pipeline.now(webhook).waiting) == (1, 1)
+    assert len(to.accepted) == 40
+
+
+def test_a_receiver_that_refuses_everything_is_asked_once_a_minute_at_most(pipeline: Pipeline, to: Receiver) -> None:
+    pipeline.subscribe(to)
+    to.answer = lambda _: 404
+    pipeline.happen(*(f"s{number}" for number in range(200)))
+    pipeline.deliver()
+    assert len(to.messages) < 20
+    pipeline.let_pass(10 * MINUTE, step=MINUTE / 6)
+    assert len(to.messages) < 30
+    to.answer = lambda _: 204
+    pipeline.let_pass(2 * HOUR)
+    assert len(to.accepted) == 200
 
 
 def test_a_day_in_which_nobody_delivers_is_not_taken_for_the_receivers_fault(pipeline: Pipeline, to: Receiver) -> None:
@@ -277,7 +303,9 @@ def test_an_event_of_a_transaction_that_ends_late_is_told_too(pipeline: Pipeline
     assert to.told() == ["upload.staged", "health.failing"]
 
 
-def test_addresses_and_secrets_are_kept_encrypted_and_can_be_encrypted_anew(pipeline: Pipeline, to: Receiver) -> None:
+def test_addresses_and_secrets_are_kept_encrypted_and_can_be_encrypted_anew(
+    pipeline: Pipeline, to: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     to.url += "?token=TOKEN"
     webhook = pipeline.subscribe(to)
     with pipeline.database.connection() as connection:
@@ -292,7 +320,8 @@ def test_addresses_and_secrets_are_kept_encrypted_and_can_be_encrypted_anew(pipe
     assert pipeline.database.call(encrypt_anew, SecretBox([fresh, *KEYS])) == 1
     pipeline.happen("a")
     assert pipeline.deliver().delivered == 0
-    assert "NACHET_SECRET_KEYS" in str(pipeline.now(webhook).last_error)
+    assert f"webhook {webhook.id} is told nothing: NACHET_SECRET_KEYS" in caplog.text
+    assert pipeline.now(webhook).waiting == 1
     assert pipeline.database.call(encrypt_anew, SecretBox([*KEYS, fresh])) == 1
     pipeline.at += MINUTE
     assert pipeline.deliver().delivered == 1

@@ -146,7 +146,6 @@ def start_shards(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     " on. Without it, and while it fails, events wait. `nachet webhook list` says for whom.",
 )
 def deliver_events(
-    context: SensorEvaluationContext,
     database: DatabaseResource,
     blob_storage: BlobStorageResource,
     secret_keys: SecretKeysResource,
@@ -158,9 +157,7 @@ def deliver_events(
             return SkipReason("No webhook is to be told anything.")
         sender = Sender(webhook_settings.webhook_private_addresses)
         done = Deliverer(db, SecretBox(secret_keys.secrets), sender, blob_storage.account_url).deliver()
-    if done.dead:
-        context.log.warning("%d events could not be delivered in three days", done.dead)
-    return SkipReason(f"{done.delivered} events delivered, {done.failed} attempts failed, {done.dead} events given up.")
+    return SkipReason(f"{done.delivered} events delivered, {done.failed} attempts failed.")
 
 
 @running_sensor(
