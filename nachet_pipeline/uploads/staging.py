@@ -9,6 +9,7 @@ import mimetypes
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.marks import (
@@ -36,6 +37,7 @@ from nachet_pipeline.support.progress import Progress, silent
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
 _TIMES_MARKED = 5
+_BEFORE_ITS_MARKER = datetime.min.replace(tzinfo=UTC)  # all that matters of when a file was sent
 
 
 class StagingError(RefusedError):
@@ -146,7 +148,9 @@ def stage_folder(
     def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
         content = folder.read(file)
         kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
-        return _listed(file, content), _written(blobs, container, name, file.path, content, kind)
+        # The list has the file's SHA-256, which the import compares with what it reads.
+        there = _written(blobs, container, name, file.path, content, kind, checked=not plan.fits_list)
+        return _listed(file, content), there
 
     sent, budget = [], MemoryBudget(memory)
     for files in _in_turn(plan.send):
@@ -252,12 +256,14 @@ def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, co
     return written
 
 
-def _written(blobs: BlobStorage, container: str, name: str, path: str, content: bytes, kind: str) -> StagedFile:
+def _written(
+    blobs: BlobStorage, container: str, name: str, path: str, content: bytes, kind: str, *, checked: bool = True
+) -> StagedFile:
     """Write a file of a folder, whatever was there."""
-    written = blobs.upload(container, f"{name}/{path}", content, content_type=kind, overwrite=True)
+    written = blobs.upload(container, f"{name}/{path}", content, content_type=kind, overwrite=True, checked=checked)
     if written is None:  # what may be overwritten is not in the way
         raise FileChangedError(path)
-    return StagedFile(path, len(content), written.version, written.modified)
+    return StagedFile(path, len(content), written.version, written.modified or _BEFORE_ITS_MARKER)
 
 
 def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:

@@ -52,6 +52,8 @@ def test_a_picture_of_any_name_is_listed_read_and_copied(
 ) -> None:
     content = b"picture " + name.encode()
     folder, _, path = name.partition("/")
+    assert blobs.upload(container, name, content, content_type="image/tiff", overwrite=True, checked=False)
+    assert [(file.path, found) for file, found in blobs.md5s(container, folder)] == [(path, md5(content))]
     assert put(blobs, container, name, content)
     assert blobs.top_level(container).folders == [folder]
     assert [(file.path, file.size) for file in blobs.files(container, folder)] == [(path, len(content))]
