@@ -5,7 +5,8 @@
 Both send the same files of a local folder to Azurite. *Bare* reads each file and puts it, by obstore, in the quickest
 of some ways that a trial finds. *Client* is `AsyncClient.submit` with an upload key: it also lists what is staged,
 computes MD5 and SHA-256 of every file, has the service verify each, and writes the marker that lists them. They take
-turns.
+turns. Azurite has a core of its own, as a storage service has machines of its own, and who sends has the others;
+`--shared` lets all use all.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -32,8 +33,6 @@ from nachet_pipeline.local.services import Services
 from nachet_pipeline.users.encryption import new_secret_key
 from nachet_pipeline.users.upload_address import UploadAddress
 
-_Bare = Callable[[AzureStore, list[Path]], None]
-
 
 def _write(folder: Path, pictures: int, size: int) -> list[Path]:
     """A folder of files as large as pictures; what they hold is not looked at."""
@@ -44,39 +43,47 @@ def _write(folder: Path, pictures: int, size: int) -> list[Path]:
     return sorted(session.iterdir())
 
 
-def _in_threads(store: AzureStore, files: list[Path], *, workers: int) -> None:
+async def _in_threads(store: AzureStore, files: list[Path], *, workers: int) -> None:
     name = uuid4().hex
     with ThreadPoolExecutor(workers) as threads:
         list(threads.map(lambda file: obstore.put(store, f"{name}/{file.name}", file.read_bytes()), files))
 
 
-def _in_a_loop(store: AzureStore, files: list[Path], *, workers: int) -> None:
-    name = uuid4().hex
+async def _in_a_loop(store: AzureStore, files: list[Path], *, workers: int) -> None:
+    name, places = uuid4().hex, asyncio.Semaphore(workers)
 
-    async def send() -> None:
-        places = asyncio.Semaphore(workers)
+    async def put(file: Path) -> None:
+        async with places:
+            await obstore.put_async(store, f"{name}/{file.name}", file.read_bytes())
 
-        async def put(file: Path) -> None:
-            async with places:
-                await obstore.put_async(store, f"{name}/{file.name}", file.read_bytes())
-
-        await asyncio.gather(*map(put, files))
-
-    asyncio.run(send())
+    await asyncio.gather(*map(put, files))
 
 
-def _by_client(key: str, folder: Path) -> None:
-    async def send() -> None:
-        async with AsyncClient.from_upload_key(key) as client:
-            await client.submit(folder, name=uuid4().hex)
-
-    asyncio.run(send())
+async def _by_client(client: AsyncClient, folder: Path) -> None:
+    await client.submit(folder, name=uuid4().hex)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+async def _seconds(work: Callable[[], Coroutine[None, None, None]]) -> float:
     begun = time.perf_counter()
-    work()
+    await work()
     return time.perf_counter() - begun
+
+
+async def _measured(
+    store: AzureStore, key: str, folder: Path, files: list[Path], rounds: int
+) -> tuple[dict[str, float], list[tuple[float, float]]]:
+    """Seconds of the trial by way, and those of bare and client in each round."""
+    ways = {
+        f"{way.__name__.strip('_')} {workers}": partial(way, store, files, workers=workers)
+        for way in (_in_threads, _in_a_loop)
+        for workers in (4, 8, 16)
+    }
+    async with AsyncClient.from_upload_key(key) as client:
+        send = partial(_by_client, client, folder)
+        await _seconds(send)  # what is used first is slower
+        trial = {name: min([await _seconds(way) for _ in range(2)]) for name, way in ways.items()}
+        best = ways[min(trial, key=trial.__getitem__)]
+        return trial, [(await _seconds(best), await _seconds(send)) for _ in range(rounds)]
 
 
 def _prepared(found: Services) -> tuple[AzureStore, str]:
@@ -102,25 +109,19 @@ def main() -> None:
     asked.add_argument("--pictures", type=int, default=500)
     asked.add_argument("--size", type=int, default=125_000)
     asked.add_argument("--rounds", type=int, default=7)
+    asked.add_argument("--shared", action="store_true")
     given = asked.parse_args()
     os.environ["NACHET_SECRET_KEYS"] = new_secret_key().get_secret_value()
+    first, *others = sorted(os.sched_getaffinity(0))
+    if others and not given.shared:
+        os.sched_setaffinity(0, {first})  # the services inherit it
     with own_services() as (_, found), tempfile.TemporaryDirectory() as scratch:
+        os.sched_setaffinity(0, others if others and not given.shared else {first, *others})
         store, key = _prepared(found)
         folder = Path(scratch) / "folder"
         files = _write(folder, given.pictures, given.size)
-        ways: dict[str, _Bare] = {
-            f"{way.__name__.strip('_')} {workers}": partial(way, workers=workers)
-            for way in (_in_threads, _in_a_loop)
-            for workers in (4, 8, 16)
-        }
-        for way in (*ways.values(), lambda *_: _by_client(key, folder)):  # what is used first is slower
-            way(store, files[:50])
-        trial = {name: min(_seconds(partial(way, store, files)) for _ in range(2)) for name, way in ways.items()}
-        best = min(trial, key=trial.__getitem__)
-        rounds = [
-            (_seconds(partial(ways[best], store, files)), _seconds(partial(_by_client, key, folder)))
-            for _ in range(given.rounds)
-        ]
+        trial, rounds = asyncio.run(_measured(store, key, folder, files, given.rounds))
+    best = min(trial, key=trial.__getitem__)
     table = Table("", "pictures/s", "least", "most", title=f"{given.pictures} files of {given.size:,} bytes")
     for name, seconds in (
         (f"bare ({best})", [bare for bare, _ in rounds]),

@@ -1,4 +1,4 @@
-"""What starting costs in time of the processor: loading the definitions, and `nachet --help`.
+"""What starting costs in time of the processor: loading the definitions, the client, and `nachet --help`.
 
     .venv/bin/python -m benchmarks.start_up
 
@@ -24,6 +24,8 @@ _COMMANDS = {
     "python": ["-c", "pass"],
     "import dagster": ["-c", "import dagster"],
     "definitions": ["-c", "import dagster, nachet_pipeline.definitions"],
+    "client": ["-c", "import nachet_pipeline.client"],
+    "what the client needs": ["-c", "import azure.storage.blob, psycopg, pydantic"],
     "nachet --help": [
         "-c",
         "import sys; from nachet_pipeline.cli.main import main; sys.argv = ['nachet', '--help']; main()",

@@ -1,13 +1,23 @@
 """Every setting of the project, read from the environment once and checked at start."""
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from nachet_pipeline.errors import UsageError
 
@@ -19,6 +29,7 @@ PICTURES_INDEX = "index.yaml"
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -95,7 +106,7 @@ def _detector(value: str) -> str:
         return value
     expected = f"expected {BUILT_IN_DETECTOR}, or the https:// address of a detector's endpoint"
     parts = _split(value, expected)
-    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
     # The token must not travel where others can read it.
     if not parts.hostname or (parts.scheme != "https" and not local):
         raise ValueError(expected)
@@ -107,6 +118,85 @@ def _detector(value: str) -> str:
 def _header_value(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
         raise ValueError("expected a token of printable ASCII without spaces")
+    return value
+
+
+# Whatever else may name a mailbox (comments, quotes, other alphabets) is read in different ways by different programs.
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"(?=.{{1,64}}@){_WORD}(?:\.{_WORD})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+
+Notice = Literal["refused", "imported", "failed", "key"]
+"""What a user may be told by e-mail."""
+NOTICES: tuple[Notice, ...] = get_args(Notice)
+
+
+def notices(text: str) -> tuple[Notice, ...]:
+    """What somebody wants to be told: some of `NOTICES`, separated by commas; `all` of them, or `none`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    words = [word.strip().casefold() for word in text.split(",") if word.strip()]
+    if words in (["none"], ["all"]):
+        return NOTICES if words == ["all"] else ()
+    if not words or not set(words) <= set(NOTICES):
+        raise ValueError(f"expected all, none, or some of {', '.join(NOTICES)}; found {text[:80]!r}")
+    return tuple(cast("Notice", word) for word in dict.fromkeys(words))
+
+
+def mailable(address: str) -> bool:
+    """Whether mails can be sent to an address: it is written so that every program understands the same by it."""
+    return bool(_MAILBOX.fullmatch(address))
+
+
+def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """E-mail addresses, separated by commas."""
+    listed = [one.strip() for one in value.split(",")] if isinstance(value, str) else list(value)
+    if wrong := [one for one in listed if not mailable(one)]:
+        raise ValueError(f"expected e-mail addresses, separated by commas; found {wrong[0][:80]!r}")
+    return tuple(listed)
+
+
+def _sender(value: str) -> str:
+    address = value[:-1].rpartition("<")[2] if value.endswith(">") else value
+    if not value.isprintable() or not mailable(address):
+        raise ValueError("expected an e-mail address, such as nachet@example.org or Nachet <nachet@example.org>")
+    return value
+
+
+def _smtp_url(value: SecretStr) -> SecretStr:
+    expected = "expected smtp://[user:password@]host[:port], or smtps://… for TLS from the start"
+    parts = _split(value.get_secret_value(), expected)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or port == 0:
+        raise ValueError(expected)
+    if parts.path.strip("/") or parts.query or parts.fragment or (parts.username is None) != (parts.password is None):
+        raise ValueError(f"{expected}, with %, /, @, #, ? and : of user and password written as %25, %2F, …")
+    return value
+
+
+def _acs_endpoint(value: str) -> str:
+    expected = "expected https://RESOURCE.communication.azure.com"
+    parts = _split(value, expected)
+    if parts.scheme != "https" or not parts.hostname or parts.username or parts.password or parts.query:
+        raise ValueError(expected)
+    return value.rstrip("/")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor what it is in
+        return False
+
+
+def _acs_connection_string(value: SecretStr) -> SecretStr:
+    names = {part.partition("=")[0].strip().casefold() for part in value.get_secret_value().split(";") if part.strip()}
+    if names != {"endpoint", "accesskey"}:
+        raise ValueError("expected endpoint=https://RESOURCE.communication.azure.com/;accesskey=KEY")
     return value
 
 
@@ -325,6 +415,66 @@ class UserSettings(Concern):
     )
 
 
+class MailSettings(Concern):
+    """What is told by e-mail, to whom, and by which service it is sent."""
+
+    notify: Annotated[
+        tuple[Notice, ...], BeforeValidator(lambda value: notices(value) if isinstance(value, str) else value)
+    ] = Field((), description="what users are told by e-mail who never said what they want to be told")
+    notify_operators: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
+        (), description="who is told by e-mail when a check of the pipeline's health turns"
+    )
+    mail_from: Annotated[str | None, AfterValidator(lambda value: value and _sender(value))] = Field(
+        None, description="the sender of mails; what cannot be delivered comes back there"
+    )
+    smtp_url: Annotated[SecretStr, AfterValidator(_smtp_url)] | None = Field(
+        None, description="the server that mails are sent by, with user and password"
+    )
+    smtp_starttls: Literal["required", "off"] | None = Field(
+        None, description="whether smtp:// is encrypted before anything is sent; required, but not on this machine"
+    )
+    acs_endpoint: Annotated[str, AfterValidator(_acs_endpoint)] | None = Field(
+        None, description="the resource of Azure Communication Services that mails are sent by"
+    )
+    acs_connection_string: Annotated[SecretStr, AfterValidator(_acs_connection_string)] | None = Field(
+        None, description="the same, with its key, where there is no identity"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_send(self) -> Self:
+        ways = [
+            f"{PREFIX}{name}"
+            for name in ("SMTP_URL", "ACS_ENDPOINT", "ACS_CONNECTION_STRING")
+            if getattr(self, name.lower()) is not None
+        ]
+        if len(ways) > 1:
+            raise ValueError(f"{ways[1]}: is set beside {ways[0]}; set one of them")
+        if ways and self.smtp_url is None and not _installed("azure.communication.email"):
+            raise ValueError(f"{ways[0]}: needs `pip install 'nachet_pipeline[communication-services]'`")
+        if ways and self.mail_from is None:
+            raise ValueError(f"{PREFIX}MAIL_FROM: is not set while {ways[0]} is")
+        if not ways and (self.notify or self.notify_operators):
+            name = "NOTIFY" if self.notify else "NOTIFY_OPERATORS"
+            raise ValueError(f"{PREFIX}{name}: there is nothing to send mails by; set {PREFIX}SMTP_URL")
+        if self.smtp_url and self.smtp_starttls == "off":
+            parts = urlsplit(self.smtp_url.get_secret_value())
+            if parts.password and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+                raise ValueError(f"{PREFIX}SMTP_STARTTLS: is off, so the password of {PREFIX}SMTP_URL could be read")
+        return self
+
+    @property
+    def starttls(self) -> bool:
+        """Whether smtp:// is encrypted before anything is sent."""
+        if self.smtp_starttls is None and self.smtp_url:
+            return urlsplit(self.smtp_url.get_secret_value()).hostname not in _LOOPBACK
+        return self.smtp_starttls == "required"
+
+    @property
+    def on(self) -> bool:
+        """Whether there is anything to send mails by."""
+        return self.mail_from is not None and any((self.smtp_url, self.acs_endpoint, self.acs_connection_string))
+
+
 class KeySettings(Concern):
     """How long upload keys live."""
 
@@ -386,6 +536,7 @@ class Settings(BaseModel):
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()
     webhook: WebhookSettings = WebhookSettings()
+    mail: MailSettings = MailSettings()
 
     @model_validator(mode="after")
     def _services_come_together(self) -> Self:

@@ -108,10 +108,13 @@ def running_pipeline(bench: Workbench) -> Iterator[None]:
         running.result()
 
 
-def test_the_quickstart_runs_as_it_stands(bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_program_runs_as_it_stands(
+    bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     email = f"{uuid4().hex}@example.org"
-    (program,) = fenced(PAGES["docs/backends.md"], "python")
-    assert len(program.splitlines()) <= 32
+    program, _, example = fenced(PAGES["docs/backends.md"], "python")
+    assert len(program.splitlines()) <= 30
+    assert example == (PROJECT / "examples/backend.py").read_text(encoding="utf-8")
     write_sample(
         tmp_path / "canola-2026", sessions=1, pictures=2, picture_format="png", email=email, width=64, height=48
     )
@@ -298,7 +301,9 @@ def test_the_example_of_a_backend_takes_a_folder_from_a_form_and_shows_its_recei
 # What happened, by cursor
 
 
-def test_who_polls_what_happened_is_told_everything_once_while_others_write(bench: Workbench, client: Client) -> None:
+def test_who_polls_what_happened_is_told_everything_once_while_others_write(
+    bench: Workbench, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     client.users.add(email := f"{uuid4().hex}@example.org")
     owner = bench.another_user(email)
     cursor, told = client.events(None).after, []
@@ -329,6 +334,11 @@ def test_who_polls_what_happened_is_told_everything_once_while_others_write(benc
     ]
     assert len({event.id for event in told}) == len(told)
     assert poll() == []
+    _, following, _ = fenced(PAGES["docs/backends.md"], "python")
+    program: dict[str, Any] = {"client": client, "cursor": 0}
+    exec(following, program)  # noqa: S102 (it is ours)
+    assert program["cursor"] == cursor
+    assert str(client.uploads(named="second", owner=email).items[0].id) in capsys.readouterr().out
     with pytest.raises(UsageError, match=r"upload\.imported"):
         client.events(types={"upload.lost"})
 

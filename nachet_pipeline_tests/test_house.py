@@ -26,6 +26,7 @@ FLOORS = (
         "crops",
         "folders",
         "health",
+        "mail",
         "mass_import",
         "picture_sets",
         "reconciliation",

@@ -1,4 +1,5 @@
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,16 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "verify_stored": "read",
         "key_overlap_days": 7,
         "key_rotate_before_days": 7,
+        "notify": "refused, key",
+        "notify_operators": "ada@example.org, bo@example.org",
+        "mail_from": "nachet@example.org",
+        "smtp_url": "smtps://nachet:secret@mail.example.org",
+        "smtp_starttls": "off",
+        "acs_endpoint": "https://nachet.communication.azure.com",
+        "acs_connection_string": "endpoint=https://nachet.communication.azure.com/;accesskey=secret",
         "webhook_private_addresses": True,
     }
+    beside = {"NACHET_MAIL_FROM": "nachet@example.org", "NACHET_SMTP_URL": "smtp://127.0.0.1"}
     if name == "recipes_folder":
         values[name] = tmp_path
     if name in {"mass_import_list", "users_file"}:
@@ -77,11 +86,56 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         (tmp_path / "severities.yaml").write_text("surplus-picture: warning\n")
     value = values.get(name, 33)
 
-    found = Settings.from_environment({f"NACHET_{name.upper()}": f" {value} "})
+    given = {} if concern != "mail" else {"NACHET_MAIL_FROM": beside["NACHET_MAIL_FROM"]} if "acs" in name else beside
 
-    expected = SecretStr(str(value)) if name == "detector_token" else value
+    found = Settings.from_environment({**given, f"NACHET_{name.upper()}": f" {value} "})
+
+    expected: object = value
+    if name in {"detector_token", "smtp_url", "acs_connection_string"}:
+        expected = SecretStr(str(value))
+    elif name in {"notify", "notify_operators"}:
+        expected = tuple(str(value).split(", "))
     assert getattr(getattr(found, concern), name) == expected
     assert Settings.concerns()[concern].model_fields[name].description
+
+
+_MAIL = {"NACHET_SMTP_URL": "smtp://nachet:s3cret@mail.example.org", "NACHET_MAIL_FROM": "nachet@example.org"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"NACHET_MAIL_FROM": ""}, "NACHET_MAIL_FROM: is not set while NACHET_SMTP_URL is"),
+        ({"NACHET_MAIL_FROM": "a@example.org\nBcc: b@example.org"}, "NACHET_MAIL_FROM: expected an e-mail address"),
+        ({"NACHET_SMTP_URL": "", "NACHET_NOTIFY": "all"}, "NACHET_NOTIFY: there is nothing to send mails by"),
+        (
+            {"NACHET_SMTP_URL": "", "NACHET_NOTIFY_OPERATORS": "a@example.org"},
+            "NACHET_NOTIFY_OPERATORS: there is nothing",
+        ),
+        ({"NACHET_NOTIFY": "refusals"}, "NACHET_NOTIFY: expected all, none, or some of refused, imported, failed, key"),
+        ({"NACHET_NOTIFY_OPERATORS": "a@example.org b"}, "NACHET_NOTIFY_OPERATORS: expected e-mail addresses"),
+        ({"NACHET_SMTP_URL": "http://nachet:s3cret@mail"}, "NACHET_SMTP_URL: expected smtp://"),
+        ({"NACHET_SMTP_URL": "smtp://nachet:s3cret@mail:x"}, "NACHET_SMTP_URL: expected smtp://"),
+        ({"NACHET_SMTP_URL": "smtp://nachet:s3/cret@mail"}, "NACHET_SMTP_URL: expected smtp://"),
+        ({"NACHET_SMTP_STARTTLS": "off"}, "NACHET_SMTP_STARTTLS: is off, so the password"),
+        ({"NACHET_ACS_ENDPOINT": "https://a.example.org"}, "NACHET_ACS_ENDPOINT: is set beside NACHET_SMTP_URL"),
+        ({"NACHET_ACS_ENDPOINT": "http://a.example.org"}, "NACHET_ACS_ENDPOINT: expected https://"),
+        ({"NACHET_ACS_CONNECTION_STRING": "s3cret"}, "NACHET_ACS_CONNECTION_STRING: expected endpoint="),
+    ],
+)
+def test_a_wrong_setting_of_mails_is_named_at_start_without_its_secret(given: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({**_MAIL, **given})
+    assert str(caught.value).startswith(says)
+    assert "s3" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_service_whose_client_is_not_installed_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.communication.email", None)
+    given = {"NACHET_ACS_ENDPOINT": "https://nachet.communication.azure.com", "NACHET_MAIL_FROM": "a@example.org"}
+    with pytest.raises(SettingsError, match=r"NACHET_ACS_ENDPOINT: needs `pip install 'nachet_pipeline\[comm"):
+        Settings.from_environment(given)
 
 
 def test_every_setting_is_of_one_concern() -> None:
@@ -146,7 +200,7 @@ def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() ->
         ("NACHET_MAX_PICTURE_MIB", "257", "less than or equal to 256"),
         ("NACHET_MAX_SIDE_PIXELS", "-1", "greater than or equal to 16"),
         ("NACHET_SENSOR_INTERVAL_SECONDS", "4", "greater than or equal to 5"),
-        ("NACHET_DATABASE", "x", "there is no such setting; the settings are NACHET_BATCH_SIZE, "),
+        ("NACHET_DATABASE", "x", "there is no such setting; the settings are NACHET_ACS_CONNECTION_STRING, "),
         ("NACHET_CONTRACT", "x", "there is no such setting"),
         ("NACHET_CROP", "x", "there is no such setting"),
         ("NACHET_", "x", "there is no such setting"),

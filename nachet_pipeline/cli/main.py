@@ -16,6 +16,7 @@ from nachet_pipeline.cli import (
     folders,
     labels,
     machine,
+    mail,
     mass_import,
     reliability,
     reprocessing,
@@ -44,6 +45,7 @@ app = typer.Typer(
 for group in (authoring, crops, validation, uploads, mass_import, reprocessing, machine):
     app.add_typer(group.app)
 app.add_typer(users.app, name="user")
+app.add_typer(mail.app, name="mail")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(database.app, name="db")

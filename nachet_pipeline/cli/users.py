@@ -2,16 +2,19 @@
 
 # ruff: noqa: PLC0415 (imports inside commands, so that help answers at once)
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nachet_pipeline.cli.terminal import JsonOption, login, note, open_services, write, write_json, write_result
+from nachet_pipeline.support.i18n import Language
 
 if TYPE_CHECKING:
     from nachet_pipeline.client import Users
+    from nachet_pipeline.mail.queries import KeptMail
+    from nachet_pipeline.settings import Notice
     from nachet_pipeline.users.key import UploadKey
     from nachet_pipeline.users.upload_keys import Revocation, ShownKey
     from nachet_pipeline.users.user import User
@@ -21,6 +24,18 @@ key_app = typer.Typer(no_args_is_help=True, help="Upload keys: each opens one us
 app.add_typer(key_app, name="key")
 
 EmailArgument = Annotated[str, typer.Argument(help="The user's e-mail address.")]
+LanguageOption = Annotated[
+    Language | None, typer.Option("--language", help="Language of their mails; en, if never given.", show_default=False)
+]
+NotifyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        help="What they are told by e-mail: all, none, or some of refused, imported, failed, key, separated by commas;"
+        " as NACHET_NOTIFY says, if never given.",
+        show_default=False,
+    ),
+]
 ByOption = Annotated[
     str, typer.Option("--by", help="Who does it, for the audit trail; the login, if not given.", show_default=False)
 ]
@@ -37,14 +52,24 @@ def _users(by: str, *, start: bool = False) -> Iterator["Users"]:
 
 
 @app.command("add")
-def add(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False) -> None:
+def add(
+    email: EmailArgument,
+    by: ByOption = "",
+    *,
+    language: LanguageOption = None,
+    notify: NotifyOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Register a user: a container to stage folders in, one for their pictures, a first folder, and an upload key.
 
-    Who is registered already stays as they are. Prints the user's id and upload container; `nachet user key show`
-    shows the key.
+    Who is registered already stays as they are, besides a language and notices that are given. Prints the user's id
+    and upload container; `nachet user key show` shows the key.
     """
+    wanted = _notices(notify)
     with _users(by, start=True) as users:
         done = users.add(email)
+        if wanted is not None or language is not None:
+            users.notify(email, language=language, notices=wanted)
     user, key = done.user, done.key
     if as_json:
         record = {"id": user.id, "email": user.email, "upload_container": user.upload_container}
@@ -65,6 +90,7 @@ def list_(*, as_json: JsonOption = False) -> None:
     from nachet_pipeline.users.queries import all_users
 
     with open_services() as opened, opened.database.connection() as connection:
+        default = opened.settings.mail.notify
         users = [(user, next(iter(upload_keys_of(connection, user.id)), None)) for user in list(all_users(connection))]
     if as_json:
         records = [
@@ -74,6 +100,7 @@ def list_(*, as_json: JsonOption = False) -> None:
                 "upload_container": user.upload_container,
                 "disabled_at": user.disabled_at.isoformat() if user.disabled_at else None,
                 "key": _record(key) if key else None,
+                **_told(user, default),
             }
             for user, key in users
         ]
@@ -82,7 +109,77 @@ def list_(*, as_json: JsonOption = False) -> None:
     now = datetime.now(UTC)
     for user, key in users:
         state = f"disabled since {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
-        write(f"{user.id}  {user.email}  {state}  {_state(key, now)}")
+        told = _told(user, default)
+        notified = f"{told['language']}, notify {_words(told['notify'])}"
+        write(f"{user.id}  {user.email}  {state}  {_state(key, now)}  {notified}")
+
+
+@app.command("notify")
+def notify_(
+    email: EmailArgument, by: ByOption = "", *, language: LanguageOption = None, notify: NotifyOption = None
+) -> None:
+    """Set what a user is told by e-mail, and in which language."""
+    wanted = _notices(notify)
+    if wanted is None and language is None:
+        raise typer.BadParameter("give --language, --notify, or both")
+    with _users(by) as users:
+        user, changed = users.notify(email, language=language, notices=wanted)
+    said = f"{user.email}: {user.language}" + ("" if user.notify is None else f", notify {_words(user.notify)}")
+    write(f"{said}{'' if changed else ', as before'}")
+
+
+@app.command("show")
+def show(email: EmailArgument, *, as_json: JsonOption = False) -> None:
+    """Show a user: containers, key, what they are told by e-mail, and what became of their latest mails."""
+    from datetime import UTC, datetime
+
+    from nachet_pipeline.mail.queries import mails_of
+    from nachet_pipeline.users.key_queries import upload_keys_of
+    from nachet_pipeline.users.registering import known_user
+
+    with open_services() as opened, opened.database.connection() as connection:
+        user = known_user(connection, email)
+        key = next(iter(upload_keys_of(connection, user.id)), None)
+        mails = mails_of(connection, user.id)
+    told = _told(user, opened.settings.mail.notify)
+    if as_json:
+        record = {"id": user.id, "email": user.email, "upload_container": user.upload_container}
+        record |= {"disabled_at": user.disabled_at.isoformat() if user.disabled_at else None}
+        write_json({**record, "key": _record(key) if key else None, **told, "mails": [_mail(one) for one in mails]})
+        return
+    write(
+        f"{user.email}  {f'disabled since {user.disabled_at:%Y-%m-%d}' if user.disabled_at else 'active'}",
+        f"id                {user.id}",
+        f"upload container  {user.upload_container}",
+        f"key               {_state(key, datetime.now(UTC))}",
+        f"language          {told['language']}",
+        f"notify            {_words(told['notify'])}{'' if told['said'] else ' (NACHET_NOTIFY)'}",
+    )
+    for one in mails:
+        write(f"mail              {one.created_at:%Y-%m-%d %H:%M}  {one.kind}  {one.state}")
+
+
+def _notices(text: str | None) -> "tuple[Notice, ...] | None":
+    from nachet_pipeline.settings import notices
+
+    try:
+        return None if text is None else notices(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--notify") from None
+
+
+def _told(user: "User", default: "tuple[Notice, ...]") -> dict[str, Any]:
+    """The language of a user's mails, what they are told, and whether they said so themselves."""
+    notify = default if user.notify is None else user.notify
+    return {"language": user.language, "notify": list(notify), "said": user.notify is not None}
+
+
+def _words(notices: "Sequence[Notice]") -> str:
+    return ",".join(notices) or "none"
+
+
+def _mail(one: "KeptMail") -> dict[str, Any]:
+    return {"id": one.id, "kind": one.kind, "created_at": one.created_at.isoformat(), "state": one.state}
 
 
 @app.command("disable")

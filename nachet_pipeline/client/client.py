@@ -98,8 +98,8 @@ class Client:
         settings = Settings.from_environment()
         if settings.database_url is None or settings.blob_account_url is None:
             raise SettingsError(
-                "NACHET_DATABASE_URL: is not set; a client needs it and NACHET_BLOB_ACCOUNT_URL, which"
-                " `nachet up --env` writes to the file .env for the services of this machine"
+                "NACHET_DATABASE_URL: is not set; a client needs it and NACHET_BLOB_ACCOUNT_URL in its environment."
+                " For the services of this machine, `nachet up --env` writes them to the file .env: set -a; . ./.env"
             )
         with ExitStack() as stack:
             database = stack.enter_context(Database(settings.database_url, reader_url=settings.database_reader_url))

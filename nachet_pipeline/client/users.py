@@ -1,10 +1,17 @@
 """Users and their upload keys, as a client changes them."""
 
+from collections.abc import Sequence
+
 from nachet_pipeline.client.services import Services
 from nachet_pipeline.errors import ActionableError, UsageError
+from nachet_pipeline.settings import Notice
+from nachet_pipeline.support.i18n import Language
 from nachet_pipeline.users.key import UploadKey
 from nachet_pipeline.users.lifecycle import Onboarded, Onboarding, UserState
+from nachet_pipeline.users.queries import set_notices
+from nachet_pipeline.users.registering import known_user
 from nachet_pipeline.users.upload_keys import Revocation, Rotation, ShownKey, UploadKeys
+from nachet_pipeline.users.user import User
 
 
 class Users:
@@ -27,6 +34,19 @@ class Users:
             if isinstance(error, ActionableError):
                 raise
             raise UsageError(f"{email[:254]}: {error}") from None
+
+    def notify(
+        self, email: str, *, language: Language | None = None, notices: Sequence[Notice] | None = None
+    ) -> tuple[User, bool]:
+        """Set what a user is told by e-mail, and in which language; None leaves it as it is.
+
+        Returns:
+            The user, and whether that was a change.
+        """
+        with self._services.database.connection() as connection:
+            user = known_user(connection, email)
+            changed = set_notices(connection, user, actor=self._by, language=language, notify=notices)
+            return known_user(connection, email), changed
 
     def disable(self, email: str) -> UserState:
         """Let nothing that a user stages be imported, and revoke their keys; nothing of theirs is removed."""

@@ -25,7 +25,8 @@ from nachet_pipeline.contract.yaml_reader import (
 from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS
 from nachet_pipeline.support.i18n import Bilingual
 
-_EMAIL = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+EMAIL_ADDRESS = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+"""What an e-mail address looks like, beside its length."""
 _TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
 # Three digits after a comma may be thousands in English, so such a number is ambiguous.
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")
@@ -42,7 +43,7 @@ def normalise_email(value: str) -> str:
         ValueError: it does not look like an address.
     """
     email = value.strip()
-    if len(email) > 254 or not _EMAIL.fullmatch(email) or ".." in email:  # noqa: PLR2004 (RFC 5321, 4.5.3.1.3)
+    if len(email) > 254 or not EMAIL_ADDRESS.fullmatch(email) or ".." in email:  # noqa: PLR2004 (RFC 5321, 4.5.3.1.3)
         raise ValueError("expected an e-mail address, name@example.org")
     return email.casefold()
 

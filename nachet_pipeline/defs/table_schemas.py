@@ -33,6 +33,8 @@ USERS = _table(
     ("registration_date", _WHEN, "when the user was registered"),
     ("updated_at", _WHEN, "last change"),
     ("disabled_at", _WHEN, "since when nothing of theirs is imported"),
+    ("language", "text", "the language of their mails"),
+    ("notify", "text[]", "what they want to be told by e-mail"),
 )
 PICTURES = _table(
     "pictures",

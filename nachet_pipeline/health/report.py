@@ -25,6 +25,7 @@ class HealthCheck(StrEnum):
     EVENTS_DELIVERED = "events_delivered"
     EVENT_LOG_BOUNDED = "event_log_bounded"
     DISK_FREE = "disk_free"
+    MAIL_SENT = "mail_sent"
 
 
 PASSES_WHEN: Mapping[HealthCheck, str] = {
@@ -37,6 +38,7 @@ PASSES_WHEN: Mapping[HealthCheck, str] = {
     HealthCheck.EVENTS_DELIVERED: "Every webhook was told what happened, and none waits for long.",
     HealthCheck.EVENT_LOG_BOUNDED: "What Dagster writes of runs, events and ticks keeps within its size.",
     HealthCheck.DISK_FREE: "The machine that runs imports has free disk.",
+    HealthCheck.MAIL_SENT: "The mail server takes what users and operators are told by e-mail.",
 }
 """What each check says when it passes."""
 
@@ -57,6 +59,8 @@ REMEDIES: Mapping[HealthCheck, str] = {
     HealthCheck.EVENT_LOG_BOUNDED: "Lower NACHET_RETAIN_RUNS_DAYS and launch `clear_old_runs`, or allow more by"
     " NACHET_HEALTH_EVENT_LOG_GIB.",
     HealthCheck.DISK_FREE: "Free disk on the machine that runs imports, or give it more.",
+    HealthCheck.MAIL_SENT: "Read the reason in the table `mail`. If an address is wrong, register the right one, or"
+    " run `nachet user notify EMAIL --notify none`; if the server is, `nachet mail test ADDRESS` tries it.",
 }
 """What to do when a check fails."""
 
@@ -173,6 +177,18 @@ def _disk_free(health: Health, settings: HealthSettings) -> CheckResult:
     return CheckResult(HealthCheck.DISK_FREE, found, passed=free >= settings.health_free_disk_gib * _GIB)
 
 
+def _mail_sent(health: Health, _: HealthSettings) -> CheckResult:
+    if not health.mail:
+        return CheckResult(HealthCheck.MAIL_SENT, "No mail waits for its server, and none was given up.", passed=True)
+    given_up = sum(one.outcome is not None for one in health.mail)
+    last = health.mail[0]
+    found = (
+        f"{given_up} mails were given up, {len(health.mail) - given_up} are tried again; that to"
+        f" {last.recipient or 'the operators'}: {last.failure}."
+    )
+    return CheckResult(HealthCheck.MAIL_SENT, found, passed=False, urgent=False)
+
+
 _CHECKS: Mapping[HealthCheck, Callable[[Health, HealthSettings], CheckResult]] = {
     HealthCheck.NO_FAILURES: _no_failures,
     HealthCheck.JOBS_SUCCEED: _jobs_succeed,
@@ -183,6 +199,7 @@ _CHECKS: Mapping[HealthCheck, Callable[[Health, HealthSettings], CheckResult]] =
     HealthCheck.EVENTS_DELIVERED: _events_delivered,
     HealthCheck.EVENT_LOG_BOUNDED: _event_log_bounded,
     HealthCheck.DISK_FREE: _disk_free,
+    HealthCheck.MAIL_SENT: _mail_sent,
 }
 
 

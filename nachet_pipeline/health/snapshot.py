@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.health.queries import (
+    NAMED,
     DriftCount,
     EndingKey,
     ListedUpload,
@@ -24,6 +25,7 @@ from nachet_pipeline.health.queries import (
     sizes,
     waiting_longest,
 )
+from nachet_pipeline.mail.queries import KeptMail, stuck_mails
 from nachet_pipeline.settings import HealthSettings
 from nachet_pipeline.webhooks.queries import webhook_states
 from nachet_pipeline.webhooks.webhook import Webhook
@@ -130,6 +132,7 @@ class Health:
         drift: disagreements of storage and database.
         keys: upload keys that should have been rotated.
         webhooks: who is told of events.
+        mail: mails that were given up within the window, or are tried again and again, the newest first.
         sizes: what grows.
         disk: of this machine.
         dagster: what Dagster knows.
@@ -148,6 +151,7 @@ class Health:
     drift: Sequence[DriftCount]
     keys: Sequence[EndingKey]
     webhooks: Sequence[Webhook]
+    mail: Sequence[KeptMail]
     sizes: Sizes
     disk: Disk
     dagster: Orchestration
@@ -186,6 +190,7 @@ def read_health(
         drift=drift_counts(connection),
         keys=ending_keys(connection, now, settings.health_key_days),
         webhooks=webhook_states(connection),
+        mail=stuck_mails(connection, since, NAMED),
         sizes=sizes(connection),
         disk=disk,
         dagster=dagster,

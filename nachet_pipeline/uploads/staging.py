@@ -9,6 +9,7 @@ import mimetypes
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from nachet_pipeline.contract.marks import (
@@ -36,6 +37,7 @@ from nachet_pipeline.support.progress import Progress, silent
 _CORRECTABLE = {".yaml", ".yml"}
 _NAMED_IN_ERRORS = 5
 _TIMES_MARKED = 5
+_BEFORE_ITS_MARKER = datetime.min.replace(tzinfo=UTC)  # all that matters of when a file was sent
 
 
 class StagingError(RefusedError):
@@ -140,23 +142,14 @@ def stage_folder(
     for path in removed:
         blobs.delete(container, f"{name}/{path}")
         del now[path]
+    sent = []
     done = plan.size - sum(file.size for file in plan.send)
     progress(done, plan.size)
-
-    def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
-        content = folder.read(file)
-        kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
-        return _listed(file, content), _written(blobs, container, name, file.path, content, kind)
-
-    sent, budget = [], MemoryBudget(memory)
-    for files in _in_turn(plan.send):
-        for one, there in bounded_map(
-            send, files, workers=concurrency, budget=budget, size=lambda file: file.size, name="stage"
-        ):
-            sent.append(one)
-            now[there.path] = there
-            done += there.size
-            progress(done, plan.size)
+    for listed, there in _sending(blobs, folder, container, name, plan, concurrency, memory):
+        sent.append(listed)
+        now[there.path] = there
+        done += there.size
+        progress(done, plan.size)
     return Staged(
         sent=len(sent),
         unchanged=len(plan.listed),
@@ -166,6 +159,25 @@ def stage_folder(
         marker=render_list((*plan.listed, *sent), replace=replace) if plan.fits_list else COMPLETE,
         files=tuple(now.values()),
     )
+
+
+def _sending(
+    blobs: BlobStorage, folder: SourceFolder, container: str, name: str, plan: _Plan, concurrency: int, memory: int
+) -> Iterator[tuple[ListedFile, StagedFile]]:
+    """Send what a plan says, in turn; yields each file as the marker lists it and as it is staged."""
+    checked, budget = not plan.fits_list, MemoryBudget(memory)
+
+    def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
+        content = folder.read(file)
+        kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
+        # A list has the file's SHA-256, which the import compares with what it reads.
+        there = _written(blobs, container, name, file.path, content, kind, checked=checked)
+        return _listed(file, content), there
+
+    for files in _in_turn(plan.send):
+        yield from bounded_map(
+            send, files, workers=concurrency, budget=budget, size=lambda file: file.size, name="stage"
+        )
 
 
 def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes = COMPLETE) -> StagedFile:
@@ -252,12 +264,14 @@ def _write_marker(blobs: BlobStorage, container: str, name: str, marker: str, co
     return written
 
 
-def _written(blobs: BlobStorage, container: str, name: str, path: str, content: bytes, kind: str) -> StagedFile:
+def _written(
+    blobs: BlobStorage, container: str, name: str, path: str, content: bytes, kind: str, *, checked: bool = True
+) -> StagedFile:
     """Write a file of a folder, whatever was there."""
-    written = blobs.upload(container, f"{name}/{path}", content, content_type=kind, overwrite=True)
+    written = blobs.upload(container, f"{name}/{path}", content, content_type=kind, overwrite=True, checked=checked)
     if written is None:  # what may be overwritten is not in the way
         raise FileChangedError(path)
-    return StagedFile(path, len(content), written.version, written.modified)
+    return StagedFile(path, len(content), written.version, written.modified or _BEFORE_ITS_MARKER)
 
 
 def _in_turn(files: list[StagedFile]) -> list[list[StagedFile]]:

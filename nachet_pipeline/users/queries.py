@@ -1,5 +1,6 @@
 """Registered users and their containers."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid5
 
 from psycopg.rows import class_row
@@ -9,6 +10,8 @@ from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.identifiers import NAMESPACE, user_id
+from nachet_pipeline.settings import Notice
+from nachet_pipeline.support.i18n import Language
 from nachet_pipeline.users.user import User
 
 
@@ -49,7 +52,7 @@ def add_user(connection: Connection, email: str, *, actor: str = PROGRAM) -> Use
     return user
 
 
-_COLUMNS = "id, lower(email) as email, disabled_at"
+_COLUMNS = "id, lower(email) as email, disabled_at, language, notify"
 
 
 def find_user(connection: Connection, email: str) -> User | None:
@@ -57,6 +60,11 @@ def find_user(connection: Connection, email: str) -> User | None:
     query = f"select {_COLUMNS} from users where lower(email) = lower(%s)"
     found = fetch(connection, class_row(User), query, (email.strip(),))
     return found[0] if found else None
+
+
+def user_of(connection: Connection, identifier: UUID) -> User:
+    """The user with an identifier, which is in a row that refers to them."""
+    return fetch(connection, class_row(User), f"select {_COLUMNS} from users where id = %s", (identifier,))[0]
 
 
 def all_users(connection: Connection) -> list[User]:
@@ -76,5 +84,29 @@ def set_disabled(connection: Connection, user: User, *, disabled: bool, actor: s
             "update users set disabled_at = case when %s then now() end, updated_at = now()"
             " where id = %s and (disabled_at is not null) <> %s",
             (disabled, user.id, disabled),
+        )
+    return changed.rowcount > 0
+
+
+def set_notices(
+    connection: Connection,
+    user: User,
+    *,
+    actor: str,
+    language: Language | None = None,
+    notify: Sequence[Notice] | None = None,
+) -> bool:
+    """Record in which language a user is written to, and what they want to be told; None leaves it as it is.
+
+    Returns:
+        Whether that is a change.
+    """
+    with changing(connection, actor=actor, note={"email": user.email}):
+        changed = connection.execute(
+            "update users set language = said.language, notify = said.notify, updated_at = now()"
+            " from (select coalesce(%(language)s, language) as language, coalesce(%(notify)s, notify) as notify"
+            " from users where id = %(user)s) as said where id = %(user)s"
+            " and (users.language, users.notify) is distinct from (said.language, said.notify)",
+            {"user": user.id, "language": language, "notify": None if notify is None else list(notify)},
         )
     return changed.rowcount > 0

@@ -2,6 +2,8 @@
 
     users:
       - email: ada@example.org
+        language: fr
+        notify: refused, key
       - email: former.colleague@example.org
         state: disabled
 
@@ -18,11 +20,14 @@ from typing import Any
 from nachet_pipeline.contract.metadata import normalise_email
 from nachet_pipeline.contract.yaml_reader import listed_entries, yaml_document
 from nachet_pipeline.database.connection import Database
+from nachet_pipeline.settings import NOTICES, Notice, notices
+from nachet_pipeline.support.i18n import Language
 from nachet_pipeline.users.errors import UsersFileError
 from nachet_pipeline.users.lifecycle import Onboarding
-from nachet_pipeline.users.queries import find_user
+from nachet_pipeline.users.queries import find_user, set_notices
 
-_KEYS = ("email", "state")
+_KEYS = ("email", "state", "language", "notify")
+_LANGUAGES: Mapping[str | None, Language | None] = {None: None, "en": "en", "fr": "fr"}
 
 
 class ListedState(StrEnum):
@@ -38,6 +43,7 @@ class UserChange(StrEnum):
     ADDED = "added"
     DISABLED = "disabled"
     ENABLED = "enabled"
+    CHANGED = "language or notices changed"
     UNCHANGED = "unchanged"
     NEVER_REGISTERED = "disabled, and never registered"
 
@@ -50,11 +56,15 @@ class ListedUser:
         email: normalised e-mail address.
         state: what the user is to be.
         line: where the file says so.
+        language: the language of their mails; None: as it is.
+        notify: what they want to be told by e-mail; None: as it is.
     """
 
     email: str
     state: ListedState
     line: int
+    language: Language | None = None
+    notify: tuple[Notice, ...] | None = None
 
 
 def digest_of(file: Path) -> str:
@@ -114,20 +124,32 @@ def apply_users(
             else:
                 state = onboarding.disable(user.email, actor=actor)
                 yield user, UserChange.DISABLED if state.changed else UserChange.UNCHANGED
-        elif known and known.disabled_at is not None:
-            onboarding.enable(user.email, actor=actor)
-            yield user, UserChange.ENABLED
+            continue
+        if known and known.disabled_at is not None:
+            active, change = onboarding.enable(user.email, actor=actor).user, UserChange.ENABLED
         else:
             onboarded = onboarding.onboard(user.email, actor=actor)
-            yield user, UserChange.ADDED if onboarded.new else UserChange.UNCHANGED
+            active, change = onboarded.user, UserChange.ADDED if onboarded.new else UserChange.UNCHANGED
+        told = database.call(set_notices, active, actor=actor, language=user.language, notify=user.notify)
+        yield user, UserChange.CHANGED if told and change is UserChange.UNCHANGED else change
 
 
 def _entry(entry: Mapping[str, Any], where: str, line: int) -> ListedUser:
     email, state = entry.get("email"), entry.get("state") or ListedState.ACTIVE
     if not isinstance(email, str) or not isinstance(state, str):
         raise UsersFileError(f"{where}: expected email and state to be text")
+    language, notify = entry.get("language"), entry.get("notify")
+    if not isinstance(language, str | None) or language not in _LANGUAGES:
+        raise UsersFileError(f"{where}: language: expected en or fr, found {str(language)[:80]!r}")
     try:
-        return ListedUser(normalise_email(email), ListedState(state.strip().casefold()), line)
+        told = None if notify is None else notices(", ".join(notify) if isinstance(notify, list) else str(notify))
+    except (TypeError, ValueError):
+        expected = f"all, none, or some of {', '.join(NOTICES)}"
+        raise UsersFileError(f"{where}: notify: expected {expected}, found {str(notify)[:80]!r}") from None
+    try:
+        return ListedUser(
+            normalise_email(email), ListedState(state.strip().casefold()), line, _LANGUAGES[language], told
+        )
     except ValueError:
         pass
     if state.strip().casefold() not in set(ListedState):

@@ -1,7 +1,7 @@
 """The rows of webhooks, and of what each is still to be told."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -289,15 +289,13 @@ def replace_secret(connection: Connection, webhook: UUID, encrypted: str, former
     ).rowcount
 
 
-_ENCRYPTED = ("encrypted_url", "encrypted_secret", "encrypted_former_secret")
-
-
-def encrypted_webhooks(connection: Connection) -> list[tuple[UUID, str, str, str | None]]:
-    """What is stored encrypted of each webhook, locked against changes until the transaction ends."""
-    return fetch(connection, tuple_row, f"select id, {', '.join(_ENCRYPTED)} from webhook order by id for update")
-
-
-def replace_encrypted(connection: Connection, webhook: UUID, encrypted: Sequence[str | None]) -> None:
-    """Store what is encrypted of a webhook as it is encrypted now."""
-    places = ", ".join(f"{column} = %s" for column in _ENCRYPTED)
-    connection.execute(f"update webhook set {places} where id = %s", (*encrypted, webhook))
+def encrypt_anew(connection: Connection, anew: Callable[[str], str]) -> int:
+    """Replace everything that is stored encrypted by what a function makes of it; of how many webhooks."""
+    query = "select id, encrypted_url, encrypted_secret, encrypted_former_secret from webhook order by id for update"
+    stored = fetch(connection, tuple_row, query)
+    for identifier, *encrypted in stored:
+        connection.execute(
+            "update webhook set encrypted_url = %s, encrypted_secret = %s, encrypted_former_secret = %s where id = %s",
+            (*(one and anew(one) for one in encrypted), identifier),
+        )
+    return len(stored)

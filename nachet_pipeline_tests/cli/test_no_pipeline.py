@@ -41,6 +41,8 @@ ASKING = {
     "user key rotate": ("ada@example.org",),
     "user key show": ("ada@example.org",),
     "user list": (),
+    "user notify": ("ada@example.org", "--notify", "all"),
+    "user show": ("ada@example.org",),
     "webhook list": (),
     "webhook pause": ("12ab",),
     "webhook ping": ("12ab",),
@@ -60,7 +62,7 @@ STARTING = {
     "user add",
     "webhook add",
 }
-WITHOUT_SERVICES = {"contract", "down", "init", "sample", "secrets generate", "validate"}
+WITHOUT_SERVICES = {"contract", "down", "init", "mail test", "sample", "secrets generate", "validate"}
 
 
 def commands(group: Any, name: str = "") -> set[str]:

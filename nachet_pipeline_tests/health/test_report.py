@@ -104,6 +104,16 @@ def full_disk(bench: Workbench) -> Health:
     return replace(look(bench), disk=Disk(free=4 * _GIB, total=100 * _GIB))
 
 
+def bounced_mail(bench: Workbench) -> Health:
+    bench.query(
+        "insert into mail (id, user_id, kind, first, last, created_at, due_at, attempts, failure, outcome, ended_at)"
+        " values (%s, %s, 'refused', 1, 1, now(), now(), 1, '550 no such user', 'failed', now())",
+        uuid4(),
+        bench.user.id,
+    )
+    return look(bench)
+
+
 def dead_event(bench: Workbench) -> Health:
     bench.query(
         "insert into webhook (id, place, encrypted_url, encrypted_secret, types, cursor, created_by)"
@@ -132,6 +142,7 @@ BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     ),
     HealthCheck.EVENT_LOG_BOUNDED: (full_log, "21.0 GiB of 20 GiB"),
     HealthCheck.DISK_FREE: (full_disk, "4.0 GiB are free"),
+    HealthCheck.MAIL_SENT: (bounced_mail, "1 mails were given up, 0 are tried again"),
 }
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nachet_pipeline.cli.main import app
 from nachet_pipeline.database.connection import migrate
-from nachet_pipeline.settings import Settings
+from nachet_pipeline.settings import MailSettings, Settings
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.security.matrix import DELEGATED, ELSEWHERE, STORAGE, TABLES
 from nachet_pipeline_tests.security.places import OPERATIONS
@@ -31,6 +31,7 @@ def test_the_page_names_every_operation_that_is_tried() -> None:
 def test_every_setting_that_is_a_secret_is_on_the_page() -> None:
     secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert secret == {"database_url", "database_reader_url", "database_owner_url", "blob_key", "secret_keys"}
+    secret |= {name for name, field in MailSettings.model_fields.items() if "SecretStr" in str(field.annotation)}
     for name in secret:
         assert f"`NACHET_{name.upper()}`" in PAGE
 

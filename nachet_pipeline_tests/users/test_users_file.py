@@ -43,6 +43,31 @@ def test_a_file_adds_disables_and_enables_and_leaves_all_others_alone(workbench:
     assert workbench.query("select count(*) as n from audit_trail where actor = 'users.yaml'")[0]["n"] > 0
 
 
+def test_a_file_says_who_is_told_what_in_which_language(workbench: Workbench) -> None:
+    email = f"new.{workbench.user.email}"
+    first = f"users: [{{email: {email}, language: fr, notify: 'key, refused'}}]\n"
+
+    assert applied(workbench, first) == {email: UserChange.ADDED}
+    assert applied(workbench, first) == {email: UserChange.UNCHANGED}
+    assert applied(workbench, f"users: [{{email: {email}}}]\n") == {email: UserChange.UNCHANGED}
+    (told,) = workbench.query("select language, notify from users where email = %s", email)
+    assert told == {"language": "fr", "notify": ["key", "refused"]}
+    assert applied(workbench, f"users: [{{email: {email}, notify: [failed]}}]\n") == {email: UserChange.CHANGED}
+    assert applied(workbench, f"users: [{{email: {email}, notify: none}}]\n") == {email: UserChange.CHANGED}
+    (told,) = workbench.query("select language, notify from users where email = %s", email)
+    assert told == {"language": "fr", "notify": []}
+    changes = workbench.query(
+        "select actor, after -> 'notify' as notify from audit_trail where subject_id ="
+        " (select id from users where email = %s) and after ? 'notify' and action = 'changed' order by id",
+        email,
+    )
+    assert [(one["actor"], one["notify"]) for one in changes] == [
+        ("users.yaml", ["key", "refused"]),
+        ("users.yaml", ["failed"]),
+        ("users.yaml", []),
+    ]
+
+
 def test_who_was_never_registered_is_not_registered_to_be_disabled(workbench: Workbench) -> None:
     assert applied(workbench, "users: [{email: never@example.org, state: disabled}]\n") == {
         "never@example.org": UserChange.NEVER_REGISTERED
@@ -75,10 +100,16 @@ def test_without_secret_keys_nobody_is_half_registered(workbench: Workbench) -> 
         ("users:\n  - email: ada@example.org\n  - email: nobody\n", ":3: email: expected an e-mail address"),
         ("users:\n  - email: a@example.org\n  - email: A@Example.org\n", ":3: a@example.org is listed in line 2"),
         ("users:\n  - email: a@example.org\n    state: gone\n", ":2: state: expected active or disabled, found 'gone'"),
-        ("users:\n  - email: a@example.org\n    key: x\n", ":2: expected keys of email, state, found 'key'"),
+        (
+            "users:\n  - email: a@example.org\n    key: x\n",
+            ":2: expected keys of email, state, language, notify, found 'key'",
+        ),
         ("users:\n  - a@example.org\n", ":2: expected keys and values"),
         ("users:\n  - state: active\n", ":2: expected email and state to be text"),
         ("users:\n  - email: [a@example.org]\n", ":2: expected email and state to be text"),
+        ("users:\n  - email: a@example.org\n    language: de\n", ":2: language: expected en or fr, found 'de'"),
+        ("users:\n  - email: a@example.org\n    notify: [all, x]\n", ":2: notify: expected all, none, or some of"),
+        ("users:\n  - email: a@example.org\n    notify: {a: b}\n", ":2: notify: expected all, none, or some of"),
         ("people: []\n", ":1: expected the one key users with a list, found people"),
         ("users: {}\n", ":1: expected the one key users"),
         ("users:\n  - email: 'a\n", ":"),

@@ -18,8 +18,8 @@ from nachet_pipeline.uploads.queries import see_upload
 from nachet_pipeline.users.encryption import SecretBox, new_secret_key
 from nachet_pipeline.users.queries import add_user
 from nachet_pipeline.webhooks.delivering import pause_after
+from nachet_pipeline.webhooks.queries import encrypt_anew
 from nachet_pipeline.webhooks.sending import Sender
-from nachet_pipeline.webhooks.subscribing import encrypt_anew
 from nachet_pipeline.webhooks.webhook import WebhookError
 from nachet_pipeline_tests.webhooks.pipeline import KEYS, Pipeline, pipeline_of
 from nachet_pipeline_tests.webhooks.receivers import Message, Receiver, Reply, receiver
@@ -103,8 +103,9 @@ def test_a_receiver_that_is_down_for_a_day_is_told_everything_within_hours_of_it
     for number in range(24):
         pipeline.happen(f"s{number % 5}", f"s{(number + 1) % 5}")
         pipeline.let_pass(HOUR)
-    assert (to.accepted, pipeline.now(webhook).state) == ([], "failing")
-    assert 44 <= pipeline.now(webhook).waiting <= 48  # those of the last pause are not handed out yet
+    found = pipeline.now(webhook)
+    assert (to.accepted, found.state) == ([], "failing")
+    assert found.waiting in {46, 48}  # of the last two events it is known when the receiver is asked next
     asked = len(to.messages)
     assert asked < 60
 
@@ -385,12 +386,12 @@ def test_addresses_and_secrets_are_kept_encrypted_and_can_be_encrypted_anew(
     assert webhook.place in trail
 
     fresh = new_secret_key()
-    assert pipeline.database.call(encrypt_anew, SecretBox([fresh, *KEYS])) == 1
+    assert pipeline.database.call(encrypt_anew, SecretBox([fresh, *KEYS]).encrypt_anew) == 1
     pipeline.happen("a")
     assert pipeline.deliver().delivered == 0
     assert f"webhook {webhook.id} is told nothing: NACHET_SECRET_KEYS" in caplog.text
     assert pipeline.now(webhook).waiting == 1
-    assert pipeline.database.call(encrypt_anew, SecretBox([*KEYS, fresh])) == 1
+    assert pipeline.database.call(encrypt_anew, SecretBox([*KEYS, fresh]).encrypt_anew) == 1
     pipeline.at += MINUTE
     assert pipeline.deliver().delivered == 1
 

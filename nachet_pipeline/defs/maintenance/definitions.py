@@ -21,7 +21,7 @@ from nachet_pipeline.defs.maintenance.jobs import (
     reconcile_storage,
     reprocess_pictures,
 )
-from nachet_pipeline.defs.maintenance.sensors import deliver_events, end_dead_runs, start_shards
+from nachet_pipeline.defs.maintenance.sensors import deliver_events, end_dead_runs, send_mail, start_shards
 
 
 def definitions() -> Definitions:
@@ -38,7 +38,7 @@ def definitions() -> Definitions:
             check_health,
             clear_old_runs,
         ],
-        sensors=[end_dead_runs, start_shards, deliver_events],
+        sensors=[end_dead_runs, start_shards, deliver_events, send_mail],
         schedules=[
             hourly_health,
             nightly_reprocessing,

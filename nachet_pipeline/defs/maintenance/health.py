@@ -262,6 +262,10 @@ def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSe
         **_linked("failed_runs", [_run_row(one) for one in health.dagster.failed_runs]),
         **tables(
             keys_ending=({"user": one.owner, "key": one.number, "ends": _time(one.expires_at)} for one in health.keys),
+            mail=(
+                {"to": one.recipient or "the operators", "kind": one.kind, "at": _time(one.created_at), "is": one.state}
+                for one in health.mail
+            ),
             drift_by_kind=({"kind": one.kind, "number": one.number, "since": _time(one.since)} for one in health.drift),
             webhooks=(
                 {

@@ -1,4 +1,4 @@
-"""Sensors on runs and events: `end_dead_runs`, `start_shards`, which starts runs of split bulk work, `deliver_events`.
+"""Sensors on runs, and on events that programs and people are told.
 
 `end_dead_runs` ends runs whose process is gone. Dagster's default launcher does not check the health of what it
 launched. If a run's process ended while the database was away, or together with its code server, the run would stay
@@ -28,7 +28,8 @@ from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
-from nachet_pipeline.settings import WebhookSettings
+from nachet_pipeline.mail.sending import deliver
+from nachet_pipeline.settings import MailSettings, WebhookSettings
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
 from nachet_pipeline.users.encryption import SecretBox
 from nachet_pipeline.webhooks.delivering import Deliverer
@@ -157,3 +158,22 @@ def deliver_events(
         sender = Sender(webhook_settings.webhook_private_addresses)
         done = Deliverer(db, SecretBox(secret_keys.secrets), sender, blob_storage.account_url).deliver()
     return SkipReason(f"{done.delivered} events delivered, {done.failed} attempts failed.")
+
+
+@running_sensor(
+    minimum_interval_seconds=60,
+    description="Tells users by e-mail what became of their folders and keys, and operators which checks of"
+    " pipeline_health turned. Does nothing without NACHET_SMTP_URL or its like. What a server does not take now is"
+    " tried again for three days; the check mail_sent says so.",
+)
+def send_mail(
+    context: SensorEvaluationContext, database: DatabaseResource, mail_settings: ResourceParam[MailSettings]
+) -> SkipReason:
+    """Send what is due to be told by e-mail."""
+    if not mail_settings.on:
+        return SkipReason("NACHET_SMTP_URL is not set, so no mail is sent.")
+    with database.open() as db:
+        done = deliver(db, mail_settings)
+    if done.trouble:
+        context.log.warning("%s", done.trouble)
+    return SkipReason(f"{done.sent} mails sent, {done.failed} given up, {done.later} tried again later.")

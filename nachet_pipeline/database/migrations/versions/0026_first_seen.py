@@ -1,12 +1,12 @@
 """Uploads are read page by page, those first that were seen last.
 
-Revision: 0026, after 0024.
+Revision: 0026, after 0025.
 """
 
 from alembic import op
 
 revision = "0026"
-down_revision = "0024"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
