@@ -1,5 +1,6 @@
 """The rows of webhooks, and of what each is still to be told."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,7 +68,8 @@ def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
         class_row(Webhook),
         "select id, place, types, created_at, created_by, paused_at, paused_because, failing_since,"
         " coalesce(last_error, (select one.last_error from webhook_delivery as one where webhook_id = id"
-        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead, oldest"
+        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead,"
+        " least(oldest, (select at from event where number > cursor order by number limit 1)) as oldest"
         " from webhook_state, lateral (select count(*) filter (where dead_at is null) as waiting,"
         "  count(dead_at) as dead, min(since) filter (where dead_at is null) as oldest"
         "  from webhook_delivery where webhook_id = id) as counted"
@@ -135,33 +137,40 @@ def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> 
 
 
 def next_deliveries(
-    connection: Connection, places: Mapping[UUID, int], under_way: Collection[Delivery], now: datetime
+    connection: Connection, places: Mapping[UUID, int], under_way: Collection[Delivery], now: datetime, *, most: int
 ) -> list[Delivery]:
     """What webhooks are to be told next: of each subject its first event alone, the least tried before others.
+
+    Who is told least at the moment comes first, and of those one by chance, so that none waits for all of the others.
 
     Args:
         connection: where to look.
         places: how many each webhook takes at most.
         under_way: what is being told.
         now: the time.
+        most: how many all of them take together.
     """
+    busy = Counter(one.webhook for one in under_way)
     return fetch(
         connection,
         class_row(Delivery),
-        "select due.* from unnest(%(ids)s::uuid[], %(places)s::int[]) as asked (id, places)"
-        f" join webhook on webhook.id = asked.id and {_DUE}, lateral ("
-        " select webhook_id as webhook, number, attempts from webhook_delivery as one"
+        "select webhook, number, attempts from unnest(%(ids)s::uuid[], %(places)s::int[], %(busy)s::int[])"
+        f" as asked (id, places, busy) join webhook on webhook.id = asked.id and {_DUE}, lateral ("
+        " select webhook_id as webhook, number, attempts, row_number() over (order by attempts, number) as turn"
+        " from webhook_delivery as one"
         " where webhook_id = webhook.id and dead_at is null and one.next_at <= %(now)s and (webhook_id, number) not in"
-        "  (select * from unnest(%(busy)s::uuid[], %(numbers)s::bigint[]))"
-        " and not exists (select from webhook_delivery as earlier where earlier.webhook_id = one.webhook_id"
-        "  and earlier.subject = one.subject and earlier.dead_at is null and earlier.number < one.number)"
-        " order by attempts, number limit asked.places) as due",
+        "  (select * from unnest(%(told)s::uuid[], %(numbers)s::bigint[]))"
+        " and number = (select number from webhook_delivery as first where first.webhook_id = one.webhook_id"
+        "  and first.subject = one.subject and first.dead_at is null order by number limit 1)"
+        " order by attempts, number limit asked.places) as due order by busy + turn, failures, random() limit %(most)s",
         {
             "ids": list(places),
             "places": list(places.values()),
-            "busy": [one.webhook for one in under_way],
+            "busy": [busy[one] for one in places],
+            "told": [one.webhook for one in under_way],
             "numbers": [one.number for one in under_way],
             "now": now,
+            "most": most,
         },
     )
 

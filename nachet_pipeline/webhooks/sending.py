@@ -176,7 +176,7 @@ def _seconds(retry_after: str | None) -> float:
     except ValueError:
         try:
             moment = parsedate_to_datetime(retry_after or "")
-        except ValueError:
+        except (ValueError, OverflowError):  # the second of a number that no year has
             return 0.0
         wanted = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(wanted, 0.0), _LONGEST_PAUSE) if wanted == wanted else 0.0  # noqa: PLR0124 (not a number)

@@ -1,11 +1,13 @@
 """Whoever subscribes is told all that happens, in its order, whatever else goes wrong."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from nachet_pipeline.contract.sessions import Owner
@@ -209,6 +211,59 @@ def test_a_receiver_that_never_answers_holds_nobody_up_and_no_tick(pipeline: Pip
         assert pipeline.deliver(seconds=2).failed == 0
         # And all of their events are there still.
         assert {pipeline.now(one).waiting for one in never} == {40}
+
+
+def test_those_who_are_told_nothing_take_nobodys_place(pipeline: Pipeline, to: Receiver) -> None:
+    for _ in range(40):
+        pipeline.subscribe(to, "training_set.*")
+    for _ in range(10):
+        pipeline.subscribe(to, "health.*")
+    pipeline.happen("a", "b")
+    assert pipeline.deliver().delivered == 20
+
+
+def test_those_who_answer_late_and_are_told_much_leave_the_others_their_places(
+    pipeline: Pipeline, to: Receiver
+) -> None:
+    with receiver() as late:
+        late.answer = lambda _: time.sleep(0.3) or 204
+        for _ in range(12):
+            pipeline.subscribe(late)
+        for _ in range(4):
+            pipeline.subscribe(to)
+        pipeline.happen(*(f"s{number}" for number in range(60)))
+        pipeline.deliver(seconds=8)
+    assert len(to.accepted) == 4 * 60
+
+
+def test_no_answer_of_one_receiver_keeps_events_from_another(pipeline: Pipeline, to: Receiver) -> None:
+    with receiver() as hostile:
+        hostile.answer = lambda _: (503, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, b"")
+        pipeline.subscribe(hostile)
+        pipeline.subscribe(to)
+        pipeline.happen("a")
+        done = pipeline.deliver()
+    assert (done.delivered, done.failed) == (1, 1)
+
+
+def test_a_backlog_of_one_subject_costs_the_others_nothing(pipeline: Pipeline, to: Receiver) -> None:
+    with receiver() as refusing:
+        refusing.answer = lambda _: 500
+        pipeline.subscribe(refusing, "health.*")
+        pipeline.subscribe(to, "key.*")
+        with pipeline.database.connection() as connection:
+            connection.execute(
+                "insert into event (type, subject, data) select 'health.failing', 's' || mod(number, 2), %s"
+                " from generate_series(1, 9000) as number",
+                (Jsonb({"check": "s", "passed": False, "urgent": True, "found": "something"}),),
+            )
+            connection.execute(
+                "insert into event (type, subject, data) select 'key.ending', 'u' || number, %s"
+                " from generate_series(1, 20) as number",
+                (Jsonb({"user": "ada@example.org", "key": 1, "ends": "2026-05-04T00:00:00Z"}),),
+            )
+        pipeline.deliver(seconds=15)
+    assert len(to.accepted) == 20
 
 
 def test_nothing_is_begun_that_a_tick_could_not_end(pipeline: Pipeline, to: Receiver) -> None:

@@ -167,6 +167,7 @@ def test_neither_a_token_nor_the_secret_is_repeated_though_the_receiver_repeats_
 def test_how_long_to_wait_is_read_in_both_forms_and_bounded(to: Receiver) -> None:
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     told = {"7": 7.0, "-5": 0.0, "soon": 0.0, "nan": 0.0, "1e12": 86_400.0, in_a_minute: 60.0}
+    told["Mon, 01 Jan 99999999999999999999 00:00:00 GMT"] = 0.0
     for value, seconds in told.items():
         to.answer = lambda _, value=value: (503, {"Retry-After": value}, b"")  # type: ignore[misc]
         answer = send(to)
