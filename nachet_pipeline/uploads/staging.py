@@ -248,6 +248,8 @@ def withdraw_folder(blobs: BlobStorage, container: str, name: str) -> None:
 def _check_name(name: str) -> None:
     if problem := why_unsafe(name):
         raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
+    if "/" in name:  # it would be a part of another folder
+        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with a slash")
     if name.casefold() == TEMPLATE_FOLDER:
         raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
 
