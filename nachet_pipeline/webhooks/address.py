@@ -84,10 +84,10 @@ class Address:
 
     @property
     def place(self) -> str:
-        """The address without its query, for people."""
+        """The address without path and query, for people: some receivers have a token in the one, some in the other."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target.partition('?')[0]}"
+        return f"{self.scheme}://{host}{port}"
 
     def resolve(self, *, private: bool, seconds: float) -> list[str]:
         """The IP addresses of the host, all of which may be connected to.

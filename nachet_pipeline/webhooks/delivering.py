@@ -25,6 +25,7 @@ from nachet_pipeline.webhooks.queries import (
     LEAST_ATTEMPTS,
     Delivery,
     Target,
+    defer,
     fan_out,
     held_webhooks,
     next_deliveries,
@@ -147,7 +148,12 @@ class Deliverer:
         events = {event.number: event for event in find_events(connection, [one.number for one in due])}
         connection.commit()
         for one in due:
-            event = events[one.number]
+            event = events.get(one.number)
+            if event is None:  # cleared meanwhile, or of a type that only a newer release knows
+                now = self.now()
+                defer(connection, one, "this release does not know its type", now, now + pause_after(one.attempts + 1))
+                connection.commit()
+                continue
             content = CloudEvent.of(event, self.source).content()
             yield executor.submit(self.sender.send, *opened[one.webhook], str(event.id), content), one
 

@@ -188,12 +188,8 @@ def record_delivered(connection: Connection, delivery: Delivery) -> None:
 _BEGIN_ANEW = "update webhook set failures = 0, failing_since = null, next_at = null, last_error = null"
 
 
-def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> int:
-    """Record that a webhook did not accept an event; it is tried again later, or given up after three days.
-
-    Returns:
-        How many attempts in a row the webhook failed at.
-    """
+def defer(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> None:
+    """Try an event again later, or give it up after three days."""
     connection.execute(
         "update webhook_delivery set attempts = attempts + 1, next_at = %(next)s, last_error = %(error)s, dead_at ="
         " case when attempts + 1 >= %(least)s and since <= %(long_ago)s then %(now)s::timestamptz end"
@@ -208,6 +204,15 @@ def record_failed(connection: Connection, delivery: Delivery, error: str, now: d
             "least": LEAST_ATTEMPTS,
         },
     )
+
+
+def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> int:
+    """Record that a webhook did not accept an event; it is tried again later, or given up after three days.
+
+    Returns:
+        How many attempts in a row the webhook failed at.
+    """
+    defer(connection, delivery, error, now, next_at)
     failed = fetch_value(
         connection,
         "update webhook set failures = failures + 1, failing_since = coalesce(failing_since, %s), last_error = %s"

@@ -114,10 +114,10 @@ def test_what_is_no_address_of_a_webhook_is_refused_without_being_repeated(url: 
     assert "TOKEN" not in repr(refused.value.__cause__)
 
 
-def test_a_query_is_sent_and_never_shown() -> None:
-    address = Address.of(SecretStr("https://Example.org:8443/hook/1?token=TOKEN"), private=False)
-    assert address.place == "https://example.org:8443/hook/1"
-    assert address.target == "/hook/1?token=TOKEN"
+def test_path_and_query_are_sent_and_never_shown() -> None:
+    address = Address.of(SecretStr("https://Example.org:8443/TOKEN/1?token=TOKEN"), private=False)
+    assert address.place == "https://example.org:8443"
+    assert address.target == "/TOKEN/1?token=TOKEN"
     assert "TOKEN" not in repr(address)
 
 

@@ -375,7 +375,7 @@ def test_an_event_of_a_transaction_that_ends_late_is_told_too(pipeline: Pipeline
 def test_addresses_and_secrets_are_kept_encrypted_and_can_be_encrypted_anew(
     pipeline: Pipeline, to: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    to.url += "?token=TOKEN"
+    to.url += "/TOKEN?token=TOKEN"
     webhook = pipeline.subscribe(to)
     with pipeline.database.connection() as connection:
         kept = str(connection.execute("select * from webhook").fetchall())
@@ -413,3 +413,18 @@ def test_a_webhook_is_named_by_how_its_id_begins_if_no_other_one_does(pipeline: 
     for wrong in (str(uuid4()), "", "%"):
         with pytest.raises(WebhookError, match="no such webhook"):
             pipeline.webhooks.remove(wrong, by="ada@example.org")
+
+
+def test_what_only_a_newer_release_knows_waits_and_holds_up_nothing_else(pipeline: Pipeline, to: Receiver) -> None:
+    webhook = pipeline.subscribe(to)
+    with pipeline.database.connection() as connection:
+        connection.execute("insert into event (type, subject, data) values ('moon.full', 'a', '{}')")
+    pipeline.happen("a", "b")
+
+    for _ in range(2):
+        pipeline.deliver()
+
+    found = pipeline.now(webhook)
+    assert (subjects(to), found.waiting, found.state) == (["b"], 2, "active")
+    assert found.last_error == "this release does not know its type"
+    assert pipeline.events() == [one for one in pipeline.events() if one[1] in {"a", "b"}]

@@ -10,7 +10,7 @@ down_revision = "0023"
 branch_labels = None
 depends_on = None
 
-# place: the address without its query, which may hold a token. cursor: up to this event, deliveries were written.
+# place: the address without path and query, which may hold a token. cursor: up to this event, deliveries were written.
 _TABLES = """
 create table webhook (
     id uuid primary key,
