@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from functools import partial
 from urllib.parse import quote
 from uuid import UUID
@@ -23,7 +23,7 @@ from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.identifiers import report_blob
 from nachet_pipeline.mail.errors import MailRefusedError
 from nachet_pipeline.mail.queries import Kind, ToldUpload
-from nachet_pipeline.settings import mailable
+from nachet_pipeline.settings import ENCODED_WORD, mailable, sender_of
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline.support.templates import render_template
 
@@ -367,11 +367,11 @@ def as_message(
     """
     if wrong := [one for one in to if not mailable(one)]:
         raise MailRefusedError(f"{printable(wrong[0])} is no address that mails are sent to", permanent=True)
-    name, address = parseaddr(sender)
+    name, address = sender_of(sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(name, addr_spec=address)
     message["To"] = [Address(addr_spec=one) for one in to]
-    message["Subject"] = letter.subject
+    message["Subject"] = letter.subject.replace(ENCODED_WORD, "= ?")  # or a folder's name would be decoded
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{identifier}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -180,6 +180,8 @@ def test_operators_are_told_which_checks_turned_but_not_which_flapped(office: Po
         "é" * 100,
         "=?utf-8?q?Bcc?= \u2028 a {{ 7 * 7 }} %s {0}",
         "of.somebody.else@example.org",
+        "=?utf-8?q?x=0d=0aBcc=3a_evil=40example.org=0d=0a=0d=0ahello?=",
+        "=?utf-8?q?=e2=80=aegnp_somebody.else=40example.org?=",
     ],
 )
 def test_a_folders_name_does_no_harm(office: PostOffice, folder: str) -> None:
@@ -202,7 +204,9 @@ def test_a_folders_name_does_no_harm(office: PostOffice, folder: str) -> None:
     assert len(str(mail["Subject"])) < 120
 
 
-@pytest.mark.parametrize("email", ["jane(doe)@example.org", "jane:doe@example.org", "\u202ejane@example.org"])
+@pytest.mark.parametrize(
+    "email", ["jane(doe)@example.org", "jane:doe@example.org", "\u202ejane@example.org", "=?utf-8?q?a?=@example.org"]
+)
 def test_an_address_that_may_be_understood_as_another_is_not_written_to(office: PostOffice, email: str) -> None:
     jane = office.user(email, "refused")
     office.import_folder(jane, "canola", State.REFUSED, ERROR)
