@@ -3,6 +3,8 @@
 No text of an uploader gets into it that is not one printable line, nor an address of somebody else.
 """
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline.support.templates import render_template
 
 _LINE = 300
+_WIDTH = 72
 _NAME = 80
 _HEADER = 77
 _PLACES = 3
@@ -104,13 +107,28 @@ class Letter:
 
     @property
     def text(self) -> str:
-        """It as plain text."""
-        return render_template("mail/letter.txt.jinja", letter=self)
+        """It as plain text, in lines that can be read as they are, and be quoted; a command stays one line."""
+        lines = render_template("mail/letter.txt.jinja", letter=self).splitlines()
+        return "".join(f"{part}\n" for one in lines for part in _wrapped(one))
 
     @property
     def html(self) -> str:
         """It as HTML that loads nothing."""
         return render_template("mail/letter.html", letter=self)
+
+
+def _wrapped(text: str) -> list[str]:
+    if len(text) <= _WIDTH or text.startswith("nachet "):
+        return [text]
+    indent = re.match(r" *(?:[→*] )?", text)
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        subsequent_indent=" " * len(indent[0] if indent else ""),
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
 
 
 def line(text: str, *, owner: str = "", most: int = _LINE) -> str:
