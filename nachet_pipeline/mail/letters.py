@@ -3,7 +3,6 @@
 No text of an uploader gets into it that is not one printable line, nor an address of somebody else.
 """
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,8 @@ from nachet_pipeline.support.templates import render_template
 
 _LINE = 300
 _WIDTH = 72
+_PLACE = " " * 4
+"""What a place begins with in the text; what is left of it goes further in."""
 _NAME = 80
 _HEADER = 77
 _PLACES = 3
@@ -120,11 +121,11 @@ class Letter:
 def _wrapped(text: str) -> list[str]:
     if len(text) <= _WIDTH or text.startswith("nachet "):
         return [text]
-    indent = re.match(r" *(?:[→*] )?", text)
+    begin = text[: len(text) - len(text.lstrip(" →*"))]
     return textwrap.wrap(
         text,
         _WIDTH,
-        subsequent_indent=" " * len(indent[0] if indent else ""),
+        subsequent_indent=" " * (len(begin) + 2 * (begin == _PLACE)),
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,
