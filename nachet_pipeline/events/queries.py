@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.errors import UsageError
 from nachet_pipeline.events.event import Event, EventData, EventType
 
 _LOCKS = 7209138
@@ -86,8 +87,13 @@ def events_after(
 
     Returns:
         The events, and the number to continue after: nothing before it is still to come.
+
+    Raises:
+        UsageError: no event can have that number yet.
     """
     last = last_number(connection)
+    if after > last and after > fetch_value(connection, "select last_value from event_number_seq"):
+        raise UsageError("after: there is no such event yet; was the database restored? begin at 0, or ask for None")
     found = fetch(
         connection,
         kwargs_row(Event.of_row),

@@ -42,7 +42,8 @@ class Webhook:
         last_error: why the last attempt failed, if it did.
         waiting: events that it is still to be told.
         dead: events that it could not be told.
-        oldest: since when the first of those that wait does; None: none waits.
+        oldest: since when the first of those that wait does, or of those that nobody looked at yet, whether it is to be
+            told them or not; None: there are none.
     """
 
     id: UUID

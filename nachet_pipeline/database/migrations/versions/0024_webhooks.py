@@ -50,7 +50,8 @@ create index webhook_delivery_subject on webhook_delivery (webhook_id, subject, 
 # The reader may not read addresses and secrets, not even encrypted.
 _RIGHTS = """
 create view webhook_state as
-select id, place, types, created_at, created_by, paused_at, paused_because, failing_since, last_error from webhook;
+select id, place, types, created_at, created_by, paused_at, paused_because, failing_since, last_error, cursor
+from webhook;
 comment on view webhook_state is 'What each webhook is told, and how it is; without its address and its secret.';
 
 revoke all on webhook, webhook_delivery, webhook_state from public, nachet_importer, nachet_reader;
