@@ -125,7 +125,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(
         text,
         _WIDTH,
-        subsequent_indent=" " * (len(begin) + 2 * (begin == _PLACE)),
+        subsequent_indent=" " * min(len(begin) + 2 * (begin == _PLACE), 6),
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,
