@@ -1,12 +1,13 @@
 """Every setting of the project, read from the environment once and checked at start."""
 
+import base64
 import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -123,9 +124,15 @@ def _header_value(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+ENCODED_WORD = "=?"
+"""What begins an encoded word in a header of a mail (RFC 2047): what follows is not what it says, but may be anything,
+ends of lines and other headers too."""
+
 # Whatever else may name a mailbox (comments, quotes, other alphabets) is read in different ways by different programs.
 _WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_MAILBOX = re.compile(rf"(?=.{{1,64}}@){_WORD}(?:\.{_WORD})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+_MAILBOX = re.compile(
+    rf"(?=.{{1,64}}@)(?!.*{re.escape(ENCODED_WORD)}){_WORD}(?:\.{_WORD})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+)
 
 Notice = Literal["refused", "imported", "failed", "key"]
 """What a user may be told by e-mail."""
@@ -159,10 +166,22 @@ def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _sender(value: str) -> str:
-    address = value[:-1].rpartition("<")[2] if value.endswith(">") else value
-    if not value.isprintable() or not mailable(address):
+def sender_of(value: str) -> tuple[str, str]:
+    """The name and the address of a sender: `nachet@example.org`, `Nachet <nachet@example.org>`.
+
+    Raises:
+        ValueError: it is something else, or might be understood as another sender.
+    """
+    name, _, address = value[:-1].rpartition("<") if value.endswith(">") else ("", "", value)
+    name = name.strip()
+    name = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+    if not value.isprintable() or not mailable(address) or re.search(rf'[<>@"\\]|{re.escape(ENCODED_WORD)}', name):
         raise ValueError("expected an e-mail address, such as nachet@example.org or Nachet <nachet@example.org>")
+    return name, address
+
+
+def _sender(value: str) -> str:
+    sender_of(value)
     return value
 
 
@@ -177,6 +196,8 @@ def _smtp_url(value: SecretStr) -> SecretStr:
         raise ValueError(expected)
     if parts.path.strip("/") or parts.query or parts.fragment or (parts.username is None) != (parts.password is None):
         raise ValueError(f"{expected}, with %, /, @, #, ? and : of user and password written as %25, %2F, …")
+    if not unquote((parts.username or "") + (parts.password or "")).isascii():
+        raise ValueError("expected a user and a password of ASCII characters; no other can be sent")
     return value
 
 
@@ -196,9 +217,18 @@ def _installed(module: str) -> bool:
 
 
 def _acs_connection_string(value: SecretStr) -> SecretStr:
-    names = {part.partition("=")[0].strip().casefold() for part in value.get_secret_value().split(";") if part.strip()}
-    if names != {"endpoint", "accesskey"}:
-        raise ValueError("expected endpoint=https://RESOURCE.communication.azure.com/;accesskey=KEY")
+    expected = "expected endpoint=https://RESOURCE.communication.azure.com/;accesskey=KEY"
+    parts = [part.partition("=") for part in value.get_secret_value().split(";") if part.strip()]
+    given = {name.strip().casefold(): said.strip() for name, _, said in parts}
+    if given.keys() != {"endpoint", "accesskey"}:
+        raise ValueError(expected)
+    try:
+        _acs_endpoint(given["endpoint"])
+        key = base64.b64decode(given["accesskey"], validate=True)
+    except ValueError:
+        key = b""
+    if not key:
+        raise ValueError(expected)
     return value
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import importlib
 import io
+import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -132,12 +134,19 @@ def test_the_first_program_runs_as_it_stands(
     assert len(list(tmp_path.glob("*.jpg"))) == 2
 
 
+class LittleAtATime(io.BytesIO):
+    """A stream that gives fewer bytes than it is asked for, as one without a buffer may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size, 1000) if size and size > 0 else size)
+
+
 def test_streams_that_a_frontend_received_arrive_by_a_key_alone(bench: Workbench, key: str) -> None:
     files = files_of(bench.sample("streamed", seed=1))
     done: list[tuple[int, int]] = []
     with Client.from_upload_key(key) as client:
         sent = client.submit(
-            {path: io.BytesIO(content) for path, content in files.items()},
+            {path: LittleAtATime(content) for path, content in files.items()},
             name="streamed",
             progress=lambda *amount: done.append(amount),
         )
@@ -261,8 +270,13 @@ def test_a_wrong_call_is_said_in_one_line(bench: Workbench, client: Client, key:
         client.submit(bench.place)
     with pytest.raises(UsageError, match="name"):
         client.submit({"index.yaml": b""}, owner=bench.user.email)
-    with pytest.raises(UsageError, match="stream of bytes"):
-        client.submit({"index.yaml": io.StringIO("a: 1")}, name="text", owner=bench.user.email)  # type: ignore[dict-item]
+    closed = io.BytesIO()
+    closed.close()
+    for no_stream in (io.StringIO("a: 1"), closed, "a: 1", None):
+        with pytest.raises(UsageError, match="stream of bytes"):
+            client.submit({"index.yaml": no_stream}, name="text", owner=bench.user.email)  # type: ignore[dict-item]
+    with pytest.raises(UsageError, match="path of a file"):
+        client.submit({Path("index.yaml"): b""}, name="paths", owner=bench.user.email)  # type: ignore[dict-item]
     with pytest.raises(RefusedError, match="not registered"):
         client.submit({"index.yaml": b""}, name="nobody", owner="nobody@example.org")
     with pytest.raises(UsageError, match="nobody"):
@@ -293,7 +307,9 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
                 await asyncio.get_running_loop().run_in_executor(pipeline, pipeline_runs, bench)
             assert [event.final async for event in sent[0].events()] == [True]
             assert (await client.registry.search("nap"))[0].seed.genus
-            return [receipt.state for receipt in await asyncio.gather(*waiting)]
+            receipts = await asyncio.gather(*waiting)
+            await client.close()  # and again at the end
+            return [receipt.state for receipt in receipts]
 
     assert asyncio.run(backend()) == [State.IMPORTED] * 3
 
@@ -412,6 +428,67 @@ def test_a_folder_without_files_is_refused_before_anything_is_written(
     assert client.uploads(owner=bench.user.email, named="empty").items == []
     with pytest.raises(RefusedError, match="no folder empty"):
         client.submission("empty", owner=bench.user.email)
+
+
+def test_what_is_refused_leaves_no_upload_and_no_event_behind(bench: Workbench, client: Client) -> None:
+    client.users.add(email := f"{uuid4().hex}@example.org")
+    for name, files in (
+        ("a/b", {"index.yaml": b""}),
+        ("_template/new", {"index.yaml": b""}),
+        ("..", {"index.yaml": b""}),
+        ("unsafe", {"../index.yaml": b""}),
+    ):
+        with pytest.raises(RefusedError, match="cannot be staged"):
+            client.submit(files, name=name, owner=email)
+    with pytest.raises(UsageError, match="no file"):
+        client.submit({"_COMPLETE": b"", ".DS_Store": b"x"}, name="marks", owner=email)
+    assert client.uploads(owner=email).items == []
+    assert client.events(0, owner=email, types={"upload.staged"}).items == []
+
+
+def test_another_folder_that_is_refused_changes_nothing_of_the_one_that_is_there(
+    bench: Workbench, client: Client
+) -> None:
+    owner = bench.user.email
+    folder = bench.sample("taken", sessions=2, seed=80)
+    edit(folder / "pictures/session2/index.yaml", "seedData", seedSpecies="nonsuch")
+    first = client.submit(folder, owner=owner, accept_valid=True)
+    pipeline_runs(bench)
+    assert first.wait(timeout=30).state is State.PARTLY_IMPORTED
+    with pytest.raises(RefusedError, match="holds other pictures"):
+        client.submit(bench.sample("another", seed=81), name="taken", owner=owner)
+    assert "taken" not in [arrival.upload.folder for arrival in bench.due()]
+    assert client.uploads(named="taken", owner=owner).items[0].state is State.PARTLY_IMPORTED
+
+
+@pytest.mark.parametrize("name", ["", "..", "/", "../upload-of-somebody/folder", "nul\0", "\ud800"])
+def test_a_name_that_no_folder_can_have_is_looked_for_nowhere(client: Client, bench: Workbench, name: str) -> None:
+    client.submit({"index.yaml": b""}, name="some-folder", owner=bench.user.email)
+    for ask in (client.status, client.submission):
+        with pytest.raises(RefusedError, match="no folder can have that name"):
+            ask(name, owner=bench.user.email)
+
+
+def test_a_client_is_not_used_by_two_processes(bench: Workbench, client: Client) -> None:
+    client.uploads()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # what used the connections of two processes might wait for ever
+        refused = 0
+        for call in (client.uploads, lambda: client.status("x", owner=bench.user.email), client.events):
+            try:
+                call()
+            except UsageError:
+                refused += 1
+        os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def test_a_cursor_of_another_database_is_told_instead_of_waiting_in_silence(client: Client) -> None:
+    newest = client.events(None).after
+    assert client.events(newest).after == newest
+    with pytest.raises(UsageError, match="restored"):
+        client.events(newest + 1000)
 
 
 def test_a_key_opens_nobody_elses_container(bench: Workbench, client: Client, key: str) -> None:

@@ -73,7 +73,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "smtp_url": "smtps://nachet:secret@mail.example.org",
         "smtp_starttls": "off",
         "acs_endpoint": "https://nachet.communication.azure.com",
-        "acs_connection_string": "endpoint=https://nachet.communication.azure.com/;accesskey=secret",
+        "acs_connection_string": "endpoint=https://nachet.communication.azure.com/;accesskey=c2VjcmV0",
         "webhook_private_addresses": True,
     }
     beside = {"NACHET_MAIL_FROM": "nachet@example.org", "NACHET_SMTP_URL": "smtp://127.0.0.1"}
@@ -111,6 +111,10 @@ _MAIL = {"NACHET_SMTP_URL": "smtp://nachet:s3cret@mail.example.org", "NACHET_MAI
     [
         ({"NACHET_MAIL_FROM": ""}, "NACHET_MAIL_FROM: is not set while NACHET_SMTP_URL is"),
         ({"NACHET_MAIL_FROM": "a@example.org\nBcc: b@example.org"}, "NACHET_MAIL_FROM: expected an e-mail address"),
+        ({"NACHET_MAIL_FROM": "A <b@example.org>, D <n@example.org>"}, "NACHET_MAIL_FROM: expected an e-mail address"),
+        ({"NACHET_MAIL_FROM": "=?utf-8?q?x=0d=0aBcc=3a?= <n@example.org>"}, "NACHET_MAIL_FROM: expected an e-mail"),
+        ({"NACHET_SMTP_URL": "smtp://nachet:s3crèt@mail"}, "NACHET_SMTP_URL: expected a user and a password of ASCII"),
+        ({"NACHET_SMTP_URL": "smtp://nachet:s3cr%C3%A8t@mail"}, "NACHET_SMTP_URL: expected a user and a password of"),
         ({"NACHET_SMTP_URL": "", "NACHET_NOTIFY": "all"}, "NACHET_NOTIFY: there is nothing to send mails by"),
         (
             {"NACHET_SMTP_URL": "", "NACHET_NOTIFY_OPERATORS": "a@example.org"},
@@ -125,6 +129,14 @@ _MAIL = {"NACHET_SMTP_URL": "smtp://nachet:s3cret@mail.example.org", "NACHET_MAI
         ({"NACHET_ACS_ENDPOINT": "https://a.example.org"}, "NACHET_ACS_ENDPOINT: is set beside NACHET_SMTP_URL"),
         ({"NACHET_ACS_ENDPOINT": "http://a.example.org"}, "NACHET_ACS_ENDPOINT: expected https://"),
         ({"NACHET_ACS_CONNECTION_STRING": "s3cret"}, "NACHET_ACS_CONNECTION_STRING: expected endpoint="),
+        (
+            {"NACHET_ACS_CONNECTION_STRING": "endpoint=https://a.example.org/;accesskey=s3c"},
+            "NACHET_ACS_CONNECTION_STRING: expected endpoint=",
+        ),
+        (
+            {"NACHET_ACS_CONNECTION_STRING": "endpoint=http://a.example.org/;accesskey=s3cr"},
+            "NACHET_ACS_CONNECTION_STRING: expected endpoint=",
+        ),
     ],
 )
 def test_a_wrong_setting_of_mails_is_named_at_start_without_its_secret(given: dict[str, str], says: str) -> None:

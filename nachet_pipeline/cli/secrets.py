@@ -21,13 +21,13 @@ def generate() -> None:
 def rotate() -> None:
     """Encrypt everything that is stored with the first key of NACHET_SECRET_KEYS; the others are not needed then."""
     from nachet_pipeline.users.upload_keys import UploadKeys
-    from nachet_pipeline.webhooks.subscribing import encrypt_anew
+    from nachet_pipeline.webhooks.queries import encrypt_anew
 
     with open_services() as opened:
         settings = opened.settings
         keys = UploadKeys(opened.database, opened.blobs, settings.secret_keys, settings.key)
         count = keys.encrypt_anew()
-        webhooks = opened.database.call(encrypt_anew, keys.box)
+        webhooks = opened.database.call(encrypt_anew, keys.box.encrypt_anew)
     write(f"{count} keys encrypted anew" if count != 1 else "1 key encrypted anew")
     if webhooks:
         write(f"{webhooks} webhooks encrypted anew" if webhooks != 1 else "1 webhook encrypted anew")

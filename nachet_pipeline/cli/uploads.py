@@ -16,6 +16,7 @@ from nachet_pipeline.cli.terminal import (
     FolderArgument,
     JsonOption,
     LangOption,
+    Opened,
     name_services,
     note,
     open_services,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from nachet_pipeline.client import Client, SeenUpload, Staged, Submission
     from nachet_pipeline.contract.receipt import Receipt, State
     from nachet_pipeline.support.i18n import Language
+    from nachet_pipeline.uploads.upload import Upload
+    from nachet_pipeline.users.user import User
 
 app = typer.Typer()
 
@@ -205,44 +208,15 @@ def import_(
     from dataclasses import replace as replace_fields
 
     from nachet_pipeline.contract.receipt import State
-    from nachet_pipeline.contract.sessions import Owner
     from nachet_pipeline.defs.instance import dagster_home
-    from nachet_pipeline.support.files import LocalFolder
-    from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
     from nachet_pipeline.uploads.importing import reported_if_full
-    from nachet_pipeline.uploads.queries import find_upload, record_wishes, see_upload
-    from nachet_pipeline.uploads.staged_folder import StagedFolder
-    from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+    from nachet_pipeline.uploads.queries import find_upload
 
     # Before anything is staged, because the import needs it.
     instance = dagster_home(read_settings().home)
     with open_services(start=True) as opened:
-        settings, owner, staged_name = opened.settings, registered(opened, user), name or folder.resolve().name
-        container = owner.upload_container
-        with opened.database.connection() as connection:
-            upload = see_upload(connection, Owner(owner.id, owner.email), staged_name)
-            record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
-        with progress_bar("Staging", of_bytes=True) as staging:
-            sent = stage_folder(
-                opened.blobs,
-                LocalFolder(folder),
-                container,
-                staged_name,
-                replace=replace,
-                concurrency=settings.transfer.transfer_concurrency,
-                progress=staging,
-            )
-        _note_staged(sent)
-
-        def queue_it() -> None:
-            there = StagedFolder(opened.blobs, container, staged_name)
-            queue(opened.database, [Arrival(upload, take_snapshot(there, settings.arrival, opened.limits))])
-
-        with reported_if_full(opened.database, opened.blobs, upload):
-            # It is this process's before it is marked as complete, so that no sensor asks for a run as well.
-            queue_it()
-            mark_complete(opened.blobs, container, staged_name, sent.marker)
-            queue_it()
+        settings, owner = opened.settings, registered(opened, user)
+        upload = _stage_and_queue(opened, folder, owner, name, accept_valid=accept_valid, replace=replace)
         with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
             name_services(settings, instance)
             from nachet_pipeline.definitions import definitions
@@ -259,6 +233,41 @@ def import_(
         raise typer.Exit(UNAVAILABLE)
     _write_receipt(done.receipt, language, as_json=as_json)
     _exit_as(done.receipt, "the same command completes it")
+
+
+def _stage_and_queue(
+    opened: Opened, folder: Path, owner: "User", name: str | None, *, accept_valid: bool, replace: bool
+) -> "Upload":
+    """Stage a folder for this process to import, so that no sensor asks for a run as well."""
+    from nachet_pipeline.contract.sessions import Owner
+    from nachet_pipeline.support.files import LocalFolder
+    from nachet_pipeline.uploads.discovery import Arrival, queue, take_snapshot
+    from nachet_pipeline.uploads.importing import reported_if_full
+    from nachet_pipeline.uploads.queries import record_wishes, see_upload
+    from nachet_pipeline.uploads.staged_folder import StagedFolder
+    from nachet_pipeline.uploads.staging import mark_complete, stage_folder
+
+    settings, container, staged_name = opened.settings, owner.upload_container, name or folder.resolve().name
+    with opened.database.connection() as connection:
+        upload = see_upload(connection, Owner(owner.id, owner.email), staged_name)
+        record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
+    with progress_bar("Staging", of_bytes=True) as bar:
+        concurrency = settings.transfer.transfer_concurrency
+        local = LocalFolder(folder)
+        sent = stage_folder(
+            opened.blobs, local, container, staged_name, replace=replace, concurrency=concurrency, progress=bar
+        )
+    _note_staged(sent)
+
+    def queue_it() -> None:
+        there = StagedFolder(opened.blobs, container, staged_name)
+        queue(opened.database, [Arrival(upload, take_snapshot(there, settings.arrival, opened.limits))])
+
+    with reported_if_full(opened.database, opened.blobs, upload):
+        queue_it()  # before it is marked as complete
+        mark_complete(opened.blobs, container, staged_name, sent.marker)
+        queue_it()
+    return upload
 
 
 @app.command()
@@ -321,9 +330,7 @@ def status(
         listed = [_seen_record(one) for one in page.items]
         write_json(listed[0] if upload and len(listed) == 1 else listed)
     else:
-        write(*_seen_lines(page.items))
-        if counts:
-            write(_counted(counts))
+        write(*_seen_lines(page.items), *([_counted(counts)] if counts else []))
         if page.after:
             note("there are more: --limit shows up to 1000, --owner, --state and --since choose among them")
 

@@ -98,7 +98,7 @@ def add(
 
 @app.command("list")
 def list_(*, as_json: JsonOption = False) -> None:
-    """List the webhooks: where they lead, what they are told, how they are. No query of an address is shown."""
+    """List the webhooks: where they lead, what they are told, how they are. No path of an address is shown."""
     from dataclasses import asdict
 
     with _webhooks() as webhooks:
@@ -157,7 +157,7 @@ def rotate_secret(
     """Sign with another secret, and for a day with the former one as well, so that no message is refused."""
     with _webhooks() as webhooks:
         found, secret = webhooks.rotate_secret(webhook, _secret(secret_file), by=by, at_once=at_once)
-    note(f"{found.place}: signed with another secret")
+    note(f"{found.name}: signed with another secret")
     _show_secret(secret, secret_file)
 
 
@@ -166,10 +166,10 @@ def ping(webhook: WebhookArgument) -> None:
     """Send a test event, nachet.ping, and say what the receiver answers; exit code 3 if it does not accept it."""
     with _webhooks() as webhooks:
         found, answer = webhooks.ping(webhook)
-    write(f"{found.place}: {answer.error or f'it answers {answer.status}'}, after {answer.seconds:.2f} s")
+    write(f"{found.name}: {answer.error or f'it answers {answer.status}'}, after {answer.seconds:.2f} s")
     if answer.error:
         raise typer.Exit(UNAVAILABLE)
 
 
 def _report(webhook: "Webhook", what: str, changed: int = 1) -> None:
-    write(f"{webhook.place}: {what}{'' if changed else ', as before'}")
+    write(f"{webhook.name}: {what}{'' if changed else ', as before'}")

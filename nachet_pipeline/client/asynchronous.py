@@ -144,6 +144,7 @@ class AsyncClient(_Mirror[Client]):
     def __init__(self, client: Client) -> None:
         """Use a client; most programs begin with one of the two other ways."""
         super().__init__(client, Threads())
+        self._closed = False
         self.users = AsyncUsers(client.users, self._threads)
         self.registry = AsyncRegistry(client.registry, self._threads)
 
@@ -164,7 +165,10 @@ class AsyncClient(_Mirror[Client]):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections that the client opened, once what is being sent has ended."""
+        """Close the connections that the client opened, once what is being sent has ended; again, it does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         await self._threads.call(self._threads.sending.shutdown)
         await self._threads.call(self._sync.close)
         self._threads.close()

@@ -17,7 +17,9 @@ from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.services import Services
 from nachet_pipeline.client.submission import Submission
 from nachet_pipeline.client.users import Users
+from nachet_pipeline.contract.names import is_litter
 from nachet_pipeline.contract.receipt import Receipt, State
+from nachet_pipeline.contract.structure import is_marker
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.errors import RefusedError, UsageError
 from nachet_pipeline.events.event import EventType
@@ -171,10 +173,6 @@ class Client:
         source = _source(folder, name)
         staged_name = name or source.name
         with place.explaining():
-            if place.database:
-                wanted = FolderName(place.owner, staged_name)
-                changed = place.database.call(_wish, wanted, accept_valid=accept_valid, replace=replace)
-                before = read_receipt(place.blobs, place.container, staged_name) if changed else None
             staged = stage_folder(
                 place.blobs,
                 source,
@@ -186,6 +184,11 @@ class Client:
                 memory=self._services.settings.transfer.pictures_in_memory_mib * 1024**2,
                 progress=progress,
             )
+            # Not before: what is refused must not change how the folder that is there is treated.
+            if place.database:
+                wanted = FolderName(place.owner, staged_name)
+                changed = place.database.call(_wish, wanted, accept_valid=accept_valid, replace=replace)
+                before = read_receipt(place.blobs, place.container, staged_name) if changed else None
             marker = mark_complete(place.blobs, place.container, staged_name, staged.marker)
         sent = place.snapshot(SentFolder(staged_name, staged, marker))
         return Submission(place, staged_name, sent, staged=staged, before=before)
@@ -312,7 +315,7 @@ class Client:
 
         Raises:
             RefusedError: no such user.
-            UsageError: there is no such type.
+            UsageError: there is no such type, or `after` is of another database.
             UnavailableError: the database does not answer.
         """
         one_more(limit)
@@ -417,7 +420,7 @@ def _source(folder: Folderlike, name: str | None) -> SourceFolder:
         if not path.is_dir():
             raise UsageError(f"{path} is no folder")
         source = LocalFolder(path)
-    if next(source.files(), None) is None:
+    if all(is_marker(file.path) or is_litter(file.path) for file in source.files()):
         raise UsageError(f"{name or source.name}: there is no file in it")
     return source
 

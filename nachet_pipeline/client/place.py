@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.limits import ContractLimits
+from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.errors import RefusedError
@@ -92,6 +93,8 @@ class Place:
             RefusedError: no such folder is staged, or the key does not open the container.
             UnavailableError: storage does not answer.
         """
+        if not _is_name(folder):
+            raise RefusedError(f"no folder {printable(folder)!r} is staged; no folder can have that name")
         with self.explaining():
             found = self.look(folder)
         if found.verdict is None and not found.snapshot.files and not found.snapshot.withdrawn:
@@ -125,3 +128,9 @@ class Place:
             reason=receipt.state if receipt else found.state,
             receipt=receipt,
         )
+
+
+def _is_name(folder: str) -> bool:
+    """Whether a folder at the top of a container can have this name; with `..` an address would lead elsewhere."""
+    written = folder.encode(errors="replace").decode()
+    return folder not in {"", ".", ".."} and {"/", "\0"}.isdisjoint(folder) and folder == written

@@ -34,7 +34,7 @@ class Registry:
         return self._seeds().search(text, limit=limit)
 
     def _seeds(self) -> SeedRegistry:
-        database = self._services.stored
+        database = self._services.database if self._services.stored else None
         with self._lock:
             now = time.monotonic()
             if self._read is None or (database and now - self._read[0] > _KEPT_SECONDS):

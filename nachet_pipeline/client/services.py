@@ -1,8 +1,9 @@
 """What a client has open, and what that allows."""
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -29,12 +30,14 @@ class Services:
         blobs: the account, or what a key opens.
         stored: the database; None with an upload key.
         address: that of the upload key; None with the services.
+        process: that of the connections. Two processes that used them would read each other's answers.
     """
 
     settings: Settings
     blobs: BlobStorage
     stored: Database | None = None
     address: UploadAddress | None = None
+    process: int = field(default_factory=os.getpid)
 
     @property
     def database(self) -> Database:
@@ -42,7 +45,9 @@ class Services:
 
         Raises:
             NeedsServicesError: there is an upload key alone.
+            UsageError: another process made the client.
         """
+        self._check_process()
         if self.stored is None:
             raise NeedsServicesError(
                 "an upload key opens its own container alone; use Client.from_environment() for everything else"
@@ -77,9 +82,10 @@ class Services:
             active: whether the user must not be disabled.
 
         Raises:
-            UsageError: the owner is missing, or one too many.
+            UsageError: the owner is missing, or one too many; or another process made the client.
             RefusedError: there is no such user, or a disabled one.
         """
+        self._check_process()
         if self.address:
             if owner is not None:
                 raise UsageError("owner: an upload key has an owner already")
@@ -92,3 +98,7 @@ class Services:
         if active and user.disabled_at is not None:
             raise DisabledUserError(f"{user.email} is disabled since {user.disabled_at:%Y-%m-%d}")
         return Place(self.blobs, user.upload_container, user.id, self.settings, database, nullcontext)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self.process:
+            raise UsageError("this client was made before the process was forked; make one in each process")

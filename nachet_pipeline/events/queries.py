@@ -12,11 +12,14 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.errors import UsageError
 from nachet_pipeline.events.event import Event, EventData, EventType
 
 _LOCKS = 7209138
 """The upper half of the locks that writers hold; the lower half is a number before theirs."""
 _COLUMNS = "number, id, type, subject, owner_id as owner, at, data"
+_KNOWN = list(EventType)
+"""A newer release may have written events of other types; this one passes them over."""
 
 
 def record_event(
@@ -80,25 +83,29 @@ def events_after(
     Args:
         connection: to the database that is written to; a replica does not know who is writing.
         after: a number; 0 is before all events.
-        types: only these; all if empty.
+        types: only these; all that this release knows if empty.
         owner: only what is this user's.
         limit: how many at most.
 
     Returns:
         The events, and the number to continue after: nothing before it is still to come.
+
+    Raises:
+        UsageError: no event can have that number yet.
     """
     last = last_number(connection)
+    if after > last and after > fetch_value(connection, "select last_value from event_number_seq"):
+        raise UsageError("after: there is no such event yet; was the database restored? begin at 0, or ask for None")
     found = fetch(
         connection,
         kwargs_row(Event.of_row),
         f"select {_COLUMNS} from event where number > %(after)s and number <= %(last)s"
-        " and (%(any)s or type = any(%(types)s)) and (%(owner)s::uuid is null or owner_id = %(owner)s)"
+        " and type = any(%(types)s) and (%(owner)s::uuid is null or owner_id = %(owner)s)"
         " order by number limit %(limit)s",
         {
             "after": after,
             "last": last,
-            "any": not types,
-            "types": list(types),
+            "types": list(types) or _KNOWN,
             "owner": owner,
             "limit": limit,
         },
@@ -107,12 +114,12 @@ def events_after(
 
 
 def find_events(connection: Connection, numbers: Sequence[int]) -> list[Event]:
-    """The events with these numbers, in their order; those that were cleared are missing."""
+    """The events with these numbers, in their order; those that were cleared, or of an unknown type, are missing."""
     return fetch(
         connection,
         kwargs_row(Event.of_row),
-        f"select {_COLUMNS} from event where number = any(%s) order by number",
-        (list(numbers),),
+        f"select {_COLUMNS} from event where number = any(%s) and type = any(%s) order by number",
+        (list(numbers), _KNOWN),
     )
 
 

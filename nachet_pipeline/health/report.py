@@ -54,7 +54,8 @@ REMEDIES: Mapping[HealthCheck, str] = {
     HealthCheck.KEYS_VALID: "See why `rotate_upload_keys` did not rotate them (is NACHET_SECRET_KEYS set?), or run"
     " `nachet user key rotate EMAIL`.",
     HealthCheck.EVENTS_DELIVERED: "See what it answers with `nachet webhook ping`, let its receiver be put right, then"
-    " run `nachet webhook retry` or `nachet webhook resume`; or `nachet webhook remove`.",
+    " run `nachet webhook retry` or `nachet webhook resume`; or `nachet webhook remove`. If new events wait and it"
+    " answers, end what keeps a transaction open: pg_stat_activity says since when.",
     HealthCheck.EVENT_LOG_BOUNDED: "Lower NACHET_RETAIN_RUNS_DAYS and launch `clear_old_runs`, or allow more by"
     " NACHET_HEALTH_EVENT_LOG_GIB.",
     HealthCheck.DISK_FREE: "Free disk on the machine that runs imports, or give it more.",
@@ -154,7 +155,7 @@ def _events_delivered(health: Health, settings: HealthSettings) -> CheckResult:
         if one.dead:
             said.append(f"{one.name} could not be told {one.dead} events{error}.")
         elif late:
-            said.append(f"{one.waiting} events wait for {one.name}{error}.")
+            said.append(f"{one.waiting or 'New'} events wait for {one.name}{error}.")
         elif one.gone:
             said.append(f"{one.name} is paused: {one.paused_because}.")
     found = " ".join(said) or "All events were delivered."

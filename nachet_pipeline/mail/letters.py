@@ -3,13 +3,14 @@
 No text of an uploader gets into it that is not one printable line, nor an address of somebody else.
 """
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from functools import partial
 from urllib.parse import quote
 from uuid import UUID
@@ -23,11 +24,14 @@ from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.identifiers import report_blob
 from nachet_pipeline.mail.errors import MailRefusedError
 from nachet_pipeline.mail.queries import Kind, ToldUpload
-from nachet_pipeline.settings import mailable
+from nachet_pipeline.settings import ENCODED_WORD, mailable, sender_of
 from nachet_pipeline.support.i18n import Bilingual, Language
 from nachet_pipeline.support.templates import render_template
 
 _LINE = 300
+_WIDTH = 72
+_PLACE = " " * 4
+"""What a place begins with in the text; what is left of it goes further in."""
 _NAME = 80
 _HEADER = 77
 _PLACES = 3
@@ -104,13 +108,28 @@ class Letter:
 
     @property
     def text(self) -> str:
-        """It as plain text."""
-        return render_template("mail/letter.txt.jinja", letter=self)
+        """It as plain text, in lines that can be read as they are, and be quoted; a command stays one line."""
+        lines = render_template("mail/letter.txt.jinja", letter=self).splitlines()
+        return "".join(f"{part}\n" for one in lines for part in _wrapped(one))
 
     @property
     def html(self) -> str:
         """It as HTML that loads nothing."""
         return render_template("mail/letter.html", letter=self)
+
+
+def _wrapped(text: str) -> list[str]:
+    if len(text) <= _WIDTH or text.startswith("nachet "):
+        return [text]
+    begin = text[: len(text) - len(text.lstrip(" →*"))]
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        subsequent_indent=" " * min(len(begin) + 2 * (begin == _PLACE), 6),
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
 
 
 def line(text: str, *, owner: str = "", most: int = _LINE) -> str:
@@ -367,11 +386,11 @@ def as_message(
     """
     if wrong := [one for one in to if not mailable(one)]:
         raise MailRefusedError(f"{printable(wrong[0])} is no address that mails are sent to", permanent=True)
-    name, address = parseaddr(sender)
+    name, address = sender_of(sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(name, addr_spec=address)
     message["To"] = [Address(addr_spec=one) for one in to]
-    message["Subject"] = letter.subject
+    message["Subject"] = letter.subject.replace(ENCODED_WORD, "= ?")  # or a folder's name would be decoded
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{identifier}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -160,6 +160,24 @@ def collect_mails(connection: Connection, now: datetime, default: Collection[Not
     return len(found)
 
 
+# A folder that was tried again by itself (a species was registered, rules changed) and is refused for the same, after a
+# mail told so. That mail told it unless something else had happened to the folder by then.
+_TOLD_BEFORE = """exists (
+    select from event as earlier join mail on mail.addressee = earlier.owner_id and mail.kind = 'refused'
+        and mail.outcome = 'sent' and earlier.number between mail.first and mail.last
+    where earlier.subject = event.subject and earlier.number < event.number and earlier.type = event.type
+        and earlier.data ->> 'submission' = event.data ->> 'submission'
+        and earlier.data -> 'codes' = event.data -> 'codes'
+        and not exists (
+            select from event as meanwhile where meanwhile.subject = event.subject
+                and meanwhile.number > earlier.number and meanwhile.number < event.number
+                and meanwhile.type like 'upload.%%'
+                and (meanwhile.at <= mail.ended_at or meanwhile.type <> all(
+                    array['upload.staged', 'upload.queued', 'upload.importing', event.type]))
+        )
+)"""
+
+
 def _told_since(
     connection: Connection, number: int, last: int, default: Collection[Notice], *, operators: bool
 ) -> list[dict[str, Any]]:
@@ -168,7 +186,8 @@ def _told_since(
         dict_row,
         "select found.*, event.id as event from (select user_id, kind, min(number) as first, max(number) as last"
         f" from (select owner_id as user_id, number, {_KIND} as kind from event where number > %(number)s"
-        " and number <= %(last)s) as told left join users on users.id = user_id where kind = 'health' and %(operators)s"
+        f" and number <= %(last)s and not (type in ('upload.refused', 'upload.partly_imported') and {_TOLD_BEFORE}))"
+        " as told left join users on users.id = user_id where kind = 'health' and %(operators)s"
         " or users.disabled_at is null and kind = any(coalesce(users.notify, %(default)s))"
         " group by user_id, kind) as found join event on event.number = found.first order by found.first",
         {"number": number, "last": last, "default": list(default), "operators": operators},
@@ -191,7 +210,7 @@ def _open_mails(connection: Connection, found: Sequence[dict[str, Any]], now: da
         cursor.executemany(
             "insert into mail (id, user_id, kind, first, last, created_at, due_at) values (%(id)s, %(user_id)s,"
             " %(kind)s, %(first)s, %(last)s, %(now)s, greatest(%(due)s, (select max(ended_at) + %(apart)s from mail"
-            " where addressee = %(addressee)s and kind = %(kind)s and outcome = 'sent')))"
+            " where addressee = %(addressee)s and kind = %(kind)s and outcome = 'sent' and ended_at <= %(now)s)))"
             " on conflict (addressee, kind) where attempts = 0 and outcome is null do update set last = excluded.last",
             rows,
         )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from uuid import uuid4
 
 from nachet_pipeline.database.connection import Connection, Database
@@ -102,19 +103,10 @@ def _deliver_one(
     done: Delivered,
 ) -> None:
     try:
-        written = database.call(write_letter, mail, settings)
-        if written is None:
+        message = database.call(write_mail, mail, settings, clock())
+        if message is None:
             database.call(end_mail, mail.id, clock(), "unneeded")
             return
-        letter, to = written
-        message = as_message(
-            letter,
-            identifier=mail.id,
-            sender=settings.mail_from or "",
-            to=to,
-            at=clock(),
-            operators=settings.notify_operators if mail.user_id else (),
-        )
         said = transport.send(message, mail.id)
     except (MailRefusedError, TransportError) as error:
         if isinstance(error, TransportError):
@@ -133,16 +125,25 @@ def _deliver_one(
     database.call(end_mail, mail.id, clock(), "sent", said if "not for" in said else None)
 
 
-def write_letter(
-    connection: Connection, mail: ClaimedMail, settings: MailSettings
-) -> tuple[Letter, tuple[str, ...]] | None:
-    """What a mail says, and to whom; None if nobody needs it any more.
+def write_mail(connection: Connection, mail: ClaimedMail, settings: MailSettings, at: datetime) -> EmailMessage | None:
+    """A mail as it is sent; None if nobody needs it any more.
 
     Raises:
         MailRefusedError: a defect of ours keeps it from being written; the log says where.
     """
     try:
-        return _letter(connection, mail, settings)
+        written = _letter(connection, mail, settings)
+        if written is None:
+            return None
+        letter, to = written
+        return as_message(
+            letter,
+            identifier=mail.id,
+            sender=settings.mail_from or "",
+            to=to,
+            at=at,
+            operators=settings.notify_operators if mail.user_id else (),
+        )
     except (LookupError, TypeError, ValueError) as error:
         log.exception("mail %s could not be written", mail.id)
         raise MailRefusedError(f"it could not be written ({type(error).__name__})", permanent=True) from None

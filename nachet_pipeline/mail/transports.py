@@ -17,9 +17,14 @@ from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.settings import MailSettings, SettingsError
 
 CONNECT_SECONDS = 5.0
-SEND_SECONDS = 10.0
-"""How long connecting and logging in may take, each, and handing over one mail. What takes longer is cut off."""
+SEND_SECONDS = 20.0
+"""How long connecting and logging in may take, each, and handing over one mail. What takes longer is cut off.
+
+A server that looks for viruses before it answers takes seconds; to cut it off is to have it send the mail again and
+again. All of it, and the mails before, must be less than the minute that a tick of a sensor may take."""
+_SERVICE_SECONDS = 10.0
 _SAID = 300
+_OK = 250
 _PERMANENT = 500
 _NEVER = {200, 400}
 """What Azure answers where no retry helps: an operation that ended as failed, or a wrong request."""
@@ -102,7 +107,7 @@ class SmtpServer:
     def send(self, message: EmailMessage, identifier: UUID) -> str:
         """Hand over a mail; see `Transport`."""
         try:
-            smtp = self._smtp = self._smtp or self._connect()
+            smtp = self._smtp = self._still_open() or self._connect()
             with _bounded(smtp, SEND_SECONDS):
                 refused = smtp.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
@@ -124,6 +129,15 @@ class SmtpServer:
             raise_alone(TransportError(f"{self.place}: {_one_line(error) or type(error).__name__}"), error)
         return f"{self.place} took it, but not for {_refusals(refused)}" if refused else f"{self.place} took it"
 
+    def _still_open(self) -> smtplib.SMTP | None:
+        """The connection of the mail before; None if the server has ended it, as some do after each."""
+        if self._smtp is not None:
+            with suppress(smtplib.SMTPException, OSError), _bounded(self._smtp, 1.0):
+                if self._smtp.noop()[0] == _OK:
+                    return self._smtp
+            self.close()
+        return None
+
     def _connect(self) -> smtplib.SMTP:
         """A connection that is encrypted as it must be, with the password given."""
         context = ssl.create_default_context()
@@ -139,6 +153,8 @@ class SmtpServer:
                     smtp.starttls(context=context)
                 if parts.username is not None and parts.password is not None:
                     smtp.login(unquote(parts.username), unquote(parts.password))
+                if smtp.sock is not None:
+                    smtp.sock.settimeout(SEND_SECONDS)
         except BaseException:
             smtp.close()
             raise
@@ -189,7 +205,7 @@ class CommunicationServices:
         """Use the resource that the settings name."""
         from azure.communication.email import EmailClient  # noqa: PLC0415 (an extra, and slow to import)
 
-        bounds = {"retry_total": 0, "connection_timeout": CONNECT_SECONDS, "read_timeout": SEND_SECONDS}
+        bounds = {"retry_total": 0, "connection_timeout": CONNECT_SECONDS, "read_timeout": _SERVICE_SECONDS}
         if settings.acs_connection_string is not None:
             given = settings.acs_connection_string.get_secret_value()
             self._client = EmailClient.from_connection_string(given, **bounds)
@@ -204,7 +220,7 @@ class CommunicationServices:
 
         try:
             poller = self._client.begin_send(_record(message), operation_id=str(identifier), polling_interval=1)
-            poller.wait(SEND_SECONDS)
+            poller.wait(_SERVICE_SECONDS)
             status = poller.result() if poller.done() else {"status": "Running"}
         except ResourceExistsError:
             return f"{_SERVICE} took it before"

@@ -99,7 +99,9 @@ _OLD_EVENTS = """
 select number from event
 where number < coalesce((select number from event where at >= %(before)s order by number limit 1), number + 1)
     and number <= coalesce((select min(cursor) from webhook where paused_at is null), number)
-    and number < coalesce((select min(first) from mail where outcome is null), number + 1)
+    and number < coalesce((
+        select min(first) from mail where outcome is null and created_at >= %(before)s - interval '30 days'
+    ), number + 1)
     and not exists (select from webhook_delivery as one where one.number = event.number and one.dead_at is null)
     and (type <> all(%(checks)s) or exists (
         select from event as later
@@ -113,6 +115,7 @@ def delete_old_events(connection: Connection, before: datetime, most: int) -> in
     """Delete events from before a moment, so many at most.
 
     An event stays that a webhook or a mail is still to tell, and the last verdict of each check of the page on health.
+    A mail that waits for a month longer than events are kept, because mail was switched off, keeps none.
 
     Returns:
         How many were deleted.

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -148,8 +147,6 @@ class Account:
             host = urlsplit(self.account_url).netloc
             status = error.status_code if isinstance(error, clients.HttpResponseError) else None
             status = error.status if isinstance(error, RequestError) else status
-            if isinstance(error, (clients.PermissionDeniedError, clients.UnauthenticatedError)):
-                status = HTTPStatus.FORBIDDEN
             failed = StorageError(f"Blob storage at {host}: {what} failed: {reason_of(error)}", status=status)
             raise_alone(failed, error)
         except Exception as error:  # noqa: BLE001 (ours, whose cause may be one of theirs)

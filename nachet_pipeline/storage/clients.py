@@ -18,7 +18,7 @@ from azure.storage.blob import (
     UserDelegationKey,
     generate_container_sas,
 )
-from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import AzureStore
 
 __all__ = [
@@ -33,12 +33,10 @@ __all__ = [
     "HttpResponseError",
     "MatchConditions",
     "NotFoundError",
-    "PermissionDeniedError",
     "PreconditionError",
     "ResourceExistsError",
     "ResourceModifiedError",
     "ResourceNotFoundError",
-    "UnauthenticatedError",
     "UserDelegationKey",
     "generate_container_sas",
     "obstore",

@@ -6,6 +6,7 @@ A copy costs 0.5 ms of processor time so and 1.8 ms by the SDK; a listed name a 
 from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
+from io import BytesIO
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -70,8 +71,13 @@ class SignedRequests(Account):
         return self._http.urlopen(
             method,
             f"{parts.path}?{parts.query}",
-            body=body,
-            headers={"x-ms-version": API_VERSION, **(headers or {})},
+            # A stream is sent some KiB at a time, each within the timeout: over a slow line, the whole takes longer.
+            body=None if body is None else BytesIO(body),
+            headers={
+                "x-ms-version": API_VERSION,
+                **({} if body is None else {"Content-Length": str(len(body))}),
+                **(headers or {}),
+            },
             retries=Retry(
                 CLIENT_OPTIONS["retry_total"] if again else 0,
                 backoff_factor=0.5,

@@ -229,9 +229,11 @@ class StreamFolder:
             streams: by path in the folder, with `/` between its parts. Each is read from its start.
 
         Raises:
-            UsageError: one cannot seek, or is a stream of text.
+            UsageError: one is closed, cannot seek, or is no stream of bytes; or a path is no text.
         """
         self._name = name
+        if wrong := next((path for path in streams if not isinstance(path, str)), None):
+            raise UsageError(f"{wrong!r}: expected the path of a file as a text")
         self._streams = dict(sorted(streams.items()))
         self._lock = Lock()
         now = datetime.now(UTC)
@@ -266,9 +268,12 @@ class StreamFolder:
         stream = self._streams[path]
         if isinstance(stream, bytes):
             return len(stream)
-        if not stream.seekable() or stream.read(0) != b"":  # a stream of text reads text
-            raise UsageError(f"{path}: expected bytes, or a stream of bytes that can seek, such as an open file")
-        return stream.seek(0, os.SEEK_END)
+        try:
+            if stream.seekable() and stream.read(0) == b"":  # a stream of text reads text
+                return stream.seek(0, os.SEEK_END)
+        except (AttributeError, ValueError):  # it is something else, or closed
+            pass
+        raise UsageError(f"{path}: expected bytes, or an open stream of bytes that can seek, such as an open file")
 
     def _read(self, file: StagedFile, size: int) -> bytes:
         stream = self._streams[file.path]
@@ -278,6 +283,8 @@ class StreamFolder:
         with self._lock:  # two paths may have one stream
             stream.seek(0)
             content = stream.read(wanted)
+            while len(content) < wanted and (more := stream.read(wanted - len(content))):  # it may give less at a time
+                content += more
         if len(content) != size:
             raise FileChangedError(file.path)
         return content

@@ -142,25 +142,14 @@ def stage_folder(
     for path in removed:
         blobs.delete(container, f"{name}/{path}")
         del now[path]
+    sent = []
     done = plan.size - sum(file.size for file in plan.send)
     progress(done, plan.size)
-
-    def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
-        content = folder.read(file)
-        kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
-        # The list has the file's SHA-256, which the import compares with what it reads.
-        there = _written(blobs, container, name, file.path, content, kind, checked=not plan.fits_list)
-        return _listed(file, content), there
-
-    sent, budget = [], MemoryBudget(memory)
-    for files in _in_turn(plan.send):
-        for one, there in bounded_map(
-            send, files, workers=concurrency, budget=budget, size=lambda file: file.size, name="stage"
-        ):
-            sent.append(one)
-            now[there.path] = there
-            done += there.size
-            progress(done, plan.size)
+    for listed, there in _sending(blobs, folder, container, name, plan, concurrency, memory):
+        sent.append(listed)
+        now[there.path] = there
+        done += there.size
+        progress(done, plan.size)
     return Staged(
         sent=len(sent),
         unchanged=len(plan.listed),
@@ -170,6 +159,25 @@ def stage_folder(
         marker=render_list((*plan.listed, *sent), replace=replace) if plan.fits_list else COMPLETE,
         files=tuple(now.values()),
     )
+
+
+def _sending(
+    blobs: BlobStorage, folder: SourceFolder, container: str, name: str, plan: _Plan, concurrency: int, memory: int
+) -> Iterator[tuple[ListedFile, StagedFile]]:
+    """Send what a plan says, in turn; yields each file as the marker lists it and as it is staged."""
+    checked, budget = not plan.fits_list, MemoryBudget(memory)
+
+    def send(file: StagedFile) -> tuple[ListedFile, StagedFile]:
+        content = folder.read(file)
+        kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
+        # A list has the file's SHA-256, which the import compares with what it reads.
+        there = _written(blobs, container, name, file.path, content, kind, checked=checked)
+        return _listed(file, content), there
+
+    for files in _in_turn(plan.send):
+        yield from bounded_map(
+            send, files, workers=concurrency, budget=budget, size=lambda file: file.size, name="stage"
+        )
 
 
 def mark_complete(blobs: BlobStorage, container: str, name: str, marker: bytes = COMPLETE) -> StagedFile:
@@ -240,6 +248,8 @@ def withdraw_folder(blobs: BlobStorage, container: str, name: str) -> None:
 def _check_name(name: str) -> None:
     if problem := why_unsafe(name):
         raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with {problem.en}")
+    if "/" in name:  # it would be a part of another folder
+        raise StagingError(f"{printable(name)}: a folder cannot be staged under a name with a slash")
     if name.casefold() == TEMPLATE_FOLDER:
         raise StagingError(f"{name}: this folder shows what to upload and is never imported; use --name for another")
 

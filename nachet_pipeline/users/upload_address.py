@@ -48,7 +48,7 @@ class UploadAddress:
         Raises:
             AddressError: it is none, or would send the key in the clear over a network.
         """
-        expected = "--sas: expected the address https://ACCOUNT.blob.core.windows.net/upload-…?…sig=… that"
+        expected = "upload key: expected the address https://ACCOUNT.blob.core.windows.net/upload-…?…sig=… that"
         expected = f"{expected} `nachet user key show` prints, as a whole and in quotes"
         try:
             parts = urlsplit(text.strip().strip("'\""))
@@ -60,7 +60,7 @@ class UploadAddress:
         if parts.scheme not in {"http", "https"} or not host or owner is None or "sig" not in query or parts.username:
             raise AddressError(expected)
         if parts.scheme == "http" and host not in _LOCAL:
-            raise AddressError("--sas: the key would travel unprotected; use the https:// address")
+            raise AddressError("upload key: it would travel unprotected; use the https:// address")
         account = f"{parts.scheme}://{parts.netloc}{f'/{path}' if path else ''}"
         return cls(account, container, owner, SecretStr(parts.query))
 

@@ -18,8 +18,20 @@ from nachet_pipeline.webhooks.webhook import WebhookError
 SETTING = "NACHET_WEBHOOK_PRIVATE_ADDRESSES"
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _TRANSLATED = IPv6Network("64:ff9b::/96")
-# What Azure answers machines of its own at; it is among the public addresses.
-_PLATFORM = IPv4Address("168.63.129.16")
+# Other networks whose last 32 bits are an IPv4 address: local NAT64, SIIT, and what was once written for IPv4.
+_ALSO_TRANSLATED = [IPv6Network(one) for one in ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")]
+# What clouds answer machines of their own at, beside link-local addresses; some are among the public ones.
+_PLATFORMS = [
+    ip_address(one)
+    for one in (
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd20:ce::254",
+    )
+]
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _PORTS = {"https": 443, "http": 80}
 _LONGEST = 2048
@@ -72,10 +84,10 @@ class Address:
 
     @property
     def place(self) -> str:
-        """The address without its query, for people."""
+        """The address without path and query, for people: some receivers have a token in the one, some in the other."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target.partition('?')[0]}"
+        return f"{self.scheme}://{host}{port}"
 
     def resolve(self, *, private: bool, seconds: float) -> list[str]:
         """The IP addresses of the host, all of which may be connected to.
@@ -108,15 +120,14 @@ def why_refused(ip: Ip, *, private: bool, encrypted: bool = True) -> str | None:
         return None if encrypted else f"{ip} is a public address, which takes https"
     if not private:
         return f"{ip} is no public address; where webhooks may lead to private ones, {SETTING} says so"
-    never = within.is_link_local or within.is_multicast or within.is_unspecified or within == _PLATFORM
-    return f"{ip} is an address that no webhook may lead to" if never else None
+    return f"{ip} is an address that no webhook may lead to" if _never(within) else None
 
 
 def is_public(ip: Ip) -> bool:
     """Whether an IP address is one of the Internet, of one machine."""
     if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or ip.teredo is not None):
         return False
-    special = ip.is_multicast or ip.is_reserved or ip.is_private or ip == _PLATFORM
+    special = ip.is_multicast or ip.is_reserved or ip.is_private or ip in _PLATFORMS
     return ip.is_global and not special
 
 
@@ -126,6 +137,14 @@ def _within(ip: Ip) -> Ip:
         return ip
     translated = IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else None
     return ip.ipv4_mapped or ip.sixtofour or translated or ip
+
+
+def _never(ip: Ip) -> bool:
+    """Whether an address, or the one that it may be turned into on its way, is closed to each deployment."""
+    if isinstance(ip, IPv6Address) and (ip.teredo or any(ip in one for one in _ALSO_TRANSLATED)):
+        inside = ip.teredo[1] if ip.teredo else IPv4Address(int(ip) & 0xFFFFFFFF)
+        return ip.is_unspecified or _never(inside)
+    return ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in _PLATFORMS
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[str]:

@@ -25,6 +25,7 @@ from nachet_pipeline.webhooks.queries import (
     LEAST_ATTEMPTS,
     Delivery,
     Target,
+    defer,
     fan_out,
     held_webhooks,
     next_deliveries,
@@ -142,11 +143,17 @@ class Deliverer:
         under_way: Collection[Delivery],
     ) -> Iterator[tuple[Future[Answer], Delivery]]:
         """Send what is due next."""
-        due = next_deliveries(connection, places, under_way, self.now())
+        room = _THREADS - len(under_way)
+        due = next_deliveries(connection, places, under_way, self.now(), most=room) if places and room else []
         events = {event.number: event for event in find_events(connection, [one.number for one in due])}
         connection.commit()
         for one in due:
-            event = events[one.number]
+            event = events.get(one.number)
+            if event is None:  # cleared meanwhile, or of a type that only a newer release knows
+                now = self.now()
+                defer(connection, one, "this release does not know its type", now, now + pause_after(one.attempts + 1))
+                connection.commit()
+                continue
             content = CloudEvent.of(event, self.source).content()
             yield executor.submit(self.sender.send, *opened[one.webhook], str(event.id), content), one
 
@@ -171,10 +178,6 @@ class Deliverer:
 
 def _places(opened: Collection[UUID], answering: set[UUID], under_way: Collection[Delivery]) -> dict[UUID, int]:
     """How many more events each webhook takes: one until it has answered."""
-    busy, room, places = Counter(one.webhook for one in under_way), _THREADS - len(under_way), dict[UUID, int]()
-    for one in opened:
-        free = min((_AT_A_TIME if one in answering else 1) - busy[one], room)
-        if free > 0:
-            places[one] = free
-            room -= free
-    return places
+    busy = Counter(one.webhook for one in under_way)
+    places = {one: (_AT_A_TIME if one in answering else 1) - busy[one] for one in opened}
+    return {one: number for one, number in places.items() if number > 0}

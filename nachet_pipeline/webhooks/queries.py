@@ -1,6 +1,7 @@
 """The rows of webhooks, and of what each is still to be told."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -57,7 +58,9 @@ _TARGET = (
     " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret"
     " from webhook where id = any(%(ids)s)"
 )
-_DUE = "paused_at is null and (webhook.next_at is null or webhook.next_at <= %(now)s)"
+# No pause lasts longer than a day: who is to be asked later than that was paused by a clock that was wrong.
+_ASKED = "(%(now)s not between {0} - interval '25 hours' and {0} - interval '1 microsecond')"
+_DUE = f"paused_at is null and (webhook.next_at is null or {_ASKED.format('webhook.next_at')})"
 
 
 def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
@@ -67,7 +70,8 @@ def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
         class_row(Webhook),
         "select id, place, types, created_at, created_by, paused_at, paused_because, failing_since,"
         " coalesce(last_error, (select one.last_error from webhook_delivery as one where webhook_id = id"
-        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead, oldest"
+        "  and one.last_error is not null order by number limit 1)) as last_error, waiting, dead,"
+        " least(oldest, (select at from event where number > cursor order by number limit 1)) as oldest"
         " from webhook_state, lateral (select count(*) filter (where dead_at is null) as waiting,"
         "  count(dead_at) as dead, min(since) filter (where dead_at is null) as oldest"
         "  from webhook_delivery where webhook_id = id) as counted"
@@ -135,33 +139,41 @@ def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> 
 
 
 def next_deliveries(
-    connection: Connection, places: Mapping[UUID, int], under_way: Collection[Delivery], now: datetime
+    connection: Connection, places: Mapping[UUID, int], under_way: Collection[Delivery], now: datetime, *, most: int
 ) -> list[Delivery]:
     """What webhooks are to be told next: of each subject its first event alone, the least tried before others.
+
+    Who is told least at the moment comes first, and of those one by chance, so that none waits for all of the others.
 
     Args:
         connection: where to look.
         places: how many each webhook takes at most.
         under_way: what is being told.
         now: the time.
+        most: how many all of them take together.
     """
+    busy = Counter(one.webhook for one in under_way)
     return fetch(
         connection,
         class_row(Delivery),
-        "select due.* from unnest(%(ids)s::uuid[], %(places)s::int[]) as asked (id, places)"
-        f" join webhook on webhook.id = asked.id and {_DUE}, lateral ("
-        " select webhook_id as webhook, number, attempts from webhook_delivery as one"
-        " where webhook_id = webhook.id and dead_at is null and one.next_at <= %(now)s and (webhook_id, number) not in"
-        "  (select * from unnest(%(busy)s::uuid[], %(numbers)s::bigint[]))"
-        " and not exists (select from webhook_delivery as earlier where earlier.webhook_id = one.webhook_id"
-        "  and earlier.subject = one.subject and earlier.dead_at is null and earlier.number < one.number)"
-        " order by attempts, number limit asked.places) as due",
+        "select webhook, number, attempts from unnest(%(ids)s::uuid[], %(places)s::int[], %(busy)s::int[])"
+        f" as asked (id, places, busy) join webhook on webhook.id = asked.id and {_DUE}, lateral ("
+        " select webhook_id as webhook, number, attempts, row_number() over (order by attempts, number) as turn"
+        " from webhook_delivery as one"
+        f" where webhook_id = webhook.id and dead_at is null and {_ASKED.format('one.next_at')}"
+        " and (webhook_id, number) not in"
+        "  (select * from unnest(%(told)s::uuid[], %(numbers)s::bigint[]))"
+        " and number = (select number from webhook_delivery as first where first.webhook_id = one.webhook_id"
+        "  and first.subject = one.subject and first.dead_at is null order by number limit 1)"
+        " order by attempts, number limit asked.places) as due order by busy + turn, failures, random() limit %(most)s",
         {
             "ids": list(places),
             "places": list(places.values()),
-            "busy": [one.webhook for one in under_way],
+            "busy": [busy[one] for one in places],
+            "told": [one.webhook for one in under_way],
             "numbers": [one.number for one in under_way],
             "now": now,
+            "most": most,
         },
     )
 
@@ -176,12 +188,8 @@ def record_delivered(connection: Connection, delivery: Delivery) -> None:
 _BEGIN_ANEW = "update webhook set failures = 0, failing_since = null, next_at = null, last_error = null"
 
 
-def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> int:
-    """Record that a webhook did not accept an event; it is tried again later, or given up after three days.
-
-    Returns:
-        How many attempts in a row the webhook failed at.
-    """
+def defer(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> None:
+    """Try an event again later, or give it up after three days."""
     connection.execute(
         "update webhook_delivery set attempts = attempts + 1, next_at = %(next)s, last_error = %(error)s, dead_at ="
         " case when attempts + 1 >= %(least)s and since <= %(long_ago)s then %(now)s::timestamptz end"
@@ -196,6 +204,15 @@ def record_failed(connection: Connection, delivery: Delivery, error: str, now: d
             "least": LEAST_ATTEMPTS,
         },
     )
+
+
+def record_failed(connection: Connection, delivery: Delivery, error: str, now: datetime, next_at: datetime) -> int:
+    """Record that a webhook did not accept an event; it is tried again later, or given up after three days.
+
+    Returns:
+        How many attempts in a row the webhook failed at.
+    """
+    defer(connection, delivery, error, now, next_at)
     failed = fetch_value(
         connection,
         "update webhook set failures = failures + 1, failing_since = coalesce(failing_since, %s), last_error = %s"
@@ -277,15 +294,13 @@ def replace_secret(connection: Connection, webhook: UUID, encrypted: str, former
     ).rowcount
 
 
-_ENCRYPTED = ("encrypted_url", "encrypted_secret", "encrypted_former_secret")
-
-
-def encrypted_webhooks(connection: Connection) -> list[tuple[UUID, str, str, str | None]]:
-    """What is stored encrypted of each webhook, locked against changes until the transaction ends."""
-    return fetch(connection, tuple_row, f"select id, {', '.join(_ENCRYPTED)} from webhook order by id for update")
-
-
-def replace_encrypted(connection: Connection, webhook: UUID, encrypted: Sequence[str | None]) -> None:
-    """Store what is encrypted of a webhook as it is encrypted now."""
-    places = ", ".join(f"{column} = %s" for column in _ENCRYPTED)
-    connection.execute(f"update webhook set {places} where id = %s", (*encrypted, webhook))
+def encrypt_anew(connection: Connection, anew: Callable[[str], str]) -> int:
+    """Replace everything that is stored encrypted by what a function makes of it; of how many webhooks."""
+    query = "select id, encrypted_url, encrypted_secret, encrypted_former_secret from webhook order by id for update"
+    stored = fetch(connection, tuple_row, query)
+    for identifier, *encrypted in stored:
+        connection.execute(
+            "update webhook set encrypted_url = %s, encrypted_secret = %s, encrypted_former_secret = %s where id = %s",
+            (*(one and anew(one) for one in encrypted), identifier),
+        )
+    return len(stored)

@@ -159,12 +159,12 @@ def _failure(address: Address, answer: http.client.HTTPResponse) -> str | None:
         return None
     if 300 <= answer.status < 400:  # noqa: PLR2004
         return f"it answers {answer.status}, a redirect, which is not followed; correct the address"
-    if "?" in address.target:  # an error page may quote it
-        return f"it answers {answer.status}"
     try:
         said = answer.read(_SHOWN_BYTES).decode("ascii", "replace")
     except (OSError, http.client.HTTPException, ValueError):
         said = ""
+    if "?" in address.target or (address.target != "/" and address.target in said):
+        said = ""  # an error page may repeat an address, and a token in it
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
     return f"it answers {answer.status}{': ' if shown else ''}{shown}"
 
@@ -176,7 +176,7 @@ def _seconds(retry_after: str | None) -> float:
     except ValueError:
         try:
             moment = parsedate_to_datetime(retry_after or "")
-        except ValueError:
+        except (ValueError, OverflowError):  # the second of a number that no year has
             return 0.0
         wanted = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(wanted, 0.0), _LONGEST_PAUSE) if wanted == wanted else 0.0  # noqa: PLR0124 (not a number)

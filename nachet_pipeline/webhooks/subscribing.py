@@ -15,10 +15,8 @@ from nachet_pipeline.webhooks.address import Address
 from nachet_pipeline.webhooks.delivering import open_target
 from nachet_pipeline.webhooks.queries import (
     add_webhook,
-    encrypted_webhooks,
     pause_webhook,
     remove_webhook,
-    replace_encrypted,
     replace_secret,
     resume_webhook,
     retry_dead,
@@ -168,18 +166,6 @@ class Webhooks:
             "data": {},
         }
         return found, self.sender.send(url, secrets, identifier, json.dumps(event).encode())
-
-
-def encrypt_anew(connection: Connection, box: SecretBox) -> int:
-    """Encrypt all addresses and secrets with the first of the box's keys; of how many webhooks.
-
-    Raises:
-        UndecipherableError: something is encrypted with none of them.
-    """
-    stored = encrypted_webhooks(connection)
-    for identifier, *encrypted in stored:
-        replace_encrypted(connection, identifier, [one and box.encrypt_anew(one) for one in encrypted])
-    return len(stored)
 
 
 def _one(connection: Connection, webhook: str) -> Webhook:

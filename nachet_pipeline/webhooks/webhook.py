@@ -23,7 +23,7 @@ _LEAST_BYTES, _MOST_BYTES = 24, 64
 
 
 class WebhookError(UsageError):
-    """A webhook that cannot be; the message is one line that says why, without its secret and its address's query."""
+    """A webhook that cannot be; the message is one line that says why, without its secret and its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Webhook:
 
     Attributes:
         id: its identifier.
-        place: its address without the query.
+        place: its address without path and query.
         types: types of events, families of them such as `upload.*`, or `*`.
         created_at: since when.
         created_by: who wanted it.
@@ -42,7 +42,8 @@ class Webhook:
         last_error: why the last attempt failed, if it did.
         waiting: events that it is still to be told.
         dead: events that it could not be told.
-        oldest: since when the first of those that wait does; None: none waits.
+        oldest: since when the first of those that wait does, or of those that nobody looked at yet, whether it is to be
+            told them or not; None: there are none.
     """
 
     id: UUID
@@ -65,7 +66,7 @@ class Webhook:
 
     @property
     def name(self) -> str:
-        """Host and beginning of the identifier: for what others are told, as some hosts put a token into the path."""
+        """Host and beginning of the identifier, for messages."""
         return f"{urlsplit(self.place).netloc} ({str(self.id)[:8]})"
 
     @property

@@ -3,10 +3,12 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from standardwebhooks import Webhook
 
 from nachet_pipeline.events.event import DATA, EventType
+from nachet_pipeline.identifiers import partition_key
 from nachet_pipeline.webhooks.webhook import new_secret, signatures
 from nachet_pipeline_tests.documents import PAGES, fenced, tables
 from nachet_pipeline_tests.outbox import validator
@@ -21,7 +23,9 @@ def test_every_event_is_documented_with_what_it_says() -> None:
 
 def test_the_example_of_an_event_is_one() -> None:
     (example,) = fenced(PAGE, "json")
-    validator().validate(json.loads(example))
+    event = json.loads(example)
+    validator().validate(event)
+    assert event["data"]["partition"] == partition_key(UUID(event["data"]["upload"]), event["data"]["folder"])
 
 
 def test_the_example_of_a_receiver_verifies_a_message_and_does_its_work_once(capsys: Any) -> None:

@@ -199,6 +199,18 @@ def test_an_event_that_waits_for_long_and_a_webhook_that_is_gone_are_no_emergenc
     assert (gone.urgent, gone.found) == (False, f"example.org (00000000) is paused: {GONE}.")
 
 
+def test_events_that_no_webhook_was_asked_about_for_long_are_seen(workbench: Workbench) -> None:
+    dead_event(workbench)
+    workbench.query("delete from webhook_delivery")
+    assert amiss(workbench, look(workbench)) == []
+
+    (late,) = amiss(workbench, look(workbench, after=timedelta(hours=3)))
+    workbench.query("update webhook set cursor = (select max(number) from event)")
+
+    assert late.found == "New events wait for example.org (00000000)."
+    assert amiss(workbench, look(workbench, after=timedelta(hours=3))) == []
+
+
 def test_one_late_upload_is_no_emergency_while_others_are_imported(workbench: Workbench) -> None:
     late = add(workbench, "queued", hours=3)
     add(workbench, "imported", hours=0.5)

@@ -59,7 +59,15 @@ class PostOffice:
 
         return self.database.call(add)
 
-    def import_folder(self, user: User, folder: str, state: State, *findings: Finding, attempts: int = 0) -> None:
+    def import_folder(
+        self,
+        user: User,
+        folder: str,
+        state: State,
+        *findings: Finding,
+        attempts: int = 0,
+        submission: str | None = None,
+    ) -> None:
         """Import a folder, which ends so; what failed did so for the so-manieth time."""
 
         def work(connection: Connection) -> None:
@@ -77,6 +85,7 @@ class PostOffice:
                     folder=folder,
                     state=state,
                     pictures=2,
+                    submission=submission,
                     report=Report.of_findings(findings),
                 ),
             )

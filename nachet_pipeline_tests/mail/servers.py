@@ -1,5 +1,6 @@
 """Real servers that mails are sent to in the tests: SMTP with TLS and passwords, and a service that speaks ACS."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -38,13 +39,16 @@ class Mailbox:
         rcpt: its answers to recipients, the next first; then it takes all.
         data: its answers to contents, likewise.
         encrypted: whether the last mail came encrypted.
-        sessions: how many connections it had.
+        slow: seconds that it takes to answer to a content.
+        hangs_up: whether it ends the connection after each mail.
     """
 
     mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     rcpt: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     encrypted: bool = False
+    slow: float = 0.0
+    hangs_up: bool = False
     url: str = ""
 
     @property
@@ -69,6 +73,9 @@ class Mailbox:
             assert isinstance(message, EmailMessage)
             self.mails.append((list(envelope.rcpt_tos), message))
             self.encrypted = session.ssl is not None
+        await asyncio.sleep(self.slow)
+        if self.hangs_up:
+            asyncio.get_running_loop().call_later(0.05, server.transport.close)
         return answer
 
 

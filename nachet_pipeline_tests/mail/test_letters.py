@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from nachet_pipeline.mail.letters import Letter
-from nachet_pipeline_tests.mail.letters import FILE, LETTERS, page, with_footer
+from nachet_pipeline.contract.receipt import State
+from nachet_pipeline.mail.letters import Letter, letter_on_uploads
+from nachet_pipeline_tests.mail.letters import FILE, LETTERS, OWNER, page, told, with_footer
 
 _ALL = [(name, letter) for name, letters in LETTERS.items() for letter in letters.values()]
 
@@ -22,3 +23,12 @@ def test_html_says_the_same_and_loads_nothing(name: str, letter: Letter) -> None
     words = re.sub(r"[\W_]+", " ", shown.replace("&#39;", "'")).casefold().split()
     text = re.sub(r"[\W_]+", " ", with_footer(name, letter).text).casefold().split()
     assert words == text
+
+
+@pytest.mark.parametrize(
+    "folder", ["→" * 80, "canola " * 40, "a" * 300, "* → " * 50], ids=["arrows", "words", "a word", "both"]
+)
+def test_text_fits_into_72_columns_whatever_folders_are_called(folder: str) -> None:
+    letter = letter_on_uploads("refused", [told(folder, State.REFUSED)], "en", OWNER)
+    lines = with_footer("", letter).text.splitlines()
+    assert [one for one in lines if len(one) > 72 and " " in one.strip(" *→")] == []

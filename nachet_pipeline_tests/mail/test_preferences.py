@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from dagster import SkipReason, build_sensor_context
 
+from nachet_pipeline.defs.maintenance.sensors import send_mail
+from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline_tests.command import Nachet
-from nachet_pipeline_tests.deployment import Deployment
 from nachet_pipeline_tests.mail.servers import Mailbox, smtp_server
 from nachet_pipeline_tests.users.keys import SECRET_KEY
 from nachet_pipeline_tests.workbench import Workbench
@@ -79,28 +80,23 @@ def test_a_test_mail_without_a_server_says_what_to_set(nachet: Nachet) -> None:
     assert (done.code, done.err.startswith("nachet: NACHET_SMTP_URL: is not set")) == (2, True)
 
 
-def test_the_sensor_sends_what_is_due_and_does_nothing_where_mail_is_off(
-    deployment: Deployment, server: Mailbox
+def test_the_sensor_makes_mails_of_what_happened_and_does_nothing_where_mail_is_off(
+    workbench: Workbench, server: Mailbox
 ) -> None:
-    sensor = deployment.definitions.get_repository_def().get_sensor_def("send_mail")
-
     def tick(settings: MailSettings) -> str:
-        resources = {"database": deployment.resources["database"], "mail_settings": settings}
-        with build_sensor_context(instance=deployment.instance, resources=resources) as context:
-            skipped = sensor(context)
+        database = DatabaseResource(url=workbench.database_url.get_secret_value())
+        with build_sensor_context(resources={"database": database, "mail_settings": settings}) as context:
+            skipped = send_mail(context)
         assert isinstance(skipped, SkipReason)
         return str(skipped.skip_message)
 
     assert tick(MailSettings()) == "NACHET_SMTP_URL is not set, so no mail is sent."
     on = MailSettings.model_validate({"smtp_url": server.url, "mail_from": "nachet@example.org", "notify": "refused"})
     assert tick(on) == "0 mails sent, 0 given up, 0 tried again later."
-    with deployment.database.connection() as connection:
-        connection.execute(
-            "insert into event (type, subject, owner_id, data) values ('key.ending', 'x', null, '{}'),"
-            " ('upload.refused', gen_random_uuid()::text, %s, '{}')",
-            (deployment.user.id,),
-        )
+    workbench.query(
+        "insert into event (type, subject, owner_id, data) values ('upload.refused', 'an upload', %s, '{}')",
+        workbench.user.id,
+    )
     tick(on)
-    with deployment.database.connection() as connection:
-        (mail,) = connection.execute("select kind, outcome, due_at - created_at as waits from mail").fetchall()
+    (mail,) = workbench.query("select kind, outcome, due_at - created_at as waits from mail")
     assert mail == {"kind": "refused", "outcome": None, "waits": timedelta(minutes=5)}

@@ -12,6 +12,7 @@ from email.message import EmailMessage
 import pytest
 from pydantic import SecretStr
 
+from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.events.event import CheckTurned, EventType, KeyEnding
 from nachet_pipeline.events.queries import record_event
@@ -124,6 +125,53 @@ def test_a_folder_that_was_corrected_meanwhile_needs_no_mail(office: PostOffice)
     assert subjects(office.mails_to(JANE)) == ["Not accepted: mustard"]
 
 
+def test_who_was_told_why_a_folder_was_refused_is_not_told_again_after_it_was_tried_again_by_itself(
+    office: PostOffice,
+) -> None:
+    """The clock of the database counts here: the mail is sent before what happens next."""
+    jane = office.user(JANE, "refused")
+
+    def refuse(*findings: Finding, submission: str = "a") -> int:
+        office.now = datetime.now(UTC)
+        before = len(office.server.mails)
+        office.import_folder(jane, "canola", State.REFUSED, *findings, submission=submission)
+        office.tick(-6 * MINUTE)
+        office.query("update mail set due_at = %s where outcome is null returning id", office.now)
+        office.tick(6 * MINUTE)
+        return len(office.server.mails) - before
+
+    assert refuse(ERROR) == 1
+    assert [refuse(ERROR), refuse(ERROR)] == [0, 0]
+    assert refuse(ERROR, WARNING) == 1
+    assert refuse(ERROR, WARNING, submission="b") == 1
+    assert refuse(ERROR, WARNING, submission="b") == 0
+    office.import_folder(jane, "canola", State.IMPORTED)
+    assert refuse(ERROR, WARNING, submission="b") == 1
+
+
+def test_what_was_being_tried_again_when_the_mail_left_is_told_by_the_next(office: PostOffice) -> None:
+    jane = office.user(JANE, "refused")
+    office.now = datetime.now(UTC)
+    for folder in ("canola", "mustard"):
+        office.import_folder(jane, folder, State.REFUSED, ERROR, submission="a")
+    office.tick()
+    with office.database.connection() as connection:
+        connection.execute("update upload set state = 'queued', batch = 'a batch' where folder = 'canola'")
+    office.tick(HOUR)
+    office.import_folder(jane, "canola", State.REFUSED, ERROR, submission="a")
+    office.tick(), office.tick(HOUR)
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: mustard", "Not accepted: canola"]
+
+
+def test_a_clock_that_was_ahead_for_a_while_keeps_no_mail_back(office: PostOffice) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    office.tick(), office.tick(365 * DAY)
+    office.import_folder(jane, "mustard", State.REFUSED, ERROR)
+    office.tick(-365 * DAY), office.tick(HOUR)
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: canola", "Not accepted: mustard"]
+
+
 def test_what_failed_is_told_when_it_is_not_tried_again(office: PostOffice) -> None:
     jane = office.user(JANE, "failed")
     for attempts in (1, 2):
@@ -180,6 +228,8 @@ def test_operators_are_told_which_checks_turned_but_not_which_flapped(office: Po
         "é" * 100,
         "=?utf-8?q?Bcc?= \u2028 a {{ 7 * 7 }} %s {0}",
         "of.somebody.else@example.org",
+        "=?utf-8?q?x=0d=0aBcc=3a_evil=40example.org=0d=0a=0d=0ahello?=",
+        "=?utf-8?q?=e2=80=aegnp_somebody.else=40example.org?=",
     ],
 )
 def test_a_folders_name_does_no_harm(office: PostOffice, folder: str) -> None:
@@ -202,7 +252,9 @@ def test_a_folders_name_does_no_harm(office: PostOffice, folder: str) -> None:
     assert len(str(mail["Subject"])) < 120
 
 
-@pytest.mark.parametrize("email", ["jane(doe)@example.org", "jane:doe@example.org", "\u202ejane@example.org"])
+@pytest.mark.parametrize(
+    "email", ["jane(doe)@example.org", "jane:doe@example.org", "\u202ejane@example.org", "=?utf-8?q?a?=@example.org"]
+)
 def test_an_address_that_may_be_understood_as_another_is_not_written_to(office: PostOffice, email: str) -> None:
     jane = office.user(email, "refused")
     office.import_folder(jane, "canola", State.REFUSED, ERROR)
@@ -285,6 +337,16 @@ def test_what_a_mail_is_still_to_tell_is_not_cleared(office: PostOffice) -> None
     assert office.database.call(delete_old_events, datetime.now(UTC) + DAY, 100) > 0
     assert office.tick(HOUR).sent == 1
     assert subjects(office.mails_to(JANE)) == ["Not accepted: told", "Not accepted: canola"]
+
+
+def test_a_mail_that_waits_since_mail_was_switched_off_keeps_the_outbox_no_longer(office: PostOffice) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    office.tick()
+    assert office.database.call(delete_old_events, office.now + 29 * DAY, 100) == 3
+    assert office.database.call(delete_old_events, office.now + 31 * DAY, 100) > 0
+    assert office.tick(HOUR).sent == 0
+    assert office.outcomes() == [("refused", "unneeded")]
 
 
 def test_after_three_days_a_mail_is_given_up(office: PostOffice) -> None:

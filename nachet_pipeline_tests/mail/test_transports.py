@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -80,6 +81,26 @@ def test_several_mails_go_by_one_connection_even_if_one_is_refused(ours: Mailbox
         transport.send(mail(), _MAIL)
     assert refused.value.permanent
     assert len(ours.mails) == 2
+
+
+@pytest.mark.parametrize("answer", ["250 taken", "421 4.7.0 enough for now"])
+def test_a_server_that_ends_the_connection_after_a_mail_gets_the_next_by_another(answer: str) -> None:
+    with smtp_server() as server, open_transport(by(server.url)) as transport:
+        server.hangs_up, server.data = True, [answer]
+        with suppress(MailRefusedError):
+            transport.send(mail(), _MAIL)
+        time.sleep(0.2)
+        transport.send(mail(), _MAIL)
+    assert len(server.mails) == 1 + answer.startswith("250")
+
+
+def test_a_server_that_looks_at_a_mail_for_longer_than_it_takes_to_connect_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transports, "CONNECT_SECONDS", 0.5)
+    with smtp_server() as server:
+        server.slow = 1.0
+        assert "took it" in sent(by(server.url))
 
 
 @pytest.mark.parametrize(

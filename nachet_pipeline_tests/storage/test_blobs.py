@@ -1,5 +1,8 @@
+import base64
 import hashlib
+import os
 import socket
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
+from nachet_pipeline.storage.account import CLIENT_OPTIONS
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError, TooLargeError
 from nachet_pipeline.storage.transfer import BlobChecksum
 from nachet_pipeline.support.files import FileChangedError
@@ -295,3 +299,35 @@ def test_what_is_damaged_on_its_way_is_not_stored(
     with pytest.raises(StorageError, match=r"400|Md5Mismatch"):
         put(blobs, container, "damaged/1.tiff", b"what arrived")
     assert list(blobs.files(container, "damaged")) == []
+
+
+def test_over_a_slow_line_a_picture_arrives_though_it_takes_longer_than_a_connection_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CLIENT_OPTIONS, "connection_timeout", 0.3)
+    content = os.urandom(8 * 1024**2)
+    arrived = bytearray()
+
+    def receive(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            while len(arrived.partition(b"\r\n\r\n")[2]) < len(content):
+                if not (part := connection.recv(1024**2)):
+                    return
+                arrived.extend(part)
+                time.sleep(0.1)
+            connection.sendall(
+                b'HTTP/1.1 201 Created\r\nETag: "1"\r\nLast-Modified: Sun, 29 Nov 2026 05:00:00 GMT\r\n'
+                b"Content-Length: 0\r\n\r\n"
+            )
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)
+        receiving = thread.submit(receive, server)
+        url, key = f"http://127.0.0.1:{server.getsockname()[1]}/account", SecretStr(base64.b64encode(b"key").decode())
+        with BlobStorage.connect(url, key) as line:
+            written = line.upload("container", "1.tiff", content, content_type="image/tiff")
+        receiving.result()
+    assert written is not None
+    assert written.version == '"1"'
+    assert arrived.partition(b"\r\n\r\n")[2] == content

@@ -43,7 +43,7 @@ def test_an_emulators_address_names_its_account_in_its_path() -> None:
     ],
 )
 def test_what_is_no_address_is_a_usage_error_that_never_repeats_it(text: str) -> None:
-    with pytest.raises(AddressError, match=r"^--sas: ") as error:
+    with pytest.raises(AddressError, match=r"^upload key: ") as error:
         UploadAddress.parse(text)
     assert isinstance(error.value, UsageError)
     assert "SeCrEt" not in str(error.value)

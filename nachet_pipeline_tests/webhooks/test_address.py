@@ -24,7 +24,6 @@ INSIDE = [
     "203.0.113.7",
     "::1",
     "fc00::1",
-    "fd00:ec2::254",  # a metadata service
     "fec0::1",
     "2001:db8::1",
     "2001::1",  # Teredo
@@ -41,6 +40,10 @@ NEVER = [
     "169.254.169.254",  # the metadata service of most clouds
     "169.254.1.1",
     "168.63.129.16",  # Azure's own
+    "192.0.0.192",  # those of other clouds
+    "100.100.100.200",
+    "fd00:ec2::254",
+    "fd20:ce::254",
     "0.0.0.0",  # noqa: S104 (nothing is bound)
     "224.0.0.1",
     "239.255.255.255",
@@ -51,6 +54,10 @@ NEVER = [
     "2002:a9fe:a9fe::",
     "64:ff9b::a9fe:a9fe",
     "::ffff:0.0.0.0",
+    "::169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "64:ff9b:1::a9fe:a9fe",
+    "2001:0:808:808:0:0:5601:5601",  # Teredo of 169.254.169.254
 ]
 PUBLIC = ["8.8.8.8", "140.82.112.3", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"]
 
@@ -107,10 +114,10 @@ def test_what_is_no_address_of_a_webhook_is_refused_without_being_repeated(url: 
     assert "TOKEN" not in repr(refused.value.__cause__)
 
 
-def test_a_query_is_sent_and_never_shown() -> None:
-    address = Address.of(SecretStr("https://Example.org:8443/hook/1?token=TOKEN"), private=False)
-    assert address.place == "https://example.org:8443/hook/1"
-    assert address.target == "/hook/1?token=TOKEN"
+def test_path_and_query_are_sent_and_never_shown() -> None:
+    address = Address.of(SecretStr("https://Example.org:8443/TOKEN/1?token=TOKEN"), private=False)
+    assert address.place == "https://example.org:8443"
+    assert address.target == "/TOKEN/1?token=TOKEN"
     assert "TOKEN" not in repr(address)
 
 

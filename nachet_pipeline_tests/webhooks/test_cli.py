@@ -31,29 +31,30 @@ def webhook(nachet: Nachet, monkeypatch: pytest.MonkeyPatch) -> Nachet:
 def test_a_webhook_from_its_first_day_to_its_last(
     webhook: Nachet, nachet: Nachet, to: Receiver, workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"{to.url}?token=TOKEN"
+    url, place = f"{to.url}?token=TOKEN", to.url.removesuffix("/hook")
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{url}\n"))
     added = webhook("add", "-", "--events", "upload.*,crops.done", "--by", "ada@example.org")
     identifier, secret = added.out.split()
     assert "is not shown again" in added.err
+    name = f"{place.removeprefix('http://')} ({identifier[:8]})"
     to.secrets = [secret]
 
     pinged = webhook("ping", identifier)
     assert (pinged.code, to.told()) == (0, ["ping"])
-    assert pinged.out.startswith(f"{to.url}: it answers 204, after 0.")
+    assert pinged.out.startswith(f"{name}: it answers 204, after 0.")
     to.answer = lambda _: 500
     assert webhook("ping", identifier).code == 3
 
     (line,) = webhook("list").out.splitlines()
-    assert line == f"{identifier}  {to.url}  upload.*,crops.done  active  0 waiting  0 dead"
+    assert line == f"{identifier}  {place}  upload.*,crops.done  active  0 waiting  0 dead"
     (record,) = json.loads(webhook("list", "--json").out)
-    assert (record["place"], record["state"], record["created_by"]) == (to.url, "active", "ada@example.org")
+    assert (record["place"], record["state"], record["created_by"]) == (place, "active", "ada@example.org")
 
-    assert webhook("pause", identifier[:8]).out == f"{to.url}: paused\n"
-    assert webhook("pause", identifier[:8]).out == f"{to.url}: paused, as before\n"
+    assert webhook("pause", identifier[:8]).out == f"{name}: paused\n"
+    assert webhook("pause", identifier[:8]).out == f"{name}: paused, as before\n"
     assert "  paused  0 waiting" in webhook("list").out
-    assert webhook("resume", identifier).out == f"{to.url}: resumed\n"
-    assert webhook("retry", identifier).out == f"{to.url}: 0 events are tried again\n"
+    assert webhook("resume", identifier).out == f"{name}: resumed\n"
+    assert webhook("retry", identifier).out == f"{name}: 0 events are tried again\n"
 
     rotated = webhook("rotate-secret", identifier, "--by", "bo@example.org")
     assert rotated.out.strip() != secret
@@ -65,7 +66,7 @@ def test_a_webhook_from_its_first_day_to_its_last(
     assert webhook("ping", identifier).code == 3
 
     assert nachet("secrets", "rotate").out == "0 keys encrypted anew\n1 webhook encrypted anew\n"
-    assert webhook("remove", identifier).out == f"{to.url}: removed\n"
+    assert webhook("remove", identifier).out == f"{name}: removed\n"
     assert webhook("list").out == ""
     trail = workbench.query("select actor, action, after::text from audit_trail where subject = 'webhook' order by id")
     assert [row["action"] for row in trail] == [

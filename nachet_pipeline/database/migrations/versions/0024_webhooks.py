@@ -10,7 +10,7 @@ down_revision = "0023"
 branch_labels = None
 depends_on = None
 
-# place: the address without its query, which may hold a token. cursor: up to this event, deliveries were written.
+# place: the address without path and query, which may hold a token. cursor: up to this event, deliveries were written.
 _TABLES = """
 create table webhook (
     id uuid primary key,
@@ -50,7 +50,8 @@ create index webhook_delivery_subject on webhook_delivery (webhook_id, subject, 
 # The reader may not read addresses and secrets, not even encrypted.
 _RIGHTS = """
 create view webhook_state as
-select id, place, types, created_at, created_by, paused_at, paused_because, failing_since, last_error from webhook;
+select id, place, types, created_at, created_by, paused_at, paused_because, failing_since, last_error, cursor
+from webhook;
 comment on view webhook_state is 'What each webhook is told, and how it is; without its address and its secret.';
 
 revoke all on webhook, webhook_delivery, webhook_state from public, nachet_importer, nachet_reader;
