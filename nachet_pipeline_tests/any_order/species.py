@@ -82,9 +82,13 @@ class ChangingSpecies(RuleBasedStateMachine):
     def _species(self) -> list[Seed]:
         return [one for one in self.seeds if one.taxon_rank == "species"]
 
-    @rule(genus=genera)
-    def add(self, genus: str) -> None:
-        assert self._load([*self.seeds, seed(self._fresh(genus), family=GENERA[genus])])
+    @rule(genus=genera, shown=st.booleans())
+    def add(self, genus: str, shown: bool) -> None:
+        """Add a species, perhaps with a first photograph."""
+        new = seed(self._fresh(genus), family=GENERA[genus])
+        assert self._load([*self.seeds, new])
+        if shown:
+            self._upload(new, None)
 
     @precondition(lambda self: self.former)
     @rule(data=st.data())
@@ -141,11 +145,15 @@ class ChangingSpecies(RuleBasedStateMachine):
 
     # Pictures
 
-    @rule(data=st.data(), content=st.integers(0, 9))
-    def upload(self, data: st.DataObject, content: int) -> None:
-        picture, taxon = uuid4(), self._one(data).id
-        _store(self.bench, picture, taxon, content)
-        self.pictures[picture] = (content, taxon)
+    @rule(data=st.data(), content=st.none() | st.integers(0, 3))
+    def upload(self, data: st.DataObject, content: int | None) -> None:
+        """Upload a photograph, or one of those that others may have uploaded as something else."""
+        self._upload(self._one(data), content)
+
+    def _upload(self, taxon: Seed, content: int | None) -> None:
+        picture, number = uuid4(), 1_000 + len(self.pictures) if content is None else content
+        _store(self.bench, picture, taxon.id, number)
+        self.pictures[picture] = (number, taxon.id)
 
     @precondition(lambda self: self.pictures)
     @rule(data=st.data())
