@@ -172,9 +172,12 @@ def add(
         "listedIn": listed_in,
     }
     terms = completed({term: value for term, value in stated.items() if value})
-    if family is None and file.exists():
-        of_genus = {plain(one.genus): one.family for one in read_named(species).seeds if one.genus}
-        family = of_genus.get(plain(terms.get("genus") or ""))
+    if file.exists():
+        registry = registry_of(species)
+        of_genus = {plain(one.genus): one.family for one in registry.by_id.values() if one.genus}
+        family = family or of_genus.get(plain(terms.get("genus") or ""))
+        if (near := registry.nearest(name)) and registry.named(name) is None:
+            note(f"this is another species than {near}, which is registered and spelt nearly so")
     found = checked(terms if family is None else {**terms, "family": family}, "", 0)
     if not isinstance(found, Entry):
         raise RegistryError(found)

@@ -96,6 +96,12 @@ def test_a_file_that_is_reached_by_a_link_is_written_where_it_is(command: Nachet
     assert weeds.read_text().endswith("Avena sterilis;Poaceae;;;;\n")
 
 
+def test_who_adds_a_name_that_is_nearly_a_registered_one_is_told(command: Nachet, weeds: Path) -> None:
+    told = command("species", "add", "Avena fatuus", "--dry-run")
+    assert told.err.startswith("this is another species than Avena fatua, which is registered and spelt nearly so\n")
+    assert len(command("species", "add", "Avena barbata", "--dry-run").err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
