@@ -190,6 +190,23 @@ def test_who_answers_byte_by_byte_is_given_up_in_time(to: Receiver) -> None:
     assert (answer.error, answer.unavailable) == ("no answer within 0.5 s", True)
 
 
+@pytest.mark.parametrize("more", [b"Content-Length: 1000\r\n", b"Connection: close\r\n"])
+def test_who_says_byte_by_byte_what_is_wrong_is_not_heard_to_the_end(to: Receiver, more: bytes) -> None:
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 500 Odd\r\n" + more + b"\r\n")
+        while not ended.wait(0.05):
+            connection.sendall(b"z")
+
+    with odd_server(drip) as url:
+        answer = send(to, url, seconds=0.5)
+        ended.set()
+    assert str(answer.error).startswith("it answers 500: z")
+    assert len(str(answer.error)) < len("it answers 500: ") + 200  # it would be read until there are so many
+
+
 def test_who_sends_without_end_is_not_read_to_the_end(to: Receiver) -> None:
     def pour(connection: socket.socket) -> None:
         connection.recv(65_536)
