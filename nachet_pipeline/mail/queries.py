@@ -14,6 +14,7 @@ from psycopg.rows import class_row, dict_row, tuple_row
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.moments import has_come
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.events.queries import last_number
 from nachet_pipeline.identifiers import NAMESPACE
@@ -231,7 +232,7 @@ def claim_mail(connection: Connection, now: datetime) -> ClaimedMail | None:
         class_row(ClaimedMail),
         "update mail set attempts = attempts + 1, tried_at = coalesce(tried_at, %(now)s), due_at = %(now)s"
         " + (%(pauses)s::interval[])[least(attempts + 1, %(most)s)] where id = (select id from mail as due"
-        " where outcome is null and due_at <= %(now)s and not exists (select from mail as other"
+        f" where outcome is null and {has_come('due_at')} and not exists (select from mail as other"
         " where other.addressee = due.addressee and other.kind = due.kind and (other.outcome is null"
         " and other.first < due.first or due.kind = 'imported' and other.outcome = 'sent'"
         " and (other.ended_at at time zone 'UTC')::date = (%(now)s at time zone 'UTC')::date))"

@@ -172,6 +172,21 @@ def test_a_clock_that_was_ahead_for_a_while_keeps_no_mail_back(office: PostOffic
     assert subjects(office.mails_to(JANE)) == ["Not accepted: canola", "Not accepted: mustard"]
 
 
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_was_noticed_or_tried_by_a_clock_that_was_ahead_is_sent_when_it_is_right_again(
+    office: PostOffice, tried: bool
+) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    if tried:
+        office.tick()
+        office.server.data = ["451 4.3.0 try later"]
+    # Nothing is told of what nobody collected for days, so the clock is ahead by less.
+    assert office.tick(2 * DAY).later == tried
+    office.tick(-2 * DAY), office.tick(MINUTE)
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: canola"]
+
+
 def test_what_failed_is_told_when_it_is_not_tried_again(office: PostOffice) -> None:
     jane = office.user(JANE, "failed")
     for attempts in (1, 2):
