@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 
 from pydantic import SecretStr
 
@@ -60,11 +61,17 @@ class Sender:
     Attributes:
         private: whether the deployment allows private addresses.
         seconds: how long a receiver may take.
+        tls: what its certificate is verified by; what this machine trusts if not given.
     """
 
     private: bool = False
     seconds: float = SECONDS
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # It takes 20 ms to read what a machine trusts, which most ticks, with nothing to tell, need not.
+        return self.tls or ssl.create_default_context()
 
     def send(self, url: SecretStr, secrets: Sequence[SecretStr], identifier: str, content: bytes) -> Answer:
         """Send a message.
@@ -99,7 +106,7 @@ class Sender:
         self, address: Address, resolved: Sequence[str], until: float, headers: dict[str, str], content: bytes
     ) -> tuple[int | None, str | None, float]:
         """Status, what went wrong, and how long to wait."""
-        connection = _Connection(address, resolved, until, self.tls)
+        connection = _Connection(address, resolved, until, self._tls if address.scheme == "https" else None)
         with cut_off_after(until - time.monotonic(), lambda: connection.connected) as late, closing(connection):
             try:
                 connection.request("POST", address.target, content, headers)
@@ -120,12 +127,11 @@ class _Connection(http.client.HTTPConnection):
         connected: its socket, which `sock` is not any more while an answer is read that ends the connection.
     """
 
-    def __init__(self, address: Address, resolved: Sequence[str], until: float, tls: ssl.SSLContext) -> None:
+    def __init__(self, address: Address, resolved: Sequence[str], until: float, tls: ssl.SSLContext | None) -> None:
         super().__init__(address.host, address.port)
-        self.default_port = 443 if address.scheme == "https" else 80  # which the header Host leaves out
+        self.default_port = 443 if tls else 80  # which the header Host leaves out
         self.connected: socket.socket | None = None
-        self._resolved, self._until = resolved, until
-        self._tls = tls if address.scheme == "https" else None
+        self._resolved, self._until, self._tls = resolved, until, tls
 
     def connect(self) -> None:
         """Connect to the first of the IP addresses that answers."""
