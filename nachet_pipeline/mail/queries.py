@@ -15,7 +15,8 @@ from psycopg.rows import class_row, dict_row, tuple_row
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.moments import has_come
-from nachet_pipeline.database.reading import fetch
+from nachet_pipeline.database.reading import fetch, fetch_column
+from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.events.queries import last_number
 from nachet_pipeline.identifiers import NAMESPACE
 from nachet_pipeline.settings import Notice
@@ -280,25 +281,19 @@ def told_uploads(connection: Connection, mail: ClaimedMail) -> list[ToldUpload]:
     )
 
 
-def told_keys(connection: Connection, mail: ClaimedMail) -> list[dict[str, Any]]:
+def told_keys(connection: Connection, mail: ClaimedMail) -> list[KeyEnding]:
     """What was said of a user's keys that are about to end."""
-    return fetch(
-        connection,
-        dict_row,
-        f"select data from event where owner_id = %(user)s and {_TOLD} order by number limit %(most)s",
-        _range(mail),
-    )
+    query = f"select data from event where owner_id = %(user)s and {_TOLD} order by number limit %(most)s"
+    return [KeyEnding.model_validate(data) for data in fetch_column(connection, query, _range(mail))]
 
 
-def told_checks(connection: Connection, mail: ClaimedMail) -> list[dict[str, Any]]:
+def told_checks(connection: Connection, mail: ClaimedMail) -> list[CheckTurned]:
     """The checks that turned, and did not turn back, with what was said of each last."""
-    return fetch(
-        connection,
-        dict_row,
-        f"select (array_agg(data order by number desc))[1] as data from event where {_TOLD}"
-        " group by subject having count(*) %% 2 = 1 order by max(number) limit %(most)s",
-        _range(mail),
+    query = (
+        f"select (array_agg(data order by number desc))[1] from event where {_TOLD}"
+        " group by subject having count(*) %% 2 = 1 order by max(number) limit %(most)s"
     )
+    return [CheckTurned.model_validate(data) for data in fetch_column(connection, query, _range(mail))]
 
 
 _KEPT = (

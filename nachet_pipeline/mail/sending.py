@@ -9,7 +9,6 @@ from email.message import EmailMessage
 from uuid import uuid4
 
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.mail.letters import (
     OPERATORS_FOOTER,
@@ -151,7 +150,7 @@ def write_mail(connection: Connection, mail: ClaimedMail, settings: MailSettings
 
 def _letter(connection: Connection, mail: ClaimedMail, settings: MailSettings) -> tuple[Letter, tuple[str, ...]] | None:
     if mail.user_id is None:
-        checks = [CheckTurned.model_validate(row["data"]) for row in told_checks(connection, mail)]
+        checks = told_checks(connection, mail)
         if not checks or not settings.notify_operators:
             return None
         return letter_on_checks(checks).with_footer(OPERATORS_FOOTER), settings.notify_operators
@@ -160,7 +159,7 @@ def _letter(connection: Connection, mail: ClaimedMail, settings: MailSettings) -
     if user.disabled_at is not None or mail.kind not in wanted:
         return None
     if mail.kind == "key":
-        keys = [KeyEnding.model_validate(row["data"]) for row in told_keys(connection, mail)]
+        keys = told_keys(connection, mail)
         letter = letter_on_keys(keys, user.language) if keys else None
     else:
         uploads = told_uploads(connection, mail)
