@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from nachet_pipeline.events.event import CheckTurned, CloudEvent
 from nachet_pipeline.webhooks.sending import Answer, Sender
 from nachet_pipeline.webhooks.webhook import new_secret
-from nachet_pipeline_tests.webhooks.receivers import Receiver, certificate, receiver
+from nachet_pipeline_tests.certificates import certificate_of_a_server
+from nachet_pipeline_tests.webhooks.receivers import Receiver, receiver
 
 EVENT = CloudEvent(
     id=uuid4(),
@@ -85,7 +86,7 @@ def test_each_of_two_secrets_verifies_while_one_takes_the_others_place(to: Recei
 
 
 def test_the_certificate_must_be_one_of_the_host_that_somebody_trusted_signed(tmp_path: Path) -> None:
-    trusted, tls = certificate(tmp_path)
+    trusted, tls = certificate_of_a_server(tmp_path, "localhost", "127.0.0.9")
     with receiver(tls) as to:
         context = ssl.create_default_context(cafile=str(trusted))
         assert send(to, tls=context).error is None
@@ -105,7 +106,7 @@ def test_the_connection_goes_to_what_was_checked_though_the_name_leads_elsewhere
     def rebound(_: str, port: int, *__: Any, **___: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(0), port))]
 
-    trusted, tls = certificate(tmp_path, ["rebound.example.org"])
+    trusted, tls = certificate_of_a_server(tmp_path, "rebound.example.org")
     with receiver(tls) as to:
         reached: list[str] = []
         monkeypatch.setattr(socket, "getaddrinfo", rebound)
