@@ -136,7 +136,7 @@ class ToldUpload:
     total: int
 
 
-def collect_mails(connection: Connection, now: datetime, default: Collection[Notice], *, operators: bool) -> int:
+def collect_mails(connection: Connection, now: datetime, default: Collection[Notice], *, operators: bool) -> None:
     """Make mails of what happened since it was done last, in the transaction that moves the cursor on.
 
     Args:
@@ -144,22 +144,16 @@ def collect_mails(connection: Connection, now: datetime, default: Collection[Not
         now: the time.
         default: what users are told who never said what they want to be told.
         operators: whether there is anybody to tell of checks.
-
-    Returns:
-        How many users are told something.
     """
     cursors = fetch(connection, tuple_row, "select number, read_at from mail_cursor for update skip locked")
     if not cursors:  # somebody else is at it
-        return 0
+        return
     number, read_at = cursors[0]
     last = last_number(connection)
-    found: list[dict[str, Any]] = []
     if last > number and read_at and now - read_at <= RETRIED:
-        found = _told_since(connection, number, last, default, operators=operators)
-        _open_mails(connection, found, now)
+        _open_mails(connection, _told_since(connection, number, last, default, operators=operators), now)
     connection.execute("update mail_cursor set number = greatest(number, %s), read_at = %s", (last, now))
     connection.execute("delete from mail where outcome is not null and ended_at < %s", (now - KEPT,))
-    return len(found)
 
 
 # A folder that was tried again by itself (a species was registered, rules changed) and is refused for the same, after a
@@ -302,10 +296,10 @@ _KEPT = (
 )
 
 
-def mails_of(connection: Connection, user: UUID, most: int = 5) -> list[KeptMail]:
-    """A user's latest mails, the latest first."""
-    query = f"{_KEPT} where addressee = %s order by mail.created_at desc, first desc limit %s"
-    return fetch(connection, class_row(KeptMail), query, (user, most))
+def mails_of(connection: Connection, user: UUID) -> list[KeptMail]:
+    """A user's five latest mails, the latest first."""
+    query = f"{_KEPT} where addressee = %s order by mail.created_at desc, first desc limit 5"
+    return fetch(connection, class_row(KeptMail), query, (user,))
 
 
 def stuck_mails(connection: Connection, since: datetime, most: int) -> list[KeptMail]:

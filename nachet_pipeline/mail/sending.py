@@ -64,9 +64,7 @@ class Delivered:
     trouble: str | None = None
 
 
-def deliver(
-    database: Database, settings: MailSettings, *, clock: Callable[[], datetime] = now_utc, seconds: float = SECONDS
-) -> Delivered:
+def deliver(database: Database, settings: MailSettings, *, clock: Callable[[], datetime] = now_utc) -> Delivered:
     """Make mails of what happened, and send those that are due, one after the other.
 
     A mail is sent at least once, always with the same Message-ID: who is killed between sending and recording it has
@@ -76,13 +74,12 @@ def deliver(
         database: where events and mails are.
         settings: what to tell whom, and what to send it by.
         clock: tells the time.
-        seconds: none is begun after so long.
 
     Raises:
         SettingsError: there is nothing to send by.
         DatabaseError: the database does not answer.
     """
-    done, end = Delivered(), time.monotonic() + seconds
+    done, end = Delivered(), time.monotonic() + SECONDS
     database.call(collect_mails, clock(), settings.notify, operators=bool(settings.notify_operators))
     with open_transport(settings) as transport:
         while done.trouble is None and time.monotonic() < end:

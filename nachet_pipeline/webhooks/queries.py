@@ -114,27 +114,22 @@ def target_of(connection: Connection, webhook: UUID, now: datetime) -> Target:
     return found
 
 
-def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> int:
-    """Write down what webhooks are to be told of the events since they were asked last; of some thousands at once.
-
-    Returns:
-        How many deliveries.
-    """
+def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> None:
+    """Write down what webhooks are to be told of the events since they were asked last; of some thousands at once."""
     last = last_number(connection)
     parameters = {"ids": list(webhooks), "last": last, "most": _NUMBERS_AT_ONCE, "now": now}
-    added = connection.execute(
+    connection.execute(
         "insert into webhook_delivery (webhook_id, number, subject, since, next_at)"
         " select webhook.id, event.number, event.subject, %(now)s, %(now)s from webhook join event"
         " on event.number > webhook.cursor and event.number <= least(webhook.cursor + %(most)s, %(last)s)"
         " where webhook.id = any(%(ids)s)"
         " and types && array[event.type, split_part(event.type, '.', 1) || '.*', '*'] on conflict do nothing",
         parameters,
-    ).rowcount
+    )
     connection.execute(
         "update webhook set cursor = least(cursor + %(most)s, %(last)s) where id = any(%(ids)s) and cursor < %(last)s",
         parameters,
     )
-    return added
 
 
 def next_deliveries(

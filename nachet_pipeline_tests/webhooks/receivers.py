@@ -65,7 +65,7 @@ class Receiver:
 
 
 @contextmanager
-def receiver(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> Iterator[Receiver]:
+def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A server on this machine for as long as the context lasts, by https if it is given a certificate."""
     lock = threading.Lock()
 
@@ -109,7 +109,7 @@ def receiver(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> I
         def handle_error(self, *_: object) -> None:
             """Say nothing: a client hung up, or would not have this certificate."""
 
-    server = Server((host, 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     scheme = "https" if tls else "http"
