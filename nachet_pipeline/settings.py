@@ -30,7 +30,9 @@ PICTURES_INDEX = "index.yaml"
 BUILT_IN_DETECTOR = "built-in"
 """The value of the setting `detector` that names the detector that needs no endpoint."""
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This machine, as addresses name it: what is sent there needs no encryption."""
+
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -107,7 +109,7 @@ def _detector(value: str) -> str:
         return value
     expected = f"expected {BUILT_IN_DETECTOR}, or the https:// address of a detector's endpoint"
     parts = _split(value, expected)
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
     # The token must not travel where others can read it.
     if not parts.hostname or (parts.scheme != "https" and not local):
         raise ValueError(expected)
@@ -488,7 +490,7 @@ class MailSettings(Concern):
             raise ValueError(f"{PREFIX}{name}: there is nothing to send mails by; set {PREFIX}SMTP_URL")
         if self.smtp_url and self.smtp_starttls == "off":
             parts = urlsplit(self.smtp_url.get_secret_value())
-            if parts.password and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+            if parts.password and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
                 raise ValueError(f"{PREFIX}SMTP_STARTTLS: is off, so the password of {PREFIX}SMTP_URL could be read")
         return self
 
@@ -496,7 +498,7 @@ class MailSettings(Concern):
     def starttls(self) -> bool:
         """Whether smtp:// is encrypted before anything is sent."""
         if self.smtp_starttls is None and self.smtp_url:
-            return urlsplit(self.smtp_url.get_secret_value()).hostname not in _LOOPBACK
+            return urlsplit(self.smtp_url.get_secret_value()).hostname not in LOOPBACK
         return self.smtp_starttls == "required"
 
     @property
