@@ -303,11 +303,11 @@ def mails_of(connection: Connection, user: UUID) -> list[KeptMail]:
 
 
 def stuck_mails(connection: Connection, since: datetime, most: int) -> list[KeptMail]:
-    """The mails that were given up since then, and those that were tried twice or more and wait still."""
+    """The mails that were given up since then or not taken for all, and those that were tried twice and wait still."""
     return fetch(
         connection,
         class_row(KeptMail),
-        f"{_KEPT} where outcome is null and attempts > 1 and failure is not null or outcome = 'failed'"
-        " and ended_at >= %s order by mail.created_at desc limit %s",
+        f"{_KEPT} where outcome is null and attempts > 1 and failure is not null or outcome in ('failed', 'sent')"
+        " and failure is not null and ended_at >= %s order by mail.created_at desc limit %s",
         (since, most),
     )

@@ -18,7 +18,7 @@ from nachet_pipeline.events.event import CheckTurned, EventType, KeyEnding
 from nachet_pipeline.events.queries import record_event
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.mail import transports
-from nachet_pipeline.mail.queries import mails_of
+from nachet_pipeline.mail.queries import mails_of, stuck_mails
 from nachet_pipeline.reconciliation.retention_queries import delete_old_events
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline.users.queries import set_disabled, set_notices
@@ -232,6 +232,18 @@ def test_operators_are_told_which_checks_turned_but_not_which_flapped(office: Po
     turn(office, "no_failures", True)
     office.tick(), office.tick(HOUR)
     assert subjects(office.mails_to("operators@example.org"))[1:] == ["Pipeline health: no_failures passes again"]
+
+
+def test_an_operator_whom_the_server_does_not_know_is_shown_while_the_others_are_told(office: PostOffice) -> None:
+    operators = ("gone@example.org", "operators@example.org")
+    office.settings = office.settings.model_copy(update={"notify_operators": operators})
+    office.server.rcpt = ["550 gone"]
+    turn(office, "no_failures", False)
+    office.tick(), office.tick(HOUR)
+    assert [recipients for recipients, _ in office.server.mails] == [["operators@example.org"]]
+    (shown,) = office.database.call(stuck_mails, office.now - 24 * HOUR, 10)
+    assert shown.outcome == "sent"
+    assert "not for gone@example.org: 550 gone" in str(shown.failure)
 
 
 @pytest.mark.parametrize(
