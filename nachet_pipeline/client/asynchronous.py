@@ -97,7 +97,7 @@ class AsyncSubmission(_Mirror[Submission]):
                 if left <= 0:
                     break
                 await asyncio.sleep(min(look.pause, left))
-        return self._sync.in_time(None, timeout)
+        raise self._sync.late(timeout)
 
     async def events(self) -> AsyncIterator[SubmissionEvent]:
         """Follow what was sent, without a thread; see `Submission.events`."""
