@@ -20,13 +20,17 @@ from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
+    AsyncRegistry,
+    AsyncUsers,
     Client,
     NeedsServicesError,
     NoReceiptYetError,
     RefusedError,
+    Registry,
     State,
     SupersededError,
     UsageError,
+    Users,
     asynchronous,
 )
 from nachet_pipeline.events.event import UploadChanged
@@ -261,6 +265,15 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
             return [receipt.state for receipt in receipts]
 
     assert asyncio.run(backend()) == [State.IMPORTED] * 3
+
+
+@pytest.mark.parametrize(
+    ("sync", "mirror"),
+    [(Client, AsyncClient), (Users, AsyncUsers), (Registry, AsyncRegistry)],
+    ids=lambda one: one.__name__,
+)
+def test_an_event_loop_has_the_same_words(sync: type, mirror: type) -> None:
+    assert [word for word in vars(sync) if not word.startswith("_") and not hasattr(mirror, word)] == []
 
 
 # A backend that receives folders by a form

@@ -121,6 +121,7 @@ class AsyncUsers(_Mirror[Users]):
     """`Users` for an event loop."""
 
     add = _in_thread(Users.add)
+    notify = _in_thread(Users.notify)
     disable = _in_thread(Users.disable)
     enable = _in_thread(Users.enable)
     keys = _in_thread(Users.keys)
