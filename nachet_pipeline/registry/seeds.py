@@ -416,7 +416,7 @@ class SeedRegistry(BaseModel):
         best: dict[UUID, tuple[tuple[int, int, str], FoundSeed]] = {}
         for found in _searchable(self.by_id.values()):
             name = _searched(found.name)
-            if not f" {name}".count(f" {wanted}"):
+            if f" {wanted}" not in f" {name}":
                 continue
             rank = (0 if name.startswith(wanted) else 1, _USAGES.index(found.usage), name)
             if found.seed.id not in best or rank < best[found.seed.id][0]:

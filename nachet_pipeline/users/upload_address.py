@@ -64,17 +64,6 @@ class UploadAddress:
         account = f"{parts.scheme}://{parts.netloc}{f'/{path}' if path else ''}"
         return cls(account, container, owner, SecretStr(parts.query))
 
-    @contextmanager
-    def open(self) -> Iterator[BlobStorage]:
-        """Storage, for what the key allows.
-
-        Raises:
-            KeyRefusedError: the key expired, was revoked, or does not allow what is asked for.
-            StorageError: storage does not answer.
-        """
-        with self.connect() as blobs, self.explaining():
-            yield blobs
-
     def connect(self) -> BlobStorage:
         """Storage, for what the key allows; nothing is sent until the first request."""
         return BlobStorage.connect_by_sas(self.account_url, self.sas)
