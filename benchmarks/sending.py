@@ -4,9 +4,9 @@
 
 Both send the same files of a local folder to Azurite. *Bare* reads each file and puts it, by obstore, in the quickest
 of some ways that a trial finds. *Client* is `AsyncClient.submit` with an upload key: it also lists what is staged,
-computes MD5 and SHA-256 of every file, has the service verify each, and writes the marker that lists them. They take
-turns. Azurite has a core of its own, as a storage service has machines of its own, and who sends has the others;
-`--shared` lets all use all.
+computes the SHA-256 of every file, and writes the marker that lists them, which the import verifies. They take turns.
+Azurite has a core of its own, as a storage service has machines of its own, and who sends has the others; `--shared`
+lets all use all.
 """
 
 import argparse

@@ -32,7 +32,9 @@ BUILT_IN_DETECTOR = "built-in"
 PACKAGED_SPECIES = Path("packaged")
 """What the setting `species_file` calls the registry that the package carries."""
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This machine, as addresses name it: what is sent there needs no encryption."""
+
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -109,7 +111,7 @@ def _detector(value: str) -> str:
         return value
     expected = f"expected {BUILT_IN_DETECTOR}, or the https:// address of a detector's endpoint"
     parts = _split(value, expected)
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
     # The token must not travel where others can read it.
     if not parts.hostname or (parts.scheme != "https" and not local):
         raise ValueError(expected)
@@ -509,7 +511,7 @@ class MailSettings(Concern):
             raise ValueError(f"{PREFIX}{name}: there is nothing to send mails by; set {PREFIX}SMTP_URL")
         if self.smtp_url and self.smtp_starttls == "off":
             parts = urlsplit(self.smtp_url.get_secret_value())
-            if parts.password and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+            if parts.password and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
                 raise ValueError(f"{PREFIX}SMTP_STARTTLS: is off, so the password of {PREFIX}SMTP_URL could be read")
         return self
 
@@ -517,7 +519,7 @@ class MailSettings(Concern):
     def starttls(self) -> bool:
         """Whether smtp:// is encrypted before anything is sent."""
         if self.smtp_starttls is None and self.smtp_url:
-            return urlsplit(self.smtp_url.get_secret_value()).hostname not in _LOOPBACK
+            return urlsplit(self.smtp_url.get_secret_value()).hostname not in LOOPBACK
         return self.smtp_starttls == "required"
 
     @property

@@ -21,6 +21,7 @@ from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
 from nachet_pipeline_tests.databases import database_name, own_database
+from nachet_pipeline_tests.users.keys import ACTOR, upload_keys
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
 from nachet_pipeline_tests.workbench import Workbench, workbench_of
 
@@ -135,6 +136,23 @@ def blobs(services: Services) -> Iterator[BlobStorage]:
 def warm() -> Iterator[WarmNachet]:
     """The command in processes of its own, which need not import everything first."""
     with warm_nachet() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def bench(
+    services: Services,
+    migrated_database: str,
+    pool: DecodingPool,
+    blobs: BlobStorage,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workbench]:
+    """A database of the module's own, with one user who has an upload key."""
+    with (
+        own_database(services, template=migrated_database) as own,
+        workbench_of(own, blobs, pool, tmp_path_factory.mktemp("bench")) as found,
+    ):
+        upload_keys(found).ensure(found.user.email, actor=ACTOR)
         yield found
 
 

@@ -21,50 +21,33 @@ from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
+    AsyncRegistry,
+    AsyncUsers,
     Client,
     NeedsServicesError,
     NoReceiptYetError,
     RefusedError,
+    Registry,
     State,
     SupersededError,
     UsageError,
+    Users,
     asynchronous,
 )
-from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.services import Services as ClientServices
 from nachet_pipeline.events.event import UploadChanged
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.local.services import Services
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.registry.species_file import packaged_seeds, read_species
 from nachet_pipeline.registry.upgrade import load_species
-from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.uploads import following
 from nachet_pipeline.uploads.discovery import queue
 from nachet_pipeline.uploads.queries import see_upload
 from nachet_pipeline_tests.command import Nachet
-from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.documents import PAGES, fenced
 from nachet_pipeline_tests.registries import seed, table
-from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, shown_url, upload_keys
-from nachet_pipeline_tests.workbench import Workbench, edit, files_of, settings_with, workbench_of
-
-
-@pytest.fixture(scope="module")
-def bench(
-    services: Services,
-    migrated_database: str,
-    pool: DecodingPool,
-    blobs: BlobStorage,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Workbench]:
-    with (
-        own_database(services, template=migrated_database) as own,
-        workbench_of(own, blobs, pool, tmp_path_factory.mktemp("client")) as found,
-    ):
-        upload_keys(found).ensure(found.user.email, actor=ACTOR)
-        yield found
+from nachet_pipeline_tests.users.keys import ACTOR, SECRET_KEY, shown_url
+from nachet_pipeline_tests.workbench import Workbench, edit, files_of, pipeline_runs, settings_with
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +71,6 @@ def _settings(bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def client() -> Iterator[Client]:
     with Client.from_environment(by=ACTOR) as found:
         yield found
-
-
-def pipeline_runs(bench: Workbench) -> None:
-    """Import what the sensor finds due."""
-    arrivals = bench.due()
-    queue(bench.database, arrivals)
-    for arrival in arrivals:
-        bench.run(bench.now(arrival.upload))
 
 
 @contextmanager
@@ -312,6 +287,15 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
             return [receipt.state for receipt in receipts]
 
     assert asyncio.run(backend()) == [State.IMPORTED] * 3
+
+
+@pytest.mark.parametrize(
+    ("sync", "mirror"),
+    [(Client, AsyncClient), (Users, AsyncUsers), (Registry, AsyncRegistry)],
+    ids=lambda one: one.__name__,
+)
+def test_an_event_loop_has_the_same_words(sync: type, mirror: type) -> None:
+    assert [word for word in vars(sync) if not word.startswith("_") and not hasattr(mirror, word)] == []
 
 
 # A backend that receives folders by a form

@@ -284,6 +284,14 @@ class Workbench(Uploader):
             )
 
 
+def pipeline_runs(bench: Workbench, *, after: timedelta = timedelta(0)) -> None:
+    """Import what the sensor finds due so long after now."""
+    arrivals = bench.due(after=after)
+    queue(bench.database, arrivals)
+    for arrival in arrivals:
+        bench.run(bench.now(arrival.upload))
+
+
 def process_of_run(database: Database, run_id: str) -> int | None:
     """The number of the process that works on a run, which Dagster notes in the run's events."""
     with database.connection() as connection:

@@ -42,6 +42,15 @@ FolderArgument = Annotated[
 ]
 LangOption = Annotated[Language, typer.Option("--lang", help="Language of the report.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+DoneByOption = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        help="Who does it, for the audit trail; the login, if not given.",
+        callback=lambda given: given.strip() or _login(),
+        show_default=False,
+    ),
+]
 WantedByOption = Annotated[str, typer.Option("--by", help="Who wants it, for the audit trail.", callback=_some_text)]
 SaidByOption = Annotated[str, typer.Option("--by", help="Who says so, for the audit trail.", callback=_some_text)]
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.", callback=_some_text)]
@@ -127,7 +136,7 @@ def open_services(*, start: bool = False, follow: bool = True) -> Iterator[Opene
         yield Opened(settings, database, blobs)
 
 
-def login() -> str:
+def _login() -> str:
     """Who types the command, for the audit trail."""
     import getpass
 

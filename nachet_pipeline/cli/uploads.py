@@ -248,9 +248,6 @@ def _stage_and_queue(
     from nachet_pipeline.uploads.staging import mark_complete, stage_folder
 
     settings, container, staged_name = opened.settings, owner.upload_container, name or folder.resolve().name
-    with opened.database.connection() as connection:
-        upload = see_upload(connection, Owner(owner.id, owner.email), staged_name)
-        record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
     with progress_bar("Staging", of_bytes=True) as bar:
         concurrency = settings.transfer.transfer_concurrency
         local = LocalFolder(folder)
@@ -258,6 +255,10 @@ def _stage_and_queue(
             opened.blobs, local, container, staged_name, replace=replace, concurrency=concurrency, progress=bar
         )
     _note_staged(sent)
+    # Not before: what is refused must not change how the folder that is there is treated.
+    with opened.database.connection() as connection:
+        upload = see_upload(connection, Owner(owner.id, owner.email), staged_name)
+        record_wishes(connection, upload.id, accept_valid=accept_valid, replace=replace)
 
     def queue_it() -> None:
         there = StagedFolder(opened.blobs, container, staged_name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nachet_pipeline.cli.terminal import JsonOption, login, note, open_services, write, write_json, write_result
+from nachet_pipeline.cli.terminal import DoneByOption, JsonOption, note, open_services, write, write_json, write_result
 from nachet_pipeline.support.i18n import Language
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ NotifyOption = Annotated[
         show_default=False,
     ),
 ]
-ByOption = Annotated[
-    str, typer.Option("--by", help="Who does it, for the audit trail; the login, if not given.", show_default=False)
-]
 
 
 @contextmanager
@@ -47,14 +44,14 @@ def _users(by: str, *, start: bool = False) -> Iterator["Users"]:
     from nachet_pipeline.client import Client
 
     with open_services(start=start) as opened:
-        client = Client(opened.settings, opened.blobs, database=opened.database, by=by.strip() or login())
+        client = Client(opened.settings, opened.blobs, database=opened.database, by=by)
         yield client.users
 
 
 @app.command("add")
 def add(
     email: EmailArgument,
-    by: ByOption = "",
+    by: DoneByOption = "",
     *,
     language: LanguageOption = None,
     notify: NotifyOption = None,
@@ -93,30 +90,18 @@ def list_(*, as_json: JsonOption = False) -> None:
         default = opened.settings.mail.notify
         users = [(user, next(iter(upload_keys_of(connection, user.id)), None)) for user in list(all_users(connection))]
     if as_json:
-        records = [
-            {
-                "id": user.id,
-                "email": user.email,
-                "upload_container": user.upload_container,
-                "disabled_at": user.disabled_at.isoformat() if user.disabled_at else None,
-                "key": _record(key) if key else None,
-                **_told(user, default),
-            }
-            for user, key in users
-        ]
-        write_json(records)
+        write_json([_user_record(user, key, _told(user, default)) for user, key in users])
         return
     now = datetime.now(UTC)
     for user, key in users:
-        state = f"disabled since {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
         told = _told(user, default)
         notified = f"{told['language']}, notify {_words(told['notify'])}"
-        write(f"{user.id}  {user.email}  {state}  {_state(key, now)}  {notified}")
+        write(f"{user.id}  {user.email}  {_activity(user)}  {_state(key, now)}  {notified}")
 
 
 @app.command("notify")
 def notify_(
-    email: EmailArgument, by: ByOption = "", *, language: LanguageOption = None, notify: NotifyOption = None
+    email: EmailArgument, by: DoneByOption = "", *, language: LanguageOption = None, notify: NotifyOption = None
 ) -> None:
     """Set what a user is told by e-mail, and in which language."""
     wanted = _notices(notify)
@@ -143,12 +128,10 @@ def show(email: EmailArgument, *, as_json: JsonOption = False) -> None:
         mails = mails_of(connection, user.id)
     told = _told(user, opened.settings.mail.notify)
     if as_json:
-        record = {"id": user.id, "email": user.email, "upload_container": user.upload_container}
-        record |= {"disabled_at": user.disabled_at.isoformat() if user.disabled_at else None}
-        write_json({**record, "key": _record(key) if key else None, **told, "mails": [_mail(one) for one in mails]})
+        write_json({**_user_record(user, key, told), "mails": [_mail(one) for one in mails]})
         return
     write(
-        f"{user.email}  {f'disabled since {user.disabled_at:%Y-%m-%d}' if user.disabled_at else 'active'}",
+        f"{user.email}  {_activity(user)}",
         f"id                {user.id}",
         f"upload container  {user.upload_container}",
         f"key               {_state(key, datetime.now(UTC))}",
@@ -157,6 +140,21 @@ def show(email: EmailArgument, *, as_json: JsonOption = False) -> None:
     )
     for one in mails:
         write(f"mail              {one.created_at:%Y-%m-%d %H:%M}  {one.kind}  {one.state}")
+
+
+def _user_record(user: "User", key: "UploadKey | None", told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "upload_container": user.upload_container,
+        "disabled_at": user.disabled_at.isoformat() if user.disabled_at else None,
+        "key": _record(key) if key else None,
+        **told,
+    }
+
+
+def _activity(user: "User") -> str:
+    return f"disabled since {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
 
 
 def _notices(text: str | None) -> "tuple[Notice, ...] | None":
@@ -183,7 +181,7 @@ def _mail(one: "KeptMail") -> dict[str, Any]:
 
 
 @app.command("disable")
-def disable(email: EmailArgument, by: ByOption = "") -> None:
+def disable(email: EmailArgument, by: DoneByOption = "") -> None:
     """Let nothing that a user stages be imported, and revoke their keys; nothing of theirs is removed."""
     with _users(by) as users:
         state = users.disable(email)
@@ -193,7 +191,7 @@ def disable(email: EmailArgument, by: ByOption = "") -> None:
 
 
 @app.command("enable")
-def enable(email: EmailArgument, by: ByOption = "") -> None:
+def enable(email: EmailArgument, by: DoneByOption = "") -> None:
     """Let a user who was disabled upload again, with a new key."""
     with _users(by) as users:
         state = users.enable(email)
@@ -207,7 +205,7 @@ def _note_issued(user: "User", key: "UploadKey | None") -> None:
 
 
 @key_app.command("show")
-def key_show(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = False) -> None:
+def key_show(email: EmailArgument, by: DoneByOption = "", *, as_json: JsonOption = False) -> None:
     """Show a user's newest upload key, once, with lines to paste into the programs that upload.
 
     Who has the key can write into this user's upload container, and nowhere else, until it expires or is revoked.
@@ -222,7 +220,7 @@ def key_show(email: EmailArgument, by: ByOption = "", *, as_json: JsonOption = F
 @key_app.command("rotate")
 def key_rotate(
     email: EmailArgument,
-    by: ByOption = "",
+    by: DoneByOption = "",
     *,
     at_once: Annotated[bool, typer.Option("--at-once", help="Revoke the keys before it now: one has leaked.")] = False,
 ) -> None:
@@ -235,7 +233,7 @@ def key_rotate(
 
 
 @key_app.command("revoke")
-def key_revoke(email: EmailArgument, by: ByOption = "") -> None:
+def key_revoke(email: EmailArgument, by: DoneByOption = "") -> None:
     """Let no upload key of a user's work any more; `rotate` issues another."""
     with _users(by) as users:
         revocation = users.revoke_keys(email)

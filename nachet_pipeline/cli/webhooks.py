@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nachet_pipeline.cli.terminal import UNAVAILABLE, JsonOption, login, note, open_services, write, write_json
+from nachet_pipeline.cli.terminal import UNAVAILABLE, DoneByOption, JsonOption, note, open_services, write, write_json
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Webhooks: programs that are told of events.")
 
 WebhookArgument = Annotated[str, typer.Argument(help="The webhook's id, or how it begins.", metavar="WEBHOOK")]
-ByOption = Annotated[
-    str,
-    typer.Option(
-        "--by",
-        help="Who does it, for the audit trail; the login, if not given.",
-        callback=lambda given: given.strip() or login(),
-        show_default=False,
-    ),
-]
 SecretOption = Annotated[
     Path | None,
     typer.Option(
@@ -75,7 +66,7 @@ def add(
     url: Annotated[str, typer.Argument(help="https address; - reads one line from the standard input.")],
     events: Annotated[str, typer.Option("--events", help="Types of events, such as 'upload.*,crops.done'.")],
     secret_file: SecretOption = None,
-    by: ByOption = "",
+    by: DoneByOption = "",
     *,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Tell it all events that are kept, not only those from now on.")
@@ -115,7 +106,7 @@ def list_(*, as_json: JsonOption = False) -> None:
 
 
 @app.command("pause")
-def pause(webhook: WebhookArgument, by: ByOption = "") -> None:
+def pause(webhook: WebhookArgument, by: DoneByOption = "") -> None:
     """Tell a webhook nothing until it is resumed; what happens meanwhile is kept as long as other events."""
     with _webhooks() as webhooks:
         found, changed = webhooks.pause(webhook, by=by)
@@ -123,7 +114,7 @@ def pause(webhook: WebhookArgument, by: ByOption = "") -> None:
 
 
 @app.command("resume")
-def resume(webhook: WebhookArgument, by: ByOption = "") -> None:
+def resume(webhook: WebhookArgument, by: DoneByOption = "") -> None:
     """Tell a webhook again, beginning with what it was not told."""
     with _webhooks() as webhooks:
         found, changed = webhooks.resume(webhook, by=by)
@@ -131,7 +122,7 @@ def resume(webhook: WebhookArgument, by: ByOption = "") -> None:
 
 
 @app.command("remove")
-def remove(webhook: WebhookArgument, by: ByOption = "") -> None:
+def remove(webhook: WebhookArgument, by: DoneByOption = "") -> None:
     """Remove a webhook, and what it was still to be told."""
     with _webhooks() as webhooks:
         found, _ = webhooks.remove(webhook, by=by)
@@ -139,7 +130,7 @@ def remove(webhook: WebhookArgument, by: ByOption = "") -> None:
 
 
 @app.command("retry")
-def retry(webhook: WebhookArgument, by: ByOption = "") -> None:
+def retry(webhook: WebhookArgument, by: DoneByOption = "") -> None:
     """Try again to tell a webhook what was given up after three days."""
     with _webhooks() as webhooks:
         found, number = webhooks.retry(webhook, by=by)
@@ -150,7 +141,7 @@ def retry(webhook: WebhookArgument, by: ByOption = "") -> None:
 def rotate_secret(
     webhook: WebhookArgument,
     secret_file: SecretOption = None,
-    by: ByOption = "",
+    by: DoneByOption = "",
     *,
     at_once: Annotated[bool, typer.Option("--at-once", help="Do not sign with the former secret any more.")] = False,
 ) -> None:

@@ -97,7 +97,7 @@ class AsyncSubmission(_Mirror[Submission]):
                 if left <= 0:
                     break
                 await asyncio.sleep(min(look.pause, left))
-        return self._sync.in_time(None, timeout)
+        raise self._sync.late(timeout)
 
     async def events(self) -> AsyncIterator[SubmissionEvent]:
         """Follow what was sent, without a thread; see `Submission.events`."""
@@ -121,6 +121,7 @@ class AsyncUsers(_Mirror[Users]):
     """`Users` for an event loop."""
 
     add = _in_thread(Users.add)
+    notify = _in_thread(Users.notify)
     disable = _in_thread(Users.disable)
     enable = _in_thread(Users.enable)
     keys = _in_thread(Users.keys)

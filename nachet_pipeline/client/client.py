@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 from uuid import UUID
 
 from nachet_pipeline.client.errors import NeedsServicesError
-from nachet_pipeline.client.paging import EventPage, Page, identifier, moment_of, one_more, page_of
+from nachet_pipeline.client.paging import EventPage, Page, after_of, identifier, moment_of, one_more, page_of
 from nachet_pipeline.client.place import SubmissionStatus
 from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.services import Services
@@ -40,7 +40,7 @@ from nachet_pipeline.uploads.queries import (
     uploads_by_state,
     uploads_page,
 )
-from nachet_pipeline.uploads.staging import SentFolder, mark_complete, stage_folder, withdraw_folder
+from nachet_pipeline.uploads.staging import SentFolder, mark_complete, stage_folder
 from nachet_pipeline.uploads.upload import SeenUpload
 from nachet_pipeline.users.upload_address import UploadAddress
 
@@ -181,7 +181,7 @@ class Client:
                 replace=replace,
                 may_delete=self._services.address is None,
                 concurrency=_AT_A_TIME,
-                memory=self._services.settings.transfer.pictures_in_memory_mib * 1024**2,
+                memory=self._services.settings.transfer.memory_bytes,
                 progress=progress,
             )
             # Not before: what is refused must not change how the folder that is there is treated.
@@ -214,9 +214,7 @@ class Client:
             RefusedError: no such user, no such folder, or the key is not accepted.
             UnavailableError: a service does not answer.
         """
-        place = self._services.place(owner, active=False)
-        with place.explaining():
-            withdraw_folder(place.blobs, place.container, folder)
+        self._services.place(owner, active=False).withdraw(folder)
 
     # Asking
 
@@ -268,7 +266,7 @@ class Client:
             after=moment_of(after),
             limit=one_more(limit),
         )
-        return page_of(found, limit, lambda one: f"{one.first_seen.isoformat()}~{one.id}")
+        return page_of(found, limit, lambda one: after_of(one.first_seen, one.id))
 
     def uploads_by_state(self, *, owner: str | None = None, since: datetime | None = None) -> dict[State, int]:
         """How many uploads are in each state that one is in: a user's, or everybody's.
@@ -343,7 +341,7 @@ class Client:
         found = self._services.reading(
             folders_page, self._services.owner_id(owner), after=moment_of(after), limit=one_more(limit)
         )
-        return page_of(found, limit, lambda one: f"{one.uploaded_at.isoformat()}~{one.id}")
+        return page_of(found, limit, lambda one: after_of(one.uploaded_at, one.id))
 
     def pictures(
         self, picture_set: UUID | str, *, crops: bool = False, after: str | None = None, limit: int = 100

@@ -52,6 +52,11 @@ def identifier(text: UUID | str) -> UUID:
         raise UsageError(f"{str(text)[:80]!r}: expected an identifier") from None
 
 
+def after_of(moment: datetime, last: UUID) -> str:
+    """The place where a page ends that is in the order of a time; `moment_of` reads it."""
+    return f"{moment.isoformat()}~{last}"
+
+
 def moment_of(after: str | None) -> tuple[datetime, UUID] | None:
     """The place where a page ended.
 

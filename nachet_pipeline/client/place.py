@@ -18,6 +18,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import SourceFolder
 from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
 from nachet_pipeline.uploads.following import Standing, standing
+from nachet_pipeline.uploads.staging import withdraw_folder
 
 
 class SubmissionStatus(BaseModel):
@@ -128,6 +129,16 @@ class Place:
             reason=receipt.state if receipt else found.state,
             receipt=receipt,
         )
+
+    def withdraw(self, folder: str) -> None:
+        """Give a staged folder up: it is not imported.
+
+        Raises:
+            RefusedError: no such folder is staged, or the key does not open the container.
+            UnavailableError: storage does not answer.
+        """
+        with self.explaining():
+            withdraw_folder(self.blobs, self.container, folder)
 
 
 def _is_name(folder: str) -> bool:

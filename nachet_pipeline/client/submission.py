@@ -11,7 +11,7 @@ from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.uploads.discovery import FolderSnapshot
 from nachet_pipeline.uploads.following import Look, looks, wait_for_verdict
-from nachet_pipeline.uploads.staging import Staged, withdraw_folder
+from nachet_pipeline.uploads.staging import Staged
 
 WAIT_SECONDS = 3600.0
 
@@ -109,7 +109,9 @@ class Submission:
         """
         with self.place.explaining():
             receipt = wait_for_verdict(self.looks(), seconds=timeout, report=report)
-        return self.in_time(receipt, timeout)
+        if receipt is None:
+            raise self.late(timeout)
+        return receipt
 
     def events(self) -> Iterator[SubmissionEvent]:
         """Follow what was sent: an event whenever something else is known, until the receipt is final.
@@ -133,14 +135,13 @@ class Submission:
             RefusedError: no such folder is staged, or the key does not open the container.
             UnavailableError: storage does not answer.
         """
-        with self.place.explaining():
-            withdraw_folder(self.place.blobs, self.place.container, self.folder)
+        self.place.withdraw(self.folder)
 
     def looks(self) -> Iterator[Look]:
         """Looks at what became of it; whoever iterates pauses between two of them."""
         place, folder = self.place, self.folder
         if not self._sent.files and (receipt := place.look(folder).verdict):  # retention cleared it
-            return iter([Look(receipt, True, receipt.state, receipt.state, None, 0)])
+            return iter([Look(receipt, receipt.state, final=True)])
         return looks(
             place.blobs,
             place.container,
@@ -150,17 +151,11 @@ class Submission:
             other_than=self._before,
         )
 
-    def in_time(self, receipt: Receipt | None, seconds: float) -> Receipt:
-        """The receipt that came within these seconds.
-
-        Raises:
-            NoReceiptYetError: none did.
-        """
-        if receipt is None:
-            raise NoReceiptYetError(
-                f"there is no receipt of this submission of {self.folder} after {seconds:g} s; the folder stays staged"
-            )
-        return receipt
+    def late(self, seconds: float) -> NoReceiptYetError:
+        """The error that there was no receipt within these seconds."""
+        return NoReceiptYetError(
+            f"there is no receipt of this submission of {self.folder} after {seconds:g} s; the folder stays staged"
+        )
 
 
 def event_of(look: Look) -> SubmissionEvent:

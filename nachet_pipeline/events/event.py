@@ -166,6 +166,9 @@ class CheckTurned(EventData):
     found: str
 
 
+AnyData = UploadChanged | CropsDone | TrainingSetChanged | KeyEnding | CheckTurned
+"""What an event says, of whichever type."""
+
 DATA: Mapping[EventType, type[EventData]] = {
     **{kind: UploadChanged for kind in EventType if kind.startswith("upload.")},
     EventType.CROPS_DONE: CropsDone,
@@ -175,6 +178,9 @@ DATA: Mapping[EventType, type[EventData]] = {
     EventType.CHECK_PASSING: CheckTurned,
 }
 """What each type of event says."""
+
+VERDICTS = (EventType.CHECK_FAILING, EventType.CHECK_PASSING)
+"""Types whose last event of a subject is its state: the next one is recorded if it differs."""
 
 
 class Event(BaseModel):
@@ -198,7 +204,7 @@ class Event(BaseModel):
     subject: str
     owner: UUID | None
     at: datetime
-    data: UploadChanged | CropsDone | TrainingSetChanged | KeyEnding | CheckTurned
+    data: AnyData
 
     @classmethod
     def of_row(cls, *, type: str, data: Mapping[str, JsonValue], **row: object) -> "Event":  # noqa: A002 (the column)
@@ -235,7 +241,7 @@ class CloudEvent(BaseModel):
     time: datetime
     datacontenttype: Literal["application/json"] = "application/json"
     sequence: str
-    data: UploadChanged | CropsDone | TrainingSetChanged | KeyEnding | CheckTurned
+    data: AnyData
 
     @classmethod
     def of(cls, event: Event, source: str) -> "CloudEvent":

@@ -30,7 +30,7 @@ def record_event(
     *,
     owner: UUID | None = None,
     identifier: UUID | None = None,
-) -> bool:
+) -> None:
     """Record an event in the transaction that lets it happen.
 
     Args:
@@ -40,15 +40,10 @@ def record_event(
         data: the rest.
         owner: whose it is.
         identifier: of something that is noticed again and again and is to be told once; a new one if not given.
-
-    Returns:
-        False if an event with this identifier was recorded before.
     """
-    return bool(
-        connection.execute(
-            "insert into event (id, type, subject, owner_id, data) values (%s, %s, %s, %s, %s) on conflict do nothing",
-            (identifier or uuid4(), kind, subject, owner, Jsonb(data.model_dump(mode="json", exclude_none=True))),
-        ).rowcount
+    connection.execute(
+        "insert into event (id, type, subject, owner_id, data) values (%s, %s, %s, %s, %s) on conflict do nothing",
+        (identifier or uuid4(), kind, subject, owner, Jsonb(data.model_dump(mode="json", exclude_none=True))),
     )
 
 

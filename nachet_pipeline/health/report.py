@@ -183,7 +183,7 @@ def _mail_sent(health: Health, _: HealthSettings) -> CheckResult:
     given_up = sum(one.outcome is not None for one in health.mail)
     last = health.mail[0]
     found = (
-        f"{given_up} mails were given up, {len(health.mail) - given_up} are tried again; that to"
+        f"{given_up} mails were given up or not taken for all, {len(health.mail) - given_up} are tried again; that to"
         f" {last.recipient or 'the operators'}: {last.failure}."
     )
     return CheckResult(HealthCheck.MAIL_SENT, found, passed=False, urgent=False)

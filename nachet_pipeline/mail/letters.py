@@ -249,19 +249,26 @@ def _item(upload: ToldUpload, language: Language, owner: str, most: int) -> Item
         tone,
         state.in_language(language),
         notes=said,
-        points=[_point(code, found, language, owner) for code, found in list(by_code.items())[:most]],
+        points=[
+            _point(code, found, upload.codes.get(code, 0), language, owner)
+            for code, found in list(by_code.items())[:most]
+        ],
         more=_MORE.in_language(language).format(left) if left else "",
     )
 
 
-def _point(code: str, groups: Sequence[Group], language: Language, owner: str) -> Point:
+def _point(code: str, groups: Sequence[Group], number: int, language: Language, owner: str) -> Point:
     severity = groups[0].severity
     shown = partial(line, owner=owner)
+    left = number - sum(group.count for group in groups[:_PLACES])
     return Point(
         severity.value,
         SEVERITY_NAMES[severity][0].in_language(language),
         CATALOGUE[code].message.in_language(language),
-        places=[shown(place) for place in _places(groups[:_PLACES], language)],
+        places=[
+            *(shown(place) for place in _places(groups[:_PLACES], language)),
+            *([_MORE.in_language(language).format(left)] if left > 0 else []),
+        ],
         remedy=shown(groups[0].what_to_do.in_language(language)),
     )
 

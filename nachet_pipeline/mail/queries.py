@@ -14,7 +14,9 @@ from psycopg.rows import class_row, dict_row, tuple_row
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reading import fetch
+from nachet_pipeline.database.moments import has_come
+from nachet_pipeline.database.reading import fetch, fetch_column
+from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.events.queries import last_number
 from nachet_pipeline.identifiers import NAMESPACE
 from nachet_pipeline.settings import Notice
@@ -134,7 +136,7 @@ class ToldUpload:
     total: int
 
 
-def collect_mails(connection: Connection, now: datetime, default: Collection[Notice], *, operators: bool) -> int:
+def collect_mails(connection: Connection, now: datetime, default: Collection[Notice], *, operators: bool) -> None:
     """Make mails of what happened since it was done last, in the transaction that moves the cursor on.
 
     Args:
@@ -142,22 +144,16 @@ def collect_mails(connection: Connection, now: datetime, default: Collection[Not
         now: the time.
         default: what users are told who never said what they want to be told.
         operators: whether there is anybody to tell of checks.
-
-    Returns:
-        How many users are told something.
     """
     cursors = fetch(connection, tuple_row, "select number, read_at from mail_cursor for update skip locked")
     if not cursors:  # somebody else is at it
-        return 0
+        return
     number, read_at = cursors[0]
     last = last_number(connection)
-    found: list[dict[str, Any]] = []
     if last > number and read_at and now - read_at <= RETRIED:
-        found = _told_since(connection, number, last, default, operators=operators)
-        _open_mails(connection, found, now)
+        _open_mails(connection, _told_since(connection, number, last, default, operators=operators), now)
     connection.execute("update mail_cursor set number = greatest(number, %s), read_at = %s", (last, now))
     connection.execute("delete from mail where outcome is not null and ended_at < %s", (now - KEPT,))
-    return len(found)
 
 
 # A folder that was tried again by itself (a species was registered, rules changed) and is refused for the same, after a
@@ -231,7 +227,7 @@ def claim_mail(connection: Connection, now: datetime) -> ClaimedMail | None:
         class_row(ClaimedMail),
         "update mail set attempts = attempts + 1, tried_at = coalesce(tried_at, %(now)s), due_at = %(now)s"
         " + (%(pauses)s::interval[])[least(attempts + 1, %(most)s)] where id = (select id from mail as due"
-        " where outcome is null and due_at <= %(now)s and not exists (select from mail as other"
+        f" where outcome is null and {has_come('due_at')} and not exists (select from mail as other"
         " where other.addressee = due.addressee and other.kind = due.kind and (other.outcome is null"
         " and other.first < due.first or due.kind = 'imported' and other.outcome = 'sent'"
         " and (other.ended_at at time zone 'UTC')::date = (%(now)s at time zone 'UTC')::date))"
@@ -279,25 +275,19 @@ def told_uploads(connection: Connection, mail: ClaimedMail) -> list[ToldUpload]:
     )
 
 
-def told_keys(connection: Connection, mail: ClaimedMail) -> list[dict[str, Any]]:
+def told_keys(connection: Connection, mail: ClaimedMail) -> list[KeyEnding]:
     """What was said of a user's keys that are about to end."""
-    return fetch(
-        connection,
-        dict_row,
-        f"select data from event where owner_id = %(user)s and {_TOLD} order by number limit %(most)s",
-        _range(mail),
-    )
+    query = f"select data from event where owner_id = %(user)s and {_TOLD} order by number limit %(most)s"
+    return [KeyEnding.model_validate(data) for data in fetch_column(connection, query, _range(mail))]
 
 
-def told_checks(connection: Connection, mail: ClaimedMail) -> list[dict[str, Any]]:
+def told_checks(connection: Connection, mail: ClaimedMail) -> list[CheckTurned]:
     """The checks that turned, and did not turn back, with what was said of each last."""
-    return fetch(
-        connection,
-        dict_row,
-        f"select (array_agg(data order by number desc))[1] as data from event where {_TOLD}"
-        " group by subject having count(*) %% 2 = 1 order by max(number) limit %(most)s",
-        _range(mail),
+    query = (
+        f"select (array_agg(data order by number desc))[1] from event where {_TOLD}"
+        " group by subject having count(*) %% 2 = 1 order by max(number) limit %(most)s"
     )
+    return [CheckTurned.model_validate(data) for data in fetch_column(connection, query, _range(mail))]
 
 
 _KEPT = (
@@ -306,18 +296,18 @@ _KEPT = (
 )
 
 
-def mails_of(connection: Connection, user: UUID, most: int = 5) -> list[KeptMail]:
-    """A user's latest mails, the latest first."""
-    query = f"{_KEPT} where addressee = %s order by mail.created_at desc, first desc limit %s"
-    return fetch(connection, class_row(KeptMail), query, (user, most))
+def mails_of(connection: Connection, user: UUID) -> list[KeptMail]:
+    """A user's five latest mails, the latest first."""
+    query = f"{_KEPT} where addressee = %s order by mail.created_at desc, first desc limit 5"
+    return fetch(connection, class_row(KeptMail), query, (user,))
 
 
 def stuck_mails(connection: Connection, since: datetime, most: int) -> list[KeptMail]:
-    """The mails that were given up since then, and those that were tried twice or more and wait still."""
+    """The mails that were given up since then or not taken for all, and those that were tried twice and wait still."""
     return fetch(
         connection,
         class_row(KeptMail),
-        f"{_KEPT} where outcome is null and attempts > 1 and failure is not null or outcome = 'failed'"
-        " and ended_at >= %s order by mail.created_at desc limit %s",
+        f"{_KEPT} where outcome is null and attempts > 1 and failure is not null or outcome in ('failed', 'sent')"
+        " and failure is not null and ended_at >= %s order by mail.created_at desc limit %s",
         (since, most),
     )

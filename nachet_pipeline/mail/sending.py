@@ -9,7 +9,6 @@ from email.message import EmailMessage
 from uuid import uuid4
 
 from nachet_pipeline.database.connection import Connection, Database
-from nachet_pipeline.events.event import CheckTurned, KeyEnding
 from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.mail.letters import (
     OPERATORS_FOOTER,
@@ -65,9 +64,7 @@ class Delivered:
     trouble: str | None = None
 
 
-def deliver(
-    database: Database, settings: MailSettings, *, clock: Callable[[], datetime] = now_utc, seconds: float = SECONDS
-) -> Delivered:
+def deliver(database: Database, settings: MailSettings, *, clock: Callable[[], datetime] = now_utc) -> Delivered:
     """Make mails of what happened, and send those that are due, one after the other.
 
     A mail is sent at least once, always with the same Message-ID: who is killed between sending and recording it has
@@ -77,13 +74,12 @@ def deliver(
         database: where events and mails are.
         settings: what to tell whom, and what to send it by.
         clock: tells the time.
-        seconds: none is begun after so long.
 
     Raises:
         SettingsError: there is nothing to send by.
         DatabaseError: the database does not answer.
     """
-    done, end = Delivered(), time.monotonic() + seconds
+    done, end = Delivered(), time.monotonic() + SECONDS
     database.call(collect_mails, clock(), settings.notify, operators=bool(settings.notify_operators))
     with open_transport(settings) as transport:
         while done.trouble is None and time.monotonic() < end:
@@ -151,7 +147,7 @@ def write_mail(connection: Connection, mail: ClaimedMail, settings: MailSettings
 
 def _letter(connection: Connection, mail: ClaimedMail, settings: MailSettings) -> tuple[Letter, tuple[str, ...]] | None:
     if mail.user_id is None:
-        checks = [CheckTurned.model_validate(row["data"]) for row in told_checks(connection, mail)]
+        checks = told_checks(connection, mail)
         if not checks or not settings.notify_operators:
             return None
         return letter_on_checks(checks).with_footer(OPERATORS_FOOTER), settings.notify_operators
@@ -160,7 +156,7 @@ def _letter(connection: Connection, mail: ClaimedMail, settings: MailSettings) -
     if user.disabled_at is not None or mail.kind not in wanted:
         return None
     if mail.kind == "key":
-        keys = [KeyEnding.model_validate(row["data"]) for row in told_keys(connection, mail)]
+        keys = told_keys(connection, mail)
         letter = letter_on_keys(keys, user.language) if keys else None
     else:
         uploads = told_uploads(connection, mail)

@@ -1,12 +1,10 @@
 """What mails are sent by: a server that speaks SMTP, or Azure Communication Services."""
 
 import smtplib
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
-from threading import Event, Timer
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -15,6 +13,7 @@ from nachet_pipeline.contract.names import printable
 from nachet_pipeline.errors import raise_alone
 from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.settings import MailSettings, SettingsError
+from nachet_pipeline.support.cutting_off import cut_off_after
 
 CONNECT_SECONDS = 5.0
 SEND_SECONDS = 20.0
@@ -175,25 +174,17 @@ def _refusals(recipients: Mapping[str, tuple[int, bytes]]) -> str:
 
 @contextmanager
 def _bounded(smtp: smtplib.SMTP, seconds: float) -> Iterator[None]:
-    """Cut the connection off when the time is over: a server that sends a byte now and then meets every timeout."""
-    over = Event()
+    """Cut the connection off when the time is over.
 
-    def cut_off() -> None:
-        over.set()
-        with suppress(OSError):
-            if smtp.sock is not None:
-                smtp.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = Timer(seconds, cut_off)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except (smtplib.SMTPException, OSError):
-        if not over.is_set():
-            raise
-    finally:
-        timer.cancel()
+    Raises:
+        TimeoutError: it was.
+    """
+    with cut_off_after(seconds, lambda: smtp.sock) as over:
+        try:
+            yield
+        except (smtplib.SMTPException, OSError):
+            if not over.is_set():
+                raise
     if over.is_set():
         raise TimeoutError(f"no answer within {seconds:g} s")
 

@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
-from nachet_pipeline.events.event import EventType
+from nachet_pipeline.events.event import VERDICTS
 from nachet_pipeline.uploads.queries import find_upload
 from nachet_pipeline.uploads.upload import Upload
 
@@ -120,6 +120,5 @@ def delete_old_events(connection: Connection, before: datetime, most: int) -> in
     Returns:
         How many were deleted.
     """
-    checks = [EventType.CHECK_FAILING, EventType.CHECK_PASSING]
-    parameters = {"before": before, "checks": checks, "most": most}
+    parameters = {"before": before, "checks": list(VERDICTS), "most": most}
     return connection.execute(f"delete from event where number in ({_OLD_EVENTS})", parameters).rowcount

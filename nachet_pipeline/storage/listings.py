@@ -12,7 +12,7 @@ container such names are skipped, so that they hide nothing else; in a folder th
 import logging
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -40,6 +40,8 @@ _NO_XML = frozenset(map(chr, (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFF
 _LAST = 0xFFFF
 _FROM, _MARKER = "from:", "marker:"
 _ANSWER_BYTES = 64 * 1024
+_OF_FILES = ("Content-Length", "Etag", "Last-Modified")
+_MD5 = "Content-MD5"
 
 log = logging.getLogger(__name__)
 
@@ -140,11 +142,8 @@ class Listings(SignedRequests):
             StorageError: the container does not exist, the service does not answer, or it cannot list a name in the
                 folder; then it still `answers` otherwise.
         """
-        prefix = f"{folder}/" if folder else ""
-        asked = {"prefix": prefix, **_place(after)} if prefix else _place(after)
-        with self._speaking(f"listing {container}/{folder}"):
-            page = self._page(container, asked, details=True)
-        return _files(page, prefix), page.next
+        files, page = self._folder_page(container, folder, after, _OF_FILES)
+        return files, page.next
 
     def listing(self, container: str, prefix: str = "") -> Iterator[ListedBlob]:
         """The blobs whose names begin with a prefix, with their metadata, in no order that can be relied upon.
@@ -166,31 +165,45 @@ class Listings(SignedRequests):
 
     def md5s(self, container: str, folder: str) -> Iterator[tuple[StagedFile, bytes | None]]:
         """The blobs of a folder, as `files` yields them, with the MD5 of each (where the uploader gave one)."""
-        prefix, after = f"{folder}/", ""
+        after = ""
         while True:
-            with self._speaking(f"listing {container}/{folder}"):
-                page = self._page(container, {"prefix": prefix, **_place(after)}, details=True)
-            for file in _files(page, prefix):
-                md5 = page.md5s.get(f"{prefix}{file.path}")
+            files, page = self._folder_page(container, folder, after, (*_OF_FILES, _MD5))
+            for file in files:
+                md5 = page.md5s.get(f"{folder}/{file.path}")
                 yield file, b64decode(md5) if md5 else None
             after = page.next
             if not after:
                 return
 
-    def _page(self, container: str, asked: Mapping[str, str], *, details: bool = False) -> "_Page":
+    def _folder_page(
+        self, container: str, folder: str, after: str, wanted: Collection[str]
+    ) -> "tuple[list[StagedFile], _Page]":
+        """The files on a page of a folder, and the page with all that is wanted of them; see `files_page`."""
+        prefix = f"{folder}/" if folder else ""
+        asked = {"prefix": prefix, **_place(after)} if prefix else _place(after)
+        with self._speaking(f"listing {container}/{folder}"):
+            page = self._page(container, asked, wanted)
+        files = [
+            StagedFile(name.removeprefix(prefix), size, quoted(etag), modified)
+            for name, size, etag, modified in page.blobs
+            if name != prefix  # some programs put a blob there that stands for the folder
+        ]
+        return files, page
+
+    def _page(self, container: str, asked: Mapping[str, str], wanted: Collection[str] = ()) -> "_Page":
         """A page, asked for once more if the service had trouble of its own.
 
         Raises:
             UnlistableError: it has trouble with the names only.
         """
         try:
-            return self._ask(container, asked, details=details)
+            return self._ask(container, asked, wanted)
         except (HTTPError, RequestError) as error:
             for_names = _may_be_for_names(error) and self.answers(container)
         if not for_names:
-            return self._ask(container, asked, details=details, again=True)
+            return self._ask(container, asked, wanted, again=True)
         try:  # once more: a transient failure is no name's fault
-            return self._ask(container, asked, details=details)
+            return self._ask(container, asked, wanted)
         except (HTTPError, RequestError) as error:
             if not _may_be_for_names(error):
                 raise
@@ -200,8 +213,8 @@ class Listings(SignedRequests):
         self,
         container: str,
         asked: Mapping[str, str],
+        wanted: Collection[str] = (),
         *,
-        details: bool = False,
         most: int | None = None,
         again: bool = False,
     ) -> "_Page":
@@ -212,7 +225,7 @@ class Listings(SignedRequests):
             if answer.status != HTTPStatus.OK:
                 reason = f"{answer.status} {answer.headers.get('x-ms-error-code', '')}"
                 raise RequestError(scrubbed(reason).strip(), answer.status)
-            return _read(answer.stream(_ANSWER_BYTES), details=details)
+            return _read(answer.stream(_ANSWER_BYTES), wanted)
         finally:
             answer.close()
 
@@ -253,14 +266,6 @@ class Listings(SignedRequests):
         page = _Page()
         page.next = f"{_FROM}{best}" if best else ""
         return page
-
-
-def _files(page: "_Page", prefix: str) -> list[StagedFile]:
-    return [
-        StagedFile(name.removeprefix(prefix), size, quoted(etag), modified)
-        for name, size, etag, modified in page.blobs
-        if name != prefix  # some programs put a blob there that stands for the folder
-    ]
 
 
 def _first(holds: Callable[[int], bool]) -> int | None:
@@ -308,13 +313,13 @@ def _moment(text: str) -> datetime:
     return parsedate_to_datetime(text)
 
 
-def _read(chunks: Iterable[bytes], *, details: bool = False) -> "_Page":
+def _read(chunks: Iterable[bytes], wanted: Collection[str] = ()) -> "_Page":
     """Read an answer to List Blobs.
 
     Raises:
         UnreadableListingError: it is none.
     """
-    page = _Page(details=details)
+    page = _Page(wanted)
     try:
         for chunk in chunks:
             page.parser.Parse(chunk)
@@ -326,25 +331,22 @@ def _read(chunks: Iterable[bytes], *, details: bool = False) -> "_Page":
 
 
 class _Page:
-    """Parses an answer and keeps the elements that are asked for: one to five of the twenty that a blob has."""
+    """Parses an answer and keeps the elements that are asked for: one to five of the twenty that a blob has.
 
-    def __init__(self, *, details: bool = False) -> None:
+    Beside names these are all of `_OF_FILES` or none, and the MD5.
+    """
+
+    def __init__(self, wanted: Collection[str] = ()) -> None:
         self.folders: list[str] = []
         self.names: list[str] = []
         self.blobs: list[tuple[str, int, str, datetime]] = []
         self.md5s: dict[str, str] = {}
         self.next = ""
-        self._details = details
         self._markers: list[str] = []
-        self._sizes: list[str] = []
-        self._etags: list[str] = []
-        self._changes: list[str] = []
-        self._sums: list[str] = []
+        self._properties: dict[str, list[str]] = {element: [] for element in wanted}
+        self._sums = self._properties.get(_MD5)  # not every blob has one
         self._with_sum: list[int] = []
-        self._in_blobs: dict[str, list[str]] = {"Name": self.names}
-        if details:
-            self._in_blobs |= {"Content-Length": self._sizes, "Etag": self._etags, "Last-Modified": self._changes}
-            self._in_blobs["Content-MD5"] = self._sums  # not every blob has one
+        self._in_blobs = {"Name": self.names, **self._properties}
         self._in_folders = {"Name": self.folders}
         self._kept = self._in_folders
         self._text_of = self._markers
@@ -362,11 +364,13 @@ class _Page:
         """
         self.folders = [name for name in (prefix.strip("/") for prefix in self.folders) if name]
         self.next = f"{_MARKER}{self._markers[0]}" if self._markers and self._markers[0] else ""
-        if self._details:
+        if self._properties:
+            of_files = (self._properties[element] for element in _OF_FILES)
             self.blobs = [
                 (name, int(size), etag, _moment(changed))
-                for name, size, etag, changed in zip(self.names, self._sizes, self._etags, self._changes, strict=True)
+                for name, size, etag, changed in zip(self.names, *of_files, strict=True)
             ]
+        if self._sums is not None:
             summed = (self.names[number] for number in self._with_sum)
             self.md5s = {name: md5 for name, md5 in zip(summed, self._sums, strict=True) if md5}
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from nachet_pipeline.storage.account import RequestError
-from nachet_pipeline.storage.scrubbing import scrubbed
-from nachet_pipeline.storage.signed_requests import SignedRequests
+from nachet_pipeline.storage.signed_requests import SignedRequests, code_of, refusal
 from nachet_pipeline.support.files import FileChangedError
 
 
@@ -53,7 +52,7 @@ class ServerCopies(SignedRequests):
                 **{f"x-ms-meta-{name}": value for name, value in metadata.items()},
             }
             answer = self._send("PUT", self._signed_url(*target, "w"), headers=headers)
-            code = answer.headers.get("x-ms-error-code", "")
+            code = code_of(answer)
             match answer.status:
                 case HTTPStatus.ACCEPTED:
                     copied = answer.headers.get("Content-MD5", expected)
@@ -66,4 +65,4 @@ class ServerCopies(SignedRequests):
                     raise FileChangedError(source[1])
                 case HTTPStatus.NOT_MODIFIED | HTTPStatus.PRECONDITION_FAILED:
                     raise FileChangedError(source[1])
-            raise RequestError(scrubbed(f"{answer.status} {code or answer.reason or ''}").strip(), answer.status)
+            raise refusal(answer)

@@ -12,7 +12,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 from urllib3.util import Retry, Timeout
 
-from nachet_pipeline.storage.account import API_VERSION, CLIENT_OPTIONS, Account
+from nachet_pipeline.storage.account import API_VERSION, CLIENT_OPTIONS, Account, RequestError
+from nachet_pipeline.storage.scrubbing import scrubbed
 
 _CONNECTIONS = 64
 _WORTH_RETRYING = (
@@ -23,6 +24,17 @@ _WORTH_RETRYING = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
+
+
+def code_of(answer: urllib3.BaseHTTPResponse) -> str:
+    """The service's own name of an error; empty if it gives none."""
+    return str(answer.headers.get("x-ms-error-code", ""))
+
+
+def refusal(answer: urllib3.BaseHTTPResponse) -> RequestError:
+    """The error that an answer is."""
+    reason = scrubbed(f"{answer.status} {code_of(answer) or answer.reason or ''}")
+    return RequestError(reason.strip(), answer.status)
 
 
 class SignedRequests(Account):

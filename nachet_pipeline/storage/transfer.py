@@ -17,9 +17,9 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any
 
-from nachet_pipeline.storage.account import RequestError, TooLargeError, quoted
-from nachet_pipeline.storage.scrubbing import reason_of, scrubbed
-from nachet_pipeline.storage.signed_requests import SignedRequests
+from nachet_pipeline.storage.account import TooLargeError, quoted
+from nachet_pipeline.storage.scrubbing import reason_of
+from nachet_pipeline.storage.signed_requests import SignedRequests, code_of, refusal
 from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.lazy_import import LazyModule
 
@@ -319,13 +319,12 @@ class Transfer(SignedRequests):
             **{f"x-ms-meta-{name}": value for name, value in (metadata or {}).items()},
         }
         answer = self._send("PUT", self._signed_url(container, blob, "w"), headers=headers, body=content)
-        code = answer.headers.get("x-ms-error-code", "")
         match answer.status:
             case HTTPStatus.CREATED:
                 return Written(quoted(answer.headers["ETag"]), parsedate_to_datetime(answer.headers["Last-Modified"]))
-            case HTTPStatus.CONFLICT if code == "BlobAlreadyExists":
+            case HTTPStatus.CONFLICT if code_of(answer) == "BlobAlreadyExists":
                 return None
-        raise RequestError(scrubbed(f"{answer.status} {code or answer.reason or ''}").strip(), answer.status)
+        raise refusal(answer)
 
     def delete(self, container: str, blob: str, version: str | None = None) -> bool:
         """Delete a blob if it exists; if a version is given, only if it still is of that version.

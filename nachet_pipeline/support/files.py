@@ -280,11 +280,13 @@ class StreamFolder:
         wanted = size if size < file.size else size + 1
         if isinstance(stream, bytes):
             return stream[:wanted]
+        parts, left = [], wanted
         with self._lock:  # two paths may have one stream
             stream.seek(0)
-            content = stream.read(wanted)
-            while len(content) < wanted and (more := stream.read(wanted - len(content))):  # it may give less at a time
-                content += more
+            while left and (part := stream.read(left)):  # it may give less at a time
+                parts.append(part)
+                left -= len(part)
+        content = b"".join(parts)
         if len(content) != size:
             raise FileChangedError(file.path)
         return content

@@ -116,19 +116,22 @@ class Look:
 
     Attributes:
         receipt: what lies beside the folder; None if there is none, or if storage did not answer.
-        final: whether the receipt says what became of the submission.
-        known: changes whenever something else is known.
         text: what is known, in a few words.
+        final: whether the receipt says what became of the submission.
         outage: why storage did not answer.
         pause: seconds to wait before the next look.
     """
 
     receipt: Receipt | None
-    final: bool
-    known: str
     text: str
-    outage: StorageError | None
-    pause: float
+    final: bool = False
+    outage: StorageError | None = None
+    pause: float = 0
+
+    @property
+    def known(self) -> str:
+        """Changes whenever something else is known; the errors of an outage have other figures each time."""
+        return "outage" if self.outage else self.text
 
 
 def looks(
@@ -160,7 +163,7 @@ def looks(
         try:
             receipt = read_receipt(blobs, container, folder)
             if receipt and receipt != other_than and _answers(receipt, sent, blobs, container):
-                yield Look(receipt, True, receipt.state, receipt.state, None, 0)
+                yield Look(receipt, receipt.state, final=True)
                 return
             if time.monotonic() > next_look or (before and receipt != before):
                 _check_still(sent, look())
@@ -169,11 +172,9 @@ def looks(
         except StorageError as error:
             if error.status in _NOT_ALLOWED:
                 raise
-            # It passes, and each error has other figures.
-            found = Look(None, False, "outage", f"{error}; waiting goes on", error, pause)
+            found = Look(None, f"{error}; waiting goes on", outage=error, pause=pause)  # it passes
         else:
-            known = progress_of(receipt, sent.digest)
-            found = Look(receipt, False, known, known, None, pause)
+            found = Look(receipt, progress_of(receipt, sent.digest), pause=pause)
         yield found
         pause = min(LONGEST_PAUSE, pause * 1.3)
 

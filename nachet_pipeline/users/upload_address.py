@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from nachet_pipeline.errors import RefusedError, UsageError
 from nachet_pipeline.identifiers import owner_of_container
+from nachet_pipeline.settings import LOOPBACK
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 
-_LOCAL = {"127.0.0.1", "::1", "localhost"}
 _NOT_ALLOWED = {401, 403, 404}
 
 
@@ -59,21 +59,10 @@ class UploadAddress:
         owner = owner_of_container(container)
         if parts.scheme not in {"http", "https"} or not host or owner is None or "sig" not in query or parts.username:
             raise AddressError(expected)
-        if parts.scheme == "http" and host not in _LOCAL:
+        if parts.scheme == "http" and host not in LOOPBACK:
             raise AddressError("upload key: it would travel unprotected; use the https:// address")
         account = f"{parts.scheme}://{parts.netloc}{f'/{path}' if path else ''}"
         return cls(account, container, owner, SecretStr(parts.query))
-
-    @contextmanager
-    def open(self) -> Iterator[BlobStorage]:
-        """Storage, for what the key allows.
-
-        Raises:
-            KeyRefusedError: the key expired, was revoked, or does not allow what is asked for.
-            StorageError: storage does not answer.
-        """
-        with self.connect() as blobs, self.explaining():
-            yield blobs
 
     def connect(self) -> BlobStorage:
         """Storage, for what the key allows; nothing is sent until the first request."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg.rows import class_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.moments import has_come
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.events.queries import last_number
 from nachet_pipeline.webhooks.webhook import Webhook
@@ -58,9 +59,7 @@ _TARGET = (
     " case when former_until > %(now)s then encrypted_former_secret end as encrypted_former_secret"
     " from webhook where id = any(%(ids)s)"
 )
-# No pause lasts longer than a day: who is to be asked later than that was paused by a clock that was wrong.
-_ASKED = "(%(now)s not between {0} - interval '25 hours' and {0} - interval '1 microsecond')"
-_DUE = f"paused_at is null and (webhook.next_at is null or {_ASKED.format('webhook.next_at')})"
+_DUE = f"paused_at is null and (webhook.next_at is null or {has_come('webhook.next_at')})"
 
 
 def webhook_states(connection: Connection, only: str = "") -> list[Webhook]:
@@ -115,27 +114,22 @@ def target_of(connection: Connection, webhook: UUID, now: datetime) -> Target:
     return found
 
 
-def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> int:
-    """Write down what webhooks are to be told of the events since they were asked last; of some thousands at once.
-
-    Returns:
-        How many deliveries.
-    """
+def fan_out(connection: Connection, webhooks: Sequence[UUID], now: datetime) -> None:
+    """Write down what webhooks are to be told of the events since they were asked last; of some thousands at once."""
     last = last_number(connection)
     parameters = {"ids": list(webhooks), "last": last, "most": _NUMBERS_AT_ONCE, "now": now}
-    added = connection.execute(
+    connection.execute(
         "insert into webhook_delivery (webhook_id, number, subject, since, next_at)"
         " select webhook.id, event.number, event.subject, %(now)s, %(now)s from webhook join event"
         " on event.number > webhook.cursor and event.number <= least(webhook.cursor + %(most)s, %(last)s)"
         " where webhook.id = any(%(ids)s)"
         " and types && array[event.type, split_part(event.type, '.', 1) || '.*', '*'] on conflict do nothing",
         parameters,
-    ).rowcount
+    )
     connection.execute(
         "update webhook set cursor = least(cursor + %(most)s, %(last)s) where id = any(%(ids)s) and cursor < %(last)s",
         parameters,
     )
-    return added
 
 
 def next_deliveries(
@@ -160,7 +154,7 @@ def next_deliveries(
         f" as asked (id, places, busy) join webhook on webhook.id = asked.id and {_DUE}, lateral ("
         " select webhook_id as webhook, number, attempts, row_number() over (order by attempts, number) as turn"
         " from webhook_delivery as one"
-        f" where webhook_id = webhook.id and dead_at is null and {_ASKED.format('one.next_at')}"
+        f" where webhook_id = webhook.id and dead_at is null and {has_come('one.next_at')}"
         " and (webhook_id, number) not in"
         "  (select * from unnest(%(told)s::uuid[], %(numbers)s::bigint[]))"
         " and number = (select number from webhook_delivery as first where first.webhook_id = one.webhook_id"

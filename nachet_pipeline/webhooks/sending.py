@@ -5,16 +5,17 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from threading import Timer
+from functools import cached_property
 
 from pydantic import SecretStr
 
 from nachet_pipeline import __version__
 from nachet_pipeline.events.event import CONTENT_TYPE
+from nachet_pipeline.support.cutting_off import cut_off_after
 from nachet_pipeline.webhooks.address import Address
 from nachet_pipeline.webhooks.webhook import WebhookError, signatures
 
@@ -60,11 +61,17 @@ class Sender:
     Attributes:
         private: whether the deployment allows private addresses.
         seconds: how long a receiver may take.
+        tls: what its certificate is verified by; what this machine trusts if not given.
     """
 
     private: bool = False
     seconds: float = SECONDS
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # It takes 20 ms to read what a machine trusts, which most ticks, with nothing to tell, need not.
+        return self.tls or ssl.create_default_context()
 
     def send(self, url: SecretStr, secrets: Sequence[SecretStr], identifier: str, content: bytes) -> Answer:
         """Send a message.
@@ -99,35 +106,32 @@ class Sender:
         self, address: Address, resolved: Sequence[str], until: float, headers: dict[str, str], content: bytes
     ) -> tuple[int | None, str | None, float]:
         """Status, what went wrong, and how long to wait."""
-        connection = _Connection(address, resolved, until, self.tls)
-        # A timeout is of each single read: a receiver could send a byte before each of them passes.
-        watch = Timer(max(0.0, until - time.monotonic()), connection.cut)
-        watch.daemon = True
-        watch.start()
-        try:
-            connection.request("POST", address.target, content, headers)
-            answer = connection.getresponse()
-            return answer.status, _failure(address, answer), _seconds(answer.getheader("Retry-After"))
-        except ssl.SSLCertVerificationError as error:
-            return None, f"its certificate is not accepted: {error.verify_message}", 0.0
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if connection.late or isinstance(error, TimeoutError):
-                return None, f"no answer within {self.seconds:g} s", 0.0
-            return None, f"no answer: {getattr(error, 'strerror', None) or type(error).__name__}", 0.0
-        finally:
-            watch.cancel()
-            connection.close()
+        connection = _Connection(address, resolved, until, self._tls if address.scheme == "https" else None)
+        with cut_off_after(until - time.monotonic(), lambda: connection.connected) as late, closing(connection):
+            try:
+                connection.request("POST", address.target, content, headers)
+                answer = connection.getresponse()
+                return answer.status, _failure(address, answer), _seconds(answer.getheader("Retry-After"))
+            except ssl.SSLCertVerificationError as error:
+                return None, f"its certificate is not accepted: {error.verify_message}", 0.0
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if late.is_set() or isinstance(error, TimeoutError):
+                    return None, f"no answer within {self.seconds:g} s", 0.0
+                return None, f"no answer: {getattr(error, 'strerror', None) or type(error).__name__}", 0.0
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to an address that was checked, for the name that it was checked for."""
+    """A connection to an address that was checked, for the name that it was checked for.
 
-    def __init__(self, address: Address, resolved: Sequence[str], until: float, tls: ssl.SSLContext) -> None:
+    Attributes:
+        connected: its socket, which `sock` is not any more while an answer is read that ends the connection.
+    """
+
+    def __init__(self, address: Address, resolved: Sequence[str], until: float, tls: ssl.SSLContext | None) -> None:
         super().__init__(address.host, address.port)
-        self.default_port = 443 if address.scheme == "https" else 80  # which the header Host leaves out
-        self.late = False
-        self._resolved, self._until = resolved, until
-        self._tls = tls if address.scheme == "https" else None
+        self.default_port = 443 if tls else 80  # which the header Host leaves out
+        self.connected: socket.socket | None = None
+        self._resolved, self._until, self._tls = resolved, until, tls
 
     def connect(self) -> None:
         """Connect to the first of the IP addresses that answers."""
@@ -140,17 +144,11 @@ class _Connection(http.client.HTTPConnection):
                 if place == len(self._resolved):
                     raise
         self.sock.settimeout(max(0.01, self._until - time.monotonic()))
+        self.connected = self.sock
         if self._tls:
             tls = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
-            self.sock = tls
+            self.sock = self.connected = tls
             tls.do_handshake()
-
-    def cut(self) -> None:
-        """End it from another thread, whatever it waits for."""
-        self.late = True
-        if isinstance(self.sock, socket.socket):
-            with suppress(OSError):
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # without TLS, which would wait for an answer
 
 
 def _failure(address: Address, answer: http.client.HTTPResponse) -> str | None:

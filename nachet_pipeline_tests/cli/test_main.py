@@ -121,6 +121,27 @@ def test_who_wants_the_valid_sessions_gets_those_and_exits_with_one_for_the_othe
     assert "Importé en partie : 1 session, 2 images de Cirsium arvense; 1 erreur." in in_french.stdout
 
 
+def test_another_folder_that_is_not_imported_changes_nothing_of_the_one_of_that_name(
+    nachet, deployment: Deployment
+) -> None:
+    def rows() -> list[dict[str, object]]:
+        with deployment.database.connection() as connection:
+            query = "select state, accept_valid, replace_wanted, staged_digest from upload where folder = 'taken'"
+            return connection.execute(query).fetchall()
+
+    here, other = deployment.sample("taken", seed=4713), deployment.sample("another", seed=4714)
+    assert nachet("stage", here, "--user", deployment.user.email, "--accept-valid").returncode == 0
+    with deployment.database.connection() as connection:
+        connection.execute("update upload set staged_digest = 'imported as it is' where folder = 'taken'")
+    before = rows()
+
+    refused = nachet("import", other, "--name", "taken", "--user", deployment.user.email)
+
+    assert refused.returncode == 1
+    assert "holds other pictures" in refused.stderr
+    assert rows() == before
+
+
 def test_the_status_of_an_upload_is_its_receipt(nachet, deployment: Deployment) -> None:
     folder = deployment.sample("asked")
     staged = nachet("stage", folder, "--user", deployment.user.email)

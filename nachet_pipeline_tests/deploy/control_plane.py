@@ -1,7 +1,5 @@
 """What run launchers talk to, as a server on this machine: Kubernetes, or Azure's resource manager and identities."""
 
-import datetime
-import ipaddress
 import json
 import ssl
 import threading
@@ -13,11 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from nachet_pipeline.local.ports import LOOPBACK
+from nachet_pipeline_tests.certificates import new_certificate
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,8 @@ def control_plane(answer: Answer, folder: Path, *, tls: bool = True) -> Iterator
     certificate, key = folder / "ca.crt", folder / "tls.key"
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     if tls:
-        _write_certificate(certificate, key)
+        for file, content in zip((certificate, key), new_certificate(LOOPBACK), strict=True):
+            file.write_bytes(content)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -93,28 +89,3 @@ def control_plane(answer: Answer, folder: Path, *, tls: bool = True) -> Iterator
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def _write_certificate(certificate: Path, key: Path) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, LOOPBACK)])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )

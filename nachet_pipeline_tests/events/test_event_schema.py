@@ -11,7 +11,8 @@ from jsonschema import ValidationError
 
 from nachet_pipeline.events.event import CONTENT_TYPE, DATA, CloudEvent, Event, EventType
 from nachet_pipeline.events.event_schema import event_schema
-from nachet_pipeline_tests.outbox import SCHEMA, validator
+from nachet_pipeline_tests.outbox import SCHEMA
+from nachet_pipeline_tests.schemas import validator_of
 
 TURNED = {"check": "disk_free", "passed": False, "urgent": True, "found": "1.0 GiB are free."}
 UUID_1 = "00000000-0000-0000-0000-000000000001"
@@ -64,7 +65,7 @@ def test_every_key_is_described() -> None:
 @pytest.mark.parametrize("kind", EventType)
 def test_an_event_of_every_type_is_a_cloud_event_for_another_program(kind: EventType) -> None:
     content = CloudEvent.of(event(kind), "/nachet").content()
-    validator().validate(json.loads(content))
+    validator_of(SCHEMA).validate(json.loads(content))
 
     read = from_http_event(HTTPMessage({"content-type": CONTENT_TYPE}, content))
     assert (read.get_type(), read.get_id(), read.get_source()) == (f"nachet.{kind}", str(UUID(int=7)), "/nachet")
@@ -77,6 +78,6 @@ def test_an_event_of_every_type_is_a_cloud_event_for_another_program(kind: Event
 )
 def test_the_schema_refuses_what_is_no_event(wrong: dict[str, Any]) -> None:
     content = json.loads(CloudEvent.of(event(EventType.CHECK_FAILING), "/nachet").content())
-    validator().validate(content)
+    validator_of(SCHEMA).validate(content)
     with pytest.raises(ValidationError):
-        validator().validate({**content, **wrong})
+        validator_of(SCHEMA).validate({**content, **wrong})

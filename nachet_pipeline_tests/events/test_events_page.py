@@ -11,7 +11,8 @@ from nachet_pipeline.events.event import DATA, EventType
 from nachet_pipeline.identifiers import partition_key
 from nachet_pipeline.webhooks.webhook import new_secret, signatures
 from nachet_pipeline_tests.documents import PAGES, fenced, tables
-from nachet_pipeline_tests.outbox import validator
+from nachet_pipeline_tests.outbox import SCHEMA
+from nachet_pipeline_tests.schemas import validator_of
 
 PAGE = PAGES["docs/events.md"]
 
@@ -24,7 +25,7 @@ def test_every_event_is_documented_with_what_it_says() -> None:
 def test_the_example_of_an_event_is_one() -> None:
     (example,) = fenced(PAGE, "json")
     event = json.loads(example)
-    validator().validate(event)
+    validator_of(SCHEMA).validate(event)
     assert event["data"]["partition"] == partition_key(UUID(event["data"]["upload"]), event["data"]["folder"])
 
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ipaddress
 import json
 import socket
 import ssl
@@ -12,19 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 USER, PASSWORD = "nachet", "s3cret-of-the-mail-server"
 TOKEN = "token of the machine"
@@ -83,48 +77,20 @@ def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism:
     return AuthResult(success=(given.login, given.password) == (USER.encode(), PASSWORD.encode()), handled=False)
 
 
-def certificate(folder: Path) -> Path:
-    """A file with a key and a certificate for `localhost`, which signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
-
-
 @contextmanager
-def smtp_server(file: Path | None = None) -> Iterator[Mailbox]:
-    """A server; with a file of a certificate, it takes mails by STARTTLS and password alone."""
+def smtp_server(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """A server; with a certificate, it takes mails by STARTTLS and password alone."""
     box = Mailbox()
     options: dict[str, Any] = {}
-    if file:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(file)
-        options = {"tls_context": context, "require_starttls": True, "auth_required": True}
+    if tls:
+        options = {"tls_context": tls, "require_starttls": True, "auth_required": True}
         options["authenticator"] = _authenticate
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     controller = Controller(box, hostname="127.0.0.1", port=port, **options)
     controller.start()
-    box.url = f"smtp://{f'{USER}:{PASSWORD}@' if file else ''}localhost:{port}"
+    box.url = f"smtp://{f'{USER}:{PASSWORD}@' if tls else ''}localhost:{port}"
     try:
         yield box
     finally:
@@ -195,8 +161,8 @@ class Service:
 
 
 @contextmanager
-def communication_services(file: Path) -> Iterator[Service]:
-    """A server that speaks the protocol of Azure Communication Services, with a file of a certificate."""
+def communication_services(tls: ssl.SSLContext) -> Iterator[Service]:
+    """A server that speaks the protocol of Azure Communication Services."""
     service = Service()
 
     class Handler(BaseHTTPRequestHandler):
@@ -230,9 +196,7 @@ def communication_services(file: Path) -> Iterator[Service]:
             self.answer(200, {"id": operation, "status": service.outcome, **failed})
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
     service.url = f"https://localhost:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

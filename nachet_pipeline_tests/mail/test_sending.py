@@ -18,7 +18,7 @@ from nachet_pipeline.events.event import CheckTurned, EventType, KeyEnding
 from nachet_pipeline.events.queries import record_event
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.mail import transports
-from nachet_pipeline.mail.queries import mails_of
+from nachet_pipeline.mail.queries import mails_of, stuck_mails
 from nachet_pipeline.reconciliation.retention_queries import delete_old_events
 from nachet_pipeline.settings import MailSettings
 from nachet_pipeline.users.queries import set_disabled, set_notices
@@ -172,6 +172,21 @@ def test_a_clock_that_was_ahead_for_a_while_keeps_no_mail_back(office: PostOffic
     assert subjects(office.mails_to(JANE)) == ["Not accepted: canola", "Not accepted: mustard"]
 
 
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_was_noticed_or_tried_by_a_clock_that_was_ahead_is_sent_when_it_is_right_again(
+    office: PostOffice, tried: bool
+) -> None:
+    jane = office.user(JANE, "refused")
+    office.import_folder(jane, "canola", State.REFUSED, ERROR)
+    if tried:
+        office.tick()
+        office.server.data = ["451 4.3.0 try later"]
+    # Nothing is told of what nobody collected for days, so the clock is ahead by less.
+    assert office.tick(2 * DAY).later == tried
+    office.tick(-2 * DAY), office.tick(MINUTE)
+    assert subjects(office.mails_to(JANE)) == ["Not accepted: canola"]
+
+
 def test_what_failed_is_told_when_it_is_not_tried_again(office: PostOffice) -> None:
     jane = office.user(JANE, "failed")
     for attempts in (1, 2):
@@ -217,6 +232,18 @@ def test_operators_are_told_which_checks_turned_but_not_which_flapped(office: Po
     turn(office, "no_failures", True)
     office.tick(), office.tick(HOUR)
     assert subjects(office.mails_to("operators@example.org"))[1:] == ["Pipeline health: no_failures passes again"]
+
+
+def test_an_operator_whom_the_server_does_not_know_is_shown_while_the_others_are_told(office: PostOffice) -> None:
+    operators = ("gone@example.org", "operators@example.org")
+    office.settings = office.settings.model_copy(update={"notify_operators": operators})
+    office.server.rcpt = ["550 gone"]
+    turn(office, "no_failures", False)
+    office.tick(), office.tick(HOUR)
+    assert [recipients for recipients, _ in office.server.mails] == [["operators@example.org"]]
+    (shown,) = office.database.call(stuck_mails, office.now - 24 * HOUR, 10)
+    assert shown.outcome == "sent"
+    assert "not for gone@example.org: 550 gone" in str(shown.failure)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from nachet_pipeline.mail.errors import MailRefusedError, TransportError
 from nachet_pipeline.mail.letters import as_message, trial_letter
 from nachet_pipeline.mail.transports import open_transport
 from nachet_pipeline.settings import MailSettings
+from nachet_pipeline_tests.certificates import certificate_of_a_server
 from nachet_pipeline_tests.mail.servers import (
     PASSWORD,
     TOKEN,
     Mailbox,
     Service,
-    certificate,
     communication_services,
     silent_server,
     smtp_server,
@@ -36,9 +36,9 @@ _MAIL = UUID(int=7)
 @pytest.fixture
 def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     """A server that wants STARTTLS and a password, whose certificate this machine trusts."""
-    file = certificate(tmp_path)
+    file, tls = certificate_of_a_server(tmp_path, "localhost", "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with smtp_server(file) as server:
+    with smtp_server(tls) as server:
         yield server
 
 
@@ -171,9 +171,9 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    file = certificate(tmp_path)
+    file, tls = certificate_of_a_server(tmp_path, "localhost", "127.0.0.1")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
-    with communication_services(file) as found:
+    with communication_services(tls) as found:
         yield found
 
 

@@ -204,7 +204,7 @@ def test_an_error_of_storage_says_what_was_wrong_and_holds_no_key(
 def test_an_upload_key_that_opens_nothing_is_told_without_it() -> None:
     with account(Trouble.FORBIDDEN) as url:
         address = UploadAddress.parse(f"{url}/upload-{'0' * 8}-0000-0000-0000-{'0' * 12}?{SAS}")
-        with pytest.raises(KeyRefusedError) as caught, address.open() as blobs:
+        with pytest.raises(KeyRefusedError) as caught, address.connect() as blobs, address.explaining():
             blobs.upload(address.container, "1.png", b"1", content_type="image/png")
     assert_holds_no_key(told_by(caught.value) + repr(address))
 

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +13,6 @@ import pytest
 from nachet_pipeline.contract.marks import COMPLETE_MARKER, STAGING, WITHDRAWN_MARKER
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.local.sample import sample_picture
-from nachet_pipeline.local.services import Services
-from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads import following
@@ -26,28 +24,10 @@ from nachet_pipeline.uploads.staging import stage_folder
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.upload_address import UploadAddress
 from nachet_pipeline_tests.command import Answer, Nachet
-from nachet_pipeline_tests.databases import own_database
-from nachet_pipeline_tests.users.keys import ACTOR, shown_url, upload_keys
-from nachet_pipeline_tests.workbench import Workbench, edit, files_of, workbench_of
+from nachet_pipeline_tests.users.keys import shown_url
+from nachet_pipeline_tests.workbench import Workbench, edit, files_of, pipeline_runs
 
 SESSION = "pictures/session1"
-
-
-@pytest.fixture(scope="module")
-def bench(
-    services: Services,
-    migrated_database: str,
-    pool: DecodingPool,
-    blobs: BlobStorage,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Workbench]:
-    """One environment and one uploader for all that is tried here."""
-    with (
-        own_database(services, template=migrated_database) as own,
-        workbench_of(own, blobs, pool, tmp_path_factory.mktemp("key")) as found,
-    ):
-        upload_keys(found).ensure(found.user.email, actor=ACTOR)
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +55,6 @@ def receipt_of(bench: Workbench, folder: str) -> Receipt:
     receipt = upload_named(bench, folder).receipt
     assert receipt is not None
     return receipt
-
-
-def pipeline_runs(bench: Workbench, *, after: timedelta = timedelta(0)) -> None:
-    """Import what the sensor finds due so long after now."""
-    arrivals = bench.due(after=after)
-    queue(bench.database, arrivals)
-    for arrival in arrivals:
-        bench.run(bench.now(arrival.upload))
 
 
 def picture(number: int) -> bytes:

@@ -20,7 +20,7 @@ def address(workbench: Workbench) -> UploadAddress:
 
 
 def stage(address: UploadAddress, folder, *, replace: bool = False, blobs: BlobStorage | None = None):
-    with address.open() as opened:
+    with address.connect() as opened, address.explaining():
         done = stage_folder(
             blobs or opened, LocalFolder(folder), address.container, folder.name, replace=replace, may_delete=False
         )
@@ -116,7 +116,7 @@ def test_a_picture_of_a_folder_that_is_not_complete_yet_may_be_replaced(
     workbench: Workbench, address: UploadAddress
 ) -> None:
     folder = workbench.sample()
-    with address.open() as blobs:
+    with address.connect() as blobs, address.explaining():
         stage_folder(blobs, LocalFolder(folder), address.container, folder.name, may_delete=False)
     picture = folder / "pictures/session1/1.png"
     picture.write_bytes(sample_picture(8, picture_format="png", width=48, height=32))

@@ -1,23 +1,19 @@
 """An Azurite that is spoken to by https and with tokens of an identity, as an account that forbids its own keys."""
 
 import base64
-import ipaddress
 import json
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from nachet_pipeline.local import azurite
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
+from nachet_pipeline_tests.certificates import write_certificate
 
 
 class Identity:
@@ -42,35 +38,10 @@ class Identity:
         return AccessToken(token, now + 3600)
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
-
-
 @contextmanager
 def storage_of_an_identity(folder: Path, tools: Path) -> Iterator[tuple[BlobStorage, Path]]:
     """Storage without an account key, and the file of the certificate to trust."""
-    certificate, key = write_certificate(folder)
+    certificate, key = write_certificate(folder, "127.0.0.1")
     log = folder / "azurite.log"
     command = [azurite.node_root() / "bin" / "node", azurite.install(tools) / azurite._MAIN]
     options = ["--oauth", "basic", "--cert", certificate, "--key", key, "--blobHost", "127.0.0.1", "--blobPort", "0"]

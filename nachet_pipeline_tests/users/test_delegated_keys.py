@@ -102,7 +102,7 @@ def test_a_folder_is_staged_with_a_delegated_key_alone(keyless: Workbench) -> No
     folder = keyless.sample("by-delegation")
     address = UploadAddress.parse(shown_url(keyless))
 
-    with address.open() as blobs:
+    with address.connect() as blobs, address.explaining():
         stage_folder(blobs, LocalFolder(folder), address.container, folder.name, may_delete=False)
 
     staged = {name for name in names(keyless.blobs, keyless.user.upload_container) if name.startswith("by-delegation/")}

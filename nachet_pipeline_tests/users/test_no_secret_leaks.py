@@ -78,7 +78,7 @@ def test_no_secret_is_logged_stored_or_shown(
     keys.rotate(email, actor="ada@example.org")
     urls.append(keys.show(email, to="ada@example.org").url.get_secret_value())
     address = UploadAddress.parse(urls[1])
-    with address.open() as storage:
+    with address.connect() as storage, address.explaining():
         stage_folder(storage, LocalFolder(good), address.container, good.name, may_delete=False)
     imported = deployment.run_import(deployment.stage(good), deployment.stage(bad))
     rotated = deployment.definitions.resolve_job_def("rotate_upload_keys").execute_in_process(

@@ -61,7 +61,8 @@ def test_a_key_that_was_not_copied_as_a_whole_is_refused_in_words(services) -> N
     address = UploadAddress.parse(f"{services.blob_account_url}/upload-{OWNER}?{SAS}")
     with (
         pytest.raises(KeyRefusedError, match="has expired, was revoked, or was not copied as a whole") as error,
-        address.open() as blobs,
+        address.connect() as blobs,
+        address.explaining(),
     ):
         blobs.upload(address.container, "1", b"1", content_type="text/plain")
     assert "SeCrEt" not in str(error.value)

@@ -1,20 +1,14 @@
 """A program that is told of events, on a real server; it verifies and reads each message with independent packages."""
 
-import ipaddress
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
 from nachet_pipeline.webhooks.webhook import new_secret
@@ -71,7 +65,7 @@ class Receiver:
 
 
 @contextmanager
-def receiver(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> Iterator[Receiver]:
+def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A server on this machine for as long as the context lasts, by https if it is given a certificate."""
     lock = threading.Lock()
 
@@ -115,7 +109,7 @@ def receiver(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> I
         def handle_error(self, *_: object) -> None:
             """Say nothing: a client hung up, or would not have this certificate."""
 
-    server = Server((host, 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     scheme = "https" if tls else "http"
@@ -138,31 +132,3 @@ def _verifies(secret: str, content: bytes, headers: dict[str, str]) -> bool:
     except Exception:  # noqa: BLE001 (whatever a receiver's package does not accept)
         return False
     return True
-
-
-def certificate(folder: Path, names: Sequence[str] = ("localhost",)) -> tuple[Path, ssl.SSLContext]:
-    """A certificate that signs itself, for a server of these names: the file to trust, and the server's side of it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
-    said = x509.SubjectAlternativeName([*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(said, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file, private = folder / "certificate.pem", folder / "key.pem"
-    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, private)
-    return file, context

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from nachet_pipeline.events.event import CheckTurned, CloudEvent
 from nachet_pipeline.webhooks.sending import Answer, Sender
 from nachet_pipeline.webhooks.webhook import new_secret
-from nachet_pipeline_tests.webhooks.receivers import Receiver, certificate, receiver
+from nachet_pipeline_tests.certificates import certificate_of_a_server
+from nachet_pipeline_tests.webhooks.receivers import Receiver, receiver
 
 EVENT = CloudEvent(
     id=uuid4(),
@@ -85,7 +86,7 @@ def test_each_of_two_secrets_verifies_while_one_takes_the_others_place(to: Recei
 
 
 def test_the_certificate_must_be_one_of_the_host_that_somebody_trusted_signed(tmp_path: Path) -> None:
-    trusted, tls = certificate(tmp_path)
+    trusted, tls = certificate_of_a_server(tmp_path, "localhost", "127.0.0.9")
     with receiver(tls) as to:
         context = ssl.create_default_context(cafile=str(trusted))
         assert send(to, tls=context).error is None
@@ -105,7 +106,7 @@ def test_the_connection_goes_to_what_was_checked_though_the_name_leads_elsewhere
     def rebound(_: str, port: int, *__: Any, **___: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(0), port))]
 
-    trusted, tls = certificate(tmp_path, ["rebound.example.org"])
+    trusted, tls = certificate_of_a_server(tmp_path, "rebound.example.org")
     with receiver(tls) as to:
         reached: list[str] = []
         monkeypatch.setattr(socket, "getaddrinfo", rebound)
@@ -188,6 +189,23 @@ def test_who_answers_byte_by_byte_is_given_up_in_time(to: Receiver) -> None:
         answer = send(to, url, seconds=0.5)
         ended.set()
     assert (answer.error, answer.unavailable) == ("no answer within 0.5 s", True)
+
+
+@pytest.mark.parametrize("more", [b"Content-Length: 1000\r\n", b"Connection: close\r\n"])
+def test_who_says_byte_by_byte_what_is_wrong_is_not_heard_to_the_end(to: Receiver, more: bytes) -> None:
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 500 Odd\r\n" + more + b"\r\n")
+        while not ended.wait(0.05):
+            connection.sendall(b"z")
+
+    with odd_server(drip) as url:
+        answer = send(to, url, seconds=0.5)
+        ended.set()
+    assert str(answer.error).startswith("it answers 500: z")
+    assert len(str(answer.error)) < len("it answers 500: ") + 200  # it would be read until there are so many
 
 
 def test_who_sends_without_end_is_not_read_to_the_end(to: Receiver) -> None:
