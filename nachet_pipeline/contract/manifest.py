@@ -15,7 +15,7 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.registry.seeds import REGISTRY_ONLY, Seed, SeedRegistry
 
-MANIFEST_VERSION = "2"
+MANIFEST_VERSION = "3"
 
 
 class ManifestSession(BaseModel):
@@ -164,7 +164,7 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
                 "height": picture.height,
                 "mode": picture.mode,
                 "resolution": picture.resolution,
-                "seed_id": str(picture.seed_id) if picture.seed_id else None,
+                "shows": [{"seed": str(one.seed) if one.seed else None, "number": one.number} for one in picture.shows],
                 "values": {name: _origin(value) for name, value in sorted(picture.values.items())},
             },
             ensure_ascii=False,

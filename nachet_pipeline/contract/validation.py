@@ -33,6 +33,7 @@ from nachet_pipeline.contract.sessions import (
     read_wishes,
     seed_of,
 )
+from nachet_pipeline.contract.shown import Shown
 from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.contract.understood import UnderstoodSession, session_around, understand
@@ -518,7 +519,7 @@ class _Pictures:
                     mode=properties.mode,
                     resolution=properties.resolution,
                     values=values,
-                    seed_id=seed.id if seed else None,
+                    shows=(Shown(seed.id),) if seed else (),
                     enrichment=properties.enrichment,
                 )
             )

@@ -1,5 +1,6 @@
 """The JSON that is stored with a picture set and with a picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -208,8 +209,15 @@ def picture_set_record(
     )
 
 
-def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
-    """What is stored with a picture."""
+def picture_record(picture: PictureRecord, seeds: Mapping[UUID, Seed]) -> StoredPictureRecord:
+    """What is stored with a picture.
+
+    Args:
+        picture: the picture.
+        seeds: the registered seeds, by their identifiers.
+    """
+    # Terms say one species; of a picture with several, the links say all.
+    seed = seeds[only] if len(picture.shows) == 1 and (only := picture.shows[0].seed) else None
     return StoredPictureRecord(
         user_data=UserDataRecord(
             description=_value(picture.values, "userData.description"),
@@ -228,7 +236,7 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
         quality_check=quality_check(picture.sha256, picture.enrichment),
         enrichment=picture.enrichment,
         terms={
-            **_seed_terms(seed),
+            **(_seed_terms(seed) if seed else {}),
             "dcterms:title": picture_name(picture),
             **file_terms(picture.sha256, picture.width, picture.height, picture.enrichment),
         },
