@@ -19,7 +19,7 @@ from nachet_pipeline.contract.marks import COMPLETE_MARKER, MARKERS, ListedFile,
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.contract.shown import Shown, as_text, from_text, kinds_as_text, species_as_text
+from nachet_pipeline.contract.shown import UNKNOWN, Shown, as_text, from_text, kinds_as_text, species_as_text
 from nachet_pipeline.contract.stored import Candidate, Correction, EarlierPicture
 from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -535,16 +535,19 @@ class Inventory(Scratch):
         """Path and SHA-256 of each picture of a session, sorted by path."""
         return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
 
-    def candidates(self, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
+    def candidates(self, session: str, picture_set: UUID | None, *, unnamed: bool = False) -> Iterator[Candidate]:
         """The pictures of a session, sorted by path, as they are compared with stored ones.
 
         Args:
             session: path of its folder.
             picture_set: what it is stored as, None if that is not known.
+            unnamed: whether only those that show unknown seeds are wanted.
         """
         query = (
             "select path, sha256, pixel_sha256, looks, shows, earlier.id from picture"
-            " left join earlier using (session, sha256) where session = ? order by path"
+            " left join earlier using (session, sha256) where session = ?"
+            + (f" and picture.kinds like '%{UNKNOWN}'" if unnamed else "")
+            + " order by path"
         )
         parent = picture_set or UUID(int=0)
         for path, sha256, pixel_sha256, looks, shows, stored_id in self._db.execute(query, (session,)):

@@ -1,5 +1,6 @@
-"""Photographs that somebody judged before: withdrawn from training, or labelled as another species."""
+"""Photographs that somebody judged before: withdrawn from training, or named; and those that wait for a name."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
@@ -64,6 +65,24 @@ def judged_photographs(
                     yield Finding(code="withdrawn-picture", path=one.path, expected=_TRAINABLE, found=_WITHDRAWN)
                 if one.path in labels:
                     yield _conflict(one.path, _stored_as(_named(one.shows, names), labels[one.path]))
+
+
+def waiting_pictures(
+    inventory: Inventory, sessions: Iterable[str], picture_sets: Mapping[str, UUID], stored: StoredPictures | None
+) -> dict[str, int]:
+    """How many pictures of each session show seeds that nobody has named, without sessions that have none.
+
+    Args:
+        inventory: holds the pictures.
+        sessions: paths of the upload's sessions.
+        picture_sets: which picture set each session is, by path; empty where no owner is known.
+        stored: answers what was decided; None where nothing is stored.
+    """
+    waiting: Counter[str] = Counter()
+    for session in sessions:
+        for batch in batched(inventory.candidates(session, picture_sets.get(session), unnamed=True), _BATCH):
+            waiting[session] += len(batch) - (len(stored.named(batch)) if stored else 0)
+    return dict(+waiting)
 
 
 def _named(shows: Iterable[Shown], names: Mapping[UUID, str]) -> Bilingual:

@@ -168,6 +168,13 @@ class StoredPictures(Protocol):
             candidates: a thousand pictures at most.
         """
 
+    def named(self, candidates: Sequence[Candidate]) -> Collection[str]:
+        """The paths of those whose photograph somebody named, whatever uploaders say.
+
+        Args:
+            candidates: a thousand pictures at most.
+        """
+
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
         """For each whose photograph is stored under other species, one such picture, by path.
 

@@ -169,6 +169,24 @@ def other_labels(
     }
 
 
+def named_among(connection: Connection, pictures: Sequence[Candidate]) -> list[str]:
+    """The paths of the pictures whose photograph somebody decided the species of.
+
+    Args:
+        connection: to the database.
+        pictures: some thousand at most.
+    """
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select path from unnest(%s::text[], %s::bytea[], %s::bytea[]) as asked (path, sha256, pixel_sha256)"
+        " where exists (select from label_decision d where d.sha256 = asked.sha256)"
+        " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)",
+        ([one.path for one in pictures], [one.sha256 for one in pictures], [one.pixel_sha256 for one in pictures]),
+    )
+    return [path for (path,) in rows]
+
+
 def conflict_standing(connection: Connection) -> LabelStanding:
     """How many photographs are in conflict."""
     (found,) = fetch(

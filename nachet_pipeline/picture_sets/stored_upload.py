@@ -18,7 +18,7 @@ from nachet_pipeline.contract.stored import (
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.reading import fetch, pages_by_key
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
-from nachet_pipeline.picture_sets.labels import other_labels
+from nachet_pipeline.picture_sets.labels import named_among, other_labels
 from nachet_pipeline.picture_sets.withdrawn_content import withdrawn_among
 
 _PAGE = 2_000
@@ -82,6 +82,14 @@ class StoredUpload:
             DatabaseError: the database does not answer.
         """
         return self.database.transact(withdrawn_among, candidates)
+
+    def named(self, candidates: Sequence[Candidate]) -> Collection[str]:
+        """The paths of those whose photograph somebody named, whatever uploaders say.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(named_among, candidates)
 
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
         """Of each whose photograph is stored under other species one such, by path.
