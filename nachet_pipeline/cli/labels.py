@@ -132,7 +132,9 @@ def waiting(*, as_json: JsonOption = False) -> None:
 
 
 def _waiting_line(one: "WaitingSet") -> str:
-    guess = f"  perhaps {one.guess}{f' ({one.rank})' if one.rank else ''}" if one.guess else ""
+    from nachet_pipeline.contract.names import printable
+
+    guess = f"  perhaps {printable(one.guess)}{f' ({one.rank})' if one.rank else ''}" if one.guess else ""
     several = f" ({one.several} with other species)" if one.several else ""
     return (
         f"{one.picture_set}  {one.pictures} pictures{several}  since {one.since:%Y-%m-%d}  {one.owner}"
