@@ -104,7 +104,7 @@ _SAME = (
     "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id) stated"
     " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
     " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
-    " and stated.seeds <> asked.seeds and label_decision_of(r.id) is null"
+    " and stated.seeds <> asked.seeds and not exists (select from label_decision_of(r.id))"
     " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
     " and s.id <> all(%(apart_from)s::uuid[]))"
     f" limit {_COPIES_LOOKED_AT})"

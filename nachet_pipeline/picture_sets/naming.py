@@ -145,7 +145,7 @@ with waiting as materialized (
     where not several and (e.superseded_at is null or e.parent is not null) and e.withdrawn_at is null
         and exists (select from picture_seed l join seeds o on o.id = l.seed_id
             where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> %(seed)s)
-        and label_decision_of(r.id) is null
+        and not exists (select from label_decision_of(r.id))
 ), named as materialized (
     select * from waiting where not several and id not in (select id from elsewhere)
 ), decided as (

@@ -36,9 +36,10 @@ create index label_decision_named_with on label_decision (named_with) where name
 """
 
 # From a picture to what equals it and what that was cut from: what a decision of any of those reaches. Its body is read
-# when it is made, so that nobody's temporary table stands in for ours. Its cost lets it be asked last.
+# when it is made, so that nobody's temporary table stands in for ours. It gives rows, because PostgreSQL plans such a
+# function anew with each query; of another, a session keeps the plan from when there were few decisions.
 _DECISION_OF = """
-create function label_decision_of(whole uuid) returns uuid language sql stable parallel safe cost 20000
+create function label_decision_of(whole uuid) returns table (seed_id uuid) language sql stable parallel safe
 begin atomic
     with recursive reaching (id, parent, sha256, pixel_sha256, own) as (
         select p.id, p.parent, p.sha256, p.pixel_sha256, true from pictures p where p.id = whole
@@ -57,7 +58,7 @@ begin atomic
     order by own desc, decided_at desc, sha256 limit 1;
 end;
 comment on function label_decision_of is 'The species that somebody decided for the photograph of a whole picture, or'
-    ' for what it was cut from; null if nobody did.';
+    ' for what it was cut from; no row if nobody did.';
 """
 
 # A decision of the picture's own content comes before one of what its content was cut from. Pictures that equal no crop
@@ -91,9 +92,8 @@ with direct as materialized (
 )
 select picture_id, coalesce(seeds.merged_into, seeds.id) as seed_id from direct join seeds on seeds.id = direct.seed_id
 union all
-select id, seed_id from (
-    select id, label_decision_of(id) as seed_id from by_a_detour where id not in (select picture_id from direct)
-) found where seed_id is not null;
+select id, d.seed_id from by_a_detour cross join lateral label_decision_of(id) d
+where id not in (select picture_id from direct);
 """
 
 # The case keeps the cheap questions before the dear one.
@@ -106,7 +106,7 @@ where l.seed_id is null and p.parent is null and p.superseded_at is null and p.w
     and case
         when exists (select from label_decision d where d.sha256 = p.sha256) then false
         when exists (select from label_decision d where d.pixel_sha256 = p.pixel_sha256) then false
-        else label_decision_of(p.id) is null
+        else not exists (select from label_decision_of(p.id))
     end;
 comment on view unnamed_picture is 'Whole, live pictures that show seeds of an unknown species, and of which nobody'
     ' decided what they show; nb_object as in picture_seed.';
