@@ -37,6 +37,7 @@ from nachet_pipeline.training.selection import capped
 from nachet_pipeline.training.splitting import split
 from nachet_pipeline.training.statistics import statistics
 from nachet_pipeline.training.verifying import no_conflicting_labels, picture_keys
+from nachet_pipeline.training.versions import membership_lines
 from nachet_pipeline_tests.labelled import decided
 from nachet_pipeline_tests.registries import load, merged, renamed
 from nachet_pipeline_tests.training.rows import classes, several, sha256, uuid
@@ -224,6 +225,7 @@ def test_a_picture_has_a_label_for_each_species_that_it_shows_with_its_seeds(
     with workbench.database.reading() as connection:
         (place,) = memberships(connection, one, made.id)
     assert (place.class_index, place.class_indices) == (None, [1, 2])
+    assert [line.split() for line in membership_lines(place)][3] == ["class", "indices", "1,", "2"]
     again = built(workbench, **MULTI)
     assert (again.digest, again.new) == (made.digest, False)
     show(workbench, one, {NAPUS: 3, ARVENSE: 2})
