@@ -454,16 +454,16 @@ def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDif
         "moved": "a.split <> b.split",
         "relabelled": "a.taxa <> b.taxa",
     }
-    # Pictures have few different sets of labels, so that those are looked up and not each picture's.
-    member = "select picture_id, split, {labels} as labels from training_set_member where training_set_id = %({which})s"
-    member = member.replace("{labels}", "coalesce(class_indices, array[class_index])")
+    # A look-up for each picture and no join: of members that are new the planner has no statistics.
+    taxon_of = (
+        "(select jsonb_object_agg(one ->> 'class_index', one ->> 'taxon_id') from training_set t"
+        " cross join lateral jsonb_array_elements(t.classes) one where t.id = %({which})s)"
+    )
     side = (
-        f"(select m.picture_id, m.split, k.taxa from ({member}) m left join (select labels,"
-        " array_agg(taxon order by taxon) as taxa"
-        f" from (select distinct labels from ({member}) of_all) sets cross join lateral unnest(labels) as each (label)"
-        " join (select (one ->> 'class_index')::integer as label, one ->> 'taxon_id' as taxon from training_set t"
-        "  cross join lateral jsonb_array_elements(t.classes) one where t.id = %({which})s) classes using (label)"
-        " group by labels) k using (labels))"
+        f"(select picture_id, split, case when class_indices is null then array[{taxon_of} ->> class_index::text]"
+        f" else (select array_agg(taxon order by taxon) from unnest(class_indices) label"
+        f" cross join lateral (select {taxon_of} ->> label::text) k (taxon)) end as taxa"
+        " from training_set_member where training_set_id = %({which})s)"
     )
     wanted = ", ".join(
         f"count(*) filter (where {condition}) as {name},"
