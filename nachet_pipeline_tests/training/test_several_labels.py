@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import DatabaseError
 from nachet_pipeline.identifiers import NAMESPACE, seed_id
 from nachet_pipeline.picture_sets.labels import Labels, undecide_label
@@ -376,6 +378,28 @@ def test_a_version_of_several_labels_is_checked_explained_and_made_current(
     exec(f"def multi_hot{code}", names)  # noqa: S102 (our own words)
     assert names["multi_hot"]({"labels": [0, 2]}) == [1.0, 0.0, 1.0]
     assert failed(published(workbench, **{**recipe, "minimum_per_class": 1000})).keys() == {"classes_large_enough"}
+
+
+def test_what_uploaders_say_of_their_sessions_is_what_a_set_of_several_labels_has(workbench: Workbench) -> None:
+    folder = workbench.sample("mixed", sessions=3)
+    shows: tuple[Any, ...] = (
+        [{"seedName": NAPUS, "numberOfSeeds": 2}, {"seedName": ARVENSE, "numberOfSeeds": 1}],
+        "unknown",
+        [{"seedName": JUNCEA, "numberOfSeeds": 2}, {"seedName": "unknown", "numberOfSeeds": 1}],
+    )
+    for number, seeds in enumerate(shows, start=1):
+        session = folder / "pictures" / f"session{number}"
+        index = {"imageData": {"numberOfImages": 2}, "seedData": seeds, "userData": {"numberOfSeeds": 3}}
+        (session / "index.yaml").write_text(yaml.safe_dump(index))
+        (session / "1.yaml").unlink()
+    outcome = workbench.run(workbench.stage(folder))
+    assert outcome.receipt.state is State.IMPORTED, [str(one) for one in outcome.receipt.report.findings]
+
+    made = built(workbench, **MULTI)
+    found = [(row["scientific_names"], row["seeds_of_class"]) for row in multi_rows(workbench, made).values()]
+    assert found == [([NAPUS, ARVENSE], [2, 1])] * 2
+    assert said(made, "unnamed-seeds")[0].startswith("4 pictures were left out because nobody has named their seeds")
+    assert built(workbench).pictures == 0
 
 
 # The manifest, without a database
