@@ -1024,9 +1024,8 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 "Une supposition accompagne une espèce, alors que seules des semences inconnues en ont une.",
             ),
             Bilingual(
-                "Remove the guess if the species is certain; else write seedName: unknown in place of the species.",
-                "Supprimez la supposition si l'espèce est certaine; sinon, écrivez seedName: inconnue à la place de"
-                " l'espèce.",
+                "Remove the guess if the species is certain; else write unknown in place of the species.",
+                "Supprimez la supposition si l'espèce est certaine; sinon, écrivez inconnue à la place de l'espèce.",
             ),
         ),
         "unnamed-seeds": FindingKind(

@@ -188,7 +188,7 @@ def test_a_list_that_is_nearer_than_a_number_of_seeds_counts_and_one_that_is_far
         ),
         (
             "\n- {seedName: canola, numberOfSeeds: 1}\n- {numberOfSeeds: 5}",
-            *("missing-key", "seedData.2", 4, None),
+            *("missing-key", "seedData.2", 4, "write seedName: unknown"),
         ),
         (
             "\n- {seedName: canola, numberOfSeeds: 1}\n- {seedName: Brassica junceaa, numberOfSeeds: 5}",
@@ -213,10 +213,10 @@ def test_a_list_that_is_nearer_than_a_number_of_seeds_counts_and_one_that_is_far
         ),
         ("\n  seedName: unknown\n  guess: Avena\n  guessRank: 7", "index-content", "seedData.guessRank", 5, None),
         ("\n  seedName: unknown\n  seedSpecies: Brassica napus", "contradictory-seed", "seedData.seedSpecies", 4, None),
-        ("\n  guess: Avena", "missing-key", "seedData", None, "add seedName: unknown"),
+        ("\n  guess: Avena", "missing-key", "seedData", None, "write seedName: unknown"),
         ("\n  seedName: unkown", "unregistered-seed", "seedData.seedName", 3, "unknown"),
         ("\n  seedName: Avena", "unregistered-seed", "seedData.seedName", 3, None),
-        ("\n  seedName: Brassica sp.", "unregistered-seed", "seedData.seedName", 3, "write seedName: unknown"),
+        ("\n  seedName: Brassica sp.", "unregistered-seed", "seedData.seedName", 3, "write in its place seedName:"),
         ("\n  seedName: canola or Brassica juncea", "unregistered-seed", "seedData.seedName", 3, "If nobody can say"),
         ("\n  seedName: canola + Brassica juncea", "unregistered-seed", "seedData.seedName", 3, "as a list"),
         ("\n- &a {seedName: canola, numberOfSeeds: 1}\n- *a", "forbidden-yaml", "seedData", 4, None),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import INDEX_NAME, NUMBER_OF_SEEDS, MetadataFile, Value
 from nachet_pipeline.contract.misnamed import copy_of, misnamed
-from nachet_pipeline.contract.rules.seed_registered import SEED_NAME, only_given
+from nachet_pipeline.contract.rules.seed_registered import NAME_OR_UNKNOWN, SEED_NAME, only_given
 from nachet_pipeline.contract.sessions import Context, Session, names_seeds, stated_seeds
 from nachet_pipeline.contract.structure import Shape
 from nachet_pipeline.support.i18n import Bilingual
@@ -22,10 +22,6 @@ _NEEDED = {
 _ADD_EMAIL = Bilingual(
     "Add clientEmail below clientData: the address of the person to whom the upload container belongs.",
     "Ajoutez clientEmail sous clientData : l'adresse de la personne à qui appartient le conteneur de téléversement.",
-)
-_SEED_UNNAMED = Bilingual(
-    "Name the species; if nobody can, add seedName: unknown below seedData.",
-    "Nommez l'espèce; si personne ne le peut, ajoutez seedName: inconnue sous seedData.",
 )
 
 
@@ -185,7 +181,7 @@ def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
     """A finding if these values of a file, with those it inherits, do not name a seed."""
     if not names_seeds(values):
         given = next((only_given(one) for one in stated_seeds(values)), None)
-        yield _missing(path, "seedData", SEED_NAME, given, _SEED_UNNAMED if given else None)
+        yield _missing(path, "seedData", SEED_NAME, given, NAME_OR_UNKNOWN if given else None)
 
 
 def _missing(

@@ -32,10 +32,10 @@ _ASK = Bilingual(
 )
 _GENUS_ALONE = re.compile(r"\s*\w+(?:\s+(?:sp|spp)\.?)?\s*", re.IGNORECASE)
 _NAME_IT = Bilingual(
-    "Write the species if it is known; the genus alone is not registered. If nobody can name it, write seedName:"
-    " unknown and, on the line below, guess: with the genus.",
-    "Écrivez l'espèce si elle est connue; le genre seul n'est pas enregistré. Si personne ne peut la nommer, écrivez"
-    " seedName: inconnue et, sur la ligne suivante, guess: avec le genre.",
+    "Write the species if it is known; the genus alone is not registered. If nobody can name it, write in its place"
+    " seedName: unknown and, on the line below, guess: with the genus.",
+    "Écrivez l'espèce si elle est connue; le genre seul n'est pas enregistré. Si personne ne peut la nommer, écrivez à"
+    " sa place seedName: inconnue et, sur la ligne suivante, guess: avec le genre.",
 )
 _IN_FULL = Bilingual(
     "Write the full scientific name of the species that the pictures show.",
@@ -43,18 +43,22 @@ _IN_FULL = Bilingual(
 )
 _WHICH = re.compile(r"\s(?:or|ou)\s", re.IGNORECASE)
 _ONE_OF_THEM = Bilingual(
-    "Write the one species that the pictures show. If nobody can say which it is, write seedName: unknown and, on the"
-    " line below, guess: with what it may be.",
-    "Écrivez la seule espèce que montrent les images. Si personne ne peut dire laquelle, écrivez seedName: inconnue et,"
-    " sur la ligne suivante, guess: avec ce que cela peut être.",
+    "Write the one species that the pictures show. If nobody can say which it is, write in its place seedName: unknown"
+    " and, on the line below, guess: with what it may be.",
+    "Écrivez la seule espèce que montrent les images. Si personne ne peut dire laquelle, écrivez à sa place seedName:"
+    " inconnue et, sur la ligne suivante, guess: avec ce que cela peut être.",
 )
 SEED_NAME = Bilingual(
     "the seed, by seedGenus and seedSpecies, seedName or seedID; or seedName: unknown",
     "la semence, par seedGenus et seedSpecies, seedName ou seedID; ou seedName: inconnue",
 )
+NAME_OR_UNKNOWN = Bilingual(
+    "Name the species; if nobody can, write seedName: unknown.",
+    "Nommez l'espèce; si personne ne le peut, écrivez seedName: inconnue.",
+)
 _ONE_NAME = Bilingual("one species, or unknown", "une seule espèce, ou inconnue")
 _ONCE = Bilingual("each species once", "chaque espèce une seule fois")
-_UNKNOWN_ONLY = Bilingual("a guess beside unknown only", "une supposition à côté de inconnue seulement")
+_UNKNOWN_ONLY = Bilingual("a guess beside unknown only", "une supposition à côté d'inconnue seulement")
 _THE_GUESS = Bilingual("the guess whose rank this is", "la supposition dont c'est le rang")
 _OTHER_FAMILY_NAMES = {
     "compositae": "Asteraceae",
@@ -120,9 +124,10 @@ def pictures_waiting(number: int) -> Bilingual:
 
 def number_findings(values: dict[str, Value]) -> Iterator[Finding]:
     """A finding if a list of species has other seeds in all than these values declare."""
-    total, declared = listed_total(values), values.get(NUMBER_OF_SEEDS)
-    if total and declared and declared.value != total.value:
-        numbers = " + ".join(str(one.number) for one in stated_seeds(values) if one.number)
+    total, declared, stated = listed_total(values), values.get(NUMBER_OF_SEEDS), stated_seeds(values)
+    # A number that is missing is reported as missing.
+    if total and declared and declared.value != total.value and all(one.number for one in stated):
+        numbers = " + ".join(str(one.number) for one in stated)
         yield finding_about(
             declared,
             "seed-numbers-differ",
@@ -156,7 +161,7 @@ def _stated_findings(stated: StatedSeed, registry: SeedRegistry, *, listed: bool
             yield _unregistered(name, registry)
     if listed and not recognised:
         value = next(iter(values.values()))
-        yield finding_about(value, "missing-key", stated.field, SEED_NAME, only_given(stated))
+        yield finding_about(value, "missing-key", stated.field, SEED_NAME, only_given(stated), advice=NAME_OR_UNKNOWN)
     yield from _guess_findings(stated, named=bool(recognised), unknown=bool(unknown))
     seeds = {seed.scientific_name: (name, seed) for name, seed in recognised if seed}
     if len(seeds) > 1 or (unknown and len(unknown) < len(recognised)):
