@@ -86,6 +86,22 @@ def test_a_mistake_in_a_file_keeps_nobody_from_this_machines_services(
             assert connection.execute("select name from seeds where active").fetchall() == [{"name": "Avena fatua"}]
 
 
+def test_a_database_of_an_earlier_release_keeps_its_species_while_somebody_only_asks(
+    services: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeds = table(tmp_path / "weeds.csv", [seed("Avena fatua")])
+    with own_database(services) as own, Database(SecretStr(own.database_url)) as database:
+        prepare(own, ())
+        with database.connection() as connection:
+            connection.execute("delete from registry_source")
+        prepare(own, (weeds,), follow=False)
+        with database.reading() as connection:
+            assert connection.execute("select from seeds where active").rowcount == 15
+        weeds.write_text("scientificName\nAvena fatua\n")
+        prepare(own, (weeds,))
+        assert "the registered species stay as they were" in capsys.readouterr().err
+
+
 # What a registry would change
 
 
