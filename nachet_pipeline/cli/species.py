@@ -265,11 +265,11 @@ def diff(
 
     Exit code 1: it would lose what pictures show, so it cannot be loaded.
     """
-    from nachet_pipeline.registry.queries import planned_changes
+    from nachet_pipeline.registry.upgrade import planned_species
 
     read = read_named(file)
     with open_services(follow=False) as opened, opened.database.reading() as connection:
-        planned = planned_changes(connection, read.seeds)
+        planned = planned_species(connection, read)
     if as_json:
         write_json(_planned_record(planned))
     else:

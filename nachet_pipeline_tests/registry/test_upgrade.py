@@ -10,8 +10,8 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.registry.problems import RegistryError
 from nachet_pipeline.registry.queries import RegistryConflictError, planned_changes
-from nachet_pipeline.registry.species_file import packaged_seeds, registry_version
-from nachet_pipeline.registry.upgrade import upgrade
+from nachet_pipeline.registry.species_file import packaged_seeds, read_species, registry_version
+from nachet_pipeline.registry.upgrade import planned_species, upgrade
 from nachet_pipeline.settings import PACKAGED_SPECIES
 from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.registries import load, many, merged, renamed, seed, table, without
@@ -49,6 +49,10 @@ def test_who_forgets_to_name_the_files_does_not_put_the_packages_species_in_thei
     with pytest.raises(RegistryConflictError, match=r"those of weeds\.csv, but NACHET_SPECIES_FILE names no file"):
         upgrade(url)
     assert active(workbench) == 1
+    with workbench.database.reading() as connection:
+        (told,) = planned_species(connection, read_species()).conflicts
+        assert not planned_species(connection, read_species((PACKAGED_SPECIES,))).conflicts
+    assert "NACHET_SPECIES_FILE names no file" in told
     assert upgrade(url, (PACKAGED_SPECIES,)) == 16
     assert upgrade(url) == 0
     (source,) = workbench.query("select source, version, packaged from registry_source")
