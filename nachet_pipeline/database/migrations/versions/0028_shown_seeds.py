@@ -104,6 +104,7 @@ from picture_seed l join pictures p on p.id = l.picture_id
     join picture_set s on s.id = p.picture_set_id and s.deleted_at is null
 where l.seed_id is null and p.parent is null and p.superseded_at is null and p.withdrawn_at is null
     and case
+        when not exists (select from label_decision) then true
         when exists (select from label_decision d where d.sha256 = p.sha256) then false
         when exists (select from label_decision d where d.pixel_sha256 = p.pixel_sha256) then false
         else not exists (select from label_decision_of(p.id))
