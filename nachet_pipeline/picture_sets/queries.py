@@ -233,8 +233,11 @@ def _rows(
     in_place: bool,
 ) -> Iterator[tuple[Any, ...]]:
     """Of each picture the identifiers of its links, their seeds and numbers, and its own columns."""
+    stated: tuple[Shown, ...] = ()
+    shows: tuple[Shown, ...] = ()
     for picture, picture_set in _identified(sets, inventory):
-        shows = _surviving(picture, survivors)
+        if picture.shows is not stated:  # neighbours mostly show the same
+            stated, shows = picture.shows, _surviving(picture, survivors)
         identifier = picture_identifier(picture_set, picture)
         record = picture_record(picture, registry.by_id)
         yield (

@@ -433,7 +433,7 @@ def _received(item: RecordedSet) -> ReceivedPictureSet:
     return ReceivedPictureSet(
         id=session.picture_set_id,
         session=session.path,
-        seed=species_in_words(session.shows).en,
+        seed=species_in_words([one.model_copy(update={"guess": None}) for one in session.shows]).en,
         shows=session.shows,
         pictures=session.pictures,
         size=session.size,

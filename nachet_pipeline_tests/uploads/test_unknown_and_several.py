@@ -75,7 +75,7 @@ def test_unknown_seeds_are_stored_and_named_by_a_corrected_index_and_unnamed_aga
     (picture, _) = workbench.query("select picture -> 'terms' as terms from pictures")
     assert picture["terms"]["dwc:verbatimIdentification"] == "Avena sp."
     assert [row["count"] for row in workbench.query("select count(*) from unnamed_picture")] == [2]
-    assert (receipt.waiting, receipt.picture_sets[0].seed) == (2, "unknown, perhaps Avena sp.")
+    assert (receipt.waiting, receipt.picture_sets[0].seed) == (2, "unknown")
     assert "  waiting    2 pictures wait for a name" in list(receipt_lines(receipt))
     french = "\n".join(receipt_lines(receipt, "fr"))
     assert "2 images attendent un nom" in french
