@@ -478,16 +478,15 @@ def _notes(
     selection, recipe = read.selection, read.choice.recipe
     crops = recipe.pictures == "crops"
     if selection.mixed:
-        message = "{} pictures show more than one species and were left out."
+        what = "pictures show more than one species and were left out."
         if crops:
-            message = (
-                "{} crops are of photographs that show more than one species and were left out: they wait for a"
-                " judgement that says which one each of them shows."
+            what = (
+                "crops are of photographs that show more than one species and were left out: they wait for a judgement"
+                " that says which one each of them shows."
             )
         elif recipe.several_labels:
-            message = "{} pictures show species that the recipe does not choose beside ones that it does, and were left"
-            message = f"{message} out."
-        yield Note("several-species", None, message.format(selection.mixed))
+            what = "pictures show species that the recipe does not choose beside ones that it does, and were left out."
+        yield Note("several-species", None, f"{selection.mixed} {what}")
     if selection.unnamed:
         yield Note(
             "unnamed-seeds",
