@@ -5,9 +5,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.identifiers import seed_id
+from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.picture_sets.browsing import find_picture
 from nachet_pipeline.picture_sets.labels import UndecidableLabelError, doubts
+from nachet_pipeline.picture_sets.labels import labels as stored_labels
 from nachet_pipeline.picture_sets.naming import Named, Waiting, name_pictures, unname_pictures, waiting_for_names
 from nachet_pipeline.registry.queries import RegistryConflictError
 from nachet_pipeline.registry.species_file import packaged_seeds
@@ -200,3 +203,29 @@ def test_what_the_uploader_learnt_later_ends_the_waiting_without_a_decision(work
     assert waiting(workbench).pictures == 0
     import_as(workbench, "spring", "east", "unknown", TWO, replace=True)
     assert waiting(workbench).pictures == 2
+
+
+def test_crops_show_what_their_pictures_show_and_are_named_with_them(workbench: Workbench) -> None:
+    both = [{"seedName": NAPUS, "numberOfSeeds": 1}, {"seedName": "unknown", "numberOfSeeds": 1}]
+    large = [sample_picture(number, seeds=2, width=320, height=240, picture_format="png") for number in (1, 2)]
+    outcome = import_sessions(
+        workbench, "spring", {"east": (GUESSED, {"1.png": large[0]}), "west": (both, {"2.png": large[1]})}
+    )
+    with CroppingPool(workbench.pool.settings) as pool:
+        workbench.cropper(pool).crop(workbench.now(outcome.upload))
+    shown = workbench.query(
+        "select s.name as session, count(*) as crops, l.seed_id, l.nb_object from picture_seed l"
+        " join pictures p on p.id = l.picture_id join picture_set s on s.id = p.picture_set_id"
+        " where p.parent is not null group by 1, 3, 4 order by 1, 3"
+    )
+    assert [tuple(row.values()) for row in shown] == [
+        ("east", 2, None, None),
+        ("west", 2, seed_id(NAPUS), 1),
+        ("west", 2, None, 1),
+    ]
+    assert waiting(workbench).pictures == 2  # whole ones
+
+    assert name(workbench, folder_id(workbench, "east"), JUNCEA).pictures == 1
+
+    with workbench.database.reading() as connection:
+        assert sorted(species for _, species in stored_labels(connection).decided) == [str(seed_id(JUNCEA))] * 3
