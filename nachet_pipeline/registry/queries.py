@@ -426,7 +426,8 @@ def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Count
                 " from unnest(%s::uuid[], %s::uuid[], %s::uuid[]) as other (link, id, seed_id)"
                 " join picture_seed l on l.id = other.link group by other.id, picture_id, other.seed_id"
                 # What is all that a picture shows stays so.
-                " on conflict (id) do update set nb_object = picture_seed.nb_object + excluded.nb_object"
+                " on conflict (picture_id, seed_id) do update"
+                "  set nb_object = picture_seed.nb_object + excluded.nb_object"
                 " where picture_seed.nb_object is not null",
                 (
                     [link for link, _, _ in links],
