@@ -127,8 +127,8 @@ def waiting_for_names(connection: Connection, *, most: int | None = None) -> Wai
     )
 
 
-# A picture under another species elsewhere is not named with hundreds of others: somebody has to look at it. What
-# equals it may be a crop, which is under the species of what it was cut from, at the top.
+# A picture that shows another species elsewhere, or several kinds, is not named with hundreds of others: somebody has
+# to look at it. What equals it may be a crop, which is under the species of what it was cut from, at the top.
 _NAMING = """
 with waiting as materialized (
     select p.id, p.sha256, p.pixel_sha256, w.nb_object is not null as several
@@ -143,8 +143,8 @@ with waiting as materialized (
         join pictures r on r.id = coalesce(g.id, q.id, e.id) and r.superseded_at is null and r.withdrawn_at is null
         join picture_set s on s.id = r.picture_set_id and s.deleted_at is null
     where not several and (e.superseded_at is null or e.parent is not null) and e.withdrawn_at is null
-        and exists (select from picture_seed l join seeds o on o.id = l.seed_id
-            where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> %(seed)s)
+        and exists (select from picture_seed l left join seeds o on o.id = l.seed_id where l.picture_id = r.id
+            and case when o.id is null then l.nb_object is not null else coalesce(o.merged_into, o.id) <> %(seed)s end)
         and not exists (select from label_decision_of(r.id))
 ), named as materialized (
     select * from waiting where not several and id not in (select id from elsewhere)

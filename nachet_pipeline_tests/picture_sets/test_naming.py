@@ -155,6 +155,19 @@ def test_left_are_pictures_of_several_kinds_those_decided_of_and_those_that_othe
         assert list(doubts(connection)) == []
 
 
+def test_a_photograph_that_shows_several_kinds_elsewhere_is_not_named_with_the_others(workbench: Workbench) -> None:
+    import_as(workbench, "spring", "east", GUESSED, TWO)
+    other = workbench.another_user(f"{uuid4().hex}@example.org")
+    several = [{"seedName": NAPUS, "numberOfSeeds": 1}, {"seedName": "unknown", "numberOfSeeds": 1}]
+    import_as(other, "summer", "west", several, {"1.png": photograph(1)})
+
+    done = name(workbench, folder_id(workbench, "east"), NAPUS)
+
+    assert (done.pictures, done.elsewhere) == (1, 1)
+    assert [one.picture for one in done.left] == [picture_of(workbench, "east")]
+    assert labels(workbench) == {picture_of(workbench, "east", "2.png"): seed_id(NAPUS)}
+
+
 def test_nothing_waits_of_what_is_withdrawn_superseded_or_deleted(workbench: Workbench) -> None:
     import_as(workbench, "spring", "east", "unknown", {**TWO, "3.png": photograph(3)})
     east = folder_id(workbench, "east")
