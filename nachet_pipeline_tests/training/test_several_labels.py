@@ -138,6 +138,7 @@ def test_the_card_counts_what_waits_for_a_name(workbench: Workbench, generated: 
     assert "1 pictures were left out because nobody has named their seeds" in published(workbench).text
     made = published(workbench, **{**MULTI, "name": f"several-{uuid4().hex[:12]}"})
     assert "1 pictures were left out because nobody has named their seeds" in made.text
+    assert "A photograph that is stored under two sets of species, and of which nobody" in made.text
     assert (made.built.pictures, made.facts.counted.number_of_classes) == (3, {1: 3})
 
 
