@@ -160,7 +160,8 @@ def test_nothing_waits_of_what_is_withdrawn_superseded_or_deleted(workbench: Wor
     east = folder_id(workbench, "east")
     with workbench.database.connection() as connection:
         withdraw(connection, picture_of(workbench, "east", "1.png"), by="ann", why="asked")
-    import_as(workbench, "spring", "east", "unknown", {"1.png": photograph(1), "2.png": photograph(2)}, replace=True)
+    again = import_as(workbench, "spring", "east", "unknown", TWO, replace=True)
+    assert again.receipt.waiting == 1
     workbench.query("update pictures set superseded_at = now() where name = '3.png'")
 
     assert waiting(workbench).pictures == 1
