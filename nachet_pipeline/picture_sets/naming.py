@@ -163,6 +163,15 @@ select noted.pictures, (select count(*) from waiting where several) as several,
 from noted
 """
 
+_DECIDED_ALONE = "`nachet labels decide PICTURE` decides anew of a single photograph"
+_NAMED_WITH = """
+select distinct d.named_with, coalesce(s.merged_into, s.id)
+from pictures p join label_decision d on d.sha256 = p.sha256 or d.pixel_sha256 = p.pixel_sha256
+    join seeds s on s.id = d.seed_id
+where p.picture_set_id = %(set)s and p.parent is null order by 1, 2 limit 20
+"""
+"""The picture sets that pictures of a set were named with, null for single decisions, and as which species."""
+
 _ONE_UNKNOWN_KIND = (
     "select p.id from picture_seed l join pictures p on p.id = l.picture_id where p.picture_set_id = %s"
     " and l.seed_id is null and l.nb_object is null and p.parent is null and p.superseded_at is null"
@@ -236,11 +245,18 @@ def _nothing_named(connection: Connection, done: Named, seed: UUID) -> Named:
         f" where d.picture_id in ({_ONE_UNKNOWN_KIND}) group by 1, 2 order by 3 desc, 2",
         (done.picture_set,),
     )
-    if not done.elsewhere and any(known == seed for known, _, _ in before):
+    others = any(known != seed for known, _, _ in before)
+    with_sets = fetch(connection, tuple_row, _NAMED_WITH, {"set": done.picture_set})
+    # What somebody named otherwise, with another set of the same photographs, is no other name of this one.
+    as_before = (done.picture_set, seed) in with_sets or (before and not others)
+    if as_before and not done.elsewhere:
         return Named(done.picture_set, done.species, 0, done.several, done.decided, new=False)
     reasons = [f"{number} were named {name} before" for _, name, number in before]
-    if any(known != seed for known, _, _ in before):
-        reasons.append("`nachet labels unname PICTURE_SET` takes back what was named at once")
+    if others:
+        reasons += [
+            f"`nachet labels unname {one}` takes back what was named at once" if one else _DECIDED_ALONE
+            for one in dict.fromkeys(one for one, known in with_sets if known != seed)
+        ]
     if done.several:
         reasons.append(f"{done.several} show several kinds of seeds")
     if done.elsewhere:
@@ -267,14 +283,16 @@ select t.name, (select count(*) from noted where noted.name = t.name) from taken
 def unname_pictures(connection: Connection, picture_set: UUID, *, by: str, why: str) -> Named:
     """Take back what `name_pictures` did with a set: its pictures wait for a name again.
 
-    What was decided of a photograph by itself stays.
+    What was decided of a photograph by itself stays. What was named with a set that was deleted since is taken back
+    too, as it counts for the same photographs elsewhere.
 
     Raises:
         UndecidableLabelError: there is no such picture set, or it was not named.
         ValueError: `by` or `why` is empty.
     """
     wait_for_decisions(connection, by, why)
-    _picture_set(connection, picture_set)
+    _picture_set(connection, picture_set, deleted_too=True)
+    waiting = _waiting_of(connection, picture_set)
     arguments = {"set": picture_set, "by": by, "why": why, "subject": SUBJECT}
     rows = fetch(connection, tuple_row, _TAKING_BACK, arguments)
     if not rows:
@@ -290,10 +308,18 @@ def unname_pictures(connection: Connection, picture_set: UUID, *, by: str, why: 
         before=before,
         after={"why": why},
     )
-    return Named(picture_set, None, pictures)
+    # Those that their uploader named since, or withdrew, do not wait.
+    return Named(picture_set, None, _waiting_of(connection, picture_set) - waiting)
 
 
-def _picture_set(connection: Connection, picture_set: UUID) -> None:
+def _waiting_of(connection: Connection, picture_set: UUID) -> int:
+    """How many pictures of a set wait for a name."""
+    query = "select count(*) from unnamed_picture where picture_set_id = %s"
+    ((number,),) = fetch(connection, tuple_row, query, (picture_set,))
+    return int(number)
+
+
+def _picture_set(connection: Connection, picture_set: UUID, *, deleted_too: bool = False) -> None:
     """Be sure that there is a picture set.
 
     Raises:
@@ -302,5 +328,5 @@ def _picture_set(connection: Connection, picture_set: UUID) -> None:
     found = fetch(connection, tuple_row, "select deleted_at from picture_set where id = %s", (picture_set,))
     if not found:
         raise UndecidableLabelError(f"there is no picture set {picture_set}")
-    if found[0][0]:
+    if found[0][0] and not deleted_too:
         raise UndecidableLabelError(f"the picture set {picture_set} was deleted")
