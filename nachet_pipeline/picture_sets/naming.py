@@ -113,7 +113,7 @@ def waiting_for_names(connection: Connection, *, most: int | None = None) -> Wai
         " coalesce(s.picture_set -> 'audit_trail' ->> 'session', s.name, '') as session,"
         " p.picture -> 'terms' ->> 'dwc:verbatimIdentification' as guess,"
         " p.picture -> 'terms' ->> 'dwc:verbatimTaxonRank' as rank, count(*) as pictures,"
-        " count(w.nb_object) as several, min(p.upload_date) as since, sum(count(*)) over ()::bigint as in_all"
+        " count(w.number_of_seeds) as several, min(p.upload_date) as since, sum(count(*)) over ()::bigint as in_all"
         " from unnamed_picture w join pictures p on p.id = w.picture_id"
         " join picture_set s on s.id = w.picture_set_id join users u on u.id = s.owner_id"
         " group by 1, 2, 3, 4, 5, 6 order by since, picture_set, guess, rank limit %s",
@@ -131,7 +131,7 @@ def waiting_for_names(connection: Connection, *, most: int | None = None) -> Wai
 # to look at it. What equals it may be a crop, which is under the species of what it was cut from, at the top.
 _NAMING = """
 with waiting as materialized (
-    select p.id, p.sha256, p.pixel_sha256, w.nb_object is not null as several
+    select p.id, p.sha256, p.pixel_sha256, w.number_of_seeds is not null as several
     from unnamed_picture w join pictures p on p.id = w.picture_id where w.picture_set_id = %(set)s
 ), elsewhere as materialized (
     select distinct w.id from waiting w cross join lateral (
@@ -144,7 +144,8 @@ with waiting as materialized (
         join picture_set s on s.id = r.picture_set_id and s.deleted_at is null
     where not several and (e.superseded_at is null or e.parent is not null) and e.withdrawn_at is null
         and exists (select from picture_seed l left join seeds o on o.id = l.seed_id where l.picture_id = r.id
-            and case when o.id is null then l.nb_object is not null else coalesce(o.merged_into, o.id) <> %(seed)s end)
+            and case when o.id is null then l.number_of_seeds is not null
+                else coalesce(o.merged_into, o.id) <> %(seed)s end)
         and not exists (select from label_decision_of(r.id))
 ), named as materialized (
     select * from waiting where not several and id not in (select id from elsewhere)
@@ -174,7 +175,7 @@ where p.picture_set_id = %(set)s and p.parent is null order by 1, 2 limit 20
 
 _ONE_UNKNOWN_KIND = (
     "select p.id from picture_seed l join pictures p on p.id = l.picture_id where p.picture_set_id = %s"
-    " and l.seed_id is null and l.nb_object is null and p.parent is null and p.superseded_at is null"
+    " and l.seed_id is null and l.number_of_seeds is null and p.parent is null and p.superseded_at is null"
     " and p.withdrawn_at is null"
 )
 

@@ -213,7 +213,7 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     query = (
         f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
         " coalesce(decided.seed_id, linked.merged_into, linked.id),"
-        f" case when decided.seed_id is null then l.nb_object end, p.nb_object, {zoom}, c.name, p.blob,"
+        f" case when decided.seed_id is null then l.number_of_seeds end, p.nb_object, {zoom}, c.name, p.blob,"
         " encode(p.sha256, 'hex'), p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'),"
         " encode(p.perceptual_hash, 'hex'),"
         f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"

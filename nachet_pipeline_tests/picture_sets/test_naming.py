@@ -228,7 +228,7 @@ def test_crops_show_what_their_pictures_show_and_are_named_with_them(workbench: 
     with CroppingPool(workbench.pool.settings) as pool:
         workbench.cropper(pool).crop(workbench.now(outcome.upload))
     shown = workbench.query(
-        "select s.name as session, count(*) as crops, l.seed_id, l.nb_object from picture_seed l"
+        "select s.name as session, count(*) as crops, l.seed_id, l.number_of_seeds from picture_seed l"
         " join pictures p on p.id = l.picture_id join picture_set s on s.id = p.picture_set_id"
         " where p.parent is not null group by 1, 3, 4 order by 1, 3"
     )

@@ -71,7 +71,7 @@ def show(workbench: Workbench, picture: UUID, shows: Shows) -> None:
         workbench.query("update pictures set nb_object = %s where id = %s", total, picture)
     for name, number in shows.items():
         workbench.query(
-            "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+            "insert into picture_seed (id, picture_id, seed_id, number_of_seeds) values (%s, %s, %s, %s)",
             uuid4(),
             picture,
             seed_id(name) if name else None,
