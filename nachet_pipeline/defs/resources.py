@@ -53,11 +53,18 @@ class BlobStorageResource(ConfigurableResource[BlobStorage]):
 
     @contextmanager
     def open(self) -> Iterator[BlobStorage]:
-        """Storage, with credentials and administration by dagster-azure's resource."""
+        """Storage, opened by its key, or else by an identity as dagster-azure's resource finds it."""
+        if self.key:
+            with BlobStorage.connect(self.account_url, SecretStr(self.key)) as blobs:
+                yield blobs
+            return
         from nachet_pipeline.defs.azure_account import azure_account  # noqa: PLC0415 (slow to import)
 
-        with azure_account(self.account_url, self.key).get_client() as client:
-            yield BlobStorage(client, self.account_url, SecretStr(self.key) if self.key else None)
+        with (
+            azure_account(self.account_url).get_client() as client,
+            BlobStorage(lambda: client, self.account_url, None) as blobs,
+        ):
+            yield blobs
 
 
 class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
