@@ -20,7 +20,10 @@ from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.upload_keys import UploadKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nachet_pipeline.training.publishing import Published
+    from nachet_pipeline.uploads.importing import ImportOutcome
 
 
 class DatabaseResource(ConfigurableResource[Database]):
@@ -97,6 +100,17 @@ class ImportProgress:
     """
 
     tell: StepProgress | None = None
+
+
+@dataclass(frozen=True)
+class CommandImport:
+    """An import that a command does, for the run that reports it.
+
+    Attributes:
+        outcome: waits for how it ended, and passes its progress on; None: the run imports.
+    """
+
+    outcome: "Callable[[StepProgress], ImportOutcome] | None" = None
 
 
 @dataclass(frozen=True)

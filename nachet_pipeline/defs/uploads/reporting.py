@@ -1,0 +1,117 @@
+"""The run in Dagster of an import that a command does: a process of its own writes it while the command imports.
+
+Importing Dagster takes longer than importing a small folder. So this module, which the command imports, does not;
+`running.py` is the other process. It ends with the command, however that ends.
+"""
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from nachet_pipeline.errors import UnavailableError
+from nachet_pipeline.pictures.worker import receive_message, send_message
+
+if TYPE_CHECKING:
+    from nachet_pipeline.uploads.importing import ImportOutcome
+    from nachet_pipeline.uploads.upload import Upload
+
+# By -c, so that nothing is collected while modules are imported: see `_OBJECTS` of the command.
+_PROGRAM = (
+    "import gc, sys; gc.set_threshold(50_000); from nachet_pipeline.defs.uploads.running import main;"
+    " main(int(sys.argv[1]))"
+)
+_SECONDS_BETWEEN_REPORTS = 1.0
+_GOODBYE_SECONDS = 30
+
+
+class NotReportedError(UnavailableError):
+    """Dagster does not show the run of an import; the message says why."""
+
+
+class ReportedRun:
+    """A run that Dagster shows, of an import that this process does. A context manager.
+
+    Attributes:
+        id: the run's identifier.
+    """
+
+    def __init__(self) -> None:
+        """Start the process that writes the run; it imports Dagster meanwhile."""
+        self.id = str(uuid4())
+        self._reported = 0.0
+        self._channel, there = socket.socketpair()
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, str(there.fileno())],
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
+
+    def prepare(self, environment: Mapping[str, str]) -> None:
+        """Open Dagster's instance already.
+
+        Args:
+            environment: names the services and the instance.
+        """
+        self._send(dict(environment))
+
+    @contextmanager
+    def of(self, upload: "Upload") -> Iterator[None]:
+        """The run, which lasts as long as the context; what ends that without an outcome makes it a failure.
+
+        Args:
+            upload: what is imported.
+
+        Raises:
+            NotReportedError: the run is not shown.
+        """
+        self._send((self.id, upload))
+        try:
+            yield
+        except BaseException:
+            self._channel.shutdown(socket.SHUT_WR)
+            self._wait()
+            raise
+        if failure := self._wait():
+            raise NotReportedError(f"Dagster does not show the run of this import: {failure}")
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Report progress, for the log of the run."""
+        if time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS:
+            self._reported = time.monotonic()
+            self._send((step, done, total))
+
+    def end(self, outcome: "ImportOutcome | Exception") -> None:
+        """Report how the import ended, or the defect that ended it."""
+        self._send(outcome)
+
+    def _send(self, message: Any) -> None:
+        try:
+            send_message(self._channel, pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        except OSError:  # the process is gone, and `_wait` reports it
+            return
+
+    def _wait(self) -> str:
+        """Wait until the run is written; why it is not, if it is not."""
+        try:
+            answer = receive_message(self._channel, time.monotonic() + _GOODBYE_SECONDS)
+        except (EOFError, OSError) as error:
+            return f"the process that writes it is gone ({type(error).__name__})"
+        return str(pickle.loads(answer))  # noqa: S301 (from a process of ours)
