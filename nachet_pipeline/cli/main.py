@@ -34,9 +34,9 @@ from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import read_env_file
 from nachet_pipeline.support.machine import full_disk
 
-_OBJECTS = 50_000
-"""Objects after which the garbage collector looks at the new ones. By Python's 700 it looks again and again at what a
-command imports, which stays: a tenth to a fifth of a command's start."""
+_OBJECTS = 10_000
+"""New objects after which the garbage collector looks at them. After Python's 700 it looks again and again at what a
+command imports, which stays: a tenth of a command's start."""
 
 app = typer.Typer(
     no_args_is_help=True,

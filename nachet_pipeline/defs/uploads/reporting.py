@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from nachet_pipeline.uploads.importing import ImportOutcome
     from nachet_pipeline.uploads.upload import Upload
 
-# By -c, so that nothing is collected while modules are imported: see `_OBJECTS` of the command.
+# Garbage is collected seldom while modules are imported, as in the command.
 _PROGRAM = (
-    "import gc, sys; gc.set_threshold(50_000); from nachet_pipeline.defs.uploads.running import main;"
+    "import gc, sys; gc.set_threshold(10_000); from nachet_pipeline.defs.uploads.running import main;"
     " main(int(sys.argv[1]))"
 )
 _SECONDS_BETWEEN_REPORTS = 1.0
