@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -28,7 +28,7 @@ _PROGRAM = (
     " main(int(sys.argv[1]))"
 )
 _SECONDS_BETWEEN_REPORTS = 1.0
-_GOODBYE_SECONDS = 30
+_WRITTEN_WITHIN_SECONDS, _FAILED_WITHIN_SECONDS = 120, 30
 
 
 class NotReportedError(UnavailableError):
@@ -86,10 +86,11 @@ class ReportedRun:
         try:
             yield
         except BaseException:
-            self._channel.shutdown(socket.SHUT_WR)
-            self._wait()
+            with suppress(OSError):  # it may be gone
+                self._channel.shutdown(socket.SHUT_WR)
+            self._wait(_FAILED_WITHIN_SECONDS)
             raise
-        if failure := self._wait():
+        if failure := self._wait(_WRITTEN_WITHIN_SECONDS):
             raise NotReportedError(f"Dagster does not show the run of this import: {failure}")
 
     def progress(self, step: str, done: int, total: int) -> None:
@@ -104,14 +105,17 @@ class ReportedRun:
 
     def _send(self, message: Any) -> None:
         try:
-            send_message(self._channel, pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
-        except OSError:  # the process is gone, and `_wait` reports it
+            content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+            send_message(self._channel, content, time.monotonic() + _WRITTEN_WITHIN_SECONDS)
+        except OSError:  # the process is gone or hangs, and `_wait` reports it
             return
 
-    def _wait(self) -> str:
+    def _wait(self, seconds: int) -> str:
         """Wait until the run is written; why it is not, if it is not."""
         try:
-            answer = receive_message(self._channel, time.monotonic() + _GOODBYE_SECONDS)
-        except (EOFError, OSError) as error:
-            return f"the process that writes it is gone ({type(error).__name__})"
+            answer = receive_message(self._channel, time.monotonic() + seconds)
+        except TimeoutError:
+            return f"it is not written after {seconds} s"
+        except (EOFError, OSError):
+            return "the process that writes it is gone"
         return str(pickle.loads(answer))  # noqa: S301 (from a process of ours)
