@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row, tuple_row
 
+from nachet_pipeline.contract.shown import UNKNOWN
 from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
@@ -19,8 +20,11 @@ from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, species_of
 from nachet_pipeline.registry.queries import registered_seeds
+from nachet_pipeline.registry.seeds import Seed
 
-_SUBJECT = "label of a photograph"
+SUBJECT = "label of a photograph"
+"""What the audit trail calls it."""
+
 _PAGE = 500
 _COPIES_LOOKED_AT = 20
 
@@ -39,7 +43,7 @@ class LabelledFile:
         owner: e-mail of the user whose it is.
         folder: of the upload, or the container that a mass import found.
         session: path of its session there, empty if the folder is the session.
-        species: names of the species that its uploader stated; mostly one.
+        species: names of the species that its uploader stated, mostly one; `unknown` for seeds that nobody has named.
     """
 
     picture: UUID
@@ -91,39 +95,44 @@ _LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null
 # What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
 # the species of what it was cut from, at the top, for as long as that is there; and was decided of with it.
 _SAME = (
-    "(select p.id, r.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
-    " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id"
-    " and k.id <> asked.seed_id) as species"
+    "(select p.id, r.picture_set_id, {rank} as rank, stated.names as species"
     " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
     " join pictures r on r.id = coalesce(g.id, q.id, p.id)"
+    # Seeds that nobody has named are in conflict with nothing.
+    " cross join lateral (select array_agg(distinct k.id order by k.id) as seeds,"
+    "  array_agg(distinct k.name order by k.name) as names from picture_seed l join seeds o on o.id = l.seed_id"
+    "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id) stated"
     " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
     " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
-    " and r.id not in (select picture_id from decided) and exists (select from picture_seed l"
-    " join seeds o on o.id = l.seed_id where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
+    " and stated.seeds <> asked.seeds and not exists (select from label_decision_of(r.id))"
     " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
     " and s.id <> all(%(apart_from)s::uuid[]))"
     f" limit {_COPIES_LOOKED_AT})"
 )
 OTHER_LABELS = (
-    "with asked as materialized (select number, sha256, pixel_sha256, coalesce(s.merged_into, s.id) as seed_id"
-    " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[], %(seeds)s::uuid[])"
-    " as given (number, sha256, pixel_sha256, seed) join seeds s on s.id = given.seed"
+    "with stated as (select number, array_agg(distinct coalesce(s.merged_into, s.id)"
+    "  order by coalesce(s.merged_into, s.id)) as seeds from unnest(%(of)s::integer[], %(seeds)s::uuid[])"
+    "  as given (number, seed) join seeds s on s.id = given.seed group by number),"
+    " asked as materialized (select number, sha256, pixel_sha256, seeds"
+    " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[])"
+    " as given (number, sha256, pixel_sha256) join stated using (number)"
     " where not exists (select from label_decision d where d.sha256 = given.sha256)"
-    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256)),"
-    " decided as materialized (select picture_id from label_decided)"
+    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256))"
     " select distinct on (number) number, found.rank, found.species, s.owner_id = %(owner)s as own,"
     " s.picture_set -> 'audit_trail' ->> 'folder' as folder, s.picture_set -> 'audit_trail' ->> 'session' as session"
     f" from asked cross join lateral ({_SAME.format(rank=1, column='sha256')}"
     f" union all {_SAME.format(rank=2, column='pixel_sha256')}) found"
     " join picture_set s on s.id = found.picture_set_id order by number, rank, own desc, found.id"
 )
-"""Gives, for each picture that is asked for, one of the same photograph that is stored under another species."""
+"""Gives, for each picture that is asked for, one of the same photograph that is stored under other species."""
 
 
 def other_labels(
     connection: Connection, pictures: Sequence[Candidate], *, owner: UUID, apart_from: Collection[UUID] = ()
 ) -> dict[str, OtherLabel]:
-    """Of each picture whose photograph is stored under another species, and was not decided of, one that is.
+    """Of each picture whose photograph is stored under other species, and was not decided of, one that is.
+
+    A picture whose seeds are all unknown has no species that another could differ from.
 
     Args:
         connection: to the database.
@@ -134,6 +143,7 @@ def other_labels(
     Returns:
         By path.
     """
+    named = [(number, kind.seed) for number, one in enumerate(pictures) for kind in one.shows if kind.seed]
     rows = fetch(
         connection,
         dict_row,
@@ -142,7 +152,8 @@ def other_labels(
             "numbers": list(range(len(pictures))),
             "files": [one.sha256 for one in pictures],
             "pixels": [one.pixel_sha256 for one in pictures],
-            "seeds": [one.seed_id for one in pictures],
+            "of": [number for number, _ in named],
+            "seeds": [seed for _, seed in named],
             "owner": owner,
             "apart_from": list(apart_from),
         },
@@ -150,12 +161,30 @@ def other_labels(
     return {
         pictures[row["number"]].path: OtherLabel(
             row["rank"] == 1,
-            row["species"],
+            tuple(row["species"]),
             (row["folder"] or "") if row["own"] else None,
             (row["session"] or "") if row["own"] else "",
         )
         for row in rows
     }
+
+
+def named_among(connection: Connection, pictures: Sequence[Candidate]) -> list[str]:
+    """The paths of the pictures whose photograph somebody decided the species of.
+
+    Args:
+        connection: to the database.
+        pictures: some thousand at most.
+    """
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select path from unnest(%s::text[], %s::bytea[], %s::bytea[]) as asked (path, sha256, pixel_sha256)"
+        " where exists (select from label_decision d where d.sha256 = asked.sha256)"
+        " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)",
+        ([one.path for one in pictures], [one.sha256 for one in pictures], [one.pixel_sha256 for one in pictures]),
+    )
+    return [path for (path,) in rows]
 
 
 def conflict_standing(connection: Connection) -> LabelStanding:
@@ -209,6 +238,11 @@ def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iter
             yield tuple(_picture(row) for row in found)
 
 
+def stored_files(connection: Connection, pictures: Sequence[UUID]) -> list[LabelledFile]:
+    """The live ones of some pictures, in the order of their identifiers."""
+    return _stored(connection, "p.id = any(%s)", (list(pictures),), order="p.id")
+
+
 def _stored(connection: Connection, which: str, arguments: Sequence[object], *, order: str) -> list[LabelledFile]:
     """The live pictures of a condition."""
     rows = fetch(
@@ -236,8 +270,10 @@ def doubts(connection: Connection) -> Iterator[tuple[LabelledFile, LabelledFile,
     decided = {picture: (named[seed].scientific_name,) for picture, seed in rows if seed in named}
     for pair in duplicate_pairs(connection, near=True):
         first = decided.get(pair.first, pair.first_species)
-        if pair.relation is Relation.NEAR and first != decided.get(pair.second, pair.second_species):
-            found = _stored(connection, "p.id = any(%s)", ([pair.first, pair.second],), order="p.id")
+        second = decided.get(pair.second, pair.second_species)
+        # Seeds that nobody has named may be of any species.
+        if pair.relation is Relation.NEAR and first != second and UNKNOWN not in (*first, *second):
+            found = stored_files(connection, [pair.first, pair.second])
             if len(found) == 2:  # noqa: PLR2004 (a pair)
                 yield found[0], found[1], pair.distance
 
@@ -280,14 +316,9 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
         UndecidableLabelError: there is no such picture or species.
         ValueError: `by` or `why` is empty.
     """
-    registry = registered_seeds(connection)
-    seed = registry.with_id(species) or registry.named(species)
-    if seed is None:
-        near = registry.nearest(species)
-        raise UndecidableLabelError(
-            f"expected a registered species, found {species[:80]!r}{f'; did you mean {near}?' if near else ''}"
-        )
-    photograph = _photograph(connection, picture, by, why)
+    seed = species_named(connection, species)
+    wait_for_decisions(connection, by, why)
+    photograph = _photograph(connection, picture)
     earlier = _forget(connection, photograph)
     connection.execute(
         "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why)"
@@ -297,6 +328,33 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
     return _recorded(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
 
 
+def species_named(connection: Connection, species: str) -> Seed:
+    """The registered species of a name or an identifier.
+
+    Raises:
+        UndecidableLabelError: there is none.
+    """
+    registry = registered_seeds(connection)
+    seed = registry.with_id(species) or registry.named(species)
+    if seed is None:
+        near = registry.nearest(species)
+        raise UndecidableLabelError(
+            f"expected a registered species, found {species[:80]!r}{f'; did you mean {near}?' if near else ''}"
+        )
+    return seed
+
+
+def wait_for_decisions(connection: Connection, by: str, why: str) -> None:
+    """Let nobody else decide until the transaction ends: who decides later sees what was decided.
+
+    Raises:
+        ValueError: `by` or `why` is empty.
+    """
+    if not (by.strip() and why.strip()):
+        raise ValueError("somebody decides for a reason")
+    connection.execute("lock table label_decision in share row exclusive mode")
+
+
 def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
     """Revoke the decision about a photograph: what its uploaders stated counts again.
 
@@ -304,18 +362,15 @@ def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) 
         UndecidableLabelError: there is no such picture, or nothing was decided of it.
         ValueError: `by` or `why` is empty.
     """
-    photograph = _photograph(connection, picture, by, why)
+    wait_for_decisions(connection, by, why)
+    photograph = _photograph(connection, picture)
     earlier = _forget(connection, photograph)
     if not earlier:
         raise UndecidableLabelError(f"nothing was decided of the picture {picture}")
     return _recorded(connection, photograph, "taken back", earlier, {"why": why}, by)
 
 
-def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Photograph:
-    if not (by.strip() and why.strip()):
-        raise ValueError("somebody decides for a reason")
-    # Who decides later waits here, and sees what was decided.
-    connection.execute("lock table label_decision in share row exclusive mode")
+def _photograph(connection: Connection, picture: UUID) -> _Photograph:
     found = fetch(
         connection,
         dict_row,
@@ -382,7 +437,7 @@ def _recorded(
             connection,
             actor=by,
             action=action,
-            subject=_SUBJECT,
+            subject=SUBJECT,
             subject_id=photograph.picture,
             before=before,
             after={**after, **content, **({"pixel_sha256": pixels} if pixels else {})},
