@@ -426,6 +426,11 @@ class CropSettings(Concern):
         pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,40}$",
         description="version of the model behind the endpoint; another one lets every picture be looked at again",
     )
+    detector_model: str | None = Field(
+        None,
+        pattern=r"^[^@\s]+@[^@\s]+$",
+        description="registered version of a model, as NAME@VERSION, under which the endpoint's answers are recorded",
+    )
     detector_seconds: int = Field(30, ge=1, le=600, description="how long an answer of the endpoint may take")
     detector_attempts: int = Field(3, ge=1, le=10, description="how often the endpoint is asked about a picture")
     crop_margin_percent: int = Field(

@@ -21,11 +21,15 @@ from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
+    AsyncModels,
+    AsyncPredictions,
     AsyncRegistry,
     AsyncUsers,
     Client,
+    Models,
     NeedsServicesError,
     NoReceiptYetError,
+    Predictions,
     RefusedError,
     Registry,
     State,
@@ -291,7 +295,13 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
 
 @pytest.mark.parametrize(
     ("sync", "mirror"),
-    [(Client, AsyncClient), (Users, AsyncUsers), (Registry, AsyncRegistry)],
+    [
+        (Client, AsyncClient),
+        (Users, AsyncUsers),
+        (Registry, AsyncRegistry),
+        (Models, AsyncModels),
+        (Predictions, AsyncPredictions),
+    ],
     ids=lambda one: one.__name__,
 )
 def test_an_event_loop_has_the_same_words(sync: type, mirror: type) -> None:

@@ -29,6 +29,7 @@ def crops(
     from nachet_pipeline.crops.cropping import Cropper
     from nachet_pipeline.crops.cutting import CroppingPool
     from nachet_pipeline.errors import RefusedError
+    from nachet_pipeline.models.predictions.detected import detector_predictions
     from nachet_pipeline.uploads.queries import search_uploads
 
     with open_services() as opened:
@@ -42,7 +43,14 @@ def crops(
         settings = opened.settings
         with CroppingPool(opened.decoding) as pool, progress_bar("Cropping") as bar:
             cropper = Cropper(
-                opened.database, opened.blobs, pool, settings.crop, opened.rules, settings.transfer, progress=bar
+                opened.database,
+                opened.blobs,
+                pool,
+                settings.crop,
+                opened.rules,
+                settings.transfer,
+                progress=bar,
+                predicted=detector_predictions(opened.database, settings.crop),
             )
             outcome = cropper.crop(found[0])
     write_result(outcome, lambda done: _record(found[0].partition, done), _lines, as_json=as_json)

@@ -20,6 +20,7 @@ from nachet_pipeline.cli import (
     mail,
     mass_import,
     models,
+    predictions,
     reliability,
     reprocessing,
     secrets,
@@ -61,6 +62,7 @@ app.add_typer(duplicates.app, name="duplicates")
 app.add_typer(labels.app, name="labels")
 app.add_typer(training_sets.app, name="training-set")
 app.add_typer(models.app, name="model")
+app.add_typer(predictions.app, name="predictions")
 app.add_typer(reliability.app)
 app.add_typer(folders.app, name="folder")
 app.add_typer(folders.trail_app)

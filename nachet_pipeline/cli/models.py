@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from nachet_pipeline.cli.terminal import DoneByOption, JsonOption, open_services, write, write_json
+from nachet_pipeline.cli.terminal import DoneByOption, JsonOption, note, open_services, write, write_json
 
 app = typer.Typer(no_args_is_help=True, help="Models and their versions: what makes predictions.")
 champion_app = typer.Typer(no_args_is_help=True, help="Which version of a model counts as the best one.")
 app.add_typer(champion_app, name="champion")
+key_app = typer.Typer(no_args_is_help=True, help="Keys: each opens the container of one model's predictions.")
+app.add_typer(key_app, name="key")
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version of a model.")]
@@ -98,3 +100,39 @@ def history(model: ModelArgument, *, as_json: JsonOption = False) -> None:
         write_json([asdict(one) for one in found])
     else:
         write(*(champion_line(one, model) for one in found))
+
+
+@key_app.command()
+def new(
+    model: ModelArgument,
+    by: DoneByOption = "",
+    *,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Revoke the keys before it now: one has leaked.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a key to a model's container of predictions, and print its address; it is shown once and kept nowhere.
+
+    Who has it can put files of predictions there, and read their receipts. Keys before it work on for a while.
+    """
+    from nachet_pipeline.models.predictions.keys import PredictionKeys
+
+    with open_services() as opened:
+        keys = PredictionKeys(opened.database, opened.blobs, opened.settings.key)
+        issued = keys.issue(model, actor=by, at_once=at_once)
+    if as_json:
+        write_json({**asdict(issued), "url": issued.url.get_secret_value()})
+        return
+    write(issued.url.get_secret_value())
+    note(f"until {issued.expires_at:%Y-%m-%d}; put files into the folder of a version, such as 1.2.0/monday.jsonl")
+    if issued.former_until:
+        note(f"keys before it work on until {issued.former_until:%Y-%m-%d %H:%M} UTC")
+
+
+@key_app.command()
+def revoke(model: ModelArgument, by: DoneByOption = "") -> None:
+    """Let no key to a model's container of predictions work any more; `new` issues another."""
+    from nachet_pipeline.models.predictions.keys import PredictionKeys
+
+    with open_services() as opened:
+        found = PredictionKeys(opened.database, opened.blobs, opened.settings.key).revoke(model, actor=by)
+    write(f"{found} keys revoked" if found != 1 else "1 key revoked")

@@ -11,6 +11,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from nachet_pipeline.client.client import ACTOR, Client, Folderlike
+from nachet_pipeline.client.models import Models, Predictions
 from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.submission import WAIT_SECONDS, Submission, SubmissionEvent, event_of
 from nachet_pipeline.client.users import Users
@@ -136,6 +137,23 @@ class AsyncRegistry(_Mirror[Registry]):
     search = _in_thread(Registry.search)
 
 
+class AsyncModels(_Mirror[Models]):
+    """`Models` for an event loop."""
+
+    register = _in_thread(Models.register)
+    versions = _in_thread(Models.versions)
+    version = _in_thread(Models.version)
+    classes = _in_thread(Models.classes)
+
+
+class AsyncPredictions(_Mirror[Predictions]):
+    """`Predictions` for an event loop."""
+
+    record = _in_thread(Predictions.record)
+    import_file = _in_thread(Predictions.import_file)
+    files = _in_thread(Predictions.files)
+
+
 class AsyncClient(_Mirror[Client]):
     """`Client` for an event loop; every call means and raises what that of `Client` does. An async context manager.
 
@@ -148,6 +166,8 @@ class AsyncClient(_Mirror[Client]):
         self._closed = False
         self.users = AsyncUsers(client.users, self._threads)
         self.registry = AsyncRegistry(client.registry, self._threads)
+        self.models = AsyncModels(client.models, self._threads)
+        self.predictions = AsyncPredictions(client.predictions, self._threads)
 
     @classmethod
     def from_environment(cls, *, by: str = ACTOR) -> Self:

@@ -7,7 +7,7 @@ nothing.
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -167,6 +167,8 @@ class Cropper:
         transfer: how many pictures and bytes are read at a time.
         detector: finds the seeds; the one that the settings name if not given.
         progress: called after every picture.
+        predicted: told what the detector said of pictures, before their crops are recorded; called again with the same
+            if that fails.
     """
 
     database: Database
@@ -177,6 +179,7 @@ class Cropper:
     transfer: TransferSettings
     detector: Detector | None = None
     progress: Progress = silent
+    predicted: Callable[[Sequence[CroppedPicture]], None] | None = None
 
     def crop(self, upload: Upload) -> Cropped:
         """Crop the pictures of an upload that were not cropped yet, after a running import of it has ended.
@@ -246,6 +249,8 @@ class Cropper:
             self._write(batch, outcome)
 
     def _write(self, batch: list[CroppedPicture], outcome: Cropped) -> None:
+        if self.predicted:
+            self.predicted(batch)
         outcome.new += self.database.call(record_cropped, batch, outcome.method, rules=self.rules.stamp)
         outcome.looked_at += len(batch)
         batch.clear()
@@ -292,7 +297,7 @@ class Cropper:
                     self._store(parent, cut, number, method) for number, cut in enumerate(cuts, len(crops) + 1)
                 )
                 del cuts
-        return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules))
+        return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules), regions)
 
     def _read(self, parent: Parent) -> bytes:
         try:

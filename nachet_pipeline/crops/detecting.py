@@ -1,7 +1,7 @@
 """The interface of detectors, which find seeds in a picture, and the regions that they return."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nachet_pipeline.pictures.arrays import NDArray
@@ -19,6 +19,8 @@ class Region:
         top: from 0.
         right: to 1.
         bottom: to 1.
+        score: how sure its detector is, from 0 to 1; None: it does not say.
+        candidates: what it may be, by the detector's own labels, each with a score; the best first.
 
     Raises:
         ValueError: these are no fractions, or there is nothing between them.
@@ -28,6 +30,8 @@ class Region:
     top: float
     right: float
     bottom: float
+    score: float | None = field(default=None, compare=False)
+    candidates: tuple[tuple[str, float], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):

@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from nachet_pipeline.crops.detecting import Region, in_reading_order
 from nachet_pipeline.errors import RefusedError, UnavailableError
@@ -29,6 +38,7 @@ log = logging.getLogger(__name__)
 _JPEG_QUALITY = 95
 _LARGEST_ANSWER = 4 * 1024 * 1024
 _MOST_SEEDS = 10_000
+_MOST_CANDIDATES = 10
 # Seeds may overlap, and detectors find some twice; but boxes of almost the whole picture are no seeds.
 _MOST_COVERED = 16
 _PART = 65_536
@@ -60,10 +70,31 @@ class _Corners(BaseModel):
         return self
 
 
+def _score(value: object) -> float | None:
+    """A score from 0 to 1; None for anything else, for which no picture is refused."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
+
+
 class _Found(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     box: _Corners
+    score: Annotated[float | None, BeforeValidator(_score)] = None
+    label: Any = None
+    top: Annotated[Any, Field(alias="topResult")] = None
+
+    def region(self) -> Region:
+        """Where it is, and what the answer says of it besides."""
+        said = self.top if isinstance(self.top, list) else [{"label": self.label, "score": self.score}]
+        scores = {
+            one["label"]: score
+            for one in said
+            if isinstance(one, dict) and isinstance(one.get("label"), str)
+            if (score := _score(one.get("score"))) is not None
+        }
+        candidates = sorted(scores.items(), key=lambda one: -one[1])[:_MOST_CANDIDATES]
+        box = self.box
+        return Region(box.left, box.top, box.right, box.bottom, self.score, tuple(candidates))
 
 
 class _Answer(BaseModel):
@@ -206,7 +237,7 @@ class EndpointDetector:
             raise DetectorAnswerError(
                 f"The detector at {self.name}: its answer is not what was agreed: {where}: {first['msg']}"
             ) from None
-        regions = in_reading_order([Region(one.box.left, one.box.top, one.box.right, one.box.bottom) for one in found])
+        regions = in_reading_order([one.region() for one in found])
         covered = sum((one.right - one.left) * (one.bottom - one.top) for one in regions)
         if covered > _MOST_COVERED:
             raise DetectorAnswerError(

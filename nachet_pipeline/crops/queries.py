@@ -9,7 +9,7 @@ from psycopg.rows import class_row, kwargs_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.crops.detecting import Box
+from nachet_pipeline.crops.detecting import Box, Region
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
@@ -126,12 +126,14 @@ class CroppedPicture:
         boxes: where the seeds are, without margin.
         crops: what was cut out.
         finding: about the number of seeds; None if it is as declared.
+        regions: what the detector said.
     """
 
     parent: Parent
     boxes: tuple[Box, ...]
     crops: tuple[StoredCrop, ...]
     finding: Finding | None
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

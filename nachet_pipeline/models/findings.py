@@ -9,7 +9,7 @@ from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.support.i18n import Bilingual, Language
 
-SHOWN_OF_A_CODE = 20
+SHOWN_OF_A_CODE = 100
 """Findings of a code that are kept, at most; all are counted."""
 
 _LONGEST_FOUND = 120
@@ -81,6 +81,11 @@ class Findings:
             self.errors += one.severity is Severity.ERROR
             if self.counts[one.code] <= SHOWN_OF_A_CODE:
                 self.shown.append(one)
+
+    def more(self, code: str, number: int) -> None:
+        """Count warnings of a code that are not told one by one."""
+        if number:
+            self.counts[code] += number
 
     def lines(self, language: Language = "en", file: str = "") -> Iterator[str]:
         """Those that were kept, in the order of lines, and how many more there are."""

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nachet_pipeline.models.model import ModelClass, ModelVersion
+from nachet_pipeline.models.predictions.queries import PredictionFile
 from nachet_pipeline.models.queries import Champion
 
 
@@ -49,3 +50,21 @@ def champion_line(champion: Champion, model: str) -> str:
     """A version that was champion, or that there was none any more, in one line."""
     which = f"{model}@{champion.version}" if champion.version else "none"
     return f"{champion.named_at:%Y-%m-%d %H:%M}  {which}  {champion.named_by}  {champion.why}"
+
+
+def file_line(file: PredictionFile) -> str:
+    """What became of a file of predictions, in one line."""
+    if file.state == "refused":
+        wrong = sum(group["count"] for group in file.findings)
+        return f"{file.place}  {file.version}  refused: {wrong} findings"
+    unknown = f", {file.unknown_pictures} of pictures that are not stored" if file.unknown_pictures else ""
+    trained = f", {file.on_trained} of what it was trained on" if file.on_trained else ""
+    return (
+        f"{file.place}  {file.version}  recorded: {file.predictions} of {file.lines} predictions, {file.new} of them"
+        f" by this file{unknown}{trained}"
+    )
+
+
+def file_record(file: PredictionFile) -> dict[str, Any]:
+    """What became of a file of predictions, for programs."""
+    return asdict(file)

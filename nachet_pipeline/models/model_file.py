@@ -56,6 +56,24 @@ def read_model_file(path: Path) -> list[ModelDocument]:
         raise ModelError(explained(error, path, document, _keys_at)) from None
 
 
+def model_of(stated: Mapping[str, Any]) -> ModelDocument:
+    """A model as a program states it.
+
+    Raises:
+        ModelError: something in it cannot be used.
+    """
+    try:
+        return ModelDocument.model_validate(dict(stated))
+    except ValidationError as error:
+        raise ModelError(_first(error)) from None
+
+
+def _first(error: ValidationError, otherwise: str = "model") -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(key) for key in first["loc"])
+    return f"{field or otherwise}: {first['msg'].removeprefix('Value error, ')}"
+
+
 def _keys_at(keys: tuple[int | str, ...]) -> list[str]:
     inside = tuple(key for key in keys if isinstance(key, str))
     parts: dict[tuple[str, ...], type[BaseModel]] = {
@@ -132,9 +150,7 @@ def _document(
             versions=(VersionDocument.model_validate(version),),
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(key) for key in first["loc"])
-        raise ModelError(f"{place}: {field or name_key}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise ModelError(f"{place}: {_first(error, name_key)}") from None
 
 
 def _classes(entry: Mapping[str, Any]) -> tuple[ClassDocument, ...]:

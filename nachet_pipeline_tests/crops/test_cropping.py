@@ -19,6 +19,10 @@ from nachet_pipeline.crops.endpoint import DetectorUnavailableError, EndpointDet
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.models.model import ModelDocument
+from nachet_pipeline.models.predictions.detected import detector_predictions
+from nachet_pipeline.models.predictions.recording import ForeignAnswerError
+from nachet_pipeline.models.registering import register_model
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, find_duplicates
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
@@ -432,6 +436,41 @@ def test_the_endpoint_finds_what_the_settings_send_it_to(workbench: Workbench, i
     assert server.authorizations == [f"Bearer {TOKEN}"]
     assert TOKEN not in repr(settings)
     assert TOKEN not in str(kept(workbench))
+
+
+def test_what_the_endpoint_says_is_recorded_as_predictions_of_its_registered_version(
+    workbench: Workbench, imported, cropper: Cropper
+) -> None:
+    upload = imported(pictures=2, seed=1)
+    classes = [{"label": "seed"}]
+    versions = [{"version": "7", "task": "detect"}, {"version": "8", "task": "both", "classes": classes}]
+    document = {"name": "seed-detector", "owner": "lab", "versions": [{"classes": [], **one} for one in versions]}
+    workbench.database.call(register_model, ModelDocument.model_validate(document), by="ann@example.org")
+    rows = "select encode(sha256, 'hex') as sha256, boxes, box_scores, candidate_score from prediction"
+    with endpoint() as server:
+        server.answers = [(200, {"boxes": [box(0, 0, 0.25, 0.5), box(0.5, 0.5, 1, 1)]})]
+        for version, scores in (("7", []), ("8", [0.9, 0.9])):
+            named = {"NACHET_DETECTOR": server.url, "NACHET_DETECTOR_MODEL": f"seed-detector@{version}"}
+            settings = Settings.from_environment({**named, "NACHET_DETECTOR_VERSION": version}).crop
+            predicted = detector_predictions(workbench.database, settings)
+            replace(cropper, settings=settings, predicted=predicted).crop(upload)
+            found = workbench.query(
+                f"{rows} p join model_version v on v.id = p.model_version_id where v.version = %s order by 1", version
+            )
+            assert [row["candidate_score"] for row in found] == [pytest.approx(scores)] * 2
+            assert [row["box_scores"] for row in found] == [pytest.approx([0.9, 0.9])] * 2
+            assert found[0]["boxes"] == [0, 0, 0.25, 0.5, 0.5, 0.5, 1, 1]
+        assert {row["sha256"] for row in found} == {
+            row["sha256"]
+            for row in workbench.query("select encode(sha256, 'hex') as sha256 from pictures where parent is null")
+        }
+        server.answers = [(200, {"boxes": [box(0, 0, 0.25, 0.5) | {"label": "stone"}]})]
+        settings = settings.model_copy(update={"detector_version": "9"})
+        with pytest.raises(ForeignAnswerError, match="a label of the version, found stone"):
+            replace(cropper, settings=settings, predicted=predicted).crop(upload)
+        wrong = settings.model_copy(update={"detector_model": "seed-detector@9"})
+        with pytest.raises(SettingsError, match="NACHET_DETECTOR_MODEL: seed-detector has no version 9"):
+            detector_predictions(workbench.database, wrong)
 
 
 def test_an_endpoint_that_finds_ten_thousand_seeds_as_large_as_the_picture_is_not_believed(

@@ -45,6 +45,27 @@ def test_an_answer_in_a_list_and_one_without_seeds_are_read_too(server: Endpoint
     assert asking(server).detect(PICTURE) == ()
 
 
+@pytest.mark.parametrize(
+    ("said", "score", "candidates"),
+    [
+        ({"label": "seed", "score": 0.9}, 0.9, (("seed", 0.9),)),
+        (
+            {"score": 0.5, "topResult": [{"label": "a", "score": 0.2}, {"label": "b", "score": 0.7}]},
+            0.5,
+            (("b", 0.7), ("a", 0.2)),
+        ),
+        ({"score": "high", "topResult": [{"label": 1, "score": 0.2}, {"label": "b", "score": 7}, None]}, None, ()),
+        ({"label": None, "score": None}, None, ()),
+    ],
+)
+def test_what_an_answer_says_of_a_seed_besides_is_kept_and_never_refused(
+    server: Endpoint, said: dict[str, Any], score: float | None, candidates: tuple[tuple[str, float], ...]
+) -> None:
+    server.answers = [(200, {"boxes": [{"box": box(0, 0, 1, 1)["box"], **said}]})]
+    (region,) = asking(server).detect(PICTURE)
+    assert (region.score, region.candidates) == (score, candidates)
+
+
 def test_an_endpoint_without_token_is_asked_without_one(server: Endpoint) -> None:
     EndpointDetector(server.url).detect(PICTURE)
 

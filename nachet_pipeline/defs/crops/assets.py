@@ -31,6 +31,7 @@ from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, logged_pictures
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import say_whose
+from nachet_pipeline.models.predictions.detected import detector_predictions
 from nachet_pipeline.pictures.contact_sheet import as_markdown
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.settings import CropSettings, TransferSettings
@@ -80,7 +81,8 @@ def crop_upload(
         return
     failed: dict[str, str] = {}
     with database.open() as db, blob_storage.open() as blobs, CroppingPool(decoding) as pool:
-        cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings)
+        predicted = detector_predictions(db, crop_settings)
+        cropper = Cropper(db, blobs, pool, crop_settings, rule_set, transfer_settings, predicted=predicted)
         for number, partition in enumerate(partitions, start=1):
             context.log.info("%d of %d: %s", number, len(partitions), partition)
             cropper.progress = logged_pictures(context, partition)

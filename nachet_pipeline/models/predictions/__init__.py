@@ -1,0 +1,1 @@
+"""Predictions: which version of a model said what of which content."""
