@@ -19,7 +19,6 @@ from pathlib import Path
 
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.own_services import in_own_process, memory_mib, own_services
 from nachet_pipeline.database.connection import Database
@@ -102,7 +101,7 @@ def main() -> None:
     if given.record:
         _record(given.record)
         return
-    table = Table("predictions", "seconds", "s of its processor", "MiB before", "MiB at most")
+    console = Console()
     with own_services() as (_, services), tempfile.TemporaryDirectory() as place:
         with Database(SecretStr(services.database_url)) as database:
             _fill(database, given.predictions)
@@ -112,10 +111,11 @@ def main() -> None:
             if not file.exists():
                 _write(file, number, given.boxes)
             found = in_own_process("benchmarks.predictions", "--record", str(file))
-            shown = (found["seconds"], found["processor"], found["before"], found["most"])
-            table.add_row(f"{found['recorded']:.0f}", *(f"{figure:.1f}" for figure in shown))
-    Console().print(table)
-    Console().print(f"target: {TARGET_PREDICTIONS} in {TARGET_SECONDS:.0f} s")
+            console.print(
+                f"{found['recorded']:.0f} predictions: {found['seconds']:.1f} s, {found['processor']:.1f} s of its"
+                f" processor, {found['before']:.0f} MiB before and {found['most']:.0f} MiB at most"
+            )
+    console.print(f"target: {TARGET_PREDICTIONS} in {TARGET_SECONDS:.0f} s")
 
 
 if __name__ == "__main__":

@@ -143,6 +143,7 @@ def test_what_is_right_has_no_finding(tmp_path: Path) -> None:
     ]
     content = b"\xef\xbb\xbf" + lines(*right).replace(b"\n", b"\r\n")
     assert list(findings_of(tmp_path / "x.jsonl", content).lines()) == []
+    assert list(findings_of(tmp_path / "x.jsonl", b"\n \n").lines()) == []
 
 
 @pytest.mark.parametrize(("task", "answer"), [("detect", whole()), ("classify", found())])
@@ -276,13 +277,14 @@ def test_the_same_answer_is_one_prediction_whatever_the_file_and_the_time(lab: L
     assert lab.record(*answers).file.new == 2
     again = lab.record(*answers)
     assert (again.file.predictions, again.file.new) == (2, 2), "those that the file brought"
-    table = pa.Table.from_pylist([{**one, "at": NOW} for one in answers])
+    table = pa.Table.from_pylist([{"boxes": None, "candidates": None, **one, "at": NOW} for one in answers])
     pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
     as_table = record_file(lab.bench.database, lab.version, tmp_path / "x.parquet", by="ann@example.org")
     assert (as_table.recorded, as_table.file.predictions, as_table.file.new) == (True, 2, 0)
     assert lab.record(found({"score": 0.5}), answers[0], answers[0]).file.new == 1
     assert [row["at"] for row in lab.rows() if row["embedding"]] == [datetime(2026, 11, 29, 10, tzinfo=UTC)]
     assert len(lab.rows()) == 3
+    assert (lab.record(b"\n").recorded, len(lab.rows())) == (True, 3)
 
 
 def test_a_table_of_other_columns_is_refused(lab: Lab, tmp_path: Path) -> None:

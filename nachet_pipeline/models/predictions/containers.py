@@ -14,13 +14,16 @@ from pathlib import Path, PurePosixPath
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import RECEIPT_SUFFIX, predictions_container
 from nachet_pipeline.models.model import ModelVersion
-from nachet_pipeline.models.predictions.queries import FileReceipt, read_places
+from nachet_pipeline.models.predictions.queries import FileReceipt
 from nachet_pipeline.models.predictions.reading import SUFFIXES
 from nachet_pipeline.models.predictions.recording import record_file
 from nachet_pipeline.models.queries import model_versions
 from nachet_pipeline.storage.blobs import BlobStorage
 
 log = logging.getLogger(__name__)
+
+_OF = "of"
+"""Of a receipt's metadata: the content that it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,13 @@ class ArrivedFile:
         version: whose predictions these are, by the folder.
         container: the container.
         blob: the file's name there.
+        etag: which content of that name it is.
     """
 
     version: ModelVersion
     container: str
     blob: str
+    etag: str
 
     @property
     def place(self) -> str:
@@ -44,7 +49,7 @@ class ArrivedFile:
 
 
 def due_files(database: Database, blobs: BlobStorage) -> Iterator[ArrivedFile]:
-    """The files of predictions that were not read since they were written.
+    """The files of predictions without a receipt of just that content.
 
     What lies in no version's folder is logged, and waits until the version is registered.
 
@@ -52,22 +57,21 @@ def due_files(database: Database, blobs: BlobStorage) -> Iterator[ArrivedFile]:
         DatabaseError: the database does not answer.
         StorageError: storage does not answer.
     """
-    with database.connection() as connection:
+    with database.reading() as connection:
         versions = {(one.model, one.version): one for one in model_versions(connection)}
-        read = read_places(connection)
     for model in dict.fromkeys(model for model, _ in versions):
         container = predictions_container(model)
-        for found in blobs.listing(container) if blobs.container_exists(container) else ():
-            folder, _, name = found.name.partition("/")
-            if not name.endswith(SUFFIXES):
+        listed = list(blobs.listing(container)) if blobs.container_exists(container) else []
+        answered = {(one.name, one.metadata.get(_OF)) for one in listed if one.name.endswith(RECEIPT_SUFFIX)}
+        for one in listed:
+            folder, _, name = one.name.partition("/")
+            etag = one.version.strip('"')
+            if not name.endswith(SUFFIXES) or (f"{one.name}{RECEIPT_SUFFIX}", etag) in answered:
                 continue
-            if (version := versions.get((model, folder))) is None:
-                log.warning("%s/%s: %s has no version %s", container, found.name, model, folder)
-                continue
-            arrived = ArrivedFile(version, container, found.name)
-            before = read.get(arrived.place)
-            if before is None or before < found.modified:
-                yield arrived
+            if version := versions.get((model, folder)):
+                yield ArrivedFile(version, container, one.name, etag)
+            else:
+                log.warning("%s/%s: %s has no version %s", container, one.name, model, folder)
 
 
 def record_arrived(database: Database, blobs: BlobStorage, arrived: ArrivedFile, *, by: str) -> FileReceipt:
@@ -90,5 +94,7 @@ def record_arrived(database: Database, blobs: BlobStorage, arrived: ArrivedFile,
         content,
         content_type="application/json",
         overwrite=True,
+        # Of what was listed: a file that was changed while it was read is due again.
+        metadata={_OF: arrived.etag},
     )
     return receipt

@@ -154,14 +154,6 @@ def write_file(connection: Connection, file: PredictionFile, version: UUID, sha2
     return replace(file, new=int(new))
 
 
-def read_places(connection: Connection) -> dict[str, datetime]:
-    """When the file of each place was read last."""
-    rows: list[tuple[str, datetime]] = fetch(
-        connection, tuple_row, "select place, max(recorded_at) as at from prediction_file group by place"
-    )
-    return dict(rows)
-
-
 def prediction_files(connection: Connection, version: UUID | None = None, *, most: int = 1000) -> list[PredictionFile]:
     """Files of predictions, of one version or of all, the one that was read last first."""
     return fetch(

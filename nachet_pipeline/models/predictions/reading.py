@@ -147,6 +147,8 @@ def _line_by_line(block: bytes, first: int, reason: str) -> Block:
         elif answer is not None:
             good.append(answer)
             lines.append(line)
+    if not good:
+        return _nothing(*findings)
     try:
         answers = pa.RecordBatch.from_pylist(good, schema=ANSWER)
     except (pa.ArrowInvalid, OverflowError) as error:

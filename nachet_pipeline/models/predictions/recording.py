@@ -152,7 +152,7 @@ class _Recording:
             self.lines += len(block.lines)
             self.findings.add(wrong)
             # A file with an error is read to its end, so that all of them are told.
-            if not self.findings.errors:
+            if len(answers.lines) and not self.findings.errors:
                 missing = _send(connection, self.version.id, self.file.id, answers, self.now)
                 self.unknown += len(missing)
                 self.findings.add(
