@@ -8,8 +8,10 @@ from nachet_pipeline.client import (
     AsyncSubmission,
     Client,
     Event,
+    FileReceipt,
     Folder,
     FoundSeed,
+    ModelVersion,
     Page,
     Picture,
     Receipt,
@@ -41,6 +43,8 @@ def ask(client: Client) -> None:
     assert_type(client.pictures("0" * 32).items, list[Picture])
     assert_type(client.open_picture("0" * 32), IO[bytes])
     assert_type(client.registry.search("nap"), list[FoundSeed])
+    assert_type(client.models.register("model.yaml"), list[ModelVersion])
+    assert_type(client.predictions.record("model@1", [{"picture": "0" * 32, "boxes": []}]), FileReceipt)
     page = client.events(0, types={"upload.imported"})
     assert_type((page.items, page.after), tuple[list[Event], int])
 
@@ -56,4 +60,6 @@ async def hand_over_in_a_loop(client: AsyncClient) -> None:
     assert_type(await client.uploads(owner="ada@example.org", limit=3), Page[SeenUpload])
     assert_type((await client.users.show_key("ada@example.org")).url.get_secret_value(), str)
     assert_type(await client.registry.search("nap", limit=3), list[FoundSeed])
+    assert_type(await client.models.version("model@1"), ModelVersion)
+    assert_type(await client.predictions.import_file("model@1", "monday.jsonl"), FileReceipt)
     assert_type((await client.events(None)).items, list[Event])
