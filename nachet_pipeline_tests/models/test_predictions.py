@@ -289,9 +289,13 @@ def test_the_same_answer_is_one_prediction_whatever_the_file_and_the_time(lab: L
 
 def test_a_table_of_other_columns_is_refused(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "x.parquet"
-    pyarrow.parquet.write_table(pa.table({"sha256": [1], "boxes": ["x"], "score": [0.5]}), file)
+    pyarrow.parquet.write_table(pa.table({"candidates": [[{"lable": "x"}]], "boxes": ["x"], "score": [0.5]}), file)
     done = record_file(lab.bench.database, lab.version, file, by="ann@example.org")
-    assert [(one.code, one.field) for one in done.findings.shown] == [("unknown-key", "score"), ("wrong-type", "boxes")]
+    assert [(one.code, one.field) for one in done.findings.shown] == [
+        ("unknown-key", "candidates.lable"),
+        ("unknown-key", "score"),
+        ("wrong-type", "boxes"),
+    ]
     file.write_bytes(b"PAR1")
     done = record_file(lab.bench.database, lab.version, file, by="ann@example.org")
     assert list(done.findings.counts) == ["not-parquet"]

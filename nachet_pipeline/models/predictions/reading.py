@@ -198,9 +198,7 @@ def _mismatches(value: Any, wanted: pa.DataType, path: tuple[str, ...]) -> Itera
             if key in known:
                 yield from _mismatches(inner, wanted.field(key).type, (*path, key))
             else:
-                keys = ", ".join(known)
-                expected = Bilingual(f"keys of {keys}", f"des clés parmi {keys}")
-                yield "unknown-key", ".".join((*path, key)), expected, key
+                yield "unknown-key", ".".join((*path, key)), _keys_of(known), key
     elif pa.types.is_list(wanted) and isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _mismatches(inner, wanted.value_type, (*path, str(place)))
@@ -249,13 +247,8 @@ def _parquet(path: Path) -> Iterator[Block]:
 
 
 def _of_columns(batch: pa.RecordBatch, first: int) -> Block:
-    findings: list[LineFinding] = []
+    findings = list(_unknown_columns(pa.struct(list(batch.schema)), pa.struct(list(ANSWER)), ()))
     columns: list[pa.Array] = []
-    for name in batch.schema.names:
-        if name not in ANSWER.names:
-            keys = ", ".join(ANSWER.names)
-            expected = Bilingual(f"columns of {keys}", f"des colonnes parmi {keys}")
-            findings.append(LineFinding("unknown-key", 0, name, expected, name))
     for wanted in ANSWER:
         if wanted.name not in batch.schema.names:
             columns.append(pa.nulls(batch.num_rows, wanted.type))
@@ -269,6 +262,24 @@ def _of_columns(batch: pa.RecordBatch, first: int) -> Block:
     if findings:
         return _nothing(*findings)
     return Block(pa.RecordBatch.from_arrays(columns, schema=ANSWER), np.arange(first, first + batch.num_rows))
+
+
+def _unknown_columns(found: pa.DataType, wanted: pa.DataType, path: tuple[str, ...]) -> Iterator[LineFinding]:
+    """Columns, and keys in them, that no answer has; a cast would leave them out."""
+    if pa.types.is_struct(found) and pa.types.is_struct(wanted):
+        known = [one.name for one in wanted]
+        for one in found:
+            if one.name in known:
+                yield from _unknown_columns(one.type, wanted.field(one.name).type, (*path, one.name))
+            else:
+                yield LineFinding("unknown-key", 0, ".".join((*path, one.name)), _keys_of(known), one.name)
+    elif hasattr(found, "value_type") and pa.types.is_list(wanted):
+        yield from _unknown_columns(found.value_type, wanted.value_type, path)
+
+
+def _keys_of(known: list[str]) -> Bilingual:
+    keys = ", ".join(known)
+    return Bilingual(f"keys of {keys}", f"des clés parmi {keys}")
 
 
 def _as_text(moments: pa.Array) -> pa.Array:
