@@ -1,14 +1,19 @@
 """What the detector that crops are cut by says of pictures, as predictions of a registered version."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nachet_pipeline.crops.queries import CroppedPicture
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.models.model import ModelError
-from nachet_pipeline.models.predictions.recording import record_answers
 from nachet_pipeline.models.queries import UnknownModelError, version_named
 from nachet_pipeline.settings import CropSettings, SettingsError
+from nachet_pipeline.support.lazy_import import LazyModule
+
+if TYPE_CHECKING:
+    from nachet_pipeline.models.predictions import recording
+else:
+    recording = LazyModule("nachet_pipeline.models.predictions.recording")
 
 
 def detector_predictions(
@@ -29,7 +34,7 @@ def detector_predictions(
 
     def record(pictures: Sequence[CroppedPicture]) -> None:
         answers = [_answer(one, named=version.classes > 0) for one in pictures]
-        database.call(record_answers, version, answers)
+        database.call(recording.record_answers, version, answers)
 
     return record
 
