@@ -21,9 +21,11 @@ from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
+    AsyncJudgements,
     AsyncRegistry,
     AsyncUsers,
     Client,
+    Judgements,
     NeedsServicesError,
     NoReceiptYetError,
     RefusedError,
@@ -291,7 +293,7 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
 
 @pytest.mark.parametrize(
     ("sync", "mirror"),
-    [(Client, AsyncClient), (Users, AsyncUsers), (Registry, AsyncRegistry)],
+    [(Client, AsyncClient), (Users, AsyncUsers), (Registry, AsyncRegistry), (Judgements, AsyncJudgements)],
     ids=lambda one: one.__name__,
 )
 def test_an_event_loop_has_the_same_words(sync: type, mirror: type) -> None:

@@ -16,9 +16,16 @@ Whatever a person can put right is one of three errors, whose message is one lin
 Files of a local folder that cannot be read are an `OSError`, as everywhere.
 """
 
-from nachet_pipeline.client.asynchronous import AsyncClient, AsyncRegistry, AsyncSubmission, AsyncUsers
+from nachet_pipeline.client.asynchronous import (
+    AsyncClient,
+    AsyncJudgements,
+    AsyncRegistry,
+    AsyncSubmission,
+    AsyncUsers,
+)
 from nachet_pipeline.client.client import Client, Folderlike
 from nachet_pipeline.client.errors import NeedsServicesError, NoReceiptYetError
+from nachet_pipeline.client.judgements import Judgements
 from nachet_pipeline.client.paging import EventPage, Page
 from nachet_pipeline.client.place import SubmissionStatus
 from nachet_pipeline.client.registry import Registry
@@ -28,6 +35,7 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.errors import RefusedError, UnavailableError, UsageError
 from nachet_pipeline.events.event import Event, EventType
 from nachet_pipeline.folders.folder import Folder
+from nachet_pipeline.models.judgements.queries import RecordedJudgement
 from nachet_pipeline.picture_sets.browsing import Picture
 from nachet_pipeline.registry.seeds import FoundSeed
 from nachet_pipeline.uploads.following import SupersededError
@@ -36,6 +44,7 @@ from nachet_pipeline.uploads.upload import SeenUpload
 
 __all__ = [
     "AsyncClient",
+    "AsyncJudgements",
     "AsyncRegistry",
     "AsyncSubmission",
     "AsyncUsers",
@@ -46,11 +55,13 @@ __all__ = [
     "Folder",
     "Folderlike",
     "FoundSeed",
+    "Judgements",
     "NeedsServicesError",
     "NoReceiptYetError",
     "Page",
     "Picture",
     "Receipt",
+    "RecordedJudgement",
     "RefusedError",
     "Registry",
     "SeenUpload",

@@ -50,7 +50,7 @@ class Stated:
     Attributes:
         person: who judges; an e-mail address, or a name where there is none.
         verdict: what is said.
-        at: when; None if nobody knows, and then all that is said makes it the same judgement.
+        at: when.
         prediction: the prediction it is about.
         object: which object of it, from 1; None for one that was missed, or the picture as a whole.
         picture: the picture or crop it is about, if no prediction is named.
@@ -67,7 +67,7 @@ class Stated:
 
     person: str
     verdict: Verdict
-    at: datetime | None = None
+    at: datetime
     prediction: UUID | None = None
     object: int | None = None
     picture: UUID | None = None
@@ -124,7 +124,7 @@ class Judgement:
         return self.corrected_box if self.verdict is Verdict.MISSED else self.box
 
 
-def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | None, now: datetime) -> Judgement:
+def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | None) -> Judgement:
     """The judgement of what was stated, once it is known what it is about.
 
     Args:
@@ -132,13 +132,12 @@ def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | Non
         sha256: of what is judged.
         box: the region that is judged.
         taxon: what is meant.
-        now: the time of a judgement that states none.
     """
     person = stated.person.strip().lower()
     note = stated.note.strip() if stated.note and stated.note.strip() else None
     said = (
         person,
-        stated.at.astimezone(UTC).isoformat() if stated.at else "",
+        stated.at.astimezone(UTC).isoformat(),
         sha256.hex(),
         _text(box),
         stated.verdict.value,
@@ -151,7 +150,7 @@ def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | Non
     return Judgement(
         judgement_id(*said),
         person,
-        stated.at or now,
+        stated.at,
         sha256,
         stated.verdict,
         box,

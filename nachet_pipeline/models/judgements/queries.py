@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -151,14 +152,19 @@ def _row(one: Judgement, by: str, source: str) -> tuple[Any, ...]:
     )
 
 
+_JUDGEMENT = (
+    "j.id, j.person, j.at, j.sha256, j.verdict, j.box, coalesce(s.merged_into, s.id) as taxon, j.corrected_box,"
+    " j.prediction_id as prediction, j.object, j.sure, j.note, j.withdraws, j.facts"
+)
+
+
 def judgements_of(connection: Connection, contents: Sequence[bytes]) -> list[Judgement]:
     """All judgements of contents, those that were taken back too; taxa as the registry knows them today."""
     rows = fetch(
         connection,
         dict_row,
-        "select j.id, j.person, j.at, j.sha256, j.verdict, j.box, coalesce(s.merged_into, s.id) as taxon,"
-        " j.corrected_box, j.prediction_id as prediction, j.object, j.sure, j.note, j.withdraws, j.facts"
-        " from judgement j left join seeds s on s.id = j.seed_id where j.sha256 = any(%s) order by j.at, j.id",
+        f"select {_JUDGEMENT} from judgement j left join seeds s on s.id = j.seed_id where j.sha256 = any(%s)"
+        " order by j.at, j.id",
         (list(contents),),
     )
     return [judgement_of(row) for row in rows]
@@ -174,3 +180,79 @@ def judged_contents(connection: Connection, person: str | None = None) -> list[b
     """The contents that were judged, by a person if one is named."""
     query = "select distinct sha256 from judgement where %(person)s::text is null or person = %(person)s order by 1"
     return fetch_column(connection, query, {"person": person})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedJudgement:
+    """A recorded judgement, with what stands beside it.
+
+    Attributes:
+        judgement: the judgement.
+        taxon: name of its taxon.
+        source: where it came from.
+        taken_back: whether it was.
+    """
+
+    judgement: Judgement
+    taxon: str | None
+    source: str
+    taken_back: bool
+
+
+def judgements_page(
+    connection: Connection,
+    *,
+    contents: Sequence[bytes] | None = None,
+    person: str | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = 100,
+) -> list[RecordedJudgement]:
+    """Judgements in the order of their times, a page at a time.
+
+    Args:
+        connection: to the database.
+        contents: only those of these contents.
+        person: only those of this person.
+        after: time and identifier of the last one of the page before.
+        limit: how many at most.
+    """
+    rows = fetch(
+        connection,
+        dict_row,
+        f"select {_JUDGEMENT}, s.name, j.source,"
+        " exists (select from judgement w where w.withdraws = j.id) as taken_back"
+        " from judgement j left join seeds s on s.id = j.seed_id"
+        " where (%(contents)s::bytea[] is null or j.sha256 = any(%(contents)s))"
+        " and (%(person)s::text is null or j.person = %(person)s)"
+        " and (%(at)s::timestamptz is null or (j.at, j.id) > (%(at)s, %(id)s::uuid))"
+        " order by j.at, j.id limit %(limit)s",
+        {
+            "contents": None if contents is None else list(contents),
+            "person": person.strip().lower() if person else None,
+            "at": after[0] if after else None,
+            "id": after[1] if after else None,
+            "limit": limit,
+        },
+    )
+    beside = ("name", "source", "taken_back")
+    return [
+        RecordedJudgement(
+            judgement_of({name: value for name, value in row.items() if name not in beside}),
+            row["name"],
+            row["source"],
+            row["taken_back"],
+        )
+        for row in rows
+    ]
+
+
+def content_of(connection: Connection, subject: UUID) -> bytes | None:
+    """The content of a picture, a crop or a prediction; None if there is none of that identifier."""
+    query = "select sha256 from pictures where id = %(id)s union all select sha256 from prediction where id = %(id)s"
+    found = fetch_column(connection, query, {"id": subject})
+    return bytes(found[0]) if found else None
+
+
+def is_prediction(connection: Connection, subject: UUID) -> bool:
+    """Whether there is a prediction of this identifier."""
+    return bool(fetch_column(connection, "select id from prediction where id = %s", (subject,)))

@@ -122,7 +122,7 @@ def withdraw_judgement(connection: Connection, judgement: UUID, *, by: str, why:
     """
     if not why.strip():
         raise ValueError("somebody takes a judgement back for a reason")
-    stated = Stated(by, Verdict.WITHDRAWN, at=datetime.now(UTC), withdraws=judgement, note=why)
+    stated = Stated(by, Verdict.WITHDRAWN, datetime.now(UTC), withdraws=judgement, note=why)
     return record_judgements(connection, [stated], by=by, source="withdrawn", policy=policy)
 
 
@@ -134,7 +134,6 @@ class _Resolver:
         self._connection = connection
         self._by = by
         self._findings = findings
-        self._now = datetime.now(UTC)
         self._taxa = TaxonNames(registered_seeds(connection))
         self._added: set[UUID] = set()
 
@@ -145,6 +144,10 @@ class _Resolver:
         by_content = pictures_by_content(self._connection, [one.sha256 for one in batch if one.sha256])
         back = withdrawable(self._connection, [one.withdraws for one in batch if one.withdraws])
         for one in batch:
+            if wrong := next(_contradictions(one), None):
+                self._findings.add([wrong])
+                continue
+            about: About | None
             if one.withdraws:
                 about = back.get(one.withdraws)
                 if about is None:
@@ -185,7 +188,7 @@ class _Resolver:
         elif one.verdict in (Verdict.RIGHT, Verdict.WRONG) and taxon is None and not one.prediction:
             self._say(one, "nothing-to-confirm", "verdict", _ONE_TAXON, one.verdict.value)
             return None
-        return identified(one, about.sha256, about.box, taxon, self._now)
+        return identified(one, about.sha256, about.box, taxon)
 
     def _registered(self, seed: Seed) -> UUID:
         if not self._taxa.registered(seed) and seed.id not in self._added:
@@ -201,6 +204,34 @@ class _Resolver:
         self._findings.add([LineFinding(code, one.line, field_of, expected, found)])
 
 
+def _contradictions(one: Stated) -> Iterator[LineFinding]:
+    """What a judgement lacks, or says beside what it is."""
+    nothing = Bilingual("nothing", "rien")
+    named = [name for name in ("prediction", "picture", "sha256", "withdraws") if getattr(one, name)]
+    if len(named) != 1:
+        yield LineFinding(
+            "what-about", one.line, "", _ONE_SUBJECT, Bilingual.same(", ".join(named)) if named else nothing
+        )
+    if not one.person.strip():
+        yield LineFinding("missing-key", one.line, "person", Bilingual("who judges", "la personne qui juge"), nothing)
+    if (one.verdict is Verdict.WITHDRAWN) != (one.withdraws is not None):
+        yield LineFinding("what-about", one.line, "withdraws", _WITHDRAWN, one.verdict.value)
+    if one.verdict is Verdict.TAXON and not one.taxon:
+        yield LineFinding("missing-key", one.line, "taxon", Bilingual("a taxon", "un taxon"), nothing)
+    if one.verdict in {Verdict.BOX, Verdict.MISSED} and one.corrected_box is None:
+        where = Bilingual("where the object is", "où se trouve l'objet")
+        yield LineFinding("missing-key", one.line, "corrected_box", where, nothing)
+    if one.object is not None and one.prediction is None:
+        yield LineFinding("what-about", one.line, "object", Bilingual("a prediction", "une prédiction"), nothing)
+    if one.box is not None and one.prediction is not None:
+        expected = Bilingual("no box, as the object has one", "aucun rectangle, l'objet en a un")
+        yield LineFinding("what-about", one.line, "box", expected, str(one.box))
+
+
+_ONE_SUBJECT = Bilingual(
+    "one of prediction, picture, sha256 and withdraws", "l'un de prediction, picture, sha256 et withdraws"
+)
+_WITHDRAWN = Bilingual("both withdrawn and what is taken back", "withdrawn et ce qui est retiré, les deux")
 _STORED = Bilingual("one that is stored", "ce qui est conservé")
 _JUDGEMENT = Bilingual("a judgement that is recorded", "un jugement enregistré")
 _ONE_TAXON = Bilingual(

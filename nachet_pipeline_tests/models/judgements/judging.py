@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from nachet_pipeline_tests.workbench import Workbench
 
 ANN, BO, CY = "ann@example.org", "bo@example.org", "cy@example.org"
 DEFAULT = Policy()
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LABELS = ("Brassica napus", "Brassica juncea", "Cirsium arvense")
 
 
@@ -28,8 +30,9 @@ def judge(bench: Workbench, *stated: Stated, policy: Policy = DEFAULT) -> Record
         return record_judgements(connection, stated, by="a test", source="test", policy=policy)
 
 
-def says(person: str, verdict: Verdict, taxon: str | None = None, **about: Any) -> Stated:
-    return Stated(person, verdict, taxon=taxon, **about)
+def says(person: str, verdict: Verdict, taxon: str | None = None, *, at: int = 0, **about: Any) -> Stated:
+    """A judgement, so many minutes after noon."""
+    return Stated(person, verdict, NOON + timedelta(minutes=at), taxon=taxon, **about)
 
 
 def judgements(bench: Workbench, **columns: str) -> list[UUID]:

@@ -149,6 +149,7 @@ create table judgement (
     check (verdict not in ('box', 'missed') or corrected_box is not null)
 );
 create index judgement_content on judgement (sha256);
+create index judgement_at on judgement (at, id);
 create index judgement_prediction on judgement (prediction_id) where prediction_id is not null;
 create index judgement_withdraws on judgement (withdraws) where withdraws is not null;
 
