@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch_value
 from nachet_pipeline.models.findings import Findings, LineFinding
@@ -113,8 +114,10 @@ class _About:
             return None
         sizes = picture_size(connection, picture, sha256)
         if sizes is None:
-            # Told as unknown when it is looked up, once for each box.
-            sizes = sha256 or b"\0" * 32, 1, 1
+            stored = Bilingual("one that is stored", "ce qui est conservé")
+            found = str(picture or content)
+            findings.add([LineFinding("unknown-picture", line, "picture", stored, found, Severity.WARNING)])
+            return None
         about = cls(feedback, result, sizes, (str(person), otherwise.at), (line, findings))
         about._find_prediction(connection)
         return about

@@ -158,7 +158,7 @@ def test_everything_that_is_wrong_is_found_in_its_line_and_nothing_recorded(
     assert refused(stored, "person;whatever\n", "judged.csv")[0].startswith("1: whatever: expected person, at, verdict")
     with pytest.raises(JudgementsRefusedError) as caught:
         handed_in(stored, json.dumps(wrong[4]), "judged.jsonl")
-    assert list(caught.value.findings.lines("fr")) == ["1 : object : attendu 1 … 3; trouvé 4"]
+    assert list(caught.value.findings.lines("fr")) == ["1 : object : attendu : 1 … 3; trouvé : 4"]
 
 
 def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
