@@ -165,7 +165,7 @@ class Judgements:
         return page_of(found, limit, lambda one: after_of(one.judgement.at, one.judgement.id))
 
 
-def _listed(connection: Connection, of: UUID | None, **asked: Any) -> list[RecordedJudgement]:
+def _listed(connection: Connection, /, of: UUID | None, **asked: Any) -> list[RecordedJudgement]:
     contents = None
     if of is not None:
         content = content_of(connection, of)

@@ -142,14 +142,11 @@ def read(connection: Connection, document: Any, otherwise: Otherwise, findings: 
 def _prediction(task: Any, line: int, findings: Findings) -> UUID | None:
     data = task.get("data") if isinstance(task, dict) else None
     try:
-        return UUID(str(data["prediction"])) if isinstance(data, dict) else _no_task(line, findings)
+        return UUID(str((data or {})["prediction"]))
     except (KeyError, ValueError):
-        return _no_task(line, findings)
-
-
-def _no_task(line: int, findings: Findings) -> None:
-    expected = Bilingual("a task with data.prediction", "une tâche avec data.prediction")
-    findings.add([LineFinding("no-task", line, "data.prediction", expected, Bilingual("none", "aucune"))])
+        expected = Bilingual("a task with data.prediction", "une tâche avec data.prediction")
+        findings.add([LineFinding("no-task", line, "data.prediction", expected, Bilingual("none", "aucune"))])
+        return None
 
 
 def _said(

@@ -218,8 +218,10 @@ def compared(
     pairs = _paired(objects, drawn)
 
     def said(verdict: Verdict, number: int | None, one: Drawn | None, **more: Any) -> Stated:
-        beside = {"note": one.note, "facts": one.facts} if one else {}
-        return Stated(person, verdict, at, prediction=prediction, object=number, line=line, **beside, **more)
+        note, facts = (one.note, one.facts) if one else (None, {})
+        return Stated(
+            person, verdict, at, prediction=prediction, object=number, note=note, facts=facts, line=line, **more
+        )
 
     found = []
     for thing in objects:
