@@ -227,3 +227,8 @@ def uploads_of_partition(key: str) -> tuple[UUID, UUID]:
         raise ValueError(f"{key!r} is not the partition of an upload")
     rest = 32 - _PARTITION_DIGITS
     return UUID(start + "0" * rest), UUID(start + "f" * rest)
+
+
+def judgement_id(*said: str) -> UUID:
+    """Identifier of a judgement, which follows from all that is said in it."""
+    return _identifier("judgement", *said)

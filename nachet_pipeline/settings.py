@@ -446,6 +446,17 @@ class TrainingSettings(Concern):
     )
 
 
+class JudgingSettings(Concern):
+    """When what people judge counts."""
+
+    verified_by_experts: int = Field(
+        1, ge=0, le=100, description="experts who must say the same of a picture for it to count; 0: never by experts"
+    )
+    verified_by_persons: int = Field(
+        2, ge=0, le=100, description="people who must say the same of a picture for it to count; 0: never by people"
+    )
+
+
 def _paths(value: Any) -> Any:
     """Paths of a text that has commas between them."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -591,6 +602,7 @@ class Settings(BaseModel):
     mass_import: MassImportSettings = MassImportSettings()
     crop: CropSettings = CropSettings()
     training: TrainingSettings = TrainingSettings()
+    judging: JudgingSettings = JudgingSettings()
     species: SpeciesSettings = SpeciesSettings()
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()

@@ -21,11 +21,13 @@ from fastapi.testclient import TestClient
 
 from nachet_pipeline.client import (
     AsyncClient,
+    AsyncJudgements,
     AsyncModels,
     AsyncPredictions,
     AsyncRegistry,
     AsyncUsers,
     Client,
+    Judgements,
     Models,
     NeedsServicesError,
     NoReceiptYetError,
@@ -301,6 +303,7 @@ def test_requests_that_wait_in_an_event_loop_hold_no_thread(
         (Registry, AsyncRegistry),
         (Models, AsyncModels),
         (Predictions, AsyncPredictions),
+        (Judgements, AsyncJudgements),
     ],
     ids=lambda one: one.__name__,
 )

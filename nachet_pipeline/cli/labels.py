@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -20,6 +22,8 @@ from nachet_pipeline.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from nachet_pipeline.database.connection import Connection
+    from nachet_pipeline.models.judgements.outcomes import Applied
     from nachet_pipeline.picture_sets.labels import Decided, LabelledFile
     from nachet_pipeline.picture_sets.naming import Named, WaitingSet
 
@@ -90,8 +94,9 @@ def decide(
     """
     from nachet_pipeline.picture_sets.labels import decide_label
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with _deciding(by) as (connection, follow):
         done = decide_label(connection, picture, species, by=by, why=why)
+        follow([one.picture for one in done.pictures])
     _report_decided(done, as_json=as_json)
 
 
@@ -100,9 +105,21 @@ def undecide(picture: PictureArgument, by: SaidByOption, why: WhyOption, *, as_j
     """Take back what was decided of a photograph: what its uploaders say counts again."""
     from nachet_pipeline.picture_sets.labels import undecide_label
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with _deciding(by) as (connection, follow):
         done = undecide_label(connection, picture, by=by, why=why)
+        follow([one.picture for one in done.pictures])
     _report_decided(done, as_json=as_json)
+
+
+@contextmanager
+def _deciding(by: str) -> "Iterator[tuple[Connection, Callable[[Sequence[UUID]], Applied]]]":
+    """A transaction in which somebody decides of pictures, and what lets people's judgements of them follow."""
+    from nachet_pipeline.models.judgements.outcomes import apply_again, wait_for_judging
+    from nachet_pipeline.models.judgements.policy import Policy
+
+    with open_services() as opened, opened.database.connection() as connection:
+        wait_for_judging(connection, by)
+        yield connection, lambda pictures: apply_again(connection, pictures, Policy.of(opened.settings.judging), by=by)
 
 
 def _report_decided(done: "Decided", *, as_json: bool) -> None:
@@ -166,10 +183,12 @@ def name(
 @app.command()
 def unname(picture_set: PictureSetArgument, by: SaidByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
     """Take back what `name` did with a picture set: its pictures wait for a name again."""
+    from nachet_pipeline.picture_sets.labels import pictures_of_set
     from nachet_pipeline.picture_sets.naming import unname_pictures
 
-    with open_services() as opened, opened.database.connection() as connection:
+    with _deciding(by) as (connection, follow):
         done = unname_pictures(connection, picture_set, by=by, why=why)
+        follow(pictures_of_set(connection, picture_set))
     write_result(done, asdict, _named_lines, as_json=as_json)
 
 

@@ -15,6 +15,7 @@ from nachet_pipeline.cli import (
     database,
     duplicates,
     folders,
+    judgements,
     labels,
     machine,
     mail,
@@ -60,6 +61,7 @@ app.add_typer(webhooks.app, name="webhook")
 app.add_typer(database.app, name="db")
 app.add_typer(duplicates.app, name="duplicates")
 app.add_typer(labels.app, name="labels")
+app.add_typer(judgements.app, name="judge")
 app.add_typer(training_sets.app, name="training-set")
 app.add_typer(models.app, name="model")
 app.add_typer(predictions.app, name="predictions")

@@ -18,6 +18,7 @@ Files of a local folder that cannot be read are an `OSError`, as everywhere.
 
 from nachet_pipeline.client.asynchronous import (
     AsyncClient,
+    AsyncJudgements,
     AsyncModels,
     AsyncPredictions,
     AsyncRegistry,
@@ -26,6 +27,7 @@ from nachet_pipeline.client.asynchronous import (
 )
 from nachet_pipeline.client.client import Client, Folderlike
 from nachet_pipeline.client.errors import NeedsServicesError, NoReceiptYetError
+from nachet_pipeline.client.judgements import Judgements
 from nachet_pipeline.client.models import Models, Predictions
 from nachet_pipeline.client.paging import EventPage, Page
 from nachet_pipeline.client.place import SubmissionStatus
@@ -36,6 +38,7 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.errors import RefusedError, UnavailableError, UsageError
 from nachet_pipeline.events.event import Event, EventType
 from nachet_pipeline.folders.folder import Folder
+from nachet_pipeline.models.judgements.queries import RecordedJudgement
 from nachet_pipeline.models.model import ModelClass, ModelDocument, ModelVersion
 from nachet_pipeline.models.predictions.queries import FileReceipt, PredictionFile
 from nachet_pipeline.picture_sets.browsing import Picture
@@ -46,6 +49,7 @@ from nachet_pipeline.uploads.upload import SeenUpload
 
 __all__ = [
     "AsyncClient",
+    "AsyncJudgements",
     "AsyncModels",
     "AsyncPredictions",
     "AsyncRegistry",
@@ -59,6 +63,7 @@ __all__ = [
     "Folder",
     "Folderlike",
     "FoundSeed",
+    "Judgements",
     "ModelClass",
     "ModelDocument",
     "ModelVersion",
@@ -70,6 +75,7 @@ __all__ = [
     "PredictionFile",
     "Predictions",
     "Receipt",
+    "RecordedJudgement",
     "RefusedError",
     "Registry",
     "SeenUpload",

@@ -11,6 +11,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from nachet_pipeline.client.client import ACTOR, Client, Folderlike
+from nachet_pipeline.client.judgements import Judgements
 from nachet_pipeline.client.models import Models, Predictions
 from nachet_pipeline.client.registry import Registry
 from nachet_pipeline.client.submission import WAIT_SECONDS, Submission, SubmissionEvent, event_of
@@ -154,6 +155,15 @@ class AsyncPredictions(_Mirror[Predictions]):
     files = _in_thread(Predictions.files)
 
 
+class AsyncJudgements(_Mirror[Judgements]):
+    """`Judgements` for an event loop."""
+
+    judge = _in_thread(Judgements.judge)
+    withdraw = _in_thread(Judgements.withdraw)
+    import_file = _in_thread(Judgements.import_file)
+    list = _in_thread(Judgements.list)
+
+
 class AsyncClient(_Mirror[Client]):
     """`Client` for an event loop; every call means and raises what that of `Client` does. An async context manager.
 
@@ -168,6 +178,7 @@ class AsyncClient(_Mirror[Client]):
         self.registry = AsyncRegistry(client.registry, self._threads)
         self.models = AsyncModels(client.models, self._threads)
         self.predictions = AsyncPredictions(client.predictions, self._threads)
+        self.judgements = AsyncJudgements(client.judgements, self._threads)
 
     @classmethod
     def from_environment(cls, *, by: str = ACTOR) -> Self:

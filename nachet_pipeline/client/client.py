@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 from uuid import UUID
 
 from nachet_pipeline.client.errors import NeedsServicesError
+from nachet_pipeline.client.judgements import Judgements
 from nachet_pipeline.client.models import Models, Predictions
 from nachet_pipeline.client.paging import EventPage, Page, after_of, identifier, moment_of, one_more, page_of
 from nachet_pipeline.client.place import SubmissionStatus
@@ -90,6 +91,7 @@ class Client:
         self.registry = Registry(self._services)
         self.models = Models(self._services, by)
         self.predictions = Predictions(self._services, by)
+        self.judgements = Judgements(self._services, by)
 
     @classmethod
     def from_environment(cls, *, by: str = ACTOR) -> Self:

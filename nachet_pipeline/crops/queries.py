@@ -14,6 +14,7 @@ from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.picture_sets.crop_parents import follow_parents
+from nachet_pipeline.picture_sets.judged_content import follow_judgements
 from nachet_pipeline.picture_sets.queries import enrichment_columns
 from nachet_pipeline.picture_sets.records import MODEL_VERSION, file_terms, quality_check
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
@@ -261,6 +262,7 @@ def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], me
     with changing(connection, actor=method.found_by, action="cropped"):
         new = sum(_insert_crop(connection, one.parent, crop, method, rules) for one, crop in crops)
         hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
+        follow_judgements(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
     _record_detections(connection, present, method)
     with changing(connection, actor=method.found_by):
         follow_parents(connection, picture_sets)

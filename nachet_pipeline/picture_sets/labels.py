@@ -16,7 +16,7 @@ from nachet_pipeline.contract.shown import UNKNOWN
 from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
-from nachet_pipeline.database.reading import fetch, fetch_value
+from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, species_of
 from nachet_pipeline.registry.queries import registered_seeds
@@ -243,6 +243,12 @@ def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iter
             yield tuple(_picture(row) for row in found)
 
 
+def pictures_of_set(connection: Connection, picture_set: UUID) -> list[UUID]:
+    """The whole pictures of a set."""
+    query = "select id from pictures where picture_set_id = %s and parent is null order by id"
+    return fetch_column(connection, query, (picture_set,))
+
+
 def stored_files(connection: Connection, pictures: Sequence[UUID]) -> list[LabelledFile]:
     """The live ones of some pictures, in the order of their identifiers."""
     return _stored(connection, "p.id = any(%s)", (list(pictures),), order="p.id")
@@ -369,9 +375,12 @@ def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) 
     """
     wait_for_decisions(connection, by, why)
     photograph = _photograph(connection, picture)
-    earlier = _forget(connection, photograph)
+    earlier = _forget(connection, photograph, judged_too=False)
     if not earlier:
-        raise UndecidableLabelError(f"nothing was decided of the picture {picture}")
+        raise UndecidableLabelError(
+            f"nothing was decided of the picture {picture}; what follows from judgements goes when they are taken back,"
+            " by `nachet judge withdraw`"
+        )
     return _recorded(connection, photograph, "taken back", earlier, {"why": why}, by)
 
 
@@ -410,15 +419,15 @@ def _photograph(connection: Connection, picture: UUID) -> _Photograph:
     )
 
 
-def _forget(connection: Connection, photograph: _Photograph) -> list[dict[str, Any]]:
-    """Remove what was decided of a photograph; the latest is first."""
+def _forget(connection: Connection, photograph: _Photograph, *, judged_too: bool = True) -> list[dict[str, Any]]:
+    """Remove what was decided of a photograph, by judgements too or by somebody alone; the latest is first."""
     rows = fetch(
         connection,
         dict_row,
         "delete from label_decision d using seeds s where s.id = d.seed_id"
-        " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s))"
+        " and (d.sha256 = any(%s) or d.pixel_sha256 = any(%s)) and (%s or not d.from_judgements)"
         " returning s.name as species, d.why, d.decided_at, d.sha256, d.pixel_sha256",
-        (photograph.files, photograph.pixels),
+        (photograph.files, photograph.pixels, judged_too),
     )
     return sorted(rows, key=lambda row: row["decided_at"], reverse=True)
 
@@ -485,11 +494,19 @@ _CUT = (
 
 def labels(connection: Connection) -> Labels:
     """What is in conflict, and what was decided."""
+    # What people judged of a crop itself counts for it, whatever the photograph is under.
+    unjudged = (
+        " where cut.id not in (select j.picture_id from judged_picture j join pictures w on w.id = j.picture_id"
+        " where j.outcome = 'taxon' and w.parent is not null)"
+    )
     conflicting = connection.execute(
         f"{_CUT.format(what='picture_id', view='label_conflict')} select cut.id, encode(p.sha256, 'hex') as file,"
         " encode(p.pixel_sha256, 'hex') as pixels from cut left join pictures p on p.id = cut.id and p.id = cut.what"
+        f"{unjudged}"
     ).fetchall()
-    decided = connection.execute(f"{_CUT.format(what='seed_id', view='label_decided')} select id, what from cut")
+    decided = connection.execute(
+        f"{_CUT.format(what='seed_id', view='label_decided')} select id, what from cut{unjudged}"
+    )
     return Labels(
         [str(row["id"]) for row in conflicting],
         [str(row["file"]) for row in conflicting if row["file"]],

@@ -14,6 +14,7 @@ from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.identifiers import picture_blob, picture_seed_id
 from nachet_pipeline.picture_sets.crop_parents import follow_parents
+from nachet_pipeline.picture_sets.judged_content import follow_judgements
 from nachet_pipeline.picture_sets.records import Origin, RecordedSet, picture_record
 from nachet_pipeline.picture_sets.tombstones import bring_back
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
@@ -98,6 +99,7 @@ def record_picture_sets(
         pictures, links = _write_pictures(connection)
         follow_parents(connection, identifiers)
         hold_withdrawn(connection, "p.picture_set_id = any(%(sets)s)", {"sets": identifiers})
+        follow_judgements(connection, "p.picture_set_id = any(%(sets)s)", {"sets": identifiers})
         if origin.upload is not None:
             bring_back(connection, identifiers, origin.final_container)
     return RowsWritten(sets_changed, superseded + brought_back + pictures, links)

@@ -8,9 +8,9 @@ decided after it was checked, by `make_current`.
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import IO, Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ from nachet_pipeline.picture_sets.labels import species_at_odds
 from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.progress import StepProgress, silent
-from nachet_pipeline.training.candidates import Choice, resolve
+from nachet_pipeline.training.candidates import Choice, Standing, resolve
 from nachet_pipeline.training.copying import copy_pictures
 from nachet_pipeline.training.grouping import Grouping, groups
 from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
@@ -131,6 +131,7 @@ class Built:
         previous: digest of the version that was current when this one was made first, None if there was none.
         difference: how it differs from that, None if there was none.
         copied: pictures that were copied into the container now, None if they are not to be.
+        labels: pictures by what people judged of their labels: `stated`, `verified` and `disputed`.
     """
 
     recipe: Recipe
@@ -146,6 +147,7 @@ class Built:
     previous: str | None
     difference: VersionDifference | None
     copied: int | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -189,6 +191,7 @@ class _Set:
     near_pairs: NearPairs
     notes: tuple[Note, ...]
     unregistered: tuple[Seed, ...]
+    standing: Mapping[str, int]
 
 
 def build(
@@ -249,6 +252,7 @@ def build(
         previous=previous,
         difference=changed,
         copied=copied,
+        labels=made.standing,
     )
 
 
@@ -410,6 +414,10 @@ def _arrange(read: _Read, tell: StepProgress) -> _Set:
             *_rolled_up(read, classes, place_of, selection.shown.take(stays).code),
         ),
         unregistered=tuple(seed for seed in (*choice.classes, *selection.taxa) if seed.id not in choice.registry.by_id),
+        standing={
+            one.name.lower(): int((selection.standing[stays] == one).sum())
+            for one in (Standing.STATED, Standing.VERIFIED, Standing.DISPUTED)
+        },
     )
 
 
@@ -503,6 +511,18 @@ def _notes(
         )
         for one in read.torn:
             yield Note("label-conflicts", None, one)
+    if selection.unfit:
+        yield Note(
+            "judged-unfit",
+            None,
+            f"{selection.unfit} pictures were left out because people judged that they show no seed, or are unusable.",
+        )
+    if selection.disagreed:
+        yield Note(
+            "judged-differently",
+            None,
+            f"{selection.disagreed} pictures were left out because too few of those who judged them say the same.",
+        )
     if cut:
         yield Note("capped", None, f"{cut} pictures were left out because their classes have more than enough.")
     if unseen:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from difflib import get_close_matches
+from enum import IntEnum
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -53,12 +54,33 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "root_id": pa.string(),
     "in_conflict": pa.bool_(),
     "partly_named": pa.bool_(),
+    "standing": pa.int8(),
 }
 """Of `candidates`: `taxon_id` is null for seeds that nobody has named, `seeds_of_taxon` where a picture shows nothing
 else. `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
 hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
 `in_conflict`: the photograph is under several species, and nobody decided which counts. `partly_named`: in some row of
-it there are seeds that nobody has named beside a species, so that no row says for sure all that it shows."""
+it there are seeds that nobody has named beside a species, so that no row says for sure all that it shows. `standing` is
+what people judged of it: see `Standing`."""
+
+
+class Standing(IntEnum):
+    """What people judged of a picture.
+
+    Attributes:
+        STATED: its label is what its uploader stated, or what somebody decided; nobody's judgement counts yet.
+        VERIFIED: its label is verified.
+        DISPUTED: people say different things of it; its label is the stated one.
+        UNFIT: it shows no seed, or is unusable, as is the photograph that it was cut from.
+        DISAGREED: fewer agree than the recipe asks for.
+    """
+
+    STATED = 0
+    VERIFIED = 1
+    DISPUTED = 2
+    UNFIT = 3
+    DISAGREED = 4
+
 
 # Found from those few rows, by index.
 _PARTLY_NAMED = (
@@ -180,7 +202,8 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
     """The pictures that a recipe chooses, in the order of their identifiers, a row for each kind of seeds one shows.
 
     Pictures that are withdrawn, crops of those, and crops that a later detection took the place of are not among them.
-    A decision about a photograph's species overrides what its uploaders stated.
+    A decision about a photograph's species overrides what its uploaders stated; of a crop, what people judged of itself
+    overrides both.
 
     Args:
         connection: in whose transaction they are read; it can be used for nothing else meanwhile.
@@ -189,11 +212,21 @@ def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatc
     return copied(connection, *candidates_query(choice), CANDIDATE_COLUMNS)
 
 
+_UNFIT_WHOLE = "judged.seed_id is null and of_whole.outcome in ('not_a_seed', 'unusable')"
+_STANDING = (
+    "case when judged.outcome in ('not_a_seed', 'unusable') or {whole} then 3"
+    " when judged.agreement < %(agreement)s::real then 4 when judged.outcome = 'disputed' then 2"
+    " when p.verified then 1 else 0 end"
+)
+
+
 def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     """The query of `candidates`, and its arguments."""
     crops = choice.recipe.pictures == "crops"
     joins, root, zoom, captured, box = "", "null::uuid", "p.zoom", "p.captured_at", ["null::integer"] * 4
-    photograph, whole = ["null::text"] * 2, "p.id"
+    photograph, whole, of_whole = ["null::text"] * 2, "p.id", ""
+    # Of a whole picture it is decided with what was judged of it, unless somebody decided otherwise.
+    judged = "null::uuid"
     conditions = ["p.withdrawn_at is null", "p.superseded_at is null", "s.deleted_at is null"]
     if crops:
         # A crop may be cut from a crop, and has its zoom and its time from what it was cut from.
@@ -203,22 +236,28 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
             for name in ("sha256", "pixel_sha256")
         ]
         root = whole = "coalesce(g.id, q.id)"
+        judged = "judged.seed_id"
+        of_whole = f" left join judged_picture of_whole on of_whole.picture_id = {whole}"
         zoom = "coalesce(p.zoom, q.zoom, g.zoom)"
         captured = "coalesce(p.captured_at, q.captured_at, g.captured_at)"
         box = [f"p.bounding_box[{place}]" for place in (1, 2, 3, 4)]
         conditions += ["q.withdrawn_at is null", "g.withdrawn_at is null"]
     else:
         conditions += ["p.parent is null"]
-    more, arguments = _conditions(choice, zoom, captured)
+    more, arguments = _conditions(choice, zoom, captured, judged)
+    arguments["agreement"] = choice.recipe.minimum_agreement
     query = (
         f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
-        " coalesce(decided.seed_id, linked.merged_into, linked.id),"
-        f" case when decided.seed_id is null then l.number_of_seeds end, p.nb_object, {zoom}, c.name, p.blob,"
+        f" coalesce({judged}, decided.seed_id, linked.merged_into, linked.id),"
+        f" case when num_nonnulls({judged}, decided.seed_id) = 0 then l.number_of_seeds end, p.nb_object,"
+        f" {zoom}, c.name, p.blob,"
         " encode(p.sha256, 'hex'), p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'),"
         " encode(p.perceptual_hash, 'hex'),"
         f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"
-        f" {', '.join([*box, *photograph])}, {root}, ({whole} in (select picture_id from label_conflict))::integer,"
-        f" ({whole} in ({_PARTLY_NAMED}))::integer"
+        f" {', '.join([*box, *photograph])}, {root},"
+        f" ({judged} is null and {whole} in (select picture_id from label_conflict))::integer,"
+        f" ({judged} is null and {whole} in ({_PARTLY_NAMED}))::integer,"
+        f" {_STANDING.format(whole=_UNFIT_WHOLE if crops else 'false')}"
         " from pictures p"
         " join picture_set s on s.id = p.picture_set_id"
         " join (select id, row_number() over () as number from picture_set) numbered on numbered.id = s.id"
@@ -226,19 +265,20 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
         # A seed can be merged while pictures of it still wait to be linked to the other.
         f" join picture_seed l on l.picture_id = p.id left join seeds linked on linked.id = l.seed_id{joins}"
         f" left join label_decided decided on decided.picture_id = {whole}"
+        f" left join judged_picture judged on judged.picture_id = p.id{of_whole}"
         f" where {' and '.join([*conditions, *more])} order by p.id"
     )
     return query, arguments
 
 
-def _conditions(choice: Choice, zoom: str, captured: str) -> tuple[list[str], dict[str, Any]]:
+def _conditions(choice: Choice, zoom: str, captured: str, judged: str) -> tuple[list[str], dict[str, Any]]:
     recipe = choice.recipe
     found: list[tuple[str, str, Any]] = []
     if choice.species:
         # Of such a picture every seed is read: one that shows another species too, or an unknown one, is left out.
         found.append(
             (
-                "(decided.seed_id = any(%(linked)s)"  # noqa: ISC004 (one condition)
+                f"({judged} = any(%(linked)s) or decided.seed_id = any(%(linked)s)"  # noqa: ISC004 (one condition)
                 " or p.id in (select picture_id from picture_seed where seed_id = any(%(linked)s)))",
                 "linked",
                 list(choice.linked),

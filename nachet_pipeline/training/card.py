@@ -72,6 +72,7 @@ class Facts:
         imported: pictures by the day of their import.
         since: how it differs from the version before, None if it is the first.
         verdicts: what the checks found.
+        labels: pictures by what people judged of their labels: `stated`, `verified` and `disputed`.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Facts:
     imported: Mapping[date, int]
     since: Since | None
     verdicts: Sequence[SetVerdict]
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

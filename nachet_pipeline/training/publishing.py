@@ -178,6 +178,7 @@ def _facts(recipe: Recipe, built: Built, manifest: Manifest, database: Database,
         imported=imported,
         since=since,
         verdicts=verdicts,
+        labels=built.labels,
     )
 
 

@@ -116,7 +116,9 @@ class Recipe(_Model):
         users: e-mail addresses of their owners; all if empty.
         imported: when they were imported.
         captured: when they were taken, by their files; if it is given, pictures without that date are left out.
-        verified_only: whether only pictures are taken that a person verified.
+        verified_only: whether only pictures are taken that are verified.
+        minimum_agreement: of the people who judged a picture, the least share that say the same of it; pictures that
+            nobody judged are taken all the same.
         minimum_sharpness: least sharpness (see pictures/measuring.py); pictures without one are left out.
         minimum_quality: least quality score, likewise.
         pictures: whole pictures, or the crops of single seeds.
@@ -147,6 +149,7 @@ class Recipe(_Model):
     imported: Days = Days()
     captured: Days = Days()
     verified_only: bool = False
+    minimum_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
     minimum_sharpness: Annotated[float, Field(ge=0)] | None = None
     minimum_quality: Annotated[float, Field(ge=0, le=1)] | None = None
     pictures: Literal["whole", "crops"] = "whole"
@@ -214,9 +217,10 @@ class Recipe(_Model):
     def document(self) -> dict[str, Any]:
         """The recipe as JSON, with everything that is not stated.
 
-        But for `labels`, without which the manifests of single labels are what they were before there was that key.
+        But for `labels` and `minimum_agreement`, without which manifests are what they were before there were these.
         """
-        return self.model_dump(mode="json", exclude=set() if self.several_labels else {"labels"})
+        later = {"labels": self.several_labels, "minimum_agreement": self.minimum_agreement is not None}
+        return self.model_dump(mode="json", exclude={name for name, stated in later.items() if not stated})
 
 
 def packaged_recipes() -> Path:

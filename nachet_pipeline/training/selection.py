@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.registry.queries import seeds_with_ids
 from nachet_pipeline.registry.seeds import Seed
-from nachet_pipeline.training.candidates import CANDIDATE_COLUMNS, Choice, candidates
+from nachet_pipeline.training.candidates import CANDIDATE_COLUMNS, Choice, Standing, candidates
 from nachet_pipeline.training.grouping import Candidates
 from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
 from nachet_pipeline.training.kinds import NO_NUMBER, Ints, Kinds
@@ -26,7 +26,7 @@ from nachet_pipeline.training.ranks import labels_at
 
 _TORN_NAMED = 20
 _UNNAMED = -1
-_LET_GO = {"session", "seeds_of_taxon", "root_id", "in_conflict", "partly_named"}
+_LET_GO = {"session", "seeds_of_taxon", "root_id", "in_conflict", "partly_named", "standing"}
 _KEPT = [name for name in CANDIDATE_COLUMNS if name not in _LET_GO]
 _SCHEMA = pa.schema([(name, CANDIDATE_COLUMNS[name]) for name in _KEPT])
 
@@ -85,6 +85,9 @@ class Selection:
         torn: pictures left out because their photograph is under several species.
         first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
             chosen.
+        standing: (n,) what people judged of each, as `Standing` has it.
+        unfit: pictures left out because people judged that they show no seed, or are unusable.
+        disagreed: pictures left out because too few of those who judged them agree.
     """
 
     rows: SpooledRows
@@ -102,6 +105,9 @@ class Selection:
     wider: Mapping[UUID, int] = field(default_factory=dict)
     torn: int = 0
     first_torn: tuple[tuple[UUID, UUID, frozenset[UUID]], ...] = ()
+    standing: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    unfit: int = 0
+    disagreed: int = 0
 
 
 class _Columns:
@@ -125,6 +131,7 @@ class _Columns:
             "seeds": batch.column("seeds_of_taxon").fill_null(NO_NUMBER).to_numpy(),
             "in_conflict": batch.column("in_conflict").to_numpy(zero_copy_only=False),
             "partly_named": batch.column("partly_named").to_numpy(zero_copy_only=False),
+            "standing": batch.column("standing").to_numpy(),
         }
         if crops:
             found["root"] = _beginnings(batch.column("photograph_sha256"))
@@ -208,14 +215,25 @@ class _Fitting:
     mixed: int
     unnamed: int
     wider: Mapping[UUID, int]
+    unfit: int
+    disagreed: int
 
     @classmethod
-    def of(cls, taxon: Ints, partly_named: NDArray[np.bool_], begin: Ints, choice: Choice, labels: _Labels) -> Self:
+    def of(
+        cls,
+        taxon: Ints,
+        partly_named: NDArray[np.bool_],
+        standing: NDArray[np.int8],
+        begin: Ints,
+        choice: Choice,
+        labels: _Labels,
+    ) -> Self:
         """Look at what pictures show.
 
         Args:
             taxon: (k,) species that pictures show, `_UNNAMED` for seeds that nobody has named.
             partly_named: (k,) whether of a picture's photograph it is known that nobody has named all seeds.
+            standing: (k,) what people judged of it.
             begin: (n,) where those of each picture begin.
             choice: what is chosen.
             labels: what the species are labelled as.
@@ -224,6 +242,9 @@ class _Fitting:
         is_unnamed = taxon == _UNNAMED
         # Seeds that nobody has named are of no species that could be chosen.
         concerned = np.logical_or.reduceat(wanted | (is_unnamed & (not choice.species)), begin)
+        unfit = concerned & (standing[begin] == Standing.UNFIT)
+        disagreed = concerned & (standing[begin] == Standing.DISAGREED)
+        concerned &= ~(unfit | disagreed)
         unnamed = concerned & np.logical_or.reduceat(is_unnamed | partly_named, begin)
         rest = concerned & ~unnamed
         label = np.append(labels.label, -1)[taxon]
@@ -240,6 +261,8 @@ class _Fitting:
             int(mixed.sum()),
             int(unnamed.sum()),
             {labels.species[code]: int(count) for code, count in counted},
+            int(unfit.sum()),
+            int(disagreed.sum()),
         )
 
 
@@ -247,7 +270,8 @@ def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _La
     picture, taxon, seeds = columns.take("picture"), columns.take("taxon"), columns.take("seeds")
     keys = as_keys(picture)
     begin = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    found = _Fitting.of(taxon, columns.take("partly_named"), begin, choice, labels)
+    standing = columns.take("standing")
+    found = _Fitting.of(taxon, columns.take("partly_named"), standing, begin, choice, labels)
     shown = _shown(taxon, seeds, begin, found.fits)
     place = begin[found.fits]
     own = [columns.take("file")[place], columns.take("pixels")[place]]
@@ -290,6 +314,9 @@ def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _La
         wider=found.wider,
         torn=int(torn.sum()),
         first_torn=first_torn,
+        standing=standing[place],
+        unfit=found.unfit,
+        disagreed=found.disagreed,
     )
 
 

@@ -149,6 +149,7 @@ create table judgement (
     check (verdict not in ('box', 'missed') or corrected_box is not null)
 );
 create index judgement_content on judgement (sha256);
+create index judgement_at on judgement (at, id);
 create index judgement_prediction on judgement (prediction_id) where prediction_id is not null;
 create index judgement_withdraws on judgement (withdraws) where withdraws is not null;
 
@@ -178,6 +179,37 @@ create table judged (
 create index judged_pixels on judged (pixel_sha256) where pixel_sha256 is not null;
 comment on table judged is 'What the judgements of a content, or of a region of it, come to by the policy; made from'
     ' them, and made anew when one is added.';
+
+create function region_overlap(one real[], other real[]) returns real language sql immutable parallel safe
+begin atomic
+    select case when wide > 0 and high > 0 then wide * high / (
+        (one[3] - one[1]) * (one[4] - one[2]) + (other[3] - other[1]) * (other[4] - other[2]) - wide * high
+    ) else 0 end
+    from (select least(one[3], other[3]) - greatest(one[1], other[1]) as wide,
+        least(one[4], other[4]) - greatest(one[2], other[2]) as high) shared;
+end;
+comment on function region_overlap is 'Intersection over union of two boxes: left, top, right, bottom.';
+
+create view judged_picture as
+select distinct on (found.picture_id) found.picture_id, j.outcome, coalesce(s.merged_into, s.id) as seed_id,
+    j.agreement, j.persons, j.experts
+from (
+    select p.id as picture_id, j.sha256, j.region, 0 as far from judged j join pictures p on p.sha256 = j.sha256
+        where j.region = ''
+    union all
+    select p.id, j.sha256, j.region, 1 from judged j join pictures p on p.pixel_sha256 = j.pixel_sha256
+        where j.region = ''
+    union all
+    select c.id, j.sha256, j.region, 3 - box.overlap from judged j join pictures p on p.sha256 = j.sha256
+        join pictures c on c.parent = p.id and c.bounding_box is not null
+        cross join lateral (select region_overlap(string_to_array(j.region, ',')::real[], array[
+            1000.0 * c.bounding_box[1] / p.width, 1000.0 * c.bounding_box[2] / p.height,
+            1000.0 * c.bounding_box[3] / p.width, 1000.0 * c.bounding_box[4] / p.height]::real[]) as overlap) box
+        where j.region <> '' and box.overlap >= 0.5
+) found join judged j using (sha256, region) left join seeds s on s.id = j.seed_id
+order by found.picture_id, found.far, found.sha256, found.region;
+comment on view judged_picture is 'Pictures of which people judged, by content: the whole of each, or of a crop the'
+    ' region that it was cut from.';
 
 alter table label_decision add column from_judgements boolean not null default false;
 comment on column label_decision.from_judgements is 'whether it follows from judgements, and goes when they do';
@@ -210,14 +242,16 @@ comment on column model_champion.model_version_id is 'null: the model has no cha
 
 _RIGHTS = """
 revoke all on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, model_evaluation, model_champion from public, nachet_importer, nachet_reader;
+    judged, judged_picture, model_evaluation, model_champion from public, nachet_importer, nachet_reader;
+revoke all on function region_overlap(real[], real[]) from public;
+grant execute on function region_overlap(real[], real[]) to nachet_importer, nachet_reader;
 grant select, insert, update on model, prediction_file, expert, model_evaluation to nachet_importer;
 grant select, insert on model_version, model_class, judgement, model_champion to nachet_importer;
 grant select, insert, delete on prediction to nachet_importer;
 grant select, insert, update, delete on judged to nachet_importer;
-grant select on predicted_object to nachet_importer;
+grant select on predicted_object, judged_picture to nachet_importer;
 grant select on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, model_evaluation, model_champion to nachet_reader;
+    judged, judged_picture, model_evaluation, model_champion to nachet_reader;
 """
 
 

@@ -1,0 +1,269 @@
+"""Recording judgements: what each is about is looked up, those that are new are kept, and what follows is applied.
+
+All in one transaction: either every judgement that was handed in counts, or none does.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.database.audit import record
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.models.findings import Findings, LineFinding
+from nachet_pipeline.models.judgements.judgement import Judgement, Stated, Verdict, identified
+from nachet_pipeline.models.judgements.outcomes import Applied, apply_judgements, wait_for_judging
+from nachet_pipeline.models.judgements.policy import Policy
+from nachet_pipeline.models.judgements.queries import (
+    About,
+    Predicted,
+    begin_judging,
+    keep_judgements,
+    pictures_by_content,
+    pictures_by_id,
+    predicted,
+    put_judgements,
+    withdrawable,
+)
+from nachet_pipeline.registry.queries import add_unregistered, registered_seeds
+from nachet_pipeline.registry.seeds import RANKS, Seed, SeedRegistry
+from nachet_pipeline.support.batches import batched
+from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.training.ranks import named_at
+
+SUBJECT = "judgement"
+"""What the audit trail calls it."""
+
+_BATCH = 1_000
+
+
+class JudgementsRefusedError(RefusedError):
+    """Judgements with errors; nothing of them was recorded.
+
+    Attributes:
+        findings: what is wrong.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        super().__init__("nothing was recorded: " + "; ".join(findings.lines()))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording judgements did.
+
+    Attributes:
+        new: judgements that were not known.
+        known: those that were recorded before.
+        unknown: those of pictures or predictions that are not stored; they are left out.
+        applied: what changed by the new ones.
+        findings: what there is to know, such as which pictures are unknown.
+    """
+
+    new: int
+    known: int
+    unknown: int
+    applied: Applied
+    findings: Findings
+
+
+def record_judgements(
+    connection: Connection,
+    stated: Iterable[Stated],
+    *,
+    by: str,
+    source: str,
+    policy: Policy,
+    findings: Findings | None = None,
+) -> Recorded:
+    """Record judgements, each once however often it is handed in, and let labels follow.
+
+    Args:
+        connection: in whose transaction it is done.
+        stated: the judgements; read once, as they are needed.
+        by: whom the audit trail names; who judges is stated in each.
+        source: where they come from, such as a file's name or a tool.
+        policy: how many must say the same for it to count.
+        findings: what was found in them while they were read; what is found here is added.
+
+    Raises:
+        JudgementsRefusedError: something is wrong with one of them.
+        ValueError: `by` is empty.
+    """
+    found = Findings() if findings is None else findings
+    wait_for_judging(connection, by)
+    resolver = _Resolver(connection, by, found)
+    begin_judging(connection)
+    read = 0
+    for batch in batched(stated, _BATCH):
+        judgements = list(resolver.resolve(batch))
+        put_judgements(connection, judgements, by=by, source=source)
+        read += len(judgements)
+    if found.errors:
+        raise JudgementsRefusedError(found)
+    kept = keep_judgements(connection)
+    new = sum(kept.values())
+    applied = apply_judgements(connection, sorted(kept), policy, by=by)
+    if new:
+        after = {"source": source, "new": new, "subjects": applied.subjects, "labels": applied.labels}
+        record(connection, actor=by, action="recorded", subject=SUBJECT, after=after)
+    return Recorded(new, read - new, resolver.unknown, applied, found)
+
+
+def withdraw_judgement(connection: Connection, judgement: UUID, *, by: str, why: str, policy: Policy) -> Recorded:
+    """Take a judgement back: what was said before it counts again.
+
+    Raises:
+        JudgementsRefusedError: there is no such judgement, or it is itself one that takes another back.
+        ValueError: `by` or `why` is empty.
+    """
+    if not why.strip():
+        raise ValueError("somebody takes a judgement back for a reason")
+    stated = Stated(by, Verdict.WITHDRAWN, datetime.now(UTC), withdraws=judgement, note=why)
+    return record_judgements(connection, [stated], by=by, source="withdrawn", policy=policy)
+
+
+class _Resolver:
+    """Looks up what judgements are about and which taxa they name."""
+
+    def __init__(self, connection: Connection, by: str, findings: Findings) -> None:
+        self.unknown = 0
+        self._connection = connection
+        self._by = by
+        self._findings = findings
+        self._taxa = TaxonNames(registered_seeds(connection))
+        self._added: set[UUID] = set()
+
+    def resolve(self, batch: Sequence[Stated]) -> Iterator[Judgement]:
+        """The judgements of a batch; those of what is not stored, and those with errors, are left out and reported."""
+        predictions = predicted(self._connection, [one.prediction for one in batch if one.prediction])
+        by_id = pictures_by_id(self._connection, [one.picture for one in batch if one.picture])
+        by_content = pictures_by_content(self._connection, [one.sha256 for one in batch if one.sha256])
+        back = withdrawable(self._connection, [one.withdraws for one in batch if one.withdraws])
+        for one in batch:
+            if wrong := next(_contradictions(one), None):
+                self._findings.add([wrong])
+                continue
+            about: About | None
+            if one.withdraws:
+                about = back.get(one.withdraws)
+                if about is None:
+                    self._say(one, "unknown-judgement", "withdraws", _JUDGEMENT, str(one.withdraws))
+                    continue
+            elif one.prediction:
+                about = self._of_prediction(one, predictions.get(one.prediction))
+            else:
+                given = by_id.get(one.picture) if one.picture else by_content.get(one.sha256 or b"")
+                if given is None:
+                    self._unknown(one, "picture", str(one.picture or (one.sha256 or b"").hex()))
+                about = given and About(given.sha256, one.box, given.taxon if one.box is None else None)
+            if about and (judgement := self._judgement(one, about)):
+                yield judgement
+
+    def _of_prediction(self, one: Stated, predicted: Predicted | None) -> About | None:
+        if predicted is None:
+            self._unknown(one, "prediction", str(one.prediction))
+            return None
+        if one.object is None and (one.verdict is Verdict.MISSED or not predicted.objects):
+            return About(predicted.sha256)
+        number = one.object or (1 if len(predicted.objects) == 1 else 0)
+        about = predicted.objects.get(number)
+        if about is None:
+            expected = f"1 … {len(predicted.objects)}" if predicted.objects else "0"
+            found = Bilingual.same(str(one.object)) if one.object else Bilingual("none", "rien")
+            self._say(one, "unknown-object", "object", Bilingual.same(expected), found)
+        return about
+
+    def _judgement(self, one: Stated, about: About) -> Judgement | None:
+        taxon = about.taxon if one.verdict in (Verdict.RIGHT, Verdict.WRONG) else None
+        if one.taxon:
+            seed = self._taxa.find(one.taxon)
+            if seed is None:
+                self._say(one, "unknown-taxon", "taxon", self._taxa.expected(one.taxon), repr(one.taxon[:80]))
+                return None
+            taxon = self._registered(seed)
+        elif one.verdict in (Verdict.RIGHT, Verdict.WRONG) and taxon is None and not one.prediction:
+            self._say(one, "nothing-to-confirm", "verdict", _ONE_TAXON, one.verdict.value)
+            return None
+        return identified(one, about.sha256, about.box, taxon)
+
+    def _registered(self, seed: Seed) -> UUID:
+        if not self._taxa.registered(seed) and seed.id not in self._added:
+            self._added.add(seed.id)
+            add_unregistered(self._connection, [seed], actor=self._by)
+        return seed.id
+
+    def _unknown(self, one: Stated, field_of: str, found: str) -> None:
+        self.unknown += 1
+        self._findings.add([LineFinding(f"unknown-{field_of}", one.line, field_of, _STORED, found, Severity.WARNING)])
+
+    def _say(self, one: Stated, code: str, field_of: str, expected: Bilingual, found: str | Bilingual) -> None:
+        self._findings.add([LineFinding(code, one.line, field_of, expected, found)])
+
+
+def _contradictions(one: Stated) -> Iterator[LineFinding]:
+    """What a judgement lacks, or says beside what it is."""
+    nothing = Bilingual("nothing", "rien")
+    named = [name for name in ("prediction", "picture", "sha256", "withdraws") if getattr(one, name)]
+    if len(named) != 1:
+        yield LineFinding(
+            "what-about", one.line, "", _ONE_SUBJECT, Bilingual.same(", ".join(named)) if named else nothing
+        )
+    if not one.person.strip():
+        yield LineFinding("missing-key", one.line, "person", Bilingual("who judges", "la personne qui juge"), nothing)
+    if (one.verdict is Verdict.WITHDRAWN) != (one.withdraws is not None):
+        yield LineFinding("what-about", one.line, "withdraws", _WITHDRAWN, one.verdict.value)
+    if one.verdict is Verdict.TAXON and not one.taxon:
+        yield LineFinding("missing-key", one.line, "taxon", Bilingual("a taxon", "un taxon"), nothing)
+    if one.verdict in {Verdict.BOX, Verdict.MISSED} and one.corrected_box is None:
+        where = Bilingual("where the object is", "où se trouve l'objet")
+        yield LineFinding("missing-key", one.line, "corrected_box", where, nothing)
+    if one.object is not None and one.prediction is None:
+        yield LineFinding("what-about", one.line, "object", Bilingual("a prediction", "une prédiction"), nothing)
+    if one.box is not None and one.prediction is not None:
+        expected = Bilingual("no box, as the object has one", "aucun rectangle, l'objet en a un")
+        yield LineFinding("what-about", one.line, "box", expected, str(one.box))
+
+
+_ONE_SUBJECT = Bilingual(
+    "one of prediction, picture, sha256 and withdraws", "l'un de prediction, picture, sha256 et withdraws"
+)
+_WITHDRAWN = Bilingual("both withdrawn and what is taken back", "withdrawn et ce qui est retiré, les deux")
+_STORED = Bilingual("one that is stored", "ce qui est conservé")
+_JUDGEMENT = Bilingual("a judgement that is recorded", "un jugement enregistré")
+_ONE_TAXON = Bilingual(
+    "a taxon, as the picture itself has none, or several", "un taxon, car l'image n'en a aucun, ou plusieurs"
+)
+
+
+class TaxonNames:
+    """Taxa by the names that people judge with: species, and genera and families of registered species."""
+
+    def __init__(self, registry: SeedRegistry) -> None:
+        self._registry = registry
+        self._known: dict[str, Seed | None] = {}
+
+    def find(self, name: str) -> Seed | None:
+        """The taxon of a name or an identifier, None if there is none."""
+        if name not in self._known:
+            registry = self._registry
+            found = registry.with_id(name) or registry.named(name)
+            if found is None or registry.usage(name) == "vernacular":
+                found = next(filter(None, (named_at(registry, name, rank) for rank in reversed(RANKS))), found)
+            self._known[name] = found
+        return self._known[name]
+
+    def registered(self, seed: Seed) -> bool:
+        """Whether it is an entry of the registry."""
+        return seed.id in self._registry.by_id
+
+    def expected(self, name: str) -> Bilingual:
+        """What was expected in place of a name that finds nothing."""
+        near = self._registry.nearest(name)
+        return Bilingual(
+            f"a registered taxon{f' (did you mean {near}?)' if near else ''}",
+            f"un taxon enregistré{f' (peut-être {near} ?)' if near else ''}",
+        )
