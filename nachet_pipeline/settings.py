@@ -450,6 +450,30 @@ def _absolute_species(value: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(path if path == PACKAGED_SPECIES else path.absolute() for path in value)
 
 
+class EvaluationSettings(Concern):
+    """When a version of a model is good enough to be named champion."""
+
+    evaluation_pictures: int = Field(
+        20, ge=1, le=1_000_000, description="pictures of each class in the test split, at least, to judge a model by"
+    )
+    evaluation_groups: int = Field(
+        3, ge=1, le=1_000_000, description="groups that those of each class come from, at least"
+    )
+    evaluation_answered: float = Field(
+        0.95, ge=0, le=1, description="share of the test split, at least, that the model was asked about"
+    )
+    evaluation_worst_recall: float = Field(0.5, ge=0, le=1, description="recall of the worst class, at least")
+    evaluation_far_below: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="by how much the pictures of one owner, device, month, … may be worse than the rest",
+    )
+    evaluation_calibration_error: float = Field(
+        0.1, ge=0, le=1, description="expected calibration error, at most, beyond what chance makes"
+    )
+
+
 class SpeciesSettings(Concern):
     """Which species are registered."""
 
@@ -586,6 +610,7 @@ class Settings(BaseModel):
     mass_import: MassImportSettings = MassImportSettings()
     crop: CropSettings = CropSettings()
     training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     species: SpeciesSettings = SpeciesSettings()
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()
