@@ -127,6 +127,26 @@ def training_container(name: str) -> str:
     return f"training-{name}"
 
 
+def model_id(name: str) -> UUID:
+    """Identifier of a model."""
+    return _identifier("model", name)
+
+
+def model_version_id(name: str, version: str) -> UUID:
+    """Identifier of a version of a model."""
+    return _identifier("model_version", name, version)
+
+
+def prediction_file_id(version: UUID, sha256: str) -> UUID:
+    """Identifier of a file of predictions of a model's version: its content makes it the same, whatever its name."""
+    return _identifier("prediction_file", str(version), sha256)
+
+
+def predictions_container(model: str) -> str:
+    """Container into which a model's predictions are put, in a folder for each version."""
+    return f"predictions-{model}"
+
+
 def key_ending_id(key: UUID, end: str) -> UUID:
     """Identifier of the event that an upload key is about to end at a time; it is told once."""
     return _identifier("key_ending", str(key), end)

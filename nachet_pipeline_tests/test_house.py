@@ -28,6 +28,7 @@ FLOORS = (
         "health",
         "mail",
         "mass_import",
+        "models",
         "picture_sets",
         "reconciliation",
         "reprocessing",

@@ -19,6 +19,7 @@ from nachet_pipeline.cli import (
     machine,
     mail,
     mass_import,
+    models,
     reliability,
     reprocessing,
     secrets,
@@ -59,6 +60,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(duplicates.app, name="duplicates")
 app.add_typer(labels.app, name="labels")
 app.add_typer(training_sets.app, name="training-set")
+app.add_typer(models.app, name="model")
 app.add_typer(reliability.app)
 app.add_typer(folders.app, name="folder")
 app.add_typer(folders.trail_app)

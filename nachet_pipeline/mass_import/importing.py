@@ -79,7 +79,7 @@ _BATCH_FOLDERS = 200
 _CHECKED_AT_A_TIME = 1_000
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _LONGEST_NAME = 63
-_OURS = ("user-", "upload-", "training-", "archive-")
+_OURS = ("user-", "upload-", "training-", "archive-", "predictions-")
 _SUFFIXES = ", ".join(PICTURE_FORMATS)
 
 

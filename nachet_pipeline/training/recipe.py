@@ -11,7 +11,7 @@ minimum_per_class: 50
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from importlib.resources import files
@@ -281,7 +281,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate({"name": path.stem, **stated})
     except ValidationError as error:
-        raise RecipeError(_explained(error, path, document)) from None
+        raise RecipeError(explained(error, path, document, _keys_at)) from None
 
 
 _EXPECTED = {
@@ -306,7 +306,17 @@ _EXPECTED = {
 }
 
 
-def _explained(error: ValidationError, path: Path, document: YamlDocument) -> str:
+def explained(
+    error: ValidationError, path: Path, document: YamlDocument, keys_at: Callable[[tuple[int | str, ...]], list[str]]
+) -> str:
+    """The first thing wrong in a file of operators, as one line with its place.
+
+    Args:
+        error: what its model says of it.
+        path: the file.
+        document: what is written there.
+        keys_at: the keys that are known at a place.
+    """
     first = error.errors(include_url=False)[0]
     keys = first["loc"]
     where, field = _place(path, document, keys), ".".join(str(key) for key in keys)
@@ -314,7 +324,7 @@ def _explained(error: ValidationError, path: Path, document: YamlDocument) -> st
         prefix = "" if keys == ("name",) else f"{field}: "
         return f"{where}: {prefix}{first['msg'].removeprefix('Value error, ')}"
     if first["type"] == "extra_forbidden":
-        known = _keys_at(keys[:-1])
+        known = keys_at(keys[:-1])
         near = get_close_matches(str(keys[-1]), known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{where}: expected keys of {', '.join(known)}, found {str(keys[-1])[:80]!r}{hint}"

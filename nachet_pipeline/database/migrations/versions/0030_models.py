@@ -118,7 +118,7 @@ from prediction p
     ) best on true
     left join model_class c on c.model_version_id = p.model_version_id and c.class_index = best.class_index
     left join seeds s on s.id = c.seed_id;
-comment on view predicted_object is 'Every object that a version predicted, with its best candidate; see docs/models.md.';
+comment on view predicted_object is 'Every object that a version predicted, with its best candidate.';
 """
 
 # sha256: of what was judged, a picture or a crop; box: the region of it, null for the whole. A judgement that takes

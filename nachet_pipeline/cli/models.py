@@ -1,0 +1,100 @@
+"""`nachet model`: models, their versions, and which of them were champions."""
+
+# ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nachet_pipeline.cli.terminal import DoneByOption, JsonOption, open_services, write, write_json
+
+app = typer.Typer(no_args_is_help=True, help="Models and their versions: what makes predictions.")
+champion_app = typer.Typer(no_args_is_help=True, help="Which version of a model counts as the best one.")
+app.add_typer(champion_app, name="champion")
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version of a model.")]
+
+
+@app.command()
+def register(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="YAML files, a model each; or JSON of the predecessor's pipelines and models.",
+        ),
+    ],
+    by: DoneByOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Register models and their versions, with a container for the predictions of each.
+
+    What is registered already is found again. A version never changes: with anything else in it, it is refused.
+    """
+    from nachet_pipeline.identifiers import predictions_container
+    from nachet_pipeline.models.formatting import version_line, version_record
+    from nachet_pipeline.models.model_file import read_model_file
+    from nachet_pipeline.models.registering import register_model
+
+    documents = [document for file in files for document in read_model_file(file)]
+    with open_services(start=True) as opened:
+        with opened.database.connection() as connection:
+            done = [one for document in documents for one in register_model(connection, document, by=by)]
+        for document in documents:
+            opened.blobs.ensure_container(predictions_container(document.name))
+    if as_json:
+        write_json([{**version_record(one.version), "new": one.new} for one in done])
+        return
+    write(*(f"{version_line(one.version)}{'' if one.new else ', as before'}" for one in done))
+
+
+@app.command("list")
+def list_(
+    model: Annotated[str | None, typer.Argument(help="Only versions of this model.")] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List all versions, the one that was registered last first within each model."""
+    from nachet_pipeline.models.formatting import version_line, version_record
+    from nachet_pipeline.models.queries import model_versions
+
+    with open_services() as opened, opened.database.reading() as connection:
+        found = model_versions(connection, model)
+    if as_json:
+        write_json([version_record(one) for one in found])
+    else:
+        write(*map(version_line, found))
+
+
+@app.command()
+def show(version: VersionArgument, *, as_json: JsonOption = False) -> None:
+    """Show a version: what it was trained on, where its weights are, and what its classes mean."""
+    from nachet_pipeline.models.formatting import version_lines, version_record
+    from nachet_pipeline.models.queries import classes_of, version_named
+
+    with open_services() as opened, opened.database.reading() as connection:
+        found = version_named(connection, version)
+        classes = classes_of(connection, found.id)
+    if as_json:
+        write_json(version_record(found, classes))
+    else:
+        write(*version_lines(found, classes))
+
+
+@champion_app.command()
+def history(model: ModelArgument, *, as_json: JsonOption = False) -> None:
+    """List which versions of a model were champions, the latest first: since when, by whom, and why."""
+    from nachet_pipeline.models.formatting import champion_line
+    from nachet_pipeline.models.queries import champions
+
+    with open_services() as opened, opened.database.reading() as connection:
+        found = champions(connection, model)
+    if as_json:
+        write_json([asdict(one) for one in found])
+    else:
+        write(*(champion_line(one, model) for one in found))
