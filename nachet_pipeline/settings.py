@@ -459,18 +459,20 @@ class EvaluationSettings(Concern):
     evaluation_groups: int = Field(
         3, ge=1, le=1_000_000, description="groups that those of each class come from, at least"
     )
-    evaluation_answered: float = Field(
-        0.95, ge=0, le=1, description="share of the test split, at least, that the model was asked about"
+    evaluation_answered_percent: int = Field(
+        95, ge=0, le=100, description="share of the test split, at least, that the model was asked about, in percent"
     )
-    evaluation_worst_recall: float = Field(0.5, ge=0, le=1, description="recall of the worst class, at least")
-    evaluation_far_below: float = Field(
-        0.1,
+    evaluation_recall_percent: int = Field(
+        50, ge=0, le=100, description="recall of the worst class, at least, in percent"
+    )
+    evaluation_slice_percent: int = Field(
+        10,
         ge=0,
-        le=1,
-        description="by how much the pictures of one owner, device, month, … may be worse than the rest",
+        le=100,
+        description="by how many percent of pictures those of one owner, device, month, … may be worse than the rest",
     )
-    evaluation_calibration_error: float = Field(
-        0.1, ge=0, le=1, description="expected calibration error, at most, beyond what chance makes"
+    evaluation_calibration_percent: int = Field(
+        10, ge=0, le=100, description="expected calibration error, at most, beyond what chance makes, in percent"
     )
 
 

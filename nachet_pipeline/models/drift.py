@@ -8,13 +8,18 @@ in which nothing changed, one in a hundred is called a drift. A change that is t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.models.evaluation.intervals import Array, group_codes, group_sums, ratio
 from nachet_pipeline.models.evaluation.significance import adjusted_by_rank
+from nachet_pipeline.training.candidates import copied
 
 FALSE_ALARMS = 0.01
 """Share of months that are called a drift although nothing changed."""
@@ -91,6 +96,56 @@ class Drift:
     def found(self) -> tuple[Change, ...]:
         """The changes that are a drift."""
         return tuple(change for change in self.changes if change.drift)
+
+
+_SAID = """
+select coalesce(o.class_index, -1), coalesce(o.score, o.box_score, 0), coalesce(j.wrong, -1),
+    hashtextextended(coalesce(s.picture_set_id::text, encode(o.sha256, 'hex')), 0),
+    (o.at >= %(month)s)::integer
+from predicted_object o
+    left join lateral (
+        select picture_set_id from pictures p where p.sha256 = o.sha256 order by p.id limit 1
+    ) s on true
+    left join lateral (
+        select (j.verdict <> 'right' and (j.verdict <> 'taxon' or j.seed_id is distinct from o.seed_id))::integer
+            as wrong from judgement j
+        where j.prediction_id = o.prediction_id and coalesce(j.object, 1) = o.object
+            and j.verdict in ('right', 'wrong', 'taxon', 'not_a_seed')
+            and not exists (select from judgement w where w.withdraws = j.id)
+        order by j.at desc, j.recorded_at desc, j.id limit 1
+    ) j on true
+where o.model_version_id = %(version)s and o.at >= %(first)s and o.at < %(end)s
+"""
+_SAID_COLUMNS = {
+    "named": pa.int64(),
+    "score": pa.float64(),
+    "judged": pa.int64(),
+    "group": pa.int64(),
+    "in_month": pa.int64(),
+}
+
+
+def read_said(connection: Connection, version: UUID, month: date) -> Said:
+    """What a version said in a month, and in the year before: 40 bytes an answer are kept.
+
+    What came together is what is in one picture set. Of several people who judged an answer the last one counts.
+
+    Args:
+        connection: in whose transaction it is read.
+        version: the model's version.
+        month: any day of it, in UTC.
+    """
+    start = datetime(month.year, month.month, 1, tzinfo=UTC)
+    arguments = {
+        "version": version,
+        "month": start,
+        "first": start.replace(year=start.year - 1),
+        "end": (start + timedelta(days=31)).replace(day=1),
+    }
+    batches = list(copied(connection, _SAID, arguments, _SAID_COLUMNS))
+    table = pa.Table.from_batches(batches, schema=pa.schema(list(_SAID_COLUMNS.items())))
+    named, score, judged, group, in_month = (table.column(name).to_numpy() for name in _SAID_COLUMNS)
+    return Said(named, score, judged, group, in_month == 1)
 
 
 def drift(said: Said, *, seed: int = 0, permutations: int = PERMUTATIONS) -> Drift:

@@ -24,8 +24,8 @@ class Detection:
         ap50: average precision where boxes overlap by half (intersection over union of 0.5), averaged over categories.
         ap: the same, averaged over overlaps from 0.5 to 0.95.
         ap50_by_category: by category; nan where nothing is true.
-        found: (pictures,) number of true boxes that were found with an overlap of a half, in their category.
-        truths: (pictures,) number of true boxes.
+        found: (pictures, categories) number of true boxes that were found with an overlap of a half.
+        truths: (pictures, categories) number of true boxes.
     """
 
     pictures: int
@@ -63,8 +63,8 @@ def detection(truth: Boxes, detected: Boxes, group: NDArray[np.int64], categorie
         ap50,
         ap,
         tuple(average[0].tolist()),
-        np.sum([one.found for one in matches], axis=0),
-        np.sum([one.truths for one in matches], axis=0),
+        np.stack([one.found for one in matches], axis=1),
+        np.stack([one.truths for one in matches], axis=1),
     )
 
 

@@ -36,10 +36,10 @@ def enough_pictures(
     said = []
     if not members:
         said.append("the test split has no picture that the version can be judged by")
-    elif share < limits.evaluation_answered:
+    elif 100 * share < limits.evaluation_answered_percent:
         said.append(
             f"the version answered {answered:,} of {members:,} pictures of the test split; expected"
-            f" {limits.evaluation_answered:.0%}"
+            f" {limits.evaluation_answered_percent} %"
         )
     if few:
         said.append(
@@ -75,9 +75,9 @@ def worst_class_above(outcomes: Outcomes, labels: Sequence[str], limits: Evaluat
         if total := float(outcomes.of[of_class].sum()):
             found.append((float(outcomes.right[of_class].sum()) / total, label, int(of_class.sum())))
     found.sort()
-    low = [one for one in found if one[0] < limits.evaluation_worst_recall]
+    low = [one for one in found if 100 * one[0] < limits.evaluation_recall_percent]
     said = (
-        f"{_classes(len(low))} of a recall below {limits.evaluation_worst_recall:.0%}:"
+        f"{_classes(len(low))} of a recall below {limits.evaluation_recall_percent} %:"
         f" {_list([f'{label} ({recall:.0%})' for recall, label, _ in low])}"
     )
     numbers = {"worst_recall": found[0][0]} if found else {}
@@ -93,7 +93,9 @@ def no_slice_far_below(found: Sequence[Slice], limits: EvaluationSettings) -> Se
     Of versions for which no part matters, it calls one in a hundred worse on some part.
     """
     below = [
-        one for one in found if one.chance <= FALSE_ALARMS and one.rest - one.right.value >= limits.evaluation_far_below
+        one
+        for one in found
+        if one.chance <= FALSE_ALARMS and 100 * (one.rest - one.right.value) >= limits.evaluation_slice_percent
     ]
     named = [f"{one.attribute} {one.value} ({one.right.value:.0%}, the rest {one.rest:.0%})" for one in below]
     rows: FoundRows = [
@@ -119,9 +121,9 @@ def calibrated(found: Calibration | None, limits: EvaluationSettings) -> SetVerd
     beyond = max(found.ece.value - found.by_chance, 0.0)
     said = (
         f"how sure the version is and how often it is right differ by {found.ece.value:.2f} on average, of which chance"
-        f" makes {found.by_chance:.2f}; expected {limits.evaluation_calibration_error:g} at most beyond that"
+        f" makes {found.by_chance:.2f}; expected {limits.evaluation_calibration_percent / 100:g} at most beyond that"
     )
-    passed = not beyond > limits.evaluation_calibration_error
+    passed = not 100 * beyond > limits.evaluation_calibration_percent
     numbers = {"ece": found.ece.value, "ece_by_chance": found.by_chance}
     return SetVerdict(CALIBRATED, passed, False, "" if passed else said, numbers)
 

@@ -12,7 +12,7 @@ from nachet_pipeline.models.evaluation.slices import Outcomes, parts, slices
 from nachet_pipeline.settings import EvaluationSettings
 from nachet_pipeline_tests.models.evaluation.test_measuring import CLASSES, answers
 
-LIMITS = EvaluationSettings()
+LIMITS = EvaluationSettings(evaluation_recall_percent=30)
 LABELS = [f"{place:03d} Genus number{place}" for place in range(CLASSES)]
 SAID, _ = answers()
 RIGHT = Outcomes(SAID.right.astype(float), np.ones(len(SAID.label)), SAID.label, SAID.group)
@@ -28,7 +28,7 @@ def test_a_class_of_few_pictures_or_a_version_that_answered_few_is_not_judged() 
     assert not few.passed
     assert few.grave
     assert few.summary == (
-        "the version answered 100 of 200 pictures of the test split; expected 95%; one class is of fewer than 20"
+        "the version answered 100 of 200 pictures of the test split; expected 95 %; one class is of fewer than 20"
         " answered pictures in 3 groups: 001 b"
     )
     assert verdicts.enough_pictures([("000 a", 50, 9)], members=50, answered=50, limits=LIMITS).passed
@@ -45,7 +45,7 @@ def test_a_version_that_was_trained_on_the_test_split_fails_and_one_of_which_not
 def test_the_worst_class_is_named_with_its_recall() -> None:
     right = RIGHT.right * (RIGHT.label != 2)
     found = verdicts.worst_class_above(replace(RIGHT, right=right), LABELS, LIMITS)
-    assert found.summary == "one class is of a recall below 50%: 002 Genus number2 (0%)"
+    assert found.summary == "one class is of a recall below 30 %: 002 Genus number2 (0%)"
     assert verdicts.worst_class_above(RIGHT, LABELS, LIMITS).passed
 
 
