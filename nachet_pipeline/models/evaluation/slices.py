@@ -22,7 +22,7 @@ PERMUTATIONS = 2000
 LEAST_PICTURES, LEAST_GROUPS = 10, 2
 """Smaller parts are not measured."""
 _MOST_PARTS = 400
-_CELLS_AT_A_TIME = 4_000_000
+_CELLS_AT_A_TIME = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
