@@ -165,6 +165,12 @@ def test_a_version_is_evaluated_once_and_its_champion_named_by_a_person(laborato
     assert (again.code, "60 of 60 pictures answered, as before" in again.out) == (0, True)
     assert bench.query("select count(*) from model_evaluation") == [{"count": 1}]
 
+    laboratory.predict(first, {2: 0})
+    assert laboratory.evaluate(first)["classification"]["accuracy"]["value"] == pytest.approx(58 / 60), (
+        "the newest count"
+    )
+    assert bench.query("select count(*) from model_evaluation") == [{"count": 2}]
+
     done = nachet("model", "promote", first, "--why", "The first", "--by", "ada@example.org")
     assert done.out == "seed-model@1.0 is champion\n"
     assert "as before" in nachet("model", "promote", first, "--why", "The first").out
@@ -234,6 +240,16 @@ def test_boxes_in_photographs_are_judged_by_the_crops_that_were_cut_from_them(la
     assert found["detection"]["ap50"]["value"] == pytest.approx(1)
     assert found["finding"]["ap"]["value"] == pytest.approx(1)
     assert found["detection"]["seeds"] == PICTURES
+
+    judged = (
+        "insert into judged (sha256, region, outcome, seed_id, agreement, persons, experts, policy)"
+        " values (%s, %s, %s, (select id from seeds where name = %s), 1, 1, 1, 'x')"
+    )
+    laboratory.execute(judged, content(0), "750,100,950,300", "taxon", NAPUS)
+    laboratory.execute(judged, content("crop of 1"), "", "not_a_seed", None)
+    found = laboratory.evaluate(version)
+    assert (found["detection"]["pictures"], found["detection"]["seeds"]) == (PICTURES - 1, PICTURES)
+    assert found["detection"]["ap50"]["value"] < 1, "a seed was missed"
 
 
 def test_a_version_that_learned_elsewhere_is_judged_by_the_set_that_is_named(laboratory: Laboratory) -> None:
