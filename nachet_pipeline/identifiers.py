@@ -142,6 +142,11 @@ def prediction_file_id(version: UUID, sha256: str) -> UUID:
     return _identifier("prediction_file", str(version), sha256)
 
 
+def model_evaluation_id(version: UUID, training_set: UUID, inputs: str) -> UUID:
+    """Identifier of an evaluation of a model's version: the same of the same predictions, truth and limits."""
+    return _identifier("model_evaluation", str(version), str(training_set), inputs)
+
+
 def predictions_container(model: str) -> str:
     """Container into which a model's predictions are put, in a folder for each version."""
     return f"predictions-{model}"

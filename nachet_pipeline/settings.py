@@ -466,6 +466,32 @@ def _absolute_species(value: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(path if path == PACKAGED_SPECIES else path.absolute() for path in value)
 
 
+class EvaluationSettings(Concern):
+    """When a version of a model is good enough to be named champion."""
+
+    evaluation_pictures: int = Field(
+        20, ge=1, le=1_000_000, description="pictures of each class in the test split, at least, to judge a model by"
+    )
+    evaluation_groups: int = Field(
+        3, ge=1, le=1_000_000, description="groups that those of each class come from, at least"
+    )
+    evaluation_answered_percent: int = Field(
+        95, ge=0, le=100, description="share of the test split, at least, that the model was asked about, in percent"
+    )
+    evaluation_recall_percent: int = Field(
+        50, ge=0, le=100, description="recall of the worst class, at least, in percent"
+    )
+    evaluation_slice_percent: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="by how many percent of pictures those of one owner, device, month, … may be worse than the rest",
+    )
+    evaluation_calibration_percent: int = Field(
+        10, ge=0, le=100, description="expected calibration error, at most, beyond what chance makes, in percent"
+    )
+
+
 class SpeciesSettings(Concern):
     """Which species are registered."""
 
@@ -603,6 +629,7 @@ class Settings(BaseModel):
     crop: CropSettings = CropSettings()
     training: TrainingSettings = TrainingSettings()
     judging: JudgingSettings = JudgingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     species: SpeciesSettings = SpeciesSettings()
     user: UserSettings = UserSettings()
     key: KeySettings = KeySettings()

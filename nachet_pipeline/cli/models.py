@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from nachet_pipeline.cli.terminal import DoneByOption, JsonOption, note, open_services, write, write_json
+from nachet_pipeline.cli.terminal import (
+    REFUSED,
+    DoneByOption,
+    JsonOption,
+    WhyOption,
+    note,
+    open_services,
+    write,
+    write_json,
+    write_result,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Models and their versions: what makes predictions.")
 champion_app = typer.Typer(no_args_is_help=True, help="Which version of a model counts as the best one.")
@@ -86,6 +96,52 @@ def show(version: VersionArgument, *, as_json: JsonOption = False) -> None:
         write_json(version_record(found, classes))
     else:
         write(*version_lines(found, classes))
+
+
+@app.command()
+def evaluate(
+    version: VersionArgument,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|NAME@DIGEST",
+            help="The training set whose test split it is judged by; if not given, the one that it was trained on.",
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a version by what it predicted of a test split, and compare it with the champion."""
+    from nachet_pipeline.models.evaluation.evaluating import evaluate as evaluate_version
+    from nachet_pipeline.models.evaluation.formatting import evaluation_lines, evaluation_record
+
+    with open_services() as opened:
+        done = evaluate_version(opened.database, version, on=on, limits=opened.settings.evaluation)
+    write_result(done, evaluation_record, evaluation_lines, as_json=as_json)
+    if not done.passed:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def promote(version: VersionArgument, why: WhyOption, by: DoneByOption = "", *, as_json: JsonOption = False) -> None:
+    """Name a version that passed its latest evaluation the champion of its model."""
+    from nachet_pipeline.models.promoting import promote as promote_version
+
+    with open_services() as opened, opened.database.connection() as connection:
+        done = promote_version(connection, version, by=by, why=why)
+    if as_json:
+        write_json(
+            {
+                "version": done.version.name,
+                "before": done.before,
+                "evaluation": str(done.evaluation.id),
+                "warnings": done.evaluation.warnings,
+                "new": done.new,
+            }
+        )
+        return
+    after = f" after {done.before}" if done.new and done.before else "" if done.new else ", as before"
+    write(f"{done.version.name} is champion{after}", *done.evaluation.warnings)
 
 
 @champion_app.command()

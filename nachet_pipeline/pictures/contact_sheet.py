@@ -3,29 +3,40 @@
 import base64
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 
 _COLUMNS = 4
 _GAP = 6
+_TEXT = 11
+_CAPTION = 2 * _TEXT + 8
 
 
-def contact_sheet(thumbnails: Collection[bytes]) -> bytes | None:
-    """One JPEG with all thumbnails in rows of four, None if there are none."""
+def contact_sheet(thumbnails: Collection[bytes], captions: Sequence[str] = ()) -> bytes | None:
+    """One JPEG with all thumbnails in rows of four, None if there are none.
+
+    Args:
+        thumbnails: JPEGs.
+        captions: what is written below each, in two lines at most; nothing, if there are none.
+    """
     if not thumbnails:
         return None
     cell = THUMBNAIL_SIDE + _GAP
+    below = _CAPTION if captions else 0
     columns = min(_COLUMNS, len(thumbnails))
     rows = -(-len(thumbnails) // columns)
-    sheet = Image.new("RGB", (columns * cell + _GAP, rows * cell + _GAP), "white")
+    sheet = Image.new("RGB", (columns * cell + _GAP, rows * (cell + below) + _GAP), "white")
     for number, content in enumerate(thumbnails):
         with Image.open(io.BytesIO(content)) as small:
             left = _GAP + number % columns * cell + (THUMBNAIL_SIDE - small.width) // 2
-            top = _GAP + number // columns * cell + (THUMBNAIL_SIDE - small.height) // 2
+            top = _GAP + number // columns * (cell + below) + (THUMBNAIL_SIDE - small.height) // 2
             sheet.paste(small, (left, top))
+    for number, caption in enumerate(captions):
+        place = _GAP + number % columns * cell, number // columns * (cell + below) + cell
+        ImageDraw.Draw(sheet).multiline_text(place, caption, "black", ImageFont.load_default(_TEXT), spacing=1)
     stream = io.BytesIO()
     sheet.save(stream, "JPEG", quality=70)
     return stream.getvalue()

@@ -50,6 +50,14 @@ class Thumbnails:
         ]
         return side_by_side(whole) if whole else None
 
+    def captioned(self, pictures: Sequence[tuple[PictureFile, str]]) -> bytes | None:
+        """A contact sheet of pictures with something written below each; None if none can be shown."""
+        small = list(self._of(picture for picture, _ in pictures))
+        shown = [
+            (content, caption) for content, (_, caption) in zip(small, pictures, strict=True) if content is not None
+        ]
+        return contact_sheet([content for content, _ in shown], [caption for _, caption in shown])
+
     def _of(self, pictures: Iterable[PictureFile]) -> Iterator[bytes | None]:
         return bounded_map(
             self._thumbnail,

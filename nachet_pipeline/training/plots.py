@@ -25,11 +25,11 @@ CLASSES_SHOWN = 40
 """A plot by class shows so many; more could not be read. Tables show them all."""
 
 _SPLIT_COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#3B3B3B"}
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#6E6E6E"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6E6E6E"
 _WIDTH, _DPI = 8.0, 110
 _LINE, _FRAME = 0.30, 1.3
 _COLOURS_KEPT = 128
-_TEXT = 10
+TEXT = 10
 _SHARE_OF_LIGHT = 0.55
 _COLUMNS_SHOWN = 12
 _DAYS_BY_DAY, _DAYS_BY_WEEK = 62, 400
@@ -56,7 +56,7 @@ def pictures_per_class(counts: Mapping[str, Mapping[str, int]], *, minimum: int 
         minimum: of pictures in a class, drawn as a line; 0 for none.
     """
     shown = dict(list(counts.items())[:CLASSES_SHOWN])
-    figure, axes = _figure(len(shown), extra=0.35)
+    figure, axes = new_figure(len(shown), extra=0.35)
     places = np.arange(len(shown))
     start = np.zeros(len(shown))
     for split, colour in _SPLIT_COLOURS.items():
@@ -68,13 +68,13 @@ def pictures_per_class(counts: Mapping[str, Mapping[str, int]], *, minimum: int 
         _write_beside(axes, f"{int(total):,}", total, place)
     axes.set_xlim(0, max(float(start.max(initial=0)), minimum, 1) * 1.12)
     if minimum:
-        axes.axvline(minimum, color=_ORANGE, ls="--", lw=1.2, label=f"minimum, {minimum:,}")
-    _classes_down(axes, list(shown), len(counts))
-    axes.set_xlabel("pictures", fontsize=_TEXT)
+        axes.axvline(minimum, color=ORANGE, ls="--", lw=1.2, label=f"minimum, {minimum:,}")
+    classes_down(axes, list(shown), len(counts))
+    axes.set_xlabel("pictures", fontsize=TEXT)
     _thousands(axes)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=_TEXT, handlelength=1.2)
-    return _png(figure)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=TEXT, handlelength=1.2)
+    return as_png(figure)
 
 
 def seeds_matrix(counts: Mapping[str, Mapping[int, int]]) -> bytes:
@@ -84,7 +84,7 @@ def seeds_matrix(counts: Mapping[str, Mapping[int, int]]) -> bytes:
     kept = seeds[:_COLUMNS_SHOWN]
     values = np.array([[row.get(number, 0) for number in kept] for row in shown.values()], float)
     more = f" ({len(seeds) - len(kept)} larger numbers are not shown)" if len(seeds) > len(kept) else ""
-    return _matrix(
+    return number_matrix(
         values.reshape(len(shown), len(kept)),
         list(shown),
         list(map(str, kept)),
@@ -106,12 +106,14 @@ def classes_together(pairs: Mapping[tuple[str, str], int]) -> bytes:
     shown = sorted(sorted(shared, key=lambda label: (-shared[label], label))[:_COLUMNS_SHOWN])
     values = np.array([[pairs.get((min(a, b), max(a, b)), 0) for b in shown] for a in shown], float)
     numbers = [label.partition(" ")[0] for label in shown]
-    return _matrix(values, shown, numbers, classes=len(shared), across="class in the same picture")
+    return number_matrix(values, shown, numbers, classes=len(shared), across="class in the same picture")
 
 
-def _matrix(values: NDArray[np.float64], rows: list[str], columns: list[str], *, classes: int, across: str) -> bytes:
+def number_matrix(
+    values: NDArray[np.float64], rows: list[str], columns: list[str], *, classes: int, across: str
+) -> bytes:
     """Numbers on a map of colours; `classes` of which the rows are some go down, and what `across` says across."""
-    figure, axes = _figure(len(rows), width=min(_WIDTH, 3.6 + 0.75 * len(columns)))
+    figure, axes = new_figure(len(rows), width=min(_WIDTH, 3.6 + 0.75 * len(columns)))
     top = max(float(values.max(initial=0)), 1.0)
     # The root shows small classes beside large ones; nought is left white.
     if values.size:
@@ -127,15 +129,15 @@ def _matrix(values: NDArray[np.float64], rows: list[str], columns: list[str], *,
             f"{int(value):,}",
             ha="center",
             va="center",
-            fontsize=_TEXT - 1,
+            fontsize=TEXT - 1,
             color="#9A9A9A" if not value else "black" if light else "white",
         )
-    axes.set_xticks(range(len(columns)), columns, fontsize=_TEXT)
-    axes.set_xlabel(across, fontsize=_TEXT)
-    _classes_down(axes, rows, classes)
+    axes.set_xticks(range(len(columns)), columns, fontsize=TEXT)
+    axes.set_xlabel(across, fontsize=TEXT)
+    classes_down(axes, rows, classes)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return as_png(figure)
 
 
 def uploads_over_time(pictures: Mapping[date, int]) -> bytes:
@@ -144,7 +146,7 @@ def uploads_over_time(pictures: Mapping[date, int]) -> bytes:
     Args:
         pictures: number of pictures by the day they were imported on.
     """
-    figure, axes = _figure(8)
+    figure, axes = new_figure(8)
     if pictures:
         days = (max(pictures) - min(pictures)).days
         unit = "day" if days <= _DAYS_BY_DAY else "week" if days <= _DAYS_BY_WEEK else "month"
@@ -156,19 +158,19 @@ def uploads_over_time(pictures: Mapping[date, int]) -> bytes:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
         starts = [float(date2num(first)) for first in binned]  # type: ignore[no-untyped-call]
-        axes.bar(starts, list(binned.values()), width=width, align="edge" if unit != "day" else "center", color=_BLUE)
+        axes.bar(starts, list(binned.values()), width=width, align="edge" if unit != "day" else "center", color=BLUE)
         locator = AutoDateLocator(minticks=2, maxticks=10)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=True))  # type: ignore[no-untyped-call]
         if unit == "day":
             # A single day would be as wide as the plot.
             axes.set_xlim(min(starts) - 3, max(starts) + 3)
-        axes.set_ylabel(f"pictures imported in a {unit}", fontsize=_TEXT)
+        axes.set_ylabel(f"pictures imported in a {unit}", fontsize=TEXT)
     else:
-        axes.text(0.5, 0.5, "no picture", transform=axes.transAxes, ha="center", fontsize=_TEXT)
+        axes.text(0.5, 0.5, "no picture", transform=axes.transAxes, ha="center", fontsize=TEXT)
     _thousands(axes, vertical=True)
-    axes.tick_params(labelsize=_TEXT)
-    return _png(figure)
+    axes.tick_params(labelsize=TEXT)
+    return as_png(figure)
 
 
 def sharpness_by_class(spreads: Sequence[Spread], *, classes: int, minimum: float | None = None) -> bytes:
@@ -180,27 +182,25 @@ def sharpness_by_class(spreads: Sequence[Spread], *, classes: int, minimum: floa
         minimum: of sharpness that the recipe asks for, drawn as a line.
     """
     shown = list(spreads)[:CLASSES_SHOWN]
-    figure, axes = _figure(len(shown), extra=0.35)
+    figure, axes = new_figure(len(shown), extra=0.35)
     places = np.arange(len(shown))
     axes.set_xscale("log")
     if shown:
-        axes.hlines(
-            places, [s.p5 for s in shown], [s.p95 for s in shown], color=_GREY, lw=1.4, label="90 % of pictures"
-        )
-        axes.hlines(places, [s.p25 for s in shown], [s.p75 for s in shown], color=_BLUE, lw=7, label="half of pictures")
+        axes.hlines(places, [s.p5 for s in shown], [s.p95 for s in shown], color=GREY, lw=1.4, label="90 % of pictures")
+        axes.hlines(places, [s.p25 for s in shown], [s.p75 for s in shown], color=BLUE, lw=7, label="half of pictures")
         axes.plot([s.median for s in shown], places, "o", color="white", mec="black", ms=6, label="median")
         low, high = min(s.p5 for s in shown), max(s.p95 for s in shown)
         if minimum:
-            axes.axvline(minimum, color=_ORANGE, ls="--", lw=1.2, label=f"minimum, {minimum:g}")
+            axes.axvline(minimum, color=ORANGE, ls="--", lw=1.2, label=f"minimum, {minimum:g}")
             low = min(low, minimum)
         axes.set_xlim(low / 1.5, high * 1.5)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=_TEXT, handlelength=1.6)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=TEXT, handlelength=1.6)
     _plain_decades(axes)
     axes.grid(axis="x", which="major", color="#E3E3E3", lw=0.8)
     axes.set_axisbelow(True)
-    _classes_down(axes, [spread.label for spread in shown], classes)
-    axes.set_xlabel("sharpness (variance of the Laplacian on the seeds)", fontsize=_TEXT)
-    return _png(figure)
+    classes_down(axes, [spread.label for spread in shown], classes)
+    axes.set_xlabel("sharpness (variance of the Laplacian on the seeds)", fontsize=TEXT)
+    return as_png(figure)
 
 
 def difference_by_class(changes: Mapping[str, tuple[int, int]]) -> bytes:
@@ -210,12 +210,12 @@ def difference_by_class(changes: Mapping[str, tuple[int, int]]) -> bytes:
         changes: number added and number removed, by label.
     """
     shown = dict(list(changes.items())[:CLASSES_SHOWN])
-    figure, axes = _figure(len(shown), extra=0.35)
+    figure, axes = new_figure(len(shown), extra=0.35)
     places = np.arange(len(shown))
     added = np.array([added for added, _ in shown.values()], float)
     removed = np.array([removed for _, removed in shown.values()], float)
-    axes.barh(places, added, color=_BLUE, height=0.7, label="added")
-    axes.barh(places, -removed, color=_ORANGE, height=0.7, label="removed")
+    axes.barh(places, added, color=BLUE, height=0.7, label="added")
+    axes.barh(places, -removed, color=ORANGE, height=0.7, label="removed")
     most = max(float(added.max(initial=0)), float(removed.max(initial=0)), 1.0)
     for place, (plus, minus) in enumerate(shown.values()):
         if plus:
@@ -225,14 +225,15 @@ def difference_by_class(changes: Mapping[str, tuple[int, int]]) -> bytes:
     left = -float(removed.max(initial=0)) - 0.12 * most if removed.any() else 0
     axes.set_xlim(left, float(added.max(initial=0)) + 0.12 * most)
     axes.axvline(0, color="black", lw=0.8)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=_TEXT, handlelength=1.2)
-    _classes_down(axes, list(shown), len(changes))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=TEXT, handlelength=1.2)
+    classes_down(axes, list(shown), len(changes))
     _thousands(axes, signless=True)
-    axes.set_xlabel("pictures", fontsize=_TEXT)
-    return _png(figure)
+    axes.set_xlabel("pictures", fontsize=TEXT)
+    return as_png(figure)
 
 
-def _figure(rows: int, *, width: float = _WIDTH, extra: float = 0.0) -> tuple["Figure", "Axes"]:
+def new_figure(rows: int, *, width: float = _WIDTH, extra: float = 0.0) -> tuple["Figure", "Axes"]:
+    """A figure with as much room as rows of text take."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -246,17 +247,17 @@ def _figure(rows: int, *, width: float = _WIDTH, extra: float = 0.0) -> tuple["F
 def _write_beside(axes: "Axes", text: str, end: float, place: float) -> None:
     """Write a text beside the end of a bar."""
     side, offset = ("right", -4) if end < 0 else ("left", 4)
-    axes.annotate(text, (end, place), (offset, 0), textcoords="offset points", va="center", ha=side, fontsize=_TEXT - 1)
+    axes.annotate(text, (end, place), (offset, 0), textcoords="offset points", va="center", ha=side, fontsize=TEXT - 1)
 
 
-def _classes_down(axes: "Axes", labels: list[str], classes: int) -> None:
+def classes_down(axes: "Axes", labels: list[str], classes: int) -> None:
     """Name the classes on the left, the first at the top, and write how many are not shown."""
-    axes.set_yticks(range(len(labels)), labels, fontsize=_TEXT)
+    axes.set_yticks(range(len(labels)), labels, fontsize=TEXT)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=_TEXT)
+    axes.tick_params(axis="x", labelsize=TEXT)
     if classes > len(labels):
-        axes.set_title(f"{len(labels)} of {classes} classes", fontsize=_TEXT, loc="right", color=_GREY)
+        axes.set_title(f"{len(labels)} of {classes} classes", fontsize=TEXT, loc="right", color=GREY)
 
 
 def _thousands(axes: "Axes", *, vertical: bool = False, signless: bool = False) -> None:
@@ -276,7 +277,7 @@ def _plain_decades(axes: "Axes") -> None:
     axes.tick_params(axis="x", which="minor", length=0)
 
 
-def _png(figure: "Figure") -> bytes:
+def as_png(figure: "Figure") -> bytes:
     """The figure as a PNG of few colours, which is a third as large and looks the same."""
     drawn = io.BytesIO()
     # Without the name and version of the program, the same numbers make the same bytes for longer.

@@ -25,7 +25,7 @@ NO_LEAKS, NO_EMPTY_CLASS, CLASSES_LARGE_ENOUGH = "no_leaks", "no_empty_class", "
 NO_CONFLICTING_LABELS = "no_conflicting_labels"
 PICTURES_CURRENT, CLASSES_ON_EVERY_SIDE = "pictures_current", "classes_on_every_side"
 
-FoundRows = Sequence[Mapping[str, str | int]]
+FoundRows = Sequence[Mapping[str, str | int | float]]
 Pair = tuple[Sequence[str], Sequence[str]]
 """Two photographs, by the SHA-256 of file and pixels of each, in hexadecimal."""
 
@@ -66,7 +66,7 @@ class SetVerdict:
         passed: whether all is well.
         grave: whether a set that fails it must not be used, and so does not become the current version.
         summary: what is wrong, in one line; empty if nothing is.
-        numbers: what was counted.
+        numbers: what was counted or measured.
         rows: what is wrong, a line each; the first ones.
     """
 
@@ -74,7 +74,7 @@ class SetVerdict:
     passed: bool
     grave: bool
     summary: str = ""
-    numbers: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, int | float] = field(default_factory=dict)
     rows: FoundRows = ()
 
 
@@ -195,7 +195,7 @@ def no_leaks(
         duplicate: pairs that were decided to be.
     """
     found: dict[str, int] = {}
-    rows: list[Mapping[str, str | int]] = []
+    rows: list[Mapping[str, str | int | float]] = []
     for kind, codes in keys.ties.items():
         pairs = _on_two_sides(codes, keys.split)
         found[kind] = len(pairs)
@@ -253,7 +253,7 @@ def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: 
         "in_conflict": "{} pictures are of photographs that are stored under another species as well",
         "not_as_decided": "{} pictures are under another species than was decided",
     }
-    rows: list[Mapping[str, str | int]] = [
+    rows: list[Mapping[str, str | int | float]] = [
         {"what": "two labels", "picture": keys.picture[one].decode(), "label": label_of.get(int(keys.label[one]), "")}
         for one in two[:_NAMED].ravel()
     ]

@@ -55,3 +55,15 @@ def test_a_sheet_in_markdown_carries_its_picture_within_and_a_caption_that_means
 
     plain = r"upload\_1 \[a\]"
     assert markdown == f"![{plain}](data:image/jpeg;base64,{encoded})\n\n*{plain}*"
+
+
+def test_captions_stand_below_their_pictures() -> None:
+    plain, written = contact_sheet([_small("white")] * 5), contact_sheet([_small("white")] * 5, ["", "is a\nsaid b"])
+    assert plain is not None
+    assert written is not None
+    with Image.open(io.BytesIO(plain)) as one, Image.open(io.BytesIO(written)) as other:
+        assert other.height > one.height
+        dark = other.convert("L").point(lambda value: 255 * (value < 128)).getbbox()
+    assert dark is not None
+    assert CELL <= dark[0] < 2 * CELL
+    assert dark[1] >= CELL

@@ -1,0 +1,79 @@
+"""Naming the champion of a model: a person does it, for a reason, and with a version that passed its evaluation."""
+
+from dataclasses import dataclass
+
+from nachet_pipeline.database import audit
+from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.models.evaluation.queries import Evaluated, latest_evaluation
+from nachet_pipeline.models.model import ModelVersion
+from nachet_pipeline.models.queries import model_versions, version_named
+
+
+class NotPromotedError(RefusedError):
+    """A version cannot be named champion; the message says why."""
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A version that is champion.
+
+    Attributes:
+        version: which.
+        before: the champion before; None if there was none.
+        evaluation: the evaluation that it passed.
+        new: False if it was champion already.
+    """
+
+    version: ModelVersion
+    before: str | None
+    evaluation: Evaluated
+    new: bool
+
+
+def promote(connection: Connection, name: str, *, by: str, why: str) -> Promoted:
+    """Name a version the champion of its model.
+
+    Args:
+        connection: in whose transaction it is done.
+        name: `NAME@VERSION`.
+        by: who wants it.
+        why: the reason.
+
+    Raises:
+        UnknownModelError: there is no such version.
+        NotPromotedError: its latest evaluation failed, or compares it with another champion than today's, or there is
+            none.
+    """
+    version = version_named(connection, name)
+    # One at a time: a champion is compared with the one before.
+    connection.execute("select from model where id = %s for update", (version.model_id,))
+    versions = model_versions(connection, version.model)
+    before = next((one.name for one in versions if one.champion), None)
+    evaluation = latest_evaluation(connection, version.id)
+    if evaluation is None:
+        raise NotPromotedError(f"{version.name} was never evaluated: `nachet model evaluate {version.name}`")
+    if before == version.name:
+        return Promoted(version, before, evaluation, new=False)
+    if failed := evaluation.failed:
+        raise NotPromotedError(f"{version.name} did not pass its evaluation: {'; '.join(failed)}")
+    if evaluation.metrics["champion"] != before:
+        raise NotPromotedError(
+            f"{version.name} was not compared with {before}, which is champion now: `nachet model evaluate"
+            f" {version.name}` again"
+        )
+    connection.execute(
+        "insert into model_champion (model_id, model_version_id, evaluation_id, named_by, why)"
+        " values (%s, %s, %s, %s, %s)",
+        (version.model_id, version.id, evaluation.id, by, why),
+    )
+    audit.record(
+        connection,
+        actor=by,
+        action="promoted",
+        subject="model version",
+        subject_id=version.id,
+        before={"champion": before},
+        after={"champion": version.name, "evaluation": str(evaluation.id), "why": why},
+    )
+    return Promoted(version, before, evaluation, new=True)
