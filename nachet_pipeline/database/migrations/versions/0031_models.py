@@ -1,6 +1,6 @@
 """Models and their versions, what they predict, what people judge of it, and how versions were evaluated.
 
-Revision: 0030, after 0029.
+Revision: 0031, after 0030.
 
 What was predicted and judged goes by content: `sha256` is that of a stored picture or crop, and no row of it is
 referred to, so that none need be kept for it.
@@ -8,8 +8,8 @@ referred to, so that none need be kept for it.
 
 from alembic import op
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
