@@ -155,9 +155,9 @@ def add(
     Nothing else in the file changes. The database follows the file by itself.
     """
     from nachet_pipeline.registry.darwin_core import checked, completed
-    from nachet_pipeline.registry.editing import file_to_edit, write_seeds
+    from nachet_pipeline.registry.editing import file_to_edit, species_before, write_seeds
     from nachet_pipeline.registry.problems import Entry, RegistryError
-    from nachet_pipeline.registry.seeds import plain
+    from nachet_pipeline.registry.seeds import SeedRegistry, plain
 
     named = _named(species)
     file = file_to_edit(named)
@@ -172,12 +172,11 @@ def add(
         "listedIn": listed_in,
     }
     terms = completed({term: value for term, value in stated.items() if value})
-    if file.exists():
-        registry = registry_of(species)
-        of_genus = {plain(one.genus): one.family for one in registry.by_id.values() if one.genus}
-        family = family or of_genus.get(plain(terms.get("genus") or ""))
-        if (near := registry.nearest(name)) and registry.named(name) is None:
-            note(f"this is another species than {near}, which is registered and spelt nearly so")
+    registry = SeedRegistry.of(species_before(named, file).seeds)
+    of_genus = {plain(one.genus): one.family for one in registry.by_id.values() if one.genus}
+    family = family or of_genus.get(plain(terms.get("genus") or ""))
+    if (near := registry.nearest(name)) and registry.named(name) is None:
+        note(f"this is another species than {near}, which is registered and spelt nearly so")
     found = checked(terms if family is None else {**terms, "family": family}, "", 0)
     if not isinstance(found, Entry):
         raise RegistryError(found)
@@ -209,7 +208,7 @@ def import_checklist(
     or EPPO's pflname.txt. What a registered species says stays. What contradicts the registry is left out, and told.
     """
     from nachet_pipeline.registry.checklists import Wanted, read_checklist
-    from nachet_pipeline.registry.editing import file_to_edit, write_seeds
+    from nachet_pipeline.registry.editing import file_to_edit, species_before, write_seeds
     from nachet_pipeline.registry.importing import plan_import
     from nachet_pipeline.registry.seeds import RANKS, plain
 
@@ -218,7 +217,7 @@ def import_checklist(
     wanted = Wanted(
         frozenset(map(plain, family or ())), frozenset(map(plain, genus or ())), frozenset(rank or RANKS), gbif_keys
     )
-    plan = plan_import(read_named(species), read_checklist(checklist, wanted), complete=complete)
+    plan = plan_import(species_before(named, file), read_checklist(checklist, wanted), complete=complete)
     if plan.added or plan.completed:
         write_seeds(named, file, plan.added, plan.completed, dry_run=dry_run)
     if as_json:
@@ -249,6 +248,8 @@ def export(
             stream.writelines(lines)
     except FileExistsError:
         raise typer.BadParameter(f"{file} is there already", param_hint="FILE") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be written: {error.strerror}", param_hint="FILE") from None
     note(f"written into {file}")
 
 
@@ -264,11 +265,11 @@ def diff(
 
     Exit code 1: it would lose what pictures show, so it cannot be loaded.
     """
-    from nachet_pipeline.registry.queries import planned_changes
+    from nachet_pipeline.registry.upgrade import planned_species
 
     read = read_named(file)
     with open_services(follow=False) as opened, opened.database.reading() as connection:
-        planned = planned_changes(connection, read.seeds)
+        planned = planned_species(connection, read)
     if as_json:
         write_json(_planned_record(planned))
     else:
@@ -307,13 +308,18 @@ def _plan_record(plan: "ImportPlan") -> dict[str, Any]:
     }
 
 
+def _printable(name: str) -> str:
+    """A name of a checklist, which a stranger wrote, without signs that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:200])
+
+
 def _plan_lines(plan: "ImportPlan") -> Iterator[str]:
     yield f"{len(plan.added)} added, {len(plan.completed)} completed, {plan.known} known already"
     for title, lines in (
         ("added", [_line(seed) for seed in plan.added]),
         ("completed", [_line(seed) for _, seed in plan.completed]),
-        ("left out", [f"{name}: {why}" for name, why in plan.skipped]),
-        ("names dropped", [f"{name}: {why}" for name, why in plan.dropped]),
+        ("left out", [f"{_printable(name)}: {why}" for name, why in plan.skipped]),
+        ("names dropped", [f"{_printable(name)}: {why}" for name, why in plan.dropped]),
     ):
         if lines:
             yield f"{title} ({len(lines)}):"

@@ -10,7 +10,7 @@ from nachet_pipeline.database.connection import Database, migrate
 from nachet_pipeline.database.logins import Role, hand_over_dagster, make_login
 from nachet_pipeline.local.services import IMPORTER, READER, Services
 from nachet_pipeline.registry.problems import RegistryError
-from nachet_pipeline.registry.queries import RegistryConflictError, loaded_from
+from nachet_pipeline.registry.queries import RegistryConflictError, count_seeds
 from nachet_pipeline.registry.upgrade import follow_species
 from nachet_pipeline.settings import Settings
 
@@ -33,11 +33,13 @@ def prepare(services: Services, species: Sequence[Path] | None = None, *, follow
     named = Settings.from_environment().species.species_file if species is None else species
     migrate(owner)
     with Database(owner) as database, database.connection() as connection:
+        # Earlier releases loaded species without recording where they come from.
+        empty = count_seeds(connection) == 0
         try:
-            if follow or loaded_from(connection) is None:
+            if follow or empty:
                 follow_species(connection, named)
         except (RegistryError, RegistryConflictError) as error:
-            if loaded_from(connection) is None:
+            if empty:
                 raise
             # A mistake in that file must not keep anybody from asking what became of an upload.
             sys.stderr.write(f"nachet: the registered species stay as they were: {error}\n")

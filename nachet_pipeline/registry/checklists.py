@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
 
-from nachet_pipeline.registry.darwin_core import MARKS, completed, separator_of
+from nachet_pipeline.registry.darwin_core import CROSSES, MARKS, completed, separator_of
 from nachet_pipeline.registry.problems import RegistryError, RegistryProblem
 from nachet_pipeline.registry.seeds import RANKS, plain
 
@@ -30,7 +30,19 @@ _RANKS = {"subsp.": "subspecies", "ssp.": "subspecies", "subsp": "subspecies", "
 _RANK_MARKS = {"subspecies": "subsp.", "variety": "var.", "form": "f."}
 _ACCEPTED = frozenset({"", "accepted", "valid", "a"})
 _EPITHET = re.compile(r"[^\W\d_A-Z][^\W\d_A-Z-]*(?:-[^\W\d_]+)*")
-_CROSS = "×"  # noqa: RUF001 (the sign of a hybrid)
+_CROSS = CROSSES[0]
+# What follows a name where a rank does, or a cultivar: it is not the taxon of that name.
+_OTHER_RANK = re.compile(
+    r"(?:^|\s)(?:(?:convar|subvar|subf|cv|nothosubsp|nothovar|nothof|provar|pv|agg|sect|subsect|subg|subgen|ser)\."
+    r"|(?:group|hybrids?|convariety|cultivar)\b|['‘\"][A-Z])",  # noqa: RUF001 (quotation marks of cultivars)
+    re.IGNORECASE,
+)
+# A name that others have used for this taxon by mistake, and that is the name of another one.
+_MISAPPLIED = re.compile(r"\b(?:auct|sensu|non|nec|misapplied)\b", re.IGNORECASE)
+_NO_EPITHETS = frozenset(
+    {"ex", "et", "in", "and", "de", "von", "van", "f", "non", "nec", "auct", "sensu", "emend", "hort", "nom", "pro"}
+)
+_BINOMIAL = 2
 _CORE, _VERNACULAR = "taxon", "vernacularname"
 
 
@@ -100,11 +112,13 @@ def read_checklist(file: Path, wanted: Wanted) -> list[ListedTaxon]:
             if "scientificname" not in first and "canonicalname" not in first:
                 raise _wrong(file, "expected a table of taxa with a column scientificName, or one of names by EPPO")
             return _of_taxa(tables, wanted)
-        except (OSError, zipfile.BadZipFile, UnicodeDecodeError, csv.Error, ElementTree.ParseError) as error:
+        # Numbers, encodings and separators of meta.xml are those of a stranger; an archive may have a password.
+        except (OSError, zipfile.BadZipFile, csv.Error, ElementTree.ParseError, *_OF_STRANGERS) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise _wrong(file, f"cannot be read: {reason}") from None
 
 
+_OF_STRANGERS = (ValueError, TypeError, LookupError, RuntimeError)
 Table = Callable[[], AbstractContextManager[Iterable[Row]]]
 
 
@@ -241,8 +255,13 @@ def _of_taxa(tables: Mapping[str, Table], wanted: Wanted) -> list[ListedTaxon]:
     with tables[_CORE]() as rows:
         for row in rows:
             taxon_of = found.get(_accepted_key(row) or "")
-            if taxon_of and "synonym" in row.get("taxonomicstatus", "synonym").lower():
-                taxon_of.synonyms.append(terms_of(row, gbif_keys=False)["scientificName"])
+            status = row.get("taxonomicstatus", "synonym").lower()
+            # A synonym of a part of a taxon is one of other taxa too.
+            if taxon_of and "synonym" in status and "part" not in status and "ambiguous" not in status:
+                terms = terms_of(row, gbif_keys=False)
+                said = f"{row.get('scientificname', '')} {terms.get('scientificNameAuthorship', '')}"
+                if terms.get("taxonRank") != "other" and not _MISAPPLIED.search(said):
+                    taxon_of.synonyms.append(terms["scientificName"])
     if _VERNACULAR in tables:
         with tables[_VERNACULAR]() as rows:
             for row in rows:
@@ -288,8 +307,10 @@ def terms_of(row: Row, *, gbif_keys: bool) -> dict[str, Any]:
     name, author = parsed_name(row.get("canonicalname") or written)
     authorship = row.get("scientificnameauthorship") or author or parsed_name(written)[1]
     genus, epithet, last = (row.get(one, "") for one in ("genus", "specificepithet", "infraspecificepithet"))
-    if rank in _RANK_MARKS and not set(MARKS) & set(name.split()):
-        parts = name.split()
+    parts = name.split()
+    if _OTHER_RANK.search(authorship) or _OTHER_RANK.search(parsed_name(written)[1]):
+        rank = "other"
+    elif rank in _RANK_MARKS and not set(MARKS) & set(parts) and (last or len(parts) > _BINOMIAL):
         # GBIF's canonical names have no marks: Avena sativa nuda.
         genus, epithet, last = genus or parts[0], epithet or " ".join(parts[1:2]), last or " ".join(parts[2:])
         name = f"{genus} {epithet} {_RANK_MARKS[rank]} {last}".strip()
@@ -310,15 +331,18 @@ def terms_of(row: Row, *, gbif_keys: bool) -> dict[str, Any]:
 def parsed_name(text: str) -> tuple[str, str]:
     """A scientific name without its authorship, and that: `Avena sativa L.` is `Avena sativa` and `L.`."""
     words = text.split()
-    end = 1
+    end = 2 if words[:1] == [_CROSS] or words[:1] == ["x"] else 1
     while end < len(words):
         if words[end] in MARKS or words[end] == _CROSS:
             end += 2
-        elif _EPITHET.fullmatch(words[end]) and words[end] not in {"ex", "et", "in", "and", "de", "von", "van", "f"}:
+        elif _EPITHET.fullmatch(words[end]) and words[end] not in _NO_EPITHETS:
             end += 1
         else:
             break
-    # A mark at the end marks nothing: L. f. is a botanist.
+    # A species may have its own authorship before that of a taxon within it. L. f. is a botanist.
+    for place in range(max(end, _BINOMIAL), len(words) - 1):
+        if words[place] in MARKS and _EPITHET.fullmatch(words[place + 1]) and words[place + 1] not in _NO_EPITHETS:
+            return " ".join((*words[:end], *words[place : place + 2])), " ".join(words[place + 2 :])
     return " ".join(words[:end]), " ".join(words[end:])
 
 
@@ -331,7 +355,9 @@ def _of_eppo(table: Table, wanted: Wanted) -> list[ListedTaxon]:
         for row in rows:
             if row.get("lang", "").lower() != "la" or row.get("preferred") != "1" or not _active(row):
                 continue
-            name = parsed_name(row.get("fullname", ""))[0]
+            name, rest = parsed_name(row.get("fullname", ""))
+            if _OTHER_RANK.search(rest):
+                continue
             terms = completed({"scientificName": name, "eppoCode": row["code"].upper()})
             terms |= {"scientificNameAuthorship": row["authority"]} if row.get("authority") else {}
             # Codes of taxa above the species begin with 1 and end with the letter of their rank.
@@ -340,12 +366,15 @@ def _of_eppo(table: Table, wanted: Wanted) -> list[ListedTaxon]:
                 found.setdefault(row["code"], ListedTaxon(terms))
     with table() as rows:
         for row in rows:
-            taxon = found.get(row["code"])
-            if taxon is None or not _active(row):
+            taxon = found.get(row.get("code", ""))
+            if taxon is None or not row.get("fullname") or not _active(row):
                 continue
             language = row.get("lang", "").lower()
             if language == "la" and row.get("preferred") != "1":
-                taxon.synonyms.append(parsed_name(row["fullname"])[0])
+                name, rest = parsed_name(row["fullname"])
+                said = f"{rest} {row.get('authority', '')}"
+                if not _OTHER_RANK.search(rest) and not _MISAPPLIED.search(said):
+                    taxon.synonyms.append(name)
             elif language in {"en", "fr"}:
                 names = taxon.vernacular.setdefault(language, [])
                 names.insert(0 if row.get("preferred") == "1" else len(names), row["fullname"])

@@ -7,6 +7,7 @@ with `#` is a comment. The separator is a comma, a semicolon or a tabulator, whi
 import csv
 import io
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -59,7 +60,9 @@ MARKS = {
 }
 """The marks of ranks within a species, in names."""
 
-_CROSSES = ("×", "x", "X")  # noqa: RUF001 (the sign of a hybrid, and what people write for it)
+CROSSES = ("×", "x", "X")  # noqa: RUF001
+"""The sign of a hybrid, and what people write for it."""
+
 _UNNAMED = re.compile(r"(\S+)\s+spp?\.?", re.IGNORECASE)
 _BINOMIAL, _WITH_MARK = 2, 4
 
@@ -76,7 +79,9 @@ def completed(terms: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("taxonRank") in {None, "genus"} and (unnamed := _UNNAMED.fullmatch(name.strip())):
         name = found["scientificName"] = unnamed[1]
     words = name.split()
-    mark = next((place for place, word in enumerate(words) if word in MARKS), None)
+    if words[0] in CROSSES and len(words) > 1:
+        words = [" ".join(words[:2]), *words[2:]]
+    mark = max((place for place, word in enumerate(words) if word in MARKS), default=None)
     if mark is not None:
         rank = MARKS[words[mark]]
     elif len(words) == 1:
@@ -89,7 +94,7 @@ def completed(terms: Mapping[str, Any]) -> dict[str, Any]:
     else:
         found.setdefault("genus", words[0])
     if rank not in {"family", "genus"} and len(words) > 1:
-        ends = _BINOMIAL + 1 if words[1] in _CROSSES else _BINOMIAL
+        ends = _BINOMIAL + 1 if words[1] in CROSSES else _BINOMIAL
         if rank == "species":
             ends = len(words)
         found.setdefault("specificEpithet", " ".join(words[1:ends]))
@@ -118,13 +123,14 @@ _EXPECTED = {
     "tuple_type": "a list of names",
     "model_type": "names by language, en and fr",
 }
-_EPPO, _NAME = "five or six capital letters or digits", "a text without |, that does not begin with = + - @ or #"
+_EPPO = "five or six capital letters or digits"
+_NAME = "a text without | and invisible signs, that does not begin with = + - @ or #"
 
 
 def explained(error: Mapping[str, Any], file: str, line: int, place: Sequence[str | int]) -> RegistryProblem:
     """A problem that a model reported, in words of ours."""
     kind, field = str(error["type"]), ".".join(str(part) for part in place)
-    found = "" if kind == "missing" else f", found {str(error.get('input'))[:80]!r}"
+    found = "" if kind == "missing" else f", found {_shown(error.get('input'))}"
     if kind == "value_error":
         message = str(error["msg"]).removeprefix("Value error, ")
     elif kind == "extra_forbidden":
@@ -140,13 +146,18 @@ def explained(error: Mapping[str, Any], file: str, line: int, place: Sequence[st
     return RegistryProblem(_CODES.get(kind, "wrong-value"), message, file, line, field)
 
 
+def _shown(value: object) -> str:
+    """The beginning of a value; of YAML with aliases the whole might be without end."""
+    return repr((value if isinstance(value, str) else reprlib.repr(value))[:80])
+
+
 def read_table(text: str, file: str) -> Iterator[Entry | RegistryProblem]:
     """Read a table, line by line.
 
     Yields:
         The seed of each line, or what is wrong with it. A header that cannot be used ends the reading.
     """
-    lines = ((number, line) for number, line in enumerate(text.splitlines(), 1))
+    lines = ((number, line) for number, line in enumerate(lines_of(text), 1))
     rows = ((number, line) for number, line in lines if line.strip() and not line.startswith(COMMENT))
     header = next(rows, None)
     if header is None:
@@ -170,6 +181,11 @@ def read_table(text: str, file: str) -> Iterator[Entry | RegistryProblem]:
             yield from [found] if isinstance(found, Entry) else found
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a table, without their ends; other signs that break a line for people are part of a cell."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
 def separator_of(header: str) -> str:
     """The separator of a table's cells, by its header."""
     return max(_SEPARATORS, key=header.count)
@@ -177,9 +193,15 @@ def separator_of(header: str) -> str:
 
 def _cells(line: str, separator: str, file: str, number: int) -> list[str] | RegistryProblem:
     try:
-        return next(csv.reader([line], delimiter=separator, strict=True))
+        cells = next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
-        return RegistryProblem("unreadable", f"is no line of CSV: {error}", file, number)
+        # A quotation mark is open at the end of the line.
+        broken = line.count('"') % 2 and "no cell may have a line break in it"
+        return RegistryProblem("unreadable", f"is no line of CSV: {broken or error}", file, number)
+    # Spreadsheets write cells that were used once.
+    while len(cells) > 1 and not cells[-1].strip():
+        cells.pop()
+    return cells
 
 
 def column_of(header: str) -> str | None:

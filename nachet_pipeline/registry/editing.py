@@ -8,21 +8,42 @@ import csv
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from nachet_pipeline.errors import UsageError
-from nachet_pipeline.registry.darwin_core import COLUMNS, COMMENT, cells_of, column_of, line_of, separator_of
+from nachet_pipeline.registry.darwin_core import (
+    COLUMNS,
+    COMMENT,
+    cells_of,
+    column_of,
+    line_of,
+    lines_of,
+    read_table,
+    separator_of,
+)
 from nachet_pipeline.registry.problems import Entry
 from nachet_pipeline.registry.seeds import Seed
-from nachet_pipeline.registry.species_file import TABLES, Species, read_species
+from nachet_pipeline.registry.species_file import TABLES, Species, holds_species, read_species
 from nachet_pipeline.settings import PACKAGED_SPECIES
 
 _NEW_FILE = "added.csv"
 _BOM = "\ufeff"
+
+
+def species_before(named: Sequence[Path], file: Path) -> Species:
+    """The registry before a file is written into, which may be new, perhaps in a folder that is empty.
+
+    Raises:
+        RegistryError: a file of it is wrong.
+    """
+    if file.exists():
+        return read_species(named)
+    others = [path for path in named if path != file and (path != file.parent or holds_species(path))]
+    return read_species(others) if others else Species((), "", "", packaged=False, chosen=True)
 
 
 class SpeciesFileError(UsageError):
@@ -68,20 +89,20 @@ def write_seeds(
         RegistryError: the registry would be wrong; nothing was written.
         SpeciesFileError: a file cannot be written into; nothing was written.
     """
-    by_file: dict[Path, dict[int, Seed]] = {}
+    by_file: dict[Path, list[tuple[Entry, Seed]]] = {}
     for entry, seed in changed:
-        by_file.setdefault(Path(entry.file), {})[entry.line] = seed
+        by_file.setdefault(Path(entry.file), []).append((entry, seed))
     if added:
-        by_file.setdefault(file, {})
+        by_file.setdefault(file, [])
     with _locked(file.parent):
-        contents = {one: _edited(one, lines, added if one == file else ()) for one, lines in by_file.items()}
+        contents = {one: _edited(one, found, added if one == file else ()) for one, found in by_file.items()}
         species = read_species(named, contents)
         for one, content in contents.items() if not dry_run else ():
             _replace(one, content)
     return species
 
 
-def _edited(file: Path, changed: Mapping[int, Seed], added: Sequence[Seed]) -> bytes:
+def _edited(file: Path, changed: Sequence[tuple[Entry, Seed]], added: Sequence[Seed]) -> bytes:
     try:
         text = file.read_bytes().decode("utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -106,19 +127,23 @@ def _ended(text: str, end: str = "\n") -> str:
     return text if not text or text.endswith("\n") else f"{text}{end}"
 
 
-def _edited_table(file: Path, text: str, changed: Mapping[int, Seed], added: Sequence[Seed]) -> str:
+def _edited_table(file: Path, text: str, changed: Sequence[tuple[Entry, Seed]], added: Sequence[Seed]) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     mark = _BOM if text.startswith(_BOM) else ""
-    lines = text.removeprefix(_BOM).splitlines()
+    lines = lines_of(_ended(text.removeprefix(_BOM)))[:-1]
     header = next((line for line in lines if line.strip() and not line.startswith(COMMENT)), None)
     if header is None:
         header = line_of(COLUMNS).rstrip("\n")
         lines.append(header)
     separator = separator_of(header)
     columns = [column_of(cell) for cell in next(csv.reader([header], delimiter=separator))]
-    for number, seed in changed.items():
-        before = next(csv.reader([lines[number - 1]], delimiter=separator))
-        lines[number - 1] = _line(file, seed, columns, separator, before)
+    for entry, seed in changed:
+        line = lines[entry.line - 1] if entry.line <= len(lines) else ""
+        # Somebody may have edited the file since it was read; their line must not be lost.
+        if [one.seed for one in read_table(f"{header}\n{line}", "") if isinstance(one, Entry)] != [entry.seed]:
+            raise SpeciesFileError(f"{file}: line {entry.line} was changed meanwhile; nothing was written")
+        before = next(csv.reader([line], delimiter=separator))
+        lines[entry.line - 1] = _line(file, seed, columns, separator, before)
     lines += [_line(file, seed, columns, separator, ()) for seed in added]
     return mark + "".join(f"{line}{end}" for line in lines)
 

@@ -1,5 +1,6 @@
 """Taking the taxa of a checklist into a registry: what is added or completed, and what is left out, with reasons."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,25 +58,30 @@ class _Import:
         self.taken: dict[tuple[str, str], Seed] = {}
         self.vernacular: dict[str, Seed] = {}
         self.codes: dict[int | str | None, Seed] = {}
+        self.shared: set[str] = set()
         for seed in species.seeds:
             self._claim(seed)
             self.codes |= {code: seed for code in (seed.gbif_id, seed.eppo_code) if code}
 
     def run(self, taxa: Sequence[ListedTaxon]) -> ImportPlan:
         listed = [taxon.seed_terms() for taxon in taxa]
+        claimed = Counter(plain(name) for terms in listed for name in terms.get("synonyms", ()))
+        self.shared = {name for name, taxa_of in claimed.items() if taxa_of > 1}
         new: list[tuple[dict[str, Any], Seed]] = []
+        registered: list[tuple[dict[str, Any], Seed]] = []
         for terms in listed:
             known = self._known(terms)
             if known:
-                self.plan.known += 1
-                if self.complete:
-                    self._complete(known, terms)
+                registered.append((terms, known))
                 continue
             bare = self._bare(terms)
             if bare:
                 self._claim(bare)
                 new.append((terms, bare))
         # Their names come after all own names: what is a species here may be called a synonym by another one.
+        self.plan.known = len(registered)
+        for terms, known in registered if self.complete else ():
+            self._complete(known, terms)
         for terms, bare in new:
             self.plan.added.append(self._with_names(bare, terms))
         return self.plan
@@ -116,6 +122,9 @@ class _Import:
         for term in ("scientificNameAuthorship", "gbifID", "eppoCode"):
             value = terms.get(term)
             owner = self.codes.get(value)
+            # Of a name that the entry does not have, its author is another one.
+            if term == "scientificNameAuthorship" and plain(terms["scientificName"]) != plain(seed.scientific_name):
+                continue
             if value and getattr(seed, _FIELDS[term]) is None and owner in {None, seed}:
                 changes[_FIELDS[term]] = value
         entry = self.entries[seed.id]
@@ -158,6 +167,9 @@ class _Import:
             seen.add(compared)
             if not is_name(name):
                 self.plan.dropped.append((name, f"no name of {seed.scientific_name}: it has signs that no name has"))
+            elif not vernacular and compared in self.shared:
+                said = f"no name of {seed.scientific_name}: several taxa of the checklist have it"
+                self.plan.dropped.append((name, said))
             elif other and other.id != seed.id:
                 self.plan.dropped.append((name, f"no name of {seed.scientific_name}: {other.scientific_name} has it"))
             else:

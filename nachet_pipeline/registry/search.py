@@ -51,7 +51,7 @@ class NameSearch:
             limit: names at most.
         """
         query = _folded(text[:_LONGEST_QUERY])
-        words = _WORD.findall(query)
+        words = list(dict.fromkeys(_WORD.findall(query)))
         if not words:
             return []
         found = self._holding(self._words.starting_with(word) for word in words)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.identifiers import seed_id
@@ -17,8 +17,21 @@ from nachet_pipeline.registry.search import NameSearch, SearchedName
 from nachet_pipeline.registry.spelling import Key, NameIndex, Words, letters_of
 
 # A bar separates the names in a cell of a table, and a program for tables would run what begins with the other signs.
-_NAME_PATTERN = r"^[^|=+@#\x00-\x1f\x7f-\x9f\u2028\u2029-][^|\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NAME_PATTERN)]
+# Two names that differ in signs that nobody sees would be two species.
+_NO_SIGN = r"|\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+_NAME_PATTERN = rf"^[^=+@#{_NO_SIGN}-][^{_NO_SIGN}]*$"
+
+
+def _composed(value: object) -> object:
+    """A name with its accents in one encoding, since its identifier follows from it."""
+    return value if not isinstance(value, str) or value.isascii() else unicodedata.normalize("NFC", value)
+
+
+_Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NAME_PATTERN),
+    BeforeValidator(_composed),
+]
 _Names = tuple[_Name, ...]
 
 Rank = Literal["family", "genus", "species", "subspecies", "variety", "form"]
@@ -35,6 +48,9 @@ _LONGEST_NAME = 200
 _BINOMIAL = 2
 # A sign between two names, or a word in lower case that is no abbreviation: `/ Brassica juncea`.
 _NOT_AN_AUTHOR = re.compile(r"[/+;]|(?:^|\s)(?!emend|sensu|auct|subsp|nom)[^\W\d_A-Z]{4,}(?![\w.])")
+_CROSS = "×"  # noqa: RUF001 (the sign of a hybrid)
+_HYBRID = re.compile(rf"(?<!\S)(?:x |{_CROSS} ?)")
+_SUBSPECIES = re.compile(r" (?:ssp\.?|subsp) ")
 _UNNAMED_SPECIES = ("sp", "sp.", "spp", "spp.")
 
 
@@ -161,10 +177,16 @@ REGISTRY_ONLY = frozenset(
 
 
 def plain(name: str) -> str:
-    """The form in which names are compared: neither case nor extra space nor the encoding of accents matter."""
+    """The form in which names are compared: neither case nor extra space nor the encoding of accents matter.
+
+    Nor does it how the signs of hybrids and subspecies are written.
+    """
     if not name.isascii():
         name = unicodedata.normalize("NFC", name).replace("\u2019", "'")
-    return " ".join(name.split()).casefold()
+    compared = " ".join(name.split()).casefold()
+    if " ssp" in compared or " subsp " in compared or "x " in compared or _CROSS in compared:
+        compared = _SUBSPECIES.sub(" subsp. ", _HYBRID.sub(f"{_CROSS} ", compared))
+    return compared
 
 
 class FoundSeed(NamedTuple):

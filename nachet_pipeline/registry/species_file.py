@@ -28,7 +28,7 @@ _PACKAGED_NAME = "seeds.yaml"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Path = tuple[str | int, ...]
 
-# Of a vernacular name: entry, vernacularNames, language, place. An alias can make YAML endless.
+# Of a vernacular name: entry, vernacularNames, language, place.
 _DEPTH = 4
 _DIGITS = 16
 
@@ -146,14 +146,22 @@ def _files_of(named: Path, more: Iterable[Path]) -> list[Path]:
     if not named.is_dir():
         return [named]
     try:
-        files = {*named.iterdir(), *(file for file in more if file.parent == named)}
-        found = sorted(file for file in files if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        found = sorted(filter(_is_of_species, {*named.iterdir(), *(file for file in more if file.parent == named)}))
     except OSError as error:
         raise RegistryError([_unreadable(str(named), error)]) from None
     if not found:
         message = f"expected files that end with {', '.join(SUFFIXES)} in this folder, found none"
         raise RegistryError([RegistryProblem("unreadable", message, str(named))])
     return found
+
+
+def _is_of_species(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
+def holds_species(folder: Path) -> bool:
+    """Whether a folder has files of species."""
+    return folder.is_dir() and any(map(_is_of_species, folder.iterdir()))
 
 
 def _contents(named: Sequence[Path], instead: Mapping[Path, bytes]) -> Iterator[tuple[str, bytes]]:
@@ -200,7 +208,7 @@ def _read_yaml(text: str, name: str) -> Iterator[Entry | RegistryProblem]:
     try:
         node = loader.get_single_node()
         lines: dict[_Path, int] = {}
-        problems = list(_read_lines(node, (), lines, name)) if node else []
+        problems = list(_read_lines(node, (), lines, name, set())) if node else []
         content = loader.construct_document(node) if node else []
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -231,11 +239,14 @@ def _at_its_line(problem: RegistryProblem, number: int, lines: dict[_Path, int])
     return RegistryProblem(problem.code, problem.message, problem.file, line, problem.field)
 
 
-def _read_lines(node: Any, path: _Path, lines: dict[_Path, int], name: str) -> Iterator[RegistryProblem]:
-    """Collect the line of every value; yield what a YAML loader would ignore in silence."""
+def _read_lines(
+    node: Any, path: _Path, lines: dict[_Path, int], name: str, seen: set[int]
+) -> Iterator[RegistryProblem]:
+    """Collect the line of every value, once of what aliases repeat; yield what a loader would ignore in silence."""
     lines.setdefault(path, node.start_mark.line + 1)
-    if len(path) > _DEPTH:
+    if len(path) > _DEPTH or id(node) in seen:
         return
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             place, line = (*path, str(key.value)), key.start_mark.line + 1
@@ -243,7 +254,7 @@ def _read_lines(node: Any, path: _Path, lines: dict[_Path, int], name: str) -> I
                 message = f"is stated twice (first on line {lines[place]})"
                 yield RegistryProblem("repeated", message, name, line, str(key.value))
             lines.setdefault(place, line)
-            yield from _read_lines(value, place, lines, name)
+            yield from _read_lines(value, place, lines, name, seen)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            yield from _read_lines(value, (*path, number), lines, name)
+            yield from _read_lines(value, (*path, number), lines, name, seen)

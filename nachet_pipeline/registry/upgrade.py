@@ -1,6 +1,7 @@
 """Bringing a database up to this version of the package, and to the registry of species that is meant for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -8,10 +9,12 @@ from pydantic import SecretStr
 from nachet_pipeline.database.connection import Connection, Database, migrate
 from nachet_pipeline.registry.queries import (
     LoadedFrom,
+    PlannedChanges,
     RegistryChanges,
     RegistryConflictError,
     load_seeds,
     loaded_from,
+    planned_changes,
     record_source,
 )
 from nachet_pipeline.registry.species_file import Species, read_species, species_version
@@ -50,6 +53,24 @@ def follow_species(connection: Connection, named: Sequence[Path]) -> RegistryCha
     return load_species(connection, read_species(named))
 
 
+def planned_species(connection: Connection, species: Species) -> PlannedChanges:
+    """What `load_species` would change now; nothing is changed."""
+    planned = planned_changes(connection, species.seeds)
+    reason = _unnamed(connection, species)
+    return replace(planned, conflicts=(reason, *planned.conflicts)) if reason else planned
+
+
+def _unnamed(connection: Connection, species: Species) -> str | None:
+    """Why a registry that nobody named cannot be loaded."""
+    loaded = loaded_from(connection)
+    if loaded is None or loaded.packaged or species.chosen:
+        return None
+    return (
+        f"the species of this database are those of {loaded.source}, but NACHET_SPECIES_FILE names no file: set it,"
+        " or set it to `packaged` for the species of the package"
+    )
+
+
 def load_species(connection: Connection, species: Species) -> RegistryChanges:
     """Bring the table up to a registry, and remember which it is.
 
@@ -59,12 +80,8 @@ def load_species(connection: Connection, species: Species) -> RegistryChanges:
         RegistryConflictError: nothing was changed; see `load_seeds`, or the registry is the package's because no other
             is named, while the database has another one.
     """
-    loaded = loaded_from(connection)
-    if loaded and not loaded.packaged and not species.chosen:
-        raise RegistryConflictError(
-            f"the species of this database are those of {loaded.source}, but NACHET_SPECIES_FILE names no file: set it,"
-            " or set it to `packaged` for the species of the package"
-        )
+    if reason := _unnamed(connection, species):
+        raise RegistryConflictError(reason)
     changes = load_seeds(connection, species.seeds, actor=species.actor)
     record_source(connection, LoadedFrom(species.source, species.version, species.packaged))
     return changes

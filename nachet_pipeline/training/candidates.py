@@ -113,8 +113,9 @@ def resolve(connection: Connection, recipe: Recipe) -> Choice:
 def _taxon(registry: SeedRegistry, recipe: Recipe, name: str, field: str) -> Seed:
     """The taxon that a recipe names; one of whose species alone are registered, if labels may be of its rank."""
     found = registry.with_id(name) or registry.named(name)
-    for rank in _RANKS if recipe.label_rank and found is None else ():
-        found = found or named_at(registry, name, rank)
+    # A genus of which species are registered is no plant that people call so.
+    if recipe.label_rank and (found is None or registry.usage(name) == "vernacular"):
+        found = next(filter(None, (named_at(registry, name, rank) for rank in _RANKS)), found)
     if found is None:
         near = registry.nearest(name)
         hint = f"; did you mean {near}?" if near else ""

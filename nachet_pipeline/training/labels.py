@@ -5,6 +5,7 @@ and an index whose species has no pictures any more is not given to another.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -56,7 +57,7 @@ def class_indices(
     Raises:
         RecipeError: the label map gives a species or an index otherwise than an earlier version did.
     """
-    given = _surviving(earlier)
+    given = _surviving(earlier, {taxon.id for taxon in taxa})
     owners = {label.index: label.survivor for label in earlier}
     for identifier, index in fixed.items():
         if given.get(identifier, index) != index or owners.get(index, identifier) != identifier:
@@ -75,9 +76,11 @@ def class_indices(
     return found
 
 
-def _surviving(earlier: Sequence[GivenLabel]) -> dict[UUID, int]:
+def _surviving(earlier: Sequence[GivenLabel], classes: AbstractSet[UUID]) -> dict[UUID, int]:
     """The index of each species today: its own, else the least of those merged into it."""
-    found: dict[UUID, int] = {}
+    # A genus that is not registered is a class again when the one it was merged into has left the registry.
+    alone = {one.taxon for one in earlier if one.taxon in classes and one.survivor not in classes}
+    found = {one.taxon: one.index for one in reversed(earlier) if one.taxon in alone}
     for label in sorted(earlier, key=lambda one: (one.taxon != one.survivor, one.index)):
         found.setdefault(label.survivor, label.index)
     return found

@@ -31,9 +31,14 @@ def taxon_at(registry: SeedRegistry, seed: Seed, rank: Rank) -> Seed | None:
         specific_epithet=seed.specific_epithet if rank == "species" else None,
         taxon_rank=rank,
     )
-    known = registry.names.get(plain(name))
-    found = known.seed if known else registry.with_id(str(unregistered.id))
+    found = _scientifically(registry, name) or registry.with_id(str(unregistered.id))
     return found if found and found.taxon_rank == rank else unregistered
+
+
+def _scientifically(registry: SeedRegistry, name: str) -> Seed | None:
+    """The seed of a scientific name: what people call a geranium may be a Pelargonium, beside the genus Geranium."""
+    known = registry.names.get(plain(name))
+    return known.seed if known and known.usage != "vernacular" else None
 
 
 def with_narrower(registry: SeedRegistry, wanted: Iterable[Seed]) -> set[UUID]:
@@ -52,7 +57,7 @@ def with_narrower(registry: SeedRegistry, wanted: Iterable[Seed]) -> set[UUID]:
 
 def named_at(registry: SeedRegistry, name: str, rank: Rank) -> Seed | None:
     """The taxon of a rank that a name means, though it may not be registered: only a taxon within it has to be."""
-    known = registry.with_id(name) or registry.named(name)
+    known = registry.with_id(name) or _scientifically(registry, name)
     if known:
         return taxon_at(registry, known, rank)
     wanted = plain(name)

@@ -171,6 +171,10 @@ def test_names_by_eppo_have_codes_and_both_languages(zipped: bool, tmp_path: Pat
         ("Capsella bursa-pastoris (L.) Medik.", "Capsella bursa-pastoris", "(L.) Medik."),
         ("Poaceae Barnhart", "Poaceae", "Barnhart"),
         ("Rosa canina de Candolle", "Rosa canina", "de Candolle"),
+        ("Avena sativa L. subsp. nuda (L.) Gillet", "Avena sativa subsp. nuda", "(L.) Gillet"),
+        ("Linum usitatissimum L. f.", "Linum usitatissimum", "L. f."),
+        ("Avena fatua sensu Smith", "Avena fatua", "sensu Smith"),
+        ("\u00d7 Triticosecale rimpaui Wittm.", "\u00d7 Triticosecale rimpaui", "Wittm."),
     ],
 )
 def test_a_name_is_read_without_its_authorship(text: str, name: str, authorship: str) -> None:
@@ -185,6 +189,8 @@ def test_a_name_is_read_without_its_authorship(text: str, name: str, authorship:
         ("x.zip", {"a.txt": "", "b.txt": ""}, "expected a zip with meta.xml or pflname.txt"),
         ("x.zip", {"meta.xml": "<archive"}, "cannot be read: unclosed token"),
         ("x.zip", {"meta.xml": META}, "meta.xml names a file that is not there, 'Taxon.tsv'"),
+        ("x.zip", {"meta.xml": META.replace('index="0"', 'index="x"'), "Taxon.tsv": ""}, "cannot be read: invalid"),
+        ("x.zip", {"meta.xml": META.replace("UTF-8", "odd"), "Taxon.tsv": TAXA}, "cannot be read: "),
         ("x.zip", {"meta.xml": "<!DOCTYPE x [<!ENTITY a 'b'>]><archive/>"}, "meta.xml has a document type"),
     ],
 )
@@ -200,6 +206,19 @@ def test_what_is_no_checklist_is_told(name: str, content: str | dict[str, str], 
         read_checklist(file, Wanted())
     assert f"{file}: " in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_a_cultivar_or_a_taxon_of_another_rank_is_not_taken_for_its_species(tmp_path: Path) -> None:
+    rows = ["Brassica oleracea convar. botrytis", "Brassica oleracea 'Romanesco'", "Brassica oleracea L'H\u00e9r."]
+    text = "scientificName,family\n" + "".join(f"{row},Brassicaceae\n" for row in rows)
+    (taxon,) = read_checklist(written(tmp_path / "list.csv", text), Wanted())
+    assert taxon.terms["scientificNameAuthorship"] == "L'H\u00e9r."
+    line = "9,PFL,BRSOK,la,1,{},A,,,,{},{},\n"
+    flat = PFLNAME + line.format(1, "Brassica oleracea var. viridis", "L.")
+    for name, author in (("convar. acephala", "L."), ("", "auct. non L.")):
+        flat += line.format(0, f"Brassica oleracea {name}", author)
+    *_, kale = read_checklist(written(tmp_path / "pflname.txt", flat + "10,PFL\n"), Wanted())
+    assert (kale.terms["eppoCode"], kale.synonyms) == ("BRSOK", [])
 
 
 # Importing
@@ -236,7 +255,7 @@ def test_an_entry_of_yaml_is_completed_by_hand(tmp_path: Path) -> None:
     taxa = read_checklist(written(tmp_path / "pflname.txt", PFLNAME), Wanted())
     done = plan_import(read_species((ours,)), taxa, complete=True)
     assert (done.known, done.completed) == (1, [])
-    assert done.skipped[0] == ("Avena fatua", f"{ours} is no table, so it is completed by hand")
+    assert done.skipped[-1] == ("Avena fatua", f"{ours} is no table, so it is completed by hand")
 
 
 _YAML = "- scientificName: Avena fatua\n  family: Poaceae\n  genus: Avena\n  specificEpithet: fatua\n"
@@ -252,6 +271,32 @@ def test_a_taxon_whose_name_or_code_another_one_has_is_left_out(tmp_path: Path) 
     assert done.skipped[1][1] == "the gbifID 5 is taken by Avena nova"
     assert "eppoCode: expected five or six" in done.skipped[2][1]
     assert done.dropped == [("=x", "no name of Avena nova: it has signs that no name has")]
+
+
+def test_a_synonym_that_several_taxa_claim_is_given_to_none(tmp_path: Path) -> None:
+    text = (
+        "taxonID,acceptedNameUsageID,scientificName,family,taxonomicStatus\n1,,Avena fatua,Poaceae,accepted\n"
+        "2,,Avena nova,Poaceae,accepted\n3,,Avena altera,Poaceae,accepted\n4,2,Avena vilis,Poaceae,synonym\n"
+        "5,3,Avena vilis,Poaceae,synonym\n6,2,Avena pars,Poaceae,proparte synonym\n7,1,Avena altera,Poaceae,synonym\n"
+    )
+    done = plan(tmp_path, read_checklist(written(tmp_path / "list.csv", text), Wanted()), complete=True)
+    assert [(one.scientific_name, one.synonyms) for one in done.added] == [("Avena nova", ()), ("Avena altera", ())]
+    assert [why for _, why in done.dropped] == [
+        "no name of Avena fatua: Avena altera has it",
+        "no name of Avena nova: several taxa of the checklist have it",
+        "no name of Avena altera: several taxa of the checklist have it",
+    ]
+
+
+def test_a_registry_begins_with_a_checklist_in_a_file_that_is_new(
+    command: Nachet, archive: Path, tmp_path: Path
+) -> None:
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    assert command("species", "import", archive, "--species", ours).out.startswith("4 added, ")
+    table(ours / "added.csv", [seed("Avena fatua", family="Poaceae")]).rename(ours / "weeds.csv")
+    assert command("species", "add", "Avena sterilis", "--species", ours).code == 0
+    assert {one.family for one in read_species((ours,)).seeds} == {"Poaceae"}
 
 
 def test_the_command_writes_the_file_once_and_says_before_what_it_would_write(

@@ -9,7 +9,7 @@ from nachet_pipeline.registry.species_file import packaged_seeds
 _WORD = st.text(st.characters(categories=("L",), max_codepoint=0x24F), min_size=1, max_size=8)
 # Whatever people write, but for what no name holds; cells are stripped, so names are too.
 _NAME = (
-    st.text(st.characters(exclude_characters="|", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1)
+    st.text(st.characters(exclude_characters="|", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1)
     .map(str.strip)
     .filter(lambda text: 0 < len(text) <= 200 and text[0] not in "=+@#-")
 )

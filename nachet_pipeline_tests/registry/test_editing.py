@@ -39,6 +39,17 @@ def test_a_line_is_changed_and_the_cells_that_nobody_knows_stay(tmp_path: Path) 
     )
 
 
+def test_a_line_that_somebody_changed_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    file = table(tmp_path / "ours.csv", [seed("Avena fatua"), seed("Avena sativa")])
+    first, _ = read_species((file,)).entries
+    better = first.seed.model_copy(update={"synonyms": ("Avena hybrida",)})
+    table(file, [seed("Avena sterilis"), seed("Avena sativa")])
+    before = file.read_bytes()
+    with pytest.raises(SpeciesFileError, match="line 2 was changed meanwhile"):
+        write_seeds((file,), file, [seed("Poa annua")], [(first, better)])
+    assert file.read_bytes() == before
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone" / "ours.csv"
     with pytest.raises(SpeciesFileError, match="cannot be opened: No such file or directory"):

@@ -116,6 +116,57 @@ def test_a_file_that_cannot_be_read_is_told(name: str, content: bytes, said: str
     assert [one.removeprefix(f"{tmp_path}/") for one in problems(tmp_path / name)] == [said]
 
 
+def test_only_the_end_of_a_line_ends_a_line_and_empty_columns_are_none(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "weeds.csv", "scientificName,family,taxonRemarks,eppoCode,,\nAvena fatua,Poaceae,a\x0bb c,AVEFA,,\n"
+    )
+    (fatua,) = read_species((file,)).seeds
+    assert fatua.eppo_code == "AVEFA"
+    (said,) = problems(written(file, "scientificName,family,\nAvena fatua,Poaceae,x\n"))
+    assert "expected 2 cells, found 3" in said
+    first, *_ = problems(written(file, 'scientificName,family,synonyms\nAvena fatua,Poaceae,"a\nb"\n'))
+    assert first == f"{file}:2: is no line of CSV: no cell may have a line break in it"
+
+
+@pytest.mark.parametrize("name", ["Avena fatua\u200b", "Avena fa\xadtua", "\u202eAvena sativa"])
+def test_a_name_has_no_signs_that_nobody_sees(name: str, tmp_path: Path) -> None:
+    first, *_ = problems(
+        written(tmp_path / "weeds.csv", f"scientificName,family\nAvena fatua,Poaceae\n{name},Poaceae\n")
+    )
+    assert "weeds.csv:3: scientificName: expected a text without | and invisible signs" in first
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Avena sativa subsp. nuda", "Avena sativa ssp. nuda"),
+        ("Mentha \u00d7 piperita", "Mentha x piperita"),
+        ("\u00d7 Triticosecale rimpaui", "\u00d7Triticosecale rimpaui"),
+    ],
+)
+def test_a_name_is_the_same_however_its_signs_are_written(one: str, other: str, tmp_path: Path) -> None:
+    both = written(tmp_path / "weeds.csv", f"scientificName,family\n{one},Poaceae\n{other},Poaceae\n")
+    assert "is taken by" in problems(both)[0]
+    (seed,) = read_species((written(both, f"scientificName,family\n{one},Poaceae\n"),)).seeds
+    assert SeedRegistry.of([seed]).named(other) is seed
+    assert seed.genus != "\u00d7"
+
+
+def test_accents_in_another_encoding_make_no_other_species(tmp_path: Path) -> None:
+    composed = "scientificName,family\nIso\u00ebtes lacustris,Isoetaceae\n"
+    file = written(tmp_path / "weeds.csv", composed)
+    (before,) = read_species((file,)).seeds
+    (after,) = read_species((written(file, composed.replace("\u00eb", "e\u0308")),)).seeds
+    assert after.id == before.id
+
+
+def test_aliases_that_repeat_each_other_do_not_make_reading_long(tmp_path: Path) -> None:
+    lines = ["  a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    found = problems(written(tmp_path / "weeds.yaml", "- scientificName: Avena fatua\n" + "\n".join(lines) + "\n"))
+    assert len(found) == 13
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert problems(tmp_path / "none.csv") == [f"{tmp_path / 'none.csv'}: cannot be read: No such file or directory"]
 

@@ -10,8 +10,8 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.registry.problems import RegistryError
 from nachet_pipeline.registry.queries import RegistryConflictError, planned_changes
-from nachet_pipeline.registry.species_file import packaged_seeds, registry_version
-from nachet_pipeline.registry.upgrade import upgrade
+from nachet_pipeline.registry.species_file import packaged_seeds, read_species, registry_version
+from nachet_pipeline.registry.upgrade import planned_species, upgrade
 from nachet_pipeline.settings import PACKAGED_SPECIES
 from nachet_pipeline_tests.databases import own_database
 from nachet_pipeline_tests.registries import load, many, merged, renamed, seed, table, without
@@ -49,6 +49,10 @@ def test_who_forgets_to_name_the_files_does_not_put_the_packages_species_in_thei
     with pytest.raises(RegistryConflictError, match=r"those of weeds\.csv, but NACHET_SPECIES_FILE names no file"):
         upgrade(url)
     assert active(workbench) == 1
+    with workbench.database.reading() as connection:
+        (told,) = planned_species(connection, read_species()).conflicts
+        assert not planned_species(connection, read_species((PACKAGED_SPECIES,))).conflicts
+    assert "NACHET_SPECIES_FILE names no file" in told
     assert upgrade(url, (PACKAGED_SPECIES,)) == 16
     assert upgrade(url) == 0
     (source,) = workbench.query("select source, version, packaged from registry_source")
@@ -84,6 +88,22 @@ def test_a_mistake_in_a_file_keeps_nobody_from_this_machines_services(
         assert f"the registered species stay as they were: {weeds}:2: family: " in capsys.readouterr().err
         with database.connection() as connection:
             assert connection.execute("select name from seeds where active").fetchall() == [{"name": "Avena fatua"}]
+
+
+def test_a_database_of_an_earlier_release_keeps_its_species_while_somebody_only_asks(
+    services: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeds = table(tmp_path / "weeds.csv", [seed("Avena fatua")])
+    with own_database(services) as own, Database(SecretStr(own.database_url)) as database:
+        prepare(own, ())
+        with database.connection() as connection:
+            connection.execute("delete from registry_source")
+        prepare(own, (weeds,), follow=False)
+        with database.reading() as connection:
+            assert connection.execute("select from seeds where active").rowcount == 15
+        weeds.write_text("scientificName\nAvena fatua\n")
+        prepare(own, (weeds,))
+        assert "the registered species stay as they were" in capsys.readouterr().err
 
 
 # What a registry would change

@@ -39,6 +39,12 @@ def test_a_merged_species_gives_its_index_to_the_one_it_is_part_of_unless_that_h
     assert indices(B, C, earlier=(label(0, A, B), label(1, B))) == {B: 1, C: 2}
 
 
+def test_a_merged_taxon_has_its_index_again_when_it_is_a_class_and_the_other_is_none() -> None:
+    earlier = (label(0, A, B), label(1, C))
+    assert indices(A, C, earlier=earlier) == {A: 0, C: 1}
+    assert indices(A, B, C, earlier=earlier) == {A: 2, B: 0, C: 1}
+
+
 def test_an_index_of_a_species_that_was_merged_into_another_is_not_given_to_a_third() -> None:
     earlier = (label(0, B), label(1, A, B))
     assert indices(B, C, earlier=earlier) == {B: 0, C: 2}

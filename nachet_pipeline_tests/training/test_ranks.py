@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from nachet_pipeline.identifiers import seed_id
-from nachet_pipeline.registry.seeds import Seed
+from nachet_pipeline.registry.seeds import Seed, VernacularNames
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.training.recipe import Recipe, RecipeError
 from nachet_pipeline_tests.labelled import ARVENSE, JUNCEA, NAPUS, decided, import_as, photograph, picture_of
@@ -100,6 +100,20 @@ def test_what_a_recipe_chooses_holds_all_that_is_within_it(workbench: Workbench,
         "003 Brassica": 8,
         "007 Cirsium": 4,
     }
+
+
+def test_a_genus_is_no_plant_that_people_call_by_its_name(workbench: Workbench, generated: Generated) -> None:
+    generated.fill(range(6))
+    mustard = Seed(
+        scientific_name="Sinapis",
+        family="Brassicaceae",
+        genus="Sinapis",
+        taxon_rank="genus",
+        vernacular_names=VernacularNames(en=("brassica",)),
+    )
+    load(workbench, [*packaged_seeds(), mustard])
+    assert classes(workbench, label_rank="genus") == {"000 Brassica": 8, "001 Cirsium": 4}
+    assert classes(workbench, name="chosen", label_rank="genus", species=("Brassica",)) == {"000 Brassica": 8}
 
 
 @pytest.mark.parametrize(
