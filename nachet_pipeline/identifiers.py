@@ -90,9 +90,9 @@ def crop_id(parent: UUID, box: str, detector: str) -> UUID:
     return _identifier("crop", str(parent), box, detector)
 
 
-def picture_seed_id(picture: UUID, seed: UUID) -> UUID:
-    """Identifier of the link between a picture and a seed it shows."""
-    return _identifier("picture_seed", str(picture), str(seed))
+def picture_seed_id(picture: UUID, seed: UUID | None) -> UUID:
+    """Identifier of the link between a picture and a seed it shows; without a seed, of that to unknown ones."""
+    return _identifier("picture_seed", str(picture), str(seed) if seed else "unknown")
 
 
 def user_container(user: UUID) -> str:

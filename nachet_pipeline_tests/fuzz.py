@@ -26,11 +26,15 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
-from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, SessionIndex, read_metadata
+from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, SessionIndex, inherit, read_metadata
+from nachet_pipeline.contract.rules.seed_registered import seed_findings
+from nachet_pipeline.contract.sessions import shown_by
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import MOST_ISSUES
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
+from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline_tests.pictures.files import (
     ELF,
@@ -338,6 +342,12 @@ _GOOD_YAML = (
     b"{seedData: {seedName: 'Brassica napus'}, userData: {zoom: 30x, number_of_seeds: \"6\"}}\n",
     b"# a comment\r\nimageData:\r\n  numberOfImages: 2\r\nUserData:\r\n  zoom: 3,5\r\n",
     "userData:\n  description: >-\n    Graines de blé, récoltées à l'été\n".encode(),
+    b"seedData:\n  seedName: unknown\n  guess: Avena sp.\n  guessRank: genus\n",
+    (
+        b"seedData:\n  - {seedName: Brassica napus, numberOfSeeds: 3}\n  - seedGenus: Brassica\n"
+        b"    seedSpecies: juncea\n    numberOfSeeds: 2\n  - {seedName: unknown, numberOfSeeds: 1}\n"
+        b"userData: {numberOfSeeds: 6}\n"
+    ),
 )
 _TOKENS = tuple(
     token.encode()
@@ -388,7 +398,7 @@ def mutated_yaml(seed: int, number: int) -> bytes:
 
 def fuzz_yaml(inputs: int, seed: int, keep: Path | None = None, seconds: float = 10) -> Tally:
     """Read mutated YAML as an import reads an index; a hang ends the process with a stack trace."""
-    tally = Tally()
+    tally, registry = Tally(), SeedRegistry.of(packaged_seeds())
     for number in range(inputs):
         content = mutated_yaml(seed, number)
         model = (SessionIndex, ProjectIndex, PictureMetadata)[number % 3]
@@ -397,7 +407,10 @@ def fuzz_yaml(inputs: int, seed: int, keep: Path | None = None, seconds: float =
         began = time.monotonic()
         what, codes = None, []
         try:
-            findings = read_metadata(content, "index.yaml", model).findings
+            file = read_metadata(content, "index.yaml", model)
+            values = inherit(file.values)
+            findings = [*file.findings, *seed_findings(values, registry)]
+            shown_by(values, registry)
             codes = [finding.code for finding in findings]
             phrases = [
                 phrase for one in findings for phrase in (one.expected, one.found, one.suggestion, one.advice) if phrase

@@ -26,7 +26,9 @@ _EMAIL = Bilingual("Your e-mail address", "Votre adresse courriel")
 _EXPERTISE = Bilingual("What you know of seeds, e.g. botanist", "Ce que vous connaissez des semences, p. ex. botaniste")
 _PROJECT = Bilingual("What the project is", "En quoi consiste le projet")
 _SESSION = Bilingual("Name of a session's folder (empty to end)", "Nom du dossier d'une session (vide pour finir)")
-_SPECIES = Bilingual("{}: species", "{} : espèce")
+_SPECIES = Bilingual(
+    "{}: species (unknown if nobody can name it)", "{} : espèce (inconnue si personne ne peut la nommer)"
+)
 _SEEDS = Bilingual("{}: seeds in each picture", "{} : semences par image")
 _ZOOM = Bilingual("{}: zoom", "{} : zoom")
 _PICTURES = Bilingual("{}: pictures (empty if not known yet)", "{} : images (vide si encore inconnu)")

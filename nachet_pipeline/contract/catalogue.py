@@ -8,7 +8,7 @@ from typing import Self
 
 from nachet_pipeline.support.i18n import Bilingual
 
-RULE_SET_VERSION = "3"
+RULE_SET_VERSION = "4"
 """Raised whenever a rule's verdict on some folder can change."""
 
 
@@ -65,7 +65,7 @@ class Check(StrEnum):
         "checksums",
         "Every file is what its sender's SHA256SUMS, or the list in _COMPLETE, says, where there is one.",
     )
-    SEED_REGISTERED = "seed_registered", "Every session shows a registered seed."
+    SEED_REGISTERED = "seed_registered", "Every session shows registered seeds, or says that they are unknown."
     UPLOADER_REGISTERED = "uploader_registered", "The uploader is registered and owns the container the folder lies in."
 
 
@@ -988,6 +988,61 @@ CATALOGUE: Mapping[str, FindingKind] = MappingProxyType(
                 " espèce, ou par nom.",
             ),
             fixed=True,
+        ),
+        "species-twice": FindingKind(
+            Check.SEED_REGISTERED,
+            Severity.ERROR,
+            Bilingual("A list of species names one of them twice.", "Une liste d'espèces en nomme une deux fois."),
+            Bilingual(
+                "Correct the species, or write it once with the number of all its seeds. Seeds that nobody can name are"
+                " one entry too; its guess may name several.",
+                "Corrigez l'espèce ou écrivez-la une seule fois avec le nombre de toutes ses semences. Les semences que"
+                " personne ne peut nommer forment aussi une seule entrée; sa supposition peut en nommer plusieurs.",
+            ),
+            fixed=True,
+        ),
+        "seed-numbers-differ": FindingKind(
+            Check.SEED_REGISTERED,
+            Severity.ERROR,
+            Bilingual(
+                "numberOfSeeds is not the sum of the numbers in the list of species.",
+                "numberOfSeeds n'est pas la somme des nombres de la liste d'espèces.",
+            ),
+            Bilingual(
+                "Count the seeds of each species, and correct the list or numberOfSeeds; numberOfSeeds may be left out"
+                " beside a list.",
+                "Comptez les semences de chaque espèce et corrigez la liste ou numberOfSeeds; numberOfSeeds peut être"
+                " omis à côté d'une liste.",
+            ),
+            fixed=True,
+        ),
+        "guess-beside-species": FindingKind(
+            Check.SEED_REGISTERED,
+            Severity.ERROR,
+            Bilingual(
+                "A guess stands beside a species, although only unknown seeds have one.",
+                "Une supposition accompagne une espèce, alors que seules des semences inconnues en ont une.",
+            ),
+            Bilingual(
+                "Remove the guess if the species is certain; else write unknown in place of the species.",
+                "Supprimez la supposition si l'espèce est certaine; sinon, écrivez inconnue à la place de l'espèce.",
+            ),
+        ),
+        "unnamed-seeds": FindingKind(
+            Check.SEED_REGISTERED,
+            Severity.INFO,
+            Bilingual(
+                "Pictures show seeds of an unknown species: they are imported, and no model learns from them until"
+                " somebody names the species.",
+                "Des images montrent des semences d'une espèce inconnue : elles sont importées, et aucun modèle"
+                " n'apprend d'elles tant que personne n'a nommé l'espèce.",
+            ),
+            Bilingual(
+                "Nothing needs to be done. Who knows the species can write it into the index and send the folder again,"
+                " or tell the AI lab.",
+                "Aucune action requise. Qui connaît l'espèce peut l'écrire dans l'index et envoyer de nouveau le"
+                " dossier, ou la dire au laboratoire d'IA.",
+            ),
         ),
         "other-family": FindingKind(
             Check.SEED_REGISTERED,

@@ -1,8 +1,10 @@
 """What was meant by a value that its field does not take: `2 images` for 2, `6,0` for 6, an address in brackets."""
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 
+from nachet_pipeline.contract.shown import UNKNOWN, UNKNOWN_WORDS
 from nachet_pipeline.support.i18n import Bilingual
 
 _WORDS = {
@@ -65,10 +67,47 @@ _ONE_ADDRESS = Bilingual(
     "Write one address: that of the person to whom the upload container belongs.",
     "Écrivez une seule adresse : celle de la personne à qui appartient le conteneur de téléversement.",
 )
-_ONE_SPECIES = Bilingual(
-    "Write one value: a session shows one species, so give each species a session of its own.",
-    "Écrivez une seule valeur : une session montre une seule espèce; donnez à chaque espèce sa propre session.",
+EACH_SPECIES = Bilingual(
+    "If each picture shows one species, give each species a session of its own. If each picture shows all of them,"
+    " write them as a list under seedData, each as - {seedName: …, numberOfSeeds: …}.",
+    "Si chaque image montre une seule espèce, donnez à chaque espèce sa propre session. Si chaque image les montre"
+    " toutes, écrivez-les en liste sous seedData, chacune comme - {seedName: …, numberOfSeeds: …}.",
 )
+"""For several species where one was expected: what the pictures show decides."""
+LISTED_SPECIES = Bilingual(
+    "Write each species as - {seedName: …, numberOfSeeds: …}, with the number of its seeds in each picture.",
+    "Écrivez chaque espèce comme - {seedName: …, numberOfSeeds: …}, avec le nombre de ses semences par image.",
+)
+"""For an entry of a list of species that is a mere name."""
+_NAME_BELOW = Bilingual(
+    "Write seedName: and the name on the line below, after two spaces. If nobody can name the seeds, write seedData:"
+    " unknown.",
+    "Écrivez seedName: et le nom sur la ligne suivante, après deux espaces. Si personne ne peut nommer les semences,"
+    " écrivez seedData: inconnue.",
+)
+_MEANS_UNKNOWN = {
+    *("?", "??", "???", "unidentified", "undetermined", "indet", "indet.", "not known", "not identified"),
+    *("to be determined", "tbd", "indéterminé", "indéterminée", "indetermine", "indeterminee", "non identifié"),
+    *("non identifiée", "non identifie", "non identifiee", "à déterminer"),
+}
+_RANK_WORDS = {
+    "family": "family",
+    "famille": "family",
+    "genus": "genus",
+    "genre": "genus",
+    "species": "species",
+    "espèce": "species",
+    "espece": "species",
+    "subspecies": "subspecies",
+    "sous-espèce": "subspecies",
+    "sous-espece": "subspecies",
+    "variety": "variety",
+    "variété": "variety",
+    "variete": "variety",
+    "form": "form",
+    "forme": "form",
+}
+_LONGEST_WORD = 20
 _ONE_VALUE = Bilingual("Write one value after the colon.", "Écrivez une seule valeur après le deux-points.")
 _ADDRESS = re.compile(r"[^\s<>,;:\"']{1,64}@[^\s<>,;:\"']{1,250}")
 
@@ -106,11 +145,32 @@ def hint(name: str, written: object) -> Hint:
         return _number(name, " ".join(text.replace("\u00a0", " ").replace("\u202f", " ").split()), written)
     if name == "clientEmail":
         return _address(text)
+    if name == "guessRank":
+        near = get_close_matches(text.casefold()[:_LONGEST_WORD], _RANK_WORDS, n=1, cutoff=0.75)
+        return Hint(_RANK_WORDS[near[0]]) if near else Hint()
     return Hint()
 
 
+def rank_of(word: str) -> str:
+    """The rank that a word means, in English; the word itself if it means none."""
+    return _RANK_WORDS.get(word.strip().casefold(), word)
+
+
+def unknown_meant(text: str) -> str | None:
+    """`unknown` if a text that names no seed was meant as that; who follows it gives the pictures no species."""
+    word = " ".join(text[:80].strip(_QUOTES).split()).casefold()
+    near = len(word) <= _LONGEST_WORD and get_close_matches(word, UNKNOWN_WORDS, n=1, cutoff=0.8)
+    return UNKNOWN if near or word in _MEANS_UNKNOWN else None
+
+
+def seed_hint(written: str) -> Hint:
+    """What was probably meant by a text after `seedData:`."""
+    meant = unknown_meant(written)
+    return Hint(meant) if meant else Hint(advice=_NAME_BELOW)
+
+
 def _of_several(name: str) -> Bilingual:
-    return _ONE_SPECIES if name in {"seedID", "seedName", "seedGenus", "seedSpecies"} else _ONE_VALUE
+    return EACH_SPECIES if name in {"seedID", "seedName", "seedGenus", "seedSpecies"} else _ONE_VALUE
 
 
 def _number(name: str, text: str, written: str) -> Hint:

@@ -19,6 +19,7 @@ from nachet_pipeline.contract.marks import COMPLETE_MARKER, MARKERS, ListedFile,
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.names import fold
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.shown import UNKNOWN, Shown, as_text, from_text, kinds_as_text, species_as_text
 from nachet_pipeline.contract.stored import Candidate, Correction, EarlierPicture
 from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.pictures.enrichment import Enrichment
@@ -98,7 +99,7 @@ class PictureRecord:
         mode: Pillow's name of the pixel format (`RGB`, `L`, …).
         resolution: horizontal and vertical, in pixels per inch, if the file has it.
         values: its metadata, inherited and own, by field.
-        seed_id: the registered seed it shows, None if that is not known.
+        shows: the kinds of seeds it shows; empty if that is not known because of errors.
         enrichment: what was measured; None if that was not asked for.
         stored_id: the identifier that it is stored under, None if it is not stored yet.
     """
@@ -115,7 +116,7 @@ class PictureRecord:
     mode: str
     resolution: tuple[float, float] | None
     values: dict[str, Value]
-    seed_id: UUID | None
+    shows: tuple[Shown, ...]
     enrichment: Enrichment | None = None
     stored_id: UUID | None = None
 
@@ -131,7 +132,7 @@ create index file_folded on file (folded);
 create table described (number integer primary key, record text);
 create table picture (
     path text primary key, session text, version text, size integer, sha256 text, md5 text, picture_format text,
-    width integer, height integer, mode text, resolution text, seed_id text, described integer,
+    width integer, height integer, mode text, resolution text, shows text, kinds text, species text, described integer,
     pixel_sha256 text, looks text, quality real, sharpness real, enrichment text
 ) without rowid;
 create index picture_session on picture (session, path);
@@ -140,7 +141,7 @@ create index picture_pixels on picture (pixel_sha256, path);
 create index picture_of_session on picture (session, sha256, path);
 create table band (band integer, path text);
 create table earlier (
-    session text, sha256 text, id text, name text, seed_id text, live integer, sent_earlier integer, becomes text,
+    session text, sha256 text, id text, name text, kinds text, live integer, sent_earlier integer, becomes text,
     primary key (session, sha256)
 ) without rowid;
 create table finding (
@@ -449,7 +450,7 @@ class Inventory(Scratch):
         enrichment = picture.enrichment
         looks = enrichment.perceptual_hash if enrichment else None
         self._db.execute(
-            f"insert into picture values ({', '.join('?' * 18)})",
+            f"insert into picture values ({', '.join('?' * 20)})",
             (
                 picture.path,
                 picture.session,
@@ -462,7 +463,9 @@ class Inventory(Scratch):
                 picture.height,
                 picture.mode,
                 json.dumps(picture.resolution) if picture.resolution else None,
-                str(picture.seed_id) if picture.seed_id else None,
+                as_text(picture.shows),
+                kinds_as_text(picture.shows),
+                species_as_text(picture.shows),
                 self._described(picture.values),
                 enrichment.pixel_sha256 if enrichment else None,
                 looks,
@@ -494,22 +497,22 @@ class Inventory(Scratch):
         """
         query = (
             "select path, session, version, size, sha256, md5, picture_format, width, height, mode, resolution, record,"
-            f" picture.seed_id, {'enrichment' if measured else 'null'}, earlier.id"
+            f" picture.shows, {'enrichment' if measured else 'null'}, earlier.id"
             " from picture left join described on number = described left join earlier using (session, sha256)"
             + (" where session = ?" if session is not None else "")
             + " order by session, path"
         )
         values: dict[str, Value] = {}
-        seed: UUID | None = None
+        shows: tuple[Shown, ...] = ()
         last: tuple[str | None, str | None] = (None, None)
         for row in self._db.execute(query, () if session is None else (session,)):
-            described, seed_id, enrichment, stored_id = row[11:]
+            described, shown, enrichment, stored_id = row[11:]
             # Neighbours mostly have the same values.
             if described != last[0]:
                 values = {name: Value(*value) for name, value in json.loads(described).items()}
-            if seed_id != last[1]:
-                seed = UUID(seed_id) if seed_id else None
-            last = (described, seed_id)
+            if shown != last[1]:
+                shows = from_text(shown)
+            last = (described, shown)
             yield PictureRecord(
                 path=row[0],
                 session=row[1],
@@ -523,7 +526,7 @@ class Inventory(Scratch):
                 mode=row[9],
                 resolution=tuple(json.loads(row[10])) if row[10] else None,
                 values=values,
-                seed_id=seed,
+                shows=shows,
                 enrichment=Enrichment.model_validate_json(enrichment) if enrichment else None,
                 stored_id=UUID(stored_id) if stored_id else None,
             )
@@ -532,46 +535,51 @@ class Inventory(Scratch):
         """Path and SHA-256 of each picture of a session, sorted by path."""
         return iter(self._db.execute("select path, sha256 from picture where session = ? order by path", (session,)))
 
-    def candidates(self, session: str, picture_set: UUID | None) -> Iterator[Candidate]:
+    def candidates(self, session: str, picture_set: UUID | None, *, unnamed: bool = False) -> Iterator[Candidate]:
         """The pictures of a session, sorted by path, as they are compared with stored ones.
 
         Args:
             session: path of its folder.
             picture_set: what it is stored as, None if that is not known.
+            unnamed: whether only those that show unknown seeds are wanted.
         """
         query = (
-            "select path, sha256, pixel_sha256, looks, picture.seed_id, earlier.id from picture"
-            " left join earlier using (session, sha256) where session = ? order by path"
+            "select path, sha256, pixel_sha256, looks, shows, earlier.id from picture"
+            " left join earlier using (session, sha256) where session = ?"
+            + (f" and picture.kinds like '%{UNKNOWN}'" if unnamed else "")
+            + " order by path"
         )
         parent = picture_set or UUID(int=0)
-        for path, sha256, pixel_sha256, looks, seed_id, stored_id in self._db.execute(query, (session,)):
+        for path, sha256, pixel_sha256, looks, shows, stored_id in self._db.execute(query, (session,)):
             yield Candidate(
                 path=path,
                 id=UUID(stored_id) if stored_id else picture_id(parent, sha256),
                 sha256=bytes.fromhex(sha256),
                 pixel_sha256=bytes.fromhex(pixel_sha256) if pixel_sha256 else None,
                 looks=bytes.fromhex(looks) if looks else None,
-                seed_id=UUID(seed_id) if seed_id else None,
+                shows=from_text(shows),
             )
 
-    def under_two_seeds(self) -> Iterator[tuple[str, str, str, str, bool]]:
-        """Pictures that equal an earlier one, by path, in file or pixels, but not in seed.
+    def under_two_labels(self) -> Iterator[tuple[str, tuple[Shown, ...], str, tuple[Shown, ...], bool]]:
+        """Pictures that equal an earlier one, by path, in file or pixels, but not in species.
+
+        A picture whose seeds are all unknown equals any.
 
         Yields:
-            Path and seed of each, path and seed of the first such other, and whether the files are equal.
+            Path and species of each, path and species of the first such other, and whether the files are equal.
         """
         query = (
-            "with first as (select coalesce(pixel_sha256, sha256) as content, seed_id, min(path) as path from picture"
-            " where seed_id is not null group by content, seed_id),"
+            "with first as (select coalesce(pixel_sha256, sha256) as content, species, min(path) as path from picture"
+            " where species is not null group by content, species),"
             " torn as (select content from first group by content having count(*) > 1),"
             " found as (select picture.path, min(first.path) as other from torn"
             " join picture on coalesce(pixel_sha256, sha256) = content join first using (content)"
-            " where first.seed_id <> picture.seed_id and first.path < picture.path group by picture.path)"
-            " select one.path, one.seed_id, other.path, other.seed_id, one.sha256 = other.sha256 from found"
+            " where first.species <> picture.species and first.path < picture.path group by picture.path)"
+            " select one.path, one.species, other.path, other.species, one.sha256 = other.sha256 from found"
             " join picture one on one.path = found.path join picture other on other.path = found.other order by 1"
         )
-        for path, seed, other, other_seed, same_file in self._db.execute(query):
-            yield path, seed, other, other_seed, bool(same_file)
+        for path, species, other, other_species, same_file in self._db.execute(query):
+            yield path, from_text(species), other, from_text(other_species), bool(same_file)
 
     def has_picture(self, session: str, sha256: str) -> bool:
         """Whether a session holds a picture of this SHA-256."""
@@ -664,7 +672,7 @@ class Inventory(Scratch):
         path_of = {identifier: path for path, identifier in picture_sets.items()}
         self._db.executemany(
             "insert into earlier values (?, ?, ?, ?, ?, ?, ?, null) on conflict do update set id = excluded.id,"
-            " name = excluded.name, seed_id = excluded.seed_id, live = excluded.live,"
+            " name = excluded.name, kinds = excluded.kinds, live = excluded.live,"
             " sent_earlier = excluded.sent_earlier where excluded.live > earlier.live",
             (
                 (
@@ -672,7 +680,7 @@ class Inventory(Scratch):
                     picture.sha256,
                     str(picture.id),
                     picture.name,
-                    str(picture.seed_id) if picture.seed_id else None,
+                    kinds_as_text(picture.shows),
                     picture.live,
                     picture.sent_earlier,
                 )
@@ -716,8 +724,8 @@ class Inventory(Scratch):
         else:
             self._db.execute(f"update earlier set becomes = 'sent earlier' where {gone} and not sent_earlier", both)
         relabelled, unchanged = self._db.execute(
-            "select coalesce(sum(earlier.seed_id is not picture.seed_id), 0),"
-            " coalesce(sum(earlier.seed_id is picture.seed_id), 0)"
+            "select coalesce(sum(earlier.kinds is not picture.kinds), 0),"
+            " coalesce(sum(earlier.kinds is picture.kinds), 0)"
             " from picture join earlier using (session, sha256) where session = ? and live",
             (session,),
         ).fetchone()

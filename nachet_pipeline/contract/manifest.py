@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
-from nachet_pipeline.contract.sessions import Session, seed_of
+from nachet_pipeline.contract.sessions import Session, species_shown
+from nachet_pipeline.contract.shown import ShownSpecies
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.identifiers import picture_id
 from nachet_pipeline.registry.seeds import REGISTRY_ONLY, Seed, SeedRegistry
 
-MANIFEST_VERSION = "2"
+MANIFEST_VERSION = "3"
 
 
 class ManifestSession(BaseModel):
@@ -28,7 +29,9 @@ class ManifestSession(BaseModel):
         picture_set_id: the picture set it becomes; None where no owner is known.
         pictures: number of pictures.
         size: their bytes.
-        seed: the registered seed it shows, None if that is not known.
+        seed: the registered seed it shows; None if it shows several or unknown ones, or if that is not known.
+        shows: the kinds of seeds it shows; empty if that is not known.
+        waiting: pictures that show seeds which nobody has named.
         values: its metadata, inherited and own, each with its origin.
         correction: what importing it changes; None where stored pictures are not known.
     """
@@ -42,6 +45,8 @@ class ManifestSession(BaseModel):
     pictures: int
     size: int
     seed: Seed | None
+    shows: tuple[ShownSpecies, ...]
+    waiting: int = 0
     values: dict[str, Value]
     correction: Correction | None = None
 
@@ -83,6 +88,7 @@ def describe_sessions(
     registry: SeedRegistry,
     picture_sets: Mapping[str, UUID],
     corrections: Mapping[str, Correction],
+    waiting: Mapping[str, int],
 ) -> list[ManifestSession]:
     """The sessions of an upload as its manifest states them.
 
@@ -92,6 +98,7 @@ def describe_sessions(
         registry: the registered seeds.
         picture_sets: which picture set each session is, by path; empty where no owner is known.
         corrections: what importing each session changes, by path.
+        waiting: how many pictures of a session show seeds that nobody has named, by path.
     """
     return [
         describe_session(
@@ -101,6 +108,7 @@ def describe_sessions(
             place=session.path,
             picture_set=picture_sets.get(session.path),
             correction=corrections.get(session.path),
+            waiting=waiting.get(session.path, 0),
         )
         for session in sessions
     ]
@@ -114,9 +122,11 @@ def describe_session(
     place: str,
     picture_set: UUID | None,
     correction: Correction | None = None,
+    waiting: int = 0,
 ) -> ManifestSession:
     """A session with the pictures of it that the inventory holds; `place` is part of its digest."""
     pictures, size = inventory.picture_totals(session.path)
+    shows = species_shown(session.values, registry)
     return ManifestSession(
         path=session.path,
         name=session.name,
@@ -124,7 +134,9 @@ def describe_session(
         picture_set_id=picture_set,
         pictures=pictures,
         size=size,
-        seed=seed_of(session.values, registry),
+        seed=registry.by_id[only] if len(shows) == 1 and (only := shows[0].seed_id) else None,
+        shows=shows,
+        waiting=waiting,
         values=session.values,
         correction=correction,
     )
@@ -146,7 +158,9 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
         "manifest_version": MANIFEST_VERSION,
         "rule_set_version": inventory.rule_set.version,
         "severities": dict(inventory.rule_set.severities),
-        **session.model_dump(mode="json", exclude={"values": True, "correction": True, "seed": set(REGISTRY_ONLY)}),
+        **session.model_dump(
+            mode="json", exclude={"values": True, "correction": True, "waiting": True, "seed": set(REGISTRY_ONLY)}
+        ),
         "values": {name: _origin(value) for name, value in sorted(session.values.items())},
     }
     yield json.dumps(head, ensure_ascii=False)
@@ -164,7 +178,7 @@ def manifest_lines(session: ManifestSession, inventory: Inventory) -> Iterator[s
                 "height": picture.height,
                 "mode": picture.mode,
                 "resolution": picture.resolution,
-                "seed_id": str(picture.seed_id) if picture.seed_id else None,
+                "shows": [{"seed": str(one.seed) if one.seed else None, "number": one.number} for one in picture.shows],
                 "values": {name: _origin(value) for name, value in sorted(picture.values.items())},
             },
             ensure_ascii=False,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -12,7 +12,8 @@ from pydantic.alias_generators import to_camel
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.hints import SECTION_HINT, Hint, hint
+from nachet_pipeline.contract.hints import LISTED_SPECIES, SECTION_HINT, Hint, hint, rank_of, seed_hint
+from nachet_pipeline.contract.shown import UNKNOWN, is_unknown
 from nachet_pipeline.contract.yaml_reader import (
     YAML,
     Position,
@@ -23,6 +24,7 @@ from nachet_pipeline.contract.yaml_reader import (
     too_many_bytes,
 )
 from nachet_pipeline.pictures.issues import CONTENT, ONLY_ZEROS
+from nachet_pipeline.registry.seeds import Rank
 from nachet_pipeline.support.i18n import Bilingual
 
 EMAIL_ADDRESS = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -30,6 +32,7 @@ EMAIL_ADDRESS = re.compile(r"[^@\s<>,;\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0
 _TIMES_SIGNS = ("x", "X", "×")  # noqa: RUF001 (people write it)
 # Three digits after a comma may be thousands in English, so such a number is ambiguous.
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")
+_LISTED_NUMBER = re.compile(r"seedData(\.\d+)?\.numberOfSeeds")
 _YES, _NO = {"true", "yes", "on", "oui", "vrai", "1"}, {"false", "no", "off", "non", "faux", "0"}
 _SHOWN = 80
 _UNKNOWN_KEYS_REPORTED = 50
@@ -129,7 +132,7 @@ class ImageData(_Section):
 
 
 class SeedData(_Section):
-    """`seedData`: what a session shows; by id, by genus and species, or by full name."""
+    """`seedData`: what a session shows; by id, by genus and species, or by full name; or unknown, with a guess."""
 
     seed_id: Annotated[Text | None, Bilingual("the id of a registered seed", "l'id d'une semence enregistrée")] = Field(
         None, alias="seedID"
@@ -138,6 +141,20 @@ class SeedData(_Section):
     seed_family: _OptionalText = None
     seed_genus: _OptionalText = None
     seed_species: _OptionalText = None
+    guess: _OptionalText = None
+    guess_rank: Annotated[
+        Annotated[Rank, BeforeValidator(rank_of)] | None,
+        Bilingual(
+            "family, genus, species, subspecies, variety or form",
+            "famille, genre, espèce, sous-espèce, variété ou forme",
+        ),
+    ] = None
+
+
+class ListedSeed(SeedData):
+    """An entry of a list under `seedData`: one of the kinds of seeds that each picture shows."""
+
+    number_of_seeds: Annotated[int | None, _whole_number(10_000)] = Field(None, ge=1, le=10_000)
 
 
 class UserData(_Section):
@@ -173,6 +190,12 @@ class PictureMetadata(_Section):
     user_data: UserData = Field(default_factory=UserData)
 
 
+MOST_LISTED = 50
+"""So many species a list under `seedData` names at most."""
+
+SEED_DATA = "seedData"
+NUMBER_OF_SEEDS = "userData.numberOfSeeds"
+
 _LISTS = {"removedSessions"}
 """Fields that take several values."""
 
@@ -202,7 +225,7 @@ def finding_about(
     code: str,
     field: str | None,
     expected: Bilingual,
-    found: Bilingual,
+    found: Bilingual | None,
     suggestion: Bilingual | None = None,
     sessions: tuple[str, ...] = (),
     advice: Bilingual | None = None,
@@ -234,8 +257,16 @@ def inherit(*levels: Values) -> dict[str, Value]:
         if seed_fields:
             # A seed is inherited as a whole: a session's species must not be combined with the project's genus.
             merged = {name: value for name, value in merged.items() if not name.startswith("seedData.")}
+            if total := listed_total(level):
+                merged[NUMBER_OF_SEEDS] = total
         merged.update(level)
     return merged
+
+
+def listed_total(values: Values) -> Value | None:
+    """The seeds in each picture, as a list of species numbers them, at the first number; None without a list."""
+    numbers = [value for name, value in values.items() if _LISTED_NUMBER.fullmatch(name)]
+    return replace(numbers[0], value=sum(one.value for one in numbers)) if numbers else None
 
 
 @dataclass(slots=True)
@@ -248,6 +279,7 @@ class MetadataFile:
         findings: what is wrong with it.
         readable: whether it is YAML that the contract allows; if not, it has no values.
         sha256: of its bytes, in hexadecimal; None if it was not read.
+        lists_seeds: whether it lists several species, rightly or not, so that no other number of seeds is needed.
     """
 
     path: str
@@ -255,6 +287,7 @@ class MetadataFile:
     findings: list[Finding] = field(default_factory=list)
     readable: bool = True
     sha256: str | None = None
+    lists_seeds: bool = False
 
     def is_wrong(self, name: str) -> bool:
         """Whether a field, its section or a field in it has an error."""
@@ -319,6 +352,26 @@ def _where_allowed(section: str, model: type[BaseModel]) -> Bilingual | None:
     return None
 
 
+_SEED_DATA = Bilingual(
+    "keys and values under it, indented, a list of them, or unknown",
+    "des clés et des valeurs en retrait dessous, une liste de celles-ci, ou inconnue",
+)
+_LISTED_SEED = Bilingual("seedName and numberOfSeeds of each species", "seedName et numberOfSeeds de chaque espèce")
+_AT_MOST_LISTED = Bilingual(f"a list of 2 to {MOST_LISTED} species", f"une liste de 2 à {MOST_LISTED} espèces")
+_NUMBER_OF_ITS_SEEDS = Bilingual(
+    "the number of seeds of this species in each picture", "le nombre de semences de cette espèce par image"
+)
+
+
+def _parts(place: tuple[str | int, ...]) -> list[str]:
+    """The keys of a place as people name them: entries of a list are counted from 1."""
+    return [str(part + 1) if isinstance(part, int) else part[:_SHOWN] for part in place]
+
+
+def _dotted(place: tuple[str | int, ...]) -> str:
+    return ".".join(filter(None, _parts(place)))
+
+
 class _Reader:
     def __init__(self, path: str, document: YamlDocument, model: type[BaseModel], content_code: str) -> None:
         self.file = MetadataFile(path)
@@ -336,24 +389,61 @@ class _Reader:
         for key, section, value in self._known_keys(self.document.values, (), names):
             if value is None:
                 continue
-            if not isinstance(value, dict):
+            if section == SEED_DATA and not isinstance(value, dict):
+                self._read_seeds(key, value)
+            elif not isinstance(value, dict):
                 expected = Bilingual("keys and values under it, indented", "des clés et des valeurs en retrait dessous")
                 self._wrong((key,), section, expected, value, SECTION_HINT)
-                continue
-            self._read_section(key, section, value)
+            else:
+                self._read_section((key,), section, self.sections[section], value)
         self.file.findings += self._unknown_findings()
         return self.file
 
-    def _read_section(self, section_key: str, section: str, written: dict[str, Any]) -> None:
-        model = self.sections[section]
+    def _read_seeds(self, key: str, written: Any) -> None:
+        """Read `seedData: unknown`, or a list of species."""
+        if isinstance(written, str):
+            if is_unknown(written):
+                self._give((key,), "seedData.seedName", UNKNOWN)
+            else:
+                self._wrong((key,), SEED_DATA, _SEED_DATA, written, seed_hint(written))
+            return
+        self.file.lists_seeds = True
+        if not 0 < len(written) <= MOST_LISTED:
+            found = Bilingual(f"{len(written)} entries", f"{len(written)} éléments")
+            self.file.findings.append(self._finding(self.content_code, (key,), SEED_DATA, _AT_MOST_LISTED, found))
+        elif not any(isinstance(entry, dict) for entry in written):
+            self._wrong((key,), SEED_DATA, _LISTED_SEED, written, Hint(advice=LISTED_SPECIES))
+        else:
+            for place, entry in enumerate(written):
+                self._read_listed((key, place), f"{SEED_DATA}.{place + 1}" if len(written) > 1 else SEED_DATA, entry)
+
+    def _read_listed(self, place: tuple[str | int, ...], name: str, entry: Any) -> None:
+        if not isinstance(entry, dict):
+            self._wrong(place, name, _LISTED_SEED, entry or "", Hint(advice=LISTED_SPECIES))
+            return
+        self._read_section(place, name, ListedSeed, entry)
+        number = f"{name}.numberOfSeeds"
+        # One entry alone is a species like any other.
+        if name != SEED_DATA and number not in self.file.values and not self.file.is_wrong(number):
+            self.file.findings.append(
+                self._finding("missing-key", place, number, _NUMBER_OF_ITS_SEEDS, None, advice=LISTED_SPECIES)
+            )
+
+    def _give(self, place: tuple[str | int, ...], name: str, value: Any) -> None:
+        position = self._position(place)
+        self.file.values[name] = Value(value, self.file.path, position.line, position.column)
+
+    def _read_section(
+        self, above: tuple[str | int, ...], section: str, model: type[BaseModel], written: dict[str, Any]
+    ) -> None:
         texts: dict[str, Any] = {}  # text, or a list where the field takes several
         keys: dict[str, str] = {}
-        for key, alias, value in self._known_keys(written, (section_key,), _fields(model)):
+        for key, alias, value in self._known_keys(written, above, _fields(model)):
             if value is None:
                 continue
             if not isinstance(value, str) and not (isinstance(value, list) and alias in _LISTS):
                 one = Bilingual("one value", "une seule valeur")
-                self._wrong((section_key, key), f"{section}.{alias}", one, value, hint(alias, value))
+                self._wrong((*above, key), f"{section}.{alias}", one, value, hint(alias, value))
                 continue
             texts[alias], keys[alias] = value, key
         wrong: set[str] = set()
@@ -363,32 +453,30 @@ class _Reader:
             wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
             parsed = model.model_validate({alias: text for alias, text in texts.items() if alias not in wrong})
         for alias in sorted(wrong):
-            place, written = (section_key, keys[alias]), texts[alias]
-            self._wrong(place, f"{section}.{alias}", _expected(model, alias), written, hint(alias, written))
+            text = texts[alias]
+            self._wrong((*above, keys[alias]), f"{section}.{alias}", _expected(model, alias), text, hint(alias, text))
         for alias, value in parsed.model_dump(by_alias=True, exclude_none=True).items():
-            position = self._position((section_key, keys[alias]))
-            self.file.values[f"{section}.{alias}"] = Value(value, self.file.path, position.line, position.column)
+            self._give((*above, keys[alias]), f"{section}.{alias}", value)
 
     def _known_keys(
-        self, written: dict[str, Any], above: tuple[str, ...], names: Mapping[str, str]
+        self, written: dict[str, Any], above: tuple[str | int, ...], names: Mapping[str, str]
     ) -> Iterable[tuple[str, str, Any]]:
         seen: dict[str, str] = {}
         for key, value in written.items():
             place = (*above, key)
             canonical = names.get(_plain(key))
             if canonical is None:
-                self._unknown(place, names)
+                self._unknown(key, place, names)
             elif canonical in seen:
                 once = Bilingual("each key once", "chaque clé une seule fois")
                 first, again = seen[canonical], key[:_SHOWN]
                 both = Bilingual(f"{first} and {again}", f"{first} et {again}")
-                self.file.findings.append(self._finding("duplicate-key", place, ".".join(place), once, both))
+                self.file.findings.append(self._finding("duplicate-key", place, _dotted(place), once, both))
             else:
                 seen[canonical] = key
                 yield key, canonical, value
 
-    def _unknown(self, place: tuple[str, ...], names: Mapping[str, str]) -> None:
-        key = place[-1]
+    def _unknown(self, key: str, place: tuple[str | int, ...], names: Mapping[str, str]) -> None:
         allowed, near, advice = None, None, None
         if len(self.unknown) < _UNKNOWN_KEYS_REPORTED:  # suggestions for ten thousand keys would be too slow
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
@@ -397,7 +485,7 @@ class _Reader:
             advice = _MOVE_TO_INDEX if allowed else _where_it_belongs(key, near)
         expected = allowed or Bilingual.same(", ".join(names.values()))
         found = Bilingual.same(key[:_SHOWN]) if key else Bilingual("an empty key", "une clé vide")
-        name = ".".join(filter(None, place))[:200] or None
+        name = _dotted(place)[:200] or None
         self.unknown.append(self._finding("unknown-key", place, name, expected, found, near, advice))
 
     def _unknown_findings(self) -> list[Finding]:
@@ -411,7 +499,7 @@ class _Reader:
             )
         return reported
 
-    def _wrong(self, place: tuple[str, ...], name: str, expected: Bilingual, value: Any, meant: Hint) -> None:
+    def _wrong(self, place: tuple[str | int, ...], name: str, expected: Bilingual, value: Any, meant: Hint) -> None:
         if isinstance(value, str):
             found = Bilingual.same(f"'{value[:_SHOWN]}'")
         elif isinstance(value, dict):
@@ -423,16 +511,16 @@ class _Reader:
             self._finding(self.content_code, place, name, expected, found, suggestion, meant.advice)
         )
 
-    def _position(self, place: tuple[str, ...]) -> Position:
+    def _position(self, place: tuple[str | int, ...]) -> Position:
         return self.document.positions[place]
 
     def _finding(
         self,
         code: str,
-        place: tuple[str, ...],
+        place: tuple[str | int, ...],
         name: str | None,
         expected: Bilingual,
-        found: Bilingual,
+        found: Bilingual | None,
         suggestion: Bilingual | None = None,
         advice: Bilingual | None = None,
     ) -> Finding:
@@ -496,7 +584,7 @@ def _problem(error: YamlError, path: str, kind: str, model: Model) -> Finding:
 def _canonical(place: tuple[str | int, ...], model: Model) -> str | None:
     """The field at a place in the file, in the contract's spelling if the contract knows it."""
     sections = _section_models(model)
-    parts = [str(part)[:_SHOWN] for part in place]
+    parts = _parts(place)
     if parts:
         parts[0] = {_plain(name): name for name in sections}.get(_plain(parts[0]), parts[0])
     if parts[1:] and parts[0] in sections:

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from nachet_pipeline.contract.hints import unknown_meant
 from nachet_pipeline.contract.metadata import INDEX_NAME, ImageData, UserData, normalise_email
 from nachet_pipeline.contract.names import is_hidden, is_litter, unusual_part, why_unsafe
+from nachet_pipeline.contract.shown import UNKNOWN, is_unknown
 from nachet_pipeline.contract.structure import PICTURES_FOLDER, is_ignored, is_index, picture_format
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.registry.seeds import Seed, SeedRegistry
@@ -29,6 +31,8 @@ _COMMENTS = {
         "session": "What the pictures of this folder show; all were taken under the same conditions.",
         "pictures": "how many pictures this folder holds",
         "unknown": "write here how many pictures this folder holds",
+        "unnamed": UNKNOWN,
+        "guess": "what it may be can be written on a line below, as in guess: Avena sp.",
         "seeds": "in each picture; one with another number says so in a YAML file of its name (1.yaml for 1.jpg)",
     },
     "fr": {
@@ -38,6 +42,8 @@ _COMMENTS = {
         "session": "Ce que montrent les images de ce dossier, toutes prises dans les mêmes conditions.",
         "pictures": "combien d'images contient ce dossier",
         "unknown": "écrivez ici combien d'images contient ce dossier",
+        "unnamed": "inconnue",
+        "guess": "ce que cela peut être peut s'écrire sur une ligne dessous, comme guess: Avena sp.",
         "seeds": "par image; une image qui en montre un autre nombre a son propre fichier YAML (1.yaml pour 1.jpg)",
     },
 }
@@ -61,14 +67,14 @@ class NewSession:
 
     Attributes:
         name: of its folder.
-        seed: what its pictures show.
+        seed: what its pictures show; None if nobody can name it.
         seeds: number of seeds in each picture.
         zoom: the zoom.
         pictures: number of its pictures, None if that is not known yet.
     """
 
     name: str
-    seed: Seed
+    seed: Seed | None
     seeds: int
     zoom: float
     pictures: int | None = None
@@ -122,15 +128,17 @@ def session_name(text: str) -> str:
     return name
 
 
-def seed_named(text: str, registry: SeedRegistry) -> Seed:
-    """The registered seed of a name, as an index may name it.
+def seed_named(text: str, registry: SeedRegistry) -> Seed | None:
+    """The registered seed of a name, as an index may name it; None if the text says that it is unknown.
 
     Raises:
         NewProjectError: it is not registered; the message has the name that it misspells, if it misspells one.
     """
+    if is_unknown(text):
+        return None
     if seed := registry.named(text):
         return seed
-    nearest = registry.nearest(text) or registry.meant(text)
+    nearest = registry.nearest(text) or registry.meant(text) or unknown_meant(text)
     if nearest:
         raise NewProjectError(
             f"{text[:80]!r} is not registered; did you mean {nearest}?",
@@ -139,9 +147,10 @@ def seed_named(text: str, registry: SeedRegistry) -> Seed:
     others = ", ".join(registry.of_genus(text))
     raise NewProjectError(
         f"{text[:80]!r} is not registered{f'; registered of its genus: {others}' if others else ''};"
-        " `nachet contract` lists the species, the AI lab registers more",
+        " `nachet contract` lists the species, the AI lab registers more; write unknown if nobody can name it",
         f"{text[:80]!r} n'est pas enregistré{f'; de son genre le sont : {others}' if others else ''};"
-        " `nachet contract --lang fr` énumère les espèces, le laboratoire d'IA en enregistre d'autres",
+        " `nachet contract --lang fr` énumère les espèces, le laboratoire d'IA en enregistre d'autres; écrivez"
+        " inconnue si personne ne peut la nommer",
     )
 
 
@@ -263,8 +272,11 @@ def _project_text(project: NewProject, language: Language) -> str:
 def _session_text(session: NewSession, language: Language) -> str:
     say, seed = _COMMENTS[language], session.seed
     count = f" {session.pictures}  # {say['pictures']}" if session.pictures else f"  # {say['unknown']}"
-    name = [f"  seedFamily: {seed.family}", f"  seedGenus: {seed.genus}", f"  seedSpecies: {seed.specific_epithet}"]
-    if seed.taxon_rank != "species":
+    if seed is None:
+        name = [f"  seedName: {say['unnamed']}  # {say['guess']}"]
+    elif seed.taxon_rank == "species":
+        name = [f"  seedFamily: {seed.family}", f"  seedGenus: {seed.genus}", f"  seedSpecies: {seed.specific_epithet}"]
+    else:
         name = [f"  seedName: {_scalar(seed.scientific_name)}"]
     return "\n".join(
         [

@@ -1,14 +1,16 @@
-"""Photographs that somebody judged before: withdrawn from training, or labelled as another species."""
+"""Photographs that somebody judged before: withdrawn from training, or named; and those that wait for a name."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import Inventory
+from nachet_pipeline.contract.shown import Shown
 from nachet_pipeline.contract.stored import OtherLabel, StoredPictures
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.support.batches import batched
-from nachet_pipeline.support.i18n import Bilingual
+from nachet_pipeline.support.i18n import Bilingual, in_words
 
 _BATCH = 1000
 
@@ -40,12 +42,15 @@ def judged_photographs(
         registry: gives the species' names.
         stored: answers what is stored; None where nothing is.
     """
-    names = {str(identifier): seed.scientific_name for identifier, seed in registry.by_id.items()}
-    for path, seed, other, other_seed, same_file in inventory.under_two_seeds():
-        same, here, there = _SAME[same_file], names[seed], names[other_seed]
+    names = {identifier: seed.scientific_name for identifier, seed in registry.by_id.items()}
+    for path, shows, other, other_shows, same_file in inventory.under_two_labels():
+        same, here, there = _SAME[same_file], _named(shows, names), _named(other_shows, names)
         yield _conflict(
             path,
-            Bilingual(f"{here} here; {other}, {same.en}, is {there}", f"{here} ici; {other}, {same.fr}, est {there}"),
+            Bilingual(
+                f"{here.en} here; {other}, {same.en}, is {there.en}",
+                f"{here.fr} ici; {other}, {same.fr}, est {there.fr}",
+            ),
         )
     if stored is None:
         return
@@ -59,18 +64,40 @@ def judged_photographs(
                 if one.path in withdrawn:
                     yield Finding(code="withdrawn-picture", path=one.path, expected=_TRAINABLE, found=_WITHDRAWN)
                 if one.path in labels:
-                    yield _conflict(one.path, _stored_as(names[str(one.seed_id)], labels[one.path]))
+                    yield _conflict(one.path, _stored_as(_named(one.shows, names), labels[one.path]))
 
 
-def _stored_as(here: str, other: OtherLabel) -> Bilingual:
-    stored = _STORED[other.same_file]
+def waiting_pictures(
+    inventory: Inventory, sessions: Iterable[str], picture_sets: Mapping[str, UUID], stored: StoredPictures | None
+) -> dict[str, int]:
+    """How many pictures of each session show seeds that nobody has named, without sessions that have none.
+
+    Args:
+        inventory: holds the pictures.
+        sessions: paths of the upload's sessions.
+        picture_sets: which picture set each session is, by path; empty where no owner is known.
+        stored: answers what was decided; None where nothing is stored.
+    """
+    waiting: Counter[str] = Counter()
+    for session in sessions:
+        for batch in batched(inventory.candidates(session, picture_sets.get(session), unnamed=True), _BATCH):
+            waiting[session] += len(batch) - (len(stored.named(batch)) if stored else 0)
+    return dict(+waiting)
+
+
+def _named(shows: Iterable[Shown], names: Mapping[UUID, str]) -> Bilingual:
+    return in_words(sorted(names[kind.seed] for kind in shows if kind.seed))
+
+
+def _stored_as(here: Bilingual, other: OtherLabel) -> Bilingual:
+    stored, there = _STORED[other.same_file], in_words(other.species)
     place = Bilingual("", "")
     if other.folder is not None:
         place = Bilingual(f", in your folder {other.folder}", f", dans votre dossier {other.folder}")
         if other.session:
             place = Bilingual(f"{place.en}, session {other.session}", f"{place.fr}, session {other.session}")
     return Bilingual(
-        f"{here} here; {stored.en} {other.species}{place.en}", f"{here} ici; {stored.fr} {other.species}{place.fr}"
+        f"{here.en} here; {stored.en} {there.en}{place.en}", f"{here.fr} ici; {stored.fr} {there.fr}{place.fr}"
     )
 
 

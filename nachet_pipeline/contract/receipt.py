@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.shown import ShownSpecies
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.understood import UnderstoodSession
 from nachet_pipeline.support.i18n import Bilingual
@@ -51,7 +52,8 @@ class ReceivedPictureSet(BaseModel):
     Attributes:
         id: its identifier, which is also the folder of its pictures in the user's container.
         session: path of its session within the upload.
-        seed: scientific name of what it shows.
+        seed: scientific name of what it shows; `unknown`, or of several all with their numbers.
+        shows: the same, kind by kind; empty in receipts of older versions.
         pictures: number of pictures.
         size: their bytes.
         manifest: blob that lists every picture with its identifier, in the user's container.
@@ -63,10 +65,16 @@ class ReceivedPictureSet(BaseModel):
     id: UUID
     session: str
     seed: str
+    shows: tuple[ShownSpecies, ...] = ()
     pictures: int
     size: int
     manifest: str
     correction: Correction | None = None
+
+    @property
+    def kinds(self) -> tuple[ShownSpecies, ...]:
+        """The kinds of seeds it shows, whatever version says it."""
+        return self.shows or (ShownSpecies(species=self.seed),)
 
 
 class RefusedSession(BaseModel):
@@ -133,6 +141,7 @@ class Receipt(BaseModel):
         sharpness: the sharpness of its pictures.
         container: where the pictures are, once they are imported.
         picture_sets: what the upload became.
+        waiting: stored pictures of it that show seeds which nobody had named when it was imported.
         correction: what the last import that changed something changed, in pictures; None if nothing is imported.
         removed_sessions: paths of the sessions that were removed, as the index wants it.
         refused_sessions: the sessions that were not imported, if others were.
@@ -166,6 +175,7 @@ class Receipt(BaseModel):
     sharpness: Spread | None = None
     container: str | None = None
     picture_sets: list[ReceivedPictureSet] = []
+    waiting: int = 0
     correction: Correction | None = None
     removed_sessions: list[str] = []
     refused_sessions: list[RefusedSession] = []

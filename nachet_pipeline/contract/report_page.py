@@ -14,6 +14,7 @@ from nachet_pipeline.contract.catalogue import CATALOGUE, Check
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.receipt import Receipt, Spread, State
 from nachet_pipeline.contract.report import SEVERITY_NAMES, Group, Report, counts_of, inheritance_of, needs_remedy
+from nachet_pipeline.contract.shown import species_in_words
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.structure import picture_format
 from nachet_pipeline.contract.understood import (
@@ -243,6 +244,7 @@ def _page(
         parts_of=_parts,
         printable=printable,
         size_in_words=size_in_words,
+        species_in_words=species_in_words,
     )
 
 

@@ -9,6 +9,7 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.metadata import (
     INDEX_NAME,
+    SEED_DATA,
     MetadataFile,
     Model,
     ProjectIndex,
@@ -18,11 +19,13 @@ from nachet_pipeline.contract.metadata import (
     read_metadata,
     too_large,
 )
+from nachet_pipeline.contract.shown import Shown, ShownSpecies, is_unknown, shown_together
 from nachet_pipeline.contract.structure import Shape
-from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.registry.seeds import Rank, Seed, SeedRegistry
 from nachet_pipeline.support.files import SourceFolder, StagedFile
 
 _WISHES = "uploadData."
+_SEED = f"{SEED_DATA}."
 _DEFAULT_LIMITS = ContractLimits()
 
 
@@ -212,38 +215,129 @@ class SeedName:
     text: str
     value: Value
 
+    @property
+    def is_id(self) -> bool:
+        """Whether it is an identifier; else it is words."""
+        return self.field.endswith(".seedID")
 
-def seed_names(values: dict[str, Value]) -> list[SeedName]:
-    """Every way in which these values name a seed: by id, by full name, by genus and species."""
-    names = [
-        SeedName(name, str(value.value), value)
-        for name in ("seedData.seedID", "seedData.seedName")
-        if (value := values.get(name))
-    ]
-    genus, species = values.get("seedData.seedGenus"), values.get("seedData.seedSpecies")
-    if species and (genus or " " in str(species.value).strip()):
-        epithet = str(species.value)
-        # Some uploaders write the full name as the species, with or without a genus.
-        is_full = genus is None or epithet.casefold().startswith(f"{genus.value} ".casefold())
-        full = epithet if is_full or genus is None else f"{genus.value} {epithet}"
-        names.append(SeedName("seedData.seedSpecies", full, species))
-    return names
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it says that nobody has named the seeds."""
+        return is_unknown(str(self.value.value))
 
 
-def recognise_seeds(values: dict[str, Value], registry: SeedRegistry) -> list[tuple[SeedName, Seed | None]]:
-    """Each way in which a seed is named, with the registered seed it means, None if there is none.
+@dataclass(frozen=True, slots=True)
+class StatedSeed:
+    """What values say of one kind of seed.
 
-    An unknown `seedID` is ignored where the seed is also named in words: earlier forms wrote other numbers there.
+    Attributes:
+        field: the section or its entry that says it: `seedData`, or `seedData.2` of a list.
+        values: what it says, by key (`seedName`).
+    """
+
+    field: str
+    values: dict[str, Value]
+
+    @property
+    def number(self) -> int | None:
+        """How many seeds are of it; None if that is not said."""
+        given = self.values.get("numberOfSeeds")
+        return int(given.value) if given else None
+
+    @property
+    def guess(self) -> tuple[str | None, Rank | None]:
+        """What unknown seeds may be, and its rank: what is written as a guess, or a genus or family alone."""
+        rank = self.values.get("guessRank")
+        ranks: tuple[tuple[str, Rank | None], ...] = (
+            ("guess", rank.value if rank else None),
+            ("seedGenus", "genus"),
+            ("seedFamily", "family"),
+        )
+        for key, its_rank in ranks:
+            if (value := self.values.get(key)) and not is_unknown(str(value.value)):
+                return str(value.value), its_rank
+        return None, None
+
+    def names(self) -> list[SeedName]:
+        """Every way in which it names the seed: by id, by full name, by genus and species."""
+        names = [
+            SeedName(f"{self.field}.{key}", str(value.value), value)
+            for key in ("seedID", "seedName")
+            if (value := self.values.get(key))
+        ]
+        genus, species = self.values.get("seedGenus"), self.values.get("seedSpecies")
+        if species and (genus or " " in str(species.value).strip() or is_unknown(str(species.value))):
+            epithet = str(species.value)
+            # Some uploaders write the full name as the species, with or without a genus.
+            is_full = genus is None or epithet.casefold().startswith(f"{genus.value} ".casefold())
+            full = epithet if is_full or genus is None else f"{genus.value} {epithet}"
+            names.append(SeedName(f"{self.field}.seedSpecies", full, species))
+        return names
+
+
+def stated_seeds(values: dict[str, Value]) -> list[StatedSeed]:
+    """The kinds of seeds that values speak of, in the order of their list; one, or none, where there is no list."""
+    found: dict[int, dict[str, Value]] = {}
+    for name, value in values.items():
+        if name.startswith(_SEED):
+            place, _, key = name.removeprefix(_SEED).rpartition(".")
+            found.setdefault(int(place or 0), {})[key] = value
+    return [StatedSeed(f"{SEED_DATA}.{place}" if place else SEED_DATA, found[place]) for place in sorted(found)]
+
+
+def names_seeds(values: dict[str, Value]) -> bool:
+    """Whether values name a seed, or list some."""
+    stated = stated_seeds(values)
+    return len(stated) > 1 or any(one.names() for one in stated)
+
+
+def recognise_seeds(stated: StatedSeed, registry: SeedRegistry) -> list[tuple[SeedName, Seed | None]]:
+    """Each way in which a seed is named, with the registered seed it means, None if there is none or it is unknown.
+
+    An identifier that nothing has is ignored where the seed is also named in words: earlier forms wrote other numbers
+    there.
     """
     found = [
-        (name, registry.with_id(name.text) if name.field == "seedData.seedID" else registry.named(name.text))
-        for name in seed_names(values)
+        (name, None if name.is_unknown else registry.with_id(name.text) if name.is_id else registry.named(name.text))
+        for name in stated.names()
     ]
-    in_words = any(name.field != "seedData.seedID" for name, _ in found)
-    return [(name, seed) for name, seed in found if seed or name.field != "seedData.seedID" or not in_words]
+    in_words = any(not name.is_id for name, _ in found)
+    return [(name, seed) for name, seed in found if seed or not name.is_id or not in_words]
 
 
-def seed_of(values: dict[str, Value], registry: SeedRegistry) -> Seed | None:
-    """The one registered seed that these values name, None if none or several."""
-    seeds = {seed.id: seed for _, seed in recognise_seeds(values, registry) if seed}
-    return next(iter(seeds.values())) if len(seeds) == 1 else None
+def seed_of(stated: StatedSeed, registry: SeedRegistry) -> Shown | None:
+    """The kind of seed that is meant; None if no registered seed is named, or several are."""
+    recognised = recognise_seeds(stated, registry)
+    unknown = [name for name, _ in recognised if name.is_unknown]
+    seeds = {seed.id for _, seed in recognised if seed}
+    if unknown:
+        return Shown(None, stated.number) if len(unknown) == len(recognised) else None
+    return Shown(next(iter(seeds)), stated.number) if len(seeds) == 1 else None
+
+
+def shown_by(values: dict[str, Value], registry: SeedRegistry) -> tuple[Shown, ...]:
+    """The kinds of seeds that values say are shown; empty if they do not say it, or not rightly."""
+    kinds = [seed_of(one, registry) for one in stated_seeds(values)]
+    known = [kind for kind in kinds if kind]
+    numbered = len(known) == 1 or all(kind.number for kind in known)
+    if len(known) < len(kinds) or len({kind.seed for kind in known}) < len(known) or not numbered:
+        return ()
+    return shown_together(known)
+
+
+def species_shown(values: dict[str, Value], registry: SeedRegistry) -> tuple[ShownSpecies, ...]:
+    """The same with names and guesses."""
+    shows = shown_by(values, registry)
+    guess, rank = guess_of(values)
+    return tuple(
+        ShownSpecies(seed_id=kind.seed, species=registry.by_id[kind.seed].scientific_name, number=kind.number)
+        if kind.seed
+        else ShownSpecies(number=kind.number, guess=guess, guess_rank=rank)
+        for kind in shows
+    )
+
+
+def guess_of(values: dict[str, Value]) -> tuple[str | None, Rank | None]:
+    """What the unknown seeds that values speak of may be, and its rank; None where there are none, or no guess."""
+    unknown = (one for one in stated_seeds(values) if any(name.is_unknown for name in one.names()))
+    return next((one.guess for one in unknown), (None, None))

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from nachet_pipeline.contract.shown import Shown
+
 
 class Relation(StrEnum):
     """How two pictures are the same, the closest relation first."""
@@ -28,7 +30,7 @@ class Candidate:
         sha256: of its file.
         pixel_sha256: of its pixels, None if they were not measured.
         looks: its perceptual hash, None if it has none.
-        seed_id: the species that its uploader states, None if that is not known.
+        shows: what its uploader states that it shows; empty if that is not known because of errors.
     """
 
     path: str
@@ -36,7 +38,7 @@ class Candidate:
     sha256: bytes
     pixel_sha256: bytes | None
     looks: bytes | None
-    seed_id: UUID | None = None
+    shows: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class EarlierPicture:
         sha256: of its file, in hexadecimal.
         id: its identifier.
         name: its name within its session.
-        seed_id: what it shows, None if that is not known.
+        shows: what it shows, empty if that is not known.
         live: False if a correction removed it.
         sent_earlier: whether the last import kept it although it was no longer staged.
     """
@@ -120,24 +122,24 @@ class EarlierPicture:
     sha256: str
     id: UUID
     name: str
-    seed_id: UUID | None
+    shows: tuple[Shown, ...]
     live: bool
     sent_earlier: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OtherLabel:
-    """A stored picture of the same photograph under another species.
+    """A stored picture of the same photograph under other species.
 
     Attributes:
         same_file: whether the files are equal; else the pixels are.
-        species: the name of the species.
+        species: the names of its species, sorted; mostly one.
         folder: where it is, if it is the same user's.
         session: path of its session in that folder, empty if the folder is the session.
     """
 
     same_file: bool
-    species: str
+    species: tuple[str, ...]
     folder: str | None = None
     session: str = ""
 
@@ -166,8 +168,15 @@ class StoredPictures(Protocol):
             candidates: a thousand pictures at most.
         """
 
+    def named(self, candidates: Sequence[Candidate]) -> Collection[str]:
+        """The paths of those whose photograph somebody named, whatever uploaders say.
+
+        Args:
+            candidates: a thousand pictures at most.
+        """
+
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
-        """For each whose photograph is stored under another species, one such picture, by path.
+        """For each whose photograph is stored under other species, one such picture, by path.
 
         Args:
             candidates: a thousand pictures at most.

@@ -9,8 +9,9 @@ from nachet_pipeline.contract.inventory import FileKind
 from nachet_pipeline.contract.manifest import ManifestSession
 from nachet_pipeline.contract.names import printable
 from nachet_pipeline.contract.sessions import Context
+from nachet_pipeline.contract.shown import ShownSpecies, species_in_words
 from nachet_pipeline.contract.structure import Shape
-from nachet_pipeline.support.i18n import Bilingual, Language
+from nachet_pipeline.support.i18n import Bilingual, Language, in_words
 
 SESSIONS_KEPT = 1_000
 """A receipt describes this many sessions at most; its counts are always complete."""
@@ -45,7 +46,8 @@ class UnderstoodSession(BaseModel):
 
     Attributes:
         session: its path within the upload; empty if the upload is the session.
-        species: scientific name of the registered species it shows.
+        species: scientific name of the registered species it shows, if it shows one.
+        shows: the kinds of seeds it shows; empty in receipts of older versions.
         zoom: its zoom.
         seeds_per_picture: seeds in each picture, as its index declares.
         pictures: pictures that can be read, equal files of a session once.
@@ -61,6 +63,7 @@ class UnderstoodSession(BaseModel):
 
     session: str
     species: str | None = None
+    shows: tuple[ShownSpecies, ...] = ()
     zoom: float | None = None
     seeds_per_picture: int | None = None
     pictures: int = 0
@@ -70,6 +73,11 @@ class UnderstoodSession(BaseModel):
     findings: dict[str, int] = {}
     imported: bool = False
     seeds: SeedCount | None = None
+
+    @property
+    def kinds(self) -> tuple[ShownSpecies, ...]:
+        """The kinds of seeds it shows, whatever version says it; empty if they are not known."""
+        return self.shows or ((ShownSpecies(species=self.species),) if self.species else ())
 
     @property
     def name(self) -> Bilingual:
@@ -104,6 +112,7 @@ def understand(
             UnderstoodSession(
                 session=one.path,
                 species=one.seed.scientific_name if one.seed else None,
+                shows=one.shows,
                 zoom=zoom.value if zoom else None,
                 seeds_per_picture=seeds.value if seeds else None,
                 pictures=one.pictures,
@@ -125,6 +134,7 @@ def session_around(path: str, shape: Shape | None) -> str:
 
 _ITSELF = Bilingual("the whole folder", "tout le dossier")
 _UNKNOWN = Bilingual.same("?")
+_OF_UNKNOWN = Bilingual("unknown species", "d'espèces inconnues")
 
 _HEAD = (
     Bilingual("session", "session"),
@@ -154,7 +164,7 @@ def _row(one: UnderstoodSession, *, counted: bool, left: bool) -> list[Bilingual
     name = one.name
     return [
         Bilingual(f"{name.en} (not imported)", f"{name.fr} (non importée)") if left else name,
-        Bilingual.same(one.species) if one.species else _UNKNOWN,
+        species_in_words(one.kinds) if one.kinds else _UNKNOWN,
         number(one.zoom) if one.zoom is not None else _UNKNOWN,
         Bilingual.same(str(one.seeds_per_picture)) if one.seeds_per_picture is not None else _UNKNOWN,
         _pictures(one),
@@ -215,9 +225,9 @@ def summary_of(sessions: Sequence[UnderstoodSession], *, number_of_sessions: int
         return Bilingual.same("")
     count = number_of_sessions or len(sessions)
     pictures = sum(one.pictures for one in sessions)
-    species = list(dict.fromkeys(one.species for one in sessions if one.species))
+    species = list(dict.fromkeys(_in_a_list(kind) for one in sessions for kind in one.kinds))
     # Where a species is not known, the others are not those of all pictures.
-    named = _species_named(species if all(one.species for one in sessions) else [])
+    named = _species_named(species if all(one.kinds for one in sessions) else [])
     return Bilingual(
         f"{count} session{'s' * (count != 1)}, {pictures} picture{'s' * (pictures != 1)}"
         + (f" of {named.en}" if named.en else ""),
@@ -226,19 +236,24 @@ def summary_of(sessions: Sequence[UnderstoodSession], *, number_of_sessions: int
     )
 
 
-def _species_named(species: Sequence[str]) -> Bilingual:
+def _in_a_list(kind: ShownSpecies) -> Bilingual:
+    """A kind of seed after `pictures of`."""
+    return Bilingual(kind.species, of_species(kind.species)) if kind.species else _OF_UNKNOWN
+
+
+def pictures_of(kinds: Sequence[ShownSpecies]) -> Bilingual:
+    """What follows a number of pictures: `of Avena fatua`."""
+    named = _species_named([_in_a_list(kind) for kind in kinds])
+    return Bilingual(f"of {named.en}", named.fr)
+
+
+def _species_named(species: Sequence[Bilingual]) -> Bilingual:
     """`A`, `A and B`, `A, B and C`, or `A, B and 5 more species`; empty without one."""
     if len(species) > _SPECIES_NAMED:
         more = len(species) - (_SPECIES_NAMED - 1)
         kept = species[: _SPECIES_NAMED - 1]
-        english, french = [*kept, f"{more} more species"], [*map(of_species, kept), f"de {more} autres espèces"]
-    else:
-        english, french = list(species), list(map(of_species, species))
-
-    def joined(parts: list[str], last: str) -> str:
-        return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
-
-    return Bilingual(joined(english, "and"), joined(french, "et"))
+        species = [*kept, Bilingual(f"{more} more species", f"de {more} autres espèces")]
+    return Bilingual(in_words([one.en for one in species]).en, in_words([one.fr for one in species]).fr)
 
 
 def of_species(species: str) -> str:

@@ -15,13 +15,13 @@ from nachet_pipeline.contract.inventory import FileKind, FileList, Inventory, In
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, content_digest, describe_sessions
 from nachet_pipeline.contract.marks import COMPLETE_MARKER, Mark
-from nachet_pipeline.contract.metadata import MetadataFile, PictureMetadata, inherit
+from nachet_pipeline.contract.metadata import NUMBER_OF_SEEDS, MetadataFile, PictureMetadata, inherit
 from nachet_pipeline.contract.other_pictures import record_other_pictures
-from nachet_pipeline.contract.photographs import judged_photographs
+from nachet_pipeline.contract.photographs import judged_photographs, waiting_pictures
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.rules import FOLDER_RULES
 from nachet_pipeline.contract.rules.indexes import missing_seed
-from nachet_pipeline.contract.rules.seed_registered import seed_findings
+from nachet_pipeline.contract.rules.seed_registered import number_findings, seed_findings, unnamed_seeds
 from nachet_pipeline.contract.rules.stand_ins import stand_ins, would_be_pictures
 from nachet_pipeline.contract.sessions import (
     Context,
@@ -31,8 +31,9 @@ from nachet_pipeline.contract.sessions import (
     read_metadata_file,
     read_sessions,
     read_wishes,
-    seed_of,
+    shown_by,
 )
+from nachet_pipeline.contract.shown import Shown
 from nachet_pipeline.contract.stored import Correction, StoredPictures, StoredSet
 from nachet_pipeline.contract.structure import Shape, picture_format, take_inventory
 from nachet_pipeline.contract.understood import UnderstoodSession, session_around, understand
@@ -41,7 +42,7 @@ from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
 from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import Issue
-from nachet_pipeline.registry.seeds import Seed, SeedRegistry
+from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import SourceFolder, StagedFile
 from nachet_pipeline.support.i18n import Bilingual
@@ -236,7 +237,9 @@ def _compare_with_stored(
     refused = _refused(inventory, context.shape, set(paths))
     corrected = correct(inventory, [one for one in sessions if one.path not in refused], known, wishes)
     _record_findings(inventory, corrected.findings)
-    described = describe_sessions(inventory, sessions, context.registry, picture_sets, corrected.sessions)
+    waiting = waiting_pictures(inventory, paths, picture_sets, stored)
+    _record_findings(inventory, unnamed_seeds(sessions, waiting))
+    described = describe_sessions(inventory, sessions, context.registry, picture_sets, corrected.sessions, waiting)
     _record_findings(inventory, judged_photographs(inventory, paths, picture_sets, context.registry, stored))
     pictures, size = inventory.picture_totals()
     understood, elsewhere = understand(context, described)
@@ -394,7 +397,7 @@ class _Pictures:
         self.inventory = context.inventory
         self.budget = MemoryBudget(limits.memory_bytes)
         self.shown = 0
-        self._last_seed: tuple[str | None, Seed | None] = (None, None)
+        self._last_shown: tuple[str | None, tuple[Shown, ...]] = (None, ())
 
     def read(self, readers: int) -> dict[str, bytes]:
         """Read all of them.
@@ -463,11 +466,11 @@ class _Pictures:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() if self.for_storing else ""
         return listed, _Read(sha256, md5, own, inspection)
 
-    def _seed_of(self, session: Session) -> Seed | None:
-        """The seed that a session names, looked up once for all its pictures that say nothing else."""
-        if self._last_seed[0] != session.path:
-            self._last_seed = (session.path, seed_of(session.values, self.context.registry))
-        return self._last_seed[1]
+    def _shown_by(self, session: Session) -> tuple[Shown, ...]:
+        """The seeds that a session names, looked up once for all its pictures that say nothing else."""
+        if self._last_shown[0] != session.path:
+            self._last_shown = (session.path, shown_by(session.values, self.context.registry))
+        return self._last_shown[1]
 
     def _judge(self, session: Session, entry: InventoryFile, read: _Read, seen: Inspected) -> bool:
         """Add the findings about a picture and its YAML file; add the picture if it can be imported.
@@ -475,15 +478,18 @@ class _Pictures:
         Returns:
             Whether there was a finding.
         """
-        inventory, values, path = self.inventory, session.values, entry.file.path
+        inventory, values, path, other_seeds = self.inventory, session.values, entry.file.path, False
         findings: list[Finding] = []
         if read.metadata:
             values = inherit(values, read.metadata.values)
             findings.extend(read.metadata.findings)
-            if any(name.startswith("seedData.") for name in read.metadata.values):
+            other_seeds = any(name.startswith("seedData.") for name in read.metadata.values)
+            if other_seeds:
                 findings.extend(seed_findings(values, self.context.registry))
                 if not read.metadata.is_wrong("seedData"):
                     findings.extend(missing_seed(values, read.metadata.path))
+            elif NUMBER_OF_SEEDS in read.metadata.values:
+                findings.extend(number_findings(values))
             if read.metadata.sha256:
                 inventory.record_sha256(read.metadata.path, read.metadata.sha256)
         findings.extend(
@@ -503,7 +509,6 @@ class _Pictures:
                 return False  # that it was damaged on its way is reported once
         _record_findings(inventory, findings)
         if properties := seen.properties:
-            seed = self._seed_of(session) if values is session.values else seed_of(values, self.context.registry)
             inventory.add_picture(
                 PictureRecord(
                     path=path,
@@ -518,7 +523,7 @@ class _Pictures:
                     mode=properties.mode,
                     resolution=properties.resolution,
                     values=values,
-                    seed_id=seed.id if seed else None,
+                    shows=shown_by(values, self.context.registry) if other_seeds else self._shown_by(session),
                     enrichment=properties.enrichment,
                 )
             )

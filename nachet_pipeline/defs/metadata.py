@@ -91,7 +91,7 @@ def uploads_list(reasons: Mapping[str, str]) -> MarkdownMetadataValue:
 def manifest_metadata(validation: Validation) -> dict[str, Any]:
     """What the UI shows of a manifest."""
     report = validation.report
-    species = sorted({session.seed.scientific_name for session in validation.sessions if session.seed})
+    species = sorted({kind.name.en for session in validation.sessions for kind in session.shows})
     # The reasons of a refusal come first; everything else may be below the fold.
     metadata: dict[str, Any] = {
         "importable": MetadataValue.bool(report.importable),
@@ -101,6 +101,7 @@ def manifest_metadata(validation: Validation) -> dict[str, Any]:
         "sessions": len(validation.sessions),
         **validation.correction.model_dump(),
         "species": MetadataValue.text(", ".join(species) or "none recognised"),
+        "waiting_for_a_name": sum(session.waiting for session in validation.sessions),
         "errors": report.counts[Severity.ERROR],
         "warnings": report.counts[Severity.WARNING],
         "duplicates": sum(report.codes.get(code, 0) for code in ("duplicate-picture", "near-duplicate-picture")),

@@ -26,10 +26,12 @@ from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecor
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.manifest import ManifestSession, describe_session, picture_name
 from nachet_pipeline.contract.names import fold, is_hidden, is_litter, printable, too, unusual_part, usual, why_unsafe
-from nachet_pipeline.contract.photographs import judged_photographs
+from nachet_pipeline.contract.photographs import judged_photographs, waiting_pictures
 from nachet_pipeline.contract.report import Report, as_json_lines
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.contract.sessions import Context, Owner, Session, seed_of
+from nachet_pipeline.contract.rules.seed_registered import pictures_waiting
+from nachet_pipeline.contract.sessions import Context, Owner, Session, shown_by, species_shown
+from nachet_pipeline.contract.shown import as_text, species_in_words
 from nachet_pipeline.contract.stored import Candidate, Match
 from nachet_pipeline.contract.structure import PICTURE_FORMATS, picture_format
 from nachet_pipeline.contract.validation import read_pictures
@@ -456,9 +458,8 @@ class _Run:
 
     def _digest(self, description: Description, *, adopted: bool) -> str:
         """Changes when a folder must be imported again although its files did not change."""
-        seed = seed_of(description.values, self.importer.registry)
         content = [
-            str(seed.id) if seed else None,
+            as_text(shown_by(description.values, self.importer.registry)),
             [description.text(name) for name in ("zoom", "seeds", "description", "split")],
             [finding.code for finding in description.findings],
             self.rule_set.version,
@@ -468,12 +469,12 @@ class _Run:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def _outcome(self, work: _Work, result: Result, picture_set: UUID | None) -> FolderOutcome:
-        seed = seed_of(work.description.values, self.importer.registry)
+        shows = species_shown(work.description.values, self.importer.registry)
         text = work.description.text
         return FolderOutcome(
             folder=printable(work.path),
             result=result,
-            species=seed.scientific_name if seed else text("species"),
+            species=species_in_words(shows).en or text("species"),
             zoom=text("zoom"),
             seeds=text("seeds"),
             split=text("split"),
@@ -530,6 +531,9 @@ class _Run:
         for work in batch:
             work.taken = inventory.picture_totals(work.path)[0]
         inventory.leave_out_copies()
+        for path, number in waiting_pictures(inventory, picture_sets, picture_sets, stored).items():
+            waits = pictures_waiting(number)
+            inventory.add_finding(Finding(code="unnamed-seeds", path=f"{path}/", field="species", found=waits))
         if not self.request.dry_run:
             sets = [self._store(work, inventory) for work in batch if work.taken]
             self.importer.database.call(self._record, batch, sets, inventory)

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.metadata import UserData, Value
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
-from nachet_pipeline.contract.sessions import seed_of
+from nachet_pipeline.contract.sessions import shown_by
+from nachet_pipeline.contract.shown import UNKNOWN, is_unknown
 from nachet_pipeline.contract.yaml_reader import yaml_document
 from nachet_pipeline.mass_import.errors import MappingError
 from nachet_pipeline.registry.seeds import SeedRegistry
@@ -35,7 +36,7 @@ FIELDS = {
 """From what a mapping gives to the field of the folder contract; the split has none there."""
 
 _NEEDED = {
-    "species": Bilingual("a registered species", "une espèce enregistrée"),
+    "species": Bilingual("a registered species, or unknown", "une espèce enregistrée, ou inconnue"),
     "zoom": Bilingual("a zoom", "un zoom"),
     "seeds": Bilingual("the number of seeds in a picture", "le nombre de semences par image"),
 }
@@ -145,7 +146,7 @@ class FolderMapping:
         for name, expected in _NEEDED.items():
             if name not in texts and name not in wrong:
                 findings.append(_finding("undescribed-folder", folder, name, expected, Bilingual("nothing", "rien")))
-        if seed_of(values, registry) is None:
+        if not shown_by(values, registry):
             findings += [_in_folder(finding, folder) for finding in seed_findings(values, registry)]
         split = texts["split"][0][:_LONGEST_SPLIT] if "split" in texts else None
         return Description(values, split, tuple(findings))
@@ -203,7 +204,7 @@ def _parsed(name: str, text: str) -> Any:
     if name in {"species", "split"}:
         if not 0 < len(text) <= 200:  # noqa: PLR2004 (as in SeedData)
             raise ValueError(text[:200])
-        return text
+        return UNKNOWN if name == "species" and is_unknown(text) else text
     own = _MODEL_FIELDS[name]
     try:
         return getattr(UserData.model_validate({own: text}), own)

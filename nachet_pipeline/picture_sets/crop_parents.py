@@ -19,7 +19,8 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
     of_sets = "c.parent = p.id and c.detector is not null and c.picture_set_id = any(%(sets)s)"
     said = (
         "c.picture || jsonb_build_object('user_data', p.picture -> 'user_data' || '{\"number_of_seeds\": 1}',"
-        " 'metadata', p.picture -> 'metadata', 'terms', coalesce(nullif(c.picture -> 'terms', 'null'), '{}')"
+        " 'metadata', p.picture -> 'metadata', 'terms', coalesce((select jsonb_object_agg(key, value)"
+        " from jsonb_each(nullif(c.picture -> 'terms', 'null')) where key not like 'dwc:%%'), '{}')"
         " || coalesce((select"
         " jsonb_object_agg(key, value) from jsonb_each(p.picture -> 'terms') where key like 'dwc:%%'), '{}'))"
     )
@@ -33,19 +34,26 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
     changed += connection.execute(
         f"delete from picture_seed l using pictures c, pictures p where l.picture_id = c.id and {of_sets}"
         " and not exists (select from picture_seed whole where whole.picture_id = p.id"
-        " and whole.seed_id = l.seed_id)",
+        " and whole.seed_id is not distinct from l.seed_id)",
+        sets,
+    ).rowcount
+    changed += connection.execute(
+        "update picture_seed l set nb_object = whole.nb_object from pictures c, pictures p, picture_seed whole"
+        f" where l.picture_id = c.id and {of_sets} and whole.picture_id = p.id"
+        " and whole.seed_id is not distinct from l.seed_id and whole.nb_object is distinct from l.nb_object",
         sets,
     ).rowcount
     with connection.cursor(row_factory=tuple_row) as cursor:
         missing = cursor.execute(
-            f"select c.id, whole.seed_id from pictures c join pictures p on {of_sets}"
+            f"select c.id, whole.seed_id, whole.nb_object from pictures c join pictures p on {of_sets}"
             " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
-            " where l.picture_id = c.id and l.seed_id = whole.seed_id)",
+            " where l.picture_id = c.id and l.seed_id is not distinct from whole.seed_id)",
             sets,
         ).fetchall()
         cursor.executemany(
-            "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s) on conflict do nothing",
-            [(picture_seed_id(crop, seed), crop, seed) for crop, seed in missing],
+            "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)"
+            " on conflict do nothing",
+            [(picture_seed_id(crop, seed), crop, seed, number) for crop, seed, number in missing],
         )
     if changed or missing:  # once more: a crop may be cut from a crop that changed only now
         follow_parents(connection, picture_sets)

@@ -91,23 +91,27 @@ _LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null
 # What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
 # the species of what it was cut from, at the top, for as long as that is there; and was decided of with it.
 _SAME = (
-    "(select p.id, r.picture_set_id, {rank} as rank, (select min(k.name) from picture_seed l join seeds o"
-    " on o.id = l.seed_id join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id"
-    " and k.id <> asked.seed_id) as species"
+    "(select p.id, r.picture_set_id, {rank} as rank, stated.names as species"
     " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
     " join pictures r on r.id = coalesce(g.id, q.id, p.id)"
+    # Seeds that nobody has named are in conflict with nothing.
+    " cross join lateral (select array_agg(distinct k.id order by k.id) as seeds,"
+    "  array_agg(distinct k.name order by k.name) as names from picture_seed l join seeds o on o.id = l.seed_id"
+    "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id) stated"
     " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
     " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
-    " and r.id not in (select picture_id from decided) and exists (select from picture_seed l"
-    " join seeds o on o.id = l.seed_id where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> asked.seed_id)"
+    " and r.id not in (select picture_id from decided) and stated.seeds <> asked.seeds"
     " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
     " and s.id <> all(%(apart_from)s::uuid[]))"
     f" limit {_COPIES_LOOKED_AT})"
 )
 OTHER_LABELS = (
-    "with asked as materialized (select number, sha256, pixel_sha256, coalesce(s.merged_into, s.id) as seed_id"
-    " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[], %(seeds)s::uuid[])"
-    " as given (number, sha256, pixel_sha256, seed) join seeds s on s.id = given.seed"
+    "with stated as (select number, array_agg(distinct coalesce(s.merged_into, s.id)"
+    "  order by coalesce(s.merged_into, s.id)) as seeds from unnest(%(of)s::integer[], %(seeds)s::uuid[])"
+    "  as given (number, seed) join seeds s on s.id = given.seed group by number),"
+    " asked as materialized (select number, sha256, pixel_sha256, seeds"
+    " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[])"
+    " as given (number, sha256, pixel_sha256) join stated using (number)"
     " where not exists (select from label_decision d where d.sha256 = given.sha256)"
     " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256)),"
     " decided as materialized (select picture_id from label_decided)"
@@ -117,13 +121,15 @@ OTHER_LABELS = (
     f" union all {_SAME.format(rank=2, column='pixel_sha256')}) found"
     " join picture_set s on s.id = found.picture_set_id order by number, rank, own desc, found.id"
 )
-"""Gives, for each picture that is asked for, one of the same photograph that is stored under another species."""
+"""Gives, for each picture that is asked for, one of the same photograph that is stored under other species."""
 
 
 def other_labels(
     connection: Connection, pictures: Sequence[Candidate], *, owner: UUID, apart_from: Collection[UUID] = ()
 ) -> dict[str, OtherLabel]:
-    """Of each picture whose photograph is stored under another species, and was not decided of, one that is.
+    """Of each picture whose photograph is stored under other species, and was not decided of, one that is.
+
+    A picture whose seeds are all unknown has no species that another could differ from.
 
     Args:
         connection: to the database.
@@ -134,6 +140,7 @@ def other_labels(
     Returns:
         By path.
     """
+    named = [(number, kind.seed) for number, one in enumerate(pictures) for kind in one.shows if kind.seed]
     rows = fetch(
         connection,
         dict_row,
@@ -142,7 +149,8 @@ def other_labels(
             "numbers": list(range(len(pictures))),
             "files": [one.sha256 for one in pictures],
             "pixels": [one.pixel_sha256 for one in pictures],
-            "seeds": [one.seed_id for one in pictures],
+            "of": [number for number, _ in named],
+            "seeds": [seed for _, seed in named],
             "owner": owner,
             "apart_from": list(apart_from),
         },
@@ -150,12 +158,30 @@ def other_labels(
     return {
         pictures[row["number"]].path: OtherLabel(
             row["rank"] == 1,
-            row["species"],
+            tuple(row["species"]),
             (row["folder"] or "") if row["own"] else None,
             (row["session"] or "") if row["own"] else "",
         )
         for row in rows
     }
+
+
+def named_among(connection: Connection, pictures: Sequence[Candidate]) -> list[str]:
+    """The paths of the pictures whose photograph somebody decided the species of.
+
+    Args:
+        connection: to the database.
+        pictures: some thousand at most.
+    """
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select path from unnest(%s::text[], %s::bytea[], %s::bytea[]) as asked (path, sha256, pixel_sha256)"
+        " where exists (select from label_decision d where d.sha256 = asked.sha256)"
+        " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)",
+        ([one.path for one in pictures], [one.sha256 for one in pictures], [one.pixel_sha256 for one in pictures]),
+    )
+    return [path for (path,) in rows]
 
 
 def conflict_standing(connection: Connection) -> LabelStanding:

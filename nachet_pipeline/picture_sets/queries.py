@@ -1,6 +1,6 @@
 """Picture sets, pictures and their seeds: the step that the UI calls `picture_metadata`."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
 from nachet_pipeline.contract.manifest import picture_identifier, picture_name
+from nachet_pipeline.contract.shown import Shown, shown_together
 from nachet_pipeline.database.audit import PROGRAM, changing
 from nachet_pipeline.database.connection import Connection, DatabaseError
 from nachet_pipeline.identifiers import picture_blob, picture_seed_id
@@ -105,10 +106,14 @@ def record_picture_sets(
 def _take_in(connection: Connection, rows: Iterator[tuple[Any, ...]]) -> None:
     """Bring what is to be written to the database, into the table `incoming` of this transaction."""
     connection.execute("create temp table incoming (like pictures including defaults) on commit drop")
-    connection.execute("alter table incoming add column link_id uuid, add column seed_id uuid")
+    # A picture has several links if it shows several kinds of seeds.
+    connection.execute(
+        "alter table incoming add column link_ids uuid[], add column link_seeds uuid[],"
+        " add column link_numbers integer[]"
+    )
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"copy incoming (link_id, seed_id, {_PICTURE_COLUMNS}) from stdin") as copy,
+        cursor.copy(f"copy incoming (link_ids, link_seeds, link_numbers, {_PICTURE_COLUMNS}) from stdin") as copy,
     ):
         for row in rows:
             copy.write_row(row)
@@ -207,11 +212,14 @@ def _write_pictures(connection: Connection) -> tuple[int, int]:
     # A corrected species replaces the link to the wrong one.
     removed = connection.execute(
         "delete from picture_seed using incoming where picture_seed.picture_id = incoming.id"
-        " and picture_seed.id <> incoming.link_id"
+        " and picture_seed.id <> all(incoming.link_ids)"
     ).rowcount
     added = connection.execute(
-        "insert into picture_seed (id, picture_id, seed_id) select link_id, id, seed_id from incoming order by id"
-        " on conflict do nothing"
+        "insert into picture_seed (id, picture_id, seed_id, nb_object)"
+        " select link.id, incoming.id, link.seed_id, link.nb_object from incoming"
+        " cross join lateral unnest(link_ids, link_seeds, link_numbers) as link (id, seed_id, nb_object)"
+        " order by incoming.id on conflict (id) do update set nb_object = excluded.nb_object"
+        " where picture_seed.nb_object is distinct from excluded.nb_object"
     ).rowcount
     return pictures, removed + added
 
@@ -224,18 +232,18 @@ def _rows(
     *,
     in_place: bool,
 ) -> Iterator[tuple[Any, ...]]:
-    """Of each picture its link to its seed, that seed, and its own columns."""
-    for picture, picture_set, seed_id in _identified(sets, inventory):
-        seed = survivors.get(seed_id)
-        if seed is None:
-            raise DatabaseError(
-                f"{picture.path} names the seed {seed_id}, which was retired from the registry meanwhile"
-            )
+    """Of each picture the identifiers of its links, their seeds and numbers, and its own columns."""
+    stated: tuple[Shown, ...] = ()
+    shows: tuple[Shown, ...] = ()
+    for picture, picture_set in _identified(sets, inventory):
+        if picture.shows is not stated:  # neighbours mostly show the same
+            stated, shows = picture.shows, _surviving(picture, survivors)
         identifier = picture_identifier(picture_set, picture)
-        record = picture_record(picture, registry.by_id[seed_id])
+        record = picture_record(picture, registry.by_id)
         yield (
-            picture_seed_id(identifier, seed),
-            seed,
+            _array(picture_seed_id(identifier, kind.seed) for kind in shows),
+            _array(kind.seed for kind in shows),
+            _array(kind.number for kind in shows),
             identifier,
             picture_set,
             bytes.fromhex(picture.sha256),
@@ -269,11 +277,26 @@ def enrichment_columns(enrichment: Enrichment | None) -> dict[str, Any]:
     }
 
 
-def _identified(sets: list[RecordedSet], inventory: Inventory) -> Iterator[tuple[PictureRecord, UUID, UUID]]:
+def _array(items: Iterable[UUID | int | None]) -> str:
+    """An array as PostgreSQL reads it from COPY, which is faster than adapting a list."""
+    return f"{{{','.join('null' if item is None else str(item) for item in items)}}}"
+
+
+def _surviving(picture: PictureRecord, survivors: Mapping[UUID, UUID]) -> tuple[Shown, ...]:
+    """What a picture shows by the registry as it is now."""
+    for kind in picture.shows:
+        if kind.seed and kind.seed not in survivors:
+            raise DatabaseError(
+                f"{picture.path} names the seed {kind.seed}, which was retired from the registry meanwhile"
+            )
+    return shown_together(Shown(survivors[kind.seed] if kind.seed else None, kind.number) for kind in picture.shows)
+
+
+def _identified(sets: list[RecordedSet], inventory: Inventory) -> Iterator[tuple[PictureRecord, UUID]]:
     for item in sets:
         if item.session.picture_set_id is None:
             raise ValueError(f"session {item.session.path!r} has no owner, so it cannot be stored")
         for picture in inventory.pictures(item.session.path):
-            if picture.seed_id is None:
-                raise ValueError(f"{picture.path} names no registered seed, so it cannot be stored")
-            yield picture, item.session.picture_set_id, picture.seed_id
+            if not picture.shows:
+                raise ValueError(f"nobody knows what {picture.path} shows, so it cannot be stored")
+            yield picture, item.session.picture_set_id

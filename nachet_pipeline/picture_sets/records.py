@@ -1,5 +1,6 @@
 """The JSON that is stored with a picture set and with a picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from nachet_pipeline.contract.inventory import PictureRecord
 from nachet_pipeline.contract.manifest import ManifestSession, picture_name
 from nachet_pipeline.contract.metadata import Value
-from nachet_pipeline.contract.sessions import Owner
+from nachet_pipeline.contract.sessions import Owner, guess_of
+from nachet_pipeline.contract.shown import ShownSpecies
 from nachet_pipeline.identifiers import user_container
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.registry.seeds import Seed
 
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"
 
 
 class _Stored(BaseModel):
@@ -66,12 +68,13 @@ class SetImageDataRecord(_Stored):
 
 
 class SeedDataRecord(_Stored):
-    """What the set shows."""
+    """What the set shows: one registered seed, or in `shows` seeds of several species or of an unknown one."""
 
-    seed_id: UUID
-    seed_family: str
+    seed_id: UUID | None
+    seed_family: str | None
     seed_genus: str | None
     seed_species: str | None
+    shows: tuple[ShownSpecies, ...] = Field((), description="empty in version 2, which knew one species")
 
 
 class AuditTrailRecord(_Stored):
@@ -161,7 +164,12 @@ def _place(value: Value) -> str:
     return value.source if value.line is None else f"{value.source}:{value.line}"
 
 
-def _seed_terms(seed: Seed) -> dict[str, Any]:
+def _seed_terms(seed: Seed | None, values: dict[str, Value]) -> dict[str, Any]:
+    """One species as Darwin Core names it, or what unknown seeds are guessed to be; several have no such terms."""
+    if seed is None:
+        guess, rank = guess_of(values)
+        guessed = {"dwc:verbatimIdentification": guess, "dwc:verbatimTaxonRank": rank}
+        return {name: value for name, value in guessed.items() if value is not None}
     terms = {
         "dwc:scientificName": seed.scientific_name,
         "dwc:family": seed.family,
@@ -179,10 +187,11 @@ def picture_set_record(
     """What is stored with a session's picture set.
 
     Raises:
-        ValueError: the session names no registered seed; only importable manifests can be stored.
+        ValueError: nobody knows what the session shows; only importable manifests can be stored.
     """
-    if session.seed is None:
-        raise ValueError(f"session {session.path!r} names no registered seed")
+    if not session.shows:
+        raise ValueError(f"nobody knows what session {session.path!r} shows")
+    seed = session.seed
     email = _value(session.values, "clientData.clientEmail") or origin.owner.email
     return PictureSetRecord(
         client_data=ClientDataRecord(
@@ -190,10 +199,11 @@ def picture_set_record(
         ),
         image_data=SetImageDataRecord(number_of_images=session.pictures),
         seed_data=SeedDataRecord(
-            seed_id=session.seed.id,
-            seed_family=session.seed.family,
-            seed_genus=session.seed.genus,
-            seed_species=session.seed.specific_epithet,
+            seed_id=seed.id if seed else None,
+            seed_family=seed.family if seed else None,
+            seed_genus=seed.genus if seed else None,
+            seed_species=seed.specific_epithet if seed else None,
+            shows=session.shows,
         ),
         audit_trail=AuditTrailRecord(
             upload=origin.upload,
@@ -204,12 +214,19 @@ def picture_set_record(
             manifest=manifest,
             rule_set_version=rule_set_version,
         ),
-        terms={**_seed_terms(session.seed), "dwc:identifiedBy": email},
+        terms={**_seed_terms(seed, session.values), "dwc:identifiedBy": email},
     )
 
 
-def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
-    """What is stored with a picture."""
+def picture_record(picture: PictureRecord, seeds: Mapping[UUID, Seed]) -> StoredPictureRecord:
+    """What is stored with a picture.
+
+    Args:
+        picture: the picture.
+        seeds: the registered seeds, by their identifiers.
+    """
+    # Of a picture with several species the links say all.
+    seed = seeds[only] if len(picture.shows) == 1 and (only := picture.shows[0].seed) else None
     return StoredPictureRecord(
         user_data=UserDataRecord(
             description=_value(picture.values, "userData.description"),
@@ -228,7 +245,7 @@ def picture_record(picture: PictureRecord, seed: Seed) -> StoredPictureRecord:
         quality_check=quality_check(picture.sha256, picture.enrichment),
         enrichment=picture.enrichment,
         terms={
-            **_seed_terms(seed),
+            **_seed_terms(seed, picture.values),
             "dcterms:title": picture_name(picture),
             **file_terms(picture.sha256, picture.width, picture.height, picture.enrichment),
         },

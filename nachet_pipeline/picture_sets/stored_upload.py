@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
+from nachet_pipeline.contract.shown import Shown, shown_together
 from nachet_pipeline.contract.stored import (
     Candidate,
     EarlierPicture,
@@ -17,7 +18,7 @@ from nachet_pipeline.contract.stored import (
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.reading import fetch, pages_by_key
 from nachet_pipeline.picture_sets.duplicates import find_duplicates
-from nachet_pipeline.picture_sets.labels import other_labels
+from nachet_pipeline.picture_sets.labels import named_among, other_labels
 from nachet_pipeline.picture_sets.withdrawn_content import withdrawn_among
 
 _PAGE = 2_000
@@ -82,8 +83,16 @@ class StoredUpload:
         """
         return self.database.transact(withdrawn_among, candidates)
 
+    def named(self, candidates: Sequence[Candidate]) -> Collection[str]:
+        """The paths of those whose photograph somebody named, whatever uploaders say.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        return self.database.transact(named_among, candidates)
+
     def other_labels(self, candidates: Sequence[Candidate], own: Collection[UUID]) -> Mapping[str, OtherLabel]:
-        """Of each whose photograph is stored under another species one such, by path.
+        """Of each whose photograph is stored under other species one such, by path.
 
         Raises:
             DatabaseError: the database does not answer.
@@ -94,12 +103,17 @@ class StoredUpload:
 def _page(connection: Connection, after: UUID, *, picture_sets: list[UUID]) -> list[EarlierPicture]:
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(
-            "select p.picture_set_id, encode(p.sha256, 'hex'), p.id, p.name, coalesce(seed.merged_into, seed.id),"
+            "select p.picture_set_id, encode(p.sha256, 'hex'), p.id, p.name, seeds, numbers,"
             " p.superseded_at is null and s.deleted_at is null, p.sent_earlier"
-            " from pictures p join picture_set s on s.id = p.picture_set_id"
-            " left join lateral (select seed_id from picture_seed l where l.picture_id = p.id order by seed_id limit 1)"
-            "  link on true left join seeds seed on seed.id = link.seed_id"
+            " from pictures p join picture_set s on s.id = p.picture_set_id cross join lateral (select"
+            "  array_agg(coalesce(seed.merged_into, seed.id)) as seeds, array_agg(l.nb_object) as numbers"
+            "  from picture_seed l left join seeds seed on seed.id = l.seed_id where l.picture_id = p.id) link"
             " where p.picture_set_id = any(%s) and p.parent is null and p.id > %s order by p.id limit %s",
             (picture_sets, after, _PAGE),
         )
-        return [EarlierPicture(*row) for row in cursor]
+        return [
+            EarlierPicture(
+                set_, sha256, identifier, name, shown_together(map(Shown, seeds or (), numbers or ())), *rest
+            )
+            for set_, sha256, identifier, name, seeds, numbers, *rest in cursor
+        ]

@@ -226,14 +226,17 @@ def loaded_from(connection: Connection) -> LoadedFrom | None:
     return found[0] if found else None
 
 
-def record_source(connection: Connection, source: LoadedFrom) -> None:
-    """Record where the registered seeds come from."""
+def record_source(connection: Connection, source: LoadedFrom, *, changed: bool) -> None:
+    """Record where the registered seeds come from, and when they changed last if they just did."""
     connection.execute(
-        "insert into registry_source (source, version, packaged) values (%s, %s, %s) on conflict (one) do update"
-        " set source = excluded.source, version = excluded.version, packaged = excluded.packaged, loaded_at = now()"
-        " where (registry_source.source, registry_source.version, registry_source.packaged)"
+        # Seeds of an earlier release changed before anything was recorded.
+        "insert into registry_source (source, version, packaged, loaded_at)"
+        " values (%s, %s, %s, case when %s then now() else 'epoch' end) on conflict (one) do update"
+        " set source = excluded.source, version = excluded.version, packaged = excluded.packaged,"
+        " loaded_at = greatest(excluded.loaded_at, registry_source.loaded_at)"
+        " where %s or (registry_source.source, registry_source.version, registry_source.packaged)"
         " is distinct from (excluded.source, excluded.version, excluded.packaged)",
-        (source.source, source.version, source.packaged),
+        (source.source, source.version, source.packaged, changed, changed),
     )
 
 

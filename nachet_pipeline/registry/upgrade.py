@@ -83,5 +83,6 @@ def load_species(connection: Connection, species: Species) -> RegistryChanges:
     if reason := _unnamed(connection, species):
         raise RegistryConflictError(reason)
     changes = load_seeds(connection, species.seeds, actor=species.actor)
-    record_source(connection, LoadedFrom(species.source, species.version, species.packaged))
+    loaded_as = LoadedFrom(species.source, species.version, species.packaged)
+    record_source(connection, loaded_as, changed=changes.total > 0)
     return changes

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.report import as_text
-from nachet_pipeline.contract.understood import of_species
+from nachet_pipeline.contract.rules.seed_registered import pictures_waiting
+from nachet_pipeline.contract.understood import pictures_of
 from nachet_pipeline.support.i18n import Bilingual, Language
 
 
@@ -34,8 +35,10 @@ def _rows(receipt: Receipt) -> Iterator[tuple[Bilingual, Bilingual]]:
     pictures = f"{receipt.pictures} ({size} bytes)", f"{receipt.pictures} ({size.replace(',', ' ')} octets)"
     yield Bilingual("pictures", "images"), Bilingual(*pictures)
     for item in receipt.picture_sets:
-        place = f"{receipt.container}/{item.id}: {item.pictures}"
-        yield Bilingual("stored", "stockées"), Bilingual(f"{place} of {item.seed}", f"{place} {of_species(item.seed)}")
+        place, kinds = f"{receipt.container}/{item.id}: {item.pictures}", pictures_of(item.kinds)
+        yield Bilingual("stored", "stockées"), Bilingual(f"{place} {kinds.en}", f"{place} {kinds.fr}")
+    if receipt.waiting:
+        yield Bilingual("waiting", "en attente"), pictures_waiting(receipt.waiting)
     if told := receipt.correction:
         yield (
             Bilingual("changes", "changements"),

@@ -20,6 +20,7 @@ from nachet_pipeline.contract.receipt import Receipt, ReceivedPictureSet, Refuse
 from nachet_pipeline.contract.report import Report
 from nachet_pipeline.contract.report_page import CountedPicture, receipt_page
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.shown import species_in_words
 from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.contract.submission import submission_of
 from nachet_pipeline.contract.validation import Validation, WithdrawnError, validate
@@ -415,6 +416,7 @@ def _receipt(
         sharpness=Spread.of(validation.sharpness) if validation else None,
         container=upload.final_container if received else None,
         picture_sets=received,
+        waiting=sum(item.session.waiting for item in sets or []),
         correction=sum((item.correction for item in received if item.correction), Correction()) if received else None,
         removed_sessions=sorted(validation.removed_sessions) if validation and received else [],
         refused_sessions=[RefusedSession(session=one.path, pictures=one.pictures) for one in left],
@@ -426,12 +428,13 @@ def _receipt(
 
 def _received(item: RecordedSet) -> ReceivedPictureSet:
     session = item.session
-    if session.picture_set_id is None or session.seed is None:
+    if session.picture_set_id is None or not session.shows:
         raise ValueError(f"session {session.path!r} is not importable")
     return ReceivedPictureSet(
         id=session.picture_set_id,
         session=session.path,
-        seed=session.seed.scientific_name,
+        seed=species_in_words([one.model_copy(update={"guess": None}) for one in session.shows]).en,
+        shows=session.shows,
         pictures=session.pictures,
         size=session.size,
         manifest=item.record.audit_trail.manifest,

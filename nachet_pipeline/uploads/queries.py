@@ -443,10 +443,17 @@ def look_again(connection: Connection, upload: UUID) -> None:
 
 
 def look_again_at_unknown_species(connection: Connection) -> int:
-    """Make those folders due again that name a species which was not registered; returns how many there are."""
+    """Make those folders due again that named a species which was not registered before others were loaded.
+
+    Whoever loaded them: `nachet db upgrade` does, and commands of this machine.
+
+    Returns:
+        How many there are.
+    """
     return connection.execute(
         "update upload set staged_digest = null where state in ('refused', 'partly_imported')"
         " and staged_digest is not null and (receipt #> '{report,codes}')::jsonb ? 'unregistered-seed'"
+        " and updated_at <= (select loaded_at from registry_source)"
     ).rowcount
 
 

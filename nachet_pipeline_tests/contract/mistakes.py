@@ -60,6 +60,14 @@ def _said(old: str, new: str) -> Files:
     return _session(_ALONE.replace(old, new))
 
 
+_SEED = "  seedFamily: Brassicaceae\n  seedGenus: Brassica\n  seedSpecies: napus"
+
+
+def _listed(*species: str) -> Files:
+    """A session whose index lists several species."""
+    return _said(_SEED, "\n".join(f"  - {one}" for one in species))
+
+
 def _with(**files: bytes) -> Files:
     """A good session with more files; in their names `__` stands for a dot."""
     return _session() | {name.replace("__", "."): content for name, content in files.items()}
@@ -237,6 +245,34 @@ MISTAKES: dict[str, Files] = {
     "a name with its author": _said("seedSpecies: napus", "seedSpecies: napus L."),
     "a list of species": _said("seedSpecies: napus", "seedSpecies: [napus, juncea]"),
     "two names of different species": _said("seedFamily: Brassicaceae", "seedName: Solanum nigrum"),
+    "seeds that nobody can name, which is right": _said(_SEED, "  seedName: unknown\n  guess: Avena sp."),
+    "unknown without a key, which is right": _said(f"seedData:\n{_SEED}", "seedData: inconnue"),
+    "a misspelt unknown": _said(f"seedData:\n{_SEED}", "seedData: unkown"),
+    "a misspelt unknown as the name": _said(_SEED, "  seedName: unknow"),
+    "a name without its key": _said(f"seedData:\n{_SEED}", "seedData: Brassica napus"),
+    "one species or another": _said(_SEED, "  seedName: Brassica napus ou Brassica juncea"),
+    "a guess beside a species": _said("seedFamily: Brassicaceae", "guess: Brassica"),
+    "a guess without unknown": _said(_SEED, "  guess: Avena sp."),
+    "an unknown rank": _said(_SEED, "  seedName: unknown\n  guess: Avena\n  guessRank: genuss"),
+    "unknown and a species": _said("seedFamily: Brassicaceae", "seedName: unknown"),
+    "several species in each picture, which is right": _listed(
+        "{seedName: Brassica napus, numberOfSeeds: 4}", "{seedName: Brassica juncea, numberOfSeeds: 2}"
+    ),
+    "mere names in a list": _listed("Brassica napus", "Brassica juncea"),
+    "a list in brackets": _said(f"seedData:\n{_SEED}", "seedData: [Brassica napus, Brassica juncea]"),
+    "a number that is missing in a list": _listed(
+        "{seedName: Brassica napus, numberOfSeeds: 4}", "{seedName: Brassica juncea}"
+    ),
+    "a name that is missing in a list": _listed("{seedName: Brassica napus, numberOfSeeds: 4}", "{numberOfSeeds: 2}"),
+    "a species twice in a list": _listed(
+        "{seedName: Brassica napus, numberOfSeeds: 4}", "{seedName: canola, numberOfSeeds: 2}"
+    ),
+    "a misspelt species in a list": _listed(
+        "numberOfSeeds: 4\n    seedName: Brassica nappus", "{seedName: Brassica juncea, numberOfSeeds: 2}"
+    ),
+    "numbers that do not add up": _listed(
+        "{seedName: Brassica napus, numberOfSeeds: 4}", "{seedName: Brassica juncea, numberOfSeeds: 3}"
+    ),
     "typographic quotes around a genus": _said("seedGenus: Brassica", "seedGenus: “Brassica”"),
     "a space that nobody sees": _said("seedSpecies: napus", "seedSpecies: na\u200bpus"),
     "accents that are characters of their own": _said(

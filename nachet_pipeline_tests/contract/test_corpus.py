@@ -126,6 +126,16 @@ def _listing(files: Files, kept: int) -> Files:
     return {**there, "_COMPLETE": file_list(files)}
 
 
+_NAMED = b"seedFamily: Brassicaceae\n  seedGenus: Brassica\n  seedSpecies: napus"
+_ONE_SEED = {"pictures/session1/1.yaml": b"userData:\n  numberOfSeeds: 1\n"}
+
+
+def _listed(*species: str) -> Files:
+    """A project whose first session lists several species, and no picture of which says another number."""
+    lines = "\n".join(f"- {one}" for one in species)
+    return without(changed(project(), INDEX, b"  " + _NAMED, lines.encode()), *_ONE_SEED)
+
+
 CASES = [
     Case("empty-upload", {}, ""),
     Case("wrong-structure", {f"trip/seeds/{path}": content for path, content in project().items()}, ""),
@@ -268,6 +278,25 @@ CASES = [
         "seedData.seedSpecies",
         6,
     ),
+    Case(
+        "species-twice",
+        _listed("{seedName: canola, numberOfSeeds: 1}", "{seedName: colza, numberOfSeeds: 1}"),
+        INDEX,
+        "seedData.2.seedName",
+        5,
+    ),
+    Case(
+        "seed-numbers-differ",
+        {
+            **_listed("{seedName: canola, numberOfSeeds: 1}", "{seedName: Brassica juncea, numberOfSeeds: 2}"),
+            **_ONE_SEED,
+        },
+        "pictures/session1/1.yaml",
+        "userData.numberOfSeeds",
+        2,
+    ),
+    Case("guess-beside-species", changed(project(), INDEX, b"seedFamily", b"guess"), INDEX, "seedData.guess", 4),
+    Case("unnamed-seeds", changed(project(), INDEX, _NAMED, b"seedName: unknown"), INDEX, "seedData", 4),
     Case("other-family", changed(project(), INDEX, b"Brassicaceae", b"Poaceae"), INDEX, "seedData.seedFamily", 4),
     Case(
         "not-the-owner",

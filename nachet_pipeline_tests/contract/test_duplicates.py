@@ -47,6 +47,9 @@ def test_what_an_earlier_import_of_the_same_upload_stored_is_no_duplicate(
         def withdrawn(self, _candidates: Sequence[Candidate]) -> Collection[str]:
             return ()
 
+        def named(self, _candidates: Sequence[Candidate]) -> Collection[str]:
+            return ()
+
         def other_labels(self, _candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, OtherLabel]:
             return {}
 

@@ -12,6 +12,7 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.inventory import FileKind, Inventory, PictureRecord
 from nachet_pipeline.contract.metadata import Value
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.contract.shown import Shown
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -74,8 +75,12 @@ def test_the_newest_file_says_when_a_folder_last_changed() -> None:
 
 
 @pytest.mark.parametrize("resolution", [(300.0, 299.5), None])
-@pytest.mark.parametrize("seed", [UUID(int=7), None])
-def test_a_picture_is_given_back_as_it_was_noted(resolution: tuple[float, float] | None, seed: UUID | None) -> None:
+@pytest.mark.parametrize(
+    "shows", [(Shown(UUID(int=7)),), (), (Shown(None),), (Shown(UUID(int=7), 2), Shown(UUID(int=9), 1), Shown(None, 3))]
+)
+def test_a_picture_is_given_back_as_it_was_noted(
+    resolution: tuple[float, float] | None, shows: tuple[Shown, ...]
+) -> None:
     record = PictureRecord(
         path="pictures/é/1.tiff",
         session="pictures/é",
@@ -89,7 +94,7 @@ def test_a_picture_is_given_back_as_it_was_noted(resolution: tuple[float, float]
         mode="I;16",
         resolution=resolution,
         values={"userData.zoom": Value(30.0, "index.yaml", 7, 3), "userData.description": Value("ß", "1.yaml")},
-        seed_id=seed,
+        shows=shows,
     )
 
     with Inventory() as inventory:

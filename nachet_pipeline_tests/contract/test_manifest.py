@@ -75,7 +75,7 @@ def test_corrected_metadata_keeps_the_identifiers(validated: Validate) -> None:
     after = validated(changed(project(), INDEX, b"napus", b"juncea"), owner=ADA)
 
     assert _identifiers(before) == _identifiers(after)
-    assert _lines(before)[1]["seed_id"] != _lines(after)[1]["seed_id"]
+    assert _lines(before)[1]["shows"] != _lines(after)[1]["shows"]
     assert before.manifests != after.manifests
 
 

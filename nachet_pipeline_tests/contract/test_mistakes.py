@@ -58,6 +58,10 @@ def _corrected(files: Files, group: Group) -> Files:
     return {**files, place.path: "\n".join(lines).encode()}
 
 
+_NO_MISTAKE = {"unnamed-seeds"}
+"""What remains to be told of a folder with no mistake: how many pictures wait for a name."""
+
+
 def test_who_takes_a_suggestion_blindly_has_a_folder_that_is_right(pool: DecodingPool, tmp_path: Path) -> None:
     taken = 0
     for number, (name, files) in enumerate(MISTAKES.items()):
@@ -66,7 +70,7 @@ def test_who_takes_a_suggestion_blindly_has_a_folder_that_is_right(pool: Decodin
             if group.places[0].path == "index.yaml":
                 taken += 1
                 again = report_on(_corrected(files, group), pool, tmp_path / f"{number}-{taken}")
-                assert not again.codes, (name, group.suggestion, again.codes)
+                assert set(again.codes) <= _NO_MISTAKE, (name, group.suggestion, again.codes)
     assert taken > 20
 
 

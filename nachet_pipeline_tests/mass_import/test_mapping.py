@@ -221,6 +221,27 @@ def test_folders_of_a_container_are_imported_by_a_csv_mapping(workbench: Workben
     assert {group.places[0].path for group in outcome.report.groups} == {"else/"}
 
 
+def test_a_mapping_may_say_that_nobody_knows_the_species(workbench: Workbench) -> None:
+    filled = Filled.of(
+        workbench, {"box 7/1.png": picture(1), "box 7/2.png": picture(2), "inconnue/x30/1.png": picture(3)}
+    )
+    mapping = "folder,species,zoom,seeds\nbox*,Unknown,30,2\n{species}/x{zoom},,,1\n"
+
+    outcome = filled.run(mapping, source="map.csv", options={})
+
+    assert [(one.folder, one.species, one.taken) for one in outcome.folders] == [
+        ("box 7", "unknown", 2),
+        ("inconnue/x30", "unknown", 1),
+    ]
+    assert {row["seed_id"] for row in workbench.query("select seed_id from picture_seed")} == {None}
+    told_of = {(group.code, group.places[0].path, group.found and group.found.en) for group in outcome.report.groups}
+    assert told_of == {
+        ("unnamed-seeds", "box 7/", "2 pictures wait for a name"),
+        ("unnamed-seeds", "inconnue/x30/", "1 picture waits for a name"),
+    }
+    assert filled.run(mapping, source="map.csv", options={}).rows.pictures == 0
+
+
 def test_folders_of_a_container_are_imported_by_a_yaml_mapping(workbench: Workbench) -> None:
     filled = Filled.of(workbench, {"2021/Brassica_napus/x30/1.png": picture(1)})
     mapping = 'folders:\n  - pattern: "*/{species}/x{zoom}"\n    seeds: 3\n    split: test\n'

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nachet_pipeline.contract.findings import Finding
-from nachet_pipeline.contract.metadata import INDEX_NAME, MetadataFile, Value
+from nachet_pipeline.contract.metadata import INDEX_NAME, NUMBER_OF_SEEDS, MetadataFile, Value
 from nachet_pipeline.contract.misnamed import copy_of, misnamed
-from nachet_pipeline.contract.sessions import Context, Session, seed_names
+from nachet_pipeline.contract.rules.seed_registered import NAME_OR_UNKNOWN, SEED_NAME, only_given
+from nachet_pipeline.contract.sessions import Context, Session, names_seeds, stated_seeds
 from nachet_pipeline.contract.structure import Shape
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -15,16 +16,12 @@ _COUNT = "imageData.numberOfImages"
 _UPLOADER = Bilingual("the uploader's e-mail address", "l'adresse courriel de la personne qui téléverse")
 _NEEDED = {
     _COUNT: Bilingual("the number of pictures in the session", "le nombre d'images de la session"),
-    "userData.numberOfSeeds": Bilingual("the number of seeds in each picture", "le nombre de semences par image"),
+    NUMBER_OF_SEEDS: Bilingual("the number of seeds in each picture", "le nombre de semences par image"),
     "userData.zoom": Bilingual("the zoom the pictures were taken at", "le zoom auquel les images ont été prises"),
 }
 _ADD_EMAIL = Bilingual(
     "Add clientEmail below clientData: the address of the person to whom the upload container belongs.",
     "Ajoutez clientEmail sous clientData : l'adresse de la personne à qui appartient le conteneur de téléversement.",
-)
-_SEED = Bilingual(
-    "the seed, by seedGenus and seedSpecies, seedName or seedID",
-    "la semence, par seedGenus et seedSpecies, seedName ou seedID",
 )
 
 
@@ -123,12 +120,15 @@ class _Missing:
             # A wrong value is reported as wrong; to report it as missing too would be noise.
             return index.is_wrong(name) or (project is not None and project.is_wrong(name))
 
+        listed = index.lists_seeds or (project is not None and project.lists_seeds)
         for name, meaning in _NEEDED.items():
             if name in session.values or is_wrong(name) or (self._orphans and name != _COUNT):
                 continue
+            if name == NUMBER_OF_SEEDS and listed:
+                continue  # what is wrong with the list is reported, and its numbers are enough
             self._miss(name, meaning, session, index)
-        if not is_wrong("seedData") and not self._orphans and not seed_names(session.values):
-            self._miss("seedData", _SEED, session, index)
+        if not is_wrong("seedData") and not self._orphans and not names_seeds(session.values):
+            self._miss("seedData", SEED_NAME, session, index)
 
     def _miss(self, name: str, meaning: Bilingual, session: Session | None, index: MetadataFile) -> None:
         for file in filter(None, (index, self._context.project)):
@@ -179,9 +179,9 @@ _SPELLING = Bilingual("Correct the spelling of the key.", "Corrigez l'orthograph
 
 def missing_seed(values: dict[str, Value], path: str) -> Iterator[Finding]:
     """A finding if these values of a file, with those it inherits, do not name a seed."""
-    if not seed_names(values):
-        given = ", ".join(name.removeprefix("seedData.") for name in values if name.startswith("seedData."))
-        yield _missing(path, "seedData", _SEED, Bilingual(f"only {given}", f"seulement {given}") if given else None)
+    if not names_seeds(values):
+        given = next((only_given(one) for one in stated_seeds(values)), None)
+        yield _missing(path, "seedData", SEED_NAME, given, NAME_OR_UNKNOWN if given else None)
 
 
 def _missing(

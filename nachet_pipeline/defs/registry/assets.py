@@ -58,7 +58,7 @@ def registered_seeds(
     with database.open() as db, db.connection() as connection:
         with failing_on(RegistryConflictError):
             loaded = load_species(connection, species)
-        waiting = look_again_at_unknown_species(connection) if loaded.total else 0
+        waiting = look_again_at_unknown_species(connection)
         rows = count_seeds(connection)
     seeds = species.seeds
     context.log.info("%d seeds of %s, %d changes", len(seeds), species.source, loaded.total)

@@ -9,6 +9,7 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.identifiers import seed_id
 from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.registry.species_file import packaged_seeds
+from nachet_pipeline.registry.upgrade import upgrade
 from nachet_pipeline.settings import SpeciesSettings
 from nachet_pipeline_tests.registries import merged, renamed, seed, table, without
 from nachet_pipeline_tests.workbench import Workbench, edit
@@ -89,6 +90,16 @@ def test_a_folder_of_a_new_species_is_imported_by_itself_once_the_species_is_reg
 
     assert shown["uploads_looked_at_again"] == 1
     assert workbench.import_as_the_sensor_does(upload).receipt.state is State.IMPORTED
+
+
+def test_it_is_so_if_a_command_loaded_the_species_before(workbench: Workbench) -> None:
+    folder = workbench.sample()
+    edit(folder / "pictures/session1/index.yaml", "seedData", seedFamily="x", seedGenus="Avena", seedSpecies="fatua")
+    assert workbench.import_as_the_sensor_does(workbench.stage(folder)).receipt.state is State.REFUSED
+    file = table(workbench.place / "species.csv", [*packaged_seeds(), seed("Avena fatua")])
+    assert upgrade(workbench.database_url, (file,)) == 1
+    shown = load(workbench, [*packaged_seeds(), seed("Avena fatua")])
+    assert (shown["changed"], shown["uploads_looked_at_again"]) == (0, 1)
 
 
 def test_a_wrong_file_changes_nothing_and_the_run_says_where_it_is_wrong(workbench: Workbench, tmp_path: Path) -> None:
