@@ -48,7 +48,7 @@ from nachet_pipeline.users.user import User
 _AT_A_TIME = 8
 _REFUSED_EVERY = 200
 _PICTURES = 5
-_MOST_TICKS = 30
+_MOST_TICKS = 100
 _INDEX = b"clientData: {clientEmail: a@example.org}\n"
 _SESSION = b"imageData: {numberOfImages: 5}\nseedData: {seedGenus: Brassica, seedSpecies: napus}\n"
 _DIGEST_OF_A_MARKER_ALONE = hashlib.sha256().hexdigest()
