@@ -1,6 +1,8 @@
 """Folders that say of pictures which species they show, imported for tests of labels that agree or do not."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import yaml
@@ -26,16 +28,16 @@ def photograph(number: int, picture_format: str = "PNG") -> bytes:
 
 
 def import_as(
-    bench: Workbench, folder: str, session: str, species: str, pictures: dict[str, bytes], *, replace: bool = False
+    bench: Workbench, folder: str, session: str, species: Any, pictures: dict[str, bytes], *, replace: bool = False
 ) -> ImportOutcome:
     """Import a project of one session that shows a species; a folder that is there is corrected."""
     return import_sessions(bench, folder, {session: (species, pictures)}, replace=replace)
 
 
 def import_sessions(
-    bench: Workbench, folder: str, sessions: dict[str, tuple[str, dict[str, bytes]]], *, replace: bool = False
+    bench: Workbench, folder: str, sessions: Mapping[str, tuple[Any, dict[str, bytes]]], *, replace: bool = False
 ) -> ImportOutcome:
-    """Import a project of several sessions, each of a species."""
+    """Import a project of several sessions, each of a species or of what `seedData` says; a picture may say its own."""
     place = bench.place / folder
     place.mkdir(exist_ok=True)
     project = {
@@ -48,7 +50,9 @@ def import_sessions(
         below.mkdir(parents=True, exist_ok=True)
         for old in below.iterdir():
             old.unlink()
-        index = {"imageData": {"numberOfImages": len(pictures)}, "seedData": {"seedName": species}}
+        number = sum(not name.endswith(".yaml") for name in pictures)
+        seeds = {"seedName": species} if isinstance(species, str) else species
+        index = {"imageData": {"numberOfImages": number}, "seedData": seeds}
         (below / "index.yaml").write_text(yaml.safe_dump(index))
         for name, content in pictures.items():
             (below / name).write_bytes(content)

@@ -10,7 +10,7 @@ import nachet_pipeline
 from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.health.report import HealthCheck
 from nachet_pipeline.settings import Settings, SettingsError
-from nachet_pipeline.training.manifest import SCHEMA
+from nachet_pipeline.training.manifest import MULTI_SCHEMA
 from nachet_pipeline_tests.deployment import Deployment
 
 DEFS = Path(nachet_pipeline.__file__).parent / "defs"
@@ -189,7 +189,7 @@ def test_the_columns_that_the_ui_shows_are_those_of_the_database(
 def test_the_columns_of_a_training_set_that_the_ui_shows_are_those_of_its_manifest(deployment: Deployment) -> None:
     shown = deployment.definitions.resolve_asset_graph().get(AssetKey("training_set")).metadata
     assert [(one.name, one.type) for one in shown["dagster/column_schema"].columns] == [
-        (field.name, str(field.type)) for field in SCHEMA
+        (field.name, str(field.type)) for field in MULTI_SCHEMA
     ]
 
 

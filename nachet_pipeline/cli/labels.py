@@ -1,4 +1,4 @@
-"""`nachet labels`: photographs that are stored under several species, and which of those training sets take."""
+"""`nachet labels`: photographs under several species, pictures that wait for a name, and what somebody decided."""
 
 # ruff: noqa: PLC0415 (nothing heavy is imported until a command needs it, so that help answers at once)
 
@@ -21,9 +21,16 @@ from nachet_pipeline.cli.terminal import (
 
 if TYPE_CHECKING:
     from nachet_pipeline.picture_sets.labels import Decided, LabelledFile
+    from nachet_pipeline.picture_sets.naming import Named, WaitingSet
 
-app = typer.Typer(no_args_is_help=True, help="Photographs that are stored under several species, and decisions.")
+app = typer.Typer(
+    no_args_is_help=True, help="Photographs under several species, pictures that wait for a name, and decisions."
+)
 
+PictureSetArgument = Annotated[
+    UUID,
+    typer.Argument(metavar="PICTURE_SET", help="Identifier of a picture set; `nachet labels waiting` lists them."),
+]
 PictureArgument = Annotated[UUID, typer.Argument(help="Identifier of a picture of the photograph, or of a crop of it.")]
 
 
@@ -106,3 +113,72 @@ def _decided_lines(done: "Decided") -> list[str]:
     before = f" (before: {done.before})" if done.before and done.before != done.species else ""
     decided = f"{done.species or 'as its uploaders say'}{before}{'' if done.new else ', as before'}"
     return [decided, *(f"  {_line(one)}" for one in done.pictures)]
+
+
+@app.command()
+def waiting(*, as_json: JsonOption = False) -> None:
+    """List the pictures whose seeds nobody has named: no training set has them until somebody does.
+
+    By picture set, and by what their uploader guessed; those that wait longest come first. With --json one line each.
+    """
+    from nachet_pipeline.picture_sets.naming import waiting_for_names
+
+    with open_services() as opened, opened.database.reading() as connection:
+        found = waiting_for_names(connection)
+    for one in found.sets:
+        write_result(one, asdict, _waiting_line, as_json=as_json)
+    if not as_json:
+        note(f"{found.pictures} pictures wait for a name" if found.pictures else "no picture waits for a name")
+
+
+def _waiting_line(one: "WaitingSet") -> str:
+    from nachet_pipeline.contract.names import printable
+
+    guess = f"  perhaps {printable(one.guess)}{f' ({one.rank})' if one.rank else ''}" if one.guess else ""
+    several = f" ({one.several} with other species)" if one.several else ""
+    return (
+        f"{one.picture_set}  {one.pictures} pictures{several}  since {one.since:%Y-%m-%d}  {one.owner}"
+        f"  {one.place}{guess}"
+    )
+
+
+@app.command()
+def name(
+    picture_set: PictureSetArgument,
+    species: Annotated[str, typer.Option("--species", help="Name or identifier of the species that they show.")],
+    by: SaidByOption,
+    why: WhyOption,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the seeds of all pictures of a picture set that wait for a name: training sets take them so from now on.
+
+    Each is decided of, as by `decide`. Left are pictures with several kinds of seeds, those that were decided of
+    before, and those whose photograph is stored under another species.
+    """
+    from nachet_pipeline.picture_sets.naming import name_pictures
+
+    with open_services() as opened, opened.database.connection() as connection:
+        done = name_pictures(connection, picture_set, species, by=by, why=why)
+    write_result(done, asdict, _named_lines, as_json=as_json)
+
+
+@app.command()
+def unname(picture_set: PictureSetArgument, by: SaidByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
+    """Take back what `name` did with a picture set: its pictures wait for a name again."""
+    from nachet_pipeline.picture_sets.naming import unname_pictures
+
+    with open_services() as opened, opened.database.connection() as connection:
+        done = unname_pictures(connection, picture_set, by=by, why=why)
+    write_result(done, asdict, _named_lines, as_json=as_json)
+
+
+def _named_lines(done: "Named") -> list[str]:
+    if done.species is None:
+        return [f"{done.pictures} pictures wait for a name again"]
+    said = f"{done.species}: {done.pictures} pictures named" if done.new else f"{done.species}, as before"
+    left = [f"{done.several} left: they show several kinds of seeds"] if done.several else []
+    left += [f"{done.decided} left: they were decided of before"] if done.decided and done.new else []
+    if done.elsewhere:
+        left.append(f"{done.elsewhere} left: stored elsewhere as another species; `nachet labels decide` settles one")
+    return [said, *left, *(f"  {_line(one)}" for one in done.left)]

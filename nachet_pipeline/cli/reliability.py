@@ -145,5 +145,10 @@ def health(*, as_json: JsonOption = False) -> None:
             ),
             *(f"refused for {one.name}: {one.uploads} uploads" for one in found.by_code),
         )
+        if found.unnamed.since:
+            write(
+                f"unnamed: {found.unnamed.pictures} pictures, since {found.unnamed.since:%Y-%m-%d};"
+                " `nachet labels waiting` lists them"
+            )
     if not all(one.passed for one in results):
         raise typer.Exit(REFUSED)

@@ -100,4 +100,9 @@ MANIFEST = _columns(
     ("box_bottom", "int32", "of a crop, in pixels of its parent"),
     ("photograph_sha256", "string", "of the whole picture that a crop was cut from"),
     ("photograph_pixel_sha256", "string", "of the whole picture that a crop was cut from"),
+    ("labels", "list<item: string>", "of a recipe with `labels: multi` alone: all class folders; `label` is null then"),
+    ("class_indices", "list<item: int32>", "likewise: what a trainer learns"),
+    ("scientific_names", "list<item: string>", "likewise: names of the species"),
+    ("taxon_ids", "list<item: string>", "likewise: the species"),
+    ("seeds_of_class", "list<item: int32>", "likewise: seeds of each in the picture"),
 )

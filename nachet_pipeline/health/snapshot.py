@@ -26,6 +26,7 @@ from nachet_pipeline.health.queries import (
     waiting_longest,
 )
 from nachet_pipeline.mail.queries import KeptMail, stuck_mails
+from nachet_pipeline.picture_sets.naming import Waiting, waiting_for_names
 from nachet_pipeline.settings import HealthSettings
 from nachet_pipeline.webhooks.queries import webhook_states
 from nachet_pipeline.webhooks.webhook import Webhook
@@ -129,6 +130,7 @@ class Health:
         by_code: those by code.
         by_user: those by user.
         pictures: pictures by day, the newest day first.
+        unnamed: pictures whose seeds nobody has named.
         drift: disagreements of storage and database.
         keys: upload keys that should have been rotated.
         webhooks: who is told of events.
@@ -148,6 +150,7 @@ class Health:
     by_code: Sequence[Refusals]
     by_user: Sequence[Refusals]
     pictures: Mapping[date, int]
+    unnamed: Waiting
     drift: Sequence[DriftCount]
     keys: Sequence[EndingKey]
     webhooks: Sequence[Webhook]
@@ -187,6 +190,7 @@ def read_health(
         by_code=by_code,
         by_user=by_user,
         pictures=pictures_by_day(connection, now, DAYS_OF_PICTURES),
+        unnamed=waiting_for_names(connection, most=NAMED),
         drift=drift_counts(connection),
         keys=ending_keys(connection, now, settings.health_key_days),
         webhooks=webhook_states(connection),

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.picture_sets.duplicates import species_of
 
 
 class UnknownPictureError(RefusedError, LookupError):
@@ -24,7 +25,7 @@ class Picture:
         picture_set: the picture set it belongs to.
         parent: the picture that it was cut from; None: it is a whole one.
         name: its name in the set.
-        seeds: scientific names of what it shows.
+        seeds: scientific names of what it shows, as its uploader stated; `unknown` for what nobody has named.
         container: where it is.
         blob: its name there.
         sha256: of its bytes, in hexadecimal.
@@ -54,12 +55,11 @@ class Picture:
     uploaded_at: datetime
 
 
-_PICTURES = """
+_PICTURES = f"""
 select p.id, p.picture_set_id as picture_set, p.parent, p.name, c.name as container, p.blob,
     encode(p.sha256, 'hex') as sha256, p.size, p.format, p.width, p.height, p.quality_score, p.captured_at,
     p.upload_date as uploaded_at,
-    array(select seeds.name from picture_seed l join seeds on seeds.id = l.seed_id where l.picture_id = p.id order by 1)
-        as seeds
+    {species_of("p.id")} as seeds
 from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id
 where p.superseded_at is null and p.purged_at is null and p.withdrawn_at is null and s.deleted_at is null
 """

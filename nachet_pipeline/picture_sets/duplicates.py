@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.rows import dict_row, tuple_row
 
 from nachet_pipeline.contract.duplicates import NEAR_BITS
+from nachet_pipeline.contract.shown import UNKNOWN
 from nachet_pipeline.contract.stored import Candidate, Match, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
@@ -46,7 +47,8 @@ class DuplicatePair:
         distance: bits in which their perceptual hashes differ, 0 if they are the same.
         first_owner: e-mail of its owner.
         second_owner: e-mail of its owner.
-        first_species: names of the species that the first shows, as its uploader stated.
+        first_species: names of the species that the first shows, as its uploader stated; `unknown` for those that
+            nobody has named.
         second_species: likewise.
         decision: an operator's decision; pairs that were decided to be different are not listed.
     """
@@ -63,10 +65,11 @@ class DuplicatePair:
 
 
 def species_of(picture: str) -> str:
-    """SQL for the names of the species that uploaders stated for a picture, sorted."""
+    """SQL for the names of the species that uploaders stated for a picture, sorted; `unknown` is the last."""
     return (
-        "array(select distinct k.name from picture_seed l join seeds o on o.id = l.seed_id"
-        f" join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = {picture} order by k.name)"
+        f"array(select coalesce(name, '{UNKNOWN}') from (select distinct k.name from picture_seed l"
+        " left join seeds o on o.id = l.seed_id left join seeds k on k.id = coalesce(o.merged_into, o.id)"
+        f" where l.picture_id = {picture}) stated order by name)"
     )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row, tuple_row
 
+from nachet_pipeline.contract.shown import UNKNOWN
 from nachet_pipeline.contract.stored import Candidate, OtherLabel, Relation
 from nachet_pipeline.database.audit import record
 from nachet_pipeline.database.connection import Connection
@@ -19,8 +20,11 @@ from nachet_pipeline.database.reading import fetch, fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.duplicates import duplicate_pairs, species_of
 from nachet_pipeline.registry.queries import registered_seeds
+from nachet_pipeline.registry.seeds import Seed
 
-_SUBJECT = "label of a photograph"
+SUBJECT = "label of a photograph"
+"""What the audit trail calls it."""
+
 _PAGE = 500
 _COPIES_LOOKED_AT = 20
 
@@ -39,7 +43,7 @@ class LabelledFile:
         owner: e-mail of the user whose it is.
         folder: of the upload, or the container that a mass import found.
         session: path of its session there, empty if the folder is the session.
-        species: names of the species that its uploader stated; mostly one.
+        species: names of the species that its uploader stated, mostly one; `unknown` for seeds that nobody has named.
     """
 
     picture: UUID
@@ -100,7 +104,7 @@ _SAME = (
     "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id) stated"
     " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
     " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
-    " and r.id not in (select picture_id from decided) and stated.seeds <> asked.seeds"
+    " and stated.seeds <> asked.seeds and not exists (select from label_decision_of(r.id))"
     " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
     " and s.id <> all(%(apart_from)s::uuid[]))"
     f" limit {_COPIES_LOOKED_AT})"
@@ -113,8 +117,7 @@ OTHER_LABELS = (
     " from unnest(%(numbers)s::integer[], %(files)s::bytea[], %(pixels)s::bytea[])"
     " as given (number, sha256, pixel_sha256) join stated using (number)"
     " where not exists (select from label_decision d where d.sha256 = given.sha256)"
-    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256)),"
-    " decided as materialized (select picture_id from label_decided)"
+    " and not exists (select from label_decision d where d.pixel_sha256 = given.pixel_sha256))"
     " select distinct on (number) number, found.rank, found.species, s.owner_id = %(owner)s as own,"
     " s.picture_set -> 'audit_trail' ->> 'folder' as folder, s.picture_set -> 'audit_trail' ->> 'session' as session"
     f" from asked cross join lateral ({_SAME.format(rank=1, column='sha256')}"
@@ -235,6 +238,11 @@ def stored_conflicts(connection: Connection, *, most: int | None = None) -> Iter
             yield tuple(_picture(row) for row in found)
 
 
+def stored_files(connection: Connection, pictures: Sequence[UUID]) -> list[LabelledFile]:
+    """The live ones of some pictures, in the order of their identifiers."""
+    return _stored(connection, "p.id = any(%s)", (list(pictures),), order="p.id")
+
+
 def _stored(connection: Connection, which: str, arguments: Sequence[object], *, order: str) -> list[LabelledFile]:
     """The live pictures of a condition."""
     rows = fetch(
@@ -262,8 +270,10 @@ def doubts(connection: Connection) -> Iterator[tuple[LabelledFile, LabelledFile,
     decided = {picture: (named[seed].scientific_name,) for picture, seed in rows if seed in named}
     for pair in duplicate_pairs(connection, near=True):
         first = decided.get(pair.first, pair.first_species)
-        if pair.relation is Relation.NEAR and first != decided.get(pair.second, pair.second_species):
-            found = _stored(connection, "p.id = any(%s)", ([pair.first, pair.second],), order="p.id")
+        second = decided.get(pair.second, pair.second_species)
+        # Seeds that nobody has named may be of any species.
+        if pair.relation is Relation.NEAR and first != second and UNKNOWN not in (*first, *second):
+            found = stored_files(connection, [pair.first, pair.second])
             if len(found) == 2:  # noqa: PLR2004 (a pair)
                 yield found[0], found[1], pair.distance
 
@@ -306,14 +316,9 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
         UndecidableLabelError: there is no such picture or species.
         ValueError: `by` or `why` is empty.
     """
-    registry = registered_seeds(connection)
-    seed = registry.with_id(species) or registry.named(species)
-    if seed is None:
-        near = registry.nearest(species)
-        raise UndecidableLabelError(
-            f"expected a registered species, found {species[:80]!r}{f'; did you mean {near}?' if near else ''}"
-        )
-    photograph = _photograph(connection, picture, by, why)
+    seed = species_named(connection, species)
+    wait_for_decisions(connection, by, why)
+    photograph = _photograph(connection, picture)
     earlier = _forget(connection, photograph)
     connection.execute(
         "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why)"
@@ -323,6 +328,33 @@ def decide_label(connection: Connection, picture: UUID, species: str, *, by: str
     return _recorded(connection, photograph, "decided", earlier, {"species": seed.scientific_name, "why": why}, by)
 
 
+def species_named(connection: Connection, species: str) -> Seed:
+    """The registered species of a name or an identifier.
+
+    Raises:
+        UndecidableLabelError: there is none.
+    """
+    registry = registered_seeds(connection)
+    seed = registry.with_id(species) or registry.named(species)
+    if seed is None:
+        near = registry.nearest(species)
+        raise UndecidableLabelError(
+            f"expected a registered species, found {species[:80]!r}{f'; did you mean {near}?' if near else ''}"
+        )
+    return seed
+
+
+def wait_for_decisions(connection: Connection, by: str, why: str) -> None:
+    """Let nobody else decide until the transaction ends: who decides later sees what was decided.
+
+    Raises:
+        ValueError: `by` or `why` is empty.
+    """
+    if not (by.strip() and why.strip()):
+        raise ValueError("somebody decides for a reason")
+    connection.execute("lock table label_decision in share row exclusive mode")
+
+
 def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) -> Decided:
     """Revoke the decision about a photograph: what its uploaders stated counts again.
 
@@ -330,18 +362,15 @@ def undecide_label(connection: Connection, picture: UUID, *, by: str, why: str) 
         UndecidableLabelError: there is no such picture, or nothing was decided of it.
         ValueError: `by` or `why` is empty.
     """
-    photograph = _photograph(connection, picture, by, why)
+    wait_for_decisions(connection, by, why)
+    photograph = _photograph(connection, picture)
     earlier = _forget(connection, photograph)
     if not earlier:
         raise UndecidableLabelError(f"nothing was decided of the picture {picture}")
     return _recorded(connection, photograph, "taken back", earlier, {"why": why}, by)
 
 
-def _photograph(connection: Connection, picture: UUID, by: str, why: str) -> _Photograph:
-    if not (by.strip() and why.strip()):
-        raise ValueError("somebody decides for a reason")
-    # Who decides later waits here, and sees what was decided.
-    connection.execute("lock table label_decision in share row exclusive mode")
+def _photograph(connection: Connection, picture: UUID) -> _Photograph:
     found = fetch(
         connection,
         dict_row,
@@ -408,7 +437,7 @@ def _recorded(
             connection,
             actor=by,
             action=action,
-            subject=_SUBJECT,
+            subject=SUBJECT,
             subject_id=photograph.picture,
             before=before,
             after={**after, **content, **({"pixel_sha256": pixels} if pixels else {})},

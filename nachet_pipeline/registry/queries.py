@@ -336,7 +336,19 @@ def _pictures_of(connection: Connection, seeds: list[UUID]) -> dict[UUID, int]:
 
 def _in_use(connection: Connection, gone: list[_Row]) -> list[str]:
     """Why seeds cannot be retired."""
-    pictures = _pictures_of(connection, [row.id for row in gone])
+    seeds = [row.id for row in gone]
+    pictures = _pictures_of(connection, seeds)
+    decided = fetch(
+        connection,
+        tuple_row,
+        "select coalesce(seeds.merged_into, seeds.id), count(distinct p.id) from label_decision d"
+        " join seeds on seeds.id = d.seed_id join pictures p on p.sha256 = d.sha256 and p.parent is null"
+        " where coalesce(seeds.merged_into, seeds.id) = any(%s) and not exists (select from picture_seed l"
+        "  where l.picture_id = p.id and l.seed_id = seeds.id) group by 1",
+        (seeds,),
+    )
+    for seed, number in decided:
+        pictures[seed] = pictures.get(seed, 0) + number
     return [
         f"{row.name} is no longer an entry, but {pictures[row.id]} pictures show it: restore the entry, or list"
         f" {row.information.get('registeredAs') or row.name} in the mergedFrom of another"
@@ -400,26 +412,34 @@ def _relink(connection: Connection, plan: _Plan, rows: Mapping[UUID, _Row], acto
 
 
 def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Counter[UUID]:
-    """Link pictures of merged seeds to the surviving ones; a picture that shows both keeps one link."""
+    """Link pictures of merged seeds to the surviving ones; a picture that shows both keeps one link, with the sum."""
     moved: Counter[UUID] = Counter()
     # A cursor of the server sees the links as they were: it never has to pass over those that are moved already.
     with connection.cursor("links_of_merged_seeds", row_factory=tuple_row) as cursor:
-        cursor.execute(
-            "select id, picture_id, seed_id, upload_date from picture_seed where seed_id = any(%s)", (list(survivors),)
-        )
+        cursor.execute("select id, picture_id, seed_id from picture_seed where seed_id = any(%s)", (list(survivors),))
         while links := cursor.fetchmany(_LINKS_AT_A_TIME):
-            moved.update(seed for _, _, seed, _ in links)
+            moved.update(seed for _, _, seed in links)
             connection.execute(
-                "insert into picture_seed (id, picture_id, seed_id, upload_date)"
-                " select * from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[]) on conflict do nothing",
+                "insert into picture_seed (id, picture_id, seed_id, upload_date, nb_object)"
+                " select other.id, picture_id, other.seed_id, min(upload_date),"
+                " case when bool_and(nb_object is not null) then sum(nb_object) end"
+                " from unnest(%s::uuid[], %s::uuid[], %s::uuid[]) as other (link, id, seed_id)"
+                " join picture_seed l on l.id = other.link group by other.id, picture_id, other.seed_id"
+                # What is all that a picture shows stays so.
+                " on conflict (id) do update set nb_object = picture_seed.nb_object + excluded.nb_object"
+                " where picture_seed.nb_object is not null",
                 (
-                    [picture_seed_id(picture, survivors[seed]) for _, picture, seed, _ in links],
-                    [picture for _, picture, _, _ in links],
-                    [survivors[seed] for _, _, seed, _ in links],
-                    [linked_at for _, _, _, linked_at in links],
+                    [link for link, _, _ in links],
+                    [picture_seed_id(picture, survivors[seed]) for _, picture, seed in links],
+                    [survivors[seed] for _, _, seed in links],
                 ),
             )
-            connection.execute("delete from picture_seed where id = any(%s)", ([link for link, _, _, _ in links],))
+            connection.execute("delete from picture_seed where id = any(%s)", ([link for link, _, _ in links],))
+            connection.execute(
+                "update picture_seed l set nb_object = null where picture_id = any(%s) and nb_object is not null"
+                " and not exists (select from picture_seed o where o.picture_id = l.picture_id and o.id <> l.id)",
+                ([picture for _, picture, _ in links],),
+            )
     return moved
 
 

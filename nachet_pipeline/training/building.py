@@ -31,8 +31,9 @@ from nachet_pipeline.training.candidates import Choice, resolve
 from nachet_pipeline.training.copying import copy_pictures
 from nachet_pipeline.training.grouping import Grouping, groups
 from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
+from nachet_pipeline.training.kinds import NO_NUMBER, Ints, Kinds
 from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
-from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestWriter
+from nachet_pipeline.training.manifest import LABEL_COLUMNS, SCHEMA, SPLITS, ManifestClass, ManifestWriter
 from nachet_pipeline.training.queries import (
     Members,
     NewVersion,
@@ -51,7 +52,6 @@ from nachet_pipeline.training.queries import (
 )
 from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
 from nachet_pipeline.training.selection import (
-    Ints,
     Selection,
     SpooledRows,
     capped,
@@ -183,7 +183,7 @@ class _Set:
 
     place: Ints
     members: Members
-    label: Ints
+    labels: Kinds
     classes: tuple[ManifestClass, ...]
     groups: int
     near_pairs: NearPairs
@@ -370,52 +370,66 @@ def _arrange(read: _Read, tell: StepProgress) -> _Set:
     every = selection.candidates
     tell("grouping", 0, len(every))
     grouping = groups(every, near_bits=recipe.near_duplicate_bits, different=read.different, joined=read.joined)
+    several = recipe.several_labels
     stays = np.flatnonzero(
         capped(
-            selection.taxon,
+            selection.labels.code,
             grouping.group,
             selection.contents[0] if len(every) else every.picture,
             most=recipe.cap_per_class,
             seed=recipe.seed,
+            picture=selection.labels.picture if several else None,
         )
     )
-    classes, label = _classes(read, selection.taxon[stays])
+    labels = selection.labels.take(stays)
+    classes, place_of = _classes(read, labels.code)
+    labels = labels.renamed(place_of)
     picture, group = every.picture[stays], smallest_members(grouping.group[stays])
-    class_index = np.array([one.class_index for one in classes], np.int64)[label]
+    class_index = np.array([one.class_index for one in classes], np.int64)[labels.code]
     tell("splitting", 0, len(stays))
     result = split(
         group,
-        label,
+        labels.code,
         fractions={side: recipe.splits.get(side, 0.0) for side in SPLITS},
         seed=recipe.seed,
         key=selection.photograph[stays],
         held_out=read.held_out[stays],
+        picture=labels.picture if several else None,
     )
     return _Set(
         place=selection.place[stays],
-        members=Members(picture, result.split.astype(np.int8), class_index, picture[group]),
-        label=label,
+        members=Members(
+            picture, result.split.astype(np.int8), class_index, picture[group], labels.begin if several else None
+        ),
+        labels=labels,
         classes=classes,
         groups=int((group == np.arange(len(group))).sum()),
         near_pairs=_near_pairs(grouping, stays, every.picture),
         notes=(
             *_notes(read, classes, result, cut=len(every) - len(stays), unseen=grouping.joined_unseen),
-            *_rolled_up(read, classes, label, selection.shown[stays]),
+            *_rolled_up(read, classes, place_of, selection.shown.take(stays).code),
         ),
         unregistered=tuple(seed for seed in (*choice.classes, *selection.taxa) if seed.id not in choice.registry.by_id),
     )
 
 
-def _rolled_up(read: _Read, classes: Sequence[ManifestClass], label: Ints, shown: Ints) -> Iterator[Note]:
-    """The taxa whose pictures are labelled as another one, by class."""
+def _rolled_up(read: _Read, classes: Sequence[ManifestClass], place_of: Ints, shown: Ints) -> Iterator[Note]:
+    """The taxa whose pictures are labelled as another one, by class.
+
+    Args:
+        read: what was read.
+        classes: of the version.
+        place_of: of each label its place among these.
+        shown: the species that each picture shows.
+    """
     selection, rank = read.selection, read.choice.recipe.label_rank
-    pairs, counts = np.unique(np.stack([label, shown]), axis=1, return_counts=True)
+    species, counts = np.unique(shown, return_counts=True)
     of_class: dict[int, list[str]] = {}
-    for (place, code), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-        species = selection.species[code]
-        if str(species) != classes[place].taxon_id:
-            of_class.setdefault(place, []).append(f"{read.taxa[species].name} ({count})")
-    for place, named in of_class.items():
+    for code, count in zip(species.tolist(), counts.tolist(), strict=True):
+        place = int(place_of[selection.label_of[code]])
+        if str(selection.species[code]) != classes[place].taxon_id:
+            of_class.setdefault(place, []).append(f"{read.taxa[selection.species[code]].name} ({count})")
+    for place, named in sorted(of_class.items()):
         one = classes[place]
         message = f"{one.label} has the pictures of {_some(named)}: the recipe labels at the rank {rank}."
         yield Note("rolled-up", one.label, message)
@@ -430,10 +444,10 @@ def _some(named: Sequence[str]) -> str:
     return f"{', '.join(sorted(named)[:_TAXA_NAMED])}{more}"
 
 
-def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]:
-    """The classes in the order of their indices, and the place of each picture's among them."""
+def _classes(read: _Read, label: Ints) -> tuple[tuple[ManifestClass, ...], Ints]:
+    """The classes in the order of their indices, and the place of each label among them, -1 for one that is none."""
     choice, codes = read.choice, read.selection.taxa
-    shown = [Taxon(codes[code].id, codes[code].scientific_name) for code in np.unique(taxon)]
+    shown = [Taxon(codes[code].id, codes[code].scientific_name) for code in np.unique(label)]
     # A species that the recipe names is a class even without pictures; one that it does not name may come and go.
     named = [Taxon(seed.id, seed.scientific_name) for seed in choice.classes]
     order = {one.id: one for one in (*named, *sorted(shown, key=lambda one: (one.name, one.id)))}
@@ -442,8 +456,7 @@ def _classes(read: _Read, taxon: Ints) -> tuple[tuple[ManifestClass, ...], Ints]
     indices = class_indices(ordered, fixed=fixed, earlier=read.earlier, recipe=choice.recipe.name)
     classes = classes_of(ordered, indices)
     position = {UUID(one.taxon_id): place for place, one in enumerate(classes)}
-    place_of_code = np.array([position.get(one.id, -1) for one in codes], np.int64)
-    return classes, place_of_code[taxon]
+    return classes, np.array([position.get(one.id, -1) for one in codes], np.int64)
 
 
 def _near_pairs(grouping: Grouping, stays: Ints, picture: NDArray[np.uint8]) -> NearPairs:
@@ -462,12 +475,24 @@ def _near_pairs(grouping: Grouping, stays: Ints, picture: NDArray[np.uint8]) -> 
 def _notes(
     read: _Read, classes: Sequence[ManifestClass], result: Splitting, *, cut: int, unseen: int
 ) -> Iterator[Note]:
-    selection = read.selection
+    selection, recipe = read.selection, read.choice.recipe
+    crops = recipe.pictures == "crops"
     if selection.mixed:
+        what = "pictures show more than one species and were left out."
+        if crops:
+            what = (
+                "crops are of photographs that show more than one species and were left out: they wait for a judgement"
+                " that says which one each of them shows."
+            )
+        elif recipe.several_labels:
+            what = "pictures show species that the recipe does not choose beside ones that it does, and were left out."
+        yield Note("several-species", None, f"{selection.mixed} {what}")
+    if selection.unnamed:
         yield Note(
-            "several-species",
+            "unnamed-seeds",
             None,
-            f"{selection.mixed} pictures show more than one species and were left out.",
+            f"{selection.unnamed} {'crops' if crops else 'pictures'} were left out because nobody has named their"
+            " seeds: `nachet labels waiting` lists them.",
         )
     if selection.torn:
         yield Note(
@@ -501,7 +526,7 @@ def _notes(
 
 def _counts(recipe: Recipe, made: _Set) -> tuple[ClassCount, ...]:
     table = np.zeros((len(made.classes), len(SPLITS)), np.int64)
-    np.add.at(table, (made.label, made.members.split), 1)
+    np.add.at(table, (made.labels.code, made.members.split[made.labels.picture]), 1)
     sides = [place for place, side in enumerate(SPLITS) if side in recipe.splits or table[:, place].any()]
     return tuple(
         ClassCount(
@@ -519,9 +544,6 @@ def _write(
     stream: IO[bytes], recipe: Recipe, rows: SpooledRows, made: _Set, account_url: str, tell: StepProgress
 ) -> str:
     """Write the manifest; its digest."""
-    labels = pa.array([one.label for one in made.classes], pa.string())
-    names = pa.array([one.scientific_name for one in made.classes], pa.string())
-    identifiers = pa.array([one.taxon_id for one in made.classes], pa.string())
     sides = pa.array(SPLITS, pa.string())
     writer = ManifestWriter(
         stream,
@@ -529,7 +551,9 @@ def _write(
         recipe=recipe.document(),
         recipe_digest=recipe.digest,
         classes=made.classes,
+        several_labels=recipe.several_labels,
     )
+    label_columns = _several_labels if recipe.several_labels else _single_label
     tell("writing", 0, len(made.place))
     with writer:
         read = done = 0
@@ -539,23 +563,49 @@ def _write(
             if not len(chosen):
                 continue
             part = slice(done, done + len(chosen))
-            done += len(chosen)
             stated = batch.take(pa.array(chosen))
-            label = pa.array(made.label[part])
             columns: dict[str, Any] = {name: stated.column(name) for name in stated.schema.names}
+            labels = made.labels.take(np.arange(part.start, part.stop))
             columns |= {
                 "split": sides.take(pa.array(made.members.split[part])),
-                "label": labels.take(label),
-                "class_index": pa.array(made.members.class_index[part].astype(np.int32)),
-                "scientific_name": names.take(label),
-                "taxon_id": identifiers.take(label),
+                **label_columns(labels, made.classes, columns["number_of_seeds"]),
                 "group": to_uuids(made.members.group[part]),
                 "url": _urls(account_url, columns["container"], columns["blob"]),
                 "captured_at": columns["captured_at"].cast(pa.timestamp("us", tz="UTC")),
             }
-            writer.write(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
+            done = part.stop
+            writer.write(
+                pa.RecordBatch.from_arrays([columns[one] for one in writer.schema.names], schema=writer.schema)
+            )
             tell("writing", done, len(made.place))
         return writer.finish()
+
+
+def _of_classes(code: Ints, classes: Sequence[ManifestClass]) -> dict[str, pa.Array]:
+    """What a manifest says of classes, by places among all."""
+    place = pa.array(code)
+    return {
+        name: pa.array([getattr(one, name) for one in classes], SCHEMA.field(name).type).take(place)
+        for name in LABEL_COLUMNS
+    }
+
+
+def _single_label(labels: Kinds, classes: Sequence[ManifestClass], _seeds: pa.Array) -> dict[str, pa.Array]:
+    return _of_classes(labels.code, classes)
+
+
+def _several_labels(labels: Kinds, classes: Sequence[ManifestClass], seeds: pa.Array) -> dict[str, pa.Array]:
+    """The list columns; a single label has all seeds of its picture."""
+    all_seeds = np.repeat(seeds.to_numpy(), labels.number)
+    alone = np.repeat(labels.number == 1, labels.number)
+    number = np.where(alone & (labels.seeds == NO_NUMBER), all_seeds, labels.seeds)
+    values = {LABEL_COLUMNS[name]: array for name, array in _of_classes(labels.code, classes).items()}
+    values["seeds_of_class"] = pa.array(number, pa.int32(), mask=number == NO_NUMBER)
+    begin = pa.array(labels.begin.astype(np.int32))
+    return {
+        **{name: pa.nulls(len(labels), SCHEMA.field(name).type) for name in LABEL_COLUMNS},
+        **{name: pa.ListArray.from_arrays(begin, array) for name, array in values.items()},
+    }
 
 
 def _urls(account_url: str, container: pa.StringArray, blob: pa.StringArray) -> pa.StringArray:

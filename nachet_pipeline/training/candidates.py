@@ -29,6 +29,7 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "owner_id": pa.string(),
     "parent_id": pa.string(),
     "taxon_id": pa.string(),
+    "seeds_of_taxon": pa.int32(),
     "number_of_seeds": pa.int32(),
     "zoom": pa.float64(),
     "container": pa.string(),
@@ -52,7 +53,8 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "root_id": pa.string(),
     "in_conflict": pa.bool_(),
 }
-"""Of `candidates`: `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
+"""Of `candidates`: `taxon_id` is null for seeds that nobody has named, `seeds_of_taxon` where a picture shows nothing
+else. `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
 hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
 `in_conflict`: the photograph is under several species, and nobody decided which counts."""
 
@@ -165,7 +167,7 @@ def _owners(connection: Connection, recipe: Recipe) -> tuple[UUID, ...]:
 
 
 def candidates(connection: Connection, choice: Choice) -> Iterator[pa.RecordBatch]:
-    """The pictures that a recipe chooses, in the order of their identifiers, one row for each seed a picture shows.
+    """The pictures that a recipe chooses, in the order of their identifiers, a row for each kind of seeds one shows.
 
     Pictures that are withdrawn, crops of those, and crops that a later detection took the place of are not among them.
     A decision about a photograph's species overrides what its uploaders stated.
@@ -200,7 +202,8 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     more, arguments = _conditions(choice, zoom, captured)
     query = (
         f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
-        f" coalesce(decided.seed_id, linked.merged_into, linked.id), p.nb_object, {zoom}, c.name, p.blob,"
+        " coalesce(decided.seed_id, linked.merged_into, linked.id),"
+        f" case when decided.seed_id is null then l.nb_object end, p.nb_object, {zoom}, c.name, p.blob,"
         " encode(p.sha256, 'hex'), p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'),"
         " encode(p.perceptual_hash, 'hex'),"
         f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"
@@ -210,7 +213,7 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
         " join (select id, row_number() over () as number from picture_set) numbered on numbered.id = s.id"
         " join container c on c.id = s.container_id"
         # A seed can be merged while pictures of it still wait to be linked to the other.
-        f" join picture_seed l on l.picture_id = p.id join seeds linked on linked.id = l.seed_id{joins}"
+        f" join picture_seed l on l.picture_id = p.id left join seeds linked on linked.id = l.seed_id{joins}"
         f" left join label_decided decided on decided.picture_id = {whole}"
         f" where {' and '.join([*conditions, *more])} order by p.id"
     )
@@ -221,7 +224,7 @@ def _conditions(choice: Choice, zoom: str, captured: str) -> tuple[list[str], di
     recipe = choice.recipe
     found: list[tuple[str, str, Any]] = []
     if choice.species:
-        # Of such a picture every seed is wanted: one that shows another species too is left out.
+        # Of such a picture every seed is read: one that shows another species too, or an unknown one, is left out.
         found.append(
             (
                 "(decided.seed_id = any(%(linked)s)"  # noqa: ISC004 (one condition)

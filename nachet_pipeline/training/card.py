@@ -18,12 +18,17 @@ from nachet_pipeline.training.verifying import SetVerdict
 README = "README.md"
 PICTURES_PER_CLASS, SEEDS_PER_PICTURE = "pictures-per-class.png", "seeds-per-picture.png"
 IMPORTS, SHARPNESS, DIFFERENCE = "imports.png", "sharpness.png", "difference.png"
-NEAR_DUPLICATES = "near-duplicates.jpg"
+NEAR_DUPLICATES, TOGETHER = "near-duplicates.jpg", "classes-together.png"
 
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 _SIZE_NAMES = ("1K", "10K", "100K", "1M", "10M", "100M")
 _NAMED = 10
+_PAIRS = 20
+_FORMATS = {
+    False: ("parquet", "imagefolder", "webdataset", "croissant"),
+    True: ("parquet", "webdataset", "croissant"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,20 @@ class Facts:
         return any(one.grave and not one.passed for one in self.verdicts)
 
     @property
+    def several_labels(self) -> bool:
+        """Whether pictures may have several labels."""
+        return self.recipe.get("labels") == "multi"
+
+    @property
+    def together(self) -> dict[tuple[str, str], int]:
+        """Pictures by two labels that they have both, the most frequent first."""
+        labels = {one.class_index: one.label for one in self.classes}
+        return {
+            (labels[one], labels[other]): count
+            for (one, other), count in sorted(self.counted.together.items(), key=lambda pair: (-pair[1], pair[0]))
+        }
+
+    @property
     def by_class(self) -> dict[str, dict[str, int]]:
         """Pictures by label and split, of every class."""
         return {
@@ -121,6 +140,8 @@ def draw(facts: Facts) -> dict[str, bytes]:
         SEEDS_PER_PICTURE: plots.seeds_matrix(seeds),
         IMPORTS: plots.uploads_over_time(facts.imported),
     }
+    if facts.together:
+        drawn[TOGETHER] = plots.classes_together(facts.together)
     if spreads := _spreads(facts):
         drawn[SHARPNESS] = plots.sharpness_by_class(
             spreads, classes=len(facts.classes), minimum=facts.recipe.get("minimum_sharpness")
@@ -163,6 +184,8 @@ def render(facts: Facts, pictures: Sequence[str]) -> str:
         filled=[split for split in SPLITS if by_split.get(split)],
         seeds=min((number for _, number in counted.seeds), default=1),
         quality=counted.quality_of(),
+        formats=_FORMATS[facts.several_labels],
+        together=list(facts.together.items())[:_PAIRS],
         pictures=pictures,
         sheets={one.label: name for one in facts.classes if (name := sheet_name(one.label)) in pictures},
     )
@@ -176,6 +199,7 @@ def _header(facts: Facts) -> str:
         values["license"] = facts.recipe["license"]
     values |= {
         "task_categories": ["image-classification"],
+        **({"task_ids": ["multi-label-image-classification"]} if facts.several_labels else {}),
         "tags": ["biology", "botany", "seeds", "microscopy"],
         "size_categories": [_size_category(total)],
     }

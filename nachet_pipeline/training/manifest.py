@@ -14,6 +14,12 @@ part of it. It is fed, in this order:
    folder, written as in 3 without the line feed; and the split's place in `SPLITS` (1 byte, -1 for another). Numbers
    are little-endian.
 
+**Several labels.** The manifest of a recipe with `labels: multi` has the columns `MULTI_SCHEMA`. In those of a single
+label it has nulls, so that who reads them learns nothing rather than one of two labels. Its digest is of version 3,
+which begins with `nachet training set 3` and differs in one other place: the 16 bytes of a row's class are the first of
+the SHA-256 of a JSON list in ASCII (separators `, `) that has for each of the row's classes, in the order of their
+indices, the list of its index, taxon, class folder and number of seeds, which is `null` where it is not known.
+
 Manifests of version 1, which state no `digest_version`, have a digest of all columns of their time but `url`, and no
 `photograph_…`: see `_FirstDigest`.
 """
@@ -22,6 +28,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -38,7 +45,7 @@ BLOCK_ROWS = 65_536
 SPLITS = ("train", "validation", "test")
 """Every side a picture can be on; a side's place in it is what the database stores."""
 
-_DIGEST_VERSION = 2
+_DIGEST_VERSION, _MULTI_DIGEST_VERSION = 2, 3
 _METADATA = b"nachet_training_set"
 _ROW = np.dtype([("file", "S32"), ("box", "<i4", 4), ("seeds", "<i4"), ("class", "S16"), ("split", "i1")])
 _BOX = ("box_left", "box_top", "box_right", "box_bottom")
@@ -91,7 +98,28 @@ renamed, and that of the surviving seed when it is merged; `scientific_name` is 
 `parent_id` and the box, in pixels of the parent, are those of a crop, `photograph_sha256` and `photograph_pixel_sha256`
 those of the whole picture that it was cut from."""
 
+LABEL_COLUMNS = {
+    "label": "labels",
+    "class_index": "class_indices",
+    "scientific_name": "scientific_names",
+    "taxon_id": "taxon_ids",
+}
+"""Columns that say a picture's one label, and those that say all of several."""
+
+_LISTS = [pa.field(lists, pa.list_(SCHEMA.field(name).type), nullable=False) for name, lists in LABEL_COLUMNS.items()]
+
+MULTI_SCHEMA = pa.schema(
+    [
+        *(one.with_nullable(True) if one.name in LABEL_COLUMNS else one for one in SCHEMA),
+        *_LISTS,
+        _given("seeds_of_class", pa.list_(pa.int32())),
+    ]
+)
+"""Columns of the manifest of a recipe with `labels: multi`: the four of a single label are null. Lists say all labels,
+in the order of the class indices. `seeds_of_class` has the number of seeds of each, null where it is not known."""
+
 _FIRST_NAMES = [name for name in SCHEMA.names if not name.startswith("photograph_")]
+_SINGLE_NAMES = (SCHEMA.names, _FIRST_NAMES)
 
 
 class ManifestError(RefusedError, ValueError):
@@ -125,7 +153,7 @@ class ManifestMetadata:
         recipe: the recipe, as JSON.
         recipe_digest: of what the recipe chooses, in hexadecimal.
         classes: all classes in the order of their indices, those without pictures too.
-        digest_version: how the digest is computed, 1 or 2.
+        digest_version: how the digest is computed, 1 or 2, or 3 if pictures may have several labels.
     """
 
     name: str
@@ -134,6 +162,11 @@ class ManifestMetadata:
     recipe_digest: str
     classes: tuple[ManifestClass, ...]
     digest_version: int = 1
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether pictures may have several labels: then the columns are those of `MULTI_SCHEMA`."""
+        return self.digest_version == _MULTI_DIGEST_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +199,27 @@ FILE_COLUMNS = [field.name for field in fields(PictureFile)]
 class RowDigest:
     """Computes the digest of rows, in whatever order and batches they come: 69 bytes of each are kept."""
 
-    def __init__(self, recipe_digest: str, classes: Sequence[ManifestClass]) -> None:
+    def __init__(self, recipe_digest: str, classes: Sequence[ManifestClass], *, several_labels: bool = False) -> None:
         """Begin a digest.
 
         Args:
             recipe_digest: of the recipe, in hexadecimal.
             classes: in the order of their indices.
+            several_labels: whether pictures may have several.
         """
-        self._hash = hashlib.sha256(b"nachet training set 2\n" + recipe_digest.encode() + b"\n")
+        version = _MULTI_DIGEST_VERSION if several_labels else _DIGEST_VERSION
+        self._hash = hashlib.sha256(f"nachet training set {version}\n{recipe_digest}\n".encode())
+        self._several_labels = several_labels
         for one in classes:
             self._hash.update(_class(one.class_index, one.taxon_id, one.label) + b"\n")
         self._hash.update(b"\n")
         self._parts: list[NDArray[np.void]] = []
 
     def update(self, batch: pa.RecordBatch) -> None:
-        """Add rows, in the columns of `SCHEMA`.
+        """Add rows, in the columns of `SCHEMA`, or of `MULTI_SCHEMA` if pictures may have several labels.
 
         Raises:
-            ValueError: a checksum is none.
+            ValueError: a checksum is none, or the lists of a row have different lengths.
         """
         if not batch.num_rows:
             return
@@ -192,7 +228,7 @@ class RowDigest:
         for place, name in enumerate(_BOX):
             rows["box"][:, place] = _numbers(batch.column(name))
         rows["seeds"] = _numbers(batch.column("number_of_seeds"))
-        rows["class"] = _classes(batch)
+        rows["class"] = _several_classes(batch) if self._several_labels else _classes(batch)
         rows["split"] = _numbers(pc.index_in(batch.column("split"), pa.array(SPLITS)))
         self._parts.append(rows)
 
@@ -224,6 +260,23 @@ def _classes(batch: pa.RecordBatch) -> NDArray[np.bytes_]:
         values = (one.dictionary[int(place)].as_py() for one, place in zip((index, taxon, label), places, strict=True))
         hashes.append(hashlib.sha256(_class(*values)).digest()[:16])
     return np.array(hashes, "S16")[which]
+
+
+def _several_classes(batch: pa.RecordBatch) -> NDArray[np.bytes_]:
+    """Of each row the hash of its classes."""
+    columns = [batch.column(name) for name in ("class_indices", "taxon_ids", "labels", "seeds_of_class")]
+    begin, *others = (one.offsets.to_numpy() - one.offsets[0].as_py() for one in columns)
+    if any((begin != other).any() for other in others):
+        raise ValueError("expected as many taxa, labels and numbers of seeds of each picture as class indices")
+    classes = list(zip(*(one.flatten().to_pylist() for one in columns), strict=True))
+    known: dict[tuple[Any, ...], bytes] = {}
+    hashes = []
+    for start, end in pairwise(begin.tolist()):
+        key = tuple(classes[start:end])
+        if key not in known:
+            known[key] = hashlib.sha256(json.dumps(key).encode()).digest()[:16]
+        hashes.append(known[key])
+    return np.array(hashes, "S16")
 
 
 def _numbers(column: pa.Array) -> NDArray[np.int64]:
@@ -305,6 +358,7 @@ class ManifestWriter:
         recipe: dict[str, Any],
         recipe_digest: str,
         classes: Sequence[ManifestClass],
+        several_labels: bool = False,
     ) -> None:
         """Begin a manifest.
 
@@ -314,16 +368,18 @@ class ManifestWriter:
             recipe: as JSON.
             recipe_digest: in hexadecimal.
             classes: in the order of their indices.
+            several_labels: whether pictures may have several.
         """
+        self.schema = MULTI_SCHEMA if several_labels else SCHEMA
         self._stated = {
             "name": name,
             "recipe": recipe,
             "recipe_digest": recipe_digest,
             "classes": [asdict(one) for one in classes],
-            "digest_version": _DIGEST_VERSION,
+            "digest_version": _MULTI_DIGEST_VERSION if several_labels else _DIGEST_VERSION,
         }
-        self._digest = RowDigest(recipe_digest, classes)
-        self._writer = pq.ParquetWriter(stream, SCHEMA, compression="zstd")
+        self._digest = RowDigest(recipe_digest, classes, several_labels=several_labels)
+        self._writer = pq.ParquetWriter(stream, self.schema, compression="zstd")
 
     def __enter__(self) -> Self:
         return self
@@ -332,7 +388,7 @@ class ManifestWriter:
         self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Write rows, in the columns of `SCHEMA`; a batch becomes a row group."""
+        """Write rows, in the columns of `schema`; a batch becomes a row group."""
         self._digest.update(batch)
         self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
 
@@ -347,6 +403,21 @@ class ManifestWriter:
         self._writer.add_key_value_metadata({_METADATA.decode(): stated})
         self._writer.close()
         return digest
+
+
+def by_class(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of a manifest, each as often as it has labels, under one of them; as they are if each has one.
+
+    Args:
+        batch: rows with `class_indices`, if pictures may have several labels. Of other lists those of labels are taken.
+    """
+    if "class_indices" not in batch.schema.names:
+        return batch
+    rows = pc.list_parent_indices(batch.column("class_indices"))
+    columns = {one.name: batch.column(one.name).take(rows) for one in batch.schema if not pa.types.is_list(one.type)}
+    lists = {name: of_all for name, of_all in LABEL_COLUMNS.items() if of_all in batch.schema.names}
+    columns |= {name: batch.column(of_all).flatten() for name, of_all in lists.items()}
+    return pa.RecordBatch.from_pydict(columns)
 
 
 class Manifest:
@@ -368,16 +439,22 @@ class Manifest:
         """How many rows it has."""
         return int(self._file.metadata.num_rows)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its rows: `SCHEMA`, or `MULTI_SCHEMA` if pictures may have several labels."""
+        return MULTI_SCHEMA if self.metadata.several_labels else SCHEMA
+
     def rows(self, columns: Sequence[str] | None = None, *, batch_rows: int = BLOCK_ROWS) -> Iterator[pa.RecordBatch]:
         """The rows in order, in batches.
 
         Args:
-            columns: which columns, all if not given; what a manifest of version 1 does not have is empty.
+            columns: which columns of `MULTI_SCHEMA`, all that it has if not given; what it does not have is empty.
             batch_rows: rows in a batch, at most.
         """
         present = set(self._file.schema_arrow.names)
-        wanted = list(columns) if columns else SCHEMA.names
-        schema = pa.schema([SCHEMA.field(name) for name in wanted])
+        wanted = list(columns) if columns else self.schema.names
+        own = self.schema
+        schema = pa.schema([(own if name in own.names else MULTI_SCHEMA).field(name) for name in wanted])
         for batch in self._file.iter_batches(batch_size=batch_rows, columns=[one for one in wanted if one in present]):
             arrays = [
                 batch.column(one.name) if one.name in present else pa.nulls(batch.num_rows, one.type) for one in schema
@@ -391,13 +468,16 @@ class Manifest:
             ManifestError: they are not what the digest stands for.
         """
         stated = self.metadata
-        if stated.digest_version not in {1, _DIGEST_VERSION}:
+        if stated.digest_version not in {1, _DIGEST_VERSION, _MULTI_DIGEST_VERSION}:
             raise ManifestError(
                 f"the manifest of {stated.name} has a digest of version {stated.digest_version}; expected one of"
-                f" version {_DIGEST_VERSION} at most: a later version of the package made it"
+                f" version {_MULTI_DIGEST_VERSION} at most: a later version of the package made it"
             )
-        first = stated.digest_version == 1
-        digest = _FirstDigest(stated.recipe_digest) if first else RowDigest(stated.recipe_digest, stated.classes)
+        digest: RowDigest | _FirstDigest
+        if stated.digest_version == 1:
+            digest = _FirstDigest(stated.recipe_digest)
+        else:
+            digest = RowDigest(stated.recipe_digest, stated.classes, several_labels=stated.several_labels)
         try:
             for batch in self.rows():
                 digest.update(batch)
@@ -426,9 +506,10 @@ def open_manifest(source: str | Path | IO[bytes]) -> Manifest:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ManifestError(f"{name}: expected a Parquet file, found something else ({error})") from None
     stated = (file.schema_arrow.metadata or {}).get(_METADATA) or (file.metadata.metadata or {}).get(_METADATA)
-    if stated is None or file.schema_arrow.names not in (SCHEMA.names, _FIRST_NAMES):
+    values = json.loads(stated or "{}")
+    several = values.get("digest_version") == _MULTI_DIGEST_VERSION
+    if stated is None or file.schema_arrow.names not in ([MULTI_SCHEMA.names] if several else _SINGLE_NAMES):
         file.close()
         raise ManifestError(f"{name}: expected the manifest of a training set, found another Parquet file")
-    values = json.loads(stated)
     classes = tuple(ManifestClass(**one) for one in values.pop("classes"))
     return Manifest(file, ManifestMetadata(**values, classes=classes))

@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -82,8 +83,35 @@ def seeds_matrix(counts: Mapping[str, Mapping[int, int]]) -> bytes:
     seeds = sorted({number for row in shown.values() for number in row})
     kept = seeds[:_COLUMNS_SHOWN]
     values = np.array([[row.get(number, 0) for number in kept] for row in shown.values()], float)
-    values = values.reshape(len(shown), len(kept))
-    figure, axes = _figure(len(shown), width=min(_WIDTH, 3.6 + 0.75 * len(kept)))
+    more = f" ({len(seeds) - len(kept)} larger numbers are not shown)" if len(seeds) > len(kept) else ""
+    return _matrix(
+        values.reshape(len(shown), len(kept)),
+        list(shown),
+        list(map(str, kept)),
+        classes=len(counts),
+        across=f"seeds in a picture{more}",
+    )
+
+
+def classes_together(pairs: Mapping[tuple[str, str], int]) -> bytes:
+    """Classes by classes: how many pictures show both, of the classes that most often are beside another.
+
+    Args:
+        pairs: pictures by two labels, each pair once.
+    """
+    shared: dict[str, int] = {}
+    for pair, count in pairs.items():
+        for label in pair:
+            shared[label] = shared.get(label, 0) + count
+    shown = sorted(sorted(shared, key=lambda label: (-shared[label], label))[:_COLUMNS_SHOWN])
+    values = np.array([[pairs.get((min(a, b), max(a, b)), 0) for b in shown] for a in shown], float)
+    numbers = [label.partition(" ")[0] for label in shown]
+    return _matrix(values, shown, numbers, classes=len(shared), across="class in the same picture")
+
+
+def _matrix(values: NDArray[np.float64], rows: list[str], columns: list[str], *, classes: int, across: str) -> bytes:
+    """Numbers on a map of colours; `classes` of which the rows are some go down, and what `across` says across."""
+    figure, axes = _figure(len(rows), width=min(_WIDTH, 3.6 + 0.75 * len(columns)))
     top = max(float(values.max(initial=0)), 1.0)
     # The root shows small classes beside large ones; nought is left white.
     if values.size:
@@ -102,10 +130,9 @@ def seeds_matrix(counts: Mapping[str, Mapping[int, int]]) -> bytes:
             fontsize=_TEXT - 1,
             color="#9A9A9A" if not value else "black" if light else "white",
         )
-    axes.set_xticks(range(len(kept)), [str(number) for number in kept], fontsize=_TEXT)
-    more = f" ({len(seeds) - len(kept)} larger numbers are not shown)" if len(seeds) > len(kept) else ""
-    axes.set_xlabel(f"seeds in a picture{more}", fontsize=_TEXT)
-    _classes_down(axes, list(shown), len(counts))
+    axes.set_xticks(range(len(columns)), columns, fontsize=_TEXT)
+    axes.set_xlabel(across, fontsize=_TEXT)
+    _classes_down(axes, rows, classes)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return _png(figure)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -121,7 +122,8 @@ class Membership:
         digest: the version's.
         current: whether it is the training set's current version.
         split: the side that the picture is on.
-        class_index: its class.
+        class_index: its class; None in a set of several labels a picture.
+        class_indices: its classes there; None in other sets.
         group: the smallest picture of its group.
         picture: the picture.
         picture_set: its picture set.
@@ -139,7 +141,8 @@ class Membership:
     digest: str
     current: bool
     split: str
-    class_index: int
+    class_index: int | None
+    class_indices: list[int] | None
     group: UUID
     picture: UUID
     picture_set: UUID
@@ -154,19 +157,21 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The pictures of a version, as columns of one length.
+    """The pictures of a version, as columns.
 
     Attributes:
         picture: (n, 16) identifiers.
         split: (n,) places in `SPLITS`.
-        class_index: (n,) class indices.
+        class_index: (n,) class indices; (m,) if pictures may have several.
         group: (n, 16) identifiers of the groups' smallest pictures.
+        begin: (n + 1,) where those of each picture begin, if pictures may have several; else None.
     """
 
     picture: Bytes
     split: NDArray[np.int8]
     class_index: NDArray[np.int64]
     group: Bytes
+    begin: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,16 +349,21 @@ def _insert(connection: Connection, version: NewVersion, pictures: int, previous
 
 
 def _copy_members(connection: Connection, version: UUID, members: Members) -> None:
-    columns = (members.picture, members.split.tolist(), members.class_index.tolist(), members.group)
+    labels: list[Any] = members.class_index.tolist()
+    column = "class_index"
+    if members.begin is not None:
+        column = "class_indices"
+        labels = [labels[start:end] for start, end in pairwise(members.begin.tolist())]
+    columns = (members.picture, members.split.tolist(), labels, members.group)
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            'copy training_set_member (training_set_id, picture_id, split, class_index, "group") from stdin'
+            f'copy training_set_member (training_set_id, picture_id, split, {column}, "group") from stdin'
         ) as copy,
     ):
         # As text: of all that psycopg can write, identifiers in hexadecimal cost least.
-        for picture, split, class_index, group in zip(*columns, strict=True):
-            copy.write_row((version.hex, picture.tobytes().hex(), split, class_index, group.tobytes().hex()))
+        for picture, split, label, group in zip(*columns, strict=True):
+            copy.write_row((version.hex, picture.tobytes().hex(), split, label, group.tobytes().hex()))
 
 
 _CURRENT = (
@@ -442,13 +452,18 @@ def difference(connection: Connection, earlier: UUID, later: UUID) -> VersionDif
         "added": "a.picture_id is null",
         "removed": "b.picture_id is null",
         "moved": "a.split <> b.split",
-        "relabelled": "a.taxon <> b.taxon",
+        "relabelled": "a.taxa <> b.taxa",
     }
+    # A look-up for each picture and no join: of members that are new the planner has no statistics.
+    taxon_of = (
+        "(select jsonb_object_agg(one ->> 'class_index', one ->> 'taxon_id') from training_set t"
+        " cross join lateral jsonb_array_elements(t.classes) one where t.id = %({which})s)"
+    )
     side = (
-        "(select m.picture_id, m.split, k.taxon from training_set_member m left join (select"
-        " (one ->> 'class_index')::integer as class_index, one ->> 'taxon_id' as taxon from training_set t"
-        " cross join lateral jsonb_array_elements(t.classes) one where t.id = %({which})s) k"
-        " on k.class_index = m.class_index where m.training_set_id = %({which})s)"
+        f"(select picture_id, split, case when class_indices is null then array[{taxon_of} ->> class_index::text]"
+        f" else (select array_agg(taxon order by taxon) from unnest(class_indices) label"
+        f" cross join lateral (select {taxon_of} ->> label::text) k (taxon)) end as taxa"
+        " from training_set_member where training_set_id = %({which})s)"
     )
     wanted = ", ".join(
         f"count(*) filter (where {condition}) as {name},"
@@ -479,7 +494,7 @@ def memberships(connection: Connection, picture: UUID, version: UUID | None = No
         connection,
         class_row(Membership),
         f"select t.id as version, t.name, t.digest, coalesce({_CURRENT}, false) as current,"
-        " (%s::text[])[m.split + 1] as split, m.class_index,"
+        " (%s::text[])[m.split + 1] as split, m.class_index, m.class_indices,"
         ' m."group", p.id as picture, s.id as picture_set, c.name as container, p.blob, u.id as upload, u.folder,'
         " s.mass_import_id as mass_import, o.email as owner, p.withdrawn_at"
         " from training_set_member m join training_set t on t.id = m.training_set_id"

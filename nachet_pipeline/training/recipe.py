@@ -18,7 +18,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from nachet_pipeline.contract.yaml_reader import YamlDocument, YamlError, read_yaml
 from nachet_pipeline.errors import UsageError
@@ -111,8 +120,9 @@ class Recipe(_Model):
         minimum_sharpness: least sharpness (see pictures/measuring.py); pictures without one are left out.
         minimum_quality: least quality score, likewise.
         pictures: whole pictures, or the crops of single seeds.
+        labels: `single`: pictures of several labels are left out; `multi`: a whole picture has one or more.
         cap_per_class: most pictures of a class; groups are taken whole in an order that `seed` and their identifiers
-            decide, the last one in part.
+            decide, the last one in part. A picture counts for each of its classes.
         minimum_per_class: a class of fewer pictures fails the check `classes_large_enough`.
         splits: what part of the pictures each side gets, adding up to 1.
         seed: another number makes another split.
@@ -140,6 +150,7 @@ class Recipe(_Model):
     minimum_sharpness: Annotated[float, Field(ge=0)] | None = None
     minimum_quality: Annotated[float, Field(ge=0, le=1)] | None = None
     pictures: Literal["whole", "crops"] = "whole"
+    labels: Literal["single", "multi"] = "single"
     cap_per_class: Annotated[int, Field(ge=1)] | None = None
     minimum_per_class: Annotated[int, Field(ge=0)] = 0
     splits: dict[str, float] = Field(default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15})
@@ -149,6 +160,13 @@ class Recipe(_Model):
     keep_held_out_from: str | None = None
     copy_pictures: bool = False
     schedule: Literal["nightly", "manual"] = "manual"
+
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, given: str, others: ValidationInfo) -> str:
+        if given == "multi" and others.data.get("pictures") == "crops":
+            raise ValueError("expected single, as crops show one seed each, found multi; multi is for whole pictures")
+        return given
 
     @field_validator("splits")
     @classmethod
@@ -188,9 +206,17 @@ class Recipe(_Model):
         text = json.dumps(stated, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def several_labels(self) -> bool:
+        """Whether a picture may have several labels."""
+        return self.labels == "multi"
+
     def document(self) -> dict[str, Any]:
-        """The recipe as JSON, with everything that is not stated."""
-        return self.model_dump(mode="json")
+        """The recipe as JSON, with everything that is not stated.
+
+        But for `labels`, without which the manifests of single labels are what they were before there was that key.
+        """
+        return self.model_dump(mode="json", exclude=set() if self.several_labels else {"labels"})
 
 
 def packaged_recipes() -> Path:

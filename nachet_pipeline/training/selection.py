@@ -1,6 +1,6 @@
 """What a recipe chooses, as columns that are split, and the rest of each row in a temporary file.
 
-All is read once, in one snapshot of the database. In memory there are some 120 bytes a picture; what only the manifest
+All is read once, in one snapshot of the database. In memory there are some 150 bytes a picture; what only the manifest
 needs waits in a file, compressed, until it is known where each picture goes.
 """
 
@@ -21,12 +21,12 @@ from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.training.candidates import CANDIDATE_COLUMNS, Choice, candidates
 from nachet_pipeline.training.grouping import Candidates
 from nachet_pipeline.training.identifiers import Bytes, as_keys, from_hexadecimal, from_uuids, hash_codes, mixed
+from nachet_pipeline.training.kinds import NO_NUMBER, Ints, Kinds
 from nachet_pipeline.training.ranks import labels_at
 
-Ints = NDArray[np.int64]
-
 _TORN_NAMED = 20
-_KEPT = [name for name in CANDIDATE_COLUMNS if name not in {"session", "root_id", "in_conflict"}]
+_UNNAMED = -1
+_KEPT = [name for name in CANDIDATE_COLUMNS if name not in {"session", "seeds_of_taxon", "root_id", "in_conflict"}]
 _SCHEMA = pa.schema([(name, CANDIDATE_COLUMNS[name]) for name in _KEPT])
 
 
@@ -71,12 +71,15 @@ class Selection:
         contents: (n, 16) arrays, the beginnings of the SHA-256 of all that a picture is: its own file and pixels, and
             those of the photograph that it was cut from; zeros where there are none.
         photograph: (n, 16) of these the file of the photograph that it was cut from, or its own.
-        taxon: (n,) which of `taxa` it is labelled as.
-        taxa: the taxa that pictures are labelled as.
-        shown: (n,) which of `species` it shows.
+        labels: which of `taxa` it is labelled as; of several only if the recipe takes such pictures.
+        taxa: the taxa that pictures are labelled as, in the order of their identifiers.
+        shown: which of `species` it shows.
         species: identifiers of all species that were read.
+        label_of: (s,) which of `taxa` each of these is labelled as, -1 if it is of a wider rank than labels.
+        mixed: pictures left out because they show more than one species; with several labels a picture, because they
+            show species that are not chosen beside ones that are.
+        unnamed: pictures left out because nobody has named their seeds, or some of them.
         wider: pictures left out because they show a taxon of a wider rank than the labels', by that taxon.
-        mixed: pictures left out because they show more than one species.
         torn: pictures left out because their photograph is under several species.
         first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
             chosen.
@@ -87,11 +90,13 @@ class Selection:
     candidates: Candidates
     contents: tuple[Bytes, ...]
     photograph: Bytes
-    taxon: Ints
+    labels: Kinds
     taxa: tuple[Seed, ...]
-    shown: Ints
+    shown: Kinds
     species: tuple[UUID, ...]
-    mixed: int
+    label_of: Ints
+    mixed: int = 0
+    unnamed: int = 0
     wider: Mapping[UUID, int] = field(default_factory=dict)
     torn: int = 0
     first_torn: tuple[tuple[UUID, UUID, frozenset[UUID]], ...] = ()
@@ -115,6 +120,7 @@ class _Columns:
             "looks": np.ascontiguousarray(from_hexadecimal(looks, 32)).view("<u8"),
             "has_looks": looks.is_valid().to_numpy(zero_copy_only=False),
             "taxon": self._coded(batch.column("taxon_id")),
+            "seeds": batch.column("seeds_of_taxon").fill_null(NO_NUMBER).to_numpy(),
             "in_conflict": batch.column("in_conflict").to_numpy(zero_copy_only=False),
         }
         if crops:
@@ -128,8 +134,8 @@ class _Columns:
     def _coded(self, texts: pa.StringArray) -> Ints:
         encoded = texts.dictionary_encode()
         codes = [self.codes.setdefault(text, len(self.codes)) for text in encoded.dictionary.to_pylist()]
-        indices: Ints = encoded.indices.to_numpy()
-        return np.array(codes, np.int64)[indices]
+        indices: Ints = encoded.indices.fill_null(len(codes)).to_numpy()
+        return np.array([*codes, _UNNAMED], np.int64)[indices]
 
     def take(self, name: str) -> NDArray[Any]:
         """A whole column; its parts are let go of."""
@@ -154,7 +160,8 @@ def select(connection: Connection, choice: Choice, rows: SpooledRows, progress: 
     rows.end()
     none = np.zeros(0, np.int64)
     if not columns.rows:
-        return Selection(rows, none, _no_candidates(), (), _no_bytes(), none, (), none, (), 0)
+        nothing = Kinds(np.zeros(1, np.int64), none, none)
+        return Selection(rows, none, _no_candidates(), (), _no_bytes(), nothing, (), nothing, (), none)
     species = [UUID(text) for text in columns.codes]
     # A decision about a photograph may name a species that is retired by now.
     labels = labels_at(choice.registry, seeds_with_ids(connection, species), choice.recipe.label_rank)
@@ -167,7 +174,7 @@ class _Labels:
 
     Attributes:
         species: identifiers of the species that pictures show.
-        taxa: what they are labelled as, each once.
+        taxa: what they are labelled as, each once, in the order of their identifiers.
         label: (n,) of each species the place of its label among these, -1 if it is of a wider rank than labels.
     """
 
@@ -177,38 +184,83 @@ class _Labels:
 
     @classmethod
     def of(cls, species: Sequence[UUID], labels: Mapping[UUID, Seed]) -> Self:
-        taxa = {labels[one].id: labels[one] for one in species if one in labels}
-        place = {identifier: number for number, identifier in enumerate(taxa)}
+        taxa = sorted({labels[one].id: labels[one] for one in species if one in labels}.items())
+        place = {identifier: number for number, (identifier, _) in enumerate(taxa)}
         label = [place[labels[one].id] if one in labels else -1 for one in species]
-        return cls(tuple(species), tuple(taxa.values()), np.array(label, np.int64))
+        return cls(tuple(species), tuple(taxon for _, taxon in taxa), np.array(label, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """Which pictures a recipe can have, of those that were read.
+
+    Attributes:
+        fits: (n,) whether it can.
+        mixed: see `Selection`, as below.
+        unnamed: likewise.
+        wider: likewise.
+    """
+
+    fits: NDArray[np.bool_]
+    mixed: int
+    unnamed: int
+    wider: Mapping[UUID, int]
+
+    @classmethod
+    def of(cls, taxon: Ints, begin: Ints, choice: Choice, labels: _Labels) -> Self:
+        """Look at what pictures show.
+
+        Args:
+            taxon: (k,) species that pictures show, `_UNNAMED` for seeds that nobody has named.
+            begin: (n,) where those of each picture begin.
+            choice: what is chosen.
+            labels: what the species are labelled as.
+        """
+        wanted = np.array([*(not choice.species or one in choice.species for one in labels.species), False])[taxon]
+        is_unnamed = taxon == _UNNAMED
+        # Seeds that nobody has named are of no species that could be chosen.
+        concerned = np.logical_or.reduceat(wanted | (is_unnamed & (not choice.species)), begin)
+        unnamed = concerned & np.logical_or.reduceat(is_unnamed, begin)
+        rest = concerned & ~unnamed
+        label = np.append(labels.label, -1)[taxon]
+        # Two species that are both of a wider rank than labels are two nevertheless.
+        label_or_species = np.where(label < 0, -2 - taxon, label)
+        least = np.minimum.reduceat(label_or_species, begin)
+        mixed = rest & ~np.logical_and.reduceat(wanted, begin)
+        if not choice.recipe.several_labels:
+            mixed |= rest & (least != np.maximum.reduceat(label_or_species, begin))
+        wide = rest & ~mixed & (least < 0)
+        counted = zip(*np.unique(-2 - least[wide], return_counts=True), strict=True)
+        return cls(
+            rest & ~mixed & ~wide,
+            int(mixed.sum()),
+            int(unnamed.sum()),
+            {labels.species[code]: int(count) for code, count in counted},
+        )
 
 
 def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _Labels, *, crops: bool) -> Selection:
-    taxa = labels.species
-    picture, taxon = columns.take("picture"), columns.take("taxon")
+    picture, taxon, seeds = columns.take("picture"), columns.take("taxon"), columns.take("seeds")
     keys = as_keys(picture)
-    first = np.concatenate(([True], keys[1:] != keys[:-1]))
-    number = np.cumsum(first) - 1
-    of_two = np.zeros(number[-1] + 1, bool)
-    of_two[number[1:][~first[1:] & (taxon[1:] != taxon[:-1])]] = True
-    chosen = np.array([not choice.species or one in choice.species for one in taxa], bool)
-    fits = first & ~of_two[number] & chosen[taxon]
-    wide = np.unique(taxon[fits & (labels.label[taxon] < 0)], return_counts=True)
-    place = np.flatnonzero(fits & (labels.label[taxon] >= 0))
+    begin = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    found = _Fitting.of(taxon, begin, choice, labels)
+    shown = _shown(taxon, seeds, begin, found.fits)
+    place = begin[found.fits]
     own = [columns.take("file")[place], columns.take("pixels")[place]]
     roots = [columns.take("root")[place], columns.take("root_pixels")[place]] if crops else own
     root_id = columns.take("root_id")[place] if crops else picture[place]
-    under_several = [_under_several(_codes_of(one), taxon[place]) for one in own]
+    under_several = [_under_several(_codes_of(one), shown.sets()) for one in own]
     torn = np.logical_or.reduce([columns.take("in_conflict")[place], *under_several])
     first_torn = tuple(
-        _torn(picture[place], root_id, own, taxon[place], taxa, one) for one in np.flatnonzero(torn)[:_TORN_NAMED]
+        _torn(picture[place], root_id, own, shown, labels.species, one) for one in np.flatnonzero(torn)[:_TORN_NAMED]
     )
-    stays = ~torn
+    stays = np.flatnonzero(~torn)
     place, own, roots = place[stays], [one[stays] for one in own], [one[stays] for one in roots]
+    shown = shown.take(stays)
     picture = picture[place]
     file, pixels = map(_codes_of, own)
     root, root_pixels = map(_codes_of, roots) if crops else (file, pixels)
-    found = Candidates(
+    chosen = Candidates(
         picture=picture,
         session=columns.take("session")[place],
         root=root,
@@ -218,22 +270,29 @@ def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _La
         looks=columns.take("looks")[place],
         has_looks=columns.take("has_looks")[place],
     )
-    contents = (*own, *roots) if crops else tuple(own)
     return Selection(
         rows,
         place,
-        found,
-        contents,
+        chosen,
+        (*own, *roots) if crops else tuple(own),
         roots[0],
-        labels.label[taxon[place]],
+        shown.renamed(labels.label),
         labels.taxa,
-        taxon[place],
-        taxa,
-        int(of_two.sum()),
-        wider={taxa[code]: int(count) for code, count in zip(*wide, strict=True)},
+        shown,
+        labels.species,
+        labels.label,
+        mixed=found.mixed,
+        unnamed=found.unnamed,
+        wider=found.wider,
         torn=int(torn.sum()),
         first_torn=first_torn,
     )
+
+
+def _shown(taxon: Ints, seeds: Ints, begin: Ints, fits: NDArray[np.bool_]) -> Kinds:
+    """What those pictures show that fit, of the rows of all."""
+    rows = Kinds(np.append(begin, len(taxon)), taxon, seeds).take(np.flatnonzero(fits))
+    return Kinds.of(rows.picture, rows.code, rows.seeds, len(rows)) if rows.several else rows
 
 
 def _beginnings(hashes: pa.StringArray) -> Bytes:
@@ -245,24 +304,24 @@ def _codes_of(beginnings: Bytes) -> Ints:
     return np.where(beginnings.any(axis=1), hash_codes(beginnings), -1)
 
 
-def _under_several(codes: Ints, taxon: Ints) -> NDArray[np.bool_]:
-    """Which pictures have a code, not -1, that pictures of another species have too."""
-    order = np.lexsort((taxon, codes))
-    code, shown = codes[order], taxon[order]
+def _under_several(codes: Ints, species: Ints) -> NDArray[np.bool_]:
+    """Which pictures have a code, not -1, that pictures of other species have too."""
+    order = np.lexsort((species, codes))
+    code, shown = codes[order], species[order]
     torn = (code[1:] == code[:-1]) & (shown[1:] != shown[:-1]) & (code[1:] != -1)
     return np.asarray(np.isin(codes, code[1:][torn]), np.bool_)
 
 
 def _torn(
-    picture: Bytes, root: Bytes, own: list[Bytes], taxon: Ints, taxa: tuple[UUID, ...], one: np.int64
+    picture: Bytes, root: Bytes, own: list[Bytes], shown: Kinds, species: tuple[UUID, ...], one: np.int64
 ) -> tuple[UUID, UUID, frozenset[UUID]]:
     """A picture whose photograph is under several species, its topmost parent or itself, and those that are chosen."""
-    same = np.zeros(len(taxon), bool)
+    same = np.zeros(len(picture), bool)
     for contents in own:
         same |= (contents == contents[one]).all(axis=1) & contents[one].any()
     same[one] = True
-    shown = frozenset(taxa[code] for code in np.unique(taxon[same]))
-    return UUID(bytes=picture[one].tobytes()), UUID(bytes=root[one].tobytes()), shown
+    of_same = frozenset(species[code] for code in np.unique(shown.take(np.flatnonzero(same)).code))
+    return UUID(bytes=picture[one].tobytes()), UUID(bytes=root[one].tobytes()), of_same
 
 
 def _no_bytes() -> Bytes:
@@ -274,24 +333,36 @@ def _no_candidates() -> Candidates:
     return Candidates(_no_bytes(), none, none, none, none, none, np.zeros((0, 4), np.uint64), np.zeros(0, bool))
 
 
-def capped(label: Ints, group: Ints, content: Bytes, *, most: int | None, seed: int) -> NDArray[np.bool_]:
+def capped(
+    label: Ints, group: Ints, content: Bytes, *, most: int | None, seed: int, picture: Ints | None = None
+) -> NDArray[np.bool_]:
     """Which pictures stay when no class may have more than so many.
 
     Of a class, groups are taken whole in the order of their pictures' smallest hashes of the seed and of the file, the
     last one in part in the like order of its pictures: so most of what was taken stays when pictures are added.
+    A picture of several classes counts for each, and stays if none of them is full; those of rarer classes come first.
 
     Args:
-        label: (n,) the class of each picture.
+        label: (m,) the classes of the pictures.
         group: (n,) the code of each picture's group, from 0 to n - 1.
         content: (n, 16) of each picture the beginning of its file's SHA-256, which stays wherever it lies.
         most: pictures of a class at most; None: all stay.
         seed: of the recipe.
+        picture: (m,) which picture each of the classes is of, ascending; None if each has one.
     """
-    if most is None or not len(label):
-        return np.ones(len(label), bool)
+    pictures = len(group)
+    if most is None or not pictures:
+        return np.ones(pictures, bool)
     by_picture = mixed(content, seed)
-    smallest = np.full(len(label), np.iinfo(np.uint64).max, np.uint64)
+    smallest = np.full(pictures, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, group, by_picture)
+    if picture is not None:
+        first = np.searchsorted(picture, np.arange(pictures))
+        total = np.bincount(label)
+        rarity = np.empty(len(total), np.int64)
+        rarity[np.lexsort((np.arange(len(total)), total))] = np.arange(len(total))
+        order = np.lexsort((by_picture, group, smallest[group], np.minimum.reduceat(rarity[label], first)))
+        return _none_full(label, np.append(first, len(label)), order, len(total), most)
     order = np.lexsort((by_picture, group, smallest[group], label))
     ordered = label[order]
     begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
@@ -299,6 +370,20 @@ def capped(label: Ints, group: Ints, content: Bytes, *, most: int | None, seed: 
     rank = np.arange(len(label)) - np.repeat(begins, lengths)
     stays = np.zeros(len(label), bool)
     stays[order] = rank < most
+    return stays
+
+
+def _none_full(label: Ints, begin: Ints, order: Ints, classes: int, most: int) -> NDArray[np.bool_]:
+    """Which pictures stay when they come in this order and each is taken as long as none of its classes is full."""
+    stays = np.zeros(len(order), bool)
+    taken = [0] * classes
+    labels, begins = label.tolist(), begin.tolist()
+    for place in order.tolist():
+        own = labels[begins[place] : begins[place + 1]]
+        if all(taken[one] < most for one in own):
+            stays[place] = True
+            for one in own:
+                taken[one] += 1
     return stays
 
 

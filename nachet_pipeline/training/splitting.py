@@ -63,6 +63,7 @@ def split(
     seed: int,
     key: NDArray[np.uint8],
     held_out: NDArray[np.int8] | None = None,
+    picture: Indices | None = None,
 ) -> Splitting:
     """Split whole groups, each class as near to the fractions as its groups allow.
 
@@ -71,12 +72,13 @@ def split(
 
     Args:
         group: (n,) codes of the groups.
-        label: (n,) codes of the classes; a group can hold several.
+        label: (n,) codes of the classes, (m,) if pictures have several; a group can hold several too.
         fractions: the splits' names and shares, which sum up to 1; the first is the one that is trained on.
         seed: which of the many splits.
         key: (n, 16) what stays of each picture, wherever it lies: the beginning of its photograph's SHA-256.
         held_out: (n,) index of the split in which a picture was held out before, -1 for none. Its whole group goes
             there. 0, the first split, is not held out.
+        picture: (m,) which picture each of the classes is of; None if each has one.
 
     Raises:
         ValueError: the fractions are not as they must be.
@@ -84,7 +86,7 @@ def split(
     shares = _millionths(fractions)
     if not group.size:
         return Splitting(np.zeros(0, np.int8), ())
-    groups = _Groups.of(group, label, key, seed)
+    groups = _Groups.of(group, label, key, seed, picture)
     splitter = _Splitter(groups, shares)
     notes = splitter.hold_out(held_out) if held_out is not None else []
     splitter.fill()
@@ -115,7 +117,9 @@ class _Groups:
     first: Indices  # entry of each group; one more for the end
 
     @classmethod
-    def of(cls, group: Indices, label: Indices, key: NDArray[np.uint8], seed: int) -> "_Groups":
+    def of(
+        cls, group: Indices, label: Indices, key: NDArray[np.uint8], seed: int, picture: Indices | None
+    ) -> "_Groups":
         codes, inverse = np.unique(group, return_inverse=True)
         number, second = _numbers(key, seed)
         # A group's number is its pictures' smallest: it stays, most often, when a picture is added.
@@ -128,7 +132,8 @@ class _Groups:
         rank[np.argsort(smallest)] = np.arange(codes.size)
         of_picture = rank[inverse]
         labels, of_label = np.unique(label, return_inverse=True)
-        entry, weight = np.unique(of_picture * labels.size + of_label, return_counts=True)
+        of_class = of_picture if picture is None else of_picture[picture]
+        entry, weight = np.unique(of_class * labels.size + of_label, return_counts=True)
         groups, entry_label = np.divmod(entry, labels.size)
         first = np.searchsorted(groups, np.arange(codes.size + 1))
         return cls(of_picture, codes.size, labels, groups, entry_label, weight.astype(np.int64), first)

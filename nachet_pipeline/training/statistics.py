@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nachet_pipeline.training.manifest import FILE_COLUMNS, PictureFile
+from nachet_pipeline.training.manifest import FILE_COLUMNS, PictureFile, by_class
 
 SAMPLES_PER_CLASS = 8
 SAMPLED_CLASSES = 30
 """A contact sheet is made of so many classes, in the order of their indices; each costs a look at its pictures."""
+PAIRED_CLASSES = 40
+"""Pairs of classes that pictures show together are counted below this index, so that memory does not grow with them."""
 
 _BINS_PER_DECADE, _LOWEST_DECADE, _DECADES = 20, -2, 8
 SHARPNESS_BINS = _BINS_PER_DECADE * _DECADES
@@ -30,6 +33,7 @@ _NEEDED = (
     "sharpness",
     "quality_score",
 )
+_OF_SEVERAL = ("labels", "class_indices")
 
 
 @dataclass
@@ -67,37 +71,42 @@ class Statistics:
 
     Attributes:
         labels: class folder by class index, of the classes that have pictures.
-        pictures: number of pictures by class index and split.
+        of_split: number of pictures by split.
+        pictures: number of pictures by class index and split; one of several classes counts for each.
+        number_of_classes: number of pictures by how many classes they have; empty if none may have several.
+        together: pictures by two class indices that they have both, of the first classes.
         seeds: number of pictures by class index and number of seeds in the picture.
         bytes_by_split: size of the pictures' files.
         formats: pictures by format.
         zooms: pictures by zoom, of the first thousand different ones.
         sharpness: bins of `sharpness_edges()` by class index.
         quality: hundred bins from 0 to 1 by class index.
+        quality_of_all: the same of all pictures, each counted once.
         samples: a few pictures of each class, of as many sessions as possible; always the same ones.
     """
 
     labels: dict[int, str] = field(default_factory=dict)
+    of_split: Counter[str] = field(default_factory=Counter)
     pictures: Counter[tuple[int, str]] = field(default_factory=Counter)
     seeds: Counter[tuple[int, int]] = field(default_factory=Counter)
+    number_of_classes: Counter[int] = field(default_factory=Counter)
+    together: Counter[tuple[int, int]] = field(default_factory=Counter)
     bytes_by_split: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
     zooms: Counter[float] = field(default_factory=Counter)
     sharpness: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     quality: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    quality_of_all: NDArray[np.int64] = field(default_factory=lambda: np.zeros(QUALITY_BINS, np.int64))
     samples: dict[int, list[PictureFile]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """Number of pictures."""
-        return sum(self.pictures.values())
+        return sum(self.of_split.values())
 
     def by_split(self) -> dict[str, int]:
         """Number of pictures of each split."""
-        counts: Counter[str] = Counter()
-        for (_, split), count in self.pictures.items():
-            counts[split] += count
-        return dict(counts)
+        return dict(self.of_split)
 
     def of_class(self, index: int) -> int:
         """Number of pictures of a class."""
@@ -110,9 +119,9 @@ class Statistics:
     def quality_of(self, index: int | None = None) -> Distribution:
         """The quality score of a class's pictures, or of all."""
         edges = np.linspace(0, 1, QUALITY_BINS + 1)
-        empty = np.zeros(QUALITY_BINS, np.int64)
-        chosen = self.quality.values() if index is None else [self.quality.get(index, empty)]
-        return Distribution(edges, sum(chosen, empty))
+        if index is None:
+            return Distribution(edges, self.quality_of_all)
+        return Distribution(edges, self.quality.get(index, np.zeros(QUALITY_BINS, np.int64)))
 
 
 def statistics(batches: Iterable[pa.RecordBatch]) -> Statistics:
@@ -126,21 +135,28 @@ def statistics(batches: Iterable[pa.RecordBatch]) -> Statistics:
     for batch in batches:
         if not batch.num_rows:
             continue
-        table = pa.Table.from_batches([batch]).select(_NEEDED)
-        _count(table, found)
-        _measure(batch, found)
-        samples.look_at(batch)
+        several = "class_indices" in batch.schema.names
+        counted = batch.select([*_NEEDED, *(_OF_SEVERAL if several else ())])
+        if several:
+            _count_several(counted.column("class_indices"), found)
+        each = by_class(counted)
+        _count(pa.Table.from_batches([counted]), pa.Table.from_batches([each]), found)
+        _measure(counted, each, found)
+        samples.look_at(each)
     found.samples = samples.chosen()
     return found
 
 
-def _count(table: pa.Table, found: Statistics) -> None:
-    for row in _groups(table, ["class_index", "label", "split", "number_of_seeds"]):
+def _count(table: pa.Table, each: pa.Table, found: Statistics) -> None:
+    """Count pictures, and pictures under each of their classes."""
+    for row in _groups(each, ["class_index", "label", "split", "number_of_seeds"]):
         index, split, count = row["class_index"], row["split"], row["count"]
         found.labels[index] = row["label"]
         found.pictures[index, split] += count
         found.seeds[index, row["number_of_seeds"] or 0] += count
-        found.bytes_by_split[split] += row["size_sum"]
+    for row in _groups(table, ["split"]):
+        found.of_split[row["split"]] += row["count"]
+        found.bytes_by_split[row["split"]] += row["size_sum"]
     for row in _groups(table, ["format"]):
         found.formats[row["format"]] += row["count"]
     for row in _groups(table, ["zoom"]):
@@ -154,9 +170,23 @@ def _groups(table: pa.Table, columns: list[str]) -> Iterator[Mapping[str, Any]]:
         yield {**row, "count": row["count_all"]}
 
 
-def _measure(batch: pa.RecordBatch, found: Statistics) -> None:
-    classes = _numbers(batch, "class_index").astype(np.int64)
-    sharpness, quality = _numbers(batch, "sharpness"), _numbers(batch, "quality_score")
+def _count_several(classes: pa.ListArray, found: Statistics) -> None:
+    """Count pictures by their number of classes, and by pairs of them."""
+    numbers, counts = np.unique(pc.list_value_length(classes), return_counts=True)
+    found.number_of_classes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+    if numbers[-1] > 1:
+        several = classes.filter(pc.greater(pc.list_value_length(classes), 1))
+        for indices in several.to_pylist():
+            shown = [index for index in indices if index < PAIRED_CLASSES]
+            found.together.update(combinations(shown, 2))
+
+
+def _measure(batch: pa.RecordBatch, each: pa.RecordBatch, found: Statistics) -> None:
+    classes = _numbers(each, "class_index").astype(np.int64)
+    sharpness, quality = _numbers(each, "sharpness"), _numbers(each, "quality_score")
+    every = _numbers(batch, "quality_score")
+    known = np.clip(every[~np.isnan(every)] * QUALITY_BINS, 0, QUALITY_BINS - 1).astype(np.int64)
+    found.quality_of_all += np.bincount(known, minlength=QUALITY_BINS)
     with np.errstate(divide="ignore"):
         decades = (np.log10(sharpness) - _LOWEST_DECADE) * _BINS_PER_DECADE
     _add(found.sharpness, classes, decades, SHARPNESS_BINS)

@@ -4,6 +4,7 @@ Nothing is taken from how the set was built: what must stay together is found ag
 that say what each picture is, without the column `group`, and compared with the split.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nachet_pipeline.picture_sets.labels import Labels
-from nachet_pipeline.training.identifiers import characters, from_hexadecimal
+from nachet_pipeline.training.identifiers import characters, from_hexadecimal, hash_code
 from nachet_pipeline.training.manifest import SPLITS, ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
 from nachet_pipeline.training.selection import index_pairs
@@ -45,6 +46,7 @@ KEY_COLUMNS = (
     "parent_id",
     "split",
     "class_index",
+    "class_indices",
     "sha256",
     "pixel_sha256",
     "perceptual_hash",
@@ -83,10 +85,11 @@ class Keys:
     Attributes:
         picture: identifiers as text.
         split: place in `SPLITS`; one that is not there has none of them as its side, and is -1.
-        label: class index.
+        label: class index; of several classes a negative number that is the same for the same ones.
         ties: by kind codes that are equal exactly for pictures that are tied, -1 for one that is tied to none.
         looks: perceptual hashes, as four numbers.
         has_looks: whether a picture has one.
+        several: the class indices that negative labels stand for.
     """
 
     picture: NDArray[np.bytes_]
@@ -95,6 +98,7 @@ class Keys:
     ties: dict[str, NDArray[np.int64]]
     looks: NDArray[np.uint64]
     has_looks: NDArray[np.bool_]
+    several: dict[int, list[int]] = field(default_factory=dict)
 
 
 def picture_keys(batches: Iterable[pa.RecordBatch]) -> Keys:
@@ -109,6 +113,7 @@ def picture_keys(batches: Iterable[pa.RecordBatch]) -> Keys:
         {kind: np.concatenate([part.ties[kind] for part in parts]) for kind in parts[0].ties},
         np.concatenate([part.looks for part in parts]),
         np.concatenate([part.has_looks for part in parts]),
+        {number: indices for part in parts for number, indices in part.several.items()},
     )
 
 
@@ -116,10 +121,11 @@ def _keys(batch: pa.RecordBatch) -> Keys:
     own, parent = batch.column("picture_id"), batch.column("parent_id")
     split = pc.fill_null(pc.index_in(batch.column("split"), pa.array(SPLITS)), _UNKNOWN)
     hashes = batch.column("perceptual_hash")
+    label, several = _labels(batch)
     return Keys(
         _characters(own).view("S36").ravel() if len(own) else np.zeros(0, "S36"),
         split.to_numpy(zero_copy_only=False).astype(np.int64),
-        batch.column("class_index").cast(pa.int64()).to_numpy(zero_copy_only=False),
+        label,
         {
             "session": _codes(batch.column("picture_set_id")),
             "family": _codes(pc.coalesce(parent, own)),
@@ -130,7 +136,24 @@ def _keys(batch: pa.RecordBatch) -> Keys:
         },
         from_hexadecimal(hashes, 32).view(np.uint64),
         hashes.is_valid().to_numpy(zero_copy_only=False),
+        several,
     )
+
+
+def _labels(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
+    """The label of each picture as `Keys` has it, and what negative ones stand for."""
+    single: NDArray[np.int64] = pc.fill_null(batch.column("class_index").cast(pa.int64()), _UNKNOWN).to_numpy()
+    if "class_indices" not in batch.schema.names or not batch.column("class_indices").null_count < batch.num_rows:
+        return single, {}
+    texts = pc.binary_join(batch.column("class_indices").cast(pa.list_(pa.string())), ",").dictionary_encode()
+    found: list[int] = []
+    several: dict[int, list[int]] = {}
+    for text in texts.dictionary.to_pylist():
+        indices = [int(index) for index in text.split(",")]
+        found.append(indices[0] if len(indices) == 1 else -2 - hash_code(hashlib.sha256(text.encode()).digest()) // 2)
+        if len(indices) > 1:
+            several[found[-1]] = indices
+    return np.array(found, np.int64)[texts.indices.to_numpy()], several
 
 
 def _characters(texts: pa.Array) -> NDArray[np.uint8]:
@@ -202,12 +225,17 @@ def no_leaks(
 def no_conflicting_labels(keys: Keys, classes: Sequence[ManifestClass], stored: Labels) -> SetVerdict:
     """Whether every photograph has one label: in the version, and wherever it is stored, or as was decided of it.
 
+    Where pictures may have several labels, those of a photograph are the same ones.
+
     Args:
         keys: the pictures' keys, from the manifest.
         classes: of the version.
         stored: the labels in the database.
     """
     label_of = {one.class_index: one.label for one in classes}
+    label_of |= {
+        number: " and ".join(label_of.get(index, "") for index in indices) for number, indices in keys.several.items()
+    }
     index_of = {one.taxon_id: one.class_index for one in classes}
     pairs = [_on_two_sides(keys.ties[kind], keys.label) for kind in ("file", "pixels")]
     two = np.unique(np.concatenate(pairs), axis=0)

@@ -14,6 +14,9 @@ from nachet_pipeline.reprocessing.queries import Versions
 from nachet_pipeline.training.manifest import PictureFile
 
 _PLACES = 20
+_MEMBERS = (
+    "select picture_id, unnest(coalesce(class_indices, array[class_index])) as class_index from training_set_member"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,14 @@ def changes_by_class(connection: Connection, version: UUID, previous: UUID) -> d
         previous: the earlier one.
 
     Returns:
-        Number added and number removed by class index; a picture of another label counts on both sides.
+        Number added and number removed by class index; a picture of another label counts on both sides, one of several
+        labels for each of them.
     """
     rows = fetch(
         connection,
         tuple_row,
-        "with now as (select picture_id, class_index from training_set_member where training_set_id = %(version)s),"
-        " before as (select picture_id, class_index from training_set_member where training_set_id = %(previous)s)"
+        f"with now as ({_MEMBERS} where training_set_id = %(version)s),"
+        f" before as ({_MEMBERS} where training_set_id = %(previous)s)"
         " select class_index, count(*) filter (where before.picture_id is null) as added,"
         " count(*) filter (where now.picture_id is null) as removed"
         " from now full join before using (picture_id, class_index) group by class_index",

@@ -72,7 +72,7 @@ def membership_lines(found: Membership) -> Iterator[str]:
     stated = {
         "picture": str(found.picture),
         "split": found.split,
-        "class index": str(found.class_index),
+        **_labels(found),
         "group": str(found.group),
         "stored": f"{found.container}/{found.blob}",
         "picture set": str(found.picture_set),
@@ -82,6 +82,12 @@ def membership_lines(found: Membership) -> Iterator[str]:
     }
     for label, value in stated.items():
         yield f"  {label:<{_WIDTH}}{value}"
+
+
+def _labels(found: Membership) -> dict[str, str]:
+    if found.class_indices is None:
+        return {"class index": str(found.class_index)}
+    return {"class indices": ", ".join(map(str, found.class_indices))}
 
 
 def difference_record(found: VersionDifference) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from PIL import Image
@@ -20,7 +21,8 @@ from nachet_pipeline.contract.stored import Correction
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.crops.detecting import Region
 from nachet_pipeline.identifiers import archive_container, picture_set_id, upload_id
-from nachet_pipeline.picture_sets.labels import decide_label
+from nachet_pipeline.picture_sets.labels import UndecidableLabelError, decide_label
+from nachet_pipeline.picture_sets.naming import name_pictures
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.training.building import build, make_current
@@ -29,7 +31,7 @@ from nachet_pipeline.training.queries import withdraw
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.uploads.queries import find_upload, record_wishes
 from nachet_pipeline.users.user import User
-from nachet_pipeline_tests.any_order.model import Contents, File, Place, Session, World
+from nachet_pipeline_tests.any_order.model import UNKNOWN, Contents, File, Place, Session, World
 from nachet_pipeline_tests.crops.test_cropping import Finding as ToldDetector
 from nachet_pipeline_tests.folders.kept import keeper, let_undo_end
 from nachet_pipeline_tests.uploads.test_importing import write_session
@@ -41,6 +43,7 @@ PLACES = [(user, "one", "s1") for user in ("ada", "ada", "eve")] + [
     (user, folder, session) for user in USERS for folder in FOLDERS for session in SESSIONS
 ]
 SPECIES = {"napus": "Brassica napus", "juncea": "Brassica juncea"}
+STATED = {**SPECIES, UNKNOWN: UNKNOWN}
 FILES = [(photograph, encoding) for photograph in range(5) for encoding in (0, 1)]
 NAMES = ("a.png", "b.png", "c.png")
 
@@ -120,7 +123,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         place=st.sampled_from(PLACES),
         contents=sessions,
-        species=st.sampled_from(sorted(SPECIES)),
+        species=st.sampled_from(sorted(STATED)),
         wanted=seldom,
     )
     def send(self, place: Place, contents: dict[str, File], species: str, wanted: bool) -> None:
@@ -140,9 +143,10 @@ class AnyOrder(RuleBasedStateMachine):
         change=st.sampled_from(["nothing", "remove", "rename", "replace", "add", "relabel"]),
         name=st.sampled_from(NAMES),
         file=files,
+        other=st.sampled_from(sorted(STATED)),
         wanted=seldom,
     )
-    def correct(self, data: st.DataObject, change: str, name: str, file: File, wanted: bool) -> None:
+    def correct(self, data: st.DataObject, change: str, name: str, file: File, other: str, wanted: bool) -> None:
         """Change one thing of a session, and import it again."""
         user, folder = data.draw(st.sampled_from(sorted(self.local)))
         session = data.draw(st.sampled_from(sorted(self.local[user, folder])))
@@ -157,7 +161,7 @@ class AnyOrder(RuleBasedStateMachine):
         elif change == "add":
             pictures.setdefault(name, file)
         elif change == "relabel":
-            species[session] = "juncea" if species[session] == "napus" else "napus"
+            species[session] = other
         self._import(user, folder, replace_wanted=wanted)
 
     @precondition(lambda self: self.local)
@@ -288,6 +292,22 @@ class AnyOrder(RuleBasedStateMachine):
         self.world.decided[photograph] = species
         self.check()
 
+    @precondition(lambda self: self.world.waiting())
+    @rule(data=st.data(), species=st.sampled_from(sorted(SPECIES)))
+    def name(self, data: st.DataObject, species: str) -> None:
+        """Name what waits in a session."""
+        place = data.draw(st.sampled_from(sorted({place for place, _ in self.world.waiting()})))
+        expected = self.world.named_at_once(place, species)
+        with self.bench.database.connection() as connection:
+            if expected:
+                done = name_pictures(connection, self.set_id(place), SPECIES[species], **SAID)
+                assert done.pictures == len(expected)
+            else:
+                with pytest.raises(UndecidableLabelError, match="are stored elsewhere under another species"):
+                    name_pictures(connection, self.set_id(place), SPECIES[species], **SAID)
+        self.world.decided |= {photograph: species for photograph, _ in expected}
+        self.check()
+
     def _row(self, place: Place, file: File) -> UUID:
         rows = self.bench.query(
             "select id from pictures where picture_set_id = %s and sha256 = %s and parent is null"
@@ -364,7 +384,7 @@ class AnyOrder(RuleBasedStateMachine):
                     one.name,
                     one.live,
                     one.live and one.sent_earlier,
-                    (SPECIES[one.species],),
+                    (SPECIES.get(one.species),),
                     int(one.live and one.cropped),
                     file[0] in self.world.withdrawn,
                 )
@@ -381,6 +401,8 @@ class AnyOrder(RuleBasedStateMachine):
         }
         (conflicts,) = self.bench.query("select count(distinct photograph) as number from label_conflict")
         assert conflicts["number"] == len(self.world.conflicts())
+        (waiting,) = self.bench.query("select count(*) as number from unnamed_picture")
+        assert waiting["number"] == len(self.world.waiting())
 
     def _check_blobs(self) -> None:
         for row in self.bench.query(

@@ -13,6 +13,9 @@ Contents = dict[str, dict[str, File]]
 """Of a staged folder, by session and name."""
 
 
+UNKNOWN = "unknown"
+
+
 @dataclass
 class Picture:
     """A row: its name and label, whether it counts, whether it stayed although it was not staged any more."""
@@ -135,7 +138,8 @@ class World:
         """Photographs that count under two species and that nobody decided about."""
         species: dict[int, set[str]] = {}
         for _, (photograph, _), picture in self.used():
-            species.setdefault(photograph, set()).add(picture.species)
+            if picture.species != UNKNOWN:
+                species.setdefault(photograph, set()).add(picture.species)
         return {one for one, names in species.items() if len(names) > 1 and one not in self.decided}
 
     def members(self) -> dict[tuple[Place, File], str]:
@@ -144,5 +148,18 @@ class World:
         return {
             (place, file): self.decided.get(file[0], picture.species)
             for place, file, picture in self.used()
-            if file[0] not in conflicts
+            if file[0] not in conflicts and (picture.species != UNKNOWN or file[0] in self.decided)
         }
+
+    def waiting(self) -> list[tuple[Place, File]]:
+        """The pictures whose seeds nobody has named."""
+        return [
+            (place, file)
+            for place, file, picture in self.used()
+            if picture.species == UNKNOWN and file[0] not in self.decided
+        ]
+
+    def named_at_once(self, place: Place, species: str) -> list[File]:
+        """The pictures of a session that wait, and that are nowhere under another species."""
+        others = {file[0] for _, file, picture in self.used() if picture.species not in {UNKNOWN, species}}
+        return [file for at, file in self.waiting() if at == place and file[0] not in others]

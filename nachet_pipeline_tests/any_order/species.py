@@ -1,4 +1,7 @@
-"""Species that are added, renamed, merged, retired and split in any order, and what training sets then say."""
+"""Species that are added, renamed, merged, retired and split in any order, and what training sets then say.
+
+Pictures show one species, or several, or seeds that nobody has named yet, and are named, corrected, and taken back.
+"""
 
 import hashlib
 import json
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nachet_pipeline.identifiers import picture_seed_id, seed_id
-from nachet_pipeline.picture_sets.labels import conflict_standing, decide_label
+from nachet_pipeline.picture_sets.labels import UndecidableLabelError, conflict_standing, decide_label
+from nachet_pipeline.picture_sets.naming import name_pictures, unname_pictures
 from nachet_pipeline.registry.queries import RegistryConflictError, load_seeds, planned_changes
 from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.registry.species_file import packaged_seeds
@@ -40,8 +44,9 @@ class ChangingSpecies(RuleBasedStateMachine):
         self.former: list[str] = []
         self.named = 0
         self.merged_into: dict[UUID, UUID] = {}
-        self.pictures: dict[UUID, tuple[int, UUID]] = {}
+        self.pictures: dict[UUID, tuple[int, dict[UUID | None, int]]] = {}
         self.decided: dict[int, UUID] = {}
+        self.named_with: dict[int, UUID] = {}
         self.given: dict[str, dict[int, UUID]] = {"species": {}, "genus": {}}
         own = f"changing-{uuid4().hex[:8]}"
         settings: dict[str, Any] = {"near_duplicate_bits": None, "splits": {"train": 1}}
@@ -117,7 +122,10 @@ class ChangingSpecies(RuleBasedStateMachine):
     @rule(data=st.data())
     def retire(self, data: st.DataObject) -> None:
         gone = self._one(data)
-        shown = any(self._today(taxon) == gone.id for _, taxon in self.pictures.values())
+        shown = any(
+            gone.id in map(self._today, [*filter(None, kinds), *filter(None, [self.decided.get(content)])])
+            for content, kinds in self.pictures.values()
+        )
         assert self._load(without(self.seeds, gone.scientific_name)) != shown
         if not shown:
             self.retired.append(gone)
@@ -150,10 +158,63 @@ class ChangingSpecies(RuleBasedStateMachine):
         """Upload a photograph, or one of those that others may have uploaded as something else."""
         self._upload(self._one(data), content)
 
+    @rule(data=st.data(), content=st.none() | st.integers(0, 3))
+    def upload_several_kinds_or_unknown_ones(self, data: st.DataObject, content: int | None) -> None:
+        kinds = data.draw(self._kinds())
+        self._store(kinds, content)
+
+    def _kinds(self) -> st.SearchStrategy[dict[UUID | None, int]]:
+        known = st.sampled_from([one.id for one in self._species()])
+        return st.dictionaries(st.none() | known, st.integers(1, 3), min_size=1, max_size=3)
+
+    @precondition(lambda self: self.pictures)
+    @rule(data=st.data())
+    def correct(self, data: st.DataObject) -> None:
+        """An uploader says otherwise what a picture shows: unknown becomes a species, or several, or unknown again."""
+        picture = data.draw(st.sampled_from(sorted(self.pictures)))
+        kinds = data.draw(self._kinds())
+        self.pictures[picture] = (self.pictures[picture][0], kinds)
+        _link(self.bench, picture, kinds)
+
+    @precondition(lambda self: self._waiting())
+    @rule(data=st.data())
+    def name(self, data: st.DataObject) -> None:
+        """Name a picture set, here of one picture."""
+        picture, taxon = data.draw(st.sampled_from(self._waiting())), self._one(data)
+        content, kinds = self.pictures[picture]
+        others = {seed for number, shown in self.pictures.values() if number == content for seed in shown if seed}
+        possible = len(kinds) == 1 and {*map(self._today, others)} <= {taxon.id}
+        with self.bench.database.connection() as connection:
+            if possible:
+                assert name_pictures(connection, picture, str(taxon.id), by="ann", why="grew it").pictures == 1
+                self.decided[content], self.named_with[content] = taxon.id, picture
+            else:
+                with pytest.raises(UndecidableLabelError, match="nothing of the picture set"):
+                    name_pictures(connection, picture, str(taxon.id), by="ann", why="grew it")
+
+    @precondition(lambda self: self.named_with)
+    @rule(data=st.data())
+    def unname(self, data: st.DataObject) -> None:
+        content = data.draw(st.sampled_from(sorted(self.named_with)))
+        with self.bench.database.connection() as connection:
+            unname_pictures(connection, self.named_with.pop(content), by="ann", why="it was not")
+        del self.decided[content]
+
+    def _waiting(self) -> list[UUID]:
+        return sorted(
+            picture
+            for picture, (content, kinds) in self.pictures.items()
+            if None in kinds and content not in self.decided
+        )
+
     def _upload(self, taxon: Seed, content: int | None) -> None:
+        self._store({taxon.id: 1}, content)
+
+    def _store(self, kinds: dict[UUID | None, int], content: int | None) -> None:
         picture, number = uuid4(), 1_000 + len(self.pictures) if content is None else content
-        _store(self.bench, picture, taxon.id, number)
-        self.pictures[picture] = (number, taxon.id)
+        _store(self.bench, picture, number)
+        _link(self.bench, picture, kinds)
+        self.pictures[picture] = (number, kinds)
 
     @precondition(lambda self: self.pictures)
     @rule(data=st.data())
@@ -164,6 +225,7 @@ class ChangingSpecies(RuleBasedStateMachine):
         with self.bench.database.connection() as connection:
             decide_label(connection, picture, str(taxon.id), by="ann", why="looked again")
         self.decided[self.pictures[picture][0]] = taxon.id
+        self.named_with.pop(self.pictures[picture][0], None)
 
     # What holds
 
@@ -172,18 +234,39 @@ class ChangingSpecies(RuleBasedStateMachine):
             taxon = self.merged_into[taxon]
         return taxon
 
-    def _labels(self) -> tuple[dict[UUID, UUID], int]:
-        """The species of each picture that has one, and the number of photographs that are under several."""
-        stated: dict[int, set[UUID]] = {}
-        for content, taxon in self.pictures.values():
-            stated.setdefault(content, set()).add(self._today(taxon))
-        torn = {content for content, taxa in stated.items() if len(taxa) > 1 and content not in self.decided}
-        found = {
-            picture: self._today(self.decided.get(content, taxon))
-            for picture, (content, taxon) in self.pictures.items()
-            if content not in torn
-        }
+    def _labels(self) -> tuple[dict[UUID, set[UUID]], int]:
+        """The species of each picture that has some and no unknown ones, and the photographs under several."""
+        stated: dict[int, set[frozenset[UUID]]] = {}
+        for content, kinds in self.pictures.values():
+            if known := frozenset(self._today(taxon) for taxon in kinds if taxon):
+                stated.setdefault(content, set()).add(known)
+        torn = {content for content, sets in stated.items() if len(sets) > 1 and content not in self.decided}
+        found: dict[UUID, set[UUID]] = {}
+        for picture, (content, kinds) in self.pictures.items():
+            if content in self.decided:
+                found[picture] = {self._today(self.decided[content])}
+            elif content not in torn and None not in kinds:
+                found[picture] = {self._today(taxon) for taxon in kinds if taxon}
         return found, len(torn)
+
+    @invariant()
+    def what_waits_for_a_name_is_what_nobody_named(self) -> None:
+        found = self.bench.query("select picture_id from unnamed_picture order by 1")
+        assert [row["picture_id"] for row in found] == self._waiting()
+
+    @invariant()
+    def every_picture_keeps_the_number_of_its_seeds(self) -> None:
+        links: dict[UUID, dict[UUID | None, int | None]] = {}
+        for row in self.bench.query("select picture_id, seed_id, nb_object from picture_seed"):
+            links.setdefault(row["picture_id"], {})[row["seed_id"]] = row["nb_object"]
+        expected: dict[UUID, dict[UUID | None, int | None]] = {}
+        for picture, (_, kinds) in self.pictures.items():
+            sums: dict[UUID | None, int] = {}
+            for taxon, number in kinds.items():
+                survivor = self._today(taxon) if taxon else None
+                sums[survivor] = sums.get(survivor, 0) + number
+            expected[picture] = {taxon: number if len(sums) > 1 else None for taxon, number in sums.items()}
+        assert links == expected
 
     @invariant()
     def the_check_of_labels_agrees_with_the_model(self) -> None:
@@ -194,7 +277,7 @@ class ChangingSpecies(RuleBasedStateMachine):
     def every_picture_has_the_class_of_its_species_and_classes_keep_their_indices(self) -> None:
         labels, _ = self._labels()
         made = build(self.recipes["species"], self.bench.database, self.bench.blobs)
-        assert _taxa(self.bench, made) == labels
+        assert _taxa(self.bench, made) == {picture: only for picture, (only, *more) in labels.items() if not more}
         self._check_indices("species", made)
 
     @invariant()
@@ -202,7 +285,11 @@ class ChangingSpecies(RuleBasedStateMachine):
         labels, _ = self._labels()
         genus_of = {one.id: one.genus for one in (*self.retired, *self.seeds)}
         made = build(self.recipes["genus"], self.bench.database, self.bench.blobs)
-        assert _taxa(self.bench, made) == {picture: seed_id(str(genus_of[taxon])) for picture, taxon in labels.items()}
+        genera = {picture: {genus_of[taxon] for taxon in taxa} for picture, taxa in labels.items()}
+        # Of species of one genus a picture is of that genus.
+        assert _taxa(self.bench, made) == {
+            picture: seed_id(str(only)) for picture, (only, *more) in genera.items() if not more
+        }
         self._check_indices("genus", made)
 
     def _check_indices(self, recipe: str, made: Built) -> None:
@@ -225,7 +312,7 @@ def _taxa(bench: Workbench, made: Built) -> dict[UUID, UUID]:
     return {UUID(row["picture_id"]): UUID(row["taxon_id"]) for row in rows(bench, made)}
 
 
-def _store(bench: Workbench, picture: UUID, taxon: UUID, content: int) -> None:
+def _store(bench: Workbench, picture: UUID, content: int) -> None:
     """A picture in a set of its own, of a photograph that its number says."""
     file, pixels, looks = (
         hashlib.sha256(f"{what} {content}".encode()).digest() for what in ("file", "pixels", "looks")
@@ -248,7 +335,14 @@ def _store(bench: Workbench, picture: UUID, taxon: UUID, content: int) -> None:
             " values (%s, %s, %s, 1, '1.tiff', %s, %s, 10, 'TIFF', 64, 48, %s, %s)",
             (picture, json.dumps({"user_data": {"zoom": 30}}), picture, f"{picture}/1.tiff", file, pixels, looks),
         )
-        connection.execute(
-            "insert into picture_seed (id, picture_id, seed_id) values (%s, %s, %s)",
-            (picture_seed_id(picture, taxon), picture, taxon),
-        )
+
+
+def _link(bench: Workbench, picture: UUID, kinds: dict[UUID | None, int]) -> None:
+    """What a picture shows, in the place of what it showed, as an import writes it."""
+    with bench.database.connection() as connection:
+        connection.execute("delete from picture_seed where picture_id = %s", (picture,))
+        for taxon, number in kinds.items():
+            connection.execute(
+                "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+                (picture_seed_id(picture, taxon), picture, taxon, number if len(kinds) > 1 else None),
+            )

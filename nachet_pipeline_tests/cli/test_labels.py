@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from nachet_pipeline_tests.command import Nachet
+from nachet_pipeline_tests.folders.kept import folder_id
 from nachet_pipeline_tests.labelled import JUNCEA, NAPUS, import_as, photograph, picture_of
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -79,12 +80,36 @@ def test_duplicates_name_the_species_of_both(nachet: Nachet) -> None:
     assert JUNCEA in line
 
 
+def test_an_operator_names_what_waits_and_takes_it_back(workbench: Workbench, nachet: Nachet) -> None:
+    guessed = {"seedName": "unknown", "guess": "Avena sp.", "guessRank": "genus"}
+    import_as(workbench, "autumn", "north", guessed, {"5.png": photograph(5), "6.png": photograph(6)})
+    picture_set = str(folder_id(workbench, "north"))
+
+    code, listed, noted = nachet("labels", "waiting")
+
+    assert (code, noted) == (0, "2 pictures wait for a name\n")
+    assert listed.startswith(f"{picture_set}  2 pictures  since 20")
+    assert listed.endswith(f"  {workbench.user.email}  autumn/pictures/north  perhaps Avena sp. (genus)\n")
+    record = json.loads(nachet("labels", "waiting", "--json")[1])
+    assert (record["guess"], record["rank"], record["pictures"]) == ("Avena sp.", "genus", 2)
+    named = ("labels", "name", picture_set, "--species", NAPUS, *SAID)
+    assert nachet(*named) == (0, f"{NAPUS}: 2 pictures named\n", "")
+    assert nachet(*named) == (0, f"{NAPUS}, as before\n", "")
+    code, _, noted = nachet("labels", "name", picture_set, "--species", JUNCEA, *SAID)
+    assert code == 1
+    assert "2 were named Brassica napus before" in noted
+    assert nachet("labels", "waiting")[2] == "no picture waits for a name\n"
+    assert nachet("labels", "unname", picture_set, *SAID)[1] == "2 pictures wait for a name again\n"
+    assert "named" in nachet("audit", "--subject", picture_set)[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (("decide", "{picture}", "--species", "Brassica nappus", *SAID), 1, "did you mean Brassica napus?"),
         (("decide", "{nobody}", "--species", NAPUS, *SAID), 1, "there is no picture"),
         (("undecide", "{picture}", *SAID), 1, "nothing was decided of the picture"),
+        (("name", "{nobody}", "--species", NAPUS, *SAID), 1, "there is no picture set"),
         (("decide", "{picture}", "--species", NAPUS, "--by", "ann", "--why", " "), 2, "expected some text"),
         (("decide", "{picture}", "--species", NAPUS, "--by", "ann"), 2, "--why"),
     ],

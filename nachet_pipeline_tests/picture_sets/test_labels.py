@@ -1,6 +1,7 @@
 """The same photograph under two species: found, told to whom it concerns, settled by whatever settles it."""
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -426,6 +427,73 @@ def test_what_cannot_be_decided_is_said_and_changes_nothing(torn: Workbench, cas
     assert torn.query("select * from label_decision") == []
 
 
+WALKED = """
+with recursive reached (id, parent, sha256, pixel_sha256, decision) as (
+    select p.id, p.parent, p.sha256, p.pixel_sha256, d.sha256 from label_decision d
+        join pictures p on p.sha256 = d.sha256 or p.pixel_sha256 = d.pixel_sha256
+    union
+    select found.*, reached.decision from reached cross join lateral (
+        select id, parent, sha256, pixel_sha256 from pictures p
+            where p.parent = reached.id or p.sha256 = reached.sha256 or p.pixel_sha256 = reached.pixel_sha256
+    ) found
+)
+select distinct on (reached.id) reached.id, d.seed_id
+from reached join label_decision d on d.sha256 = reached.decision where reached.parent is null
+order by reached.id, (reached.sha256 = d.sha256 or coalesce(reached.pixel_sha256 = d.pixel_sha256, false)) desc,
+    d.decided_at desc, d.sha256
+"""
+"""From each decision to all that it reaches: pictures of equal content, and what is cut from them."""
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_decisions_reach_what_equals_and_what_is_cut_whichever_way_it_is_asked(
+    number: int, workbench: Workbench
+) -> None:
+    chance = random.Random(number)
+    import_as(workbench, "spring", "east", NAPUS, ONE)
+    seeds = [seed_id(one) for one in (NAPUS, JUNCEA, ARVENSE)]
+
+    def content(what: str, most: int) -> bytes:
+        return hashlib.sha256(f"{what} {chance.randrange(most)}".encode()).digest()
+
+    wholes = [UUID(int=one) for one in range(1, 40)]
+    crops = [UUID(int=one) for one in range(100, 140)]
+    for one in [*wholes, *crops]:
+        parent = None if one in wholes else chance.choice([*wholes, *(crop for crop in crops if crop < one)])
+        with workbench.database.connection() as connection:
+            connection.execute(
+                # In a set of its own: no set has a file twice.
+                "with made as (insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id,"
+                " digest) select %(one)s, picture_set, owner_id, name, container_id, upload_id, '' from picture_set"
+                " where name = 'east' limit 1) insert into pictures (id, picture, picture_set_id, parent, nb_object,"
+                " name, blob, sha256, size, format, width, height, pixel_sha256)"
+                " values (%(one)s, '{}', %(one)s, %(parent)s, 1, 'x', %(one)s, %(file)s, 1, 'PNG', 1, 1, %(pixels)s)",
+                {
+                    "one": one,
+                    "parent": parent,
+                    "file": content("file", 60),
+                    "pixels": content("pixels", 60) if chance.random() < 0.8 else None,
+                },
+            )
+    for one in chance.sample([*wholes, *crops], 9):
+        workbench.query(
+            "insert into label_decision (sha256, pixel_sha256, seed_id, decided_by, why, decided_at)"
+            " select sha256, pixel_sha256, %s, 'ann', 'seen', now() + interval '1 s' * %s from pictures where id = %s"
+            " on conflict do nothing",
+            chance.choice(seeds),
+            chance.randrange(3),
+            one,
+        )
+
+    walked = {row["id"]: row["seed_id"] for row in workbench.query(WALKED)}
+    decided = {row["picture_id"]: row["seed_id"] for row in workbench.query("select * from label_decided")}
+    asked = workbench.query("select id, seed_id from pictures cross join label_decision_of(id) where parent is null")
+
+    assert decided == walked
+    assert {row["id"]: row["seed_id"] for row in asked} == walked
+    assert 9 <= len(walked) < len(wholes)
+
+
 # In a database of many pictures
 
 
@@ -442,7 +510,13 @@ def test_conflicts_are_found_by_index_and_by_the_reader_too(torn: Workbench) -> 
     (plan,) = torn.query("explain (format json) select * from label_conflict")
     nodes = list(_nodes(cast(Any, plan["QUERY PLAN"])[0]["Plan"]))
     by_index = {node["Index Name"] for node in nodes if "ANY" in node.get("Index Cond", "")}
-    assert by_index == {"pictures_live_file", "pictures_live_pixels"}
+    assert by_index == {
+        "pictures_live_file",
+        "pictures_live_pixels",
+        # Of decisions, which are followed only where there are some.
+        "pictures_sha256",
+        "pictures_pixel_sha256",
+    }
 
     with torn.database.connection() as connection:
         name = f"test_reader_{uuid4().hex[:12]}"
@@ -451,6 +525,7 @@ def test_conflicts_are_found_by_index_and_by_the_reader_too(torn: Workbench) -> 
     with psycopg.connect(f"postgresql://{name}:a-password@{place}") as reader:
         assert reader.execute("select count(*) from label_conflict").fetchone() == (2,)
         assert reader.execute("select count(*) from label_decided").fetchone() == (0,)
+        assert reader.execute("select count(*) from unnamed_picture").fetchone() == (0,)
     torn.query(f'drop owned by "{name}"')
     torn.query(f'drop role "{name}"')
     with torn.database.reading() as connection:

@@ -206,6 +206,42 @@ def test_a_picture_that_showed_both_keeps_one_link(imported: Workbench) -> None:
     assert links(imported)[picture] == NAPUS
 
 
+@pytest.mark.parametrize("at_a_time", [1, 10_000])
+def test_a_picture_of_two_species_that_are_merged_shows_the_sum_of_their_seeds(
+    at_a_time: int, imported: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nachet_pipeline.registry.queries._LINKS_AT_A_TIME", at_a_time)
+    both, third, unknown = list(links(imported))[:3]
+    shown: dict[UUID, list[tuple[UUID | None, int]]] = {
+        both: [(NAPUS, 3), (JUNCEA, 2), (ARVENSE, 1)],
+        third: [(NAPUS, 3), (JUNCEA, 2), (seed_id("Lolium temulentum"), 4)],
+        unknown: [(JUNCEA, 2), (ARVENSE, 5), (None, 1)],
+    }
+    imported.query("delete from picture_seed where picture_id = any(%s)", list(shown))
+    for picture, kinds in shown.items():
+        for taxon, number in kinds:
+            imported.query(
+                "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+                picture_seed_id(picture, taxon),
+                picture,
+                taxon,
+                number,
+            )
+
+    seeds = merged(merged(packaged_seeds(), "Brassica juncea", "Brassica napus"), "Cirsium arvense", "Brassica napus")
+    load(imported, seeds)
+
+    rows = imported.query("select * from picture_seed where picture_id = any(%s)", list(shown))
+    assert all(row["id"] == picture_seed_id(row["picture_id"], row["seed_id"]) for row in rows)
+    assert {(row["picture_id"], row["seed_id"], row["nb_object"]) for row in rows} == {
+        (both, NAPUS, None),  # all that it shows
+        (third, NAPUS, 5),
+        (third, seed_id("Lolium temulentum"), 4),
+        (unknown, NAPUS, 7),
+        (unknown, None, 1),
+    }
+
+
 def test_many_pictures_are_linked_anew_part_by_part(imported: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nachet_pipeline.registry.queries._LINKS_AT_A_TIME", 1)
     seeds = merged(merged(packaged_seeds(), "Brassica juncea", "Brassica napus"), "Cirsium arvense", "Brassica napus")

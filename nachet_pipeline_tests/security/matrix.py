@@ -40,8 +40,8 @@ TABLES = """\
 | --- | --- | --- |
 | `nachet_alembic_version`, `audit_trail` | select | select |
 | `training_label`, `training_set_member` | select, insert | select |
-| `container`, `folder_tombstone`, `mass_import`, `registry_source`, `seeds`, `training_set`, `upload`, `upload_crops`, `users`, \
-`withdrawn_content` | select, insert, update | select |
+| `container`, `folder_tombstone`, `mass_import`, `registry_source`, `seeds`, `training_set`, `upload`, \
+`upload_crops`, `users`, `withdrawn_content` | select, insert, update | select |
 | `mail_cursor` | select, update | select |
 | `event` | select, insert, delete | select |
 | `upload_key` | select, insert, update | no |

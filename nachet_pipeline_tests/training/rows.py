@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from nachet_pipeline.training.manifest import SCHEMA, ManifestClass
+from nachet_pipeline.training.manifest import LABEL_COLUMNS, MULTI_SCHEMA, SCHEMA, ManifestClass
 
 NAMES = ("Brassica napus", "Brassica juncea", "Cirsium arvense")
 
@@ -68,3 +68,26 @@ def row(number: int, **columns: Any) -> dict[str, Any]:
 
 def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=SCHEMA)
+
+
+def several(*shown: dict[str, Any]) -> pa.RecordBatch:
+    """Rows of a manifest of several labels, in the order of their pictures.
+
+    Each is given by its `number`, its seeds by class index (`shows`), and other columns.
+    """
+    return pa.RecordBatch.from_pylist(
+        [_several(**one) for one in sorted(shown, key=lambda one: int(one["number"]))], schema=MULTI_SCHEMA
+    )
+
+
+def _several(number: int, shows: dict[int, int | None], **columns: Any) -> dict[str, Any]:
+    indices = sorted(shows)
+    return {
+        **row(number, **columns),
+        **dict.fromkeys(LABEL_COLUMNS),
+        "labels": [f"{index:03d} {NAMES[index]}" for index in indices],
+        "class_indices": indices,
+        "scientific_names": [NAMES[index] for index in indices],
+        "taxon_ids": [uuid(900 + index) for index in indices],
+        "seeds_of_class": [shows[index] for index in indices],
+    }

@@ -148,7 +148,7 @@ def test_every_row_agrees_with_the_database_and_with_the_bytes_it_points_at(work
     found = rows(workbench, made)
     known = workbench.query(
         "select p.id::text as picture_id, p.picture_set_id::text, s.owner_id::text, seeds.name as scientific_name,"
-        " seeds.id::text as taxon_id, nb_object as number_of_seeds, 30.0::float8 as zoom, c.name as container, blob,"
+        " seeds.id::text as taxon_id, p.nb_object as number_of_seeds, 30.0::float8 as zoom, c.name as container, blob,"
         " encode(sha256, 'hex') as sha256, size, format, width, height, encode(pixel_sha256, 'hex') as pixel_sha256,"
         " encode(perceptual_hash, 'hex') as perceptual_hash, sharpness::float8, quality_score::float8, captured_at"
         " from pictures p join picture_set s on s.id = picture_set_id join container c on c.id = container_id"

@@ -180,7 +180,7 @@ def test_an_empty_set_has_a_card_and_nothing_to_draw() -> None:
 )
 def test_the_size_category_is_one_of_those_that_hugging_face_knows(pictures: int, category: str) -> None:
     counted = statistics([batch(row(1))])
-    counted.pictures = type(counted.pictures)({(0, "train"): pictures})
+    counted.of_split = type(counted.of_split)({"train": pictures})
     assert header(render(facts(counted=counted), []))["size_categories"] == [category]
 
 

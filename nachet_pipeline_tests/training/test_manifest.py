@@ -192,7 +192,7 @@ def test_a_digest_of_a_later_version_is_told_as_that() -> None:
     table = table_of(content)
     stated = json.loads(table.schema.metadata[b"nachet_training_set"])
     stream = io.BytesIO()
-    later = json.dumps({**stated, "digest_version": 3}).encode()
+    later = json.dumps({**stated, "digest_version": 4}).encode()
     pq.write_table(table.replace_schema_metadata({b"nachet_training_set": later}), stream)
     with open_manifest(stream) as manifest, pytest.raises(ManifestError, match="a later version of the package made"):
         manifest.verify()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from functools import cache
+from itertools import combinations
 
 import pytest
 from PIL import Image
@@ -26,6 +27,9 @@ def many() -> dict[str, bytes]:
         "seeds": plots.seeds_matrix({label: {n: draw.randrange(5000) for n in range(1, 30)} for label in LABELS}),
         "imports": plots.uploads_over_time({date(2020, 1, 1) + timedelta(days=7 * n): n for n in range(300)}),
         "sharpness": plots.sharpness_by_class(spreads, classes=60, minimum=20),
+        "together": plots.classes_together(
+            {(one, other): draw.randrange(900) for one, other in combinations(LABELS, 2)}
+        ),
         "difference": plots.difference_by_class({label: (draw.randrange(900), draw.randrange(90)) for label in LABELS}),
     }
 

@@ -39,6 +39,7 @@ from nachet_pipeline.health.queries import NAMED, ListedUpload
 from nachet_pipeline.health.report import PASSES_WHEN, REMEDIES, CheckResult, HealthCheck, check_health
 from nachet_pipeline.health.snapshot import Automation, Disk, FailedRun, Health, Orchestration, read_health
 from nachet_pipeline.health.turns import record_turns
+from nachet_pipeline.picture_sets.naming import WaitingSet
 from nachet_pipeline.settings import HealthSettings
 
 _ASSET = AssetKey("pipeline_health")
@@ -259,6 +260,7 @@ def _metadata(health: Health, results: Sequence[CheckResult], settings: HealthSe
         ),
         **_linked("failed", [_failed_row(one) for one in health.failed]),
         **_linked("waiting", [_waiting_row(one, health.at) for one in health.waiting]),
+        **_linked("unnamed", [_unnamed_row(one) for one in health.unnamed.sets]),
         **_linked("failed_runs", [_run_row(one) for one in health.dagster.failed_runs]),
         **tables(
             keys_ending=({"user": one.owner, "key": one.number, "ends": _time(one.expires_at)} for one in health.keys),
@@ -297,6 +299,7 @@ def _figures(health: Health) -> dict[str, float | MetadataValue[Any]]:
         "pictures_today": next(iter(health.pictures.values())),
         "pictures_in_30_days": sum(health.pictures.values()),
         **{name: number for name, number in known.items() if number is not None},
+        "pictures_unnamed": health.unnamed.pictures,
         "drift": sum(one.number for one in health.drift),
         "uploads_in_all_about": size.uploads,
         "events_about": size.events,
@@ -335,6 +338,17 @@ def _waiting_row(one: ListedUpload, now: datetime) -> dict[str, str]:
         "minutes": str(round((now - one.since).total_seconds() / 60)),
         "run": _run_link(one.run_id) if one.state is State.IMPORTING and one.run_id else "",
         "user": plain(one.owner),
+    }
+
+
+def _unnamed_row(one: WaitingSet) -> dict[str, str]:
+    return {
+        "pictures": str(one.pictures),
+        "since": _time(one.since),
+        "user": plain(one.owner),
+        "session": plain(one.place),
+        "guess": plain(" ".join(filter(None, (one.guess, one.rank and f"({one.rank})")))),
+        "name them": f"`nachet labels name {one.picture_set}`",
     }
 
 

@@ -12,6 +12,10 @@ class ExportFormat(StrEnum):
     CROISSANT = "croissant"
 
 
+WITH_SEVERAL_LABELS = frozenset(ExportFormat) - {ExportFormat.IMAGEFOLDER}
+"""Formats that can say that a picture has several labels."""
+
+
 class ExportLayout(StrEnum):
     """How the trees of an ImageFolder are cut: one for each number of seeds in a picture, or one for all."""
 

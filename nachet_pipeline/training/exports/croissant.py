@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nachet_pipeline.training.exports.parquet import CLASS_FOLDER
+from nachet_pipeline.training.exports.parquet import CLASS_FOLDER, CLASS_FOLDERS
 from nachet_pipeline.training.exports.source import TrainingClass
 from nachet_pipeline.training.manifest import ManifestMetadata
 
@@ -62,6 +62,10 @@ _DESCRIPTIONS = {
     "image": "The picture, an RGB TIFF of 8 bits.",
     "label": "The class, as a number.",
     CLASS_FOLDER: "The class, as the name of its folder in an ImageFolder.",
+    "labels": "The classes that the picture shows, as numbers.",
+    CLASS_FOLDERS: "These classes by name.",
+    "class_indices": "The classes that the picture shows, as numbers.",
+    "seeds_of_class": "Seeds of each of these classes in the picture.",
     "group": "Pictures of one group are never on two sides of the split.",
     "sha256": "Of the picture as it is stored, before it was converted.",
     "size": "Of the picture as it is stored, in bytes.",
@@ -202,7 +206,11 @@ def _pictures(columns: pa.Schema) -> dict[str, Any]:
 def _picture_field(column: pa.Field) -> dict[str, Any]:
     image = column.name == "image"
     description = _DESCRIPTIONS.get(column.name, column.name.replace("_", " ").capitalize() + ".")
-    field = _field(_PICTURES, column.name, "sc:ImageObject" if image else _data_type(column.type), description)
+    repeated = pa.types.is_list(column.type)
+    kind = _data_type(column.type.value_type if repeated else column.type)
+    field = _field(_PICTURES, column.name, "sc:ImageObject" if image else kind, description)
+    if repeated:
+        field["repeated"] = True
     source: dict[str, Any] = {"fileSet": {"@id": _SHARDS}, "extract": {"column": column.name}}
     if image:
         source["transform"] = {"jsonPath": "bytes"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from nachet_pipeline.support.progress import Progress, silent
 from nachet_pipeline.support.templates import render_template
 from nachet_pipeline.training.exports import croissant, webdataset
-from nachet_pipeline.training.exports.choices import ExportFormat, ExportLayout
+from nachet_pipeline.training.exports.choices import WITH_SEVERAL_LABELS, ExportFormat, ExportLayout
 from nachet_pipeline.training.exports.errors import ChoiceError
 from nachet_pipeline.training.exports.fetching import Fetched, Fetcher
 from nachet_pipeline.training.exports.image_folder import empty_classes, export_folders, trees_of
@@ -88,7 +88,7 @@ def export(request: ExportRequest, fetcher: Fetcher, *, progress: Progress = sil
     Raises:
         ExportRefusedError: the folder holds something else, or is being written to.
         ManifestError: the manifest is none, or is damaged.
-        ChoiceError: it has no such split.
+        ChoiceError: it has no such split, or the format cannot say its labels.
         StorageError: storage does not answer.
     """
     manifest = ExportManifest(request.manifest)
@@ -117,6 +117,12 @@ def _identity(request: ExportRequest, manifest: ExportManifest) -> dict[str, obj
 
 
 def _chosen(manifest: ExportManifest, request: ExportRequest) -> ExportContents:
+    if manifest.metadata.several_labels and request.format not in WITH_SEVERAL_LABELS:
+        fitting = ", ".join(one.value for one in ExportFormat if one in WITH_SEVERAL_LABELS)
+        raise ChoiceError(
+            f"{manifest.metadata.name} has pictures of several labels, which {request.format.value} cannot say, as a"
+            f" picture is in one folder: expected a format of {fitting}"
+        )
     contents = manifest.contents()
     if unknown := [split for split in request.splits if split not in contents.splits]:
         found = ", ".join(contents.splits) or "no pictures"
@@ -136,7 +142,7 @@ def _run(
     most_bytes = request.shard_mib * _MIB
     if request.format is ExportFormat.WEBDATASET:
         return shards.run(fetcher, suffix=".tar", most_bytes=most_bytes, write=webdataset.write_shard)
-    write = shard_writer(contents.classes)
+    write = shard_writer(contents.classes, several_labels=manifest.metadata.several_labels)
     return shards.run(fetcher, suffix=".parquet", most_bytes=most_bytes, write=write)
 
 
@@ -165,6 +171,7 @@ def _finished(
         "training/exports/readme.md.jinja",
         kind=request.format.value,
         of=manifest.metadata,
+        classes=contents.classes,
         counts=contents.by_split,
         trees=trees,
     )
@@ -183,7 +190,7 @@ def _finished(
 def _describe(request: ExportRequest, manifest: ExportManifest, contents: ExportContents, journal: Journal) -> None:
     paths = sorted(f"data/{file.name}" for file in (request.folder / "data").glob("*.parquet"))
     shards = [croissant.ShardFile(path, *journal.checksum(path)) for path in paths]
-    columns = columns_of(contents.classes)
+    columns = columns_of(contents.classes, several_labels=manifest.metadata.several_labels)
     description = croissant.described(manifest.metadata, shards, columns, contents.classes, contents.splits)
     _write_text(request.folder, croissant.NAME, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 

@@ -23,9 +23,9 @@ def tree_of(layout: ExportLayout, seeds: int) -> str:
     return f"{seeds}-seed" if layout is ExportLayout.SEEDS else FLAT_TREE
 
 
-def trees_of(layout: ExportLayout, contents: ExportContents) -> dict[str, dict[str, dict[int, int]]]:
+def trees_of(layout: ExportLayout, contents: ExportContents) -> dict[str, dict[str, dict[int | None, int]]]:
     """Every tree, with the number of pictures by split and class index."""
-    trees: dict[str, dict[str, dict[int, int]]] = {}
+    trees: dict[str, dict[str, dict[int | None, int]]] = {}
     for (split, seeds, index), count in sorted(contents.pictures.items()):
         counts = trees.setdefault(tree_of(layout, seeds), {each: {} for each in contents.splits})
         counts[split][index] = counts[split].get(index, 0) + count

@@ -11,13 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nachet_pipeline.identifiers import archive_container, training_container, training_picture_blob
-from nachet_pipeline.training.manifest import SCHEMA, SPLITS, ManifestClass, ManifestError, open_manifest
+from nachet_pipeline.training.manifest import SPLITS, ManifestClass, ManifestError, open_manifest
 
 _ROWS = 4096
-# Exports that are under way have no more; the rest is for finding leaks.
-_COLUMNS = [name for name in SCHEMA.names if not name.startswith("photograph_")]
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 # What readers take for the name of a split where it stands between two of these characters, in lower case.
 _SPLIT_WORD = re.compile(
@@ -33,7 +32,7 @@ class Picture:
     Attributes:
         identifier: of the picture; names its file.
         split: `train`, `validation` or `test`.
-        class_index: of its species.
+        classes: indices of its classes: one, unless pictures may have several labels.
         seeds: number of seeds it shows.
         address: its container and blob.
         elsewhere: containers and blobs where its bytes may be too: its owner's archive, if its folder was archived
@@ -47,7 +46,7 @@ class Picture:
 
     identifier: str
     split: str
-    class_index: int
+    classes: tuple[int, ...]
     seeds: int
     address: tuple[str, str]
     elsewhere: tuple[tuple[str, str], ...]
@@ -56,6 +55,16 @@ class Picture:
     format: str
     pixels: int
     row: dict[str, Any]
+
+    @property
+    def class_index(self) -> int:
+        """Its one class.
+
+        Raises:
+            ValueError: it has several.
+        """
+        (one,) = self.classes
+        return one
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +88,11 @@ class ExportContents:
 
     Attributes:
         classes: every index from 0 to the greatest, in order.
-        pictures: pictures by split, number of seeds and class index.
+        pictures: pictures by split, number of seeds and class index, None if pictures may have several.
     """
 
     classes: tuple[TrainingClass, ...]
-    pictures: dict[tuple[str, int, int], int]
+    pictures: dict[tuple[str, int, int | None], int]
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
@@ -120,7 +129,9 @@ class ExportManifest:
             ManifestError: a row that is not a picture's.
         """
         with open_manifest(self.file) as manifest:
-            for batch in manifest.rows(_COLUMNS, batch_rows=_ROWS):
+            # Exports that are under way have no more; the rest is for finding leaks.
+            columns = [name for name in manifest.schema.names if not name.startswith("photograph_")]
+            for batch in manifest.rows(columns, batch_rows=_ROWS):
                 for row in batch.to_pylist():
                     if row["split"] in splits:
                         yield self._picture(row)
@@ -134,7 +145,7 @@ class ExportManifest:
         return Picture(
             identifier,
             row["split"],
-            row["class_index"],
+            tuple(row["class_indices"]) if self.metadata.several_labels else (row["class_index"],),
             row["number_of_seeds"],
             (row["container"], row["blob"]),
             (
@@ -156,13 +167,18 @@ class ExportManifest:
         """
         columns = ["split", "number_of_seeds", "class_index"]
         classes = _classes(self.metadata.classes)
-        counted: Counter[tuple[str, int, int]] = Counter()
+        indices = "class_indices" if self.metadata.several_labels else "class_index"
+        counted: Counter[tuple[str, int, int | None]] = Counter()
         with open_manifest(self.file) as manifest:
-            for batch in manifest.rows(columns):
+            for batch in manifest.rows([*columns, "class_indices"]):
+                known = batch.column(indices)
+                for index in pc.unique(known.flatten() if self.metadata.several_labels else known).to_pylist():
+                    if not 0 <= index < len(classes):
+                        raise ManifestError(f"{self.file}: found a picture of class {index}, of {len(classes)} classes")
                 for group in pa.table(batch).group_by(columns).aggregate([([], "count_all")]).to_pylist():
                     split, seeds, index = (group[name] for name in columns)
-                    if split not in SPLITS or not 0 <= index < len(classes):
-                        raise ManifestError(f"{self.file}: found a picture of class {index} in the split {split!r}")
+                    if split not in SPLITS:
+                        raise ManifestError(f"{self.file}: found a picture in the split {split!r}")
                     counted[split, seeds, index] += group["count_all"]
         return ExportContents(classes, dict(counted))
 

@@ -1,4 +1,7 @@
-"""WebDataset: tar files of which each picture takes three members, `<id>.tiff`, `<id>.cls` and `<id>.json`."""
+"""WebDataset: tar files of which each picture takes three members, `<id>.tiff`, `<id>.cls` and `<id>.json`.
+
+There is no `.cls` if pictures may have several labels: the JSON says them all, in `class_indices`.
+"""
 
 import io
 import json
@@ -8,6 +11,7 @@ from datetime import datetime
 from typing import IO
 
 from nachet_pipeline.training.exports.shards import ShardEntry
+from nachet_pipeline.training.manifest import LABEL_COLUMNS
 
 _LEFT_OUT = {"url"}  # says where the account is, and would make another tar of the same pictures
 
@@ -16,11 +20,13 @@ def write_shard(stream: IO[bytes], entries: Iterator[ShardEntry]) -> None:
     """Write a shard: the same pictures make the same bytes, on any day and by any user."""
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for picture, file in entries:
-            described = {name: value for name, value in picture.row.items() if name not in _LEFT_OUT}
+            several = "class_indices" in picture.row
+            left_out = _LEFT_OUT | LABEL_COLUMNS.keys() if several else _LEFT_OUT
+            described = {name: value for name, value in picture.row.items() if name not in left_out}
             text = json.dumps(described, sort_keys=True, ensure_ascii=False, default=_as_text)
             with file.open("rb") as content:
                 _add(tar, f"{picture.identifier}.tiff", content, file.stat().st_size)
-            for suffix, value in (("cls", str(picture.class_index)), ("json", text)):
+            for suffix, value in (*(() if several else (("cls", str(picture.class_index)),)), ("json", text)):
                 member = value.encode()
                 _add(tar, f"{picture.identifier}.{suffix}", io.BytesIO(member), len(member))
 

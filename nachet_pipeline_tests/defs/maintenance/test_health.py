@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import yaml
 from dagster import ExecuteInProcessResult
 
 from nachet_pipeline.defs.maintenance.health import longest_interval
@@ -51,6 +52,25 @@ def test_which_uploads_are_refused_and_why_is_on_the_page_with_a_link_to_each(de
     assert {one["uploads"] for one in shown["refused_by_user"] if one["user"] == deployment.user.email} == {1}
     assert shown["uploads_refused_in_7_days"] >= 1
     assert shown["event_log_mib"] > 0
+
+
+def test_pictures_that_wait_for_a_name_are_on_the_page_with_the_command_to_name_them(deployment: Deployment) -> None:
+    folder = deployment.sample("odd")
+    index = next(folder.glob("pictures/*/index.yaml"))
+    said = yaml.safe_load(index.read_text())
+    said["seedData"] = {"seedName": "unknown", "guess": "a | in [it]", "guessRank": "genus"}
+    index.write_text(yaml.safe_dump(said))
+    upload = deployment.stage(folder)
+    deployment.run_import(upload)
+
+    shown = page(deployment)
+
+    (picture_set,) = (one.id for one in deployment.now(upload).receipt.picture_sets)  # type: ignore[union-attr]
+    (row,) = (line for line in shown["unnamed"].splitlines() if str(picture_set) in line)
+    assert row.endswith(f"| `nachet labels name {picture_set}` |")
+    assert "odd/pictures/" in row
+    assert r"a \| in \[it\] \(genus\)" in row
+    assert shown["pictures_unnamed"] >= 1
 
 
 def test_rows_that_the_ui_would_hide_are_one_click_away_and_the_first_are_shown(deployment: Deployment) -> None:

@@ -16,7 +16,7 @@ from nachet_pipeline.training.exports.choices import ExportFormat
 from nachet_pipeline.training.exports.converting import ConvertingPool
 from nachet_pipeline.training.exports.exporting import Exported, ExportRequest, export
 from nachet_pipeline.training.exports.fetching import Fetcher
-from nachet_pipeline.training.manifest import SCHEMA, ManifestClass, ManifestWriter
+from nachet_pipeline.training.manifest import LABEL_COLUMNS, ManifestClass, ManifestWriter
 from nachet_pipeline_tests.pictures.files import saved, seed_image
 
 SPECIES = ("Brassica napus", "Cirsium arvense", "Solanum nigrum", "Lolium temulentum")
@@ -83,6 +83,7 @@ class Sets:
     container: str
     name: str = "seeds"
     rows: list[dict[str, Any]] = field(default_factory=list)
+    several_labels: bool = False
 
     def store(self, number: int, content: bytes | None = None, **values: Any) -> dict[str, Any]:
         """Store a picture and give it a row."""
@@ -96,6 +97,22 @@ class Sets:
         self.rows.append(row)
         return row
 
+    def several(self, pictures: int = 12) -> None:
+        """Pictures of one to three of three classes, in two splits."""
+        self.several_labels = True
+        for number in range(pictures):
+            indices = [index for index in range(3) if (number % 7 + 1) >> index & 1]
+            lists = {
+                "labels": [f"{index:03} {SPECIES[index]}" for index in indices],
+                "class_indices": indices,
+                "scientific_names": [SPECIES[index] for index in indices],
+                "taxon_ids": [str(uuid.UUID(int=100 + index)) for index in indices],
+                "seeds_of_class": [2 + index for index in indices],
+            }
+            split = "test" if number % 6 == 5 else "train"
+            self.store(number, split=split, number_of_seeds=6, class_index=0, **lists)
+            self.rows[-1] |= dict.fromkeys(LABEL_COLUMNS)
+
     def usual(self, pictures: int = 24) -> None:
         """Three classes in three splits, of one or two seeds."""
         for number in range(pictures):
@@ -106,10 +123,13 @@ class Sets:
         file = self.place / "given.parquet"
         chosen = sorted(self.rows if rows is None else rows, key=lambda row: row["picture_id"])
         names = {row["class_index"]: (row["label"], row["scientific_name"], row["taxon_id"]) for row in chosen}
+        if self.several_labels:
+            names = {index: (f"{index:03} {SPECIES[index]}", SPECIES[index], str(index)) for index in range(3)}
         classes = [ManifestClass(label, index, name, taxon) for index, (label, name, taxon) in sorted(names.items())]
         settings: dict[str, Any] = {"name": self.name, "recipe": {}, "recipe_digest": "ab" * 32, "classes": classes}
+        settings["several_labels"] = self.several_labels
         with file.open("wb") as stream, ManifestWriter(stream, **settings) as writer:
-            writer.write(pa.RecordBatch.from_pylist(chosen, schema=SCHEMA))
+            writer.write(pa.RecordBatch.from_pylist(chosen, schema=writer.schema))
             writer.finish()
         return file
 

@@ -274,7 +274,7 @@ def test_no_shard_is_too_full_or_empty_and_every_picture_has_one(pictures: list[
     assignment = Assignment(most)
     held: dict[tuple[str, int], list[int]] = {}
     for split, pixels in pictures:
-        picture = Picture("", split, 0, 1, ("", ""), ("", ""), "", 1, "PNG", pixels, {})
+        picture = Picture("", split, (0,), 1, ("", ""), ("", ""), "", 1, "PNG", pixels, {})
         held.setdefault((split, assignment.shard_of(picture)), []).append(3 * pixels)
     assert {(split, place) for split, sizes in assignment.sizes.items() for place in range(len(sizes))} == held.keys()
     for (split, place), sizes in held.items():
