@@ -156,7 +156,7 @@ def _measure_ticks(new: int) -> dict[str, float]:  # noqa: PLR0915 (one course o
     from nachet_pipeline.settings import Settings  # noqa: PLC0415
 
     # No run is started here, so a tick a minute later would request each again.
-    sensors._MINUTES_TO_BECOME_A_RUN = 1_000  # noqa: SLF001
+    sensors._MINUTES_TO_BECOME_A_RUN = 1_000
 
     sensor = defs.get_repository_def().get_sensor_def("start_imports")
     resources = {
