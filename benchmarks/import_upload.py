@@ -225,13 +225,21 @@ def _core(
 
 def _job(database: Database, settings: Settings, owner: Owner) -> float:
     """Seconds of the import job in process, with its events in PostgreSQL."""
+    from dagster import DagsterInstance  # noqa: PLC0415 (slow to import)
+
     from nachet_pipeline.definitions import definitions  # noqa: PLC0415 (reads the environment)
-    from nachet_pipeline.defs.uploads.running import run_import  # noqa: PLC0415 (slow to import)
 
     with database.connection() as connection:
         upload = see_upload(connection, owner, "upload")
     begin = time.perf_counter()
-    run_import(definitions(settings), upload)
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("upload", [upload.partition])
+        definitions(settings).resolve_job_def("import_uploads").execute_in_process(
+            instance=instance,
+            partition_key=upload.partition,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
     seconds = time.perf_counter() - begin
     with database.connection() as connection:
         done = find_upload(connection, upload.id)

@@ -8,7 +8,7 @@ from nachet_pipeline.defs.maintenance import definitions as maintenance
 from nachet_pipeline.defs.maintenance.health import WhatRuns
 from nachet_pipeline.defs.mass_import import definitions as mass_import
 from nachet_pipeline.defs.registry import definitions as registry
-from nachet_pipeline.defs.resources import CommandBuild, ImportProgress, of_environment, of_settings
+from nachet_pipeline.defs.resources import CommandBuild, CommandImport, ImportProgress, of_environment, of_settings
 from nachet_pipeline.defs.training import definitions as training
 from nachet_pipeline.defs.uploads import definitions as uploads
 from nachet_pipeline.settings import Settings, SettingsError
@@ -53,6 +53,7 @@ def definitions(
                 "import_progress": progress or ImportProgress(),
                 "what_runs": WhatRuns.of(groups),
                 "command_build": build or CommandBuild(),
+                "command_import": CommandImport(),
             },
         ),
     )

@@ -488,8 +488,9 @@ def test_a_key_opens_nobody_elses_container(bench: Workbench, client: Client, ke
 
 
 def test_two_requests_that_send_the_same_folder_at_the_same_time_both_see_its_receipt(
-    bench: Workbench, client: Client
+    bench: Workbench, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.5)
     folder = bench.sample("twice", seed=70)
     with ThreadPoolExecutor(2) as requests:
         sent = list(requests.map(lambda _: client.submit(folder, owner=bench.user.email), range(2)))

@@ -3,6 +3,7 @@
 Each group of commands has a module; here they are put together.
 """
 
+import gc
 import sqlite3
 import sys
 
@@ -33,6 +34,10 @@ from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import read_env_file
 from nachet_pipeline.support.machine import full_disk
 
+_OBJECTS = 10_000
+"""New objects after which the garbage collector looks at them. After Python's 700 it looks again and again at what a
+command imports, which stays: a tenth of a command's start."""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -61,6 +66,7 @@ app.add_typer(folders.trail_app)
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
+    gc.set_threshold(_OBJECTS)
     try:
         if unread := read_env_file():
             note(f"nachet: {unread}")

@@ -202,13 +202,17 @@ def registered(opened: Opened, email: str, option: str = "--user", *, active: bo
     return user
 
 
-def name_services(settings: Settings, home: Path) -> None:
-    """Put into the environment what Dagster's configuration reads from there; this process holds the services."""
+def services_named(settings: Settings, home: Path) -> dict[str, str]:
+    """The environment that Dagster's configuration reads; this process holds the services."""
     from nachet_pipeline.local.embedded import HELD_FOR
 
-    os.environ.update(settings.of_services())
-    os.environ[HELD_FOR] = str(settings.home.resolve())
-    os.environ["DAGSTER_HOME"] = str(home.resolve())
+    own = {HELD_FOR: str(settings.home.resolve()), "DAGSTER_HOME": str(home.resolve())}
+    return settings.of_services() | own
+
+
+def name_services(settings: Settings, home: Path) -> None:
+    """Put `services_named` into the environment of this process."""
+    os.environ.update(services_named(settings, home))
 
 
 class ProgressBar:

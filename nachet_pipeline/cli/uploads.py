@@ -17,12 +17,12 @@ from nachet_pipeline.cli.terminal import (
     JsonOption,
     LangOption,
     Opened,
-    name_services,
     note,
     open_services,
     progress_bar,
     read_settings,
     registered,
+    services_named,
     write,
     write_json,
     write_result,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from nachet_pipeline.client import Client, SeenUpload, Staged, Submission
     from nachet_pipeline.contract.receipt import Receipt, State
+    from nachet_pipeline.defs.uploads.reporting import NotReportedError, ReportedRun
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
     from nachet_pipeline.support.i18n import Language
     from nachet_pipeline.uploads.upload import Upload
     from nachet_pipeline.users.user import User
@@ -205,34 +207,78 @@ def import_(
     Exit code 0 means that all of it is imported, 1 that it was refused, or with --accept-valid a part of it, 3 that
     it failed. The run is recorded in the same Dagster instance as all others, so the UI shows it.
     """
-    from dataclasses import replace as replace_fields
-
-    from nachet_pipeline.contract.receipt import State
     from nachet_pipeline.defs.instance import dagster_home
-    from nachet_pipeline.uploads.importing import reported_if_full
-    from nachet_pipeline.uploads.queries import find_upload
+    from nachet_pipeline.defs.uploads.reporting import ReportedRun
 
     # Before anything is staged, because the import needs it.
     instance = dagster_home(read_settings().home)
-    with open_services(start=True) as opened:
-        settings, owner = opened.settings, registered(opened, user)
-        upload = _stage_and_queue(opened, folder, owner, name, accept_valid=accept_valid, replace=replace)
-        with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
-            name_services(settings, instance)
-            from nachet_pipeline.definitions import definitions
-            from nachet_pipeline.defs.resources import ImportProgress
-            from nachet_pipeline.defs.uploads.running import run_import
-
-            with progress_bar("Importing") as bar:
-                progress = ImportProgress(lambda _step, done, total: bar(done, total))
-                run_import(definitions(settings, progress), upload)
-        with opened.database.connection() as connection:
-            done = find_upload(connection, upload.id)
+    with ReportedRun() as run, open_services(start=True) as opened:
+        run.prepare(services_named(opened.settings, instance))
+        done, unreported = _stage_and_import(
+            opened, run, folder, user, name, accept_valid=accept_valid, replace=replace
+        )
     if done is None or done.receipt is None or done.state != done.receipt.state or done.state == "importing":
         note("nachet: the import was interrupted; the folder stays staged, and the same command completes it")
         raise typer.Exit(UNAVAILABLE)
     _write_receipt(done.receipt, language, as_json=as_json)
+    if unreported:
+        raise unreported
     _exit_as(done.receipt, "the same command completes it")
+
+
+def _stage_and_import(
+    opened: Opened, run: "ReportedRun", folder: Path, user: str, name: str | None, *, accept_valid: bool, replace: bool
+) -> "tuple[Upload | None, NotReportedError | None]":
+    """The upload once it is imported, and why Dagster does not show that, if it does not."""
+    from dataclasses import replace as replace_fields
+
+    from nachet_pipeline.contract.receipt import State
+    from nachet_pipeline.defs.uploads.reporting import NotReportedError
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.uploads.importing import reported_if_full
+    from nachet_pipeline.uploads.queries import find_upload
+
+    unreported = None
+    owner = registered(opened, user)
+    with DecodingPool(opened.decoding) as pool:
+        pool.begin()  # a decoder starts while the folder is sent
+        upload = _stage_and_queue(opened, folder, owner, name, accept_valid=accept_valid, replace=replace)
+        with reported_if_full(opened.database, opened.blobs, replace_fields(upload, state=State.QUEUED)):
+            try:
+                with run.of(upload):
+                    _import_here(opened, upload, pool, run)
+            except NotReportedError as error:
+                unreported = error
+    with opened.database.connection() as connection:
+        return find_upload(connection, upload.id), unreported
+
+
+def _import_here(opened: Opened, upload: "Upload", pool: "DecodingPool", run: "ReportedRun") -> None:
+    """Import an upload in this process, for a run that reports it."""
+    from nachet_pipeline.registry.queries import registered_seeds
+    from nachet_pipeline.uploads.importing import Importer
+
+    with progress_bar("Importing") as bar:
+
+        def progress(step: str, done: int, total: int) -> None:
+            bar(done, total)
+            run.progress(step, done, total)
+
+        importer = Importer(
+            opened.database,
+            opened.blobs,
+            pool,
+            opened.database.call(registered_seeds),
+            opened.rules,
+            opened.limits,
+            opened.settings.transfer,
+            run.id,
+            progress,
+        )
+        try:
+            run.end(importer.import_upload(upload.id))
+        except Exception as error:  # noqa: BLE001 (the run shows it; what became of the upload is in its receipt)
+            run.end(error)
 
 
 def _stage_and_queue(

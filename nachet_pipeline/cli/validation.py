@@ -14,6 +14,8 @@ from nachet_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from nachet_pipeline.contract.report import Report
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.support.i18n import Language
 
 app = typer.Typer()
 
@@ -64,6 +66,25 @@ def validate(
     in both languages; text and page (`--format html > report.html`) name the first of many that are alike. All end
     with what was understood: sessions, species, zoom, seeds and pictures.
     """
+    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+
+    settings = Settings.from_environment()
+    with DecodingPool(DecodingSettings.of(settings.decoder, settings.picture)) as pool:
+        pool.begin()  # a decoder starts while the rest is imported
+        importable = _validate(folder, pool, settings, output, language, species)
+    if not importable:
+        raise typer.Exit(REFUSED)
+
+
+def _validate(
+    folder: Path,
+    pool: "DecodingPool",
+    settings: Settings,
+    output: str,
+    language: "Language",
+    species: "list[Path] | None",
+) -> bool:
+    """Validate a folder and write its report; whether it can be imported."""
     from nachet_pipeline.contract.inventory import Inventory
     from nachet_pipeline.contract.limits import ContractLimits
     from nachet_pipeline.contract.receipt import Spread
@@ -71,13 +92,10 @@ def validate(
     from nachet_pipeline.contract.report_page import Told, as_page
     from nachet_pipeline.contract.rule_set import RuleSet
     from nachet_pipeline.contract.validation import validate as validate_folder
-    from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
     from nachet_pipeline.support.files import LocalFolder
 
-    settings = Settings.from_environment()
-    decoding = DecodingSettings.of(settings.decoder, settings.picture)
     with Inventory(rule_set=RuleSet.of(settings.contract)) as inventory:
-        with DecodingPool(decoding) as pool, progress_bar("Validating") as bar:
+        with progress_bar("Validating") as bar:
             validation = validate_folder(
                 LocalFolder(folder),
                 inventory,
@@ -105,8 +123,7 @@ def validate(
                 write(line)
         else:
             write(*as_text(report, language, understood=understood, number_of_sessions=sessions))
-    if not report.importable:
-        raise typer.Exit(REFUSED)
+    return report.importable
 
 
 def _report_early(report: "Report") -> None:

@@ -30,8 +30,8 @@ from nachet_pipeline.picture_sets.browsing import Picture, find_picture, picture
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder, SourceFolder, StreamFolder
+from nachet_pipeline.support.lazy_import import LazyModule
 from nachet_pipeline.support.progress import Progress, silent
-from nachet_pipeline.uploads.importing import read_receipt
 from nachet_pipeline.uploads.queries import (
     FolderName,
     find_upload,
@@ -46,6 +46,9 @@ from nachet_pipeline.users.upload_address import UploadAddress
 
 if TYPE_CHECKING:
     from nachet_pipeline.pictures.decoding_pool import DecodingPool
+    from nachet_pipeline.uploads import importing
+else:
+    importing = LazyModule("nachet_pipeline.uploads.importing")
 
 ACTOR = "nachet_pipeline.client"
 """Whom the audit trail names, if a program does not say."""
@@ -188,7 +191,7 @@ class Client:
             if place.database:
                 wanted = FolderName(place.owner, staged_name)
                 changed = place.database.call(_wish, wanted, accept_valid=accept_valid, replace=replace)
-                before = read_receipt(place.blobs, place.container, staged_name) if changed else None
+                before = importing.read_receipt(place.blobs, place.container, staged_name) if changed else None
             marker = mark_complete(place.blobs, place.container, staged_name, staged.marker)
         sent = place.snapshot(SentFolder(staged_name, staged, marker))
         return Submission(place, staged_name, sent, staged=staged, before=before)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -16,9 +17,14 @@ from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import SourceFolder
-from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
+from nachet_pipeline.support.lazy_import import LazyModule
 from nachet_pipeline.uploads.following import Standing, standing
 from nachet_pipeline.uploads.staging import withdraw_folder
+
+if TYPE_CHECKING:
+    from nachet_pipeline.uploads import discovery
+else:
+    discovery = LazyModule("nachet_pipeline.uploads.discovery")
 
 
 class SubmissionStatus(BaseModel):
@@ -71,9 +77,9 @@ class Place:
     database: Database | None
     explaining: Callable[[], AbstractContextManager[None]]
 
-    def snapshot(self, folder: SourceFolder) -> FolderSnapshot:
+    def snapshot(self, folder: SourceFolder) -> "discovery.FolderSnapshot":
         """The state of a folder, as one knows it who sent it."""
-        return take_snapshot(folder, self.settings.arrival, self._limits)
+        return discovery.take_snapshot(folder, self.settings.arrival, self._limits)
 
     @property
     def _limits(self) -> ContractLimits:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,9 +10,11 @@ from nachet_pipeline.client.errors import NoReceiptYetError
 from nachet_pipeline.client.place import Place, SubmissionStatus
 from nachet_pipeline.contract.receipt import Receipt
 from nachet_pipeline.identifiers import partition_key, upload_id
-from nachet_pipeline.uploads.discovery import FolderSnapshot
 from nachet_pipeline.uploads.following import Look, looks, wait_for_verdict
 from nachet_pipeline.uploads.staging import Staged
+
+if TYPE_CHECKING:
+    from nachet_pipeline.uploads.discovery import FolderSnapshot
 
 WAIT_SECONDS = 3600.0
 
@@ -46,7 +49,7 @@ class Submission:
         self,
         place: Place,
         folder: str,
-        sent: FolderSnapshot,
+        sent: "FolderSnapshot",
         *,
         staged: Staged | None = None,
         before: Receipt | None = None,

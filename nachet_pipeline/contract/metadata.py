@@ -35,6 +35,7 @@ _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})")
 _LISTED_NUMBER = re.compile(r"seedData(\.\d+)?\.numberOfSeeds")
 _YES, _NO = {"true", "yes", "on", "oui", "vrai", "1"}, {"false", "no", "off", "non", "faux", "0"}
 _SHOWN = 80
+_LEVELS = 2
 _UNKNOWN_KEYS_REPORTED = 50
 INDEX_NAME = "index.yaml"
 
@@ -407,7 +408,7 @@ class _Reader:
             else:
                 self._wrong((key,), SEED_DATA, _SEED_DATA, written, seed_hint(written))
             return
-        self.file.lists_seeds = True
+        self.file.lists_seeds = len(written) != 1
         if not 0 < len(written) <= MOST_LISTED:
             found = Bilingual(f"{len(written)} entries", f"{len(written)} éléments")
             self.file.findings.append(self._finding(self.content_code, (key,), SEED_DATA, _AT_MOST_LISTED, found))
@@ -416,6 +417,16 @@ class _Reader:
         else:
             for place, entry in enumerate(written):
                 self._read_listed((key, place), f"{SEED_DATA}.{place + 1}" if len(written) > 1 else SEED_DATA, entry)
+            self._forget_part_of_a_sum(len(written))
+            # One entry alone, with a wrong number, has one all the same.
+            self.file.lists_seeds = len(written) > 1 or self.file.is_wrong(f"{SEED_DATA}.numberOfSeeds")
+
+    def _forget_part_of_a_sum(self, entries: int) -> None:
+        """Let a list without one of its numbers have no sum: `numberOfSeeds` would be compared with a part of it."""
+        numbers = [name for name in self.file.values if _LISTED_NUMBER.fullmatch(name)]
+        if len(numbers) < entries:
+            for name in numbers:
+                del self.file.values[name]
 
     def _read_listed(self, place: tuple[str | int, ...], name: str, entry: Any) -> None:
         if not isinstance(entry, dict):
@@ -481,7 +492,9 @@ class _Reader:
         if len(self.unknown) < _UNKNOWN_KEYS_REPORTED:  # suggestions for ten thousand keys would be too slow
             section = {_plain(name): name for name in _section_models(ProjectIndex)}.get(_plain(key))
             allowed = _where_allowed(section, self.model) if section and len(place) == 1 else None
-            near = None if allowed else _suggest(key, [*names.values(), *self.all_fields])
+            # What a list's entry may hold is named as the entry holds it.
+            listed = _suggest(key, names.values()) if len(place) > _LEVELS else None
+            near = None if allowed else listed or _suggest(key, [*names.values(), *self.all_fields])
             advice = _MOVE_TO_INDEX if allowed else _where_it_belongs(key, near)
         expected = allowed or Bilingual.same(", ".join(names.values()))
         found = Bilingual.same(key[:_SHOWN]) if key else Bilingual("an empty key", "une clé vide")

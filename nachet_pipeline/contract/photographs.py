@@ -76,12 +76,14 @@ def waiting_pictures(
         inventory: holds the pictures.
         sessions: paths of the upload's sessions.
         picture_sets: which picture set each session is, by path; empty where no owner is known.
-        stored: answers what was decided; None where nothing is stored.
+        stored: answers what was decided and withdrawn; None where nothing is stored.
     """
     waiting: Counter[str] = Counter()
     for session in sessions:
         for batch in batched(inventory.candidates(session, picture_sets.get(session), unnamed=True), _BATCH):
-            waiting[session] += len(batch) - (len(stored.named(batch)) if stored else 0)
+            # What is withdrawn from training waits for nothing.
+            settled = {*stored.named(batch), *stored.withdrawn(batch)} if stored else set()
+            waiting[session] += len(batch) - len(settled)
     return dict(+waiting)
 
 

@@ -317,9 +317,11 @@ def seed_of(stated: StatedSeed, registry: SeedRegistry) -> Shown | None:
 
 def shown_by(values: dict[str, Value], registry: SeedRegistry) -> tuple[Shown, ...]:
     """The kinds of seeds that values say are shown; empty if they do not say it, or not rightly."""
-    kinds = [seed_of(one, registry) for one in stated_seeds(values)]
+    stated = stated_seeds(values)
+    kinds = [seed_of(one, registry) for one in stated]
     known = [kind for kind in kinds if kind]
-    numbered = len(known) == 1 or all(kind.number for kind in known)
+    # One that is left of a list is not all that is shown.
+    numbered = all(kind.number or one.field == SEED_DATA for kind, one in zip(kinds, stated, strict=True) if kind)
     if len(known) < len(kinds) or len({kind.seed for kind in known}) < len(known) or not numbered:
         return ()
     return shown_together(known)

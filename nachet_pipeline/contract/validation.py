@@ -161,9 +161,12 @@ def validate(
         WithdrawnError: its user withdrew it.
     """
     limits = limits or ContractLimits()
+    pool.begin()  # a decoder starts while the folder is listed
     context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
     if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
+    _, size = inventory.total()
+    pool.begin(size)
     thumbnails = read_pictures(
         folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )

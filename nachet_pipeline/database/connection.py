@@ -231,6 +231,20 @@ class _Pool:
             raise_alone(DatabaseError(message, sqlstate=sqlstate, passing=isinstance(error, _PASSING)), error)
 
 
+def is_newest(connection: Connection) -> bool:
+    """Whether the tables are of this version of the package, so that `migrate` would change nothing.
+
+    Asking costs a millisecond, and importing Alembic a fifth of a second.
+    """
+    there = connection.execute("select to_regclass('nachet_alembic_version') as found").fetchone()
+    if there is None or there["found"] is None:
+        return False
+    revisions = (files("nachet_pipeline.database") / "migrations" / "versions").iterdir()
+    newest = max(name.partition("_")[0] for name in (file.name for file in revisions) if name[:1].isdigit())
+    found = connection.execute("select version_num from nachet_alembic_version").fetchall()
+    return [row["version_num"] for row in found] == [newest]
+
+
 def migrate(url: SecretStr, revision: str = "head") -> None:
     """Bring a database to a revision of the tables.
 

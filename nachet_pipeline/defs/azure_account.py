@@ -1,7 +1,7 @@
-"""dagster-azure's resource with the options that both Azure and its emulator need.
+"""dagster-azure's resource, which finds the identity that storage is opened by, with the options that we need.
 
-It has a module of its own because importing dagster-azure takes more than a second. A step imports it when it first
-needs storage; loading the definitions does not.
+It has a module of its own because importing dagster-azure with azure.identity takes as long as half of Dagster. A step
+imports it when it first needs storage; loading the definitions does not, nor does a step whose storage has a key.
 """
 
 from collections.abc import Generator
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from azure.storage.blob import BlobServiceClient
 from dagster_azure.blob import (
     AzureBlobStorageDefaultCredential,
-    AzureBlobStorageKeyCredential,
     AzureBlobStorageResource,
 )
 
@@ -27,7 +26,6 @@ class AzureAccountResource(AzureBlobStorageResource):
             yield client
 
 
-def azure_account(account_url: str, key: str | None) -> AzureAccountResource:
-    """The account with its key, or with the identity of the machine."""
-    credential = AzureBlobStorageKeyCredential(key=key) if key else AzureBlobStorageDefaultCredential()
-    return AzureAccountResource(account_url=account_url, credential=credential)
+def azure_account(account_url: str) -> AzureAccountResource:
+    """The account with the identity of the machine."""
+    return AzureAccountResource(account_url=account_url, credential=AzureBlobStorageDefaultCredential())

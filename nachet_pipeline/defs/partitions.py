@@ -1,10 +1,12 @@
 """Partitions of the assets."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DynamicPartitionsDefinition
 
-from nachet_pipeline.reconciliation.retention import ForgetPartitions
+if TYPE_CHECKING:
+    from nachet_pipeline.reconciliation.retention import ForgetPartitions
 
 uploads = DynamicPartitionsDefinition(name="upload")
 """One partition an upload; see `identifiers.partition_key`."""
@@ -16,7 +18,7 @@ recipes = DynamicPartitionsDefinition(name="recipe")
 """One partition a recipe of a training set, by its name; the sensor `sync_recipes` keeps them equal to the folder."""
 
 
-def forgetting(instance: DagsterInstance) -> ForgetPartitions:
+def forgetting(instance: DagsterInstance) -> "ForgetPartitions":
     """What deletes partitions of uploads from an instance."""
 
     def forget(keys: Sequence[str]) -> None:

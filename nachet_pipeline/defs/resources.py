@@ -20,7 +20,10 @@ from nachet_pipeline.users.lifecycle import Onboarding
 from nachet_pipeline.users.upload_keys import UploadKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nachet_pipeline.training.publishing import Published
+    from nachet_pipeline.uploads.importing import ImportOutcome
 
 
 class DatabaseResource(ConfigurableResource[Database]):
@@ -53,11 +56,18 @@ class BlobStorageResource(ConfigurableResource[BlobStorage]):
 
     @contextmanager
     def open(self) -> Iterator[BlobStorage]:
-        """Storage, with credentials and administration by dagster-azure's resource."""
+        """Storage, opened by its key, or else by an identity as dagster-azure's resource finds it."""
+        if self.key:
+            with BlobStorage.connect(self.account_url, SecretStr(self.key)) as blobs:
+                yield blobs
+            return
         from nachet_pipeline.defs.azure_account import azure_account  # noqa: PLC0415 (slow to import)
 
-        with azure_account(self.account_url, self.key).get_client() as client:
-            yield BlobStorage(client, self.account_url, SecretStr(self.key) if self.key else None)
+        with (
+            azure_account(self.account_url).get_client() as client,
+            BlobStorage(lambda: client, self.account_url, None) as blobs,
+        ):
+            yield blobs
 
 
 class SecretKeysResource(ConfigurableResource["SecretKeysResource"]):
@@ -90,6 +100,17 @@ class ImportProgress:
     """
 
     tell: StepProgress | None = None
+
+
+@dataclass(frozen=True)
+class CommandImport:
+    """An import that a command does, for the run that reports it.
+
+    Attributes:
+        outcome: waits for how it ended, and passes its progress on; None: the run imports.
+    """
+
+    outcome: "Callable[[StepProgress], ImportOutcome] | None" = None
 
 
 @dataclass(frozen=True)

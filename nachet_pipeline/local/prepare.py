@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from nachet_pipeline.database.connection import Database, migrate
+from nachet_pipeline.database.connection import Database, is_newest, migrate
 from nachet_pipeline.database.logins import Role, hand_over_dagster, make_login
 from nachet_pipeline.local.services import IMPORTER, READER, Services
 from nachet_pipeline.registry.problems import RegistryError
@@ -31,18 +31,20 @@ def prepare(services: Services, species: Sequence[Path] | None = None, *, follow
     """
     owner = SecretStr(services.database_url)
     named = Settings.from_environment().species.species_file if species is None else species
-    migrate(owner)
-    with Database(owner) as database, database.connection() as connection:
-        # Earlier releases loaded species without recording where they come from.
-        empty = count_seeds(connection) == 0
-        try:
-            if follow or empty:
-                follow_species(connection, named)
-        except (RegistryError, RegistryConflictError) as error:
-            if empty:
-                raise
-            # A mistake in that file must not keep anybody from asking what became of an upload.
-            sys.stderr.write(f"nachet: the registered species stay as they were: {error}\n")
-        for name, role in ((IMPORTER, Role.IMPORTER), (READER, Role.READER)):
-            make_login(connection, name, role, services.password_of(name), by=_ACTOR, renew=False)
-        hand_over_dagster(connection)
+    with Database(owner) as database:
+        if not database.call(is_newest):
+            migrate(owner)
+        with database.connection() as connection:
+            # Earlier releases loaded species without recording where they come from.
+            empty = count_seeds(connection) == 0
+            try:
+                if follow or empty:
+                    follow_species(connection, named)
+            except (RegistryError, RegistryConflictError) as error:
+                if empty:
+                    raise
+                # A mistake in that file must not keep anybody from asking what became of an upload.
+                sys.stderr.write(f"nachet: the registered species stay as they were: {error}\n")
+            for name, role in ((IMPORTER, Role.IMPORTER), (READER, Role.READER)):
+                make_login(connection, name, role, services.password_of(name), by=_ACTOR, renew=False)
+            hand_over_dagster(connection)

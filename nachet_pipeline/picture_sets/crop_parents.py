@@ -38,20 +38,22 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
         sets,
     ).rowcount
     changed += connection.execute(
-        "update picture_seed l set nb_object = whole.nb_object from pictures c, pictures p, picture_seed whole"
+        "update picture_seed l set number_of_seeds = whole.number_of_seeds"
+        " from pictures c, pictures p, picture_seed whole"
         f" where l.picture_id = c.id and {of_sets} and whole.picture_id = p.id"
-        " and whole.seed_id is not distinct from l.seed_id and whole.nb_object is distinct from l.nb_object",
+        " and whole.seed_id is not distinct from l.seed_id"
+        " and whole.number_of_seeds is distinct from l.number_of_seeds",
         sets,
     ).rowcount
     with connection.cursor(row_factory=tuple_row) as cursor:
         missing = cursor.execute(
-            f"select c.id, whole.seed_id, whole.nb_object from pictures c join pictures p on {of_sets}"
+            f"select c.id, whole.seed_id, whole.number_of_seeds from pictures c join pictures p on {of_sets}"
             " join picture_seed whole on whole.picture_id = p.id where not exists (select from picture_seed l"
             " where l.picture_id = c.id and l.seed_id is not distinct from whole.seed_id)",
             sets,
         ).fetchall()
         cursor.executemany(
-            "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)"
+            "insert into picture_seed (id, picture_id, seed_id, number_of_seeds) values (%s, %s, %s, %s)"
             " on conflict do nothing",
             [(picture_seed_id(crop, seed), crop, seed, number) for crop, seed, number in missing],
         )

@@ -181,7 +181,12 @@ def named_among(connection: Connection, pictures: Sequence[Candidate]) -> list[s
         tuple_row,
         "select path from unnest(%s::text[], %s::bytea[], %s::bytea[]) as asked (path, sha256, pixel_sha256)"
         " where exists (select from label_decision d where d.sha256 = asked.sha256)"
-        " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)",
+        " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)"
+        # A crop that is sent as a picture is named with the photograph that it was cut from.
+        " or exists (select from pictures p where p.parent is not null and p.sha256 = asked.sha256"
+        " and exists (select from label_decision_of(p.id)))"
+        " or exists (select from pictures p where p.parent is not null and p.pixel_sha256 = asked.pixel_sha256"
+        " and exists (select from label_decision_of(p.id)))",
         ([one.path for one in pictures], [one.sha256 for one in pictures], [one.pixel_sha256 for one in pictures]),
     )
     return [path for (path,) in rows]

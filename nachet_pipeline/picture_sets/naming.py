@@ -113,7 +113,7 @@ def waiting_for_names(connection: Connection, *, most: int | None = None) -> Wai
         " coalesce(s.picture_set -> 'audit_trail' ->> 'session', s.name, '') as session,"
         " p.picture -> 'terms' ->> 'dwc:verbatimIdentification' as guess,"
         " p.picture -> 'terms' ->> 'dwc:verbatimTaxonRank' as rank, count(*) as pictures,"
-        " count(w.nb_object) as several, min(p.upload_date) as since, sum(count(*)) over ()::bigint as in_all"
+        " count(w.number_of_seeds) as several, min(p.upload_date) as since, sum(count(*)) over ()::bigint as in_all"
         " from unnamed_picture w join pictures p on p.id = w.picture_id"
         " join picture_set s on s.id = w.picture_set_id join users u on u.id = s.owner_id"
         " group by 1, 2, 3, 4, 5, 6 order by since, picture_set, guess, rank limit %s",
@@ -127,11 +127,11 @@ def waiting_for_names(connection: Connection, *, most: int | None = None) -> Wai
     )
 
 
-# A picture under another species elsewhere is not named with hundreds of others: somebody has to look at it. What
-# equals it may be a crop, which is under the species of what it was cut from, at the top.
+# A picture that shows another species elsewhere, or several kinds, is not named with hundreds of others: somebody has
+# to look at it. What equals it may be a crop, which is under the species of what it was cut from, at the top.
 _NAMING = """
 with waiting as materialized (
-    select p.id, p.sha256, p.pixel_sha256, w.nb_object is not null as several
+    select p.id, p.sha256, p.pixel_sha256, w.number_of_seeds is not null as several
     from unnamed_picture w join pictures p on p.id = w.picture_id where w.picture_set_id = %(set)s
 ), elsewhere as materialized (
     select distinct w.id from waiting w cross join lateral (
@@ -143,8 +143,9 @@ with waiting as materialized (
         join pictures r on r.id = coalesce(g.id, q.id, e.id) and r.superseded_at is null and r.withdrawn_at is null
         join picture_set s on s.id = r.picture_set_id and s.deleted_at is null
     where not several and (e.superseded_at is null or e.parent is not null) and e.withdrawn_at is null
-        and exists (select from picture_seed l join seeds o on o.id = l.seed_id
-            where l.picture_id = r.id and coalesce(o.merged_into, o.id) <> %(seed)s)
+        and exists (select from picture_seed l left join seeds o on o.id = l.seed_id where l.picture_id = r.id
+            and case when o.id is null then l.number_of_seeds is not null
+                else coalesce(o.merged_into, o.id) <> %(seed)s end)
         and not exists (select from label_decision_of(r.id))
 ), named as materialized (
     select * from waiting where not several and id not in (select id from elsewhere)
@@ -163,9 +164,18 @@ select noted.pictures, (select count(*) from waiting where several) as several,
 from noted
 """
 
+_DECIDED_ALONE = "`nachet labels decide PICTURE` decides anew of a single photograph"
+_NAMED_WITH = """
+select distinct d.named_with, coalesce(s.merged_into, s.id)
+from pictures p join label_decision d on d.sha256 = p.sha256 or d.pixel_sha256 = p.pixel_sha256
+    join seeds s on s.id = d.seed_id
+where p.picture_set_id = %(set)s and p.parent is null order by 1, 2 limit 20
+"""
+"""The picture sets that pictures of a set were named with, null for single decisions, and as which species."""
+
 _ONE_UNKNOWN_KIND = (
     "select p.id from picture_seed l join pictures p on p.id = l.picture_id where p.picture_set_id = %s"
-    " and l.seed_id is null and l.nb_object is null and p.parent is null and p.superseded_at is null"
+    " and l.seed_id is null and l.number_of_seeds is null and p.parent is null and p.superseded_at is null"
     " and p.withdrawn_at is null"
 )
 
@@ -236,11 +246,18 @@ def _nothing_named(connection: Connection, done: Named, seed: UUID) -> Named:
         f" where d.picture_id in ({_ONE_UNKNOWN_KIND}) group by 1, 2 order by 3 desc, 2",
         (done.picture_set,),
     )
-    if not done.elsewhere and any(known == seed for known, _, _ in before):
+    others = any(known != seed for known, _, _ in before)
+    with_sets = fetch(connection, tuple_row, _NAMED_WITH, {"set": done.picture_set})
+    # What somebody named otherwise, with another set of the same photographs, is no other name of this one.
+    as_before = (done.picture_set, seed) in with_sets or (before and not others)
+    if as_before and not done.elsewhere:
         return Named(done.picture_set, done.species, 0, done.several, done.decided, new=False)
     reasons = [f"{number} were named {name} before" for _, name, number in before]
-    if any(known != seed for known, _, _ in before):
-        reasons.append("`nachet labels unname PICTURE_SET` takes back what was named at once")
+    if others:
+        reasons += [
+            f"`nachet labels unname {one}` takes back what was named at once" if one else _DECIDED_ALONE
+            for one in dict.fromkeys(one for one, known in with_sets if known != seed)
+        ]
     if done.several:
         reasons.append(f"{done.several} show several kinds of seeds")
     if done.elsewhere:
@@ -267,14 +284,16 @@ select t.name, (select count(*) from noted where noted.name = t.name) from taken
 def unname_pictures(connection: Connection, picture_set: UUID, *, by: str, why: str) -> Named:
     """Take back what `name_pictures` did with a set: its pictures wait for a name again.
 
-    What was decided of a photograph by itself stays.
+    What was decided of a photograph by itself stays. What was named with a set that was deleted since is taken back
+    too, as it counts for the same photographs elsewhere.
 
     Raises:
         UndecidableLabelError: there is no such picture set, or it was not named.
         ValueError: `by` or `why` is empty.
     """
     wait_for_decisions(connection, by, why)
-    _picture_set(connection, picture_set)
+    _picture_set(connection, picture_set, deleted_too=True)
+    waiting = _waiting_of(connection, picture_set)
     arguments = {"set": picture_set, "by": by, "why": why, "subject": SUBJECT}
     rows = fetch(connection, tuple_row, _TAKING_BACK, arguments)
     if not rows:
@@ -290,10 +309,18 @@ def unname_pictures(connection: Connection, picture_set: UUID, *, by: str, why: 
         before=before,
         after={"why": why},
     )
-    return Named(picture_set, None, pictures)
+    # Those that their uploader named since, or withdrew, do not wait.
+    return Named(picture_set, None, _waiting_of(connection, picture_set) - waiting)
 
 
-def _picture_set(connection: Connection, picture_set: UUID) -> None:
+def _waiting_of(connection: Connection, picture_set: UUID) -> int:
+    """How many pictures of a set wait for a name."""
+    query = "select count(*) from unnamed_picture where picture_set_id = %s"
+    ((number,),) = fetch(connection, tuple_row, query, (picture_set,))
+    return int(number)
+
+
+def _picture_set(connection: Connection, picture_set: UUID, *, deleted_too: bool = False) -> None:
     """Be sure that there is a picture set.
 
     Raises:
@@ -302,5 +329,5 @@ def _picture_set(connection: Connection, picture_set: UUID) -> None:
     found = fetch(connection, tuple_row, "select deleted_at from picture_set where id = %s", (picture_set,))
     if not found:
         raise UndecidableLabelError(f"there is no picture set {picture_set}")
-    if found[0][0]:
+    if found[0][0] and not deleted_too:
         raise UndecidableLabelError(f"the picture set {picture_set} was deleted")

@@ -215,11 +215,11 @@ def _write_pictures(connection: Connection) -> tuple[int, int]:
         " and picture_seed.id <> all(incoming.link_ids)"
     ).rowcount
     added = connection.execute(
-        "insert into picture_seed (id, picture_id, seed_id, nb_object)"
-        " select link.id, incoming.id, link.seed_id, link.nb_object from incoming"
-        " cross join lateral unnest(link_ids, link_seeds, link_numbers) as link (id, seed_id, nb_object)"
-        " order by incoming.id on conflict (id) do update set nb_object = excluded.nb_object"
-        " where picture_seed.nb_object is distinct from excluded.nb_object"
+        "insert into picture_seed (id, picture_id, seed_id, number_of_seeds)"
+        " select link.id, incoming.id, link.seed_id, link.number_of_seeds from incoming"
+        " cross join lateral unnest(link_ids, link_seeds, link_numbers) as link (id, seed_id, number_of_seeds)"
+        " order by incoming.id on conflict (id) do update set number_of_seeds = excluded.number_of_seeds"
+        " where picture_seed.number_of_seeds is distinct from excluded.number_of_seeds"
     ).rowcount
     return pictures, removed + added
 

@@ -106,7 +106,7 @@ def _page(connection: Connection, after: UUID, *, picture_sets: list[UUID]) -> l
             "select p.picture_set_id, encode(p.sha256, 'hex'), p.id, p.name, seeds, numbers,"
             " p.superseded_at is null and s.deleted_at is null, p.sent_earlier"
             " from pictures p join picture_set s on s.id = p.picture_set_id cross join lateral (select"
-            "  array_agg(coalesce(seed.merged_into, seed.id)) as seeds, array_agg(l.nb_object) as numbers"
+            "  array_agg(coalesce(seed.merged_into, seed.id)) as seeds, array_agg(l.number_of_seeds) as numbers"
             "  from picture_seed l left join seeds seed on seed.id = l.seed_id where l.picture_id = p.id) link"
             " where p.picture_set_id = any(%s) and p.parent is null and p.id > %s order by p.id limit %s",
             (picture_sets, after, _PAGE),

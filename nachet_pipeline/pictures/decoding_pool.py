@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 
+_BYTES_FOR_ANOTHER = 4 * 1024**2
+"""A process decodes so much, some thirty photographs, in the quarter of a second that another takes to start."""
+
 # Numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -102,6 +105,7 @@ class DecodingPool:
     def __init__(self, settings: DecodingSettings) -> None:
         self.settings = settings
         self._pool: WorkerPool | None = None
+        self._size = 0
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -111,6 +115,17 @@ class DecodingPool:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+    def begin(self, size: int = 0) -> None:
+        """Start processes before the first picture: one now, and more as soon as there is enough for them to do.
+
+        Args:
+            size: bytes of pictures that will be inspected, besides those that were named before.
+        """
+        pool = self._started()
+        with self._lock:
+            self._size += size
+            pool.begin(1 + self._size // _BYTES_FOR_ANOTHER)
 
     def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> "Inspection":
         """Start inspecting a picture in a worker; see `inspect_picture`."""

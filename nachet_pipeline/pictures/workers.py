@@ -220,6 +220,10 @@ class _Seat:
     worker: _Worker | None = None
 
 
+def _be_ready() -> None:
+    """What a process is asked before its first call: to be there."""
+
+
 class WorkerPool:
     """Runs calls in a fixed number of processes, which start with the first calls."""
 
@@ -241,10 +245,22 @@ class WorkerPool:
         self._waiting: deque[_Call] = deque()
         self._running: set[_Worker] = set()
         self._busy = 0
+        self._open = workers
+        self._begun = 0
         self._alone = self._closed = False
-        self._threads = [Thread(target=self._serve, name=f"worker-{n}", daemon=True) for n in range(workers)]
+        self._threads = [Thread(target=self._serve, args=(n,), name=f"worker-{n}", daemon=True) for n in range(workers)]
         for thread in self._threads:
             thread.start()
+
+    def begin(self, workers: int) -> None:
+        """Start so many processes now, before the first call, and no others until a later call of this names more."""
+        with self._lock:
+            wanted = min(workers, len(self._threads))
+            new = max(0, wanted - self._begun)
+            self._begun += new
+            self._open = self._begun
+            self._waiting.extend(_Call(_be_ready, (), {}, _START_SECONDS) for _ in range(new))
+            self._called.notify_all()
 
     def submit(self, function: Callable[..., _R], *arguments: Any, seconds: int, **options: Any) -> "Future[_R]":
         """Call a function in a process, as soon as one is free.
@@ -263,7 +279,7 @@ class WorkerPool:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             self._waiting.append(call)
-            self._called.notify()
+            self._called.notify_all()
         return call.future
 
     def close(self) -> None:
@@ -282,9 +298,9 @@ class WorkerPool:
 
     # In the thread of a seat
 
-    def _serve(self) -> None:
+    def _serve(self, number: int) -> None:
         seat = _Seat()
-        while call := self._next():
+        while call := self._next(number):
             if not call.future.set_running_or_notify_cancel():
                 continue
             try:
@@ -298,9 +314,9 @@ class WorkerPool:
             del call  # frees its picture while this thread waits for the next call
         self._leave(seat)
 
-    def _next(self) -> _Call | None:
+    def _next(self, number: int) -> _Call | None:
         with self._lock:
-            self._called.wait_for(lambda: self._waiting or self._closed)
+            self._called.wait_for(lambda: (self._waiting and number < self._open) or self._closed)
             return None if self._closed else self._waiting.popleft()
 
     def _result_of(self, call: _Call, seat: _Seat) -> Any:
@@ -335,6 +351,8 @@ class WorkerPool:
             self._leave(seat)
         if seat.worker is None:
             seat.worker = self._start()
+        if call.function is _be_ready:
+            return None
         try:
             return seat.worker.ask(call)
         except MemoryError:

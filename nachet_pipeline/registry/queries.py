@@ -420,14 +420,15 @@ def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Count
         while links := cursor.fetchmany(_LINKS_AT_A_TIME):
             moved.update(seed for _, _, seed in links)
             connection.execute(
-                "insert into picture_seed (id, picture_id, seed_id, upload_date, nb_object)"
+                "insert into picture_seed (id, picture_id, seed_id, upload_date, number_of_seeds)"
                 " select other.id, picture_id, other.seed_id, min(upload_date),"
-                " case when bool_and(nb_object is not null) then sum(nb_object) end"
+                " case when bool_and(number_of_seeds is not null) then sum(number_of_seeds) end"
                 " from unnest(%s::uuid[], %s::uuid[], %s::uuid[]) as other (link, id, seed_id)"
                 " join picture_seed l on l.id = other.link group by other.id, picture_id, other.seed_id"
                 # What is all that a picture shows stays so.
-                " on conflict (id) do update set nb_object = picture_seed.nb_object + excluded.nb_object"
-                " where picture_seed.nb_object is not null",
+                " on conflict (picture_id, seed_id) do update"
+                "  set number_of_seeds = picture_seed.number_of_seeds + excluded.number_of_seeds"
+                " where picture_seed.number_of_seeds is not null",
                 (
                     [link for link, _, _ in links],
                     [picture_seed_id(picture, survivors[seed]) for _, picture, seed in links],
@@ -436,7 +437,8 @@ def _move_links(connection: Connection, survivors: Mapping[UUID, UUID]) -> Count
             )
             connection.execute("delete from picture_seed where id = any(%s)", ([link for link, _, _ in links],))
             connection.execute(
-                "update picture_seed l set nb_object = null where picture_id = any(%s) and nb_object is not null"
+                "update picture_seed l set number_of_seeds = null where picture_id = any(%s)"
+                " and number_of_seeds is not null"
                 " and not exists (select from picture_seed o where o.picture_id = l.picture_id and o.id <> l.id)",
                 ([picture for _, picture, _ in links],),
             )

@@ -1,7 +1,7 @@
 """The storage account: how it is opened, how access to it is signed, and where the errors of its clients end."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -92,7 +92,7 @@ class Account:
 
     def __init__(
         self,
-        service: "clients.BlobServiceClient",
+        connect: "Callable[[], clients.BlobServiceClient]",
         account_url: str,
         key: SecretStr | None,
         sas: SecretStr | None = None,
@@ -100,43 +100,61 @@ class Account:
         """Use an account.
 
         Args:
-            service: the SDK's client of the account.
+            connect: opens the SDK's client of the account, which is slow to import: called when it is first needed.
             account_url: address of the account.
             key: the account's key; None: the identity of this machine or person, by DefaultAzureCredential.
             sas: a shared access signature, instead of both: only what it allows can be done.
         """
         self.account_url = account_url
-        self._service = service
+        self._connect = connect
         self._key = key
         self._shared = sas
-        self._lock = Lock()
+        self._lock, self._opening = Lock(), Lock()
+        self._opened: clients.BlobServiceClient | None = None
         self._sas: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._delegation: tuple[clients.UserDelegationKey, datetime, datetime] | None = None
         self._closing = ExitStack()
-        self._closing.callback(service.close)
 
     @classmethod
     def connect(cls, account_url: str, key: SecretStr | None) -> Self:
         """Use an account; nothing is sent until the first request."""
-        if key is None:
-            from azure.identity import DefaultAzureCredential  # noqa: PLC0415 (slow to import, and not always needed)
 
-            credential: Any = DefaultAzureCredential()
-        else:
-            credential = key.get_secret_value()
-        return cls(clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, key)
+        def connect() -> "clients.BlobServiceClient":
+            credential: Any
+            if key is None:
+                from azure.identity import DefaultAzureCredential  # noqa: PLC0415 (slow to import, and seldom needed)
+
+                credential = DefaultAzureCredential()
+            else:
+                credential = key.get_secret_value()
+            return clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS)
+
+        return cls(connect, account_url, key)
 
     @classmethod
     def connect_by_sas(cls, account_url: str, sas: SecretStr) -> Self:
         """Use what a shared access signature opens, and nothing else; nothing is sent until the first request."""
-        credential = clients.AzureSasCredential(sas.get_secret_value())
-        return cls(clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS), account_url, None, sas)
+
+        def connect() -> "clients.BlobServiceClient":
+            credential = clients.AzureSasCredential(sas.get_secret_value())
+            return clients.BlobServiceClient(account_url, credential, **CLIENT_OPTIONS)
+
+        return cls(connect, account_url, None, sas)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+    @property
+    def _service(self) -> "clients.BlobServiceClient":
+        """The SDK's client, the same for all threads."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._connect()
+                self._closing.callback(self._opened.close)
+            return self._opened
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:

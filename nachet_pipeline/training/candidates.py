@@ -52,11 +52,21 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "photograph_pixel_sha256": pa.string(),
     "root_id": pa.string(),
     "in_conflict": pa.bool_(),
+    "partly_named": pa.bool_(),
 }
 """Of `candidates`: `taxon_id` is null for seeds that nobody has named, `seeds_of_taxon` where a picture shows nothing
 else. `session` is a number of the picture set, `captured_at` in microseconds since 1970, UTC; hashes are
 hexadecimal, `photograph_…` those of a crop's topmost parent and null for others, as is `root_id`, its identifier.
-`in_conflict`: the photograph is under several species, and nobody decided which counts."""
+`in_conflict`: the photograph is under several species, and nobody decided which counts. `partly_named`: in some row of
+it there are seeds that nobody has named beside a species, so that no row says for sure all that it shows."""
+
+# Found from those few rows, by index.
+_PARTLY_NAMED = (
+    "select same.id from unnamed_picture u join pictures f on f.id = u.picture_id cross join lateral ("
+    "select w.id from pictures w where w.sha256 = f.sha256"
+    " union all select w.id from pictures w where w.pixel_sha256 = f.pixel_sha256) same"
+    " where exists (select from picture_seed k where k.picture_id = u.picture_id and k.seed_id is not null)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +213,12 @@ def candidates_query(choice: Choice) -> tuple[str, dict[str, Any]]:
     query = (
         f"select p.id, numbered.number, p.picture_set_id, s.owner_id, p.parent,"
         " coalesce(decided.seed_id, linked.merged_into, linked.id),"
-        f" case when decided.seed_id is null then l.nb_object end, p.nb_object, {zoom}, c.name, p.blob,"
+        f" case when decided.seed_id is null then l.number_of_seeds end, p.nb_object, {zoom}, c.name, p.blob,"
         " encode(p.sha256, 'hex'), p.size, p.format, p.width, p.height, encode(p.pixel_sha256, 'hex'),"
         " encode(p.perceptual_hash, 'hex'),"
         f" p.sharpness, p.quality_score, (extract(epoch from {captured}) * 1000000)::bigint,"
-        f" {', '.join([*box, *photograph])}, {root}, ({whole} in (select picture_id from label_conflict))::integer"
+        f" {', '.join([*box, *photograph])}, {root}, ({whole} in (select picture_id from label_conflict))::integer,"
+        f" ({whole} in ({_PARTLY_NAMED}))::integer"
         " from pictures p"
         " join picture_set s on s.id = p.picture_set_id"
         " join (select id, row_number() over () as number from picture_set) numbered on numbered.id = s.id"

@@ -26,7 +26,8 @@ from nachet_pipeline.training.ranks import labels_at
 
 _TORN_NAMED = 20
 _UNNAMED = -1
-_KEPT = [name for name in CANDIDATE_COLUMNS if name not in {"session", "seeds_of_taxon", "root_id", "in_conflict"}]
+_LET_GO = {"session", "seeds_of_taxon", "root_id", "in_conflict", "partly_named"}
+_KEPT = [name for name in CANDIDATE_COLUMNS if name not in _LET_GO]
 _SCHEMA = pa.schema([(name, CANDIDATE_COLUMNS[name]) for name in _KEPT])
 
 
@@ -78,7 +79,8 @@ class Selection:
         label_of: (s,) which of `taxa` each of these is labelled as, -1 if it is of a wider rank than labels.
         mixed: pictures left out because they show more than one species; with several labels a picture, because they
             show species that are not chosen beside ones that are.
-        unnamed: pictures left out because nobody has named their seeds, or some of them.
+        unnamed: pictures left out because nobody has named their seeds, or some of them, in this row of the photograph
+            or, beside a species, in another.
         wider: pictures left out because they show a taxon of a wider rank than the labels', by that taxon.
         torn: pictures left out because their photograph is under several species.
         first_torn: the first of them: the picture, its topmost parent or itself, and those of these species that are
@@ -122,6 +124,7 @@ class _Columns:
             "taxon": self._coded(batch.column("taxon_id")),
             "seeds": batch.column("seeds_of_taxon").fill_null(NO_NUMBER).to_numpy(),
             "in_conflict": batch.column("in_conflict").to_numpy(zero_copy_only=False),
+            "partly_named": batch.column("partly_named").to_numpy(zero_copy_only=False),
         }
         if crops:
             found["root"] = _beginnings(batch.column("photograph_sha256"))
@@ -207,11 +210,12 @@ class _Fitting:
     wider: Mapping[UUID, int]
 
     @classmethod
-    def of(cls, taxon: Ints, begin: Ints, choice: Choice, labels: _Labels) -> Self:
+    def of(cls, taxon: Ints, partly_named: NDArray[np.bool_], begin: Ints, choice: Choice, labels: _Labels) -> Self:
         """Look at what pictures show.
 
         Args:
             taxon: (k,) species that pictures show, `_UNNAMED` for seeds that nobody has named.
+            partly_named: (k,) whether of a picture's photograph it is known that nobody has named all seeds.
             begin: (n,) where those of each picture begin.
             choice: what is chosen.
             labels: what the species are labelled as.
@@ -220,7 +224,7 @@ class _Fitting:
         is_unnamed = taxon == _UNNAMED
         # Seeds that nobody has named are of no species that could be chosen.
         concerned = np.logical_or.reduceat(wanted | (is_unnamed & (not choice.species)), begin)
-        unnamed = concerned & np.logical_or.reduceat(is_unnamed, begin)
+        unnamed = concerned & np.logical_or.reduceat(is_unnamed | partly_named, begin)
         rest = concerned & ~unnamed
         label = np.append(labels.label, -1)[taxon]
         # Two species that are both of a wider rank than labels are two nevertheless.
@@ -243,7 +247,7 @@ def _each_once(columns: _Columns, choice: Choice, rows: SpooledRows, labels: _La
     picture, taxon, seeds = columns.take("picture"), columns.take("taxon"), columns.take("seeds")
     keys = as_keys(picture)
     begin = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    found = _Fitting.of(taxon, begin, choice, labels)
+    found = _Fitting.of(taxon, columns.take("partly_named"), begin, choice, labels)
     shown = _shown(taxon, seeds, begin, found.fits)
     place = begin[found.fits]
     own = [columns.take("file")[place], columns.take("pixels")[place]]

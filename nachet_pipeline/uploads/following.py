@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.limits import ContractLimits
@@ -11,9 +12,14 @@ from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.settings import ArrivalSettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
-from nachet_pipeline.uploads.discovery import FolderSnapshot, take_snapshot
-from nachet_pipeline.uploads.importing import read_receipt
+from nachet_pipeline.support.lazy_import import LazyModule
 from nachet_pipeline.uploads.staged_folder import StagedFolder
+
+if TYPE_CHECKING:
+    from nachet_pipeline.uploads import discovery, importing
+else:
+    discovery = LazyModule("nachet_pipeline.uploads.discovery")
+    importing = LazyModule("nachet_pipeline.uploads.importing")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks at the receipt: the longer it takes, the longer they are."""
@@ -36,7 +42,7 @@ class Standing:
     """
 
     folder: str
-    snapshot: FolderSnapshot
+    snapshot: "discovery.FolderSnapshot"
     receipt: Receipt | None
     answered: bool
 
@@ -90,13 +96,13 @@ def standing(
     Raises:
         StorageError: storage does not answer.
     """
-    snapshot = take_snapshot(StagedFolder(blobs, container, folder), settings, limits)
-    receipt = read_receipt(blobs, container, folder)
+    snapshot = discovery.take_snapshot(StagedFolder(blobs, container, folder), settings, limits)
+    receipt = importing.read_receipt(blobs, container, folder)
     answered = receipt is not None and _answers(receipt, snapshot, blobs, container)
     return Standing(folder, snapshot, receipt, answered)
 
 
-def _answers(receipt: Receipt, snapshot: FolderSnapshot, blobs: BlobStorage, container: str) -> bool:
+def _answers(receipt: Receipt, snapshot: "discovery.FolderSnapshot", blobs: BlobStorage, container: str) -> bool:
     """Whether a receipt says what became of what was staged.
 
     A receipt that names no submission was written without a look at the folder; it counts for all that was staged
@@ -138,9 +144,9 @@ def looks(
     blobs: BlobStorage,
     container: str,
     folder: str,
-    sent: FolderSnapshot,
+    sent: "discovery.FolderSnapshot",
     *,
-    look: Callable[[], FolderSnapshot],
+    look: "Callable[[], discovery.FolderSnapshot]",
     other_than: Receipt | None = None,
 ) -> Iterator[Look]:
     """Look at the receipt of a submission until it is final; whoever iterates pauses, so that no thread has to wait.
@@ -161,7 +167,7 @@ def looks(
     before, next_look = None, time.monotonic() + LOOK_PAUSE
     while True:
         try:
-            receipt = read_receipt(blobs, container, folder)
+            receipt = importing.read_receipt(blobs, container, folder)
             if receipt and receipt != other_than and _answers(receipt, sent, blobs, container):
                 yield Look(receipt, receipt.state, final=True)
                 return
@@ -208,7 +214,7 @@ def wait_for_verdict(following: Iterator[Look], *, seconds: float, report: Calla
     return None
 
 
-def _check_still(sent: FolderSnapshot, now: FolderSnapshot) -> None:
+def _check_still(sent: "discovery.FolderSnapshot", now: "discovery.FolderSnapshot") -> None:
     """Check that a folder is still what was sent; while it is being changed, that is not known.
 
     Raises:

@@ -75,17 +75,21 @@ class World:
             for (session, picture), (file, _at) in sorted(staged.items()):
                 if session == name:
                     files.setdefault(file, picture)
-            session_at = {file: at for (one, _), (file, at) in staged.items() if one == name}
-            changed = self._session((user, folder, name), files, session_at, species[name], replace)
+            written: dict[File, list[int]] = {}
+            for (session, _), (file, at) in staged.items():
+                if session == name:
+                    written.setdefault(file, []).append(at)
+            changed = self._session((user, folder, name), files, written, species[name], replace)
             told = [before + now for before, now in zip(told, changed, strict=True)]
         return told[0], told[1], told[2], told[3]
 
     def _session(
-        self, place: Place, files: dict[File, str], written: dict[File, int], species: str, replace: bool
+        self, place: Place, files: dict[File, str], written: dict[File, list[int]], species: str, replace: bool
     ) -> tuple[int, int, int, int]:
         known = self.sessions.setdefault(place, Session())
         earlier = known.live if known.state in {"there", "archived"} else {}
-        in_place = any(file in earlier and written[file] <= known.staged_until for file in files)
+        # Of a file that is in a session twice, one copy may be as it was.
+        in_place = any(file in earlier and min(written[file]) <= known.staged_until for file in files)
         removed = 0
         for file, picture in known.pictures.items():
             if file in files or not picture.live:
@@ -102,7 +106,7 @@ class World:
             cropped = file in known.pictures and known.pictures[file].cropped
             known.pictures[file] = Picture(name, species, cropped=cropped)
         known.state, known.undoable = "there", False
-        known.staged_until = max(written.values())
+        known.staged_until = max(map(max, written.values()))
         return len(files) - relabelled - unchanged, removed, relabelled, unchanged
 
     def crop(self, user: str, folder: str) -> None:

@@ -257,8 +257,8 @@ class ChangingSpecies(RuleBasedStateMachine):
     @invariant()
     def every_picture_keeps_the_number_of_its_seeds(self) -> None:
         links: dict[UUID, dict[UUID | None, int | None]] = {}
-        for row in self.bench.query("select picture_id, seed_id, nb_object from picture_seed"):
-            links.setdefault(row["picture_id"], {})[row["seed_id"]] = row["nb_object"]
+        for row in self.bench.query("select picture_id, seed_id, number_of_seeds from picture_seed"):
+            links.setdefault(row["picture_id"], {})[row["seed_id"]] = row["number_of_seeds"]
         expected: dict[UUID, dict[UUID | None, int | None]] = {}
         for picture, (_, kinds) in self.pictures.items():
             sums: dict[UUID | None, int] = {}
@@ -343,6 +343,6 @@ def _link(bench: Workbench, picture: UUID, kinds: dict[UUID | None, int]) -> Non
         connection.execute("delete from picture_seed where picture_id = %s", (picture,))
         for taxon, number in kinds.items():
             connection.execute(
-                "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+                "insert into picture_seed (id, picture_id, seed_id, number_of_seeds) values (%s, %s, %s, %s)",
                 (picture_seed_id(picture, taxon), picture, taxon, number if len(kinds) > 1 else None),
             )

@@ -241,6 +241,27 @@ def test_a_number_of_seeds_that_is_missing_is_told_once_where_species_are_listed
     assert said(validated(folder(" [Brassica napus, Brassica juncea]"))) == {("index-content", "seedData", 2)}
 
 
+@pytest.mark.parametrize("entry", ["Brassica juncea", "{seedName: Brassica juncea, numberOfSeeds: none}", "{}", ""])
+def test_a_list_that_is_read_in_part_is_neither_summed_nor_taken_for_the_whole(entry: str, validated: Validate) -> None:
+    outcome = validated(folder(f"\n- {{seedName: canola, numberOfSeeds: 3}}\n- {entry}", seeds=5))
+
+    assert "seed-numbers-differ" not in outcome.codes
+    (understood,) = outcome.validation.understood
+    assert (understood.kinds, understood.seeds_per_picture) == ((), 5)
+
+
+def test_a_list_of_one_species_without_a_number_needs_the_number_of_seeds(validated: Validate) -> None:
+    assert said(validated(folder("\n- {seedName: canola}"))) == {("missing-key", "userData.numberOfSeeds", None)}
+    wrong = said(validated(folder("\n- {seedName: canola, numberOfSeeds: 0}")))
+    assert wrong == {("index-content", "seedData.numberOfSeeds", 3)}
+
+
+def test_a_misspelt_key_in_a_list_is_suggested_as_the_list_holds_it(validated: Validate) -> None:
+    outcome = validated(folder("\n- {seedName: canola, numberOfSeed: 3}\n- {seedName: unknown, numberOfSeeds: 1}"))
+
+    assert english(outcome.only("unknown-key").suggestion) == "numberOfSeeds"
+
+
 def test_an_unknown_photograph_is_in_conflict_with_no_species_and_two_sets_of_species_are(validated: Validate) -> None:
     def copies(*said: str) -> list[str | None]:
         files = {"index.yaml": b"clientData: {clientEmail: ada@example.org}"}

@@ -163,7 +163,7 @@ def test_what_storage_interrupts_ends_as_if_it_had_not(
     after: int, workbench: Workbench, imported, cropper: Cropper
 ) -> None:
     upload = imported()
-    storage = StorageThatGoesAway(workbench.blobs._service, workbench.blobs.account_url, workbench.blobs._key)
+    storage = StorageThatGoesAway(lambda: workbench.blobs._service, workbench.blobs.account_url, workbench.blobs._key)
     storage.writes_left = after
     with pytest.raises(StorageError, match="it went away"):
         replace(cropper, blobs=storage).crop(upload)

@@ -11,7 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from nachet_pipeline.database.connection import DatabaseError, migrate
+from nachet_pipeline.database.connection import DatabaseError, is_newest, migrate
 from nachet_pipeline.pictures.perceptual_hash import hash_bands
 from nachet_pipeline.users.queries import add_user, find_user
 from nachet_pipeline_tests.workbench import Workbench
@@ -102,6 +102,14 @@ def test_migrating_twice_changes_nothing(database_url: str, connection: psycopg.
     migrate(SecretStr(database_url))
     assert columns(connection) == before
     assert connection.execute("select email from users").fetchall() == [{"email": "anna@example.org"}]
+
+
+def test_only_tables_of_this_version_need_no_migration(database_url: str, connection: psycopg.Connection) -> None:
+    assert not is_newest(connection)
+    migrate(SecretStr(database_url), "0026")
+    assert not is_newest(connection)
+    migrate(SecretStr(database_url))
+    assert is_newest(connection)
 
 
 def test_two_migrations_at_once_both_succeed(database_url: str, connection: psycopg.Connection) -> None:

@@ -44,6 +44,7 @@ from nachet_pipeline.defs.runs import BATCH_TAG
 from nachet_pipeline.defs.uploads import assets
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.pictures import decoding_pool
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
 from nachet_pipeline.registry.queries import registered_seeds
@@ -95,6 +96,9 @@ class Case(StrEnum):
 class DecodingHere(DecodingPool):
     """Decodes in the calling thread: starting processes takes longer than all the rest of a small import."""
 
+    def begin(self, size: int = 0) -> None:
+        """There is none to start."""
+
     def inspect(self, content: bytes, picture_format: str, *, thumbnail: Thumbnail = Thumbnail.NEVER) -> Inspection:
         limits = self.settings.limits
         return Inspection.told(inspect_picture(content, picture_format, limits, thumbnail=thumbnail, enriched=True))
@@ -135,7 +139,7 @@ class Import:
         self.database = Database(self.settings.database_url)
         self.blobs = BlobStorage.connect(self.settings.blob_account_url, self.settings.blob_key)
         self.user: User = register_user(self.database, self.blobs, email)
-        assets.DecodingPool = DecodingHere  # type: ignore[misc]
+        assets.DecodingPool = decoding_pool.DecodingPool = DecodingHere  # type: ignore[misc]
 
     def stage(self) -> None:
         """What precedes the import: nothing, where the command itself stages."""

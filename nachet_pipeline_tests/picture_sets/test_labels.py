@@ -347,6 +347,17 @@ def test_deciding_of_either_settles_what_was_cut_and_what_it_was_cut_from(
     assert workbench.query("select * from label_decision") == []
 
 
+def test_a_crop_sent_as_a_picture_of_unknown_seeds_waits_for_no_name_if_its_photograph_was_decided_of(
+    workbench: Workbench, cut: bytes
+) -> None:
+    decided(workbench, picture_of(workbench, "east"), JUNCEA)
+
+    outcome = import_as(workbench, "summer", "west", "unknown", {"9.tiff": cut})
+
+    assert workbench.query("select * from unnamed_picture") == []
+    assert outcome.receipt.waiting == 0
+
+
 def test_a_picture_that_comes_after_its_crop_was_decided_of_is_in_conflict_until_it_is_decided_of_as_well(
     workbench: Workbench, cut: bytes
 ) -> None:

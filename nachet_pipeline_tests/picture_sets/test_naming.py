@@ -155,12 +155,26 @@ def test_left_are_pictures_of_several_kinds_those_decided_of_and_those_that_othe
         assert list(doubts(connection)) == []
 
 
+def test_a_photograph_that_shows_several_kinds_elsewhere_is_not_named_with_the_others(workbench: Workbench) -> None:
+    import_as(workbench, "spring", "east", GUESSED, TWO)
+    other = workbench.another_user(f"{uuid4().hex}@example.org")
+    several = [{"seedName": NAPUS, "numberOfSeeds": 1}, {"seedName": "unknown", "numberOfSeeds": 1}]
+    import_as(other, "summer", "west", several, {"1.png": photograph(1)})
+
+    done = name(workbench, folder_id(workbench, "east"), NAPUS)
+
+    assert (done.pictures, done.elsewhere) == (1, 1)
+    assert [one.picture for one in done.left] == [picture_of(workbench, "east")]
+    assert labels(workbench) == {picture_of(workbench, "east", "2.png"): seed_id(NAPUS)}
+
+
 def test_nothing_waits_of_what_is_withdrawn_superseded_or_deleted(workbench: Workbench) -> None:
     import_as(workbench, "spring", "east", "unknown", {**TWO, "3.png": photograph(3)})
     east = folder_id(workbench, "east")
     with workbench.database.connection() as connection:
         withdraw(connection, picture_of(workbench, "east", "1.png"), by="ann", why="asked")
-    import_as(workbench, "spring", "east", "unknown", {"1.png": photograph(1), "2.png": photograph(2)}, replace=True)
+    again = import_as(workbench, "spring", "east", "unknown", TWO, replace=True)
+    assert again.receipt.waiting == 1
     workbench.query("update pictures set superseded_at = now() where name = '3.png'")
 
     assert waiting(workbench).pictures == 1
@@ -214,7 +228,7 @@ def test_crops_show_what_their_pictures_show_and_are_named_with_them(workbench: 
     with CroppingPool(workbench.pool.settings) as pool:
         workbench.cropper(pool).crop(workbench.now(outcome.upload))
     shown = workbench.query(
-        "select s.name as session, count(*) as crops, l.seed_id, l.nb_object from picture_seed l"
+        "select s.name as session, count(*) as crops, l.seed_id, l.number_of_seeds from picture_seed l"
         " join pictures p on p.id = l.picture_id join picture_set s on s.id = p.picture_set_id"
         " where p.parent is not null group by 1, 3, 4 order by 1, 3"
     )
@@ -229,3 +243,35 @@ def test_crops_show_what_their_pictures_show_and_are_named_with_them(workbench: 
 
     with workbench.database.reading() as connection:
         assert sorted(species for _, species in stored_labels(connection).decided) == [str(seed_id(JUNCEA))] * 3
+
+
+def test_equal_photographs_of_two_sets_are_named_together_and_what_to_take_back_is_said(workbench: Workbench) -> None:
+    other = workbench.another_user(f"{uuid4().hex}@example.org")
+    import_as(workbench, "spring", "east", "unknown", TWO)
+    import_as(other, "summer", "west", "unknown", {"1.png": photograph(1), "3.png": photograph(3)})
+    east, west = folder_id(workbench, "east"), folder_id(other, "west")
+    name(workbench, east, NAPUS)
+    assert name(workbench, west, JUNCEA).pictures == 1
+
+    # As before of the one that is named with it, although not of all.
+    assert not name(workbench, west, JUNCEA).new
+    with pytest.raises(UndecidableLabelError, match=f"`nachet labels unname {west}` takes back"):
+        name(workbench, west, NAPUS)
+    unname(workbench, west)
+    # The rest of the set is named with the other, which is deleted meanwhile.
+    keeper(workbench).delete(east, by="ann", why="asked")
+    name(workbench, west, NAPUS)
+    with pytest.raises(UndecidableLabelError, match=f"`nachet labels unname {east}` takes back"):
+        name(workbench, west, JUNCEA)
+    assert unname(workbench, east).pictures == 0
+    assert unname(workbench, west).pictures == 1
+    assert waiting(workbench).pictures == 2
+
+
+def test_what_its_uploader_named_meanwhile_does_not_wait_again(workbench: Workbench) -> None:
+    import_as(workbench, "spring", "east", "unknown", TWO)
+    east = folder_id(workbench, "east")
+    name(workbench, east, NAPUS)
+    import_as(workbench, "spring", "east", JUNCEA, TWO, replace=True)
+
+    assert unname(workbench, east).pictures == waiting(workbench).pictures == 0

@@ -18,6 +18,12 @@ def number_of_process() -> int:
     return os.getpid()
 
 
+def sleep_and_tell() -> int:
+    """Take long enough for another process to take the next call."""
+    time.sleep(0.2)
+    return os.getpid()
+
+
 def end_by(number: int, noted: str) -> None:
     """End this process by a signal, or by an exit code; note that it was tried."""
     _note(noted)

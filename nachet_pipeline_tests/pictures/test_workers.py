@@ -261,3 +261,23 @@ os.kill(os.getpid(), signal.SIGKILL)
     left = [psutil.Process(int(number)) for number in _tried(noted) if psutil.pid_exists(int(number))]
     _, alive = psutil.wait_procs(left, timeout=60)
     assert alive == []
+
+
+def test_no_more_processes_work_than_were_begun(pools: Pools) -> None:
+    pool = pools(2)
+    pool.begin(1)
+    alone = {pool.submit(calls.number_of_process, seconds=60) for _ in range(8)}
+    assert len({call.result() for call in alone}) == 1
+    pool.begin(2)
+    both = {pool.submit(calls.sleep_and_tell, seconds=60) for _ in range(8)}
+    assert len({call.result() for call in both}) == 2
+
+
+def test_a_process_is_begun_before_the_first_call(pools: Pools) -> None:
+    before = set(psutil.Process().children())
+    pool = pools(2)
+    pool.begin(1)
+    deadline = time.monotonic() + 60
+    while not (begun := set(psutil.Process().children()) - before):
+        assert time.monotonic() < deadline
+    assert pool.submit(calls.number_of_process, seconds=60).result() in {child.pid for child in begun}

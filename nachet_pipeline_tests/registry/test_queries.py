@@ -221,7 +221,7 @@ def test_a_picture_of_two_species_that_are_merged_shows_the_sum_of_their_seeds(
     for picture, kinds in shown.items():
         for taxon, number in kinds:
             imported.query(
-                "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+                "insert into picture_seed (id, picture_id, seed_id, number_of_seeds) values (%s, %s, %s, %s)",
                 picture_seed_id(picture, taxon),
                 picture,
                 taxon,
@@ -233,7 +233,7 @@ def test_a_picture_of_two_species_that_are_merged_shows_the_sum_of_their_seeds(
 
     rows = imported.query("select * from picture_seed where picture_id = any(%s)", list(shown))
     assert all(row["id"] == picture_seed_id(row["picture_id"], row["seed_id"]) for row in rows)
-    assert {(row["picture_id"], row["seed_id"], row["nb_object"]) for row in rows} == {
+    assert {(row["picture_id"], row["seed_id"], row["number_of_seeds"]) for row in rows} == {
         (both, NAPUS, None),  # all that it shows
         (third, NAPUS, 5),
         (third, seed_id("Lolium temulentum"), 4),

@@ -40,7 +40,7 @@ from nachet_pipeline.training.splitting import split
 from nachet_pipeline.training.statistics import statistics
 from nachet_pipeline.training.verifying import no_conflicting_labels, picture_keys
 from nachet_pipeline.training.versions import membership_lines
-from nachet_pipeline_tests.labelled import decided
+from nachet_pipeline_tests.labelled import decided, import_as, photograph, picture_of
 from nachet_pipeline_tests.registries import load, merged, renamed
 from nachet_pipeline_tests.training.rows import classes, several, sha256, uuid
 from nachet_pipeline_tests.training.test_building import (
@@ -71,7 +71,7 @@ def show(workbench: Workbench, picture: UUID, shows: Shows) -> None:
         workbench.query("update pictures set nb_object = %s where id = %s", total, picture)
     for name, number in shows.items():
         workbench.query(
-            "insert into picture_seed (id, picture_id, seed_id, nb_object) values (%s, %s, %s, %s)",
+            "insert into picture_seed (id, picture_id, seed_id, number_of_seeds) values (%s, %s, %s, %s)",
             uuid4(),
             picture,
             seed_id(name) if name else None,
@@ -138,6 +138,7 @@ def test_the_card_counts_what_waits_for_a_name(workbench: Workbench, generated: 
     assert "1 pictures were left out because nobody has named their seeds" in published(workbench).text
     made = published(workbench, **{**MULTI, "name": f"several-{uuid4().hex[:12]}"})
     assert "1 pictures were left out because nobody has named their seeds" in made.text
+    assert "A photograph that is stored under two sets of species, and of which nobody" in made.text
     assert (made.built.pictures, made.facts.counted.number_of_classes) == (3, {1: 3})
 
 
@@ -148,6 +149,29 @@ def test_a_set_in_which_nothing_is_named_is_empty(workbench: Workbench, generate
     for recipe in ({}, MULTI):
         made = built(workbench, **recipe)
         assert (made.pictures, made.classes, codes(made)) == (0, (), ["unnamed-seeds"])
+
+
+def test_a_photograph_with_unnamed_seeds_beside_a_species_is_in_no_set_under_another_row_either(
+    workbench: Workbench,
+) -> None:
+    seeds = [{"seedName": NAPUS, "numberOfSeeds": 1}, {"seedName": "unknown", "numberOfSeeds": 1}]
+    import_as(workbench, "spring", "east", seeds, {"1.png": photograph(1)})
+    other = workbench.another_user(f"{uuid4().hex}@example.org")
+    import_as(other, "summer", "west", NAPUS, {"1.tiff": photograph(1, "TIFF"), "2.png": photograph(2)})
+    for recipe in ({}, MULTI, {"label_rank": "genus"}, {"species": (NAPUS,)}):
+        made = built(workbench, **recipe)
+        assert pictures_of(workbench, made) == {"2.png"}
+        assert said(made, "unnamed-seeds")[0].startswith("2 pictures were left out")
+
+    decided(workbench, picture_of(workbench, "east"), NAPUS)
+    for recipe in ({}, MULTI):
+        assert pictures_of(workbench, built(workbench, **recipe)) == {"1.png", "1.tiff", "2.png"}
+
+
+def pictures_of(workbench: Workbench, made: Built) -> set[str]:
+    """The names of the pictures of a version."""
+    members = "select name from pictures join training_set_member on picture_id = id where training_set_id = %s"
+    return {row["name"] for row in workbench.query(members, made.id)}
 
 
 # Several species at a rank, and in crops

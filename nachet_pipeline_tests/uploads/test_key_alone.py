@@ -520,7 +520,7 @@ def test_an_outage_while_waiting_is_told_once(
     def away(*_: object) -> None:
         raise StorageError(f"no answer in {next(errors)} ms")
 
-    monkeypatch.setattr(following, "read_receipt", away)
+    monkeypatch.setattr("nachet_pipeline.uploads.importing.read_receipt", away)
     sent = FolderSnapshot("digest", 1, 1, complete=True, reason="")
     monkeypatch.setattr(
         "nachet_pipeline.client.place.Place.look", lambda *_: Standing("outage", sent, None, answered=False)

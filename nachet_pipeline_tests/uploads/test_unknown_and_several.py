@@ -53,13 +53,15 @@ def sent(
 def links(bench: Workbench, *, crops: bool = False) -> list[list[tuple[str, int | None]]]:
     """What pictures are linked to, each different set once."""
     rows = bench.query(
-        "select p.id, coalesce(seeds.name, 'unknown') as name, l.nb_object from pictures p"
+        "select p.id, coalesce(seeds.name, 'unknown') as name, l.number_of_seeds from pictures p"
         " join picture_seed l on l.picture_id = p.id left join seeds on seeds.id = l.seed_id"
         " where (p.parent is not null) = %s order by p.id, 2",
         crops,
     )
     by_picture = groupby(rows, key=lambda row: row["id"])
-    return sorted(map(list, {tuple((row["name"], row["nb_object"]) for row in of_one) for _, of_one in by_picture}))
+    return sorted(
+        map(list, {tuple((row["name"], row["number_of_seeds"]) for row in of_one) for _, of_one in by_picture})
+    )
 
 
 def test_unknown_seeds_are_stored_and_named_by_a_corrected_index_and_unnamed_again(workbench: Workbench) -> None:
@@ -149,7 +151,7 @@ def test_what_an_earlier_release_stored_is_unchanged_when_it_is_sent_again(workb
     before = workbench.rows()
     seed = before["picture_seed"][0]
     assert seed["id"] == str(picture_seed_id(UUID(seed["picture_id"]), UUID(seed["seed_id"])))
-    assert seed["nb_object"] is None
+    assert seed["number_of_seeds"] is None
     assert PictureSetRecord.model_validate(earlier).seed_data.shows == ()
 
     *_, correction = sent(workbench, NAPUS)

@@ -61,7 +61,7 @@ def storage_of_an_identity(folder: Path, tools: Path) -> Iterator[tuple[BlobStor
         url = f"https://127.0.0.1:{port}/{azurite.ACCOUNT}"
         options = {**CLIENT_OPTIONS, "connection_verify": str(certificate)}
         with BlobServiceClient(url, Identity(), **options) as service:
-            yield BlobStorage(service, url, None), certificate
+            yield BlobStorage(lambda: service, url, None), certificate
     finally:
         process.terminate()
         process.wait(30)

@@ -221,7 +221,7 @@ class _Overtaken(BlobStorage):
 
 def test_a_revocation_that_comes_within_a_rotation_leaves_no_key(keyed: Workbench) -> None:
     first = shown_url(keyed)
-    storage = _Overtaken(keyed.blobs._service, keyed.blobs.account_url, keyed.blob_key)
+    storage = _Overtaken(lambda: keyed.blobs._service, keyed.blobs.account_url, keyed.blob_key)
     storage.revoking = Thread(target=lambda: upload_keys(keyed).revoke(keyed.user.email, actor=ACTOR))
     storage.waits = lambda: bool(keyed.query("select pid from pg_locks where locktype = 'advisory' and not granted"))
 
@@ -262,7 +262,7 @@ class _Deaf(BlobStorage):
 
 def test_a_revocation_that_storage_did_not_hear_of_is_made_good_by_the_schedule(keyed: Workbench) -> None:
     url = shown_url(keyed)
-    deaf = _Deaf(keyed.blobs._service, keyed.blobs.account_url, keyed.blob_key)
+    deaf = _Deaf(lambda: keyed.blobs._service, keyed.blobs.account_url, keyed.blob_key)
     with pytest.raises(StorageError):
         upload_keys(replace(keyed, blobs=deaf)).revoke(keyed.user.email, actor=ACTOR)
     assert opens(url)

@@ -348,7 +348,12 @@ def _unnamed_row(one: WaitingSet) -> dict[str, str]:
         "user": plain(one.owner),
         "session": plain(one.place),
         "guess": plain(" ".join(filter(None, (one.guess, one.rank and f"({one.rank})")))),
-        "name them": f"`nachet labels name {one.picture_set}`",
+        # The command leaves pictures of several kinds.
+        "name them": (
+            f"`nachet labels name {one.picture_set}`"
+            if one.several < one.pictures
+            else f"several kinds of seeds: their uploader corrects the list ({one.picture_set})"
+        ),
     }
 
 

@@ -7,6 +7,7 @@ two assets stay as they are, and the run succeeds. A run fails only where the pi
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from dagster import (
@@ -29,7 +30,7 @@ from nachet_pipeline.defs.executor import chosen_partitions
 from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, now_and_then
-from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress
+from nachet_pipeline.defs.resources import BlobStorageResource, CommandImport, DatabaseResource, ImportProgress
 from nachet_pipeline.defs.runs import say_whose
 from nachet_pipeline.defs.table_schemas import PICTURES as PICTURES_TABLE
 from nachet_pipeline.defs.uploads.checks import (
@@ -112,6 +113,7 @@ def import_upload(
     contract_limits: ResourceParam[ContractLimits],
     decoding: ResourceParam[DecodingSettings],
     import_progress: ResourceParam[ImportProgress],
+    command_import: ResourceParam[CommandImport],
 ) -> Iterator[Event]:
     """Validate, store and record each upload of the run. A failure of one does not stop the others."""
     drop_missing_outputs(context)
@@ -121,20 +123,25 @@ def import_upload(
     failed: dict[str, str] = {}
     left_out: dict[str, str] = {}
     states: Counter[str] = Counter()
-    with database.open() as db, blob_storage.open() as blobs, DecodingPool(decoding) as pool:
-        with db.connection() as connection:
-            registry = registered_seeds(connection)
-            known = filter(None, (upload_of_partition(connection, partition) for partition in partitions))
-            # At once: what a run was about is asked of one that was cancelled, above all.
-            if first := next(known, None):
-                say_whose(context, first.owner.email, first.folder, len(partitions))
-        importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
+    with ExitStack() as stack:
+        if command_import.outcome:
+            import_one = _imported_by_command(command_import.outcome)
+        else:
+            db, blobs = stack.enter_context(database.open()), stack.enter_context(blob_storage.open())
+            with db.connection() as connection:
+                registry = registered_seeds(connection)
+                known = filter(None, (upload_of_partition(connection, partition) for partition in partitions))
+                # At once: what a run was about is asked of one that was cancelled, above all.
+                if first := next(known, None):
+                    say_whose(context, first.owner.email, first.folder, len(partitions))
+            pool = stack.enter_context(DecodingPool(decoding))
+            importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
+            import_one = _imported_by(importer)
         log = now_and_then(context)
         for number, partition in enumerate(partitions, start=1):
             what = f"upload {number} of {len(partitions)}, {partition}"
-            importer.progress = _progress(log, what, import_progress.tell)
             try:
-                outcome = importer.import_partition(partition)
+                outcome = import_one(partition, _progress(log, what, import_progress.tell))
             except UnknownUploadError as error:
                 context.log.warning("%s; clear_old_imports will remove it, and staging a folder adds one", error)
                 continue
@@ -160,6 +167,21 @@ def import_upload(
             metadata={"failed": uploads_list(failed)},
             allow_retries=False,
         )
+
+
+def _imported_by(importer: Importer) -> Callable[[str, StepProgress], ImportOutcome]:
+    def import_one(partition: str, progress: StepProgress) -> ImportOutcome:
+        importer.progress = progress
+        return importer.import_partition(partition)
+
+    return import_one
+
+
+def _imported_by_command(
+    outcome: Callable[[StepProgress], ImportOutcome],
+) -> Callable[[str, StepProgress], ImportOutcome]:
+    """Waits for the command that imports the run's one upload."""
+    return lambda _, progress: outcome(progress)
 
 
 def _summary(states: Mapping[str, int], left_out: Mapping[str, str]) -> AssetObservation:

@@ -60,13 +60,17 @@ def test_pictures_that_wait_for_a_name_are_on_the_page_with_the_command_to_name_
     said = yaml.safe_load(index.read_text())
     said["seedData"] = {"seedName": "unknown", "guess": "a | in [it]", "guessRank": "genus"}
     index.write_text(yaml.safe_dump(said))
+    kinds = [{"seedName": name, "numberOfSeeds": 1} for name in ("canola", "unknown")]
+    next(index.parent.glob("2.*")).with_suffix(".yaml").write_text(yaml.safe_dump({"seedData": kinds}))
     upload = deployment.stage(folder)
     deployment.run_import(upload)
 
     shown = page(deployment)
 
     (picture_set,) = (one.id for one in deployment.now(upload).receipt.picture_sets)  # type: ignore[union-attr]
-    (row,) = (line for line in shown["unnamed"].splitlines() if str(picture_set) in line)
+    several, row = sorted(line for line in shown["unnamed"].splitlines() if str(picture_set) in line)
+    assert several.startswith("| 1 |")
+    assert several.endswith(f"| several kinds of seeds: their uploader corrects the list ({picture_set}) |")
     assert row.endswith(f"| `nachet labels name {picture_set}` |")
     assert "odd/pictures/" in row
     assert r"a \| in \[it\] \(genus\)" in row

@@ -121,13 +121,14 @@ def test_what_cannot_be_done_is_said_in_one_line(imported, container: str, confi
 
 @pytest.mark.parametrize("config", [{"owner": ""}, {"owner": "<e-mail address>", "zoom": "30"}])
 def test_a_form_without_an_owner_does_nothing_and_is_no_failure(
-    imported, container: str, config: dict[str, str], capfd: pytest.CaptureFixture[str]
+    imported, deployment: Deployment, container: str, config: dict[str, str]
 ) -> None:
     result = imported(container, **config)
 
     assert result.success
     assert result.asset_materializations_for_node("import_container") == []
-    assert "owner: expected e-mail address of the user whose pictures they are" in capfd.readouterr().err
+    said = [entry.user_message for entry in deployment.instance.all_logs(result.run_id)]
+    assert any("owner: expected e-mail address of the user whose pictures they are" in one for one in said), said
 
 
 def test_the_partition_of_a_container_that_does_not_exist_is_removed(deployment: Deployment, imported) -> None:

@@ -18,16 +18,16 @@ depends_on = None
 
 _LINKS = """
 alter table picture_seed alter column seed_id drop not null;
-alter table picture_seed add column nb_object integer check (nb_object > 0);
+alter table picture_seed add column number_of_seeds integer check (number_of_seeds > 0);
 comment on column picture_seed.seed_id is 'null: the species is unknown';
-comment on column picture_seed.nb_object is 'seeds of this species; null: all that the picture shows';
+comment on column picture_seed.number_of_seeds is 'seeds of this species; null: all that the picture shows';
 create unique index picture_seed_unknown on picture_seed (picture_id) where seed_id is null;
 
 drop trigger audit_insert on picture_seed;
 drop trigger audit_update on picture_seed;
 drop trigger audit_delete on picture_seed;
 drop trigger audit_truncate on picture_seed;
-call audit_watch('picture_seed', 'picture seed', array['picture_id', 'seed_id', 'nb_object']);
+call audit_watch('picture_seed', 'picture seed', array['picture_id', 'seed_id', 'number_of_seeds']);
 
 alter table label_decision add column named_with uuid;
 comment on column label_decision.named_with is 'the picture set whose unknown seeds were named at once; null: the'
@@ -99,7 +99,7 @@ where id not in (select picture_id from direct);
 # The case keeps the cheap questions before the dear one.
 _UNNAMED = """
 create view unnamed_picture as
-select p.id as picture_id, p.picture_set_id, l.nb_object
+select p.id as picture_id, p.picture_set_id, l.number_of_seeds
 from picture_seed l join pictures p on p.id = l.picture_id
     join picture_set s on s.id = p.picture_set_id and s.deleted_at is null
 where l.seed_id is null and p.parent is null and p.superseded_at is null and p.withdrawn_at is null
@@ -110,7 +110,7 @@ where l.seed_id is null and p.parent is null and p.superseded_at is null and p.w
         else not exists (select from label_decision_of(p.id))
     end;
 comment on view unnamed_picture is 'Whole, live pictures that show seeds of an unknown species, and of which nobody'
-    ' decided what they show; nb_object as in picture_seed.';
+    ' decided what they show; number_of_seeds as in picture_seed.';
 
 revoke all on unnamed_picture from public, nachet_importer, nachet_reader;
 grant select on unnamed_picture to nachet_importer, nachet_reader;

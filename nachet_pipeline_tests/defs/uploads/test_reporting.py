@@ -1,0 +1,62 @@
+"""The run of an import that a command does: the UI shows it as one that Dagster started."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+from dagster import DagsterEventType, DagsterRunStatus
+
+from nachet_pipeline.defs.resources import CommandImport
+from nachet_pipeline.defs.uploads.reporting import NotReportedError, ReportedRun
+from nachet_pipeline.defs.uploads.running import command_job
+from nachet_pipeline.uploads.upload import Upload
+from nachet_pipeline_tests.command import Nachet
+from nachet_pipeline_tests.deployment import Deployment
+
+
+@contextmanager
+def reported(environment: Mapping[str, str], upload: Upload) -> Iterator[ReportedRun]:
+    """The run of an import that ends without an outcome."""
+    with ReportedRun() as run:
+        run.prepare(environment)
+        with run.of(upload):
+            yield run
+
+
+def test_the_run_of_a_command_is_of_the_job_that_the_code_location_has(deployment: Deployment) -> None:
+    job = command_job(deployment.settings, CommandImport())
+    assert job.get_job_snapshot_id() == deployment.definitions.resolve_job_def("import_uploads").get_job_snapshot_id()
+
+
+def test_an_import_that_is_interrupted_has_a_failed_run_and_one_that_ends_shows_what_it_did(
+    deployment: Deployment, environment: dict[str, str], command: Nachet
+) -> None:
+    folder = deployment.sample("interrupted")
+    upload = deployment.stage(folder)
+    with pytest.raises(KeyboardInterrupt), reported(environment, upload) as interrupted:
+        raise KeyboardInterrupt
+
+    answer = command("import", folder, "--user", deployment.user.email)
+
+    assert answer.code == 0, answer.err
+    run = deployment.instance.get_run_by_id(deployment.now(upload).run_id or "")
+    assert run
+    assert run.status is DagsterRunStatus.SUCCESS
+    assert run.tags["nachet/folder"] == "interrupted"
+    made = deployment.instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
+    assert sorted(event.asset_key.to_user_string() for log in made if (event := log.dagster_event)) == [
+        "picture_metadata",
+        "staged_upload",
+        "stored_pictures",
+        "validated_manifest",
+    ]
+    before = deployment.instance.get_run_by_id(interrupted.id)
+    assert before
+    assert before.status is DagsterRunStatus.FAILURE
+
+
+def test_an_import_whose_run_cannot_be_written_says_so(deployment: Deployment, environment: dict[str, str]) -> None:
+    upload = deployment.stage(deployment.sample("unreported"))
+    nowhere = {**environment, "NACHET_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    with pytest.raises(NotReportedError, match="the database does not answer"), reported(nowhere, upload):
+        pass
