@@ -19,7 +19,6 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import UNDER_WAY, tags_of_uploads
 from nachet_pipeline.settings import CropSettings, SensorSettings
 
-
 _SECONDS = 14
 """Seconds between two ticks at least. The daemon rounds them up to fives. Each tick costs an idle machine something,
 and nobody waits for crops as for a receipt."""
