@@ -47,12 +47,29 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-# What takes longest is begun first: of several processes none shall be left with it when the others are done.
-_LONGEST = ("test_demo.py", "durability/test_killed.py", "durability/test_services_failing.py")
+# What takes longest is begun first: of several processes none shall be left with it when the others are done. What
+# waits for Dagster stands between what computes, so that at any time there is something of both.
+_LONGEST = (
+    "local/test_demo.py",
+    "any_order/test_any_order.py",
+    "durability/test_killed.py",
+    "ui/test_buttons.py",
+    "cli/test_main.py",
+    "local/test_supervisor.py",
+    "durability/test_services_failing.py",
+    "local/test_dagster_commands.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.partition("::")[0].endswith(_LONGEST))
+    order = {f"{__package__}/{file}": place for place, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, as tests wait for services and processes; each has services of its own."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @dataclass(frozen=True)
