@@ -20,6 +20,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
+from nachet_pipeline.uploads import discovery
 from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.users.keys import ACTOR, upload_keys
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
@@ -87,6 +88,14 @@ def _short_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for pause in ("initial_backoff", "increment_base"):
             patch.setitem(CLIENT_OPTIONS, pause, 0.1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _time_for_second_looks() -> Iterator[None]:
+    """A tick looks at as many settled folders as it may, however slow the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "SECOND_LOOKS_UNTIL", 60)
         yield
 
 
