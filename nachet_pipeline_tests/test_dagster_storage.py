@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from dagster import AssetKey, AssetMaterialization, AssetRecordsFilter, DagsterInstance
+from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, AssetRecordsFilter, DagsterInstance
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 
 from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline_tests.deployment import Deployment
@@ -48,6 +50,27 @@ def test_many_events_are_written_through_one_connection(deployment: Deployment, 
     assert first
     assert _held(deployment) <= first
     assert {"a", "b", "c", "d"} <= _reported(instance)
+
+
+def test_a_verdict_takes_three_statements_and_none_asks_whether_there_is_a_table_for_it(
+    instance: DagsterInstance,
+) -> None:
+    def report(number: int) -> None:
+        for _ in range(number):
+            instance.report_runless_asset_event(
+                AssetCheckEvaluation(asset_key=AssetKey("stored_somewhere"), check_name="is_good", passed=True)
+            )
+
+    report(1)
+    statements: list[str] = []
+
+    def note(*given: object) -> None:
+        statements.append(str(given[2]))
+
+    listen(Engine, "before_cursor_execute", note)
+    report(4)
+    remove(Engine, "before_cursor_execute", note)
+    assert len(statements) == 3 * 4
 
 
 def test_an_event_after_a_restart_of_the_database_is_written_all_the_same(

@@ -17,6 +17,13 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 UNDER_WAY = set(DagsterRunStatus) - ENDED
 
+PLACE_TAG = "nachet/place"
+SHARED_PLACE = {PLACE_TAG: "shared"}
+"""Tags of runs that may take long. Deployments limit how many there are at a time, so that a place is left for short
+ones."""
+SHORT_IMPORT = {PLACE_TAG: "short", "dagster/priority": "1"}
+"""Tags of runs that import a few small uploads; they start before others."""
+
 REPOSITORY_TAG = ".dagster/repository"
 REPOSITORY = "__repository__@nachet_pipeline"
 """The tag of this project's runs. Those of other code locations give no sign of life, so none can be missed."""

@@ -20,6 +20,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from nachet_pipeline.defs.fan_out import BULK_TAGS
+from nachet_pipeline.defs.runs import PLACE_TAG, SHORT_IMPORT
 from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.services import Services
 from nachet_pipeline_tests.deploy import DEPLOY, IMAGE
@@ -257,22 +258,23 @@ def test_what_the_job_says_does_what_the_run_should(machines: Machines, own_serv
 
 
 @pytest.mark.parametrize("platform", ["kubernetes"])  # the queue is the same on both; another test says so
-def test_bulk_work_leaves_room_for_imports(machines: Machines) -> None:
-    """Bulk runs that came first do not keep a run waiting that people wait for."""
-    for _ in range(18):
-        # Without their priority, which lets imports go first but ends no run that goes on already.
-        machines.run("load_seeds", tags={"nachet/kind": BULK_TAGS["nachet/kind"]})
-    urgent = machines.run("load_seeds")
+@pytest.mark.parametrize(("tag", "places"), [("nachet/kind", 16), (PLACE_TAG, 18)])
+def test_bulk_work_and_long_imports_leave_room_for_small_uploads(machines: Machines, tag: str, places: int) -> None:
+    """Runs that came first and take long do not keep a run waiting that people wait for."""
+    for _ in range(places + 2):
+        # Without their priority, which lets others go first but ends no run that goes on already.
+        machines.run("load_seeds", tags={tag: BULK_TAGS[tag]})
+    urgent = machines.run("load_seeds", tags={PLACE_TAG: SHORT_IMPORT[PLACE_TAG]})
     list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(machines.process))
 
     runs = machines.opened.get_runs()
     waiting = [run for run in runs if run.status is DagsterRunStatus.QUEUED]
     assert len(waiting) == 2
-    assert {run.tags.get("nachet/kind") for run in waiting} == {"bulk"}
+    assert {run.tags.get(tag) for run in waiting} == {BULK_TAGS[tag]}
     started = machines.opened.get_run_by_id(urgent.run_id)
     assert started is not None
     assert started.status is DagsterRunStatus.STARTING
-    assert len(machines.jobs()) == 17
+    assert len(machines.jobs()) == places + 1
 
 
 def test_a_run_is_looked_after_and_ended_with_the_rights_that_are_given(machines: Machines) -> None:

@@ -435,6 +435,8 @@ def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     assert import_due(workbench) == [State.IMPORTED] * 3
     staged = workbench.versions(workbench.user.upload_container)
     assert workbench.due(after=QUIET) == []
+    monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
+    assert _due_by_ticks(workbench) == [[]] * 5  # each begins where the one before it ended
     assert workbench.versions(workbench.user.upload_container) == staged
     assert {workbench.receipt(upload).state for upload in uploads} == {State.IMPORTED}
 
@@ -481,6 +483,32 @@ def test_with_many_users_each_has_its_turn_within_a_few_ticks(
     ticks = _due_by_ticks(workbench, most=8)
     assert sum(map(len, ticks)) == 10
     assert ticks[-1] == []
+
+
+def test_users_who_did_nothing_lately_take_turns_and_one_who_sends_something_is_seen_at_every_tick(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "QUIET_NAMES", 2 * discovery.NAMES_A_REQUEST)
+    others = [workbench.another_user(f"{uuid4().hex}@example.org") for _ in range(6)]
+    listing = discovery.Listing()
+
+    def tick() -> int:
+        nonlocal listing
+        arrivals = (workbench.database, workbench.blobs, workbench.settings.arrival, workbench.limits)
+        due = list(due_uploads(*arrivals, listing=listing))
+        queue(workbench.database, due)
+        listing = discovery.Listing(listing.place)
+        return len(due)
+
+    workbench.put("sent/1.png", b"x")
+    while not workbench.query("select id from upload"):
+        tick()
+    for number in range(2):
+        workbench.put(f"marked-{number}/_COMPLETE", b"complete")
+        assert tick() == 1
+    for other in others:
+        other.put("marked/_COMPLETE", b"complete")
+    assert sorted(tick() for _ in range(3)) == [2, 2, 2]
 
 
 def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: Workbench) -> None:
