@@ -44,8 +44,8 @@ from nachet_pipeline.users.user import User
 _PICTURES = 5
 _POLL_SECONDS = 0.2
 _MOST_SECONDS = 120
-_SETTLE_SECONDS = 60
-_APART_SECONDS = 35
+_SETTLE_SECONDS = 30
+_APART_SECONDS = 10
 """Folders are completed at any moment of it, however often the sensor looks."""
 _PROCESSES = {"daemon": "dagster-daemon", "code server": "grpc", "web server": "dagster_webserver"}
 

@@ -19,10 +19,10 @@ from dagster import (
     RunsFilter,
 )
 
-from nachet_pipeline.defs.runs import FOLDER_TAG, OWNER_TAG, SHARED_PLACE
+from nachet_pipeline.defs.runs import FOLDER_TAG, OWNER_TAG
 from nachet_pipeline.support.shards import Shard
 
-BULK_TAGS = {"nachet/kind": "bulk", "dagster/priority": "-1", **SHARED_PLACE}
+BULK_TAGS = {"nachet/kind": "bulk", "dagster/priority": "-1"}
 """Tags of bulk jobs: deployments limit how many of them run at a time, and imports start before them."""
 
 FAN_OUT_OF_TAG = "nachet/cut-of"

@@ -23,6 +23,7 @@ from enum import Enum
 from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
+from math import ceil, inf
 from threading import Lock
 from typing import Self
 from uuid import UUID
@@ -83,10 +84,13 @@ users are listed at every tick."""
 QUIET_NAMES = 10_000
 """Names in containers of users who are not active that one tick lists, about; the next one goes on."""
 
-NAMES_A_REQUEST = 500
+NAMES_A_REQUEST = 1_000
 """A request costs as much as so many names, and counts as so many at least."""
 
-QUIET_TICKS = 6
+QUIET_TICKS = 3
+"""The container of a user who is not active is listed once in so many ticks, because each request costs money."""
+
+MOST_QUIET_TICKS = 6
 """If there are many users, each container has a page listed once in so many ticks, whatever `QUIET_NAMES` says."""
 
 LOOKING_SECONDS = 30
@@ -95,6 +99,9 @@ LOOKING_SECONDS = 30
 SECOND_LOOKS = 10
 """Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most,
 because they may have been corrected."""
+
+FIRST_SECOND_LOOKS = 50
+"""The same in the first tick, which has no place to begin at, as after an operator reset the sensor's cursor."""
 
 SECOND_LOOKS_UNTIL = 1.0
 """Seconds into a tick after which no more second looks are begun, except the first few."""
@@ -335,31 +342,39 @@ class _Bounded:
 class Listing:
     """Where a tick begins to list, and afterwards where the next one goes on; empty at the very beginning.
 
-    With a few thousand folders every tick lists all of them. With more, each tick sees some, and some ticks see all.
+    The first tick lists as much as its time allows. Of users who are not active the others list a part, in turn.
 
     Attributes:
-        place: JSON with the active user and the `quiet` one whose containers come `first`, and by user the next of the
-            `pages` of containers that were not listed to their end.
+        place: JSON with the active user and the `quiet` one whose containers come `first`, by user the next of the
+            `pages` of containers that were not listed to their end, and `turn`, whether a quiet user's is next.
     """
 
     place: str = ""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last tick listed all containers to their ends."""
+        return bool(self.place) and not {"first", "quiet"} & json.loads(self.place).keys()
+
     def begin(self, users: Iterable[User], active: Collection[UUID]) -> "_Waiting":
         """The containers to list, in order, each with the page to begin with."""
-        first, quiet, pages = "", "", {}
+        first, quiet, pages, turn = "", "", {}, False
         try:
             saved = json.loads(self.place or "{}")
-            first, quiet = str(saved.get("first", "")), str(saved.get("quiet", ""))
+            first, quiet, turn = str(saved.get("first", "")), str(saved.get("quiet", "")), bool(saved.get("turn"))
             pages = {str(user): str(at) for user, at in saved["pages"].items()}
         except (ValueError, KeyError, AttributeError):  # empty, or of another version: list all
             pass
-        waiting = _Waiting(deque(), deque())
+        waiting = _Waiting(deque(), deque(), quiet_is_next=turn)
         for user in sorted(users, key=lambda one: one.id):
             page = pages.get(str(user.id), "")
             waiting.of(_Container(user, page, None if page else (), user.id in active))
         for queue, begin in ((waiting.active, first), (waiting.quiet, quiet)):
             queue.rotate(-sum(str(one.user.id) < begin for one in queue))
-        waiting.names = max(QUIET_NAMES, NAMES_A_REQUEST * len(waiting.quiet) // QUIET_TICKS)
+        number = len(waiting.quiet)
+        if self.place:
+            waiting.requests = max(2, ceil(number / QUIET_TICKS))
+            waiting.names = max(QUIET_NAMES, NAMES_A_REQUEST * ceil(number / MOST_QUIET_TICKS))
         return waiting
 
     def go_on(self, rest: "_Waiting") -> None:
@@ -368,7 +383,7 @@ class Listing:
             name: str(queue[0].user.id) for name, queue in (("first", rest.active), ("quiet", rest.quiet)) if queue
         }
         pages = {str(one.user.id): one.page for one in (*rest.active, *rest.quiet) if one.page}
-        self.place = json.dumps({**places, "pages": pages}) if places else ""
+        self.place = json.dumps({**places, "pages": pages, "turn": rest.quiet_is_next})
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,13 +410,16 @@ class _Waiting:
     Attributes:
         active: those of active users.
         quiet: those of other users.
+        quiet_is_next: whose turn it is.
+        requests: how many pages of `quiet` ones may be listed yet.
         names: how many names of `quiet` ones may be listed yet.
     """
 
     active: deque[_Container]
     quiet: deque[_Container]
-    names: int = 0
-    _quiet_is_next: bool = False
+    quiet_is_next: bool = False
+    requests: float = inf
+    names: float = inf
 
     def of(self, container: _Container) -> None:
         """Add a container, or what is left of it, behind the others."""
@@ -409,14 +427,16 @@ class _Waiting:
 
     def take(self) -> _Container | None:
         """Take the next container; None if no more are to be listed in this tick."""
-        quiet = self.quiet if self.names > 0 else ()
-        self._quiet_is_next = bool(quiet) and (self._quiet_is_next or not self.active)
-        queue = self.quiet if self._quiet_is_next else self.active
-        if not queue:
+        quiet = self.quiet if self.names > 0 and self.requests > 0 else ()
+        if not quiet and not self.active:
             return None
-        self.names -= NAMES_A_REQUEST if self._quiet_is_next else 0
-        self._quiet_is_next = not self._quiet_is_next
-        return queue.popleft()
+        now_quiet = bool(quiet) and (self.quiet_is_next or not self.active)
+        self.quiet_is_next = not now_quiet
+        if not now_quiet:
+            return self.active.popleft()
+        self.names -= NAMES_A_REQUEST
+        self.requests -= 1
+        return self.quiet.popleft()
 
     def listed(self, container: _Container, page: TopPage) -> None:
         """Count the names of a page, and add what is left of its container."""
@@ -499,7 +519,7 @@ def due_uploads(
         settings: when a folder is complete.
         limits: how much of a folder is read.
         now: the time; the current one if not given.
-        listing: where to begin, if there are more folders than one tick lists; afterwards where the next one goes on.
+        listing: where to begin, and afterwards where the next tick goes on; without it, this is a first tick.
         unfinished: the looks to go on with, and afterwards those for the next tick; without it, unfinished looks begin
             again.
         withdrawn: gets the receipts of the folders that were found withdrawn.
@@ -516,7 +536,8 @@ def due_uploads(
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        folders = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
+        second_looks = SECOND_LOOKS if listing and listing.place else FIRST_SECOND_LOOKS
+        folders = _LookQueue({user.id: user for user in users}, second_looks)
         waiting = (listing or Listing()).begin(users, active)
         for staged in _staged(executor, blobs, waiting, begin + LISTING_SECONDS):
             _compare(database, blobs, staged, folders)
@@ -616,7 +637,7 @@ class _LookQueue:
 
     def __init__(self, users: Mapping[UUID, User], second_looks: int) -> None:
         self.users = users
-        self._second_looks = second_looks
+        self.second_looks = second_looks
         self._pending: dict[UUID, list[PendingFolder]] = {}
         self._refused: list[SettledUpload] = []
         self._imported: list[SettledUpload] = []
@@ -632,7 +653,7 @@ class _LookQueue:
         for one in found:
             (self._imported if one.upload.state is State.IMPORTED else self._refused).append(one)
         self._refused, self._imported = (
-            nlargest(self._second_looks, settled, key=lambda one: one.overdue)
+            nlargest(self.second_looks, settled, key=lambda one: one.overdue)
             for settled in (self._refused, self._imported)
         )
 
@@ -732,7 +753,7 @@ def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _
     """Ask the database which of these folders are worth a look, and whose receipts are missing."""
     with database.connection() as connection:
         folders.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
-        folders.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        folders.add_settled(settled_uploads(connection, staged.folders, limit=folders.second_looks))
         missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
     for upload in missing:
         if upload.receipt:

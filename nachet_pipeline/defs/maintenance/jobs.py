@@ -20,7 +20,7 @@ from nachet_pipeline.defs.maintenance.assets import (
 from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.maintenance.old_runs import clear_all_old_runs
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
-from nachet_pipeline.defs.runs import SHARED_PLACE
+from nachet_pipeline.defs.runs import SHORT_PLACE
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
 from nachet_pipeline.folders.formatting import tombstone_record
@@ -124,7 +124,7 @@ def purge_all_folders(
     )
 
 
-@job(tags=SHARED_PLACE, config=form_of_job("delete_one_folder", DeletingForm))
+@job(config=form_of_job("delete_one_folder", DeletingForm))
 def delete_folder() -> None:
     """Deletes an imported folder. Fill in the form: which, by whom, why, and keep_for_training or delete_all.
 
@@ -133,13 +133,13 @@ def delete_folder() -> None:
     delete_one_folder()
 
 
-@job(tags=SHARED_PLACE, config=form_of_job("archive_one_folder", ArchivingForm))
+@job(config=form_of_job("archive_one_folder", ArchivingForm))
 def archive_folder() -> None:
     """Moves an imported folder to its user's archive, for training. Fill in the form: which, by whom, why."""
     archive_one_folder()
 
 
-@job(tags=SHARED_PLACE)
+@job
 def purge_folders() -> None:
     """Removes deleted folders that nobody can bring back any more, and ends what was interrupted.
 
@@ -148,7 +148,7 @@ def purge_folders() -> None:
     purge_all_folders()
 
 
-@job(tags=SHARED_PLACE)
+@job
 def clear_old_runs() -> None:
     """Delete runs of long ago with their events and logs, but for those that made what the UI shows."""
     clear_all_old_runs()
@@ -167,7 +167,6 @@ reprocess_pictures = define_asset_job(
 reconcile_storage = define_asset_job(
     "reconcile_storage",
     selection=[reconciled_storage],
-    tags=SHARED_PLACE,
     config=form_of_asset_job("reconciled_storage", ReconcileForm),
     description="Compares staging, storage and database; it runs every day and changes nothing. With `repair` in its"
     " form it does what is safe about what disagrees. It fails only if a service did not answer; what disagrees is the"
@@ -177,7 +176,6 @@ reconcile_storage = define_asset_job(
 clear_old_imports = define_asset_job(
     "clear_old_imports",
     selection=[cleared_imports],
-    tags=SHARED_PLACE,
     config=form_of_asset_job("cleared_imports", RetentionForm),
     description="Clears staged folders and partitions of imports that are old, recorded and verified. It runs every"
     " day. With `dry_run` in its form it says what it would clear.",
@@ -186,7 +184,7 @@ clear_old_imports = define_asset_job(
 check_health = define_asset_job(
     "check_health",
     selection=[pipeline_health],
-    tags={"dagster/priority": "1"},  # it tells of a full queue, so it does not wait at its end
+    tags={"dagster/priority": "1", **SHORT_PLACE},  # it tells of a full queue, so it does not wait at its end
     description="Read how the pipeline is and say what is amiss; changes nothing.",
 )
 

@@ -11,14 +11,12 @@ from dagster import (
 )
 
 from nachet_pipeline.defs.partitions import recipes
-from nachet_pipeline.defs.runs import SHARED_PLACE
 from nachet_pipeline.defs.training.assets import training_set
 from nachet_pipeline.settings import TrainingSettings
 
 build_training_set = define_asset_job(
     "build_training_set",
     selection=[training_set],
-    tags=SHARED_PLACE,
     description="Builds the training set of a recipe, which is the partition: selection, split, manifest, checks, card."
     " Press it to publish today's pictures at once; if nothing changed, it finds the version that is there. It fails if"
     " a check keeps the version from becoming the current one; trainers keep the one before.",

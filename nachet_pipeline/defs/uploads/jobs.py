@@ -2,7 +2,6 @@
 
 from dagster import AssetSelection, define_asset_job
 
-from nachet_pipeline.defs.runs import SHARED_PLACE
 from nachet_pipeline.defs.uploads.assets import import_upload
 
 import_uploads = define_asset_job(
@@ -15,5 +14,5 @@ import_uploads = define_asset_job(
     " does not fail the run. A failed run means that the pipeline or a service failed; its last events name the"
     " uploads.",
     # The sensor asks for what a run owes that died, in halves. Dagster's own retry would take all of it again.
-    tags={"dagster/max_retries": "0", **SHARED_PLACE},  # the sensor says which runs are short
+    tags={"dagster/max_retries": "0"},
 )

@@ -31,7 +31,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link, upload_metadata
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
-from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, PLACE_TAG, SHORT_IMPORT, tags_of_uploads
+from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, SHORT_IMPORT, SHORT_PLACE, tags_of_uploads
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
@@ -148,8 +148,7 @@ def _worth_a_run(instance: DagsterInstance, arrivals: list[Arrival]) -> list[Arr
     small = [arrival for arrival in arrivals if _is_small(arrival)]
     if not 0 < len(small) <= _MOST_HELD:
         return arrivals
-    short = {PLACE_TAG: SHORT_IMPORT[PLACE_TAG]}
-    waiting = RunsFilter(job_name=import_uploads.name, tags=short, statuses=[DagsterRunStatus.QUEUED])
+    waiting = RunsFilter(job_name=import_uploads.name, tags=SHORT_PLACE, statuses=[DagsterRunStatus.QUEUED])
     if not instance.get_run_records(waiting, limit=1):
         return arrivals
     return [arrival for arrival in arrivals if not _is_small(arrival)]

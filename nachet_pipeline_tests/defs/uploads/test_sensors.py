@@ -20,7 +20,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.defs.runs import PLACE_TAG, SHARED_PLACE, SHORT_IMPORT
+from nachet_pipeline.defs.runs import PLACE_TAG, SHORT_IMPORT
 from nachet_pipeline.defs.uploads import sensors
 from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.identifiers import receipt_blob
@@ -160,9 +160,8 @@ def test_a_small_upload_does_not_wait_for_a_large_one_that_arrives_with_it(
     short, long = sorted(requests, key=lambda request: request.tags.get(PLACE_TAG, ""), reverse=True)
     assert short.tags.items() >= SHORT_IMPORT.items()
     assert _asked(short, deployment) == {small.partition, another.partition}
-    assert PLACE_TAG not in long.tags  # so that the job's counts
+    assert PLACE_TAG not in long.tags  # the queue gives it a shared one
     assert _asked(long, deployment) == {large.partition}
-    assert deployment.definitions.resolve_job_def("import_uploads").run_tags.items() >= SHARED_PLACE.items()
 
 
 def test_of_many_small_uploads_the_first_are_imported_soon_and_the_others_together(
