@@ -34,6 +34,8 @@ _KEPT_MODES = {"L", "LA", "RGB", "RGBA"}
 _MICROMETRES = 10_000
 _COLOURED, _WITH_SAMPLES = 3, 3
 _LINE = "#e6194b"
+_LEVEL = 4
+"""Of compression. The usual one, 6, takes twice as long for files that are a twentieth smaller."""
 
 
 class UncroppablePictureError(RefusedError):
@@ -291,6 +293,7 @@ def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | 
         planarconfig="contig" if samples > 1 else None,
         extrasamples=("unassalpha",) if samples in {2, 4} else None,
         compression="zlib",
+        compressionargs={"level": _LEVEL},
         predictor=array.dtype.kind == "u",
         metadata=None,
         software=False,
