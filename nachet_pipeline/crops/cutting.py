@@ -20,7 +20,8 @@ from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.inspection import Properties, inspect_picture
+from nachet_pipeline.pictures.inspected import Properties
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE

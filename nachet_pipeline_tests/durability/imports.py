@@ -33,7 +33,7 @@ from dagster._core.events import JobFailureData
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from psycopg.rows import dict_row
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
@@ -44,9 +44,11 @@ from nachet_pipeline.defs.runs import BATCH_TAG
 from nachet_pipeline.defs.uploads import assets
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.picture_sets import early_copies
 from nachet_pipeline.pictures import decoding_pool
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
-from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
+from nachet_pipeline.pictures.inspected import Thumbnail
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -139,6 +141,7 @@ class Import:
         self.database = Database(self.settings.database_url)
         self.blobs = BlobStorage.connect(self.settings.blob_account_url, self.settings.blob_key)
         self.user: User = register_user(self.database, self.blobs, email)
+        early_copies.FIRST = 2  # of four, so that some are copied early and some late, as of a large upload
         assets.DecodingPool = decoding_pool.DecodingPool = DecodingHere  # type: ignore[misc]
 
     def stage(self) -> None:
