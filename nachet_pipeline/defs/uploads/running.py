@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import socket
+from contextlib import suppress
 from typing import Any
 
 import dagster_postgres  # noqa: F401 (now, while the command does other things; the instance needs it)
@@ -119,4 +120,5 @@ def main(channel: int) -> None:
         failure = str(error)
     except Exception as error:  # noqa: BLE001 (the command reports it)
         failure = f"{type(error).__name__}: {error}"
-    command.answer(failure)
+    with suppress(OSError):  # the command is gone, and its run has failed
+        command.answer(failure)
