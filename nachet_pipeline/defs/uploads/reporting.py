@@ -68,9 +68,9 @@ class ReportedRun:
         """Open Dagster's instance already.
 
         Args:
-            environment: names the services and the instance.
+            environment: names the services and the instance, beside what the environment of this process says now.
         """
-        self._send(dict(environment))
+        self._send({**os.environ, **environment})
 
     @contextmanager
     def of(self, upload: "Upload") -> Iterator[None]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.pictures.inspected import Thumbnail
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline_tests.pictures.files import (
     HTML,
