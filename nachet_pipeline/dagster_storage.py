@@ -238,7 +238,23 @@ class _Events(_Pooled, PostgresEventLogStorage):
 
 
 class _Schedules(_Pooled, PostgresScheduleStorage):
-    pass
+    """Dagster asks for these several times a tick of every sensor, and takes none back."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._built: set[str] = set()
+        super().__init__(*arguments, **settings)
+
+    def has_instigators_table(self) -> bool:
+        """Whether the table of sensors and schedules is there."""
+        if "" not in self._built and super().has_instigators_table():
+            self._built.add("")
+        return "" in self._built
+
+    def has_built_index(self, migration_name: str) -> bool:
+        """Whether a migration of the data is complete."""
+        if migration_name not in self._built and super().has_built_index(migration_name):
+            self._built.add(migration_name)
+        return migration_name in self._built
 
 
 class StorageError(ClickException, ActionableError):

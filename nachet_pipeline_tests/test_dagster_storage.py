@@ -92,6 +92,19 @@ def test_a_verdict_takes_three_statements_and_none_asks_whether_there_is_a_table
     assert len(statements) == 3 * 4
 
 
+def test_a_look_at_a_sensor_s_state_takes_one_statement(instance: DagsterInstance) -> None:
+    instance.all_instigator_state()
+    statements: list[str] = []
+
+    def note(*given: object) -> None:
+        statements.append(str(given[2]))
+
+    listen(Engine, "before_cursor_execute", note)
+    instance.all_instigator_state()
+    remove(Engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+
+
 def _judge(instance: DagsterInstance, key: AssetKey, *, planned: bool) -> ExecuteInProcessResult:
     """Run a step that reports of each of two partitions together, and says how many the log had before."""
     two = StaticPartitionsDefinition(["one", "two"])

@@ -773,16 +773,15 @@ class Inventory(Scratch):
 
     # What is copied before all is validated
 
-    def add_copied(self, picture: PictureRecord, blob: str) -> None:
-        """Note that a picture will perhaps be copied, and the name of its blob."""
-        self._db.execute("insert or ignore into copied values (?, ?, ?, null)", (picture.session, picture.sha256, blob))
+    def add_copied(self, picture: PictureRecord, blob: str) -> bool:
+        """Note that a picture will perhaps be copied, and the name of its blob; False of an equal file's."""
+        row = (picture.session, picture.sha256, blob)
+        return self._db.execute("insert or ignore into copied values (?, ?, ?, null)", row).rowcount > 0
 
     def set_copied(self, picture: PictureRecord, *, new: bool) -> None:
-        """Note that a picture was copied, and whether its blob is new; of equal files one copy is."""
-        self._db.execute(
-            "update copied set new = max(coalesce(new, 0), ?) where session = ? and sha256 = ?",
-            (new, picture.session, picture.sha256),
-        )
+        """Note that a picture was copied, and whether its blob is new."""
+        row = (new, picture.session, picture.sha256)
+        self._db.execute("update copied set new = ? where session = ? and sha256 = ?", row)
 
     def copied_sessions(self) -> list[str]:
         """Paths of the sessions of which pictures may have been copied, sorted."""

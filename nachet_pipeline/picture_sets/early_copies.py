@@ -80,8 +80,8 @@ class EarlyCopies:
         while self._waiting and self._waiting[0][1].done():
             self._note(*self._waiting.popleft())
         picture_set = picture_set_id(self._origin.owner.id, self._origin.folder, picture.session)
-        self._inventory.add_copied(picture, picture_place(picture_set, picture))
-        if len(self._waiting) < _WAITING:
+        added = self._inventory.add_copied(picture, picture_place(picture_set, picture))
+        if added and len(self._waiting) < _WAITING:
             copy = self._executor.submit(
                 store_picture, self._blobs, picture, picture_set, self._origin, self._transfer.verify_stored
             )
