@@ -118,4 +118,5 @@ def main(channel: int) -> None:
         failure = str(error)
     except Exception as error:  # noqa: BLE001 (the command reports it)
         failure = f"{type(error).__name__}: {error}"
-    command.answer(failure)
+    with suppress(OSError):  # the command is gone, and its run has failed
+        command.answer(failure)
