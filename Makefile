@@ -19,12 +19,14 @@ demo: $(READY)  ## start the pipeline on this machine, with sample uploads
 down:  ## stop what `make demo` started
 	@if [ -x $(BIN)/nachet ]; then $(BIN)/nachet down; else echo "nothing is installed here, so nothing runs"; fi
 
-# A process for each core, with services of its own; the files in the order in which the tests have them.
+# Types are checked beside the tests, and what is wrong with them is told after those. How many processes the tests
+# have, conftest.py says, and in which order the files come.
 test: $(READY)  ## check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/mypy > .venv/types 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$types; types=$$?; cat .venv/types; exit $$((types | tests))
 
 kills: $(READY)  ## kill 200 imports, 200 decoders, 200 deliverers, and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)

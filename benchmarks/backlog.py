@@ -33,6 +33,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home, project_folder
 from nachet_pipeline.identifiers import partition_key, upload_id
 from nachet_pipeline.local import dagster_processes, processes
+from nachet_pipeline.local.embedded import HELD_FOR
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.users.registering import register_user
@@ -91,7 +92,8 @@ def daemon(home: Path, service: Services) -> Iterator[None]:
         environment=environment,
         cwd=project,
     )
-    os.environ.update({name: value for name, value in environment.items() if name.startswith(("NACHET_", "DAGSTER_"))})
+    named = ("NACHET_", "DAGSTER_", HELD_FOR)
+    os.environ.update({name: value for name, value in environment.items() if name.startswith(named)})
     try:
         yield
     finally:

@@ -170,23 +170,24 @@ class _BareWork:
 
 
 @contextmanager
-def _processor_time(seconds: dict[str, float]) -> Iterator[None]:
+def processor_time(seconds: dict[str, float]) -> Iterator[None]:
     """Notes the processor seconds of this process, its decoders, the storage emulator and the database."""
 
     def now() -> dict[str, float]:
         found: dict[str, float] = {}
         own = psutil.Process()
         decoders = {child.pid for child in own.children() if "pictures/worker.py" in " ".join(child.cmdline())}
-        for process in psutil.process_iter(["pid", "name", "cmdline", "cpu_times"]):
-            name = process.info["name"] or ""
+        home, server = str(Path(os.environ["DAGSTER_HOME"]).parent), 0
+        for process in psutil.process_iter(["pid", "ppid", "name", "cmdline", "cpu_times"]):
+            name, command = process.info["name"] or "", " ".join(process.info["cmdline"] or ())
             if process.pid == own.pid:
                 kind = "import"
             elif process.pid in decoders:
                 kind = "decoders"
-            elif "azurite" in " ".join(process.info["cmdline"] or ()):
+            elif "azurite" in command and home in command:
                 kind = "storage"
-            elif name.startswith("postgres"):
-                kind = "database"
+            elif name.startswith("postgres") and (home in command or process.info["ppid"] == server):
+                kind, server = "database", server or process.pid
             else:
                 continue
             times = process.info["cpu_times"]
@@ -214,7 +215,7 @@ def _core(
         start(pool)
         rules, limits = RuleSet.of(settings.contract), ContractLimits.of(settings.contract, settings.transfer)
         importer = Importer(database, blobs, pool, registry, rules, limits, settings.transfer, "benchmark")
-        with _processor_time(processor):
+        with processor_time(processor):
             begin = time.perf_counter()
             outcome = importer.import_upload(seen.id)
             whole = time.perf_counter() - begin

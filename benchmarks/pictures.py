@@ -36,9 +36,9 @@ def _motif(kind: str, number: int, scale: int) -> np.ndarray[tuple[int, ...], np
     return pixels
 
 
-def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int], scale: int) -> None:
+def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int], scale: int, series: int) -> None:
     """Pictures of one motif, each moved elsewhere: no two of them have the same pixels, or look alike."""
-    pixels = _motif(kind, motif, scale)
+    pixels = _motif(kind, motif + _MOTIFS * series, scale)
     height, width = pixels.shape[:2]
     for number in numbers:
         chance = np.random.default_rng(number)
@@ -52,7 +52,9 @@ def _write_pictures(folder: Path, kind: str, motif: int, numbers: list[int], sca
             picture.save(folder / f"{number:06}.tiff", compression="tiff_lzw", tiffinfo={ROWSPERSTRIP: _ROWS_PER_STRIP})
 
 
-def write_folder(folder: Path, jpegs: int, tiffs: int = 0, *, given: Path | None = None, scale: int = 1) -> None:
+def write_folder(
+    folder: Path, jpegs: int, tiffs: int = 0, *, given: Path | None = None, scale: int = 1, series: int = 0
+) -> None:
     """Make a folder of so many generated pictures, without an index.
 
     Args:
@@ -61,6 +63,7 @@ def write_folder(folder: Path, jpegs: int, tiffs: int = 0, *, given: Path | None
         tiffs: of 1920 by 1080 pixels, compressed with LZW, some 0.5 MB each.
         given: a folder of pictures that are used over and over instead, `jpegs` and `tiffs` of them.
         scale: how many times smaller than that generated ones are in either direction.
+        series: pictures of another one show other seeds.
     """
     folder.mkdir()
     if given:
@@ -76,6 +79,7 @@ def write_folder(folder: Path, jpegs: int, tiffs: int = 0, *, given: Path | None
                 motif,
                 [number for number, one in enumerate(kinds) if one == kind and number % _MOTIFS == motif],
                 scale,
+                series,
             )
             for kind, motif in product(("jpeg", "tiff"), range(_MOTIFS))
         ]

@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.waiting --uploads 15
 
-Starts everything that `nachet up` starts, with the settings as they are, and stages small folders one after the other,
-each at a random moment after the last was imported, as `nachet stage` does. The clock starts when the marker that
-completes a folder is written.
+Starts everything that `nachet up` starts, with the settings as they are. First nothing happens for two minutes, and the
+processor time of Dagster's processes is read. Then small folders are staged one after the other, each at a random
+moment after the last was imported, as `nachet stage` does. The clock starts when the marker that completes a folder is
+written.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -27,10 +29,10 @@ from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.sessions import Owner
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.instance import dagster_home, project_folder
+from nachet_pipeline.local import dagster_processes
 from nachet_pipeline.local.embedded import running
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.local.supervisor import down, up
-from nachet_pipeline.settings import SensorSettings
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import LocalFolder
 from nachet_pipeline.uploads.queries import find_upload, see_upload
@@ -42,6 +44,10 @@ from nachet_pipeline.users.user import User
 _PICTURES = 5
 _POLL_SECONDS = 0.2
 _MOST_SECONDS = 120
+_SETTLE_SECONDS = 30
+_APART_SECONDS = 10
+"""Folders are completed at any moment of it, however often the sensor looks."""
+_PROCESSES = {"daemon": "dagster-daemon", "code server": "grpc", "web server": "dagster_webserver"}
 
 
 @dataclass
@@ -61,6 +67,26 @@ class _Waited:
     for_start: float
     for_import: float
     altogether: float
+
+
+def _processor_seconds(home: Path) -> dict[str, float]:
+    """Seconds of the processor that each of Dagster's processes has used."""
+    used = dict.fromkeys((*_PROCESSES, "others"), 0.0)
+    for process in filter(None, (identity.find() for identity in dagster_processes.running(home))):
+        command = " ".join(process.cmdline())
+        times = process.cpu_times()
+        name = next((name for name, word in _PROCESSES.items() if word in command), "others")
+        used[name] += times.user + times.system
+    return used
+
+
+def _idle(home: Path, seconds: int) -> dict[str, float]:
+    """The share of a core that each of Dagster's processes uses while nothing happens."""
+    time.sleep(_SETTLE_SECONDS)
+    before, begin = _processor_seconds(home), time.monotonic()
+    time.sleep(seconds)
+    after, passed = _processor_seconds(home), time.monotonic() - begin
+    return {name: (after[name] - before[name]) / passed for name in _PROCESSES}
 
 
 def _stage(database: Database, blobs: BlobStorage, user: User, folder: Path) -> tuple[Upload, datetime]:
@@ -108,11 +134,14 @@ def _waited(database: Database, upload: Upload, receipt: Receipt, completed: dat
     return _Waited(for_tick, for_launch, for_start, for_import, altogether=moments[-1] - moments[0])
 
 
-def _measure(home: Path, uploads: int) -> list[_Waited]:
+def _measure(home: Path, uploads: int, console: Console, idle_seconds: int) -> list[_Waited]:
     services = running(home)
     if services is None:
         raise SystemExit("the services ended right after they started; see the log of the supervisor")
-    interval = SensorSettings().sensor_interval_seconds
+    if idle_seconds:
+        shares = _idle(home, idle_seconds)
+        said = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        console.print(f"of a core, idle for {idle_seconds} s: {said}")
     with (
         Database(SecretStr(services.importer_url)) as database,
         BlobStorage.connect(services.blob_account_url, SecretStr(services.blob_key)) as blobs,
@@ -120,7 +149,7 @@ def _measure(home: Path, uploads: int) -> list[_Waited]:
         user = register_user(database, blobs, "waiting@example.org")
         found = []
         for number in range(uploads + 1):
-            time.sleep(random.uniform(0, interval + 5))  # noqa: S311 (no secret)
+            time.sleep(random.uniform(0, _APART_SECONDS))  # noqa: S311 (no secret)
             folder = write_sample(
                 home / f"waiting{number}", pictures=_PICTURES, sessions=1, seed=number, email=user.email
             )
@@ -129,11 +158,17 @@ def _measure(home: Path, uploads: int) -> list[_Waited]:
     return found[1:]  # the first met daemons that were still starting
 
 
+def _most_of_them(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uploads", type=int, default=15)
+    parser.add_argument("--idle-seconds", type=int, default=120, help="0: the processor time is not measured")
     arguments = parser.parse_args()
+    console = Console(width=110)
     tools = Path(os.environ.pop("NACHET_HOME", ".nachet")).resolve()
     for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
         os.environ.pop(name, None)
@@ -143,16 +178,21 @@ def main() -> None:
         instance = dagster_home(home, project_folder())
         try:
             up(home, instance=instance, tools=tools)
-            found = _measure(home, arguments.uploads)
+            found = _measure(home, arguments.uploads, console, arguments.idle_seconds)
         finally:
             down(home)
     table = Table(title=f"{arguments.uploads} folders of {_PICTURES} pictures, one after the other; seconds")
     for column in ("", "for the tick", "for the launch", "for the start", "for the import", "altogether"):
         table.add_column(column, justify="right")
     columns = list(zip(*map(astuple, found), strict=True))
-    for name, summary in (("median", statistics.median), ("shortest", min), ("longest", max)):
+    summaries: dict[str, Callable[[Sequence[float]], float]] = {
+        "median": statistics.median,
+        "95th percentile": _most_of_them,
+        "shortest": min,
+        "longest": max,
+    }
+    for name, summary in summaries.items():
         table.add_row(name, *(f"{summary(column):.1f}" for column in columns))
-    console = Console(width=110)
     console.print(table)
     console.print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 

@@ -3,14 +3,27 @@
 Dagster's own storage opens a connection for every statement of every event, so that many instances do not hold many
 connections. An import writes some twenty events an upload. Over a new connection each costs 12 ms of processor time,
 because PostgreSQL starts a process for it; over an open one it costs 2 ms. Each process of Dagster then holds three.
+
+Dagster takes one three times for an event. So a connection that was just used is not asked whether it is still open:
+what a server says when it closes one lies there, unread. And a table that was there once is not looked for again.
+
+Events that belong together are written together: those that an import reports of an upload, and those by which Dagster
+plans a run. One statement writes them, and one more for each asset; one by one, each takes three or four.
 """
 
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from select import POLLIN, poll
+from threading import local
 from typing import Any, Self
 
 from click import ClickException
+from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
 from dagster._core.storage.config import pg_config
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import (
@@ -20,9 +33,12 @@ from dagster_postgres.utils import (
     pg_url_from_config,
     set_pg_statement_timeout,
 )
+from psycopg2 import Error as PostgresError  # type: ignore[import-untyped]
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from nachet_pipeline.errors import ActionableError, UnavailableError, raise_alone
 from nachet_pipeline.local.embedded import meant, use_services
@@ -31,6 +47,68 @@ from nachet_pipeline.settings import Settings, SettingsError
 _ADDRESSES = {"postgres_url", "postgres_db"}
 _RECYCLED_SECONDS = 3600
 _OVERFLOW = 10
+_TRUSTED_SECONDS = 10.0
+_RETURNED = "returned"
+_TOGETHER_AT_MOST = 1000
+
+# The identifiers are drawn in the order of the events. A verdict replaces the plan of its check, if there is one.
+_WRITE = text("""
+with given as (
+    select nextval(pg_get_serial_sequence('event_logs', 'id')) as id, e.* from (
+        select * from unnest(
+            cast(:run_id as text[]), cast(:event as text[]), cast(:type as text[]), cast(:timestamp as timestamp[]),
+            cast(:step_key as text[]), cast(:asset_key as text[]), cast(:partition as text[]),
+            cast(:checked as text[]), cast(:check_name as text[]), cast(:checked_partition as text[]),
+            cast(:status as text[]), cast(:target as bigint[])
+        ) with ordinality as e (
+            run_id, event, type, timestamp, step_key, asset_key, partition,
+            checked, check_name, checked_partition, status, target, place
+        ) order by place
+    ) e
+), written as (
+    insert into event_logs (id, run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
+    select id, run_id, event, type, timestamp, step_key, asset_key, partition from given
+), judged as (
+    insert into asset_check_executions (asset_key, check_name, run_id, execution_status, evaluation_event,
+        evaluation_event_timestamp, evaluation_event_storage_id, materialization_event_storage_id, partition)
+    select distinct on (checked, check_name, run_id, checked_partition)
+        checked, check_name, run_id, status, event, timestamp, id, target, checked_partition
+    from given where check_name is not null order by checked, check_name, run_id, checked_partition, id desc
+    on conflict (asset_key, check_name, run_id, partition) do update set execution_status = excluded.execution_status,
+        evaluation_event = excluded.evaluation_event,
+        evaluation_event_timestamp = excluded.evaluation_event_timestamp,
+        evaluation_event_storage_id = excluded.evaluation_event_storage_id,
+        materialization_event_storage_id = excluded.materialization_event_storage_id
+)
+select id from given order by place
+""")
+_OF_ASSETS = {
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_OBSERVATION,
+}
+
+
+def _returned(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[_RETURNED] = time.monotonic()
+
+
+def _look_at(held: Any, entry: ConnectionPoolEntry, _: object) -> None:
+    """See that a connection is still open, before it is used again.
+
+    Raises:
+        DisconnectionError: it is not; SQLAlchemy then opens another.
+    """
+    if not held.closed and entry.info.get(_RETURNED, 0.0) + _TRUSTED_SECONDS > time.monotonic():
+        unread = poll()
+        unread.register(held, POLLIN)
+        if not unread.poll(0):
+            return
+    try:
+        with held.cursor() as cursor:
+            cursor.execute("select 1")
+    except PostgresError:
+        raise DisconnectionError("PostgreSQL closed it") from None
 
 
 class _Pooled:
@@ -42,15 +120,17 @@ class _Pooled:
         self._engine = self._pool(_RECYCLED_SECONDS, _OVERFLOW)
 
     def _pool(self, recycled_seconds: int, overflow: int) -> Engine:
-        return create_pg_engine(
+        engine = create_pg_engine(
             self.postgres_url,  # type: ignore[attr-defined]
             self._token_provider,  # type: ignore[attr-defined]
             isolation_level="AUTOCOMMIT",
             pool_size=1,
             max_overflow=overflow,
             pool_recycle=recycled_seconds,
-            pool_pre_ping=True,
         )
+        listen(engine, "checkin", _returned)
+        listen(engine, "checkout", _look_at)
+        return engine
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """Do as the parent does, whose pool would fail a request for each connection that died."""
@@ -67,12 +147,114 @@ class _Runs(_Pooled, PostgresRunStorage):
     pass
 
 
+def _verdict(entry: EventLogEntry) -> AssetCheckEvaluation | None:
+    event = entry.dagster_event
+    if event is None or event.event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None
+    return event.asset_check_evaluation_data
+
+
+def _can_wait(entry: EventLogEntry) -> bool:
+    """Whether an event may be written with others: a line of the log, a word on an asset, a verdict on a partition."""
+    verdict = _verdict(entry)
+    if verdict:
+        return bool(entry.run_id and verdict.partition)
+    return entry.dagster_event is None or entry.dagster_event.event_type in _OF_ASSETS
+
+
+def _row(entry: EventLogEntry) -> dict[str, Any]:
+    event, verdict = entry.dagster_event, _verdict(entry)
+    target = verdict.target_materialization_data if verdict else None
+    return {
+        "run_id": entry.run_id,
+        "event": serialize_value(entry),
+        "type": event.event_type_value if event else None,
+        "timestamp": datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None),
+        "step_key": event.step_key if event else entry.step_key,
+        "asset_key": event.asset_key.to_string() if event and event.asset_key else None,
+        "partition": event.partition if event else None,
+        "checked": verdict.asset_key.to_string() if verdict else None,
+        "check_name": verdict.check_name if verdict else None,
+        "checked_partition": verdict.partition if verdict else None,
+        "status": ("SUCCEEDED" if verdict.passed else "FAILED") if verdict else None,
+        "target": target.storage_id if target else None,
+    }
+
+
 class _Events(_Pooled, PostgresEventLogStorage):
-    pass
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._tables: set[str] = set()
+        self._waiting = local()
+        super().__init__(*arguments, **settings)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what this thread reports when the context ends, however it does. Nobody reads it before."""
+        self._waiting.events = []
+        try:
+            yield
+        finally:
+            events, self._waiting.events = self._waiting.events, None
+            self._write(events)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event, or keep it until its context ends. One that cannot wait is written after those that do."""
+        waiting = getattr(self._waiting, "events", None)
+        if waiting is not None and _can_wait(event):
+            waiting.append(event)
+            return
+        if waiting:
+            self._waiting.events = []
+            self._write(waiting)
+        super().store_event(event)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store what Dagster reports together, such as the plan of a run."""
+        self._write([event for event in events if _can_wait(event)])
+        for event in events:
+            if not _can_wait(event):
+                super().store_event(event)
+
+    def _write(self, events: Sequence[EventLogEntry]) -> None:
+        if not events:
+            return
+        rows = [_row(event) for event in events]
+        with self.index_transaction() as connection:
+            written = connection.execute(_WRITE, {name: [row[name] for row in rows] for name in rows[0]})
+            ids = [int(one) for one in written.scalars()]
+            of_assets = [(event, one) for event, one, row in zip(events, ids, rows, strict=True) if row["asset_key"]]
+            if of_assets:
+                self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
+            # In one order, or two runs that report of the same assets could wait for each other.
+            last = {row["asset_key"]: (event, one) for event, one, row in zip(events, ids, rows, strict=True)}
+            for key in sorted(filter(None, last)):
+                self._store_asset_event(connection, *last[key])
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether a table is there. Dagster asks with every verdict, and removes none."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
 
 class _Schedules(_Pooled, PostgresScheduleStorage):
-    pass
+    """Dagster asks for these several times a tick of every sensor, and takes none back."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._built: set[str] = set()
+        super().__init__(*arguments, **settings)
+
+    def has_instigators_table(self) -> bool:
+        """Whether the table of sensors and schedules is there."""
+        if "" not in self._built and super().has_instigators_table():
+            self._built.add("")
+        return "" in self._built
+
+    def has_built_index(self, migration_name: str) -> bool:
+        """Whether a migration of the data is complete."""
+        if migration_name not in self._built and super().has_built_index(migration_name):
+            self._built.add(migration_name)
+        return migration_name in self._built
 
 
 class StorageError(ClickException, ActionableError):
@@ -100,6 +282,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         self.postgres_url = postgres_url
         self.should_autocreate_tables = should_autocreate_tables
         self._inst_data = inst_data
+        # Dagster has no other setting for it. Without, it hands over the plan of a run one by one.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_TOGETHER_AT_MOST))
         arguments = (postgres_url, should_autocreate_tables)
         self._run_storage = _Runs(*arguments, token_provider=token_provider)
         self._event_log_storage = _Events(*arguments, token_provider=token_provider)

@@ -20,6 +20,7 @@ from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSetting
 from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import CLIENT_OPTIONS, BlobStorage
+from nachet_pipeline.uploads import discovery
 from nachet_pipeline_tests.databases import database_name, own_database
 from nachet_pipeline_tests.users.keys import ACTOR, upload_keys
 from nachet_pipeline_tests.warm import WarmNachet, warm_nachet
@@ -47,12 +48,29 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-# What takes longest is begun first: of several processes none shall be left with it when the others are done.
-_LONGEST = ("test_demo.py", "durability/test_killed.py", "durability/test_services_failing.py")
+# What takes longest is begun first: of several processes none shall be left with it when the others are done. What
+# waits for Dagster stands between what computes, so that at any time there is something of both.
+_LONGEST = (
+    "local/test_demo.py",
+    "any_order/test_any_order.py",
+    "durability/test_killed.py",
+    "ui/test_buttons.py",
+    "cli/test_main.py",
+    "local/test_supervisor.py",
+    "durability/test_services_failing.py",
+    "local/test_dagster_commands.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.partition("::")[0].endswith(_LONGEST))
+    order = {f"{__package__}/{file}": place for place, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, as tests wait for services and processes; each has services of its own."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,14 @@ def _short_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for pause in ("initial_backoff", "increment_base"):
             patch.setitem(CLIENT_OPTIONS, pause, 0.1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _time_for_second_looks() -> Iterator[None]:
+    """A tick looks at as many settled folders as it may, however slow the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "SECOND_LOOKS_UNTIL", 60)
         yield
 
 

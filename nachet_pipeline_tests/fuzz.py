@@ -30,7 +30,7 @@ from nachet_pipeline.contract.metadata import PictureMetadata, ProjectIndex, Ses
 from nachet_pipeline.contract.rules.seed_registered import seed_findings
 from nachet_pipeline.contract.sessions import shown_by
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.inspected import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import MOST_ISSUES
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.registry.seeds import SeedRegistry

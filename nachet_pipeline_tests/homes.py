@@ -60,6 +60,7 @@ def cluster(pytestconfig: pytest.Config) -> Path:
             try:
                 with psycopg.connect(server.url, autocommit=True) as connection:
                     connection.execute("ALTER SYSTEM SET fsync = off")
+                    connection.execute("ALTER SYSTEM SET full_page_writes = off")
             finally:
                 postgres.stop(fresh)
             (fresh / "port").unlink()  # each copy takes one of its own

@@ -12,7 +12,7 @@ _MODULES = (
     "dagster_postgres",
     "imagecodecs",
     "nachet_pipeline.uploads.discovery",
-    "nachet_pipeline.cli.main",
+    "nachet_pipeline.cli.commands",
     "nachet_pipeline.contract.validation",
     "nachet_pipeline.uploads.importing",
     "nachet_pipeline.local.prepare",

@@ -4,8 +4,29 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from dagster import AssetKey, AssetMaterialization, AssetRecordsFilter, DagsterInstance
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    AssetSelection,
+    AssetSpec,
+    DagsterEventType,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    StaticPartitionsDefinition,
+    define_asset_job,
+    multi_asset,
+)
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 
+from nachet_pipeline.defs.checks import partitioned_specs
+from nachet_pipeline.defs.instance import written_together
+from nachet_pipeline.defs.runs import RANGE_END, RANGE_START
 from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline_tests.deployment import Deployment
 
@@ -48,6 +69,94 @@ def test_many_events_are_written_through_one_connection(deployment: Deployment, 
     assert first
     assert _held(deployment) <= first
     assert {"a", "b", "c", "d"} <= _reported(instance)
+
+
+def test_a_verdict_takes_three_statements_and_none_asks_whether_there_is_a_table_for_it(
+    instance: DagsterInstance,
+) -> None:
+    def report(number: int) -> None:
+        for _ in range(number):
+            instance.report_runless_asset_event(
+                AssetCheckEvaluation(asset_key=AssetKey("stored_somewhere"), check_name="is_good", passed=True)
+            )
+
+    report(1)
+    statements: list[str] = []
+
+    def note(*given: object) -> None:
+        statements.append(str(given[2]))
+
+    listen(Engine, "before_cursor_execute", note)
+    report(4)
+    remove(Engine, "before_cursor_execute", note)
+    assert len(statements) == 3 * 4
+
+
+def test_a_look_at_a_sensor_s_state_takes_one_statement(instance: DagsterInstance) -> None:
+    instance.all_instigator_state()
+    statements: list[str] = []
+
+    def note(*given: object) -> None:
+        statements.append(str(given[2]))
+
+    listen(Engine, "before_cursor_execute", note)
+    instance.all_instigator_state()
+    remove(Engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+
+
+def _judge(instance: DagsterInstance, key: AssetKey, *, planned: bool) -> ExecuteInProcessResult:
+    """Run a step that reports of each of two partitions together, and says how many the log had before."""
+    two = StaticPartitionsDefinition(["one", "two"])
+    checks = partitioned_specs(key, two, {"is_good": ""})
+
+    @multi_asset(specs=[AssetSpec(key, partitions_def=two, skippable=True)], check_specs=checks, can_subset=True)
+    def judged(context: AssetExecutionContext) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
+        for partition in ("one", "two"):
+            with written_together(context.instance):
+                yield AssetMaterialization(key, partition=partition)
+                for passed in (False, partition == "one"):
+                    yield AssetCheckEvaluation(asset_key=key, check_name="is_good", passed=passed, partition=partition)
+                context.log.info("before: %d", len(_materialized(instance, key)))
+
+    chosen = AssetSelection.assets(key)
+    job = define_asset_job("judge", chosen if planned else chosen.without_checks())
+    return (
+        Definitions(assets=[judged], jobs=[job])
+        .resolve_job_def("judge")
+        .execute_in_process(instance=instance, tags={RANGE_START: "one", RANGE_END: "two"})
+    )
+
+
+def _materialized(instance: DagsterInstance, key: AssetKey) -> list[str | None]:
+    records = AssetRecordsFilter(asset_key=key)
+    return [one.partition_key for one in instance.fetch_materializations(records, limit=9, ascending=True).records]
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_what_is_reported_together_is_in_the_log_at_once_in_its_order_with_the_last_verdict_of_each_check(
+    deployment: Deployment, instance: DagsterInstance, planned: bool
+) -> None:
+    del deployment
+    key = AssetKey(f"judged_{planned}")
+    run = _judge(instance, key, planned=planned).run_id
+    entries = [record.event_log_entry for record in instance.get_records_for_run(run).records]
+    said = [entry.dagster_event_type or entry.user_message for entry in entries]
+    materialized, judged = DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_CHECK_EVALUATION
+    together = [materialized, judged, judged]
+    assert [one for one in said if one in {materialized, judged} or str(one).startswith("before")] == [
+        *together,
+        "before: 0",
+        *together,
+        "before: 1",
+    ]
+    history = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, "is_good"), limit=9)
+    assert {(one.partition, one.status.value) for one in history} == {("one", "SUCCEEDED"), ("two", "FAILED")}
+    assert len(history) == 2
+    assert _materialized(instance, key) == ["one", "two"]
+    latest = instance.get_latest_materialization_event(key)
+    assert latest
+    assert latest.get_dagster_event().partition == "two"
 
 
 def test_an_event_after_a_restart_of_the_database_is_written_all_the_same(

@@ -10,7 +10,7 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline.settings import PREFIX
 from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.documents import PAGES, SETTINGS, anchors, fenced, links, prose, target

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nachet_pipeline.pictures.inspection import Inspected, Properties
+from nachet_pipeline.pictures.inspected import Inspected, Properties
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.support.i18n import Bilingual
 from nachet_pipeline_tests import fuzz

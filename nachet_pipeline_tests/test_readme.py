@@ -9,7 +9,7 @@ from dagster import AssetKey, Definitions
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline.cli.terminal import REFUSED, UNAVAILABLE, USAGE
 from nachet_pipeline.contract.catalogue import Check
 from nachet_pipeline.contract.inventory import Inventory

@@ -215,7 +215,7 @@ def test_an_empty_setting_counts_as_absent_and_other_variables_are_not_ours() ->
         ("NACHET_DECODE_MEMORY_MIB", "511", "greater than or equal to 512"),
         ("NACHET_MAX_PICTURE_MIB", "257", "less than or equal to 256"),
         ("NACHET_MAX_SIDE_PIXELS", "-1", "greater than or equal to 16"),
-        ("NACHET_SENSOR_INTERVAL_SECONDS", "4", "greater than or equal to 5"),
+        ("NACHET_SENSOR_INTERVAL_SECONDS", "0", "greater than or equal to 1"),
         ("NACHET_DATABASE", "x", "there is no such setting; the settings are NACHET_ACS_CONNECTION_STRING, "),
         ("NACHET_CONTRACT", "x", "there is no such setting"),
         ("NACHET_CROP", "x", "there is no such setting"),

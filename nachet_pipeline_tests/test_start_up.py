@@ -25,7 +25,8 @@ _SLOW_ALWAYS = {
 }
 _SLOW_FOR_HELP = {"PIL", "blake3", "cryptography", "dagster", "psutil", "psycopg", "sqlalchemy", "urllib3", "yaml"}
 _HELP = (
-    "import sys; sys.argv = ['nachet', '--help']; from nachet_pipeline.cli.main import app; app(standalone_mode=False)"
+    "import sys; sys.argv = ['nachet', '--help']; import nachet_pipeline.cli.main;"
+    " from nachet_pipeline.cli.commands import app; app(standalone_mode=False)"
 )
 
 

@@ -186,7 +186,8 @@ def test_a_container_of_very_many_names_lets_the_next_user_have_a_turn_after_eac
 
 @pytest.fixture
 def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look lists two files at a turn, and has one turn in a tick."""
+    """A look lists two files at a turn, and has one turn in a tick, which lists all containers however busy it is."""
+    monkeypatch.setattr(discovery, "LISTING_SECONDS", 30)
     monkeypatch.setattr(listings, "NAMES_A_PAGE", 2)
     monkeypatch.setattr(structure, "_FILES_A_STEP", 1)
     monkeypatch.setattr(discovery, "LOOK_NAMES", 2)
@@ -307,7 +308,7 @@ def test_receipts_that_are_missing_are_written_some_at_a_time(
     uploads = [workbench.stage(workbench.sample(f"project{number}", seed=number)) for number in range(3)]
     assert set(import_within_two_ticks(workbench).values()) == {State.IMPORTED}
     monkeypatch.setattr(discovery, "MISSING_RECEIPTS", 1)
-    monkeypatch.setattr(discovery, "SECOND_LOOKS", 0)
+    monkeypatch.setattr(discovery, "FIRST_SECOND_LOOKS", 0)
     for upload in uploads:
         workbench.blobs.delete(upload.staging_container, receipt_blob(upload.folder))
     for written in (1, 2, 3):

@@ -1,82 +1,56 @@
-"""The command `nachet`: the same functions that Dagster calls, for a terminal.
-
-Each group of commands has a module; here they are put together.
-"""
+"""The command `nachet`: the same functions that Dagster calls, for a terminal."""
 
 import gc
+import os
 import sqlite3
 import sys
+from contextlib import ExitStack
 
-import typer
-
-from nachet_pipeline.cli import (
-    authoring,
-    crops,
-    database,
-    duplicates,
-    folders,
-    judgements,
-    labels,
-    machine,
-    mail,
-    mass_import,
-    models,
-    predictions,
-    reliability,
-    reprocessing,
-    secrets,
-    species,
-    training_sets,
-    uploads,
-    users,
-    validation,
-    webhooks,
-)
-from nachet_pipeline.cli.terminal import UNAVAILABLE, note
+from nachet_pipeline.defs.uploads.reporting import ReportedRun
 from nachet_pipeline.errors import ActionableError
-from nachet_pipeline.settings import read_env_file
 from nachet_pipeline.support.machine import full_disk
 
 _OBJECTS = 10_000
 """New objects after which the garbage collector looks at them. After Python's 700 it looks again and again at what a
 command imports, which stays: a tenth of a command's start."""
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    help="Import folders of seed photographs: staged folder → validated manifest → Blob storage → PostgreSQL →"
-    " training set.\n\nWithout NACHET_DATABASE_URL and NACHET_BLOB_ACCOUNT_URL, services of this machine are used;"
-    " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
-    " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer or a disk is full.",
-)
-for group in (authoring, crops, validation, uploads, mass_import, reprocessing, machine):
-    app.add_typer(group.app)
-app.add_typer(users.app, name="user")
-app.add_typer(mail.app, name="mail")
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(species.app, name="species")
-app.add_typer(webhooks.app, name="webhook")
-app.add_typer(database.app, name="db")
-app.add_typer(duplicates.app, name="duplicates")
-app.add_typer(labels.app, name="labels")
-app.add_typer(judgements.app, name="judge")
-app.add_typer(training_sets.app, name="training-set")
-app.add_typer(models.app, name="model")
-app.add_typer(predictions.app, name="predictions")
-app.add_typer(reliability.app)
-app.add_typer(folders.app, name="folder")
-app.add_typer(folders.trail_app)
+_ERROR_NUMBER, _INTERRUPTED = 2, 130
 
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     gc.set_threshold(_OBJECTS)
+    _open_closed_streams()
+    try:
+        with ExitStack() as stack:
+            # Before anything slow is imported here, because it takes longer.
+            run = stack.enter_context(ReportedRun()) if _imports(sys.argv[1:]) else None
+            _run(run)
+    except KeyboardInterrupt:  # while modules are imported; typer says the same of a command that began
+        sys.exit(_INTERRUPTED)
+
+
+def _open_closed_streams() -> None:
+    """Open what was closed of input, output and error, or the next socket gets its number, and what is written."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _ERROR_NUMBER:
+        pass
+    os.close(opened)
+    sys.stderr = sys.stderr or os.fdopen(_ERROR_NUMBER, "w")
+
+
+def _imports(arguments: list[str]) -> bool:
+    """Whether the command is `nachet import`, and not to explain it."""
+    return arguments[:1] == ["import"] and len(arguments) > 1 and "--help" not in arguments
+
+
+def _run(run: ReportedRun | None) -> None:
+    from nachet_pipeline.cli.commands import app  # noqa: PLC0415 (see above)
+    from nachet_pipeline.cli.terminal import UNAVAILABLE, note  # noqa: PLC0415
+    from nachet_pipeline.settings import read_env_file  # noqa: PLC0415
+
     try:
         if unread := read_env_file():
             note(f"nachet: {unread}")
-        app()
+        app(obj=run)
     except ActionableError as error:
         note(f"nachet: {error}")
         sys.exit(error.exit_code)

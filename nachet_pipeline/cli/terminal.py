@@ -16,6 +16,7 @@ import typer
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.support.i18n import Language
+from nachet_pipeline.support.progress import Progress, silent
 
 if TYPE_CHECKING:
     from nachet_pipeline.contract.limits import ContractLimits
@@ -215,33 +216,17 @@ def name_services(settings: Settings, home: Path) -> None:
     os.environ.update(services_named(settings, home))
 
 
-class ProgressBar:
-    """Told what is done and what there is in all; shows it."""
-
-    def __init__(self, title: str, *, of_bytes: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        amount = DownloadColumn() if of_bytes else MofNCompleteColumn()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            amount,
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            transient=True,
-        )
-        self._task = self.progress.add_task(title, total=None)
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
-        self.progress.update(self._task, completed=done, total=total)
-
-
 @contextmanager
-def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[ProgressBar]:
+def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Progress]:
     """A bar in the terminal, gone at the end; none where nobody looks."""
-    bar = ProgressBar(title, of_bytes=of_bytes)
-    with bar.progress:
-        yield bar
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    amount = bars.DownloadColumn() if of_bytes else bars.MofNCompleteColumn()
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount, bars.TimeElapsedColumn())
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

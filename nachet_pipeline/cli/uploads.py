@@ -193,6 +193,7 @@ def _exit_as(receipt: "Receipt", again: str = "the pipeline tries again by itsel
 
 @app.command("import")
 def import_(
+    context: typer.Context,
     folder: FolderArgument,
     user: UserOption,
     name: NameOption = None,
@@ -212,7 +213,7 @@ def import_(
 
     # Before anything is staged, because the import needs it.
     instance = dagster_home(read_settings().home)
-    with ReportedRun() as run, open_services(start=True) as opened:
+    with context.obj or ReportedRun() as run, open_services(start=True) as opened:
         run.prepare(services_named(opened.settings, instance))
         done, unreported = _stage_and_import(
             opened, run, folder, user, name, accept_valid=accept_valid, replace=replace

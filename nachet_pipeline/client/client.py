@@ -391,7 +391,7 @@ class Client:
         """
         found = self._services.reading(find_picture, identifier(picture))
         content = self._services.blobs.read(found.container, found.blob, size=found.size)
-        from nachet_pipeline.pictures.inspection import Thumbnail  # noqa: PLC0415 (few programs need it)
+        from nachet_pipeline.pictures.inspected import Thumbnail  # noqa: PLC0415 (few programs need it)
 
         small = self._decoding().inspect(content, found.format, thumbnail=Thumbnail.ALWAYS).result().thumbnail
         if small is None:

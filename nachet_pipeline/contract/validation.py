@@ -40,7 +40,7 @@ from nachet_pipeline.contract.understood import UnderstoodSession, session_aroun
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, Inspection
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.inspected import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.registry.seeds import SeedRegistry
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map

@@ -283,14 +283,13 @@ class Cropper:
         self, parent: Parent, detector: Detector, method: CropMethod, budget: MemoryBudget
     ) -> CroppedPicture:
         content = self._read(parent)
-        shown = self.pool.show(content, parent.picture_format)
-        regions = detector.detect(shown.pixels)
-        boxes = tuple(region.box(shown.width, shown.height) for region in regions)
+        seen = self.pool.detect(content, parent.picture_format, detector)
+        boxes = tuple(region.box(seen.width, seen.height) for region in seen.regions)
         margin = method.margin_percent / 100
         # Two regions may become the same box when rounded to pixels.
-        areas = tuple(dict.fromkeys(region.box(shown.width, shown.height, margin=margin) for region in regions))
+        areas = tuple(dict.fromkeys(region.box(seen.width, seen.height, margin=margin) for region in seen.regions))
         crops: list[StoredCrop] = []
-        for some in _at_a_time(areas, shown.width * shown.height):
+        for some in _at_a_time(areas, seen.width * seen.height):
             with budget.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
                 crops.extend(

@@ -13,13 +13,15 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box
+from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box, Detector, Region
+from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.pictures.arrays import NDArray, cv2, np
 from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.inspection import Properties, inspect_picture
+from nachet_pipeline.pictures.inspected import Properties
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
@@ -33,6 +35,8 @@ _KEPT_MODES = {"L", "LA", "RGB", "RGBA"}
 _MICROMETRES = 10_000
 _COLOURED, _WITH_SAMPLES = 3, 3
 _LINE = "#e6194b"
+_LEVEL = 4
+"""Of compression. The usual one, 6, takes twice as long for files that are a twentieth smaller."""
 
 
 class UncroppablePictureError(RefusedError):
@@ -52,6 +56,21 @@ class Shown:
     width: int
     height: int
     pixels: "NDArray[Any]" = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a detector found in a picture.
+
+    Attributes:
+        width: of the whole picture, in pixels.
+        height: of the whole picture, in pixels.
+        regions: one a seed.
+    """
+
+    width: int
+    height: int
+    regions: tuple[Region, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,19 @@ class CroppingPool(DecodingPool):
         """
         return self.run(_show, content, picture_format, self.settings.limits, failure=UncroppablePictureError)
 
+    def detect(self, content: bytes, picture_format: str, detector: Detector) -> Seen:
+        """What a detector finds in a picture; the built-in one where it is decoded, others in this process.
+
+        Raises:
+            UncroppablePictureError: it cannot be decoded.
+            Exception: what the detector raises.
+        """
+        if isinstance(detector, PlainBackgroundDetector):
+            limits = self.settings.limits
+            return self.run(_detect, content, picture_format, limits, detector, failure=UncroppablePictureError)
+        shown = self.show(content, picture_format)
+        return Seen(shown.width, shown.height, detector.detect(shown.pixels))
+
     def cut(self, content: bytes, picture_format: str, boxes: Sequence[Box], parent: Enrichment | None) -> list[Cut]:
         """Boxes of a picture, each as a file of its own.
 
@@ -119,6 +151,11 @@ def _show(content: bytes, picture_format: str, limits: PictureLimits) -> Shown:
     full = _decoded(content, picture_format, limits)
     height, width = full.array.shape[:2]
     return Shown(width, height, _as_seen(full.array, SHOWN_SIDE))
+
+
+def _detect(content: bytes, picture_format: str, limits: PictureLimits, detector: Detector) -> Seen:
+    shown = _show(content, picture_format, limits)
+    return Seen(shown.width, shown.height, detector.detect(shown.pixels))
 
 
 def _cut(
@@ -257,6 +294,7 @@ def _as_tiff(array: "NDArray[Any]", profile: bytes | None, parent: Enrichment | 
         planarconfig="contig" if samples > 1 else None,
         extrasamples=("unassalpha",) if samples in {2, 4} else None,
         compression="zlib",
+        compressionargs={"level": _LEVEL},
         predictor=array.dtype.kind == "u",
         metadata=None,
         software=False,

@@ -7,6 +7,7 @@ and count as one.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from nachet_pipeline.crops.detecting import Region, in_reading_order
@@ -74,8 +75,8 @@ class PlainBackgroundDetector:
 def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     """The parts of a picture that are seeds."""
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float32)
-    difference = np.abs(smooth - _background(smooth)).max(axis=2)
-    mask = (difference > _threshold(difference)).astype(np.uint8)
+    difference = _most(cv2.absdiff(smooth, _background(smooth)))
+    mask: NDArray[Any] = (difference > _threshold(difference)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
     # A highlight on a seed is as bright as the background, and belongs to the seed.
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -91,6 +92,12 @@ def _seeds(picture: "NDArray[Any]") -> list[_Part]:
     ]
     least = max([_LEAST_SHARE * whole, *(_LEAST_OF_LARGEST * part.area for part in others)])
     return [part for part in others if part.area >= least]
+
+
+def _most(pixels: "NDArray[Any]") -> "NDArray[Any]":
+    """The largest sample of each pixel; NumPy takes ten times as long along so short an axis."""
+    red, green, blue = cv2.split(pixels)
+    return cv2.max(cv2.max(red, green), blue)
 
 
 def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
@@ -120,8 +127,9 @@ def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
     return whole.reshape(picture.shape)
 
 
+@lru_cache(maxsize=4)
 def _terms(rows: int, columns: int) -> "NDArray[Any]":
-    """1, x, y, x², xy, y² of every pixel; x and y run from -1 to 1."""
+    """1, x, y, x², xy, y² of every pixel; x and y run from -1 to 1. The pictures of an upload have one size or few."""
     y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6).astype(np.float32)
 

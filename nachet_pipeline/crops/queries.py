@@ -19,7 +19,7 @@ from nachet_pipeline.picture_sets.queries import enrichment_columns
 from nachet_pipeline.picture_sets.records import MODEL_VERSION, file_terms, quality_check
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.inspection import Properties
+from nachet_pipeline.pictures.inspected import Properties
 from nachet_pipeline.uploads.queries import MAX_ATTEMPTS, find_upload
 from nachet_pipeline.uploads.upload import Upload
 

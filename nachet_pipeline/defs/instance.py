@@ -1,10 +1,10 @@
-"""The Dagster instance of this machine: its folder, and the project's one dagster.yaml in it."""
+"""The Dagster instance of this machine: its folder, the project's one dagster.yaml in it, and how events reach it."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.support.machine import full_disk
@@ -80,3 +80,12 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
 
     with DagsterInstance.get() as instance:
         yield instance
+
+
+def written_together(instance: "DagsterInstance") -> AbstractContextManager[None]:
+    """Let what a step yields within the context reach the event log in one transaction, when it ends.
+
+    An instance that keeps its events elsewhere than the project's dagster.yaml says gets them one by one.
+    """
+    together = getattr(instance.event_log_storage, "together", nullcontext)
+    return cast("AbstractContextManager[None]", together())

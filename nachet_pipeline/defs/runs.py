@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from dagster import AssetExecutionContext, DagsterRunStatus
+from dagster import (
+    AssetExecutionContext,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    QueuedRunCoordinator,
+    SubmitRunContext,
+)
 
 from nachet_pipeline.contract.names import printable
 
@@ -16,6 +23,29 @@ PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 UNDER_WAY = set(DagsterRunStatus) - ENDED
+
+PLACE_TAG = "nachet/place"
+SHORT_PLACE = {PLACE_TAG: "short"}
+"""Tags of runs that take seconds."""
+SHARED_PLACE = {PLACE_TAG: "shared"}
+"""Tags of all others. Deployments limit how many of these go on at a time, so that a place is left for short ones."""
+SHORT_IMPORT = {**SHORT_PLACE, "dagster/priority": "1"}
+"""Tags of runs that import a few small uploads; they start before others."""
+
+
+class PlacingRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
+    """The queue of runs that dagster.yaml names. A run without a place shares one, also if it is of no job.
+
+    Materialize starts such runs. Dagster limits runs by the tags that they have, never by those that they lack.
+    """
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Put a run into the queue."""
+        run = context.dagster_run
+        if PLACE_TAG not in run.tags:
+            self._instance.add_run_tags(run.run_id, SHARED_PLACE)
+        return super().submit_run(context)
+
 
 REPOSITORY_TAG = ".dagster/repository"
 REPOSITORY = "__repository__@nachet_pipeline"

@@ -4,7 +4,7 @@ A photograph is its content: equal files, or equal pixels, and what was cut from
 `label_conflict`; what was decided lies over what uploaders said, which stays as it is.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -92,21 +92,24 @@ class Decided:
 
 
 _LIVE = "p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
-# What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. A crop is under
-# the species of what it was cut from, at the top, for as long as that is there; and was decided of with it.
+# What one query a thousand pictures costs, two look-ups by index each, is nothing beside decoding them. `offset 0`
+# keeps it so. Without it PostgreSQL, which does not know how few pictures have an equal one, may go through all that is
+# stored for each of them, and ask what was decided of it. A crop is under the species of what it was cut from, at the
+# top, for as long as that is there; and was decided of with it.
 _SAME = (
-    "(select p.id, r.picture_set_id, {rank} as rank, stated.names as species"
-    " from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
-    " join pictures r on r.id = coalesce(g.id, q.id, p.id)"
+    "(select equal.id, top.picture_set_id, {rank} as rank, stated.names as species"
+    " from (select p.id, coalesce(g.id, q.id, p.id) as top"
+    "  from pictures p left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
+    "  where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
+    "  and p.withdrawn_at is null offset 0) equal"
+    " cross join lateral (select r.picture_set_id from pictures r join picture_set s on s.id = r.picture_set_id"
+    "  where r.id = equal.top and r.superseded_at is null and r.withdrawn_at is null and s.deleted_at is null"
+    "  and s.id <> all(%(apart_from)s::uuid[]) offset 0) top"
     # Seeds that nobody has named are in conflict with nothing.
     " cross join lateral (select array_agg(distinct k.id order by k.id) as seeds,"
     "  array_agg(distinct k.name order by k.name) as names from picture_seed l join seeds o on o.id = l.seed_id"
-    "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = r.id) stated"
-    " where p.{column} = asked.{column} and (p.superseded_at is null or p.parent is not null)"
-    " and p.withdrawn_at is null and r.superseded_at is null and r.withdrawn_at is null"
-    " and stated.seeds <> asked.seeds and not exists (select from label_decision_of(r.id))"
-    " and exists (select from picture_set s where s.id = r.picture_set_id and s.deleted_at is null"
-    " and s.id <> all(%(apart_from)s::uuid[]))"
+    "  join seeds k on k.id = coalesce(o.merged_into, o.id) where l.picture_id = equal.top offset 0) stated"
+    " where stated.seeds <> asked.seeds and not exists (select from label_decision_of(equal.top))"
     f" limit {_COPIES_LOOKED_AT})"
 )
 OTHER_LABELS = (
@@ -143,21 +146,7 @@ def other_labels(
     Returns:
         By path.
     """
-    named = [(number, kind.seed) for number, one in enumerate(pictures) for kind in one.shows if kind.seed]
-    rows = fetch(
-        connection,
-        dict_row,
-        OTHER_LABELS,
-        {
-            "numbers": list(range(len(pictures))),
-            "files": [one.sha256 for one in pictures],
-            "pixels": [one.pixel_sha256 for one in pictures],
-            "of": [number for number, _ in named],
-            "seeds": [seed for _, seed in named],
-            "owner": owner,
-            "apart_from": list(apart_from),
-        },
-    )
+    rows = fetch(connection, dict_row, OTHER_LABELS, labels_query(pictures, owner=owner, apart_from=apart_from))
     return {
         pictures[row["number"]].path: OtherLabel(
             row["rank"] == 1,
@@ -166,6 +155,22 @@ def other_labels(
             (row["session"] or "") if row["own"] else "",
         )
         for row in rows
+    }
+
+
+def labels_query(
+    pictures: Sequence[Candidate], *, owner: UUID, apart_from: Collection[UUID] = ()
+) -> Mapping[str, object]:
+    """What `OTHER_LABELS` is asked with."""
+    named = [(number, kind.seed) for number, one in enumerate(pictures) for kind in one.shows if kind.seed]
+    return {
+        "numbers": list(range(len(pictures))),
+        "files": [one.sha256 for one in pictures],
+        "pixels": [one.pixel_sha256 for one in pictures],
+        "of": [number for number, _ in named],
+        "seeds": [seed for _, seed in named],
+        "owner": owner,
+        "apart_from": list(apart_from),
     }
 
 
@@ -183,10 +188,11 @@ def named_among(connection: Connection, pictures: Sequence[Candidate]) -> list[s
         " where exists (select from label_decision d where d.sha256 = asked.sha256)"
         " or exists (select from label_decision d where d.pixel_sha256 = asked.pixel_sha256)"
         # A crop that is sent as a picture is named with the photograph that it was cut from.
-        " or exists (select from pictures p where p.parent is not null and p.sha256 = asked.sha256"
-        " and exists (select from label_decision_of(p.id)))"
-        " or exists (select from pictures p where p.parent is not null and p.pixel_sha256 = asked.pixel_sha256"
-        " and exists (select from label_decision_of(p.id)))",
+        " or exists (select from (select p.id from pictures p where p.parent is not null and p.sha256 = asked.sha256"
+        "  offset 0) crop where exists (select from label_decision_of(crop.id)))"
+        " or exists (select from (select p.id from pictures p where p.parent is not null"
+        "  and p.pixel_sha256 = asked.pixel_sha256 offset 0) crop"
+        "  where exists (select from label_decision_of(crop.id)))",
         ([one.path for one in pictures], [one.sha256 for one in pictures], [one.pixel_sha256 for one in pictures]),
     )
     return [path for (path,) in rows]

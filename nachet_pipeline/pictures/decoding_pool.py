@@ -1,6 +1,10 @@
-"""Worker processes that decode pictures and may be killed: a crafted file ends its worker, never the import."""
+"""Worker processes that decode pictures and may be killed: a crafted file ends its worker, never the import.
 
-import ctypes
+What decodes is imported by the workers alone.
+"""
+
+# ruff: noqa: PLC0415 (see above)
+
 import io
 import os
 import resource
@@ -11,11 +15,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from PIL import Image
-
-from nachet_pipeline.pictures.decoding import load_decoders, quieten_decoders
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.inspected import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.workers import CrashedError, TooSlowError, WorkerPool
@@ -66,6 +67,9 @@ class DecodingSettings:
 
 
 def _start_worker(memory_bytes: int) -> None:
+    from nachet_pipeline.pictures import inspection  # noqa: F401 (while there is memory for it)
+    from nachet_pipeline.pictures.decoding import load_decoders, quieten_decoders
+
     # A library's threads would each take their share of the address space.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TIFFFILE_NUM_THREADS="1")
     space = memory_bytes + load_decoders()
@@ -83,6 +87,8 @@ def _keep_memory(size: int) -> None:
     By default it returns large blocks to the system, which clears them each time: a fifth of all work.
     """
     if sys.platform == "linux":
+        import ctypes
+
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's, which others lack
         if mallopt:
             mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
@@ -91,6 +97,10 @@ def _keep_memory(size: int) -> None:
 
 def _decode_what_is_good() -> None:
     """Decode a good picture of each format, made here: every worker can do that."""
+    from PIL import Image
+
+    from nachet_pipeline.pictures.inspection import inspect_picture
+
     for picture_format in PICTURE_STARTS:
         stream = io.BytesIO()
         Image.linear_gradient("L").convert("RGB").save(stream, picture_format)
@@ -232,6 +242,8 @@ class _NoMemoryError(MemoryError):
 
 
 def _inspect(content: bytes, picture_format: str, limits: PictureLimits, **wanted: Any) -> Inspected:
+    from nachet_pipeline.pictures.inspection import inspect_picture
+
     seen = inspect_picture(content, picture_format, limits, **wanted)
     if any(issue.code == "picture-crashes-decoder" for issue in seen.issues):
         raise _NoMemoryError(seen)

@@ -1,8 +1,6 @@
 """Inspect one picture: is it what its name says, is it whole, what else does it carry. One decode answers all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 
 from nachet_pipeline.pictures.decoding import (
@@ -21,57 +19,14 @@ from nachet_pipeline.pictures.forensics.metadata import Metadata
 from nachet_pipeline.pictures.forensics.png import walk_png
 from nachet_pipeline.pictures.forensics.signatures import PICTURE_STARTS, describe, imported_format, opens_as_zip
 from nachet_pipeline.pictures.forensics.tiff import walk_tiff
-from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issue, Issues
+from nachet_pipeline.pictures.inspected import Inspected, Properties, Thumbnail
+from nachet_pipeline.pictures.issues import ONLY_ZEROS, Issues
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.measuring import enrich
 from nachet_pipeline.pictures.thumbnails import thumbnail_of
 from nachet_pipeline.support.i18n import Bilingual
 
 _NEVER_SHOWN = {"other-format", "picture-too-large", "picture-too-complex", "picture-crashes-decoder"}
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """What decoding a picture gave.
-
-    Attributes:
-        picture_format: `TIFF`, `PNG` or `JPEG`.
-        width: in pixels.
-        height: in pixels.
-        mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
-        resolution: horizontal and vertical, in pixels per inch, where the file gives it.
-        enrichment: what was measured; None if that was not asked for.
-    """
-
-    picture_format: str
-    width: int
-    height: int
-    mode: str
-    resolution: tuple[float, float] | None
-    enrichment: Enrichment | None = None
-
-
-class Thumbnail(StrEnum):
-    """When to make a thumbnail."""
-
-    NEVER = "never"
-    IF_REMARKABLE = "if remarkable"
-    ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True)
-class Inspected:
-    """What an inspection found.
-
-    Attributes:
-        properties: None exactly if an issue says that the picture cannot be imported.
-        issues: everything found.
-        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels, if one was asked for and could be made.
-    """
-
-    properties: Properties | None
-    issues: tuple[Issue, ...] = ()
-    thumbnail: bytes | None = field(default=None, repr=False)
 
 
 def inspect_picture(

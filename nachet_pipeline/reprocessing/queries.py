@@ -20,7 +20,7 @@ from nachet_pipeline.picture_sets.queries import enrichment_columns
 from nachet_pipeline.picture_sets.records import MODEL_VERSION, enrichment_terms
 from nachet_pipeline.picture_sets.withdrawn_content import hold_withdrawn, wait_for_withdrawing
 from nachet_pipeline.pictures.enrichment import Enrichment
-from nachet_pipeline.pictures.inspection import Properties
+from nachet_pipeline.pictures.inspected import Properties
 from nachet_pipeline.reprocessing.verdicts import StoredFinding, Verdict, VerdictState
 from nachet_pipeline.support.shards import WHOLE, Shard
 

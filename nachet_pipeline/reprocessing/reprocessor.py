@@ -19,7 +19,7 @@ from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.pictures import enrichment
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.pictures.inspection import Properties, Thumbnail
+from nachet_pipeline.pictures.inspected import Properties, Thumbnail
 from nachet_pipeline.reprocessing.queries import (
     DuePicture,
     StaleGroup,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.pictures.inspection import Inspected
+from nachet_pipeline.pictures.inspected import Inspected
 from nachet_pipeline.support.i18n import Bilingual
 
 BLOBS_RULE = "stored_blobs_intact"

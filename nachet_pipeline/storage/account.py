@@ -1,12 +1,14 @@
 """The storage account: how it is opened, how access to it is signed, and where the errors of its clients end."""
 
+import base64
+import hmac
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
@@ -17,13 +19,15 @@ from nachet_pipeline.support.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     from nachet_pipeline.storage import clients
+    from nachet_pipeline.storage import quick_clients as quick
 else:
     clients = LazyModule("nachet_pipeline.storage.clients")
+    quick = LazyModule("nachet_pipeline.storage.quick_clients")
 
 API_VERSION = "2026-02-06"
 """Of the Blob service, in every request; Azurite 3.37 and azure-storage-blob 12.31 both speak it.
 
-A SAS names another one, the newest that the SDK knows: the SDK offers no choice.
+A SAS that the SDK signs names another one, the newest that it knows: it offers no choice.
 """
 
 CLIENT_OPTIONS: dict[str, Any] = {
@@ -85,6 +89,41 @@ def quoted(etag: str | None) -> str:
     """An ETag as conditions want it; listings give it without its quotes."""
     bare = (etag or "").strip('"')
     return f'"{bare}"'
+
+
+def container_sas(
+    account: str,
+    container: str,
+    key: SecretStr,
+    permission: str,
+    start: datetime,
+    expiry: datetime,
+    version: str = API_VERSION,
+) -> str:
+    """Sign a permission for a container, as the SDK does, which takes a quarter of a second to import.
+
+    Args:
+        account: its name.
+        container: its name.
+        key: the account's.
+        permission: what is allowed, such as `r`.
+        start: from when, UTC.
+        expiry: until when, UTC.
+        version: of the protocol, 2020-12-06 or later.
+
+    Raises:
+        RequestError: the key is none.
+    """
+    try:
+        secret = base64.b64decode(key.get_secret_value())
+    except ValueError:
+        raise RequestError("the account's key is no Base64") from None
+    since, until = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, expiry))
+    # In the service's order; what is empty limits nothing: a stored policy, addresses, protocols, snapshot, encryption
+    # scope, and five headers of answers.
+    limits = (permission, since, until, f"/blob/{account}/{container}", "", "", "", version, "c", *[""] * 7)
+    signature = base64.b64encode(hmac.digest(secret, "\n".join(limits).encode(), "sha256")).decode()
+    return urlencode({"st": since, "se": until, "sp": permission, "sv": version, "sr": "c", "sig": signature})
 
 
 class Account:
@@ -156,12 +195,20 @@ class Account:
                 self._closing.callback(self._opened.close)
             return self._opened
 
+    @property
+    def _name(self) -> str:
+        """The account's name: of its host, or of its path where the host is an emulator's."""
+        parts = urlsplit(self.account_url)
+        name, known, _ = parts.netloc.partition(".blob.core.")
+        # The SDK knows some other forms.
+        return name if known and "-" not in name else parts.path.strip("/") or str(self._service.account_name)
+
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
         """Turn whatever the clients raise into a StorageError of one line without keys."""
         try:
             yield
-        except (clients.AzureError, clients.BaseError, HTTPError, RequestError) as error:
+        except (clients.AzureError, quick.BaseError, HTTPError, RequestError) as error:
             host = urlsplit(self.account_url).netloc
             status = error.status_code if isinstance(error, clients.HttpResponseError) else None
             status = error.status if isinstance(error, RequestError) else status
@@ -184,7 +231,7 @@ class Account:
                 sas = self._sign_by_delegation(container, key, permission, start, expiry)
             else:
                 start, expiry = now - _CLOCK_SKEW, now + _SAS_LIFETIME
-                sas = self._sign_by_key(container, permission=permission, start=start, expiry=expiry)
+                sas = container_sas(self._name, container, self._key, permission, start, expiry)
             self._sas[container, permission] = (sas, expiry)
             return sas
 

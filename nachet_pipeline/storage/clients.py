@@ -1,6 +1,5 @@
-"""The names that are used of the SDK and of obstore, in one module: no other import takes as long, so it is lazy."""
+"""The names that are used of the SDK, in one module: no other import takes as long, so it is lazy."""
 
-import obstore
 from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import (
@@ -18,26 +17,19 @@ from azure.storage.blob import (
     UserDelegationKey,
     generate_container_sas,
 )
-from obstore.exceptions import BaseError, NotFoundError, PreconditionError
-from obstore.store import AzureStore
 
 __all__ = [
     "AccessPolicy",
     "AzureError",
     "AzureSasCredential",
-    "AzureStore",
-    "BaseError",
     "BlobClient",
     "BlobServiceClient",
     "ContentSettings",
     "HttpResponseError",
     "MatchConditions",
-    "NotFoundError",
-    "PreconditionError",
     "ResourceExistsError",
     "ResourceModifiedError",
     "ResourceNotFoundError",
     "UserDelegationKey",
     "generate_container_sas",
-    "obstore",
 ]

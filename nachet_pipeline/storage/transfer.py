@@ -25,11 +25,14 @@ from nachet_pipeline.support.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     from nachet_pipeline.storage import clients
+    from nachet_pipeline.storage import quick_clients as quick
 else:
     clients = LazyModule("nachet_pipeline.storage.clients")
+    quick = LazyModule("nachet_pipeline.storage.quick_clients")
 
 log = logging.getLogger(__name__)
 
+_METADATA = "x-ms-meta-"
 _PART_BYTES = 1024 * 1024
 _SINGLE_BYTES = 64 * 1024 * 1024
 _QUICK_BYTES = 1024 * 1024  # obstore gives a request five minutes in all, however slow the line is
@@ -92,17 +95,17 @@ class Transfer(SignedRequests):
     _quick = True
 
     @cached_property
-    def _stores(self) -> "dict[str, clients.AzureStore]":
+    def _stores(self) -> "dict[str, quick.AzureStore]":
         return {}
 
-    def _store(self, container: str) -> "clients.AzureStore":
+    def _store(self, container: str) -> "quick.AzureStore":
         with self._lock:
             store = self._stores.get(container)
             if store is None:
                 store = self._stores[container] = self._open(container)
             return store
 
-    def _open(self, container: str) -> "clients.AzureStore":
+    def _open(self, container: str) -> "quick.AzureStore":
         opened_by: dict[str, Any]
         if self._key is not None:
             opened_by = {"account_key": self._key.get_secret_value()}
@@ -112,9 +115,9 @@ class Transfer(SignedRequests):
             from obstore.auth.azure import AzureCredentialProvider  # noqa: PLC0415 (imports azure.identity)
 
             opened_by = {"credential_provider": AzureCredentialProvider()}
-        return clients.AzureStore(
+        return quick.AzureStore(
             container,
-            account_name=self._service.account_name,
+            account_name=self._name,
             endpoint=self.account_url,
             client_options={
                 "allow_http": self.account_url.startswith("http://"),
@@ -155,12 +158,12 @@ class Transfer(SignedRequests):
                 if blob != blob.strip("/"):  # obstore would read another one
                     return self._read_any_name(container, blob, version, size, limit)
                 options: Any = {"if_match": version} if version else None
-                found = clients.obstore.get(self._store(container), blob, options=options)
+                found = quick.get(self._store(container), blob, options=options)
                 _check_size(blob, found.meta["size"], size, limit)
                 return bytes(found.bytes())
             except ValueError:  # a name that obstore has no form for
                 return self._read_any_name(container, blob, version, size, limit)
-            except (clients.NotFoundError, clients.PreconditionError, FileNotFoundError) as error:
+            except (quick.NotFoundError, quick.PreconditionError, FileNotFoundError) as error:
                 raise FileChangedError(blob) from error
 
     def _read_any_name(
@@ -208,14 +211,14 @@ class Transfer(SignedRequests):
                 for part in parts:
                     digest.update(part)
                     size += len(part)
-            except (clients.NotFoundError, clients.ResourceNotFoundError, FileNotFoundError):
+            except (quick.NotFoundError, clients.ResourceNotFoundError, FileNotFoundError):
                 return None
         return BlobChecksum(size, digest.hexdigest(), quoted(version))
 
-    def _parts(self, container: str, blob: str) -> "tuple[Iterable[clients.obstore.Bytes | bytes], str | None]":
+    def _parts(self, container: str, blob: str) -> "tuple[Iterable[quick.Bytes | bytes], str | None]":
         if blob == blob.strip("/"):  # obstore would read another one
             try:
-                found = clients.obstore.get(self._store(container), blob)
+                found = quick.get(self._store(container), blob)
                 return found.stream(min_chunk_size=_PART_BYTES), found.meta["e_tag"]
             except ValueError:  # a name that obstore has no form for
                 pass
@@ -225,17 +228,19 @@ class Transfer(SignedRequests):
     def properties_of(self, container: str, blob: str) -> BlobProperties | None:
         """The properties of a blob, None if it does not exist."""
         with self._speaking(f"looking at {container}/{blob}"):
-            try:
-                found = self._blob(container, blob).get_blob_properties()
-            except clients.ResourceNotFoundError:
+            answer = self._send("HEAD", self._signed_url(container, blob, "r"))
+            if answer.status == HTTPStatus.NOT_FOUND:
                 return None
-        md5 = found.content_settings.content_md5
+            if answer.status != HTTPStatus.OK:
+                raise refusal(answer)
+        headers = answer.headers
+        md5 = headers.get("Content-MD5")
         return BlobProperties(
-            int(found.size),
-            bytes(md5).hex() if md5 else None,
-            dict(found.metadata or {}),
-            quoted(found.etag),
-            found.last_modified,
+            int(headers["Content-Length"]),
+            base64.b64decode(md5).hex() if md5 else None,
+            {name[len(_METADATA) :]: value for name, value in headers.items() if name.lower().startswith(_METADATA)},
+            quoted(headers["ETag"]),
+            parsedate_to_datetime(headers["Last-Modified"]),
         )
 
     def upload(
@@ -264,13 +269,13 @@ class Transfer(SignedRequests):
             None if the blob existed and was not to be overwritten.
         """
         with self._speaking(f"writing {container}/{blob}"):
-            quick = self._quick and overwrite and not (checked or metadata)
-            if quick and isinstance(content, bytes) and len(content) <= _QUICK_BYTES:
+            unchecked = self._quick and overwrite and not (checked or metadata)
+            if unchecked and isinstance(content, bytes) and len(content) <= _QUICK_BYTES:
                 try:
                     return self._put_unchecked(container, blob, content, content_type)
                 except ValueError:  # a name that obstore has no form for
                     pass
-                except clients.BaseError as error:
+                except quick.BaseError as error:
                     # It may be obstore's alone, which trusts other certificates; if it is not, the next one says so.
                     log.debug("obstore does not write to %s: %s", self.account_url, reason_of(error))
                     self._quick = False
@@ -294,7 +299,7 @@ class Transfer(SignedRequests):
         if blob != blob.strip("/"):  # obstore would write another one
             raise ValueError(blob)
         kind = {"Content-Type": content_type}
-        done = clients.obstore.put(self._store(container), blob, content, attributes=kind, use_multipart=False)
+        done = quick.put(self._store(container), blob, content, attributes=kind, use_multipart=False)
         return Written(quoted(done["e_tag"]), None)
 
     def _put(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nachet_pipeline.pictures.contact_sheet import contact_sheet
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
-from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.pictures.inspected import Thumbnail
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import MemoryBudget, bounded_map
 from nachet_pipeline.support.files import FileChangedError

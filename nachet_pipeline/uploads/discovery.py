@@ -1,8 +1,9 @@
 """Finds the staged folders that are due for a run: what the sensor asks at every tick.
 
 The decision depends on what is staged and what the database knows, never on a cursor or on Dagster's partitions. A tick
-lists the top of each user's container, and then only folders that are new, unfinished or due for another look. Pages of
-listings are compared with the database one by one, so that memory does not grow with the number of staged folders.
+lists the tops of users' containers, and then only folders that are new, unfinished or due for another look. Containers
+in which something moves are listed at every tick, the others in turn. Pages of listings are compared with the database
+one by one, so that memory does not grow with the number of staged folders.
 
 No user can block another: pages of containers and looks at folders take turns among users; a look has a limit of names
 and of time and goes on in the next tick; a folder that cannot be listed or read fails alone.
@@ -14,14 +15,15 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
 from heapq import nlargest, nsmallest
 from itertools import islice, zip_longest
+from math import ceil, inf
 from threading import Lock
 from typing import Self
 from uuid import UUID
@@ -52,6 +54,7 @@ from nachet_pipeline.uploads.queries import (
     PendingFolder,
     SettledUpload,
     abandoned_uploads,
+    active_owners,
     mark_checked,
     mark_queued,
     pending_folders,
@@ -71,15 +74,34 @@ log = logging.getLogger(__name__)
 LOOKS_PER_TICK = 1_000
 """Folders whose files are listed in one tick, at most; the next tick goes on."""
 
-LISTING_SECONDS = 1.0
+LISTING_SECONDS = 0.5
 """Seconds into a tick after which no more pages of containers are read; the next tick goes on there."""
+
+ACTIVE_MINUTES = 60
+"""A user is active who has an unfinished folder, or one whose state changed within this time. The containers of active
+users are listed at every tick."""
+
+QUIET_NAMES = 10_000
+"""Names in containers of users who are not active that one tick lists, about; the next one goes on."""
+
+NAMES_A_REQUEST = 1_000
+"""A request costs as much as so many names, and counts as so many at least."""
+
+QUIET_TICKS = 3
+"""The container of a user who is not active is listed once in so many ticks, because each request costs money."""
+
+MOST_QUIET_TICKS = 6
+"""If there are many users, each container has a page listed once in so many ticks, whatever `QUIET_NAMES` says."""
 
 LOOKING_SECONDS = 30
 """Seconds into a tick after which no more first looks are begun, because Dagster ends a tick after a minute."""
 
-SECOND_LOOKS = 50
+SECOND_LOOKS = 10
 """Refused folders, and as many imported ones, of all users together, that are looked at again in one tick at most,
 because they may have been corrected."""
+
+FIRST_SECOND_LOOKS = 50
+"""The same in the first tick, which has no place to begin at, as after an operator reset the sensor's cursor."""
 
 SECOND_LOOKS_UNTIL = 1.0
 """Seconds into a tick after which no more second looks are begun, except the first few."""
@@ -112,7 +134,7 @@ _FORGOTTEN_SECONDS = 1_800
 _RECEIPT_BYTES = 65_536
 _AT_A_TIME = 8
 _LOOKS_BETWEEN_STATEMENTS = 64
-_SECOND_LOOKS_BETWEEN_STATEMENTS = 4
+_SECOND_LOOKS_BETWEEN_STATEMENTS = 2
 _FOLDERS_BETWEEN_STATEMENTS = 5_000
 
 
@@ -320,30 +342,108 @@ class _Bounded:
 class Listing:
     """Where a tick begins to list, and afterwards where the next one goes on; empty at the very beginning.
 
-    With a few thousand folders every tick lists all of them. With more, each tick sees some, and some ticks see all.
+    The first tick lists as much as its time allows. Of users who are not active the others list a part, in turn.
 
     Attributes:
-        place: JSON with the user whose container comes `first`, and by user the next of the `pages` of containers that
-            were not listed to their end.
+        place: JSON with the active user and the `quiet` one whose containers come `first`, by user the next of the
+            `pages` of containers that were not listed to their end, and `turn`, whether a quiet user's is next.
     """
 
     place: str = ""
 
-    def begin(self, users: Iterable[User]) -> list[tuple[User, str]]:
-        """The users whose containers to list, in order, each with the page to begin with."""
-        first, pages = "", {}
+    @property
+    def ended(self) -> bool:
+        """Whether the last tick listed all containers to their ends."""
+        return bool(self.place) and not {"first", "quiet"} & json.loads(self.place).keys()
+
+    def begin(self, users: Iterable[User], active: Collection[UUID]) -> "_Waiting":
+        """The containers to list, in order, each with the page to begin with."""
+        first, quiet, pages, turn = "", "", {}, False
         try:
             saved = json.loads(self.place or "{}")
-            first, pages = str(saved.get("first", "")), {str(user): str(at) for user, at in saved["pages"].items()}
+            first, quiet, turn = str(saved.get("first", "")), str(saved.get("quiet", "")), bool(saved.get("turn"))
+            pages = {str(user): str(at) for user, at in saved["pages"].items()}
         except (ValueError, KeyError, AttributeError):  # empty, or of another version: list all
             pass
-        in_order = sorted(users, key=lambda one: (str(one.id) < first, one.id))
-        return [(user, pages.get(str(user.id), "")) for user in in_order]
+        waiting = _Waiting(deque(), deque(), quiet_is_next=turn)
+        for user in sorted(users, key=lambda one: one.id):
+            page = pages.get(str(user.id), "")
+            waiting.of(_Container(user, page, None if page else (), user.id in active))
+        for queue, begin in ((waiting.active, first), (waiting.quiet, quiet)):
+            queue.rotate(-sum(str(one.user.id) < begin for one in queue))
+        number = len(waiting.quiet)
+        if self.place:
+            waiting.requests = max(2, ceil(number / QUIET_TICKS))
+            waiting.names = max(QUIET_NAMES, NAMES_A_REQUEST * ceil(number / MOST_QUIET_TICKS))
+        return waiting
 
-    def go_on(self, rest: Sequence[tuple[User, str]]) -> None:
-        """Record the users and pages that were not read, in the order for the next tick."""
-        pages = {str(user.id): page for user, page in rest if page}
-        self.place = json.dumps({"first": str(rest[0][0].id), "pages": pages}) if rest else ""
+    def go_on(self, rest: "_Waiting") -> None:
+        """Record the containers that were not listed to their end, in the order for the next tick."""
+        places = {
+            name: str(queue[0].user.id) for name, queue in (("first", rest.active), ("quiet", rest.quiet)) if queue
+        }
+        pages = {str(one.user.id): one.page for one in (*rest.active, *rest.quiet) if one.page}
+        self.place = json.dumps({**places, "pages": pages, "turn": rest.quiet_is_next})
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """A user's upload container that a tick lists.
+
+    Attributes:
+        user: whose it is.
+        page: where its next page begins; empty for the first.
+        before: names of the blobs on the page before it; None if an earlier tick listed that.
+        active: whether something moves in it.
+    """
+
+    user: User
+    page: str
+    before: Sequence[str] | None
+    active: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Containers that wait to be listed. One of an active user and one of another come by turns.
+
+    Attributes:
+        active: those of active users.
+        quiet: those of other users.
+        quiet_is_next: whose turn it is.
+        requests: how many pages of `quiet` ones may be listed yet.
+        names: how many names of `quiet` ones may be listed yet.
+    """
+
+    active: deque[_Container]
+    quiet: deque[_Container]
+    quiet_is_next: bool = False
+    requests: float = inf
+    names: float = inf
+
+    def of(self, container: _Container) -> None:
+        """Add a container, or what is left of it, behind the others."""
+        (self.active if container.active else self.quiet).append(container)
+
+    def take(self) -> _Container | None:
+        """Take the next container; None if no more are to be listed in this tick."""
+        quiet = self.quiet if self.names > 0 and self.requests > 0 else ()
+        if not quiet and not self.active:
+            return None
+        now_quiet = bool(quiet) and (self.quiet_is_next or not self.active)
+        self.quiet_is_next = not now_quiet
+        if not now_quiet:
+            return self.active.popleft()
+        self.names -= NAMES_A_REQUEST
+        self.requests -= 1
+        return self.quiet.popleft()
+
+    def listed(self, container: _Container, page: TopPage) -> None:
+        """Count the names of a page, and add what is left of its container."""
+        if not container.active:
+            self.names -= max(0, len(page.folders) + len(page.blobs) - NAMES_A_REQUEST)
+        if page.next:
+            self.of(replace(container, page=page.next, before=page.blobs))
 
 
 class UnfinishedLooks:
@@ -419,7 +519,7 @@ def due_uploads(
         settings: when a folder is complete.
         limits: how much of a folder is read.
         now: the time; the current one if not given.
-        listing: where to begin, if there are more folders than one tick lists; afterwards where the next one goes on.
+        listing: where to begin, and afterwards where the next tick goes on; without it, this is a first tick.
         unfinished: the looks to go on with, and afterwards those for the next tick; without it, unfinished looks begin
             again.
         withdrawn: gets the receipts of the folders that were found withdrawn.
@@ -430,14 +530,19 @@ def due_uploads(
     """
     moment, begin = now or datetime.now(UTC), time.monotonic()
     users = database.call(all_users)
+    active = database.call(active_owners, minutes=ACTIVE_MINUTES)
     kept = UnfinishedLooks() if unfinished is None else unfinished
     closed: list[Receipt] = [] if withdrawn is None else withdrawn
     look = _Looker(blobs, settings, limits, moment, begin + LOOKING_SECONDS, kept).look
     large: list[_Candidate] = []
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        folders = _LookQueue({user.id: user for user in users}, SECOND_LOOKS)
-        for staged in _staged(executor, blobs, users, listing or Listing(), begin + LISTING_SECONDS):
+        second_looks = SECOND_LOOKS if listing and listing.place else FIRST_SECOND_LOOKS
+        folders = _LookQueue({user.id: user for user in users}, second_looks)
+        waiting = (listing or Listing()).begin(users, active)
+        for staged in _staged(executor, blobs, waiting, begin + LISTING_SECONDS):
             _compare(database, blobs, staged, folders)
+        if listing is not None:
+            listing.go_on(waiting)
         pending = islice(folders.pending(database, blobs), LOOKS_PER_TICK)
         for number, candidates in enumerate(batched(pending, _LOOKS_BETWEEN_STATEMENTS)):
             outcomes = list(executor.map(partial(look, begin=number == 0), candidates))
@@ -532,7 +637,7 @@ class _LookQueue:
 
     def __init__(self, users: Mapping[UUID, User], second_looks: int) -> None:
         self.users = users
-        self._second_looks = second_looks
+        self.second_looks = second_looks
         self._pending: dict[UUID, list[PendingFolder]] = {}
         self._refused: list[SettledUpload] = []
         self._imported: list[SettledUpload] = []
@@ -548,7 +653,7 @@ class _LookQueue:
         for one in found:
             (self._imported if one.upload.state is State.IMPORTED else self._refused).append(one)
         self._refused, self._imported = (
-            nlargest(self._second_looks, settled, key=lambda one: one.overdue)
+            nlargest(self.second_looks, settled, key=lambda one: one.overdue)
             for settled in (self._refused, self._imported)
         )
 
@@ -580,14 +685,15 @@ def _longest_ago_first(folder: PendingFolder) -> tuple[datetime, str]:
     return folder.checked_at or datetime.min.replace(tzinfo=UTC), folder.name.folder
 
 
-def _staged(
-    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
-) -> Iterator[_Staged]:
+def _staged(executor: Executor, blobs: BlobStorage, waiting: _Waiting, until: float) -> Iterator[_Staged]:
     """The folders in the containers of users, a few thousand at a time."""
     found = _Staged([], [])
-    for user, page, before in _pages(executor, blobs, users, listing, until):
+    for container, page in _pages(executor, blobs, waiting, until):
+        user = container.user
         # A receipt and a report sort before their folder, so they are on the same page or the one before.
-        beside = {*before, *page.blobs}
+        beside = {*(container.before or ()), *page.blobs}
+        if container.before is None:  # that of the first folder may be where the last tick ended
+            beside.update(map(receipt_blob, page.folders[:1]))
         names = [FolderName(user.id, name) for name in page.folders if name.casefold() != TEMPLATE_FOLDER]
         if unusable := [name.folder for name in names if not _can_be_kept(name.folder)]:
             log.warning(
@@ -611,16 +717,14 @@ def _can_be_kept(folder: str) -> bool:
 
 
 def _pages(
-    executor: Executor, blobs: BlobStorage, users: Sequence[User], listing: Listing, until: float
-) -> Iterator[tuple[User, TopPage, Sequence[str]]]:
-    """Pages of the containers of users, one of each user in turn, several read at a time.
+    executor: Executor, blobs: BlobStorage, waiting: _Waiting, until: float
+) -> Iterator[tuple[_Container, TopPage]]:
+    """Pages of the containers of users, one of each user in turn, several read at a time."""
 
-    Each comes with the blobs of the page before it.
-    """
-
-    def read(user: User, after: str) -> TopPage | None:
+    def read(container: _Container) -> TopPage | None:
+        user = container.user
         try:
-            return blobs.top_page(user.upload_container, after)
+            return blobs.top_page(user.upload_container, container.page)
         except StorageError as error:
             # One user's container must not block the others.
             if blobs.answers(user.upload_container):
@@ -631,27 +735,25 @@ def _pages(
             log.warning("the folders of %s cannot be listed; register the user again: %s", user.email, error)
             return None
 
-    waiting: deque[tuple[User, str, Sequence[str]]] = deque((user, after, ()) for user, after in listing.begin(users))
-    reading: deque[tuple[User, Sequence[str], Future[TopPage | None]]] = deque()
-    first = True
-    while reading or (waiting and (first or time.monotonic() < until)):
-        while waiting and len(reading) < _AT_A_TIME and (first or time.monotonic() < until):
-            user, after, before = waiting.popleft()
-            reading.append((user, before, executor.submit(read, user, after)))
-        first = False
-        user, before, future = reading.popleft()
+    reading: deque[tuple[_Container, Future[TopPage | None]]] = deque()
+    begun = False
+    while True:
+        while len(reading) < _AT_A_TIME and (not begun or time.monotonic() < until) and (next_one := waiting.take()):
+            reading.append((next_one, executor.submit(read, next_one)))
+        if not reading:
+            return
+        begun = True
+        container, future = reading.popleft()
         if page := future.result():
-            if page.next:
-                waiting.append((user, page.next, page.blobs))
-            yield user, page, before
-    listing.go_on([(user, after) for user, after, _ in waiting])
+            waiting.listed(container, page)
+            yield container, page
 
 
 def _compare(database: Database, blobs: BlobStorage, staged: _Staged, folders: _LookQueue) -> None:
     """Ask the database which of these folders are worth a look, and whose receipts are missing."""
     with database.connection() as connection:
         folders.add_pending(pending_folders(connection, staged.folders, limit=LOOKS_PER_TICK))
-        folders.add_settled(settled_uploads(connection, staged.folders, limit=SECOND_LOOKS))
+        folders.add_settled(settled_uploads(connection, staged.folders, limit=folders.second_looks))
         missing = uploads_with_receipt(connection, staged.bare, limit=MISSING_RECEIPTS) if staged.bare else []
     for upload in missing:
         if upload.receipt:

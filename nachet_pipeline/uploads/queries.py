@@ -142,6 +142,8 @@ class SettledUpload:
 
 
 _STAGED = "unnest(%s::uuid[], %s::text[]) as staged (owner_id, folder)"
+_MINUTES = "interval '1 minute' * %s"
+_ANY_STATE = ", ".join(f"'{state}'" for state in State)
 _ENDED = "upload.state in ({})".format(", ".join(f"'{state}'" for state in State if state.has_ended))
 
 
@@ -202,6 +204,21 @@ def settled_uploads(connection: Connection, names: Sequence[FolderName], *, limi
 
 def _settled_upload(*, overdue: float, place: int, **row: Any) -> SettledUpload:
     return SettledUpload(_upload(**row), overdue)
+
+
+def active_owners(connection: Connection, *, minutes: int) -> set[UUID]:
+    """The users of whom something moves.
+
+    They have a folder whose state changed within these minutes, or an unfinished one that was looked at within them. It
+    is looked at as long as it is staged.
+    """
+    found = fetch_column(
+        connection,
+        f"select distinct owner_id from upload where state in ({_ANY_STATE}) and updated_at > now() - {_MINUTES}"
+        f" or state = 'staged' and checked_at > now() - {_MINUTES}",
+        (minutes, minutes),
+    )
+    return set(found)
 
 
 def uploads_with_receipt(connection: Connection, names: Sequence[FolderName], *, limit: int) -> list[Upload]:

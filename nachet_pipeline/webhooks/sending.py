@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -157,10 +157,12 @@ def _failure(address: Address, answer: http.client.HTTPResponse) -> str | None:
         return None
     if 300 <= answer.status < 400:  # noqa: PLR2004
         return f"it answers {answer.status}, a redirect, which is not followed; correct the address"
-    try:
-        said = answer.read(_SHOWN_BYTES).decode("ascii", "replace")
-    except (OSError, http.client.HTTPException, ValueError):
-        said = ""
+    content = b""
+    # Read as it comes, so that what came before the connection ended is shown.
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        while part := answer.read1(_SHOWN_BYTES - len(content)):
+            content += part
+    said = content.decode("ascii", "replace")
     if "?" in address.target or (address.target != "/" and address.target in said):
         said = ""  # an error page may repeat an address, and a token in it
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())

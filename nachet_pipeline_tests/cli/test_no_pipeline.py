@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from typer.main import get_command
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline_tests.command import Nachet
 
 BY = ("--by", "me", "--why", "because")

@@ -20,14 +20,17 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from nachet_pipeline.defs.fan_out import BULK_TAGS
+from nachet_pipeline.defs.runs import PLACE_TAG, SHARED_PLACE, SHORT_IMPORT, SHORT_PLACE
 from nachet_pipeline.local.ports import LOOPBACK
 from nachet_pipeline.local.services import Services
 from nachet_pipeline_tests.deploy import DEPLOY, IMAGE
 from nachet_pipeline_tests.deploy.conftest import CONTAINER, Instance
 from nachet_pipeline_tests.deploy.control_plane import ControlPlane, Request, control_plane
+from nachet_pipeline_tests.deployment import PROJECT
 
 SECRETS = ("NACHET_DATABASE_URL", "NACHET_DATABASE_READER_URL", "NACHET_SECRET_KEYS", "NACHET_BLOB_KEY")
 POD = "nachet-pod"
+ONE_MACHINE = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
 
 # Dagster says so of the launcher of Container Apps; its notes do too.
 pytestmark = pytest.mark.filterwarnings("ignore:Class `AcaRunLauncher` is currently in beta")
@@ -257,22 +260,53 @@ def test_what_the_job_says_does_what_the_run_should(machines: Machines, own_serv
 
 
 @pytest.mark.parametrize("platform", ["kubernetes"])  # the queue is the same on both; another test says so
-def test_bulk_work_leaves_room_for_imports(machines: Machines) -> None:
-    """Bulk runs that came first do not keep a run waiting that people wait for."""
-    for _ in range(18):
-        # Without their priority, which lets imports go first but ends no run that goes on already.
-        machines.run("load_seeds", tags={"nachet/kind": BULK_TAGS["nachet/kind"]})
-    urgent = machines.run("load_seeds")
+@pytest.mark.parametrize(("tag", "places"), [("nachet/kind", 16), (PLACE_TAG, 18)])
+def test_bulk_work_and_long_imports_leave_room_for_small_uploads(machines: Machines, tag: str, places: int) -> None:
+    """Runs that came first and take long do not keep a run waiting that people wait for."""
+    long = {**BULK_TAGS, **SHARED_PLACE}
+    for _ in range(places + 2):
+        # Without their priority, which lets others go first but ends no run that goes on already.
+        machines.run("load_seeds", tags={tag: long[tag]})
+    urgent = machines.run("load_seeds", tags=SHORT_PLACE)
     list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(machines.process))
 
     runs = machines.opened.get_runs()
     waiting = [run for run in runs if run.status is DagsterRunStatus.QUEUED]
     assert len(waiting) == 2
-    assert {run.tags.get("nachet/kind") for run in waiting} == {"bulk"}
+    assert {run.tags.get(tag) for run in waiting} == {long[tag]}
     started = machines.opened.get_run_by_id(urgent.run_id)
     assert started is not None
     assert started.status is DagsterRunStatus.STARTING
-    assert len(machines.jobs()) == 17
+    assert len(machines.jobs()) == places + 1
+
+
+@pytest.fixture
+def _places_of_one_machine(instance: Instance) -> None:
+    file = {**instance.file, "concurrency": ONE_MACHINE["concurrency"]}
+    (instance.home / "dagster.yaml").write_text(yaml.safe_dump(file))
+
+
+@pytest.mark.parametrize("platform", ["kubernetes"])  # its launcher is at hand; the places are those of one machine
+@pytest.mark.usefixtures("_places_of_one_machine")
+def test_on_one_machine_a_small_upload_waits_neither_for_crops_nor_for_what_somebody_materialized(
+    machines: Machines,
+) -> None:
+    """Materialize starts runs without the tags of a job, as those of `purge_folders`."""
+
+    def started() -> set[str]:
+        list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(machines.process))
+        return {run.run_id for run in machines.opened.get_runs() if run.status is DagsterRunStatus.STARTING}
+
+    crops = machines.run("load_seeds", tags={**BULK_TAGS, **SHARED_PLACE})
+    before = started()
+    assert before == {crops.run_id}
+    materialized = {machines.run("purge_folders").run_id for _ in range(3)}
+    before = started()
+    assert len(before & materialized) == 1
+    for _ in range(2):  # the second has the place of the first
+        small = machines.run("load_seeds", tags=SHORT_IMPORT)
+        assert started() == {*before, small.run_id}
+        machines.opened.report_run_canceled(small)
 
 
 def test_a_run_is_looked_after_and_ended_with_the_rights_that_are_given(machines: Machines) -> None:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import yaml
 from dagster import (
@@ -33,7 +34,7 @@ from dagster._core.events import JobFailureData
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from psycopg.rows import dict_row
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.database.connection import Database
@@ -41,12 +42,14 @@ from nachet_pipeline.definitions import definitions
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, ImportProgress, of_settings
 from nachet_pipeline.defs.runs import BATCH_TAG
-from nachet_pipeline.defs.uploads import assets
+from nachet_pipeline.defs.uploads import assets, running
 from nachet_pipeline.identifiers import receipt_blob, report_blob
+from nachet_pipeline.local import processes
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.pictures import decoding_pool
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
-from nachet_pipeline.pictures.inspection import Thumbnail, inspect_picture
+from nachet_pipeline.pictures.inspected import Thumbnail
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.settings import Settings
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -61,6 +64,7 @@ from nachet_pipeline_tests.durability.boundaries import Boundaries
 
 FOLDER = "project"
 _TICKS = 6
+_SECONDS_TO_WRITE = 60
 # The digest is over the versions of the staged files, which every staging makes anew; `due` says whether it fits them.
 _PASSING = {"run_id", "batch", "staged_digest"}
 _PASSING_OF_RECEIPTS = {"run_id", "submission", "staged_at", "queued_at", "started_at", "finished_at"}
@@ -125,6 +129,14 @@ def _edit(file: Path, section: str, **values: object) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
+def _writes_a_run(process: psutil.Process) -> bool:
+    """Whether a process writes what became of a killed command here, on a busy machine later than what goes on."""
+    return (
+        any(running.__name__ in part for part in process.cmdline())
+        and process.environ().get("NACHET_DATABASE_URL") == os.environ["NACHET_DATABASE_URL"]
+    )
+
+
 class Import:
     """One import in a process of its own; the environment names services, home and Dagster's instance."""
 
@@ -161,7 +173,9 @@ class Import:
 
     def recover(self, boundaries: Boundaries) -> None:
         """What happens by itself once a killed process is gone, in time that does not have to pass here."""
-        if self.way is not Way.COMMAND:
+        if self.way is Way.COMMAND:
+            assert processes.wait_until(lambda: not any(processes.matching(_writes_a_run)), _SECONDS_TO_WRITE)
+        else:
             self._let_time_pass()
         if self.way is Way.CORE:
             fail_abandoned(self.database, self.blobs)

@@ -54,7 +54,6 @@ def running_demo(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
-        patch.setenv("NACHET_SENSOR_INTERVAL_SECONDS", "5")
         try:
             url, receipt = demo.run(home, Console(quiet=True), tools=tools)
             services = running(home)

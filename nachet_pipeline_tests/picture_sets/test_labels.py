@@ -12,16 +12,20 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.report import Report
+from nachet_pipeline.contract.shown import Shown
+from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.database.logins import Role, make_login
 from nachet_pipeline.identifiers import seed_id
 from nachet_pipeline.local.sample import sample_picture
 from nachet_pipeline.picture_sets.labels import (
+    OTHER_LABELS,
     UndecidableLabelError,
     conflict_standing,
     decide_label,
     doubts,
     labels,
+    labels_query,
     undecide_label,
 )
 from nachet_pipeline.registry.species_file import packaged_seeds
@@ -541,6 +545,35 @@ def test_conflicts_are_found_by_index_and_by_the_reader_too(torn: Workbench) -> 
     torn.query(f'drop role "{name}"')
     with torn.database.reading() as connection:
         assert (conflict_standing(connection).photographs, conflict_standing(connection).pictures) == (1, 2)
+
+
+def test_a_folder_is_compared_with_equal_pictures_and_not_with_all_that_are_stored(torn: Workbench) -> None:
+    torn.query(
+        "insert into pictures (id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width, height,"
+        " pixel_sha256) select gen_random_uuid(), '{}', %s, 1, 'x', n::text, sha256(n::text::bytea), 1, 'PNG', 1, 1,"
+        " sha256(('pixels' || n)::bytea) from generate_series(1, 2000) n",
+        folder_id(torn, "east"),
+    )
+    asked = [
+        Candidate(
+            f"{n}.png", uuid4(), hashlib.sha256(b"new %d" % n).digest(), bytes(32), None, (Shown(seed_id(NAPUS)),)
+        )
+        for n in range(20)
+    ]
+
+    # PostgreSQL has not counted the rows yet.
+    with torn.database.connection() as connection:
+        (plan,) = connection.execute(
+            f"explain (analyze, timing off, format json) {OTHER_LABELS}", labels_query(asked, owner=torn.user.id)
+        ).fetchall()
+    nodes = _nodes(cast(Any, plan["QUERY PLAN"])[0]["Plan"])
+    read = [
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in nodes
+        if node.get("Relation Name") == "pictures"
+    ]
+    assert read
+    assert sum(read) < 100
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,8 @@ import tifffile
 from PIL import Image
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Severity
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail, inspect_picture
+from nachet_pipeline.pictures.inspected import Inspected, Thumbnail
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
 

@@ -18,7 +18,7 @@ from nachet_pipeline.contract.validation import validate
 from nachet_pipeline.local.sample import write_sample
 from nachet_pipeline.pictures import workers
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.pictures.inspection import Inspected, Thumbnail
+from nachet_pipeline.pictures.inspected import Inspected, Thumbnail
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.workers import WorkersUnavailableError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
-from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.pictures.inspected import Thumbnail
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.support.i18n import Bilingual

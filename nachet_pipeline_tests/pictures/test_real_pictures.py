@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.pictures.inspected import Thumbnail
 from nachet_pipeline_tests.pictures.files import inspect, zip_archive
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from nachet_pipeline.contract.catalogue import CATALOGUE, Check, Severity
 from nachet_pipeline.contract.rule_set import RuleSet
-from nachet_pipeline.pictures.inspection import Inspected, Properties
+from nachet_pipeline.pictures.inspected import Inspected, Properties
 from nachet_pipeline.pictures.issues import Issue
 from nachet_pipeline.reprocessing.verdicts import (
     BLOB_FINDINGS,

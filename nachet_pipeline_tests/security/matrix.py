@@ -39,15 +39,16 @@ TABLES = """\
 | tables | importer | reader |
 | --- | --- | --- |
 | `nachet_alembic_version`, `audit_trail` | select | select |
-| `judgement`, `model_champion`, `model_class`, `model_version`, `training_label`, `training_set_member` | select, insert | select |
-| `container`, `expert`, `folder_tombstone`, `mass_import`, `model`, `model_evaluation`, `prediction_file`, `registry_source`, `seeds`, `training_set`, `upload`, \
-`upload_crops`, `users`, `withdrawn_content` | select, insert, update | select |
+| `judgement`, `model_champion`, `model_class`, `model_version`, `training_label`, \
+`training_set_member` | select, insert | select |
+| `container`, `expert`, `folder_tombstone`, `mass_import`, `model`, `model_evaluation`, \
+`prediction_file`, `registry_source`, `seeds`, `training_set`, `upload`, `upload_crops`, `users`, `withdrawn_content` | select, insert, update | select |
 | `mail_cursor` | select, update | select |
 | `event`, `prediction` | select, insert, delete | select |
 | `upload_key` | select, insert, update | no |
 | `webhook` | select, insert, update, delete | no |
-| `detection`, `drift`, `duplicate_decision`, `judged`, `label_decision`, `mail`, `mass_import_finding`, `mass_import_folder`, \
-`picture_seed`, `picture_set`, `picture_verdict`, `pictures`, \
+| `detection`, `drift`, `duplicate_decision`, `judged`, `label_decision`, `mail`, `mass_import_finding`, \
+`mass_import_folder`, `picture_seed`, `picture_set`, `picture_verdict`, `pictures`, \
 `webhook_delivery` | select, insert, update, delete | select |
 | a table of a later migration, unless it says otherwise | select, insert, update, delete | select |
 """

@@ -369,7 +369,7 @@ def test_reports_need_the_reader_alone(
 ) -> None:
     from typer.testing import CliRunner  # noqa: PLC0415
 
-    from nachet_pipeline.cli.main import app  # noqa: PLC0415
+    from nachet_pipeline.cli.commands import app  # noqa: PLC0415
 
     workbench, reader_url = least
     upload = workbench.stage(workbench.sample("reported"))

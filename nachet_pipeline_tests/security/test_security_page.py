@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from nachet_pipeline.cli.main import app
+from nachet_pipeline.cli.commands import app
 from nachet_pipeline.database.connection import migrate
 from nachet_pipeline.settings import MailSettings, Settings
 from nachet_pipeline_tests.deployment import PROJECT

@@ -139,7 +139,6 @@ def ui(tools: Path, cluster: Path, tab: Page, tmp_path_factory: pytest.TempPathF
     with pytest.MonkeyPatch.context() as patch:
         for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL", "NACHET_BLOB_KEY", "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
-        patch.setenv("NACHET_SENSOR_INTERVAL_SECONDS", "5")
         try:
             url = up(home, instance=dagster_home(home, PROJECT), tools=tools).url
             services = running(home)

@@ -344,7 +344,7 @@ def settle(workbench: Workbench, name: str, state: State) -> None:
 def test_a_correction_is_seen_however_many_other_folders_are_done_with(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "SECOND_LOOKS", 2)
+    monkeypatch.setattr(discovery, "FIRST_SECOND_LOOKS", 2)
     for number in range(3):
         settle(workbench, f"refused-{number}", State.REFUSED)
         settle(workbench, f"imported-{number}", State.IMPORTED)
@@ -357,7 +357,7 @@ def test_a_correction_is_seen_however_many_other_folders_are_done_with(
 def test_a_correction_is_seen_although_older_folders_were_removed_from_staging(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "SECOND_LOOKS", 2)
+    monkeypatch.setattr(discovery, "FIRST_SECOND_LOOKS", 2)
     for number in range(4):
         settle(workbench, f"imported-{number}", State.IMPORTED)
     for number in range(3):
@@ -371,7 +371,7 @@ def test_a_correction_is_seen_although_older_folders_were_removed_from_staging(
 def test_of_folders_that_are_done_with_those_settled_last_are_looked_at_first_and_the_others_in_turn(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "SECOND_LOOKS", 1)
+    monkeypatch.setattr(discovery, "FIRST_SECOND_LOOKS", 1)
     days_ago = {"old": 90, "older": 91, "new": 1}
     for name in days_ago:
         settle(workbench, name, State.REFUSED)
@@ -394,7 +394,7 @@ def test_of_folders_that_are_done_with_those_settled_last_are_looked_at_first_an
 def test_the_folders_of_two_users_share_the_second_looks_of_a_tick(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "SECOND_LOOKS", 2)
+    monkeypatch.setattr(discovery, "FIRST_SECOND_LOOKS", 2)
     other = workbench.another_user(f"{uuid4().hex}@example.org")
     for bench in (workbench, other):
         for number in range(2):
@@ -435,6 +435,8 @@ def test_what_lies_on_many_pages_is_found_and_keeps_its_receipts(
     assert import_due(workbench) == [State.IMPORTED] * 3
     staged = workbench.versions(workbench.user.upload_container)
     assert workbench.due(after=QUIET) == []
+    monkeypatch.setattr(discovery, "LISTING_SECONDS", 0)
+    assert _due_by_ticks(workbench) == [[]] * 5  # each begins where the one before it ended
     assert workbench.versions(workbench.user.upload_container) == staged
     assert {workbench.receipt(upload).state for upload in uploads} == {State.IMPORTED}
 
@@ -450,7 +452,7 @@ def _due_by_ticks(workbench: Workbench, most: int = 20) -> list[list[str]]:
         )
         found.append(sorted(arrival.upload.folder for arrival in due))
         queue(workbench.database, due)
-        if not listing.place or len(found) == most:
+        if listing.ended or len(found) == most:
             return found
         listing = discovery.Listing(listing.place)  # as the sensor keeps it, as text
 
@@ -483,6 +485,31 @@ def test_with_many_users_each_has_its_turn_within_a_few_ticks(
     assert ticks[-1] == []
 
 
+def test_users_who_did_nothing_lately_take_turns_and_one_who_sends_something_is_seen_at_every_tick(
+    workbench: Workbench,
+) -> None:
+    others = [workbench.another_user(f"{uuid4().hex}@example.org") for _ in range(6)]
+    listing = discovery.Listing()
+
+    def tick() -> int:
+        nonlocal listing
+        arrivals = (workbench.database, workbench.blobs, workbench.settings.arrival, workbench.limits)
+        due = list(due_uploads(*arrivals, listing=listing))
+        queue(workbench.database, due)
+        listing = discovery.Listing(listing.place)
+        return len(due)
+
+    workbench.put("sent/1.png", b"x")
+    while not workbench.query("select id from upload"):
+        tick()
+    for number in range(2):
+        workbench.put(f"marked-{number}/_COMPLETE", b"complete")
+        assert tick() == 1
+    for other in others:
+        other.put("marked/_COMPLETE", b"complete")
+    assert sorted(tick() for _ in range(3)) == [2, 2, 2]
+
+
 def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: Workbench) -> None:
     workbench.put("marked/_COMPLETE", b"complete")
     gone = str(UUID(int=0))
@@ -492,7 +519,7 @@ def test_a_place_that_no_user_has_any_more_begins_with_the_next_one(workbench: W
             workbench.database, workbench.blobs, workbench.settings.arrival, workbench.limits, listing=listing
         )
         assert [arrival.upload.folder for arrival in due] == ["marked"]
-        assert not listing.place
+        assert listing.ended
 
 
 # Receipts

@@ -197,15 +197,25 @@ def test_who_says_byte_by_byte_what_is_wrong_is_not_heard_to_the_end(to: Receive
 
     def drip(connection: socket.socket) -> None:
         connection.recv(65_536)
-        connection.sendall(b"HTTP/1.1 500 Odd\r\n" + more + b"\r\n")
+        connection.sendall(b"HTTP/1.1 500 Odd\r\n" + more + b"\r\nz")
         while not ended.wait(0.05):
             connection.sendall(b"z")
 
     with odd_server(drip) as url:
-        answer = send(to, url, seconds=0.5)
+        answer = send(to, url, seconds=1)
         ended.set()
     assert str(answer.error).startswith("it answers 500: z")
     assert len(str(answer.error)) < len("it answers 500: ") + 200  # it would be read until there are so many
+
+
+def test_what_a_receiver_said_before_it_fell_silent_is_shown(to: Receiver) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 500 Odd\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nno di\r\n")
+
+    with odd_server(talk) as url:
+        answer = send(to, url)
+    assert answer.error == "it answers 500: no di"
 
 
 def test_who_sends_without_end_is_not_read_to_the_end(to: Receiver) -> None:

@@ -19,13 +19,17 @@ from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import UNDER_WAY, tags_of_uploads
 from nachet_pipeline.settings import CropSettings, SensorSettings
 
+_SECONDS = 14
+"""Seconds between two ticks at least. The daemon rounds them up to fives. Each tick costs an idle machine something,
+and nobody waits for crops as for a receipt."""
+
 
 def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
-    """The sensor on imported uploads whose pictures are not cropped; it runs as often as the one on staged folders."""
+    """The sensor on imported uploads whose pictures are not cropped; it runs no oftener than that on staged folders."""
 
     @running_sensor(
         job=crop_pictures,
-        minimum_interval_seconds=settings.sensor_interval_seconds,
+        minimum_interval_seconds=max(settings.sensor_interval_seconds, _SECONDS),
         description="Starts crop_pictures for imported uploads that have no crops yet, one run at a time for all that"
         " wait. Stop it if the detector is away for long; what waits is cropped later.",
     )

@@ -20,6 +20,7 @@ from nachet_pipeline.defs.maintenance.assets import (
 from nachet_pipeline.defs.maintenance.health import pipeline_health
 from nachet_pipeline.defs.maintenance.old_runs import clear_all_old_runs
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.defs.runs import SHORT_PLACE
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.folders.folder import Folder
 from nachet_pipeline.folders.formatting import tombstone_record
@@ -183,7 +184,7 @@ clear_old_imports = define_asset_job(
 check_health = define_asset_job(
     "check_health",
     selection=[pipeline_health],
-    tags={"dagster/priority": "1"},  # it tells of a full queue, so it does not wait at its end
+    tags={"dagster/priority": "1", **SHORT_PLACE},  # it tells of a full queue, so it does not wait at its end
     description="Read how the pipeline is and say what is amiss; changes nothing.",
 )
 

@@ -18,6 +18,7 @@ from nachet_pipeline.defs.failures import failing_on
 from nachet_pipeline.defs.forms import Form, form_of_job, required
 from nachet_pipeline.defs.registry.assets import registered_seeds, registered_users
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
+from nachet_pipeline.defs.runs import SHORT_PLACE
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.users.registering import SYSTEM_ACTOR
@@ -25,6 +26,7 @@ from nachet_pipeline.users.registering import SYSTEM_ACTOR
 load_seeds = define_asset_job(
     "load_seeds",
     selection=[registered_seeds],
+    tags=SHORT_PLACE,
     description="Brings the species of the database up to the files that NACHET_SPECIES_FILE names, or to those of the"
     " package. sync_registry runs it by itself when they changed. Pressing it again changes nothing; a wrong file"
     " changes nothing either, and the run says what is wrong, with file and line.",
@@ -33,6 +35,7 @@ load_seeds = define_asset_job(
 load_users = define_asset_job(
     "load_users",
     selection=[registered_users],
+    tags=SHORT_PLACE,
     description="Applies the reviewed file of users that NACHET_USERS_FILE names. sync_users runs it when the file"
     " changed. It fails in one line if the file cannot be read.",
 )
@@ -85,6 +88,7 @@ def _onboard(
 
 
 @job(
+    tags=SHORT_PLACE,
     config=form_of_job("onboard", OnboardForm),
     description="Registers a user: the row, both containers, a folder that shows what to upload, and an upload key."
     " Fill in the form in the launchpad. Who is registered already stays as they are. The key is shown once, by"

@@ -27,6 +27,7 @@ from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.receipt import Receipt, State
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.defs.executor import chosen_partitions
+from nachet_pipeline.defs.instance import written_together
 from nachet_pipeline.defs.metadata import manifest_metadata, table, upload_metadata, uploads_list
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.progress_log import drop_missing_outputs, now_and_then
@@ -211,23 +212,28 @@ def _events(
     account_url: str,
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
-    # This comes first, or the UI would report the manifest as out of sync with its upload.
-    yield AssetMaterialization(
-        staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
-    )
-    if validation:
-        metadata = manifest_metadata(validation) | {"seconds": round(outcome.seconds.get("validate", 0), 3)}
-        yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
-        yield from contract_evaluations(context.instance, partition, validation.report, receipt.state)
-    if outcome.stored and outcome.rows:
-        metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0), account_url)
-        yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
-        yield stored_evaluation(context.instance, partition, outcome, verification)
-        metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
-        yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)
-    elif outcome.wrong_blob:
-        yield stored_evaluation(context.instance, partition, outcome, verification)
-    yield imported_evaluation(partition, receipt)
+    # Written first, because verdicts refer to them.
+    with written_together(context.instance):
+        # This comes first, or the UI would report the manifest as out of sync with its upload.
+        yield AssetMaterialization(
+            staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
+        )
+        if validation:
+            metadata = manifest_metadata(validation) | {"seconds": round(outcome.seconds.get("validate", 0), 3)}
+            yield AssetMaterialization(MANIFEST, partition=partition, metadata=metadata)
+        if outcome.stored and outcome.rows:
+            metadata = _stored_metadata(receipt, outcome.stored, outcome.seconds.get("store", 0), account_url)
+            yield AssetMaterialization(PICTURES, partition=partition, metadata=metadata)
+    # With the last materialization, by which settle_failed_imports knows that all was reported.
+    with written_together(context.instance):
+        if validation:
+            yield from contract_evaluations(context.instance, partition, validation.report, receipt.state)
+        if (outcome.stored and outcome.rows) or outcome.wrong_blob:
+            yield stored_evaluation(context.instance, partition, outcome, verification)
+        if outcome.stored and outcome.rows:
+            metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
+            yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)
+        yield imported_evaluation(partition, receipt)
 
 
 def _stored_metadata(receipt: Receipt, stored: StoredCounts, seconds: float, account_url: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dagster import (
     AssetRecordsFilter,
     DagsterInstance,
     DagsterRun,
+    DagsterRunStatus,
     DefaultSensorStatus,
     MetadataValue,
     ResourceParam,
@@ -30,7 +31,7 @@ from nachet_pipeline.database.connection import Database
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.metadata import manifest_link, upload_metadata
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
-from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, tags_of_uploads
+from nachet_pipeline.defs.runs import BATCH_TAG, ENDED, SHORT_IMPORT, SHORT_PLACE, tags_of_uploads
 from nachet_pipeline.defs.uploads.checks import LABELS_AGREE, METADATA, labels_evaluation
 from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.picture_sets.labels import conflict_changes, conflict_standing
@@ -56,6 +57,11 @@ _MINUTES_TO_BECOME_A_RUN = 1
 _MOST_REPORTED_ONE_BY_ONE = 25
 """If more uploads arrive together, none gets an event of its own. An event takes the daemon 20 ms, in which it starts
 no run, and the run that is queued for them says how many wait."""
+_SHORT_FILES = 200
+_SHORT_BYTES = 200 * 1024**2
+"""A run of no more files and bytes takes seconds. It has a place that no long run can take."""
+_MOST_HELD = 25
+"""Small uploads that wait for a run together, if one waits for its place already; with more, the next is worth it."""
 _MORE_TIME_AT_EACH_ATTEMPT = 4
 """By this factor each attempt has more time than the one before: the third and last has 16 times that of the first."""
 
@@ -67,7 +73,8 @@ def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
     @running_sensor(
         job=import_uploads,
         minimum_interval_seconds=settings.sensor_interval_seconds,
-        description="Starts import_uploads when staged folders are complete: one run for all that arrived together."
+        description="Starts import_uploads when staged folders are complete: a run for the small ones that arrived"
+        " together, and one for the large ones."
         " Stop it to let nothing in; folders stay staged, and nothing is lost.",
     )
     def start_imports(
@@ -95,19 +102,20 @@ def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
                     withdrawn=withdrawn,
                 )
             )
+            most = sensor_settings.batch_size
+            arrivals = _worth_a_run(context.instance, arrivals)
             keys = [arrival.upload.partition for arrival in arrivals]
             known = context.instance.get_existing_dynamic_partitions("upload", keys) if keys else frozenset()
-            new = [arrival for arrival in arrivals if arrival.upload.partition not in known]
+            new = list(_runs([arrival for arrival in arrivals if arrival.upload.partition not in known], most))
             seen_before = [arrival for arrival in arrivals if arrival.upload.partition in known]
             if new:
                 # They are not in the tick's result, because the daemon would add each in a connection of its own. If
                 # this tick dies before its runs are requested, the next one finds the keys as neighbours.
-                context.instance.add_dynamic_partitions("upload", [arrival.upload.partition for arrival in new])
+                context.instance.add_dynamic_partitions(
+                    "upload", [arrival.upload.partition for group in new for arrival in group]
+                )
             # A run takes a range of keys. Keys that are added together are neighbours in Dagster's order.
-            groups = [
-                *batched(new, sensor_settings.batch_size),
-                *_together(context.instance, seen_before, sensor_settings.batch_size),
-            ]
+            groups = [*new, *_together(context.instance, seen_before, most)]
             most_seconds = context.instance.run_monitoring_max_runtime_seconds
             requests = [_request(group, queue(db, group), most_seconds) for group in groups]
         given_up = _given_up(context.instance, withdrawn)
@@ -119,10 +127,51 @@ def start_imports_sensor(settings: SensorSettings) -> SensorDefinition:
     return start_imports
 
 
+def _is_small(arrival: Arrival) -> bool:
+    """Whether an import takes seconds. One whose run died does not count: nobody knows what it takes."""
+    look = arrival.snapshot
+    return look.files <= _SHORT_FILES and look.size <= _SHORT_BYTES and not arrival.upload.attempts
+
+
+def _is_short(group: Sequence[Arrival]) -> bool:
+    """Whether a run of these uploads takes seconds."""
+    files, size = (sum(getattr(one.snapshot, what) for one in group) for what in ("files", "size"))
+    return files <= _SHORT_FILES and size <= _SHORT_BYTES and all(map(_is_small, group))
+
+
+def _worth_a_run(instance: DagsterInstance, arrivals: list[Arrival]) -> list[Arrival]:
+    """Those of the uploads to request runs of; all but a few small ones that a run would wait for its place with.
+
+    A short run waits only if all places are taken, also that which is kept for short ones. What arrives meanwhile
+    shares the next run. Otherwise, every tick would add a run, and the start of a run costs more than a small import.
+    """
+    small = [arrival for arrival in arrivals if _is_small(arrival)]
+    if not 0 < len(small) <= _MOST_HELD:
+        return arrivals
+    waiting = RunsFilter(job_name=import_uploads.name, tags=SHORT_PLACE, statuses=[DagsterRunStatus.QUEUED])
+    if not instance.get_run_records(waiting, limit=1):
+        return arrivals
+    return [arrival for arrival in arrivals if not _is_small(arrival)]
+
+
+def _runs(arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
+    """Group new uploads for a run each: as many small ones as make a short run, the other small ones, the large ones.
+
+    So no small upload waits for a large one that arrived with it.
+    """
+    small = [arrival for arrival in arrivals if _is_small(arrival)]
+    short = 0
+    while short < min(size, len(small)) and _is_short(small[: short + 1]):
+        short += 1
+    large = [arrival for arrival in arrivals if not _is_small(arrival)]
+    for group in (small[:short], small[short:], large):
+        yield from batched(group, size)
+
+
 def _together(instance: DagsterInstance, arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]:
     """Group uploads that have partitions already for a run each."""
     due = {arrival.upload.partition: arrival for arrival in arrivals}
-    for keys in _neighbours(instance, due, size, apart=lambda key: due[key].upload.apart):
+    for keys in _neighbours(instance, due, size, apart=lambda key: (due[key].upload.apart, _is_small(due[key]))):
         yield [due[key] for key in keys]
 
 
@@ -130,7 +179,7 @@ def _neighbours(
     instance: DagsterInstance,
     keys: Collection[str],
     size: int,
-    apart: Callable[[str], str | None] = lambda _: None,
+    apart: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Sequence[str]]:
     """Group keys of partitions, so that those of a group are neighbours in Dagster's order.
 
@@ -162,6 +211,7 @@ def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunR
     """
     first, keys = arrivals[0].upload, [arrival.upload.partition for arrival in arrivals]
     tags = {**tags_of_uploads(first.owner.email, first.folder, keys), BATCH_TAG: batch}
+    tags.update(SHORT_IMPORT if _is_short(arrivals) else {})
     attempts = max(arrival.upload.attempts for arrival in arrivals)
     if attempts and most_seconds:
         # An import that was ended starts again with its first picture, so it needs more time to get further.

@@ -15,9 +15,12 @@ from dagster import (
     SensorResult,
     build_sensor_context,
 )
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.test_utils import create_run_for_test
 
 from nachet_pipeline.contract.limits import ContractLimits
 from nachet_pipeline.contract.rule_set import RuleSet
+from nachet_pipeline.defs.runs import PLACE_TAG, SHORT_IMPORT
 from nachet_pipeline.defs.uploads import sensors
 from nachet_pipeline.folders.keeper import FolderKeeper
 from nachet_pipeline.identifiers import receipt_blob
@@ -143,6 +146,58 @@ def test_corrected_folders_that_are_neighbours_in_the_order_of_partitions_share_
         (first.partition, second.partition),
         (last.partition, last.partition),
     ]
+
+
+def test_a_small_upload_does_not_wait_for_a_large_one_that_arrives_with_it(
+    deployment: Deployment, tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "_SHORT_FILES", 12)
+    large = deployment.stage(deployment.sample("a-large-one", pictures=12))
+    small, another = (deployment.stage(deployment.sample(f"small{number}", seed=number)) for number in (1, 2))
+
+    requests = _requests(tick(), deployment)
+
+    short, long = sorted(requests, key=lambda request: request.tags.get(PLACE_TAG, ""), reverse=True)
+    assert short.tags.items() >= SHORT_IMPORT.items()
+    assert _asked(short, deployment) == {small.partition, another.partition}
+    assert PLACE_TAG not in long.tags  # the queue gives it a shared one
+    assert _asked(long, deployment) == {large.partition}
+
+
+def test_of_many_small_uploads_the_first_are_imported_soon_and_the_others_together(
+    deployment: Deployment, tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "_SHORT_FILES", 12)
+    for number in range(5):  # of six files each, with the marker
+        deployment.stage(deployment.sample(f"small{number}", seed=number))
+
+    requests = _requests(tick(), deployment)
+
+    assert [(request.tags.get(PLACE_TAG), request.tags["nachet/uploads"]) for request in requests] == [
+        ("short", "2"),
+        (None, "3"),
+    ]
+
+
+def test_small_uploads_that_arrive_while_a_run_waits_for_its_place_share_the_next_run(
+    deployment: Deployment, tick
+) -> None:
+    here = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("nachet_pipeline"), "__repository__")
+    waiting = create_run_for_test(
+        deployment.instance,
+        job_name="import_uploads",
+        status=DagsterRunStatus.QUEUED,
+        tags=SHORT_IMPORT,
+        remote_job_origin=RemoteJobOrigin(here, "import_uploads"),
+    )
+    first = deployment.stage(deployment.sample("first", seed=1))
+    assert _requests(tick(), deployment) == []
+    second = deployment.stage(deployment.sample("second", seed=2))
+    deployment.instance.delete_run(waiting.run_id)
+
+    (request,) = _requests(tick(), deployment)
+
+    assert _asked(request, deployment) == {first.partition, second.partition}
 
 
 def test_of_many_folders_that_arrive_together_none_is_told_by_itself(

@@ -5,11 +5,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 
-from nachet_pipeline.pictures.inspection import Thumbnail
+from nachet_pipeline.pictures.inspected import Thumbnail
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline_tests.pictures.files import (
     HTML,
@@ -402,6 +403,17 @@ def test_a_strip_of_an_lzw_picture_holds_its_pixels_and_nothing_else(pixels: int
     found = inspect("TIFF", content)
 
     assert {issue.code for issue in found.issues} == ({code} if code else set())
+
+
+def test_a_sound_lzw_picture_is_read_by_the_faster_decoder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known by what libtiff says of a byte that it lacks; if it said that in other words, this would fail."""
+
+    def counting(*_: object, **__: object) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr(imagecodecs, "lzw_decode", counting)
+
+    assert inspect("TIFF", tiff_of(noise((40, 50)), compression="lzw")).issues == ()
 
 
 @pytest.mark.parametrize(
