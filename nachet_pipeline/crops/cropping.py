@@ -296,7 +296,7 @@ class Cropper:
                     self._store(parent, cut, number, method) for number, cut in enumerate(cuts, len(crops) + 1)
                 )
                 del cuts
-        return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules), regions)
+        return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules), seen.regions)
 
     def _read(self, parent: Parent) -> bytes:
         try:
