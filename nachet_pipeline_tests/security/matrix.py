@@ -42,7 +42,8 @@ TABLES = """\
 | `judgement`, `model_champion`, `model_class`, `model_version`, `training_label`, \
 `training_set_member` | select, insert | select |
 | `container`, `expert`, `folder_tombstone`, `mass_import`, `model`, `model_evaluation`, \
-`prediction_file`, `registry_source`, `seeds`, `training_set`, `upload`, `upload_crops`, `users`, `withdrawn_content` | select, insert, update | select |
+`prediction_file`, `registry_source`, `seeds`, `training_set`, `upload`, `upload_crops`, \
+`users`, `withdrawn_content` | select, insert, update | select |
 | `mail_cursor` | select, update | select |
 | `event`, `prediction` | select, insert, delete | select |
 | `upload_key` | select, insert, update | no |
