@@ -1,14 +1,15 @@
 """Copies pictures of a large new upload while others of it are still being validated.
 
 Storage and network then work beside the decoders, and not after them. A refused upload keeps nothing: what was copied
-is removed in the transaction that closes it. A picture is copied only while nothing was found that refuses the upload,
-and only after so many that most uploads to be refused are known; copying those takes no time worth saving.
+is removed before it is closed. A picture is copied only while nothing was found that refuses the upload, and only after
+so many that most uploads to be refused are known; copying those takes no time worth saving.
 """
 
 import logging
 from collections import deque
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Self
 
 from nachet_pipeline.contract.inventory import Inventory, PictureRecord
@@ -20,7 +21,7 @@ from nachet_pipeline.identifiers import picture_set_id
 from nachet_pipeline.picture_sets.records import Origin
 from nachet_pipeline.picture_sets.storing import picture_place, store_picture
 from nachet_pipeline.settings import TransferSettings
-from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.support.bounded import bounded_map
 from nachet_pipeline.support.files import FileChangedError
 
@@ -30,6 +31,7 @@ FIRST = 200
 """Pictures that are validated before one is copied."""
 
 _WAITING = 64
+_REFUSED, _BROKEN = 400, 500
 
 
 class EarlyCopies:
@@ -100,6 +102,11 @@ class EarlyCopies:
         else:
             self._inventory.set_copied(picture, new=created)
 
+    @property
+    def begun(self) -> bool:
+        """Whether something was copied, or was to be."""
+        return bool(self._new)
+
     def remove(self, connection: Connection, kept: Collection[str]) -> None:
         """Remove what was copied of sessions that are not imported.
 
@@ -109,10 +116,8 @@ class EarlyCopies:
 
         Raises:
             StorageError: storage does not answer.
+            DatabaseError: the connection was lost, and with it the lock.
         """
-        if not self._new:
-            return
-        container = self._origin.owner_container
         left = [session for session in self._inventory.copied_sessions() if session not in kept]
         # Where there is a row of the picture set, its blobs are none of this run's.
         sets = {picture_set_id(self._origin.owner.id, self._origin.folder, session): session for session in left}
@@ -121,9 +126,19 @@ class EarlyCopies:
             del sets[identifier]
         for session in sets.values():
             for _ in bounded_map(
-                lambda blob: self._blobs.delete(container, blob),
+                partial(self._delete, connection),
                 self._inventory.copied(session),
                 workers=self._transfer.transfer_concurrency,
                 name="remove",
             ):
                 pass
+
+    def _delete(self, connection: Connection, blob: str) -> None:
+        connection.execute("select")  # without the connection there is no lock, and another run may want the blob
+        try:
+            self._blobs.delete(self._origin.owner_container, blob)
+        except StorageError as error:
+            if error.status is None or not _REFUSED <= error.status < _BROKEN:
+                raise
+            # Asking again does not help, and the upload's user waits for the verdict. The reconciliation finds it.
+            log.warning("%s is left without a row: %s", blob, error)

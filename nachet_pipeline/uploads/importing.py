@@ -220,8 +220,6 @@ class Importer:
         *,
         unbegun: Upload | None = None,
         away: bool = False,
-        copies: EarlyCopies | None = None,
-        accepted: Collection[str] = (),
     ) -> None:
         """Record how the import ended, unless another run took over the upload.
 
@@ -230,20 +228,32 @@ class Importer:
             receipt: how it ended.
             unbegun: the upload as it was read, if this run could not begin to import it.
             away: whether it failed because a service was unavailable or the disk was full.
-            copies: what was copied while it was validated; removed of sessions that are not accepted.
-            accepted: paths of the sessions that are imported.
 
         Raises:
             TakenOverError: another run has it.
         """
         if unbegun is None:
-            if not keep_upload(connection, receipt.upload, self.run_id):
-                raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+            self._keep(connection, receipt.upload)
         elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
             raise TakenOverError("another run has it")
-        if copies:
-            copies.remove(connection, accepted)
         close_upload(connection, receipt, away=away)
+
+    def _keep(self, connection: Connection, upload: UUID) -> None:
+        if not keep_upload(connection, upload, self.run_id):
+            raise TakenOverError("another run took it over, after this one had lost its connection to the database")
+
+    def _remove_copies(
+        self, connection: Connection, upload: UUID, copies: EarlyCopies, accepted: Collection[str]
+    ) -> None:
+        """Remove what was copied early of sessions that are not accepted.
+
+        In a transaction of its own: it may take minutes, in which nobody is to wait for what recording locks.
+
+        Raises:
+            TakenOverError: another run has the upload.
+        """
+        self._keep(connection, upload)
+        copies.remove(connection, accepted)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
         if upload.owner_disabled:
@@ -276,10 +286,12 @@ class Importer:
             clock.lap("validate")
             accepted = validation.accepted(accept_valid=upload.accept_valid)
             thumbnails = {**validation.thumbnails, **dict(inventory.thumbnails())}
+            if copies.begun:
+                self.database.transact(self._remove_copies, upload.id, copies, [one.path for one in accepted])
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
                 write_page(self.blobs, upload, receipt, thumbnails)
-                self.database.transact(self._close, receipt, copies=copies)
+                self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
@@ -300,7 +312,7 @@ class Importer:
                     _origin(upload),
                     removed=validation.removed_sessions.values(),
                 )
-                self._close(connection, receipt, copies=copies, accepted=[one.path for one in accepted])
+                self._close(connection, receipt)
                 return rows
 
             rows = self.database.transact(record)

@@ -1,11 +1,16 @@
 """Pictures of a large upload are copied while others are still validated; a refused upload keeps none of them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.picture_sets import early_copies
+from nachet_pipeline.picture_sets.withdrawn_content import LOCK_WITHDRAWING
+from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.workbench import InterruptedStorage, Workbench, edit
 
 LAST = "pictures/session2/3.png"
@@ -103,3 +108,68 @@ def test_a_copy_that_fails_early_is_made_again_and_then_fails_the_import(workben
     assert outcome.receipt.failure == "Blob storage at 127.0.0.1: it went away"
     assert workbench.query("select id from pictures") == []
     assert workbench.run(upload).receipt.state is State.IMPORTED
+
+
+class _Removing(BlobStorage):
+    """The real storage, where something happens when a blob was deleted."""
+
+    then: Callable[[], None]
+
+    def delete(self, container: str, blob: str, version: str | None = None) -> bool:
+        deleted = super().delete(container, blob, version)
+        self.then()
+        return deleted
+
+
+def _run(workbench: Workbench, upload: Upload, then: Callable[[], None], **changes: Any) -> State:
+    with _Removing.connect(workbench.blobs.account_url, workbench.blob_key) as blobs:
+        blobs.then = then
+        return workbench.run(upload, blobs=blobs, **changes).receipt.state
+
+
+def test_a_run_that_loses_the_database_while_it_removes_copies_removes_none_of_the_next_run_s(
+    workbench: Workbench,
+) -> None:
+    folder = _project(workbench, refused=True)
+    good = (workbench.sample("good", sessions=2, pictures=3) / LAST).read_bytes()
+    upload = workbench.stage(folder)
+    ended: list[State] = []
+
+    def correct_and_import() -> None:
+        if ended:
+            return
+        ended.append(State.IMPORTING)
+        workbench.query(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        (folder / LAST).write_bytes(good)
+        workbench.stage(folder, replace=True)
+        ended.append(workbench.run(upload, run_id="run-2").receipt.state)
+
+    one_at_a_time = workbench.settings.transfer.model_copy(update={"transfer_concurrency": 1})
+    _run(workbench, upload, correct_and_import, transfer=one_at_a_time)
+    assert ended[-1] is State.IMPORTED
+    assert workbench.now(upload).state is State.IMPORTED
+    rows = [row["blob"] for row in workbench.query("select blob from pictures")]
+    assert sorted(workbench.stored_pictures()) == sorted(rows)
+
+
+def test_a_refused_upload_is_refused_although_storage_does_not_let_its_copies_go(workbench: Workbench) -> None:
+    def refuse() -> None:
+        raise StorageError("Blob storage at 127.0.0.1: there is a legal hold", status=409)
+
+    assert _run(workbench, workbench.stage(_project(workbench, refused=True)), refuse) is State.REFUSED
+
+
+def test_nobody_who_withdraws_pictures_waits_until_copies_are_removed(workbench: Workbench) -> None:
+    folder = _project(workbench, refused=True)
+    edit(folder / "index.yaml", "uploadData", acceptValid=True)
+    free: list[bool] = []
+
+    def withdraw() -> None:
+        free.append(workbench.query("select pg_try_advisory_xact_lock(%s, 0) as free", LOCK_WITHDRAWING)[0]["free"])
+
+    assert _run(workbench, workbench.stage(folder), withdraw) is State.PARTLY_IMPORTED
+    assert free
+    assert all(free)
