@@ -39,6 +39,13 @@ SAMPLE = 20
 _LOCK_RECIPE = 7209138
 
 
+# From these few to the many members, by index.
+_GONE = (
+    "select id from pictures where withdrawn_at is not null union"
+    " select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null"
+)
+
+
 class UnknownTrainingSetError(RefusedError, LookupError):
     """There is no such training set, version or picture."""
 
@@ -307,10 +314,8 @@ def record_version(connection: Connection, version: NewVersion, members: Members
         return False
     _copy_members(connection, version.id, members)
     withdrawn = connection.execute(
-        "select p.id from pictures p join training_set_member on picture_id = p.id"
-        " join picture_set s on s.id = p.picture_set_id"
-        " where (p.withdrawn_at is not null or s.deleted_at is not null) and training_set_id = %s"
-        " order by p.id limit 1",
+        f"select gone.id from ({_GONE}) gone join training_set_member on picture_id = gone.id"
+        " where training_set_id = %s order by gone.id limit 1",
         (version.id,),
     ).fetchone()
     if withdrawn:
@@ -373,9 +378,7 @@ _CURRENT = (
 _VERSION = (
     "select t.id, t.name, t.digest, t.container, t.blob, t.pictures, t.groups, t.created_at, t.current_since, t.recipe,"
     f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
-    # From the few that are withdrawn or deleted to the many members, by index.
-    " (select count(*) from (select id from pictures where withdrawn_at is not null union"
-    "  select g.id from picture_set s join pictures g on g.picture_set_id = s.id where s.deleted_at is not null) gone"
+    f" (select count(*) from ({_GONE}) gone"
     " join training_set_member on picture_id = gone.id join pictures g on g.id = gone.id"
     f" where training_set_id = t.id and (g.withdrawn_at is not null or not {live_elsewhere('g')})) as withdrawn"
     " from training_set t left join training_set p on p.id = t.previous_id"

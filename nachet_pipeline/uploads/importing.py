@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +29,6 @@ from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.folders.queries import pictures_of, sets_elsewhere
 from nachet_pipeline.identifiers import receipt_blob, report_blob
-from nachet_pipeline.picture_sets.early_copies import EarlyCopies
 from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
 from nachet_pipeline.picture_sets.records import Origin, RecordedSet
 from nachet_pipeline.picture_sets.stored_upload import StoredUpload
@@ -214,12 +213,7 @@ class Importer:
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
     def _close(
-        self,
-        connection: Connection,
-        receipt: Receipt,
-        *,
-        unbegun: Upload | None = None,
-        away: bool = False,
+        self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None, away: bool = False
     ) -> None:
         """Record how the import ended, unless another run took over the upload.
 
@@ -233,37 +227,17 @@ class Importer:
             TakenOverError: another run has it.
         """
         if unbegun is None:
-            self._keep(connection, receipt.upload)
+            if not keep_upload(connection, receipt.upload, self.run_id):
+                raise TakenOverError("another run took it over, after this one had lost its connection to the database")
         elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
             raise TakenOverError("another run has it")
         close_upload(connection, receipt, away=away)
-
-    def _keep(self, connection: Connection, upload: UUID) -> None:
-        if not keep_upload(connection, upload, self.run_id):
-            raise TakenOverError("another run took it over, after this one had lost its connection to the database")
-
-    def _remove_copies(
-        self, connection: Connection, upload: UUID, copies: EarlyCopies, accepted: Collection[str]
-    ) -> None:
-        """Remove what was copied early of sessions that are not accepted.
-
-        In a transaction of its own: it may take minutes, in which nobody is to wait for what recording locks.
-
-        Raises:
-            TakenOverError: another run has the upload.
-        """
-        self._keep(connection, upload)
-        copies.remove(connection, accepted)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
         if upload.owner_disabled:
             return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
-        stored_before = StoredUpload(self.database, upload.id, upload.owner.id)
-        with (
-            Inventory(rule_set=self.rules) as inventory,
-            EarlyCopies(self.blobs, inventory, _origin(upload), self.transfer, stored_before) as copies,
-        ):
+        with Inventory(rule_set=self.rules) as inventory:
             try:
                 validation = validate(
                     StagedFolder(self.blobs, upload.staging_container, upload.folder),
@@ -274,20 +248,16 @@ class Importer:
                     limits=self.limits,
                     readers=self.transfer.transfer_concurrency,
                     progress=partial(self.progress, "validating"),
-                    stored=stored_before,
+                    stored=StoredUpload(self.database, upload.id, upload.owner.id),
                     replace=upload.replace_wanted,
                     early=lambda report: self._report_early(upload, started, report, submission_of(inventory)),
-                    found=copies.offer,
                 )
-                copies.finish()
             except WithdrawnError:  # since the run was requested
                 return ImportOutcome(upload, self._withdraw(upload, started, submission_of(inventory)))
             submission = submission_of(inventory)
             clock.lap("validate")
             accepted = validation.accepted(accept_valid=upload.accept_valid)
             thumbnails = {**validation.thumbnails, **dict(inventory.thumbnails())}
-            if copies.begun:
-                self.database.transact(self._remove_copies, upload.id, copies, [one.path for one in accepted])
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
                 write_page(self.blobs, upload, receipt, thumbnails)

@@ -7,8 +7,8 @@ run fails.
 
 import os
 import pickle
-import signal
 import socket
+from contextlib import suppress
 from typing import Any
 
 import dagster_postgres  # noqa: F401 (now, while the command does other things; the instance needs it)
@@ -59,7 +59,8 @@ class _Command:
         return pickle.loads(receive_message(self._channel))  # noqa: S301 (from the process that started this one)
 
     def answer(self, failure: str) -> None:
-        send_message(self._channel, pickle.dumps(failure))
+        with suppress(ConnectionError):  # the command is gone, and nobody waits for it
+            send_message(self._channel, pickle.dumps(failure))
 
     def outcome(self, progress: StepProgress) -> ImportOutcome:
         """How the import ended; progress until then.
@@ -107,8 +108,6 @@ def main(channel: int) -> None:
     Args:
         channel: number of the socket to the command.
     """
-    # Ctrl-C in a terminal reaches this process too; the command decides when it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     command = _Command(socket.socket(fileno=channel))
     failure = ""
     try:
@@ -119,4 +118,5 @@ def main(channel: int) -> None:
         failure = str(error)
     except Exception as error:  # noqa: BLE001 (the command reports it)
         failure = f"{type(error).__name__}: {error}"
-    command.answer(failure)
+    with suppress(OSError):  # the command is gone, and its run has failed
+        command.answer(failure)
