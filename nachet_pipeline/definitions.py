@@ -7,6 +7,7 @@ from nachet_pipeline.defs.executor import one_process
 from nachet_pipeline.defs.maintenance import definitions as maintenance
 from nachet_pipeline.defs.maintenance.health import WhatRuns
 from nachet_pipeline.defs.mass_import import definitions as mass_import
+from nachet_pipeline.defs.models import definitions as models
 from nachet_pipeline.defs.registry import definitions as registry
 from nachet_pipeline.defs.resources import CommandBuild, CommandImport, ImportProgress, of_environment, of_settings
 from nachet_pipeline.defs.training import definitions as training
@@ -40,6 +41,7 @@ def definitions(
         mass_import.definitions(),
         registry.definitions(),
         training.definitions(),
+        models.definitions(),
         maintenance.definitions(),
     )
     return Definitions.merge(

@@ -17,6 +17,9 @@ containers = DynamicPartitionsDefinition(name="container")
 recipes = DynamicPartitionsDefinition(name="recipe")
 """One partition a recipe of a training set, by its name; the sensor `sync_recipes` keeps them equal to the folder."""
 
+versions = DynamicPartitionsDefinition(name="model_version")
+"""One partition a version of a model, by its `NAME@VERSION`; the sensor `start_predictions` adds what is registered."""
+
 
 def forgetting(instance: DagsterInstance) -> "ForgetPartitions":
     """What deletes partitions of uploads from an instance."""

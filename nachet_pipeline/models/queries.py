@@ -1,11 +1,11 @@
 """Registered models, their versions and classes, and which versions were champions."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
@@ -109,4 +109,27 @@ def champions(connection: Connection, model: str) -> list[Champion]:
         "select v.version, c.named_at, c.named_by, c.why, c.evaluation_id as evaluation from model_champion c"
         " left join model_version v on v.id = c.model_version_id where c.model_id = %s order by c.number desc",
         (model_id,),
+    )
+
+
+def last_files(connection: Connection) -> dict[str, datetime]:
+    """When a file of predictions was recorded last, by `NAME@VERSION`."""
+    return dict(
+        fetch(
+            connection,
+            tuple_row,
+            "select m.name || '@' || v.version, max(f.recorded_at) from prediction_file f"
+            " join model_version v on v.id = f.model_version_id join model m on m.id = v.model_id"
+            " where f.state = 'recorded' group by 1",
+        )
+    )
+
+
+def versions_that_spoke(connection: Connection, since: date) -> list[str]:
+    """The versions that predicted something since a day, as `NAME@VERSION`."""
+    return fetch_column(
+        connection,
+        "select m.name || '@' || v.version as name from model_version v join model m on m.id = v.model_id"
+        " where exists (select from prediction p where p.model_version_id = v.id and p.at >= %s) order by 1",
+        (since,),
     )

@@ -1,0 +1,282 @@
+"""`recorded_predictions`, `model_evaluation` and `model_health`: one partition a version of a model."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AllPartitionMapping,
+    AssetCheckEvaluation,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetDep,
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+    multi_asset,
+)
+
+from nachet_pipeline.database.audit import PROGRAM
+from nachet_pipeline.defs.checks import evaluation_target
+from nachet_pipeline.defs.failures import failing_on
+from nachet_pipeline.defs.metadata import tables
+from nachet_pipeline.defs.models.checks import (
+    EVALUATION,
+    FILES_VALID,
+    NO_DRIFT,
+    evaluation_specs,
+    health_specs,
+    predictions_specs,
+)
+from nachet_pipeline.defs.partitions import versions
+from nachet_pipeline.defs.progress_log import drop_missing_outputs
+from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
+from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.pictures.contact_sheet import as_markdown
+from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
+from nachet_pipeline.settings import EvaluationSettings, TransferSettings
+
+if TYPE_CHECKING:
+    from nachet_pipeline.models.evaluation.evaluating import Evaluation
+    from nachet_pipeline.models.predictions.queries import PredictionFile
+
+_FILES, _ROWS = 100, 100
+_AI_LAB = ["team:ai-lab"]
+
+
+@asset(
+    deps=[AssetDep(name, partition_mapping=AllPartitionMapping()) for name in ("picture_metadata", "picture_crops")],
+    partitions_def=versions,
+    group_name="models",
+    kinds={"azure", "postgres"},
+    owners=_AI_LAB,
+    check_specs=predictions_specs,
+)
+def recorded_predictions(
+    context: AssetExecutionContext, database: DatabaseResource, blob_storage: BlobStorageResource
+) -> MaterializeResult[None]:
+    """What a version of a model says of stored pictures, from the files that were put into `predictions-<model>`.
+
+    The sensor `start_predictions` starts it when files arrive in the folder of the version. A file with an error is
+    refused as a whole: its check fails, and the receipt beside it says what is wrong. **Red**: a service is away.
+    """
+    # These import pyarrow, which loading the definitions must not.
+    from nachet_pipeline.models.predictions.containers import due_files, record_arrived  # noqa: PLC0415
+    from nachet_pipeline.models.predictions.queries import prediction_files  # noqa: PLC0415
+    from nachet_pipeline.models.queries import version_named  # noqa: PLC0415
+
+    with database.open() as db, blob_storage.open() as blobs, failing_on(RefusedError):
+        with db.reading() as connection:
+            version = version_named(connection, context.partition_key)
+        read = 0
+        for arrived in due_files(db, blobs):
+            if arrived.version.id == version.id:
+                receipt = record_arrived(db, blobs, arrived, by=PROGRAM)
+                read += 1
+                context.log.info("%s: %s, %d new", arrived.place, receipt.file.state, receipt.file.new)
+        with db.reading() as connection:
+            files = prediction_files(connection, version.id, most=_FILES)
+    # Of a name that was written anew, what it holds now counts.
+    last = {file.place: file for file in reversed(files)}
+    refused = [file for file in last.values() if file.state == "refused"]
+    return MaterializeResult(
+        metadata={
+            "files_read_now": read,
+            "new": sum(file.new for file in files),
+            "unknown_pictures": sum(file.unknown_pictures for file in last.values()),
+            "on_trained": sum(file.on_trained for file in last.values()),
+            **tables(findings=_finding_rows(refused), files=map(_file_row, files)),
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name=FILES_VALID,
+                passed=not refused,
+                severity=AssetCheckSeverity.ERROR,
+                description=", ".join(file.place for file in refused[:3]) or None,
+                metadata={"refused": len(refused), **tables(findings=_finding_rows(refused))},
+            )
+        ],
+    )
+
+
+def _file_row(file: "PredictionFile") -> dict[str, str | int]:
+    return {
+        "file": file.place,
+        "state": file.state,
+        "answers": file.lines,
+        "recorded": file.predictions,
+        "new": file.new,
+        "of pictures not stored": file.unknown_pictures,
+        "of what it was trained on": file.on_trained,
+        "read": f"{file.recorded_at:%Y-%m-%d %H:%M}",
+        "by": file.recorded_by,
+    }
+
+
+def _finding_rows(files: "list[PredictionFile]") -> list[dict[str, str | int]]:
+    rows = [
+        {
+            "file": file.place,
+            "code": group["code"],
+            "count": group["count"],
+            "line": one["line"],
+            "field": one["field"],
+            "expected": one["expected"]["en"],
+            "found": one["found"]["en"],
+        }
+        for file in files
+        for group in file.findings
+        for one in group["shown"][:3]
+    ]
+    return rows[:_ROWS]
+
+
+@multi_asset(
+    name="evaluate_model",
+    specs=[
+        AssetSpec(
+            EVALUATION,
+            deps=["recorded_predictions", AssetDep("training_set", partition_mapping=AllPartitionMapping())],
+            skippable=True,
+            partitions_def=versions,
+            group_name="models",
+            kinds={"postgres"},
+            owners=_AI_LAB,
+            description="How well a version of a model does on the test split of the training set that it was trained"
+            " on, with intervals, by parts, and beside the champion. The sensor `start_evaluations` starts it when"
+            " predictions came. If it cannot be judged yet, the run says why and makes nothing. A version that passes"
+            " becomes champion when a person says so (`nachet model promote`), never by itself.",
+        )
+    ],
+    check_specs=evaluation_specs,
+    can_subset=True,
+)
+def evaluate_model(
+    context: AssetExecutionContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    evaluation_settings: ResourceParam[EvaluationSettings],
+    transfer_settings: ResourceParam[TransferSettings],
+    decoding: ResourceParam[DecodingSettings],
+) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
+    """Evaluate a version, and show what it got right and wrong."""
+    from nachet_pipeline.models.evaluation.evaluating import (  # noqa: PLC0415 (scikit-learn)
+        NotEvaluableError,
+        evaluate,
+        worst_mistakes,
+    )
+    from nachet_pipeline.training.contact_sheets import Thumbnails  # noqa: PLC0415
+
+    drop_missing_outputs(context)
+    partition = context.partition_key
+    with database.open() as db, blob_storage.open() as blobs:
+        try:
+            with failing_on(RefusedError):
+                evaluation = evaluate(db, partition, limits=evaluation_settings)
+        except Exception as error:
+            if isinstance(error.__cause__, NotEvaluableError):
+                context.log.warning("%s", error.__cause__)
+                return
+            raise
+        with DecodingPool(decoding) as pool:
+            thumbnails = Thumbnails(
+                blobs,
+                pool,
+                concurrency=transfer_settings.transfer_concurrency,
+                memory_bytes=transfer_settings.memory_bytes,
+            )
+            mistakes = worst_mistakes(evaluation, db, thumbnails)
+    yield AssetMaterialization(EVALUATION, partition=partition, metadata=_evaluation_metadata(evaluation, mistakes))
+    target = evaluation_target(context.instance, EVALUATION, partition)
+    for verdict in evaluation.verdicts:
+        yield AssetCheckEvaluation(
+            asset_key=EVALUATION,
+            check_name=verdict.name,
+            passed=verdict.passed,
+            severity=AssetCheckSeverity.ERROR if verdict.grave else AssetCheckSeverity.WARN,
+            description=verdict.summary or None,
+            metadata={**verdict.numbers, **tables(found=verdict.rows)},
+            partition=partition,
+            target_materialization_data=target,
+        )
+
+
+_PARTS = {"classification": ("accuracy", "top5"), "calibration": ("ece",), "detection": ("ap50", "ap")}
+
+
+def _evaluation_metadata(evaluation: "Evaluation", mistakes: bytes | None) -> dict[str, Any]:
+    """What the UI shows of an evaluation; Dagster draws numbers as plots over the evaluations."""
+    metrics = evaluation.metrics
+    measured = {
+        name: metrics[section][name]["value"]
+        for section, names in _PARTS.items()
+        for name in names
+        if metrics[section] and metrics[section][name]["value"] is not None
+    }
+    pictures = dict(evaluation.plots()) | ({"worst_mistakes": mistakes} if mistakes else {})
+    return {
+        "passed": MetadataValue.bool(evaluation.passed),
+        "training_set": f"{evaluation.training_set.name}@{evaluation.training_set.digest}",
+        "champion": metrics["champion"] or "none",
+        "pictures": metrics["answered"],
+        "trained_on": metrics["trained_on"],
+        **measured,
+        **{name: MetadataValue.md(as_markdown(content, name.replace("_", " "))) for name, content in pictures.items()},
+    }
+
+
+@asset(
+    deps=["recorded_predictions"],
+    partitions_def=versions,
+    group_name="models",
+    kinds={"postgres"},
+    owners=_AI_LAB,
+    check_specs=health_specs,
+)
+def model_health(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
+    """What a version says this month, beside what it said before: classes, confidence, how often it is not sure.
+
+    A schedule looks every night at versions that said something this month. **Amber**: a change that is neither small
+    nor chance; look at what the pictures are, before you trust the answers. **Red**: a service is away.
+    """
+    from nachet_pipeline.models.drift import drift, read_said  # noqa: PLC0415 (pyarrow)
+    from nachet_pipeline.models.queries import version_named  # noqa: PLC0415
+
+    with database.open() as db, db.reading() as connection, failing_on(RefusedError):
+        version = version_named(connection, context.partition_key)
+        said = read_said(connection, version.id, datetime.now(UTC).date())
+    found = drift(said)
+    numbers = {change.name: change.month for change in found.changes}
+    rows = [
+        {
+            "what": change.name,
+            "this month": round(change.month, 4),
+            "before": round(change.before, 4),
+            "size": round(change.size, 4),
+            "chance": round(change.chance, 4),
+            "drift": change.drift,
+        }
+        for change in found.changes
+    ]
+    return MaterializeResult(
+        metadata={
+            "answers": found.answers,
+            "answers_before": found.answers_before,
+            "groups": found.groups,
+            **numbers,
+            **tables(changes=rows),
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name=NO_DRIFT,
+                passed=not found.found,
+                severity=AssetCheckSeverity.WARN,
+                description=", ".join(change.name for change in found.found) or None,
+                metadata=tables(changes=rows),
+            )
+        ],
+    )
