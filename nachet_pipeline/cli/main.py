@@ -1,6 +1,7 @@
 """The command `nachet`: the same functions that Dagster calls, for a terminal."""
 
 import gc
+import os
 import sqlite3
 import sys
 from contextlib import ExitStack
@@ -12,15 +13,28 @@ from nachet_pipeline.support.machine import full_disk
 _OBJECTS = 10_000
 """New objects after which the garbage collector looks at them. After Python's 700 it looks again and again at what a
 command imports, which stays: a tenth of a command's start."""
+_ERROR_NUMBER, _INTERRUPTED = 2, 130
 
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
     gc.set_threshold(_OBJECTS)
-    with ExitStack() as stack:
-        # Before anything slow is imported here, because it takes longer.
-        run = stack.enter_context(ReportedRun()) if _imports(sys.argv[1:]) else None
-        _run(run)
+    _open_closed_streams()
+    try:
+        with ExitStack() as stack:
+            # Before anything slow is imported here, because it takes longer.
+            run = stack.enter_context(ReportedRun()) if _imports(sys.argv[1:]) else None
+            _run(run)
+    except KeyboardInterrupt:  # while modules are imported; typer says the same of a command that began
+        sys.exit(_INTERRUPTED)
+
+
+def _open_closed_streams() -> None:
+    """Open what was closed of input, output and error, or the next socket gets its number, and what is written."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _ERROR_NUMBER:
+        pass
+    os.close(opened)
+    sys.stderr = sys.stderr or os.fdopen(_ERROR_NUMBER, "w")
 
 
 def _imports(arguments: list[str]) -> bool:

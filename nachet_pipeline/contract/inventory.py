@@ -102,7 +102,6 @@ class PictureRecord:
         shows: the kinds of seeds it shows; empty if that is not known because of errors.
         enrichment: what was measured; None if that was not asked for.
         stored_id: the identifier that it is stored under, None if it is not stored yet.
-        copied: whether its blob is new, if it was copied already; None if it was not.
     """
 
     path: str
@@ -120,7 +119,6 @@ class PictureRecord:
     shows: tuple[Shown, ...]
     enrichment: Enrichment | None = None
     stored_id: UUID | None = None
-    copied: bool | None = None
 
 
 _SCHEMA = """
@@ -145,9 +143,6 @@ create table band (band integer, path text);
 create table earlier (
     session text, sha256 text, id text, name text, kinds text, live integer, sent_earlier integer, becomes text,
     primary key (session, sha256)
-) without rowid;
-create table copied (
-    session text, sha256 text, blob text, new integer, primary key (session, sha256)
 ) without rowid;
 create table finding (
     number integer primary key, code text, severity text, path text, line integer, alike text, record text
@@ -193,7 +188,6 @@ class Inventory(Scratch):
         mark: what the markers of the folder say.
         file_list: whether one of them lists the files.
         replace_wanted: whether it wants stored pictures removed that the folder does not hold any more.
-        has_errors: whether there is a finding that refuses a session.
     """
 
     def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None, in_memory: bool = False) -> None:
@@ -208,7 +202,6 @@ class Inventory(Scratch):
         self.rule_set = rule_set or RuleSet()
         self.mark = Mark.NONE
         self.replace_wanted = False
-        self.has_errors = False
         self.file_list: FileList = FileList.NONE
         self._left_out: tuple[int, str | None] = (0, None)
         self._has_checksums = False
@@ -504,9 +497,8 @@ class Inventory(Scratch):
         """
         query = (
             "select path, session, version, size, sha256, md5, picture_format, width, height, mode, resolution, record,"
-            f" picture.shows, {'enrichment' if measured else 'null'}, earlier.id, copied.new"
+            f" picture.shows, {'enrichment' if measured else 'null'}, earlier.id"
             " from picture left join described on number = described left join earlier using (session, sha256)"
-            " left join copied using (session, sha256)"
             + (" where session = ?" if session is not None else "")
             + " order by session, path"
         )
@@ -514,7 +506,7 @@ class Inventory(Scratch):
         shows: tuple[Shown, ...] = ()
         last: tuple[str | None, str | None] = (None, None)
         for row in self._db.execute(query, () if session is None else (session,)):
-            described, shown, enrichment, stored_id, copied = row[11:]
+            described, shown, enrichment, stored_id = row[11:]
             # Neighbours mostly have the same values.
             if described != last[0]:
                 values = {name: Value(*value) for name, value in json.loads(described).items()}
@@ -537,7 +529,6 @@ class Inventory(Scratch):
                 shows=shows,
                 enrichment=Enrichment.model_validate_json(enrichment) if enrichment else None,
                 stored_id=UUID(stored_id) if stored_id else None,
-                copied=None if copied is None else bool(copied),
             )
 
     def picture_checksums(self, session: str) -> Iterator[tuple[str, str]]:
@@ -771,26 +762,6 @@ class Inventory(Scratch):
         """Remove the pictures that have an error of their own."""
         self._db.execute("delete from picture where path in (select path from finding where severity = 'error')")
 
-    # What is copied before all is validated
-
-    def add_copied(self, picture: PictureRecord, blob: str) -> bool:
-        """Note that a picture will perhaps be copied, and the name of its blob; False of an equal file's."""
-        row = (picture.session, picture.sha256, blob)
-        return self._db.execute("insert or ignore into copied values (?, ?, ?, null)", row).rowcount > 0
-
-    def set_copied(self, picture: PictureRecord, *, new: bool) -> None:
-        """Note that a picture was copied, and whether its blob is new."""
-        row = (new, picture.session, picture.sha256)
-        self._db.execute("update copied set new = ? where session = ? and sha256 = ?", row)
-
-    def copied_sessions(self) -> list[str]:
-        """Paths of the sessions of which pictures may have been copied, sorted."""
-        return [row[0] for row in self._db.execute("select distinct session from copied order by session")]
-
-    def copied(self, session: str) -> Iterator[str]:
-        """The names of the blobs that may have been copied of a session."""
-        return (row[0] for row in self._db.execute("select blob from copied where session = ?", (session,)))
-
     # Thumbnails
 
     def add_thumbnail(self, path: str, jpeg: bytes) -> None:
@@ -812,7 +783,6 @@ class Inventory(Scratch):
         severity = self.rule_set.severity_of(finding.code)
         if severity is not finding.severity:
             finding = finding.model_copy(update={"severity": severity})
-        self.has_errors |= severity is Severity.ERROR
         # Findings with the same key are shown as one group with several places.
         alike = finding.model_dump_json(include={"code", "field", "expected", "found", "suggestion", "advice"})
         self._db.execute(
@@ -822,7 +792,6 @@ class Inventory(Scratch):
 
     def forget_findings(self) -> None:
         """Remove all findings so far."""
-        self.has_errors = False
         self._db.execute("delete from finding")
 
     def findings(self) -> Iterator[Finding]:

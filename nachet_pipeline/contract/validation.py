@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from nachet_pipeline.contract.catalogue import Severity
 from nachet_pipeline.contract.checksums import checksums, record_checksums
 from nachet_pipeline.contract.corrections import correct
 from nachet_pipeline.contract.duplicates import duplicates
@@ -136,7 +137,6 @@ def validate(
     early: Callable[[Report], None] | None = None,
     stored: StoredPictures | None = None,
     replace: bool = False,
-    found: Callable[[PictureRecord], None] = silent,
 ) -> Validation:
     """Validate an upload: list it, read its indexes, decode its pictures, apply every rule.
 
@@ -155,7 +155,6 @@ def validate(
         stored: answers what is stored already; None where nothing is.
         replace: whether stored pictures that a session does not hold any more are removed, whenever they were sent.
         early: called before any picture is read, if names, numbers and indexes alone refuse the upload.
-        found: called with every picture that can be imported by itself, as soon as it was read.
 
     Raises:
         FileChangedError: a file changed or vanished meanwhile, so there is no verdict yet.
@@ -164,12 +163,12 @@ def validate(
     limits = limits or ContractLimits()
     pool.begin()  # a decoder starts while the folder is listed
     context = judge_folder(folder, inventory, registry, owner=owner, limits=limits)
-    if early and inventory.has_errors:
+    if early and inventory.severity_counts()[Severity.ERROR]:
         early(Report.of(inventory))
     _, size = inventory.total()
     pool.begin(size)
     thumbnails = read_pictures(
-        folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress, found=found
+        folder, context, pool, limits=limits, for_storing=for_storing, readers=readers, progress=progress
     )
     _record_findings(inventory, checksums(inventory))
     replace = replace or inventory.replace_wanted
@@ -310,7 +309,6 @@ def read_pictures(
     for_storing: bool = True,
     readers: int = 4,
     progress: Progress = silent,
-    found: Callable[[PictureRecord], None] = silent,
 ) -> dict[str, bytes]:
     """Read, hash and decode the pictures of a context's sessions; add them and their findings to its inventory.
 
@@ -322,7 +320,6 @@ def read_pictures(
         for_storing: whether the pictures will be stored, which needs another checksum of each.
         readers: pictures read at a time.
         progress: called after every picture.
-        found: called with every picture that can be imported by itself, before that.
 
     Returns:
         A few thumbnails by path, spread evenly.
@@ -330,7 +327,7 @@ def read_pictures(
     Raises:
         FileChangedError: a picture changed or vanished meanwhile.
     """
-    return _Pictures(folder, context, pool, limits, for_storing, progress, found).read(readers)
+    return _Pictures(folder, context, pool, limits, for_storing, progress).read(readers)
 
 
 def _picture_sets(context: Context, folder: str, known: Mapping[str, StoredSet]) -> dict[str, UUID]:
@@ -397,10 +394,9 @@ class _Pictures:
         limits: ContractLimits,
         for_storing: bool,
         progress: Progress,
-        found: Callable[[PictureRecord], None],
     ) -> None:
         self.folder, self.context, self.pool, self.limits, self.progress = folder, context, pool, limits, progress
-        self.for_storing, self.found = for_storing, found
+        self.for_storing = for_storing
         self.inventory = context.inventory
         self.budget = MemoryBudget(limits.memory_bytes)
         self.shown = 0
@@ -516,22 +512,22 @@ class _Pictures:
                 return False  # that it was damaged on its way is reported once
         _record_findings(inventory, findings)
         if properties := seen.properties:
-            picture = PictureRecord(
-                path=path,
-                session=session.path,
-                version=entry.file.version,
-                size=entry.file.size,
-                sha256=read.sha256,
-                md5=read.md5,
-                picture_format=properties.picture_format,
-                width=properties.width,
-                height=properties.height,
-                mode=properties.mode,
-                resolution=properties.resolution,
-                values=values,
-                shows=shown_by(values, self.context.registry) if other_seeds else self._shown_by(session),
-                enrichment=properties.enrichment,
+            inventory.add_picture(
+                PictureRecord(
+                    path=path,
+                    session=session.path,
+                    version=entry.file.version,
+                    size=entry.file.size,
+                    sha256=read.sha256,
+                    md5=read.md5,
+                    picture_format=properties.picture_format,
+                    width=properties.width,
+                    height=properties.height,
+                    mode=properties.mode,
+                    resolution=properties.resolution,
+                    values=values,
+                    shows=shown_by(values, self.context.registry) if other_seeds else self._shown_by(session),
+                    enrichment=properties.enrichment,
+                )
             )
-            inventory.add_picture(picture)
-            self.found(picture)
         return bool(findings)

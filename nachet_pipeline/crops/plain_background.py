@@ -127,11 +127,18 @@ def _background(picture: "NDArray[Any]") -> "NDArray[Any]":
     return whole.reshape(picture.shape)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _terms(rows: int, columns: int) -> "NDArray[Any]":
-    """1, x, y, x², xy, y² of every pixel; x and y run from -1 to 1. The pictures of an upload have one size or few."""
-    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6).astype(np.float32)
+    """1, x, y, x², xy, y² of every pixel; x and y run from -1 to 1.
+
+    Kept for a picture and what it is fitted on, as the pictures of an upload mostly have one size. They take 24 MiB of
+    a decoder's memory, which is limited.
+    """
+    y, x = np.linspace(-1, 1, rows)[:, None], np.linspace(-1, 1, columns)
+    terms: NDArray[Any] = np.empty((rows, columns, 6), np.float32)
+    for number, term in enumerate((1, x, y, x * x, x * y, y * y)):
+        terms[..., number] = term
+    return terms.reshape(-1, 6)
 
 
 def _threshold(difference: "NDArray[Any]") -> float:

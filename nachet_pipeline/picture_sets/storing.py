@@ -105,9 +105,7 @@ def _store_pictures(
     concurrency = 2 * transfer.transfer_concurrency
 
     def store(picture: PictureRecord) -> bool:
-        if picture.copied is not None:
-            return picture.copied
-        return store_picture(blobs, picture, picture_set, origin, transfer.verify_stored)
+        return _store_picture(blobs, picture, picture_set, origin, transfer.verify_stored)
 
     pictures = new = 0
     validated = inventory.pictures(session.path, measured=False)
@@ -118,7 +116,7 @@ def _store_pictures(
     return StoredCounts(pictures, session.size, new)
 
 
-def store_picture(
+def _store_picture(
     blobs: BlobStorage, picture: PictureRecord, picture_set: UUID, origin: Origin, verification: Verification
 ) -> bool:
     """Copy a picture and verify the copy.
@@ -130,7 +128,8 @@ def store_picture(
     Returns:
         Whether the blob is new.
     """
-    container, target = origin.owner_container, picture_place(picture_set, picture)
+    identifier = picture_identifier(picture_set, picture)
+    container, target = origin.owner_container, picture_blob(picture_set, identifier, picture.picture_format)
     source = (origin.container, f"{origin.folder}/{picture.path}" if origin.folder else picture.path)
     for copies_left in reversed(range(_COPIES)):
         created = blobs.copy(
@@ -149,11 +148,6 @@ def store_picture(
         else:
             break
     return created
-
-
-def picture_place(picture_set: UUID, picture: PictureRecord) -> str:
-    """The name of a picture's blob in its owner's container."""
-    return picture_blob(picture_set, picture_identifier(picture_set, picture), picture.picture_format)
 
 
 def _verify(blobs: BlobStorage, container: str, blob: str, picture: PictureRecord, verification: Verification) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +29,6 @@ from nachet_pipeline.errors import UnavailableError
 from nachet_pipeline.folders.moving import FolderDamagedError, Move, copy_verified
 from nachet_pipeline.folders.queries import pictures_of, sets_elsewhere
 from nachet_pipeline.identifiers import receipt_blob, report_blob
-from nachet_pipeline.picture_sets.early_copies import EarlyCopies
 from nachet_pipeline.picture_sets.queries import RowsWritten, record_picture_sets
 from nachet_pipeline.picture_sets.records import Origin, RecordedSet
 from nachet_pipeline.picture_sets.stored_upload import StoredUpload
@@ -214,14 +213,7 @@ class Importer:
         return ImportOutcome(upload, receipt, wrong_blob=wrong)
 
     def _close(
-        self,
-        connection: Connection,
-        receipt: Receipt,
-        *,
-        unbegun: Upload | None = None,
-        away: bool = False,
-        copies: EarlyCopies | None = None,
-        accepted: Collection[str] = (),
+        self, connection: Connection, receipt: Receipt, *, unbegun: Upload | None = None, away: bool = False
     ) -> None:
         """Record how the import ended, unless another run took over the upload.
 
@@ -230,8 +222,6 @@ class Importer:
             receipt: how it ended.
             unbegun: the upload as it was read, if this run could not begin to import it.
             away: whether it failed because a service was unavailable or the disk was full.
-            copies: what was copied while it was validated; removed of sessions that are not accepted.
-            accepted: paths of the sessions that are imported.
 
         Raises:
             TakenOverError: another run has it.
@@ -241,19 +231,13 @@ class Importer:
                 raise TakenOverError("another run took it over, after this one had lost its connection to the database")
         elif unbegun.state is State.IMPORTING or not keep_unless_changed(connection, unbegun):
             raise TakenOverError("another run has it")
-        if copies:
-            copies.remove(connection, accepted)
         close_upload(connection, receipt, away=away)
 
     def _import(self, upload: Upload, started: datetime) -> ImportOutcome:
         if upload.owner_disabled:
             return ImportOutcome(upload, refuse_disabled(self.database, upload, self.run_id))
         clock = _Clock()
-        stored_before = StoredUpload(self.database, upload.id, upload.owner.id)
-        with (
-            Inventory(rule_set=self.rules) as inventory,
-            EarlyCopies(self.blobs, inventory, _origin(upload), self.transfer, stored_before) as copies,
-        ):
+        with Inventory(rule_set=self.rules) as inventory:
             try:
                 validation = validate(
                     StagedFolder(self.blobs, upload.staging_container, upload.folder),
@@ -264,12 +248,10 @@ class Importer:
                     limits=self.limits,
                     readers=self.transfer.transfer_concurrency,
                     progress=partial(self.progress, "validating"),
-                    stored=stored_before,
+                    stored=StoredUpload(self.database, upload.id, upload.owner.id),
                     replace=upload.replace_wanted,
                     early=lambda report: self._report_early(upload, started, report, submission_of(inventory)),
-                    found=copies.offer,
                 )
-                copies.finish()
             except WithdrawnError:  # since the run was requested
                 return ImportOutcome(upload, self._withdraw(upload, started, submission_of(inventory)))
             submission = submission_of(inventory)
@@ -279,7 +261,7 @@ class Importer:
             if not accepted:
                 receipt = _receipt(upload, State.REFUSED, self.run_id, started, validation, submission=submission)
                 write_page(self.blobs, upload, receipt, thumbnails)
-                self.database.transact(self._close, receipt, copies=copies)
+                self.database.transact(self._close, receipt)
                 return ImportOutcome(upload, receipt, validation, seconds=clock.laps)
             stored, sets = self._store(upload, accepted, inventory)
             clock.lap("store")
@@ -300,7 +282,7 @@ class Importer:
                     _origin(upload),
                     removed=validation.removed_sessions.values(),
                 )
-                self._close(connection, receipt, copies=copies, accepted=[one.path for one in accepted])
+                self._close(connection, receipt)
                 return rows
 
             rows = self.database.transact(record)

@@ -1,5 +1,6 @@
 """The built-in detector: the right number of seeds, where they are, and nothing that is no seed."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +180,16 @@ def test_a_large_picture_is_looked_at_reduced_and_its_boxes_are_those_of_the_who
 
 def test_a_picture_of_one_pixel_has_no_seed() -> None:
     assert boxes(np.zeros((1, 1, 3), dtype=np.uint8)) == []
+
+
+def test_no_more_memory_is_kept_after_pictures_of_many_sizes() -> None:
+    detector = PlainBackgroundDetector()
+    tracemalloc.start()
+    try:
+        for height in range(2040, 2044):
+            detector.detect(np.full((height, 2048, 3), 200, np.uint8))
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 40 * 1024**2
+    assert most < 150 * 1024**2

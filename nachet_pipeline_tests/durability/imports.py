@@ -46,7 +46,6 @@ from nachet_pipeline.defs.uploads import assets, running
 from nachet_pipeline.identifiers import receipt_blob, report_blob
 from nachet_pipeline.local import processes
 from nachet_pipeline.local.sample import write_sample
-from nachet_pipeline.picture_sets import early_copies
 from nachet_pipeline.pictures import decoding_pool
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings, Inspection
 from nachet_pipeline.pictures.inspected import Thumbnail
@@ -152,7 +151,6 @@ class Import:
         self.database = Database(self.settings.database_url)
         self.blobs = BlobStorage.connect(self.settings.blob_account_url, self.settings.blob_key)
         self.user: User = register_user(self.database, self.blobs, email)
-        early_copies.FIRST = 2  # of four, so that some are copied early and some late, as of a large upload
         assets.DecodingPool = decoding_pool.DecodingPool = DecodingHere  # type: ignore[misc]
 
     def stage(self) -> None:

@@ -7,7 +7,6 @@ run fails.
 
 import os
 import pickle
-import signal
 import socket
 from contextlib import suppress
 from typing import Any
@@ -60,7 +59,8 @@ class _Command:
         return pickle.loads(receive_message(self._channel))  # noqa: S301 (from the process that started this one)
 
     def answer(self, failure: str) -> None:
-        send_message(self._channel, pickle.dumps(failure))
+        with suppress(ConnectionError):  # the command is gone, and nobody waits for it
+            send_message(self._channel, pickle.dumps(failure))
 
     def outcome(self, progress: StepProgress) -> ImportOutcome:
         """How the import ended; progress until then.
@@ -108,8 +108,6 @@ def main(channel: int) -> None:
     Args:
         channel: number of the socket to the command.
     """
-    # Ctrl-C in a terminal reaches this process too; the command decides when it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     command = _Command(socket.socket(fileno=channel))
     failure = ""
     try:

@@ -1,5 +1,8 @@
 """The run of an import that a command does: the UI shows it as one that Dagster started."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -60,3 +63,44 @@ def test_an_import_whose_run_cannot_be_written_says_so(deployment: Deployment, e
     nowhere = {**environment, "NACHET_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     with pytest.raises(NotReportedError, match="the database does not answer"), reported(nowhere, upload):
         pass
+
+
+def test_ctrl_c_ends_no_process_that_writes_a_run_however_early(environment: dict[str, str]) -> None:
+    program = """
+import os, signal
+from nachet_pipeline.defs.uploads.reporting import NotReportedError, ReportedRun
+signal.signal(signal.SIGINT, lambda *_: None)
+with ReportedRun() as run:
+    os.killpg(0, signal.SIGINT)
+    run.prepare({})
+    try:
+        with run.of("what it never gets to"):
+            pass
+    except NotReportedError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "NACHET_BATCH_SIZE": "none"},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=True,
+    )
+    assert "NACHET_BATCH_SIZE" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_command_whose_input_and_output_are_closed_imports_too(
+    deployment: Deployment, environment: dict[str, str]
+) -> None:
+    folder = deployment.sample("closed")
+    upload = deployment.stage(folder)
+    arguments = [sys.executable, "-m", "nachet_pipeline.cli.main", "import", folder, "--user", deployment.user.email]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *arguments], env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == 0
+    run = deployment.instance.get_run_by_id(deployment.now(upload).run_id or "")
+    assert run
+    assert run.status is DagsterRunStatus.SUCCESS
