@@ -13,7 +13,7 @@ plans a run. One statement writes them, and one more for each asset; one by one,
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from select import POLLIN, poll
@@ -115,6 +115,7 @@ class _Pooled:
     """Keeps connections open, and replaces a dead one."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._there: set[str] = set()
         super().__init__(*arguments, **settings)
         # The parent has created the tables. Dagster has no setting for a pool.
         self._engine = self._pool(_RECYCLED_SECONDS, _OVERFLOW)
@@ -131,6 +132,12 @@ class _Pooled:
         listen(engine, "checkin", _returned)
         listen(engine, "checkout", _look_at)
         return engine
+
+    def _is_there(self, name: str, look: Callable[[], bool]) -> bool:
+        """Whether something of Dagster's is there; it removes nothing, so what was there is not looked for again."""
+        if name not in self._there and look():
+            self._there.add(name)
+        return name in self._there
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """Do as the parent does, whose pool would fail a request for each connection that died."""
@@ -183,7 +190,6 @@ def _row(entry: EventLogEntry) -> dict[str, Any]:
 
 class _Events(_Pooled, PostgresEventLogStorage):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self._tables: set[str] = set()
         self._waiting = local()
         super().__init__(*arguments, **settings)
 
@@ -231,30 +237,22 @@ class _Events(_Pooled, PostgresEventLogStorage):
                 self._store_asset_event(connection, *last[key])
 
     def has_table(self, table_name: str) -> bool:
-        """Whether a table is there. Dagster asks with every verdict, and removes none."""
-        if table_name not in self._tables and super().has_table(table_name):
-            self._tables.add(table_name)
-        return table_name in self._tables
+        """Whether a table is there. Dagster asks with every verdict."""
+        look = super().has_table
+        return self._is_there(table_name, lambda: look(table_name))
 
 
 class _Schedules(_Pooled, PostgresScheduleStorage):
-    """Dagster asks for these several times a tick of every sensor, and takes none back."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self._built: set[str] = set()
-        super().__init__(*arguments, **settings)
+    """Dagster asks for these several times a tick of every sensor."""
 
     def has_instigators_table(self) -> bool:
         """Whether the table of sensors and schedules is there."""
-        if "" not in self._built and super().has_instigators_table():
-            self._built.add("")
-        return "" in self._built
+        return self._is_there("the table of instigators", super().has_instigators_table)
 
     def has_built_index(self, migration_name: str) -> bool:
         """Whether a migration of the data is complete."""
-        if migration_name not in self._built and super().has_built_index(migration_name):
-            self._built.add(migration_name)
-        return migration_name in self._built
+        look = super().has_built_index
+        return self._is_there(migration_name, lambda: look(migration_name))
 
 
 class StorageError(ClickException, ActionableError):

@@ -1,6 +1,7 @@
 """Dagster's runs and events go through connections that stay open, and are not lost when one breaks."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -57,6 +58,19 @@ def _reported(instance: DagsterInstance) -> set[str | None]:
     return {record.partition_key for record in instance.fetch_materializations(records, limit=100).records}
 
 
+@contextmanager
+def _statements() -> Iterator[list[str]]:
+    """The statements that are sent meanwhile."""
+    sent: list[str] = []
+
+    def note(*given: object) -> None:
+        sent.append(str(given[2]))
+
+    listen(Engine, "before_cursor_execute", note)
+    yield sent
+    remove(Engine, "before_cursor_execute", note)
+
+
 def test_the_project_s_instance_keeps_its_events_in_this_storage(instance: DagsterInstance) -> None:
     assert type(instance.event_log_storage).__module__ == "nachet_pipeline.dagster_storage"
     assert type(instance.run_storage).__module__ == "nachet_pipeline.dagster_storage"
@@ -81,27 +95,15 @@ def test_a_verdict_takes_three_statements_and_none_asks_whether_there_is_a_table
             )
 
     report(1)
-    statements: list[str] = []
-
-    def note(*given: object) -> None:
-        statements.append(str(given[2]))
-
-    listen(Engine, "before_cursor_execute", note)
-    report(4)
-    remove(Engine, "before_cursor_execute", note)
+    with _statements() as statements:
+        report(4)
     assert len(statements) == 3 * 4
 
 
 def test_a_look_at_a_sensor_s_state_takes_one_statement(instance: DagsterInstance) -> None:
     instance.all_instigator_state()
-    statements: list[str] = []
-
-    def note(*given: object) -> None:
-        statements.append(str(given[2]))
-
-    listen(Engine, "before_cursor_execute", note)
-    instance.all_instigator_state()
-    remove(Engine, "before_cursor_execute", note)
+    with _statements() as statements:
+        instance.all_instigator_state()
     assert len(statements) == 1
 
 

@@ -117,8 +117,7 @@ class CroppingPool(DecodingPool):
         if isinstance(detector, PlainBackgroundDetector):
             limits = self.settings.limits
             return self.run(_detect, content, picture_format, limits, detector, failure=UncroppablePictureError)
-        shown = self.show(content, picture_format)
-        return Seen(shown.width, shown.height, detector.detect(shown.pixels))
+        return _seen(self.show(content, picture_format), detector)
 
     def cut(self, content: bytes, picture_format: str, boxes: Sequence[Box], parent: Enrichment | None) -> list[Cut]:
         """Boxes of a picture, each as a file of its own.
@@ -154,7 +153,10 @@ def _show(content: bytes, picture_format: str, limits: PictureLimits) -> Shown:
 
 
 def _detect(content: bytes, picture_format: str, limits: PictureLimits, detector: Detector) -> Seen:
-    shown = _show(content, picture_format, limits)
+    return _seen(_show(content, picture_format, limits), detector)
+
+
+def _seen(shown: Shown, detector: Detector) -> Seen:
     return Seen(shown.width, shown.height, detector.detect(shown.pixels))
 
 

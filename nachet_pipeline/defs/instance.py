@@ -83,7 +83,7 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
 
 
 def written_together(instance: "DagsterInstance") -> AbstractContextManager[None]:
-    """Let what a step yields within the context reach the event log in one transaction, when it ends.
+    """Let what a step yields within the context reach the event log together, when it ends.
 
     An instance that keeps its events elsewhere than the project's dagster.yaml says gets them one by one.
     """

@@ -59,8 +59,7 @@ class _Command:
         return pickle.loads(receive_message(self._channel))  # noqa: S301 (from the process that started this one)
 
     def answer(self, failure: str) -> None:
-        with suppress(ConnectionError):  # the command is gone, and nobody waits for it
-            send_message(self._channel, pickle.dumps(failure))
+        send_message(self._channel, pickle.dumps(failure))
 
     def outcome(self, progress: StepProgress) -> ImportOutcome:
         """How the import ended; progress until then.
