@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -228,18 +230,11 @@ def evaluate_model(
         )
 
 
-_PARTS = {"classification": ("accuracy", "top5"), "calibration": ("ece",), "detection": ("ap50", "ap")}
-
-
 def _evaluation_metadata(evaluation: "Evaluation", mistakes: bytes | None) -> dict[str, Any]:
     """What the UI shows of an evaluation; Dagster draws numbers as plots over the evaluations."""
-    metrics = evaluation.metrics
-    measured = {
-        name: metrics[section][name]["value"]
-        for section, names in _PARTS.items()
-        for name in names
-        if metrics[section] and metrics[section][name]["value"] is not None
-    }
+    from nachet_pipeline.models.evaluation.formatting import class_rows, interval_text, measures  # noqa: PLC0415
+
+    metrics, measured = evaluation.metrics, dict(measures(evaluation))
     pictures = dict(evaluation.plots()) | ({"worst_mistakes": mistakes} if mistakes else {})
     return {
         "passed": MetadataValue.bool(evaluation.passed),
@@ -247,7 +242,11 @@ def _evaluation_metadata(evaluation: "Evaluation", mistakes: bytes | None) -> di
         "champion": metrics["champion"] or "none",
         "pictures": metrics["answered"],
         "trained_on": metrics["trained_on"],
-        **measured,
+        **{name: found["value"] for name, found in measured.items() if found["value"] is not None},
+        **tables(
+            measured=({"measure": name, "with its interval": interval_text(one)} for name, one in measured.items()),
+            classes=islice(class_rows(evaluation), _ROWS),
+        ),
         **{name: MetadataValue.md(as_markdown(content, name.replace("_", " "))) for name, content in pictures.items()},
     }
 
@@ -275,7 +274,8 @@ def model_health(context: AssetExecutionContext, database: DatabaseResource) -> 
         with db.reading() as connection:
             said = read_said(connection, version.id, month)
     found = drift(said)
-    numbers = {change.name: change.month for change in found.changes}
+    # What nobody judged has no share.
+    changes = [one for one in found.changes if isfinite(one.month) and isfinite(one.before)]
     rows = [
         {
             "what": change.name,
@@ -285,7 +285,7 @@ def model_health(context: AssetExecutionContext, database: DatabaseResource) -> 
             "chance": round(change.chance, 4),
             "drift": change.drift,
         }
-        for change in found.changes
+        for change in changes
     ]
     yield MaterializeResult(
         metadata={
@@ -293,7 +293,7 @@ def model_health(context: AssetExecutionContext, database: DatabaseResource) -> 
             "answers": found.answers,
             "answers_before": found.answers_before,
             "groups": found.groups,
-            **numbers,
+            **{change.name: change.month for change in changes},
             **tables(changes=rows),
         },
         check_results=[

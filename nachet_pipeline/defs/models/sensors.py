@@ -1,12 +1,12 @@
 """The sensors on files of predictions, and on versions that can be evaluated."""
 
 import json
-from collections.abc import Collection
 from datetime import UTC, datetime
 
 from dagster import (
     AddDynamicPartitionsRequest,
     DagsterInstance,
+    DeleteDynamicPartitionsRequest,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
@@ -32,10 +32,15 @@ def _under_way(instance: DagsterInstance, *jobs: str) -> set[str]:
     return {run.tags[PARTITION] for run in runs if PARTITION in run.tags}
 
 
-def _partitions(instance: DagsterInstance, names: Collection[str]) -> list[AddDynamicPartitionsRequest]:
-    """What gives those of some versions a partition that have none."""
-    new = sorted({*names} - {*instance.get_dynamic_partitions(str(versions.name))})
-    return [versions.build_add_request(new)] if new else []
+def _partitions(
+    instance: DagsterInstance, names: set[str]
+) -> list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest]:
+    """What makes the partitions equal to the versions."""
+    known = {*instance.get_dynamic_partitions(str(versions.name))}
+    return [
+        *([versions.build_add_request(sorted(names - known))] if names - known else []),
+        *([versions.build_delete_request(sorted(known - names))] if known - names else []),
+    ]
 
 
 @running_sensor(
@@ -55,8 +60,8 @@ def start_predictions(
         due: dict[str, list[str]] = {}
         for file in due_files(registered, blobs):
             due.setdefault(file.version.name, []).append(f"{file.blob} {file.etag}")
-    new = _partitions(context.instance, [one.name for one in registered])
-    if not due and not new:
+    changes = _partitions(context.instance, {one.name for one in registered})
+    if not due and not changes:
         return SkipReason("No file of predictions waits.")
     hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
     requests = [
@@ -66,7 +71,7 @@ def start_predictions(
     ]
     busy = _under_way(context.instance, record_predictions.name) if due else set()
     return SensorResult(
-        run_requests=[one for one in requests if one.partition_key not in busy], dynamic_partitions_requests=new
+        run_requests=[one for one in requests if one.partition_key not in busy], dynamic_partitions_requests=changes
     )
 
 
@@ -87,8 +92,9 @@ def start_evaluations(context: SensorEvaluationContext, database: DatabaseResour
         due -= _under_way(context.instance, record_predictions.name, evaluate_models.name)
     if not due:
         return SkipReason("No file brought new predictions.")
+    # start_predictions adds them too, but a version may be newer than its last tick.
+    context.instance.add_dynamic_partitions(str(versions.name), sorted(due))
     return SensorResult(
         run_requests=[RunRequest(partition_key=name) for name in sorted(due)],
-        dynamic_partitions_requests=_partitions(context.instance, due),
         cursor=json.dumps(asked | {name: now[name] for name in due}, sort_keys=True),
     )

@@ -11,8 +11,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 from dagster import (
+    AddDynamicPartitionsRequest,
     AssetCheckEvaluation,
     AssetCheckSeverity,
+    DeleteDynamicPartitionsRequest,
     ExecuteInProcessResult,
     RunRequest,
     SkipReason,
@@ -70,7 +72,10 @@ class Lab:
         if isinstance(result, SkipReason):
             return [], cursor
         for request in result.dynamic_partitions_requests or ():
-            self.deployment.instance.add_dynamic_partitions("model_version", request.partition_keys)
+            if isinstance(request, AddDynamicPartitionsRequest):
+                self.deployment.instance.add_dynamic_partitions("model_version", request.partition_keys)
+            for key in request.partition_keys if isinstance(request, DeleteDynamicPartitionsRequest) else ():
+                self.deployment.instance.delete_dynamic_partition("model_version", key)
         return [one for one in result.run_requests or () if one.partition_key == self.version], result.cursor
 
     def run(self, job: str) -> ExecuteInProcessResult:
@@ -129,7 +134,9 @@ def test_a_file_of_predictions_is_read_once_and_the_version_evaluated_once(lab: 
         )  # fmt: skip
     assert lab.tick("start_predictions")[0] == []
     lab.register(names, digest)
+    deployment.instance.add_dynamic_partitions("model_version", ["nobody@1"])
     assert lab.tick("start_predictions")[0] == []
+    assert not deployment.instance.has_dynamic_partition("model_version", "nobody@1")
     assert deployment.instance.has_dynamic_partition("model_version", lab.version)
 
     said = [answer(content, names.index(name)) for _, content, name in pictures]
@@ -159,6 +166,12 @@ def test_a_file_of_predictions_is_read_once_and_the_version_evaluated_once(lab: 
         "reliability",
     }
     assert "](data:image/jpeg;base64," in found["worst_mistakes"]
+    assert found["accuracy"] == 0.75
+    (accuracy, *_) = [one.data for one in found["measured"].records]
+    assert (accuracy["measure"], accuracy["with its interval"][:8]) == ("accuracy", "0.750  (")
+    assert [(one.data["class"], one.data["pictures"]) for one in found["classes"].records] == [
+        (name, 2) for name in names
+    ]
     checks = verdicts(evaluated)
     assert {name: one.passed for name, one in checks.items()} == {
         "enough_pictures": False,
@@ -235,4 +248,7 @@ def test_a_month_in_which_a_version_says_something_else_is_amber(lab: Lab) -> No
     assert (found["answers"], found["answers_before"]) == (100, 100)
     check = verdicts(result)["no_drift"]
     assert (check.passed, check.severity) == (False, AssetCheckSeverity.WARN)
-    assert "classes" in (check.description or "")
+    assert check.description == "classes, confidence, not_sure"
+    rows = [one.data for one in found["changes"].records]
+    assert [row["what"] for row in rows] == ["classes", "confidence", "not_sure"], "nobody judged anything"
+    assert found["not_sure"] == 1
