@@ -142,6 +142,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "sync_registry",
         "start_predictions",
         "start_evaluations",
+        "sync_models",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "hourly_health": "0 * * * *",

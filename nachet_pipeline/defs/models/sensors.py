@@ -2,11 +2,13 @@
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from dagster import (
     AddDynamicPartitionsRequest,
     DagsterInstance,
     DeleteDynamicPartitionsRequest,
+    ResourceParam,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
@@ -14,14 +16,16 @@ from dagster import (
     SkipReason,
 )
 
+from nachet_pipeline.database.audit import PROGRAM
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.models.jobs import evaluate_models, record_predictions
 from nachet_pipeline.defs.partitions import versions
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import PARTITION, UNDER_WAY
-from nachet_pipeline.models.model import digest_of
+from nachet_pipeline.models.model import ModelError, digest_of
 from nachet_pipeline.models.predictions.containers import due_files
 from nachet_pipeline.models.queries import model_versions, recorded_of_files
+from nachet_pipeline.settings import TrainingSettings
 
 _SECONDS = 60
 
@@ -41,6 +45,43 @@ def _partitions(
         *([versions.build_add_request(sorted(names - known))] if names - known else []),
         *([versions.build_delete_request(sorted(known - names))] if known - names else []),
     ]
+
+
+@running_sensor(
+    minimum_interval_seconds=_SECONDS,
+    description="Registers the models of the folder that NACHET_MODELS_FOLDER names, whenever a file of it changed. Its"
+    " tick fails while one cannot be registered, and says why; the others are registered all the same. Does nothing"
+    " without such a folder.",
+)
+def sync_models(
+    context: SensorEvaluationContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    training_settings: ResourceParam[TrainingSettings],
+) -> SensorResult | SkipReason:
+    """Register what the folder of models holds, if that changed."""
+    from nachet_pipeline.models.model_file import model_files, read_model_file  # noqa: PLC0415 (a YAML parser)
+    from nachet_pipeline.models.registering import UnregistrableModelError, register_models  # noqa: PLC0415
+
+    folder = training_settings.models_folder
+    if folder is None:
+        return SkipReason("NACHET_MODELS_FOLDER names no folder.")
+    files = model_files(folder)
+    digest = digest_of({file.name: sha256(file.read_bytes()).hexdigest() for file in files})
+    if digest == context.cursor:
+        return SkipReason(f"{folder} did not change.")
+    new, refused = [], []
+    with database.open() as db, blob_storage.open() as blobs:
+        for file in files:
+            try:
+                done = register_models(db, blobs, read_model_file(file), by=PROGRAM)
+            except (ModelError, UnregistrableModelError) as error:
+                refused.append(str(error))
+            else:
+                new += [one.version.name for one in done if one.new]
+    if refused:
+        raise ModelError("\n".join(refused))
+    return SensorResult(skip_reason=f"new: {', '.join(new) or 'no version'}", cursor=digest)
 
 
 @running_sensor(

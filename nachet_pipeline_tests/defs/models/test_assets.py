@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import yaml
 from dagster import (
     AddDynamicPartitionsRequest,
     AssetCheckEvaluation,
@@ -17,15 +18,18 @@ from dagster import (
     DeleteDynamicPartitionsRequest,
     ExecuteInProcessResult,
     RunRequest,
+    SensorResult,
     SkipReason,
     build_schedule_context,
     build_sensor_context,
 )
 
+from nachet_pipeline.defs.resources import of_settings
 from nachet_pipeline.identifiers import predictions_container
-from nachet_pipeline.models.model import ModelDocument
+from nachet_pipeline.models.model import ModelDocument, ModelError
 from nachet_pipeline.models.registering import register_model
 from nachet_pipeline_tests.deployment import Deployment
+from nachet_pipeline_tests.workbench import settings_with
 
 LABELS = ("Brassica napus", "Brassica juncea")
 
@@ -252,3 +256,27 @@ def test_a_month_in_which_a_version_says_something_else_is_amber(lab: Lab) -> No
     rows = [one.data for one in found["changes"].records]
     assert [row["what"] for row in rows] == ["classes", "confidence", "not_sure"], "nobody judged anything"
     assert found["not_sure"] == 1
+
+
+def test_the_models_of_a_folder_are_registered_and_what_is_wrong_with_one_fails_the_tick_alone(lab: Lab) -> None:
+    deployment, folder = lab.deployment, lab.deployment.scratch / "models"
+    folder.mkdir()
+    good = {"owner": "lab@example.org", "versions": [{"version": "1.0", "task": "classify", "classes": [*LABELS]}]}
+    (folder / f"{lab.model}.yaml").write_text(yaml.safe_dump(good))
+    (folder / "a-wrong.yml").write_text(yaml.safe_dump(good).replace("napus", "napuss"))
+    sensor = deployment.definitions.get_repository_def().get_sensor_def("sync_models")
+    settings = settings_with(deployment.settings, models_folder=folder)
+
+    def tick(cursor: str | None = None) -> SensorResult | SkipReason:
+        names = ("database", "blob_storage", "training_settings")
+        resources = {name: {**deployment.resources, **of_settings(settings)}[name] for name in names}
+        with build_sensor_context(instance=deployment.instance, resources=resources, cursor=cursor) as context:
+            return sensor(context)
+
+    with pytest.raises(ModelError, match=r"a-wrong: versions 1.0: classes.0.taxon: .* did you mean Brassica napus"):
+        tick()
+    assert lab.execute("select task from model_version v join model m on m.id = model_id where name = %s", lab.model)
+    (folder / "a-wrong.yml").unlink()
+    done = tick()
+    assert isinstance(done, SensorResult)
+    assert isinstance(tick(done.cursor), SkipReason)
