@@ -58,7 +58,7 @@ _AI_LAB = ["team:ai-lab"]
 )
 def recorded_predictions(
     context: AssetExecutionContext, database: DatabaseResource, blob_storage: BlobStorageResource
-) -> MaterializeResult[None]:
+) -> Iterator[MaterializeResult[None]]:
     """What a version of a model says of stored pictures, from the files that were put into `predictions-<model>`.
 
     The sensor `start_predictions` starts it when files arrive in the folder of the version. A file with an error is
@@ -83,7 +83,7 @@ def recorded_predictions(
     # Of a name that was written anew, what it holds now counts.
     last = {file.place: file for file in reversed(files)}
     refused = [file for file in last.values() if file.state == "refused"]
-    return MaterializeResult(
+    yield MaterializeResult(
         metadata={
             "files_read_now": read,
             "new": sum(file.new for file in files),
@@ -237,7 +237,7 @@ def _evaluation_metadata(evaluation: "Evaluation", mistakes: bytes | None) -> di
     owners=_AI_LAB,
     check_specs=health_specs,
 )
-def model_health(context: AssetExecutionContext, database: DatabaseResource) -> MaterializeResult[None]:
+def model_health(context: AssetExecutionContext, database: DatabaseResource) -> Iterator[MaterializeResult[None]]:
     """What a version says this month, beside what it said before: classes, confidence, how often it is not sure.
 
     A schedule looks every night at versions that said something this month. **Amber**: a change that is neither small
@@ -262,7 +262,7 @@ def model_health(context: AssetExecutionContext, database: DatabaseResource) -> 
         }
         for change in found.changes
     ]
-    return MaterializeResult(
+    yield MaterializeResult(
         metadata={
             "answers": found.answers,
             "answers_before": found.answers_before,
