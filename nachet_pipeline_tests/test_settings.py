@@ -62,6 +62,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "decode_memory_mib": 1024,
         "max_yaml_events": 100,
         "detector": "https://seeds.example.org/score",
+        "detector_model": "seed-detector@1.2.0",
         "detector_version": "33",
         "detector_attempts": 7,
         "verify_stored": "read",
