@@ -41,7 +41,7 @@ from nachet_pipeline_tests.durability.killing import ForkedError, fork
 from nachet_pipeline_tests.slow_imports import import_what_is_slow
 
 _SPECIES = ("Brassica napus", "Brassica juncea")
-_PICTURES, _TESTED, _IN_A_GROUP, _ANSWERS = 600, 120, 5, 20
+_PICTURES, _TESTED, _ANSWERS = 600, 120, 10
 _TABLES = (
     "prediction_file", "prediction", "judgement", "expert", "judged", "label_decision", "model_evaluation",
     "model_champion", "pictures", "audit_trail",

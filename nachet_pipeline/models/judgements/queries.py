@@ -194,6 +194,11 @@ def judged_contents(
     return fetch_column(connection, query, {"person": person, "after": after, "limit": limit})
 
 
+def outcome_counts(connection: Connection) -> dict[str, int]:
+    """How many contents and regions come to what."""
+    return dict(fetch(connection, tuple_row, "select outcome, count(*) from judged group by 1"))
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedJudgement:
     """A recorded judgement, with what stands beside it.
