@@ -45,11 +45,10 @@ def trace(
     from nachet_pipeline.models.trace_queries import trace as trace_subject
 
     with open_services() as opened, opened.database.reading() as connection:
-        found = trace_subject(connection, subject)
         if listing:
-            _write_list(*listed(connection, found), listing)
+            _write_list(*listed(connection, subject), listing)
         else:
-            write_result(found, trace_record, trace_lines, as_json=as_json)
+            write_result(trace_subject(connection, subject), trace_record, trace_lines, as_json=as_json)
 
 
 def _write_list(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], listing: str) -> None:

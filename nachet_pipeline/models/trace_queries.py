@@ -228,22 +228,38 @@ def trace(connection: Connection, wanted: str) -> Trace:
         UntraceableError: there is no such prediction or picture.
         UnknownModelError: there is no such version.
     """
-    subject = wanted.strip()
-    if "@" in subject and "/" not in subject:
-        return _of_version(connection, version_named(connection, subject))
-    if "/" in subject or (len(subject) == _DIGITS and set(subject) <= set(hexdigits)):
-        return _of_picture(connection, _stored(connection, subject))
+    subject = _subject(connection, wanted.strip())
+    if isinstance(subject, ModelVersion):
+        return _of_version(connection, subject)
+    return _of_prediction(connection, subject.id) if subject.predicted else _of_picture(connection, subject.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A prediction or a picture."""
+
+    id: UUID
+    predicted: bool
+
+
+def _subject(connection: Connection, wanted: str) -> _Subject | ModelVersion:
+    """What is meant; see `trace`."""
+    # A million pictures are grouped in memory.
+    connection.execute("set local work_mem = '64MB'")
+    if "/" in wanted or (len(wanted) == _DIGITS and set(wanted) <= set(hexdigits)):
+        return _Subject(_stored(connection, wanted), predicted=False)
+    if "@" in wanted:
+        return version_named(connection, wanted)
     try:
-        identifier = UUID(subject)
+        identifier = UUID(wanted)
     except ValueError:
         raise UsageError(
-            f"expected the identifier of a prediction or picture, a picture's SHA-256 or CONTAINER/BLOB, or"
-            f" NAME@VERSION, found {subject[:100]!r}"
+            "expected the identifier of a prediction or picture, a picture's SHA-256 or CONTAINER/BLOB, or"
+            f" NAME@VERSION, found {wanted[:100]!r}"
         ) from None
-    if fetch_value(connection, "select true from prediction where id = %s", (identifier,)):
-        return _of_prediction(connection, identifier)
-    if fetch_value(connection, "select true from pictures where id = %s", (identifier,)):
-        return _of_picture(connection, identifier)
+    for table in ("prediction", "pictures"):
+        if fetch_value(connection, f"select true from {table} where id = %s", (identifier,)):
+            return _Subject(identifier, predicted=table == "prediction")
     raise UntraceableError(f"there is no prediction and no picture {identifier}")
 
 
@@ -299,9 +315,13 @@ def _related(connection: Connection, picture: UUID) -> dict[str, list[UUID]]:
     return found
 
 
+def _all_of(related: dict[str, list[UUID]]) -> list[UUID]:
+    return [one for ids in related.values() for one in ids]
+
+
 def _of_picture(connection: Connection, picture: UUID) -> PictureTrace:
     related = _related(connection, picture)
-    all_of_it = [one for ids in related.values() for one in ids]
+    all_of_it = _all_of(related)
     among = {
         "ids": all_of_it,
         "relations": [relation for relation, ids in related.items() for _ in ids],
@@ -375,17 +395,27 @@ def _said(connection: Connection, where: str, *arguments: object) -> list[Said]:
 # From a version
 
 
+def _said_by(connection: Connection, prediction: UUID) -> ModelVersion:
+    """The version that said a prediction."""
+    name = fetch_value(
+        connection,
+        "select m.name || '@' || v.version from prediction p join model_version v on v.id = p.model_version_id"
+        " join model m on m.id = v.model_id where p.id = %s",
+        (prediction,),
+    )
+    return version_named(connection, name)
+
+
 def _of_prediction(connection: Connection, identifier: UUID) -> PredictionTrace:
-    ((sha256, at, name, picture),) = fetch(
+    ((sha256, at, picture),) = fetch(
         connection,
         tuple_row,
-        "select o.sha256, o.at, m.name || '@' || v.version,"
-        " (select id from pictures p where p.sha256 = o.sha256 limit 1) from prediction o"
-        " join model_version v on v.id = o.model_version_id join model m on m.id = v.model_id where o.id = %s",
+        "select o.sha256, o.at, (select id from pictures p where p.sha256 = o.sha256 limit 1) from prediction o"
+        " where o.id = %s",
         (identifier,),
     )
-    by = version_named(connection, name)
-    related = [one for ids in _related(connection, picture).values() for one in ids] if picture else []
+    by = _said_by(connection, identifier)
+    related = _all_of(_related(connection, picture)) if picture else []
     learned = any(one.id == by.id for one in models_taught_by(connection, "p.id = any(%(ids)s)", {"ids": related}))
     return PredictionTrace(
         identifier,
@@ -417,8 +447,8 @@ def _of_version(connection: Connection, version: ModelVersion) -> VersionTrace:
 
 # A photograph of which one crop was withdrawn, and another was not, is a withdrawn one.
 _PHOTOGRAPHS = (
-    "select photograph_id, uploader, folder, count(*) as pictures, max(gone) as gone from taught"
-    " where model_version_id = %(version)s and training_set_id = %(set)s group by 1, 2, 3"
+    "select photograph_id, picture_set_id, count(*) as pictures, max(gone) as gone from taught"
+    " where model_version_id = %(version)s and training_set_id = %(set)s group by 1, 2"
 )
 
 
@@ -436,9 +466,11 @@ def _taught(connection: Connection, version: ModelVersion) -> Taught | None:
     uploaders = fetch(
         connection,
         class_row(Uploader),
-        "select uploader as email, count(*) as photographs, count(*) filter (where gone = 'withdrawn') as withdrawn,"
-        f" count(*) filter (where gone = 'deleted') as deleted from ({_PHOTOGRAPHS}) photographs group by 1"
-        " order by 2 desc, 1",
+        "select u.email, sum(photographs)::bigint as photographs, sum(withdrawn)::bigint as withdrawn,"
+        " sum(deleted)::bigint as deleted from (select picture_set_id as id, count(*) as photographs,"
+        " count(*) filter (where gone = 'withdrawn') as withdrawn, count(*) filter (where gone = 'deleted') as deleted"
+        f" from ({_PHOTOGRAPHS}) photographs group by 1) found join picture_set s using (id)"
+        " join users u on u.id = s.owner_id group by 1 order by 2 desc, 1",
         {"version": version.id, "set": training_set},
     )
     return Taught(
@@ -466,19 +498,25 @@ def _relabelled(connection: Connection, training_set: UUID) -> int:
             "  coalesce(s.merged_into, (one ->> 'taxon_id')::uuid) as taxon from training_set t"
             "  cross join jsonb_array_elements(t.classes) one left join seeds s on s.id = (one ->> 'taxon_id')::uuid"
             "  where t.id = %(set)s),"
-            " label as materialized (select seed, index from unnest(%(seeds)s::uuid[], %(labels)s::uuid[]) given"
-            "  (seed, taxon) join class using (taxon)),"
-            " today as (select m.picture_id, coalesce(m.class_indices, array[m.class_index]) as given, label.index"
-            "  from training_set_member m left join gone_picture gone on gone.picture_id = m.picture_id"
-            "  join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
-            "  left join judged_picture j on j.picture_id = p.id and p.parent is not null"
-            "  left join label_decided d on d.picture_id = coalesce(q.parent, p.parent, p.id)"
-            "  left join picture_seed l on l.picture_id = p.id left join seeds s on s.id = l.seed_id"
-            "  left join label on label.seed = coalesce(j.seed_id, d.seed_id, s.merged_into, s.id)"
-            "  where m.training_set_id = %(set)s and m.split = 0 and gone.why is null)"
-            " select count(*) from (select from today group by picture_id, given"
-            "  having bool_or(index is null or index <> all (given))"
-            "  or count(distinct index) <> cardinality(given)) found",
+            " label as materialized (select s.id as seed, index from unnest(%(seeds)s::uuid[], %(labels)s::uuid[])"
+            "  given (seed, taxon) join class using (taxon) join seeds s on given.seed in (s.id, s.merged_into)),"
+            " member as (select picture_id, coalesce(class_indices, array[class_index]) as given"
+            "  from training_set_member where training_set_id = %(set)s and split = 0"
+            "  and picture_id not in (select picture_id from gone_picture)),"
+            # What people said of few pictures, and then the links of all others.
+            " said as materialized (select distinct on (picture_id) picture_id, given, seed_id from ("
+            "  select j.picture_id, j.seed_id, 1 as far from judged_picture j join pictures p on p.id = j.picture_id"
+            "   where j.seed_id is not null and p.parent is not null"
+            "  union all select c.id, d.seed_id, 2 from label_decided d cross join lateral (select d.picture_id as id"
+            "   union all select id from pictures c where c.parent = d.picture_id union all"
+            "   select g.id from pictures c join pictures g on g.parent = c.id where c.parent = d.picture_id) c"
+            "  ) found join member using (picture_id) order by picture_id, far)"
+            " select (select count(*) from said left join label on label.seed = said.seed_id"
+            "   where given is distinct from array[index])"
+            "  + (select count(distinct picture_id) from member left join picture_seed l using (picture_id)"
+            "   left join label on label.seed = l.seed_id where picture_id not in (select picture_id from said)"
+            "   and (index is null or index <> all (given) or cardinality(given) > 1 and cardinality(given) >"
+            "    (select count(*) from picture_seed k where k.picture_id = member.picture_id)))",
             {"set": training_set, "seeds": list(labels), "labels": [one.id for one in labels.values()]},
         )
     )
@@ -491,25 +529,30 @@ PHOTOGRAPH_COLUMNS = ("photograph", "sha256", "place", "uploader", "folder", "pi
 PREDICTION_COLUMNS = ("prediction", "version", "sha256", "at")
 
 
-def listed(connection: Connection, found: Trace) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
-    """All photographs that taught the version, or all predictions that rest on the picture, read as they are needed.
+def listed(connection: Connection, wanted: str) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
+    """All photographs that taught a version, or all predictions that rest on a picture, read as they are needed.
+
+    Args:
+        connection: to the database; it can be used for nothing else meanwhile.
+        wanted: as for `trace`, which says what is raised.
 
     Returns:
         The columns, and the rows.
     """
-    if isinstance(found, PictureTrace):
-        return PREDICTION_COLUMNS, _resting(connection, [one.id for one in found.models])
-    return PHOTOGRAPH_COLUMNS, _photographs(
-        connection, found.by.version if isinstance(found, PredictionTrace) else found.version
-    )
+    subject = _subject(connection, wanted.strip())
+    if isinstance(subject, _Subject) and not subject.predicted:
+        models = models_taught_by(connection, "p.id = any(%(ids)s)", {"ids": _all_of(_related(connection, subject.id))})
+        return PREDICTION_COLUMNS, _resting(connection, [one.id for one in models])
+    version = _said_by(connection, subject.id) if isinstance(subject, _Subject) else subject
+    return PHOTOGRAPH_COLUMNS, _photographs(connection, version)
 
 
 def _photographs(connection: Connection, version: ModelVersion) -> Iterator[tuple[Any, ...]]:
     query = (
-        "select found.photograph_id, encode(p.sha256, 'hex'), c.name || '/' || p.blob, found.uploader, found.folder,"
+        "select found.photograph_id, encode(p.sha256, 'hex'), c.name || '/' || p.blob, u.email, s.name,"
         f" found.pictures, found.gone from ({_PHOTOGRAPHS}) found join pictures p on p.id = found.photograph_id"
-        " join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
-        " order by found.uploader, found.folder, found.photograph_id"
+        " join picture_set s on s.id = found.picture_set_id join container c on c.id = s.container_id"
+        " join users u on u.id = s.owner_id order by s.upload_date, s.id, found.photograph_id"
     )
     yield from _streamed(connection, query, {"version": version.id, "set": _training_set(connection, version)})
 
