@@ -59,6 +59,7 @@ CHECKS = {
     "pipeline_health:jobs_succeed",
     "pipeline_health:keys_valid",
     "pipeline_health:mail_sent",
+    "pipeline_health:champions_clean",
     "pipeline_health:no_drift",
     "pipeline_health:no_failures",
     "pipeline_health:queue_moves",
