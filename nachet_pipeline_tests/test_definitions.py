@@ -59,6 +59,7 @@ CHECKS = {
     "pipeline_health:jobs_succeed",
     "pipeline_health:keys_valid",
     "pipeline_health:mail_sent",
+    "pipeline_health:champions_clean",
     "pipeline_health:no_drift",
     "pipeline_health:no_failures",
     "pipeline_health:queue_moves",
@@ -144,6 +145,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "sync_registry",
         "start_predictions",
         "start_evaluations",
+        "sync_models",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "hourly_health": "0 * * * *",

@@ -78,7 +78,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "webhook_private_addresses": True,
     }
     beside = {"NACHET_MAIL_FROM": "nachet@example.org", "NACHET_SMTP_URL": "smtp://127.0.0.1"}
-    if name == "recipes_folder":
+    if name in {"recipes_folder", "models_folder"}:
         values[name] = tmp_path
     if name in {"mass_import_list", "users_file"}:
         values[name] = tmp_path / "containers.yaml"

@@ -132,15 +132,15 @@ def champions(connection: Connection, model: str) -> list[Champion]:
     )
 
 
-def last_files(connection: Connection) -> dict[str, datetime]:
-    """When a file of predictions was recorded last, by `NAME@VERSION`."""
+def recorded_of_files(connection: Connection) -> dict[str, int]:
+    """How many predictions files brought, by `NAME@VERSION`; of versions that files brought none of, nothing."""
     return dict(
         fetch(
             connection,
             tuple_row,
-            "select m.name || '@' || v.version, max(f.recorded_at) from prediction_file f"
+            "select m.name || '@' || v.version, sum(f.new)::bigint from prediction_file f"
             " join model_version v on v.id = f.model_version_id join model m on m.id = v.model_id"
-            " where f.state = 'recorded' group by 1",
+            " where f.new > 0 group by 1",
         )
     )
 

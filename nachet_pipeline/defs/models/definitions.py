@@ -1,4 +1,4 @@
-"""The group `models` as Dagster loads it: predictions, evaluations, drift."""
+"""The group `models` as Dagster loads it: models, predictions, evaluations, drift."""
 
 from dagster import Definitions
 
@@ -12,7 +12,7 @@ from nachet_pipeline.defs.models.jobs import (
     nightly_judgements,
     record_predictions,
 )
-from nachet_pipeline.defs.models.sensors import start_evaluations, start_predictions
+from nachet_pipeline.defs.models.sensors import start_evaluations, start_predictions, sync_models
 
 
 def definitions() -> Definitions:
@@ -20,6 +20,6 @@ def definitions() -> Definitions:
     return Definitions(
         assets=with_code([recorded_predictions, evaluate_model, judged_pictures, model_health]),
         jobs=[record_predictions, evaluate_models, apply_judgements, look_for_drift],
-        sensors=[start_predictions, start_evaluations],
+        sensors=[sync_models, start_predictions, start_evaluations],
         schedules=[nightly_judgements, nightly_drift],
     )

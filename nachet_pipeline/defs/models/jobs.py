@@ -1,5 +1,7 @@
 """The jobs on models and judgements, and the schedules."""
 
+from datetime import timedelta
+
 from dagster import (
     DefaultScheduleStatus,
     RunRequest,
@@ -9,6 +11,7 @@ from dagster import (
     schedule,
 )
 
+from nachet_pipeline.defs.fan_out import BULK_TAGS
 from nachet_pipeline.defs.models.assets import evaluate_model, judged_pictures, model_health, recorded_predictions
 from nachet_pipeline.defs.partitions import versions
 from nachet_pipeline.defs.resources import DatabaseResource
@@ -38,7 +41,8 @@ apply_judgements = define_asset_job(
 look_for_drift = define_asset_job(
     "look_for_drift",
     selection=[model_health],
-    description="Compares what a version says this month with what it said before.",
+    description="Compares what a version, which is the partition, says in yesterday's month with what it said before.",
+    tags=BULK_TAGS,
 )
 
 
@@ -46,15 +50,16 @@ look_for_drift = define_asset_job(
     job=look_for_drift,
     cron_schedule="30 4 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Runs look_for_drift every night at 04:30 UTC for each version that said something this month.",
+    description="Runs look_for_drift every night at 04:30 UTC for each version that said something in"
+    " yesterday's month.",
 )
 def nightly_drift(context: ScheduleEvaluationContext, database: DatabaseResource) -> list[RunRequest] | SkipReason:
-    """One run for each version that said something this month."""
+    """One run for each version that said something in yesterday's month."""
     at = context.scheduled_execution_time
     with database.open() as db, db.reading() as connection:
-        names = versions_that_spoke(connection, at.date().replace(day=1))
+        names = versions_that_spoke(connection, (at - timedelta(days=1)).date().replace(day=1))
     if not names:
-        return SkipReason("No version said anything this month.")
+        return SkipReason("No version said anything in yesterday's month.")
     context.instance.add_dynamic_partitions(str(versions.name), names)
     return [RunRequest(run_key=f"{name}|{at.isoformat()}", partition_key=name) for name in names]
 
