@@ -53,6 +53,7 @@ ASKING = {
     "species diff": (),
     "status": (),
     "story": (),
+    "trace": ("a@1",),
     "training-set diff": ("a", "b"),
     "training-set export": ("a", "out", "--format", "imagefolder"),
     "training-set list": (),
