@@ -11,6 +11,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.models.model import ModelClass, ModelVersion, split_name
+from nachet_pipeline.training.recipe import SPLITS
 
 
 class UnknownModelError(RefusedError, LookupError):
@@ -51,7 +52,7 @@ _VERSIONS = (
 TRAINED_ON = (
     "with recursive member (version, hash) as (select distinct v.id, c.hash from model_version v"
     " join training_set t on t.digest = v.training_set_digest"
-    " join training_set_member m on m.training_set_id = t.id and m.split = 0"
+    f" join training_set_member m on m.training_set_id = t.id and m.split = {SPLITS.index('train')}"
     " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
     " left join pictures r on r.id = q.parent cross join lateral"
     " unnest(array[p.sha256, p.pixel_sha256, q.sha256, q.pixel_sha256, r.sha256, r.pixel_sha256]) c (hash)"
