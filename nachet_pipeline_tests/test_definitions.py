@@ -30,6 +30,7 @@ ASSETS = {
     "pipeline_health": set(),
     "recorded_predictions": {"picture_metadata", "picture_crops"},
     "model_evaluation": {"recorded_predictions", "training_set"},
+    "judged_pictures": {"picture_metadata", "picture_crops"},
     "model_health": {"recorded_predictions"},
 }
 CHECKS = {
@@ -58,6 +59,7 @@ CHECKS = {
     "pipeline_health:jobs_succeed",
     "pipeline_health:keys_valid",
     "pipeline_health:mail_sent",
+    "pipeline_health:champions_clean",
     "pipeline_health:no_drift",
     "pipeline_health:no_failures",
     "pipeline_health:queue_moves",
@@ -113,6 +115,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "build_training_set",
         "record_predictions",
         "evaluate_models",
+        "apply_judgements",
         "look_for_drift",
     }
     # A run is one process, or its sign of life would have gaps; also a run that no job defines.
@@ -153,6 +156,7 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "daily_run_clearing": "0 6 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
+        "nightly_judgements": "30 1 * * *",
         "nightly_drift": "30 4 * * *",
     }
 

@@ -77,7 +77,7 @@ def delete(
     """
     from nachet_pipeline.folders.folder import FolderState
     from nachet_pipeline.folders.formatting import decision_lines, folder_record
-    from nachet_pipeline.folders.queries import training_sets_of
+    from nachet_pipeline.folders.queries import models_of, training_sets_of
 
     if keep_for_training and delete_all:
         raise typer.BadParameter("expected one of --keep-for-training and --delete-all")
@@ -85,11 +85,11 @@ def delete(
         undecided = not keep_for_training and not delete_all
         if undecided and found.needs_decision and found.state is FolderState.THERE:
             with opened.database.connection() as connection:
-                training_sets = training_sets_of(connection, found.id)
+                training_sets, models = training_sets_of(connection, found.id), models_of(connection, found.id)
             write_result(
                 found,
-                lambda one: folder_record(one, training_sets),
-                lambda one: decision_lines(one, training_sets, keeper.undo_days),
+                lambda one: folder_record(one, training_sets, models),
+                lambda one: decision_lines(one, training_sets, models, keeper.undo_days),
                 as_json=as_json,
             )
             note(f"nachet: {found.name} needs --keep-for-training or --delete-all; nothing was changed")

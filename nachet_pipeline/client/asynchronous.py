@@ -242,5 +242,6 @@ class AsyncClient(_Mirror[Client]):
     events = _in_thread(Client.events)
     picture_sets = _in_thread(Client.picture_sets)
     pictures = _in_thread(Client.pictures)
+    trace = _in_thread(Client.trace)
     open_picture = _in_thread(Client.open_picture)
     thumbnail = _in_thread(Client.thumbnail)

@@ -28,6 +28,7 @@ from nachet_pipeline.events.event import EventType
 from nachet_pipeline.events.queries import events_after, last_number
 from nachet_pipeline.folders.folder import Folder
 from nachet_pipeline.folders.queries import folders_page
+from nachet_pipeline.models.trace_queries import Trace, trace
 from nachet_pipeline.picture_sets.browsing import Picture, find_picture, pictures_page
 from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage
@@ -365,6 +366,19 @@ class Client:
             pictures_page, identifier(picture_set), crops=crops, after=last, limit=one_more(limit)
         )
         return page_of(found, limit, lambda one: str(one.id))
+
+    def trace(self, subject: UUID | str) -> Trace:
+        """What taught the version that said something, or what a picture taught.
+
+        Args:
+            subject: a prediction or a picture by identifier, a picture by SHA-256 or as CONTAINER/BLOB, or a version
+                of a model as NAME@VERSION.
+
+        Raises:
+            RefusedError: there is no such prediction, picture or version.
+            UsageError: it is none of these.
+        """
+        return self._services.reading(trace, str(subject))
 
     def open_picture(self, picture: UUID | str) -> IO[bytes]:
         """The bytes of a picture, as they were uploaded, in a temporary file; the caller closes it.

@@ -44,6 +44,8 @@ class EventType(StrEnum):
     """A version passed its checks and became the one that trainers ask for."""
     TRAINING_SET_TAINTED = "training_set.tainted"
     """A version holds pictures that were withdrawn or deleted since."""
+    MODEL_TAINTED = "model.tainted"
+    """A version was trained on pictures that were withdrawn or deleted since."""
     KEY_ENDING = "key.ending"
     """An upload key of a user is about to end."""
     CHECK_FAILING = "health.failing"
@@ -134,6 +136,26 @@ class TrainingSetChanged(EventData):
     why: str | None = None
 
 
+class ModelTainted(EventData):
+    """Pictures that taught a version of a model were withdrawn or deleted.
+
+    Attributes:
+        model_version: the version's identifier.
+        name: the version, as `NAME@VERSION`.
+        champion: whether it is the champion of its model.
+        training_set: what it was trained on, as `NAME@DIGEST`.
+        pictures: how many of these pictures taught it.
+        why: what was done to them.
+    """
+
+    model_version: UUID
+    name: str
+    champion: bool
+    training_set: str
+    pictures: int
+    why: str
+
+
 class KeyEnding(EventData):
     """An upload key is about to end.
 
@@ -166,13 +188,14 @@ class CheckTurned(EventData):
     found: str
 
 
-AnyData = UploadChanged | CropsDone | TrainingSetChanged | KeyEnding | CheckTurned
+AnyData = UploadChanged | CropsDone | TrainingSetChanged | ModelTainted | KeyEnding | CheckTurned
 """What an event says, of whichever type."""
 
 DATA: Mapping[EventType, type[EventData]] = {
     **{kind: UploadChanged for kind in EventType if kind.startswith("upload.")},
     EventType.CROPS_DONE: CropsDone,
     **{kind: TrainingSetChanged for kind in EventType if kind.startswith("training_set.")},
+    EventType.MODEL_TAINTED: ModelTainted,
     EventType.KEY_ENDING: KeyEnding,
     EventType.CHECK_FAILING: CheckTurned,
     EventType.CHECK_PASSING: CheckTurned,
@@ -190,7 +213,7 @@ class Event(BaseModel):
         number: its place among all events; a cursor.
         id: its identifier; who is told twice is told the same one.
         type: what happened.
-        subject: to what: an upload's or a user's identifier, a training set's or a check's name.
+        subject: to what: an upload's or a user's identifier, a training set's, a model's or a check's name.
         owner: identifier of the user whose it is; None: nobody's.
         at: when.
         data: the rest, by its type.
@@ -224,7 +247,7 @@ class CloudEvent(BaseModel):
         id: the event's identifier.
         source: the pipeline that it comes from.
         type: `nachet.` and the event's type.
-        subject: to what it happened: an upload's or a user's identifier, a training set's or a check's name.
+        subject: to what it happened: an upload's or a user's identifier, a training set's, a model's or a check's name.
         time: when.
         datacontenttype: the form of `data`.
         sequence: its place among the pipeline's events; of one subject they come in this order.

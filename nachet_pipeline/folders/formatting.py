@@ -7,7 +7,9 @@ from nachet_pipeline.folders.folder import Folder, FolderState
 from nachet_pipeline.picture_sets.tombstones import PutAway, Tombstone
 
 
-def folder_record(folder: Folder, training_sets: Sequence[str] | None = None) -> dict[str, Any]:
+def folder_record(
+    folder: Folder, training_sets: Sequence[str] | None = None, models: Sequence[str] = ()
+) -> dict[str, Any]:
     """A folder as JSON."""
     return {
         "id": str(folder.id),
@@ -22,7 +24,7 @@ def folder_record(folder: Folder, training_sets: Sequence[str] | None = None) ->
         "bytes": folder.bytes,
         "verified": folder.verified,
         "needs_decision": folder.needs_decision,
-        **({} if training_sets is None else {"training_sets": list(training_sets)}),
+        **({} if training_sets is None else {"training_sets": list(training_sets), "models": list(models)}),
     }
 
 
@@ -33,7 +35,9 @@ def folder_line(folder: Folder) -> str:
     return f"{folder.id}  {folder.uploaded_at:%Y-%m-%d}  {folder.pictures:>9,} pictures  {folder.name}{source}{state}"
 
 
-def decision_lines(folder: Folder, training_sets: Sequence[str], undo_days: int) -> Iterator[str]:
+def decision_lines(
+    folder: Folder, training_sets: Sequence[str], models: Sequence[str], undo_days: int
+) -> Iterator[str]:
     """A folder's content, and the decision that it needs."""
     yield (
         f"The folder {folder.name} of {folder.owner} has {folder.pictures:,} pictures, {folder.bytes:,} bytes;"
@@ -41,7 +45,7 @@ def decision_lines(folder: Folder, training_sets: Sequence[str], undo_days: int)
     )
     if folder.crops:
         yield f"{folder.crops:,} pictures were cut from them, which go the same way."
-    yield from _tainted(training_sets)
+    yield from _tainted(training_sets, models)
     yield "It needs a decision:"
     yield "  --keep-for-training   moves the pictures to the archive, where they stay for training"
     yield f"  --delete-all          deletes all of it; for {undo_days} days `nachet folder undo` brings it back"
@@ -58,6 +62,7 @@ def tombstone_record(tombstone: Tombstone) -> dict[str, Any]:
         "owner_id": str(tombstone.owner_id),
         "action": tombstone.action.value,
         "training_sets": list(tombstone.training_sets),
+        "models": list(tombstone.models),
     }
 
 
@@ -74,13 +79,16 @@ def tombstone_lines(tombstone: Tombstone) -> Iterator[str]:
         f" {tombstone.undo_until:%Y-%m-%d %H:%M} UTC"
     )
     if tombstone.action is PutAway.DELETED:
-        yield from _tainted(tombstone.training_sets)
+        yield from _tainted(tombstone.training_sets, tombstone.models)
 
 
-def _tainted(training_sets: Sequence[str]) -> Iterator[str]:
+def _tainted(training_sets: Sequence[str], models: Sequence[str]) -> Iterator[str]:
     if training_sets:
         yield (
             "Pictures of it are in these versions of training sets, which are frozen and stay as they are; later"
             " versions will not have deleted ones, and what was trained on them has to be trained anew:"
         )
         yield from (f"  {version}" for version in training_sets)
+    if models:
+        yield "These versions of models were trained on them:"
+        yield from (f"  {version}" for version in models)

@@ -21,11 +21,12 @@ from nachet_pipeline.picture_sets.tombstones import (
     open_tombstone,
     record_step,
 )
-from nachet_pipeline.picture_sets.withdrawn_content import record_tainted, withdrawing
+from nachet_pipeline.picture_sets.withdrawn_content import models_taught_by, record_tainted, withdrawing
 from nachet_pipeline.users.queries import container_id, register_container
 from nachet_pipeline.users.user import User
 
 _PAGE = 1000
+_OF_FOLDER = "p.picture_set_id = %(picture_set)s"
 
 
 class UnknownFolderError(RefusedError, LookupError):
@@ -126,6 +127,11 @@ def training_sets_of(connection: Connection, picture_set: UUID) -> list[str]:
     )
 
 
+def models_of(connection: Connection, picture_set: UUID) -> list[str]:
+    """The versions of models that a picture of a folder taught, as `NAME@VERSION`, champions first."""
+    return [one.name for one in models_taught_by(connection, _OF_FOLDER, {"picture_set": picture_set})]
+
+
 def _lock(connection: Connection, picture_set: UUID) -> Folder:
     """A folder, whose row nobody else changes until the transaction ends, and no training set takes up meanwhile.
 
@@ -160,7 +166,7 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
     # Picture sets of the same session, from earlier versions of the database, go with it.
     for earlier in _predecessors(connection, picture_set):
         delete_folder(connection, earlier, by=by, why=why, undo_days=undo_days)
-    training_sets = training_sets_of(connection, picture_set)
+    training_sets, models = training_sets_of(connection, picture_set), models_of(connection, picture_set)
     tombstone = create_tombstone(
         connection,
         picture_set=picture_set,
@@ -170,13 +176,18 @@ def delete_folder(connection: Connection, picture_set: UUID, *, by: str, why: st
         undo_days=undo_days,
         archive=None,
         training_sets=training_sets,
+        models=models,
     )
-    note = {"why": why, "undo_until": tombstone.undo_until.isoformat(), "training_sets": training_sets}
+    note = {
+        "why": why,
+        "undo_until": tombstone.undo_until.isoformat(),
+        "training_sets": training_sets,
+        "models": models,
+    }
     with changing(connection, actor=by, action="deleted", note=note):
         connection.execute("update picture_set set deleted_at = now() where id = %s", (picture_set,))
     if training_sets:
-        of_folder = "p.picture_set_id = %(picture_set)s"
-        record_tainted(connection, of_folder, {"picture_set": picture_set}, why="deleted")
+        record_tainted(connection, _OF_FOLDER, {"picture_set": picture_set}, why="deleted")
     return tombstone
 
 
@@ -339,6 +350,7 @@ def begin_archiving(connection: Connection, picture_set: UUID, *, by: str, why: 
         undo_days=undo_days,
         archive=archive,
         training_sets=training_sets_of(connection, picture_set),
+        models=models_of(connection, picture_set),
     )
 
 

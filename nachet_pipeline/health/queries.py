@@ -106,6 +106,29 @@ class EndingKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TaintedChampion:
+    """A champion that was trained on photographs which nobody may use any more.
+
+    Attributes:
+        name: the version, as `NAME@VERSION`.
+        since: since when it is champion.
+        withdrawn: how many photographs were withdrawn.
+        deleted: how many were deleted, while nothing else has the same content.
+    """
+
+    name: str
+    since: datetime
+    withdrawn: int
+    deleted: int
+
+    @property
+    def found(self) -> str:
+        """On how many of each it rests."""
+        counts = ((self.withdrawn, "withdrawn"), (self.deleted, "deleted"))
+        return f"champion {self.name} rests on {' and '.join(f'{n} {what}' for n, what in counts if n)} photographs"
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """What grows.
 
@@ -245,6 +268,19 @@ def drift_counts(connection: Connection) -> list[DriftCount]:
         "select kind, count(*) as number, min(first_seen) as since from (select kind, first_seen from drift limit %s)"
         " as counted group by kind order by kind",
         (_MOST_DRIFT_COUNTED,),
+    )
+
+
+def tainted_champions(connection: Connection) -> list[TaintedChampion]:
+    """The champions that photographs taught which were withdrawn or deleted since, most of them first."""
+    return fetch(
+        connection,
+        class_row(TaintedChampion),
+        "select t.model || '@' || t.version as name, c.since,"
+        " count(distinct photograph_id) filter (where gone = 'withdrawn') as withdrawn,"
+        " count(distinct photograph_id) filter (where gone = 'deleted') as deleted"
+        " from champion c join taught t using (model_version_id) where t.gone is not null"
+        " group by 1, 2 order by count(distinct photograph_id) desc, 1",
     )
 
 

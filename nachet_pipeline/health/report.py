@@ -26,6 +26,7 @@ class HealthCheck(StrEnum):
     EVENT_LOG_BOUNDED = "event_log_bounded"
     DISK_FREE = "disk_free"
     MAIL_SENT = "mail_sent"
+    CHAMPIONS_CLEAN = "champions_clean"
 
 
 PASSES_WHEN: Mapping[HealthCheck, str] = {
@@ -39,6 +40,7 @@ PASSES_WHEN: Mapping[HealthCheck, str] = {
     HealthCheck.EVENT_LOG_BOUNDED: "What Dagster writes of runs, events and ticks keeps within its size.",
     HealthCheck.DISK_FREE: "The machine that runs imports has free disk.",
     HealthCheck.MAIL_SENT: "The mail server takes what users and operators are told by e-mail.",
+    HealthCheck.CHAMPIONS_CLEAN: "No champion was trained on photographs that were withdrawn or deleted since.",
 }
 """What each check says when it passes."""
 
@@ -61,6 +63,8 @@ REMEDIES: Mapping[HealthCheck, str] = {
     HealthCheck.DISK_FREE: "Free disk on the machine that runs imports, or give it more.",
     HealthCheck.MAIL_SENT: "Read the reason in the table `mail`. If an address is wrong, register the right one, or"
     " run `nachet user notify EMAIL --notify none`; if the server is, `nachet mail test ADDRESS` tries it.",
+    HealthCheck.CHAMPIONS_CLEAN: "`nachet trace NAME@VERSION --list csv` lists them. Build the training set again,"
+    " have a version trained on it, and promote that one.",
 }
 """What to do when a check fails."""
 
@@ -189,6 +193,12 @@ def _mail_sent(health: Health, _: HealthSettings) -> CheckResult:
     return CheckResult(HealthCheck.MAIL_SENT, found, passed=False, urgent=False)
 
 
+def _champions_clean(health: Health, _: HealthSettings) -> CheckResult:
+    found = "; ".join(one.found for one in health.tainted[:10])
+    said = f"{found[0].upper()}{found[1:]}." if found else "No champion rests on withdrawn photographs."
+    return CheckResult(HealthCheck.CHAMPIONS_CLEAN, said, passed=not found, urgent=False)
+
+
 _CHECKS: Mapping[HealthCheck, Callable[[Health, HealthSettings], CheckResult]] = {
     HealthCheck.NO_FAILURES: _no_failures,
     HealthCheck.JOBS_SUCCEED: _jobs_succeed,
@@ -200,6 +210,7 @@ _CHECKS: Mapping[HealthCheck, Callable[[Health, HealthSettings], CheckResult]] =
     HealthCheck.EVENT_LOG_BOUNDED: _event_log_bounded,
     HealthCheck.DISK_FREE: _disk_free,
     HealthCheck.MAIL_SENT: _mail_sent,
+    HealthCheck.CHAMPIONS_CLEAN: _champions_clean,
 }
 
 

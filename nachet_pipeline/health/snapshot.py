@@ -13,6 +13,7 @@ from nachet_pipeline.health.queries import (
     ListedUpload,
     Refusals,
     Sizes,
+    TaintedChampion,
     count_open,
     count_settled,
     drift_counts,
@@ -23,6 +24,7 @@ from nachet_pipeline.health.queries import (
     refusals,
     refused_uploads,
     sizes,
+    tainted_champions,
     waiting_longest,
 )
 from nachet_pipeline.mail.queries import KeptMail, stuck_mails
@@ -135,6 +137,7 @@ class Health:
         keys: upload keys that should have been rotated.
         webhooks: who is told of events.
         mail: mails that were given up within the window, or are tried again and again, the newest first.
+        tainted: champions that were trained on what was withdrawn or deleted since.
         sizes: what grows.
         disk: of this machine.
         dagster: what Dagster knows.
@@ -155,6 +158,7 @@ class Health:
     keys: Sequence[EndingKey]
     webhooks: Sequence[Webhook]
     mail: Sequence[KeptMail]
+    tainted: Sequence[TaintedChampion]
     sizes: Sizes
     disk: Disk
     dagster: Orchestration
@@ -195,6 +199,7 @@ def read_health(
         keys=ending_keys(connection, now, settings.health_key_days),
         webhooks=webhook_states(connection),
         mail=stuck_mails(connection, since, NAMED),
+        tainted=tainted_champions(connection),
         sizes=sizes(connection),
         disk=disk,
         dagster=dagster,

@@ -38,6 +38,7 @@ class Tombstone:
         pictures: how many whole ones there were.
         bytes: of their files and those cut from them.
         training_sets: versions of training sets that have one of them, as `name@digest`.
+        models: versions of models that one of them taught, as `NAME@VERSION`.
         moved_at: when the rows came to point at the archive.
         purging_at: when removing the blobs of a deleted folder began: it cannot be undone any more.
         purged_at: when all was removed.
@@ -62,6 +63,7 @@ class Tombstone:
     pictures: int
     bytes: int
     training_sets: tuple[str, ...]
+    models: tuple[str, ...]
     moved_at: datetime | None
     purging_at: datetime | None
     purged_at: datetime | None
@@ -75,7 +77,8 @@ _COLUMNS = ", ".join(Tombstone.__dataclass_fields__)
 
 
 def _tombstone(row: dict[str, Any]) -> Tombstone:
-    return Tombstone(**row | {"action": PutAway(row["action"]), "training_sets": tuple(row["training_sets"])})
+    taught = {name: tuple(row[name]) for name in ("training_sets", "models")}
+    return Tombstone(**row | taught | {"action": PutAway(row["action"])})
 
 
 def _read(connection: Connection, rest: str, *arguments: object) -> list[Tombstone]:
@@ -134,13 +137,14 @@ def create_tombstone(
     undo_days: int,
     archive: str | None,
     training_sets: Sequence[str],
+    models: Sequence[str],
 ) -> Tombstone:
     """Record that a folder is put away, in the transaction that does it."""
     row = connection.execute(
         "insert into folder_tombstone (picture_set_id, owner_id, owner, name, action, by, why, undo_until, container,"
-        " archive, pictures, bytes, training_sets)"
+        " archive, pictures, bytes, training_sets, models)"
         " select s.id, s.owner_id, lower(u.email), s.name, %(action)s, %(by)s, %(why)s,"
-        " now() + interval '1 day' * %(days)s, c.name, %(archive)s, n.pictures, n.bytes, %(training_sets)s"
+        " now() + interval '1 day' * %(days)s, c.name, %(archive)s, n.pictures, n.bytes, %(training_sets)s, %(models)s"
         " from picture_set s join users u on u.id = s.owner_id join container c on c.id = s.container_id,"
         " lateral (select count(*) filter (where p.parent is null) as pictures,"
         "  coalesce(sum(p.size), 0)::bigint as bytes from pictures p where p.picture_set_id = s.id) n"
@@ -153,6 +157,7 @@ def create_tombstone(
             "days": undo_days,
             "archive": archive,
             "training_sets": list(training_sets),
+            "models": list(models),
         },
     ).fetchone()
     if row is None:

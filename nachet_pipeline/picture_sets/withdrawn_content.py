@@ -5,15 +5,17 @@ in all rows there are, and with `hold_withdrawn` in every row that is written or
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import tuple_row
+from psycopg.rows import class_row, tuple_row
 
 from nachet_pipeline.contract.stored import Candidate
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
-from nachet_pipeline.events.event import EventType
+from nachet_pipeline.events.event import EventType, ModelTainted
+from nachet_pipeline.events.queries import record_event
 
 LOCK_WITHDRAWING = 7209139
 """Advisory lock: exclusive for whoever withdraws pictures, shared for whoever writes them."""
@@ -26,6 +28,38 @@ _SAME = (
     " union all select id, sha256, pixel_sha256 from pictures p where p.sha256 = same.sha256"
     " union all select id, sha256, pixel_sha256 from pictures p where p.pixel_sha256 = same.pixel_sha256) found)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtModel:
+    """A version of a model that was trained on some pictures.
+
+    Attributes:
+        id: its identifier.
+        model: the model's name.
+        version: the version's.
+        champion: whether it is the champion of its model.
+        training_set: what it was trained on, as `NAME@DIGEST`.
+        pictures: how many of the pictures taught it.
+    """
+
+    id: UUID
+    model: str
+    version: str
+    champion: bool
+    training_set: str
+    pictures: int
+
+    @property
+    def name(self) -> str:
+        """As people name it."""
+        return f"{self.model}@{self.version}"
+
+    @property
+    def line(self) -> str:
+        """The version in a list."""
+        champion = ", the champion" if self.champion else ""
+        return f"the model {self.name}{champion}, trained on {self.pictures} of {self.training_set}"
 
 
 def wait_for_withdrawing(connection: Connection) -> None:
@@ -117,7 +151,7 @@ def hold_withdrawn(connection: Connection, where: str, arguments: dict[str, Any]
 
 
 def record_tainted(connection: Connection, where: str, arguments: dict[str, Any], *, why: str) -> None:
-    """Record the event that versions of training sets are tainted: they hold pictures that nobody may use any more.
+    """Record that versions of training sets hold pictures that nobody may use any more, and taught versions of models.
 
     Args:
         connection: in whose transaction the pictures are withdrawn or deleted.
@@ -131,6 +165,36 @@ def record_tainted(connection: Connection, where: str, arguments: dict[str, Any]
         " 'why', %(why)s::text) from training_set t where t.id in (select m.training_set_id from pictures p"
         f" join training_set_member m on m.picture_id = p.id where {where}) order by t.name, t.created_at, t.id",
         {**arguments, "kind": EventType.TRAINING_SET_TAINTED, "why": why},
+    )
+    for one in models_taught_by(connection, where, arguments):
+        said = ModelTainted(
+            model_version=one.id,
+            name=one.name,
+            champion=one.champion,
+            training_set=one.training_set,
+            pictures=one.pictures,
+            why=why,
+        )
+        record_event(connection, EventType.MODEL_TAINTED, one.model, said)
+
+
+def models_taught_by(connection: Connection, where: str, arguments: dict[str, Any]) -> list[TaughtModel]:
+    """The versions of models that pictures taught, champions first.
+
+    Args:
+        connection: to the database.
+        where: which pictures, as a condition on `pictures p`.
+        arguments: of the condition.
+    """
+    # As an array, the pictures are known when their memberships are looked up by index.
+    return fetch(
+        connection,
+        class_row(TaughtModel),
+        "select t.model_version_id as id, t.model, t.version, c.since is not null as champion,"
+        " t.training_set || '@' || t.digest as training_set, count(distinct t.picture_id) as pictures"
+        f" from taught t left join champion c using (model_version_id) where t.picture_id = any(array("
+        f"select p.id from pictures p where {where})) group by 1, 2, 3, 4, 5 order by champion desc, model, version",
+        arguments,
     )
 
 

@@ -18,7 +18,8 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.picture_sets.withdrawn_content import (
-    live_elsewhere,
+    TaughtModel,
+    models_taught_by,
     record_tainted,
     record_withdrawn,
     rows_of_content,
@@ -30,7 +31,7 @@ from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.training.candidates import copied
 from nachet_pipeline.training.identifiers import Bytes, from_hexadecimal
 from nachet_pipeline.training.labels import GivenLabel, Taxon
-from nachet_pipeline.training.manifest import SPLITS
+from nachet_pipeline.training.recipe import SPLITS
 
 ACTOR = "nachet training-set"
 SAMPLE = 20
@@ -378,9 +379,8 @@ _CURRENT = (
 _VERSION = (
     "select t.id, t.name, t.digest, t.container, t.blob, t.pictures, t.groups, t.created_at, t.current_since, t.recipe,"
     f" t.classes, t.notes, p.digest as previous, coalesce({_CURRENT}, false) as current,"
-    f" (select count(*) from ({_GONE}) gone"
-    " join training_set_member on picture_id = gone.id join pictures g on g.id = gone.id"
-    f" where training_set_id = t.id and (g.withdrawn_at is not null or not {live_elsewhere('g')})) as withdrawn"
+    " (select count(*) from gone_picture join training_set_member m using (picture_id)"
+    "  where m.training_set_id = t.id) as withdrawn"
     " from training_set t left join training_set p on p.id = t.previous_id"
 )
 
@@ -517,11 +517,13 @@ class Withdrawal:
         pictures: every row of the picture's content, and of everything cut from those.
         new: those of them that were not withdrawn before.
         tainted: the versions that one of them is in.
+        models: the versions of models that one of them taught.
     """
 
     pictures: tuple[UUID, ...]
     new: tuple[UUID, ...]
     tainted: tuple[Version, ...]
+    models: tuple[TaughtModel, ...] = ()
 
 
 def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Withdrawal:
@@ -549,15 +551,17 @@ def withdraw(connection: Connection, picture: UUID, *, by: str, why: str) -> Wit
     pictures = tuple(rows)
     new = tuple(identifier for identifier, withdrawn in rows.items() if not withdrawn)
     tainted = _with_one_of(connection, pictures)
+    models = tuple(models_taught_by(connection, "p.id = any(%(pictures)s)", {"pictures": list(pictures)}))
     note = {
         "why": why,
         "picture": str(picture),
         "training_sets": [f"{version.name}@{version.digest}" for version in tainted],
+        "models": [one.name for one in models],
     }
     with changing(connection, actor=by, action="withdrawn", note=note):
         record_withdrawn(connection, pictures, by=by, why=why)
     record_tainted(connection, "p.id = any(%(pictures)s)", {"pictures": list(new)}, why="withdrawn")
-    return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)))
+    return Withdrawal(pictures, new, tuple(_with_one_of(connection, pictures)), models)
 
 
 def _with_one_of(connection: Connection, pictures: Sequence[UUID]) -> list[Version]:

@@ -118,6 +118,10 @@ def withdrawal_record(found: Withdrawal) -> dict[str, Any]:
         "tainted": [
             {"name": version.name, "digest": version.digest, "current": version.current} for version in found.tainted
         ],
+        "models": [
+            {"name": one.name, "champion": one.champion, "training_set": one.training_set, "pictures": one.pictures}
+            for one in found.models
+        ],
     }
 
 
@@ -128,6 +132,8 @@ def withdrawal_lines(found: Withdrawal) -> Iterator[str]:
     yield f"{'withdrawn' if found.new else 'withdrawn before'}{with_crops}"
     for version in found.tainted:
         yield f"  tainted: {version_line(version)}"
+    for one in found.models:
+        yield f"  tainted: {one.line}"
     if not found.tainted:
         yield "  no training set holds it"
 

@@ -32,6 +32,14 @@ LEAST: dict[type, dict[str, Any]] = {
         "manifest": "ab/m",
         "pictures": 1,
     },
+    DATA[EventType.MODEL_TAINTED]: {
+        "model_version": UUID_1,
+        "name": "seed-classifier@1.2.0",
+        "champion": True,
+        "training_set": "all@ab",
+        "pictures": 1,
+        "why": "withdrawn",
+    },
     DATA[EventType.KEY_ENDING]: {"user": "ada@example.org", "key": 1, "ends": "2026-11-29T00:00:00Z"},
     DATA[EventType.CHECK_FAILING]: TURNED,
 }

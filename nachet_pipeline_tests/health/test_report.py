@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.receipt import State
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.health.queries import TaintedChampion
 from nachet_pipeline.health.report import CheckResult, HealthCheck, check_health
 from nachet_pipeline.health.snapshot import Automation, Disk, FailedRun, Health, Orchestration, read_health
 from nachet_pipeline.identifiers import upload_id
@@ -114,6 +115,11 @@ def bounced_mail(bench: Workbench) -> Health:
     return look(bench)
 
 
+def tainted_champion(bench: Workbench) -> Health:
+    tainted = TaintedChampion("seed-classifier@1.2.0", datetime.now(UTC), withdrawn=3, deleted=0)
+    return replace(look(bench), tainted=[tainted])
+
+
 def dead_event(bench: Workbench) -> Health:
     bench.query(
         "insert into webhook (id, place, encrypted_url, encrypted_secret, types, cursor, created_by)"
@@ -143,6 +149,7 @@ BROKEN: dict[HealthCheck, tuple[Callable[[Workbench], Health], str]] = {
     HealthCheck.EVENT_LOG_BOUNDED: (full_log, "21.0 GiB of 20 GiB"),
     HealthCheck.DISK_FREE: (full_disk, "4.0 GiB are free"),
     HealthCheck.MAIL_SENT: (bounced_mail, "1 mails were given up or not taken for all, 0 are tried again"),
+    HealthCheck.CHAMPIONS_CLEAN: (tainted_champion, "Champion seed-classifier@1.2.0 rests on 3 withdrawn photographs."),
 }
 
 

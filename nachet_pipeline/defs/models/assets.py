@@ -1,4 +1,4 @@
-"""`recorded_predictions`, `model_evaluation` and `model_health`: one partition a version of a model."""
+"""`recorded_predictions`, `model_evaluation`, `model_health`: one partition a version of a model. `judged_pictures`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ from nachet_pipeline.models.predictions.queries import PredictionFile, predictio
 from nachet_pipeline.models.queries import model_versions, version_named
 from nachet_pipeline.pictures.contact_sheet import as_markdown
 from nachet_pipeline.pictures.decoding_pool import DecodingPool, DecodingSettings
-from nachet_pipeline.settings import EvaluationSettings, TransferSettings
+from nachet_pipeline.settings import EvaluationSettings, JudgingSettings, TransferSettings
 from nachet_pipeline.support.files import FileChangedError
 
 if TYPE_CHECKING:
@@ -228,6 +228,39 @@ def evaluate_model(
             partition=partition,
             target_materialization_data=target,
         )
+
+
+@asset(
+    deps=["picture_metadata", "picture_crops"],
+    group_name="models",
+    kinds={"postgres"},
+    owners=_AI_LAB,
+)
+def judged_pictures(
+    context: AssetExecutionContext, database: DatabaseResource, judging_settings: ResourceParam[JudgingSettings]
+) -> Iterator[MaterializeResult[None]]:
+    """What people's judgements of predictions, crops and pictures come to.
+
+    A judgement counts at once. Every night all are decided anew, because settings, species and what is stored may have
+    changed since. Materialize it to decide now. Disputed ones wait for somebody who knows. **Red**: a service is away.
+    """
+    from nachet_pipeline.models.judgements.outcomes import apply_all  # noqa: PLC0415 (pyarrow)
+    from nachet_pipeline.models.judgements.policy import Policy, Result  # noqa: PLC0415
+    from nachet_pipeline.models.judgements.queries import outcome_counts  # noqa: PLC0415
+
+    with database.open() as db:
+        done = apply_all(db, Policy.of(judging_settings), by=PROGRAM)
+        with db.reading() as connection:
+            counts = outcome_counts(connection)
+    context.log.info("%d outcomes and %d labels of photographs changed", done.subjects, done.labels)
+    yield MaterializeResult(
+        metadata={
+            **{result.value: counts.get(result, 0) for result in Result},
+            "outcomes_changed": done.subjects,
+            "labels_changed": done.labels,
+            "verified_changed": done.verified,
+        }
+    )
 
 
 def _evaluation_metadata(evaluation: "Evaluation", mistakes: bytes | None) -> dict[str, Any]:

@@ -240,22 +240,74 @@ create index model_champion_model on model_champion (model_id, number desc);
 comment on column model_champion.model_version_id is 'null: the model has no champion since';
 """
 
+# What taught a version: the side `train` of the training set that it was trained on. The first eight tables of `taught`
+# are joined in whichever order is best, from a version's many pictures or from the few that are gone.
+_ELSEWHERE = """not exists (
+        select from (
+            select e.* from pictures e where e.sha256 = g.sha256
+            union all
+            select e.* from pictures e where e.pixel_sha256 = g.pixel_sha256
+        ) e join picture_set es on es.id = e.picture_set_id
+        where e.id <> g.id and e.superseded_at is null and e.withdrawn_at is null and es.deleted_at is null
+    )"""
+_TRACING = f"""
+create index pictures_purged on pictures (picture_set_id) where purged_at is not null;
+
+create view gone_picture as
+select id as picture_id, 'withdrawn' as why from pictures where withdrawn_at is not null
+union all
+select g.id, 'deleted' from picture_set s join pictures g on g.picture_set_id = s.id
+    where s.deleted_at is not null and g.withdrawn_at is null and {_ELSEWHERE}
+union all
+select g.id, 'deleted' from pictures g join picture_set s on s.id = g.picture_set_id
+    where g.purged_at is not null and s.deleted_at is null and g.withdrawn_at is null and {_ELSEWHERE};
+comment on view gone_picture is 'Pictures that nobody may use any more: withdrawn, or deleted while nothing else'
+    ' has the same content.';
+
+create view champion as
+select model_id, model_version_id, named_at as since, named_by from (
+    select distinct on (model_id) model_id, model_version_id, named_at, named_by from model_champion
+    order by model_id, number desc
+) latest where model_version_id is not null;
+comment on view champion is 'The version of each model that a person named champion last.';
+
+create view taught as
+select v.id as model_version_id, n.name as model, v.version, t.id as training_set_id, t.name as training_set, t.digest,
+    m.picture_id, p.sha256, coalesce(q.parent, p.parent, p.id) as photograph_id, s.id as picture_set_id,
+    s.name as folder, u.email as uploader, gone.why as gone
+from training_set_member m
+    left join gone_picture gone on gone.picture_id = m.picture_id
+    join training_set t on t.id = m.training_set_id
+    join model_version v on v.training_set_digest = t.digest
+    join model n on n.id = v.model_id
+    join pictures p on p.id = m.picture_id
+    left join pictures q on q.id = p.parent
+    join picture_set s on s.id = p.picture_set_id
+    join users u on u.id = s.owner_id
+where m.split = 0;
+comment on view taught is 'Pictures that versions of models were trained on, with the photographs that they are or were'
+    ' cut from. gone: withdrawn or deleted since, else null.';
+
+alter table folder_tombstone add column models text[] not null default '{{}}';
+"""
+
 _RIGHTS = """
 revoke all on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, judged_picture, model_evaluation, model_champion from public, nachet_importer, nachet_reader;
+    judged, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught
+    from public, nachet_importer, nachet_reader;
 revoke all on function region_overlap(real[], real[]) from public;
 grant execute on function region_overlap(real[], real[]) to nachet_importer, nachet_reader;
 grant select, insert, update on model, prediction_file, expert, model_evaluation to nachet_importer;
 grant select, insert on model_version, model_class, judgement, model_champion to nachet_importer;
 grant select, insert, delete on prediction to nachet_importer;
 grant select, insert, update, delete on judged to nachet_importer;
-grant select on predicted_object, judged_picture to nachet_importer;
+grant select on predicted_object, judged_picture, gone_picture, champion, taught to nachet_importer;
 grant select on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, judged_picture, model_evaluation, model_champion to nachet_reader;
+    judged, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught to nachet_reader;
 """
 
 
 def upgrade() -> None:
     """Keep models, predictions, judgements and evaluations."""
-    for step in (_MODELS, _PREDICTIONS, _JUDGEMENTS, _EVALUATIONS, _RIGHTS):
+    for step in (_MODELS, _PREDICTIONS, _JUDGEMENTS, _EVALUATIONS, _TRACING, _RIGHTS):
         op.execute(step)
