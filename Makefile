@@ -28,10 +28,11 @@ test: $(READY)  ## check style and types, run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types; types=$$?; cat .venv/types; exit $$((types | tests))
 
-kills: $(READY)  ## kill 200 imports, 200 decoders, 200 deliverers, and compare what becomes of them (nightly; KILLS=… SEED=…)
+kills: $(READY)  ## kill 200 each of imports, decoders, deliverers, commands on models, and compare what becomes of them (nightly; KILLS=… SEED=…)
 	$(BIN)/python -m nachet_pipeline_tests.durability --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 	$(BIN)/python -m nachet_pipeline_tests.durability --decoders --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 	$(BIN)/python -m nachet_pipeline_tests.durability --events --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+	$(BIN)/python -m nachet_pipeline_tests.durability --models --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 sequences: $(READY)  ## try 1,000 sequences of commands beside a model (nightly; SEQUENCES=…)
 	NACHET_TEST_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/python -m pytest -q nachet_pipeline_tests/any_order

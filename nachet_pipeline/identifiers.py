@@ -152,6 +152,10 @@ def predictions_container(model: str) -> str:
     return f"predictions-{model}"
 
 
+PREDICTION_SUFFIXES = (".jsonl", ".ndjson", ".parquet")
+"""How files of predictions end."""
+
+
 def key_ending_id(key: UUID, end: str) -> UUID:
     """Identifier of the event that an upload key is about to end at a time; it is told once."""
     return _identifier("key_ending", str(key), end)

@@ -443,10 +443,13 @@ class CropSettings(Concern):
 
 
 class TrainingSettings(Concern):
-    """Where the recipes of training sets are."""
+    """Where the recipes of training sets are, and the files of models."""
 
     recipes_folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         None, description="folder of the recipes of training sets; without it, those of the package"
+    )
+    models_folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="folder of YAML files of models that a sensor registers"
     )
 
 

@@ -28,6 +28,10 @@ ASSETS = {
     "reconciled_storage": {"picture_metadata", "mass_imported_container"},
     "cleared_imports": {"picture_metadata"},
     "pipeline_health": set(),
+    "recorded_predictions": {"picture_metadata", "picture_crops"},
+    "model_evaluation": {"recorded_predictions", "training_set"},
+    "judged_pictures": {"picture_metadata", "picture_crops"},
+    "model_health": {"recorded_predictions"},
 }
 CHECKS = {
     "validated_manifest:checksums",
@@ -69,6 +73,14 @@ CHECKS = {
     "training_set:no_empty_class",
     "training_set:no_leaks",
     "training_set:pictures_current",
+    "recorded_predictions:files_valid",
+    "model_evaluation:enough_pictures",
+    "model_evaluation:no_train_on_test",
+    "model_evaluation:worst_class_above",
+    "model_evaluation:no_slice_far_below",
+    "model_evaluation:calibrated",
+    "model_evaluation:not_worse_than_champion",
+    "model_health:no_drift",
 }
 
 
@@ -101,6 +113,10 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "check_health",
         "clear_old_runs",
         "build_training_set",
+        "record_predictions",
+        "evaluate_models",
+        "apply_judgements",
+        "look_for_drift",
     }
     # A run is one process, or its sign of life would have gaps; also a run that no job defines.
     assert repository.get_job("__ASSET_JOB").executor_def.name == "in_process"
@@ -110,6 +126,9 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "crop_pictures": "upload",
         "mass_import": "container",
         "build_training_set": "recipe",
+        "record_predictions": "model_version",
+        "evaluate_models": "model_version",
+        "look_for_drift": "model_version",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "start_imports",
@@ -124,6 +143,9 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "sync_recipes",
         "sync_users",
         "sync_registry",
+        "start_predictions",
+        "start_evaluations",
+        "sync_models",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "hourly_health": "0 * * * *",
@@ -134,6 +156,8 @@ def test_the_definitions_are_as_they_were_agreed(deployment: Deployment) -> None
         "daily_run_clearing": "0 6 * * *",
         "nightly_reprocessing": "0 3 * * *",
         "nightly_training_set": "0 2 * * *",
+        "nightly_judgements": "30 1 * * *",
+        "nightly_drift": "30 4 * * *",
     }
 
 

@@ -62,6 +62,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "decode_memory_mib": 1024,
         "max_yaml_events": 100,
         "detector": "https://seeds.example.org/score",
+        "detector_model": "seed-detector@1.2.0",
         "detector_version": "33",
         "detector_attempts": 7,
         "verify_stored": "read",
@@ -77,7 +78,7 @@ def test_every_field_of_a_concern_is_a_setting(concern: str, name: str, tmp_path
         "webhook_private_addresses": True,
     }
     beside = {"NACHET_MAIL_FROM": "nachet@example.org", "NACHET_SMTP_URL": "smtp://127.0.0.1"}
-    if name == "recipes_folder":
+    if name in {"recipes_folder", "models_folder"}:
         values[name] = tmp_path
     if name in {"mass_import_list", "users_file"}:
         values[name] = tmp_path / "containers.yaml"

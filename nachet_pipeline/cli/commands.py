@@ -19,6 +19,7 @@ from nachet_pipeline.cli import (
     reprocessing,
     secrets,
     species,
+    story,
     tracing,
     training_sets,
     uploads,
@@ -37,7 +38,7 @@ app = typer.Typer(
     " they are started when needed and stopped at the end, or kept running by `nachet up`.\n\nExit codes: 0 done,"
     " 1 refused (the findings say why), 2 wrong usage or setting, 3 a service does not answer or a disk is full.",
 )
-for group in (authoring, crops, validation, uploads, mass_import, reprocessing, machine, tracing):
+for group in (authoring, crops, validation, uploads, mass_import, reprocessing, machine, story, tracing):
     app.add_typer(group.app)
 app.add_typer(users.app, name="user")
 app.add_typer(mail.app, name="mail")

@@ -303,14 +303,11 @@ def apply_(by: WantedByOption, *, as_json: JsonOption = False) -> None:
     """Decide anew what all judgements come to: after the settings or the registry changed."""
     from dataclasses import asdict
 
-    from nachet_pipeline.models.judgements.outcomes import apply_judgements, wait_for_judging
+    from nachet_pipeline.models.judgements.outcomes import apply_all
     from nachet_pipeline.models.judgements.policy import Policy
-    from nachet_pipeline.models.judgements.queries import judged_contents
 
-    with open_services() as opened, opened.database.connection() as connection:
-        wait_for_judging(connection, by)
-        policy = Policy.of(opened.settings.judging)
-        done = apply_judgements(connection, judged_contents(connection), policy, by=by)
+    with open_services() as opened:
+        done = apply_all(opened.database, Policy.of(opened.settings.judging), by=by)
     write_result(
         done,
         asdict,

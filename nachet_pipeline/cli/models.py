@@ -48,17 +48,13 @@ def register(
 
     What is registered already is found again. A version never changes: with anything else in it, it is refused.
     """
-    from nachet_pipeline.identifiers import predictions_container
     from nachet_pipeline.models.formatting import version_line, version_record
     from nachet_pipeline.models.model_file import read_model_file
-    from nachet_pipeline.models.registering import register_model
+    from nachet_pipeline.models.registering import register_models
 
     documents = [document for file in files for document in read_model_file(file)]
     with open_services(start=True) as opened:
-        with opened.database.connection() as connection:
-            done = [one for document in documents for one in register_model(connection, document, by=by)]
-        for document in documents:
-            opened.blobs.ensure_container(predictions_container(document.name))
+        done = register_models(opened.database, opened.blobs, documents, by=by)
     if as_json:
         write_json([{**version_record(one.version), "new": one.new} for one in done])
         return

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from nachet_pipeline.client.services import Services
 from nachet_pipeline.errors import UsageError
-from nachet_pipeline.identifiers import predictions_container
 from nachet_pipeline.models.model import ModelClass, ModelDocument, ModelVersion
 from nachet_pipeline.models.predictions.queries import FileReceipt, PredictionFile, prediction_files
 from nachet_pipeline.models.queries import classes_of, model_versions, version_named
@@ -47,10 +46,7 @@ class Models:
             documents = model_file.read_model_file(Path(model))
         else:
             documents = [model if isinstance(model, ModelDocument) else model_file.model_of(model)]
-        with self._services.database.connection() as connection:
-            done = [one for each in documents for one in registering.register_model(connection, each, by=self._by)]
-        for each in documents:
-            self._services.blobs.ensure_container(predictions_container(each.name))
+        done = registering.register_models(self._services.database, self._services.blobs, documents, by=self._by)
         return [one.version for one in done]
 
     def versions(self, model: str | None = None) -> list[ModelVersion]:

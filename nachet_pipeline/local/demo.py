@@ -125,6 +125,7 @@ def main() -> int:
         out.print(f"  {item.session}: {item.pictures} pictures of {item.seed}")
     out.print(f"Look at it:  {url}/asset-groups")
     out.print(f"Its receipt: {nachet} status {FOLDER}")
+    out.print(f"Models:      {nachet} story")
     out.print("Stop:        make down")
     return 0 if receipt.state is State.IMPORTED else 1
 

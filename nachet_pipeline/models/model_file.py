@@ -56,6 +56,18 @@ def read_model_file(path: Path) -> list[ModelDocument]:
         raise ModelError(explained(error, path, document, _keys_at)) from None
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The YAML files of a folder, by name.
+
+    Raises:
+        ModelError: the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml") and entry.is_file())
+    except OSError as error:
+        raise ModelError(f"{folder}: expected a folder of files of models: {error.strerror}") from None
+
+
 def model_of(stated: Mapping[str, Any]) -> ModelDocument:
     """A model as a program states it.
 

@@ -11,6 +11,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.models.model import ModelClass, ModelVersion, split_name
+from nachet_pipeline.training.manifest import SPLITS
 
 
 class UnknownModelError(RefusedError, LookupError):
@@ -45,6 +46,25 @@ _VERSIONS = (
     "  order by c.number desc limit 1) as champion"
     " from model_version v join model m on m.id = v.model_id"
 )
+
+
+# What the members, and their photographs, are known by; and whatever is that, or was cut from it.
+TRAINED_ON = (
+    "with recursive member (version, hash) as (select distinct v.id, c.hash from model_version v"
+    " join training_set t on t.digest = v.training_set_digest"
+    f" join training_set_member m on m.training_set_id = t.id and m.split = {SPLITS.index('train')}"
+    " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
+    " left join pictures r on r.id = q.parent cross join lateral"
+    " unnest(array[p.sha256, p.pixel_sha256, q.sha256, q.pixel_sha256, r.sha256, r.pixel_sha256]) c (hash)"
+    " where v.id = any(%(versions)s) and c.hash is not null),"
+    " taught (version, id, sha256) as ("
+    "  (select m.version, p.id, p.sha256 from member m join pictures p on p.sha256 = m.hash"
+    "  union select m.version, p.id, p.sha256 from member m join pictures p on p.pixel_sha256 = m.hash)"
+    "  union select taught.version, c.id, c.sha256 from taught join pictures c on c.parent = taught.id),"
+    " trained as materialized (select distinct version, sha256 from taught)"
+)
+"""Begins a query. `trained` has, of each of `%(versions)s`, the SHA-256 of all that taught it: the members of the split
+`train`, what they were cut from, what else was cut from that, and whatever has the same bytes or pixels."""
 
 
 def model_versions(connection: Connection, model: str | None = None) -> list[ModelVersion]:
@@ -112,15 +132,15 @@ def champions(connection: Connection, model: str) -> list[Champion]:
     )
 
 
-def last_files(connection: Connection) -> dict[str, datetime]:
-    """When a file of predictions was recorded last, by `NAME@VERSION`."""
+def recorded_of_files(connection: Connection) -> dict[str, int]:
+    """How many predictions files brought, by `NAME@VERSION`; of versions that files brought none of, nothing."""
     return dict(
         fetch(
             connection,
             tuple_row,
-            "select m.name || '@' || v.version, max(f.recorded_at) from prediction_file f"
+            "select m.name || '@' || v.version, sum(f.new)::bigint from prediction_file f"
             " join model_version v on v.id = f.model_version_id join model m on m.id = v.model_id"
-            " where f.state = 'recorded' group by 1",
+            " where f.new > 0 group by 1",
         )
     )
 

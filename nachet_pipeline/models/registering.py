@@ -1,7 +1,7 @@
 """Registering models: what a version is never changes, what a model is for may."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,13 +9,14 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database import audit
-from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.errors import RefusedError
-from nachet_pipeline.identifiers import model_id, model_version_id
+from nachet_pipeline.identifiers import model_id, model_version_id, predictions_container
 from nachet_pipeline.models.model import ModelDocument, ModelVersion, VersionDocument, digest_of
 from nachet_pipeline.models.queries import classes_of, version_named
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.registry.seeds import SeedRegistry
+from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.queries import UnknownTrainingSetError, version_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,6 +38,23 @@ class Registered:
 
     version: ModelVersion
     new: bool
+
+
+def register_models(
+    database: Database, blobs: BlobStorage, documents: Sequence[ModelDocument], *, by: str
+) -> list[Registered]:
+    """Register models, all or none, with a container for the predictions of each; see `register_model`.
+
+    Raises:
+        UnregistrableModelError: one of them cannot be registered.
+        DatabaseError: the database does not answer.
+        StorageError: storage does not answer.
+    """
+    with database.connection() as connection:
+        done = [one for document in documents for one in register_model(connection, document, by=by)]
+    for document in documents:
+        blobs.ensure_container(predictions_container(document.name))
+    return done
 
 
 def register_model(connection: Connection, document: ModelDocument, *, by: str) -> list[Registered]:

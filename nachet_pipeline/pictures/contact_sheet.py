@@ -43,6 +43,7 @@ def contact_sheet(thumbnails: Collection[bytes], captions: Sequence[str] = ()) -
 
 
 def as_markdown(picture: bytes, caption: str) -> str:
-    """Markdown with the JPEG embedded, and a caption below it, whose characters have no other meaning."""
+    """Markdown with the JPEG or PNG embedded, and a caption below it, whose characters have no other meaning."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
     plain = re.sub(r"([\\`*_\[\]<>#!|~])", r"\\\1", caption)
-    return f"![{plain}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})\n\n*{plain}*"
+    return f"![{plain}](data:image/{kind};base64,{base64.b64encode(picture).decode()})\n\n*{plain}*"

@@ -14,6 +14,7 @@ from nachet_pipeline.crops.cutting import CroppingPool
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.pictures.decoding_pool import DecodingSettings
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline_tests.any_order.judging import Judging
 from nachet_pipeline_tests.any_order.machine import AnyOrder
 from nachet_pipeline_tests.any_order.species import ChangingSpecies
 from nachet_pipeline_tests.databases import own_database
@@ -81,3 +82,10 @@ def test_whatever_becomes_of_species_pictures_keep_their_labels_and_classes_thei
         make_bench = staticmethod(bench)
 
     run(Machine, sequences=8, steps=15)
+
+
+def test_whoever_judges_in_whatever_order_what_follows_is_reckoned_from_what_was_said(bench: Bench) -> None:
+    class Machine(Judging):
+        make_bench = staticmethod(bench)
+
+    run(Machine, sequences=6, steps=20)

@@ -1,6 +1,7 @@
 """Kill imports: `python -m nachet_pipeline_tests.durability --kills 200 --seed 1`.
 
-Or decoders: `… --decoders`. Or imports and the deliverer of events: `… --events`.
+Or decoders: `… --decoders`. Or imports and the deliverer of events: `… --events`. Or what records predictions and
+judgements: `… --models`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from nachet_pipeline_tests.durability import decoders, killing
 from nachet_pipeline_tests.durability.decoders import kill_decoders
 from nachet_pipeline_tests.durability.events import EventsTally, kill_deliveries
 from nachet_pipeline_tests.durability.killing import PROJECT, as_json, kill_imports
+from nachet_pipeline_tests.durability.models import ModelsTally, kill_models
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,10 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="where chance begins")
     parser.add_argument("--decoders", action="store_true", help="kill decoders, not the processes that ask them")
     parser.add_argument("--events", action="store_true", help="kill imports and the deliverer of events")
+    parser.add_argument("--models", action="store_true", help="kill what records predictions and judgements")
     parser.add_argument("--given", action="store_true", help="use the services that NACHET_… name, not own ones")
     wanted = parser.parse_args(arguments)
-    kill: Callable[[Services, int, int], killing.Tally | decoders.Tally | EventsTally] = (
-        kill_decoders if wanted.decoders else kill_deliveries if wanted.events else kill_imports
+    kill: Callable[[Services, int, int], killing.Tally | decoders.Tally | EventsTally | ModelsTally] = (
+        kill_decoders
+        if wanted.decoders
+        else kill_deliveries
+        if wanted.events
+        else kill_models
+        if wanted.models
+        else kill_imports
     )
     if wanted.given:
         given = Services(

@@ -93,17 +93,22 @@ def test_the_demo_shows_its_web_page(running_demo: Demo) -> None:
 def test_the_health_of_the_demo_has_its_sensors_and_schedules_alive(
     running_demo: Demo, command: Nachet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _on_the_demo(running_demo, monkeypatch)
+
+    dead = json.loads(command("health", "--json").out)["automation_alive"]["found"]
+
+    # A daemon without one of these could not have imported the sample; others may have their first tick yet to come.
+    assert [name for name in ("start_imports", "nightly_key_rotation", "hourly_health") if name in dead] == []
+
+
+def _on_the_demo(running_demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands find the demo."""
     monkeypatch.setenv("NACHET_HOME", str(running_demo.home))
     for name in ("NACHET_DATABASE_URL", "NACHET_BLOB_ACCOUNT_URL"):
         monkeypatch.setenv(name, "")  # the command sets these for Dagster; the next test shall not find them
     for name in ("NACHET_DATABASE_READER_URL", "NACHET_BLOB_KEY", "NACHET_SECRET_KEYS", "DAGSTER_HOME"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-
-    dead = json.loads(command("health", "--json").out)["automation_alive"]["found"]
-
-    # A daemon without one of these could not have imported the sample; others may have their first tick yet to come.
-    assert [name for name in ("start_imports", "nightly_key_rotation", "hourly_health") if name in dead] == []
 
 
 def test_the_demo_a_second_time_finds_everything_as_it_was(running_demo: Demo, tools: Path) -> None:
@@ -180,3 +185,29 @@ def test_an_import_whose_run_is_killed_is_completed_by_another(running_demo: Dem
     receipt = running_demo.now(upload).receipt
     assert receipt is not None
     assert receipt.pictures == 150
+
+
+def test_a_story_has_two_versions_fifty_judgements_and_evaluations_that_find_the_weakness(
+    running_demo: Demo, command: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _on_the_demo(running_demo, monkeypatch)
+
+    told = command("story")
+
+    assert told.code == 0, told.err
+    with running_demo.database.connection() as connection:
+        (counts,) = connection.execute(
+            "select (select count(*) from judgement) as judgements, (select count(*) from judged where outcome ="
+            " 'disputed') as disputed, (select count(*) from pictures where verified and parent is null) as verified"
+        ).fetchall()
+        evaluations = connection.execute(
+            "select v.version, e.metrics ->> 'champion' as champion, (select array_agg(one ->> 'name') from"
+            " jsonb_array_elements(e.verdicts) one where one ->> 'passed' = 'false') as failed"
+            " from model_evaluation e join model_version v on v.id = e.model_version_id order by 1"
+        ).fetchall()
+    assert counts == {"judgements": 50, "disputed": 3, "verified": 23}
+    assert evaluations == [
+        {"version": "1.0", "champion": None, "failed": None},
+        {"version": "2.0", "champion": "story-classifier@1.0", "failed": ["no_slice_far_below"]},
+    ]
+    assert "much more is wrong where: zoom 10" in told.out

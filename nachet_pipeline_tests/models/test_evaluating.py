@@ -211,12 +211,40 @@ def test_what_a_version_was_trained_on_is_left_out_by_content_with_crops_and_the
     laboratory.member("photograph", 1, 91, split=0)
     laboratory.add("crop of 3", parent=UUID(bytes=content(3)[:16]), box=[0, 0, 20, 20])
     laboratory.member("crop of 3", 0, 92, split=0)
+    # And the photograph that was trained on, in another file.
+    laboratory.execute("update pictures set pixel_sha256 = '\\x01'::bytea || substring(sha256 for 31)")
+    laboratory.execute(
+        "update pictures set pixel_sha256 = (select pixel_sha256 from pictures where sha256 = %s) where sha256 = %s",
+        content("photograph"), content(8),
+    )  # fmt: skip
     laboratory.predict(version, laboratory.truth() | {"crop": 1})
     found = laboratory.evaluate(version)
-    assert (found["members"], found["trained_on"], found["answered"]) == (61, 2, 59)
+    assert (found["members"], found["trained_on"], found["answered"]) == (61, 3, 58)
     failing = verdict(found, "no_train_on_test")
-    assert (failing["passed"], failing["numbers"]) == (False, {"trained_on": 2})
+    assert (failing["passed"], failing["numbers"]) == (False, {"trained_on": 3})
     assert not found["passed"]
+    # Who delivers predictions is told the same.
+    file = laboratory.bench.place / "predictions.jsonl"
+    answers = [{"sha256": content(one).hex(), "candidates": []} for one in ("crop", 3, 7, 8)]
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in answers))
+    (told,) = json.loads(f"[{laboratory.nachet('predictions', 'import', file, '--model', version, '--json').out}]")
+    assert (told["new"], told["on_trained"]) == (4, 3)
+
+
+def test_deleted_and_withdrawn_pictures_judge_no_version(laboratory: Laboratory) -> None:
+    version, gone = laboratory.register("1.0"), uuid4()
+    laboratory.predict(version, laboratory.truth())
+    laboratory.execute(
+        "insert into picture_set (id, picture_set, owner_id, name, container_id, upload_id, digest, deleted_at)"
+        " select %s, picture_set, owner_id, 'gone', container_id, upload_id, digest, now() from picture_set limit 1",
+        gone,
+    )
+    laboratory.execute("update pictures set picture_set_id = %s where sha256 = %s", gone, content(3))
+    laboratory.execute("update pictures set withdrawn_at = now() where sha256 = %s", content(8))
+    assert laboratory.evaluate(version)["members"] == PICTURES - 2
+    # The same photograph, stored elsewhere as well, is there still.
+    laboratory.execute("update pictures set sha256 = %s where id = %s", content(3), laboratory.picture["id"])
+    assert laboratory.evaluate(version)["members"] == PICTURES - 1
 
 
 def test_boxes_in_photographs_are_judged_by_the_crops_that_were_cut_from_them(laboratory: Laboratory) -> None:

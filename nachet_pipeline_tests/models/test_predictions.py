@@ -401,7 +401,7 @@ def test_a_program_registers_a_model_and_records_what_it_says(workbench: Workben
 
 def test_a_file_that_is_put_with_a_key_is_recorded_and_answered_beside_it(workbench: Workbench, nachet: Nachet) -> None:
     name = f"m-{workbench.user.id.hex[:20]}"
-    version_of(workbench, name)
+    version = version_of(workbench, name)
     import_as(workbench, "stored", "s", LABELS[0], {"1.png": photograph(1)})
     url = nachet("model", "key", "new", name).out.strip()
     account, _, sas = url.partition(f"/predictions-{name}?")
@@ -410,15 +410,15 @@ def test_a_file_that_is_put_with_a_key_is_recorded_and_answered_beside_it(workbe
     with BlobStorage.connect_by_sas(account, SecretStr(sas)) as lab:
         for blob, content in (("1/a.jsonl", lines(whole())), ("1/notes.txt", b"x"), ("2/a.jsonl", lines(whole()))):
             lab.upload(container, blob, content, content_type="application/json")
-        (due,) = due_files(database, blobs)
+        (due,) = due_files([version], blobs)
         assert due.place == f"{container}/1/a.jsonl"
         assert record_arrived(database, blobs, due, by="sensor").file.new == 1
         receipt = json.loads(lab.read(container, "1/a.jsonl.receipt.json"))
         assert (receipt["state"], receipt["new"], receipt["version"]) == ("recorded", 1, f"{name}@1")
-        assert list(due_files(database, blobs)) == []
+        assert list(due_files([version], blobs)) == []
 
         lab.upload(container, "1/a.jsonl", lines(whole(sha256="3f")), content_type="application/json", overwrite=True)
-        (due,) = due_files(database, blobs)
+        (due,) = due_files([version], blobs)
         assert not record_arrived(database, blobs, due, by="sensor").recorded
         assert json.loads(lab.read(container, "1/a.jsonl.receipt.json"))["findings"][0]["code"] == "wrong-sha256"
 

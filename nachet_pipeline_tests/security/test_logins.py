@@ -27,7 +27,9 @@ from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.training.building import build
 from nachet_pipeline.training.recipe import Recipe
 from nachet_pipeline.users.registering import register_user
+from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.deployment import PROJECT
+from nachet_pipeline_tests.models.test_evaluating import Laboratory, content
 from nachet_pipeline_tests.workbench import Workbench
 
 ROLES = importlib.import_module("nachet_pipeline.database.migrations.versions.0012_roles")
@@ -230,7 +232,7 @@ def least(login: str, workbench: Workbench) -> Iterator[tuple[Workbench, str]]:
     owner = workbench.database_url.get_secret_value()
     importer_url, reader_url = _make(owner, login, Role.IMPORTER), _make(owner, f"{login}_r", Role.READER)
     with Database(SecretStr(importer_url), reader_url=SecretStr(reader_url), connections=6) as database:
-        yield replace(workbench, database=database), reader_url
+        yield replace(workbench, database=database, database_url=SecretStr(importer_url)), reader_url
 
 
 def test_the_importer_can_do_all_that_the_pipeline_does(least: tuple[Workbench, str]) -> None:
@@ -243,6 +245,57 @@ def test_the_importer_can_do_all_that_the_pipeline_does(least: tuple[Workbench, 
     with workbench.database.connection() as connection:
         load_seeds(connection, packaged_seeds())
     assert [row["user"] for row in workbench.query("select current_user as user")] == ["nachet_importer"]
+
+
+def test_the_importer_records_what_models_and_people_say_and_changes_none_of_it(
+    least: tuple[Workbench, str], nachet: Nachet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workbench, reader_url = least
+    monkeypatch.setenv("NACHET_DATABASE_URL", workbench.database_url.get_secret_value())
+    laboratory = Laboratory.of(workbench, nachet)
+    version = laboratory.register("1.0")
+    file = workbench.place / "predictions.jsonl"
+    file.write_text("".join(
+        json.dumps({"sha256": content(number).hex(), "candidates": [{"index": index, "score": 0.9}]}) + "\n"
+        for number, index in laboratory.truth().items()
+    ))  # fmt: skip
+    said = ("--by", "ann@example.org")
+    for command in (
+        ("predictions", "import", file, "--model", version),
+        ("judge", "experts", "add", "ann@example.org", *said, "--why", "grows them"),
+        ("judge", laboratory.picture["id"], "taxon", "--taxon", "Brassica juncea", *said),
+        ("judge", "apply", *said),
+        ("model", "evaluate", version),
+        ("model", "promote", version, *said, "--why", "the first"),
+    ):
+        assert nachet(*command).code == 0, command
+    noted = {(row["subject"], row["action"]) for row in workbench.query("select subject, action from audit_trail")}
+    assert noted >= {
+        ("model", "registered"), ("model version", "registered"), ("model version", "promoted"), ("expert", "named"),
+        ("judgement", "recorded"), ("label of a photograph", "decided"), ("picture", "judged"),
+    }  # fmt: skip
+
+    kept = {
+        "prediction": "at",
+        "judgement": "verdict",
+        "model_version": "task",
+        "model_class": "label",
+        "model_champion": "why",
+    }
+    for table, column in kept.items():
+        with pytest.raises(DatabaseError, match=f"permission denied for table {table}"):
+            workbench.query(f"update {table} set {column} = {column}")
+    for table in ("judgement", "model_version", "model_champion", "prediction_file", "model_evaluation"):
+        with pytest.raises(DatabaseError, match=f"permission denied for table {table}"):
+            workbench.query(f"delete from {table}")
+    monkeypatch.setenv("NACHET_DATABASE_URL", reader_url)
+    for command in (
+        ("model", "show", version),
+        ("predictions", "list"),
+        ("judge", "list"),
+        ("judge", "experts", "list"),
+    ):
+        assert nachet(*command).code == 0, command
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ FILES_VALID, NO_DRIFT = "files_valid", "no_drift"
 
 _NOT_CHAMPION = "A version that fails cannot be named champion."
 predictions_specs = partitioned_specs(
-    PREDICTIONS, versions, {FILES_VALID: "Nothing is wrong with the files of predictions that were put there last."}
+    PREDICTIONS, versions, {FILES_VALID: "Nothing is wrong with the files of predictions in the folder of the version."}
 )
 evaluation_specs = partitioned_specs(
     EVALUATION,
@@ -33,5 +33,5 @@ evaluation_specs = partitioned_specs(
 health_specs = partitioned_specs(
     HEALTH,
     versions,
-    {NO_DRIFT: "What the version says this month is as before, but for what is small or chance."},
+    {NO_DRIFT: "What the version says in a month is as before, but for what is small or chance."},
 )

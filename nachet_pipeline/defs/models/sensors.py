@@ -1,9 +1,14 @@
 """The sensors on files of predictions, and on versions that can be evaluated."""
 
 import json
+from datetime import UTC, datetime
+from hashlib import sha256
 
 from dagster import (
+    AddDynamicPartitionsRequest,
     DagsterInstance,
+    DeleteDynamicPartitionsRequest,
+    ResourceParam,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
@@ -11,68 +16,126 @@ from dagster import (
     SkipReason,
 )
 
+from nachet_pipeline.database.audit import PROGRAM
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.models.jobs import evaluate_models, record_predictions
 from nachet_pipeline.defs.partitions import versions
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import PARTITION, UNDER_WAY
-from nachet_pipeline.models.queries import last_files, model_versions
+from nachet_pipeline.models.model import ModelError, digest_of
+from nachet_pipeline.models.predictions.containers import due_files
+from nachet_pipeline.models.queries import model_versions, recorded_of_files
+from nachet_pipeline.settings import TrainingSettings
 
 _SECONDS = 60
 
 
-def _under_way(instance: DagsterInstance, job: str) -> set[str]:
-    """Partitions that runs of a job work on."""
-    runs = instance.get_runs(RunsFilter(job_name=job, statuses=list(UNDER_WAY)))
+def _under_way(instance: DagsterInstance, *jobs: str) -> set[str]:
+    """Partitions that runs of some jobs work on."""
+    runs = (run for job in jobs for run in instance.get_runs(RunsFilter(job_name=job, statuses=list(UNDER_WAY))))
     return {run.tags[PARTITION] for run in runs if PARTITION in run.tags}
+
+
+def _partitions(
+    instance: DagsterInstance, names: set[str]
+) -> list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest]:
+    """What makes the partitions equal to the versions."""
+    known = {*instance.get_dynamic_partitions(str(versions.name))}
+    return [
+        *([versions.build_add_request(sorted(names - known))] if names - known else []),
+        *([versions.build_delete_request(sorted(known - names))] if known - names else []),
+    ]
+
+
+@running_sensor(
+    minimum_interval_seconds=_SECONDS,
+    description="Registers the models of the folder that NACHET_MODELS_FOLDER names, whenever a file of it changed. Its"
+    " tick fails while one cannot be registered, and says why; the others are registered all the same. Does nothing"
+    " without such a folder.",
+)
+def sync_models(
+    context: SensorEvaluationContext,
+    database: DatabaseResource,
+    blob_storage: BlobStorageResource,
+    training_settings: ResourceParam[TrainingSettings],
+) -> SensorResult | SkipReason:
+    """Register what the folder of models holds, if that changed."""
+    from nachet_pipeline.models.model_file import model_files, read_model_file  # noqa: PLC0415 (a YAML parser)
+    from nachet_pipeline.models.registering import UnregistrableModelError, register_models  # noqa: PLC0415
+
+    folder = training_settings.models_folder
+    if folder is None:
+        return SkipReason("NACHET_MODELS_FOLDER names no folder.")
+    files = model_files(folder)
+    digest = digest_of({file.name: sha256(file.read_bytes()).hexdigest() for file in files})
+    if digest == context.cursor:
+        return SkipReason(f"{folder} did not change.")
+    new, refused = [], []
+    with database.open() as db, blob_storage.open() as blobs:
+        for file in files:
+            try:
+                done = register_models(db, blobs, read_model_file(file), by=PROGRAM)
+            except (ModelError, UnregistrableModelError) as error:
+                refused.append(str(error))
+            else:
+                new += [one.version.name for one in done if one.new]
+    if refused:
+        raise ModelError("\n".join(refused))
+    return SensorResult(skip_reason=f"new: {', '.join(new) or 'no version'}", cursor=digest)
 
 
 @running_sensor(
     job=record_predictions,
     minimum_interval_seconds=_SECONDS,
     description="Starts record_predictions for each version into whose folder of `predictions-<model>` files were put,"
-    " and keeps one partition for each registered version.",
+    " and keeps one partition for each registered version. After a run that failed it tries the same files again within"
+    " the hour.",
 )
 def start_predictions(
     context: SensorEvaluationContext, database: DatabaseResource, blob_storage: BlobStorageResource
 ) -> SensorResult | SkipReason:
     """Request a run for each version with files that were not read."""
-    from nachet_pipeline.models.predictions.containers import due_files  # noqa: PLC0415 (pyarrow)
-
-    with database.open() as db, blob_storage.open() as blobs:
-        with db.reading() as connection:
-            registered = [one.name for one in model_versions(connection)]
-        # Without a version there is no container of one.
-        due = {one.version.name for one in due_files(db, blobs)} if registered else set()
-    new = sorted({*registered} - {*context.instance.get_dynamic_partitions(str(versions.name))})
-    due -= _under_way(context.instance, record_predictions.name)
-    if not due and not new:
+    with database.open() as db, db.reading() as connection:
+        registered = model_versions(connection)
+    with blob_storage.open() as blobs:
+        due: dict[str, list[str]] = {}
+        for file in due_files(registered, blobs):
+            due.setdefault(file.version.name, []).append(f"{file.blob} {file.etag}")
+    changes = _partitions(context.instance, {one.name for one in registered})
+    if not due and not changes:
         return SkipReason("No file of predictions waits.")
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    requests = [
+        # One run an hour for the same files, or one that fails on them would start another every minute.
+        RunRequest(run_key=f"{name} {hour} {digest_of({'files': sorted(files)})}", partition_key=name)
+        for name, files in sorted(due.items())
+    ]
+    busy = _under_way(context.instance, record_predictions.name) if due else set()
     return SensorResult(
-        run_requests=[RunRequest(partition_key=name) for name in sorted(due)],
-        dynamic_partitions_requests=[versions.build_add_request(new)] if new else [],
+        run_requests=[one for one in requests if one.partition_key not in busy], dynamic_partitions_requests=changes
     )
 
 
 @running_sensor(
     job=evaluate_models,
     minimum_interval_seconds=_SECONDS,
-    description="Starts evaluate_models for each version that predictions came of. A version that cannot be judged is"
-    " tried again with the next predictions.",
+    description="Starts evaluate_models for each version of which files brought new predictions. A version that cannot"
+    " be judged is tried again with the next ones.",
 )
 def start_evaluations(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult | SkipReason:
-    """Request a run for each version of which a file was recorded since the last request."""
+    """Request a run for each version of which files brought predictions since the last request."""
     with database.open() as db, db.reading() as connection:
-        last = {name: at.isoformat() for name, at in last_files(connection).items()}
-    seen: dict[str, str] = json.loads(context.cursor or "{}")
-    due = sorted(name for name, at in last.items() if seen.get(name) != at)
-    busy = _under_way(context.instance, evaluate_models.name)
-    now = [name for name in due if name not in busy]
-    if not now:
-        return SkipReason("No predictions came since the last look.")
-    new = sorted({*now} - {*context.instance.get_dynamic_partitions(str(versions.name))})
+        now = recorded_of_files(connection)
+    asked: dict[str, int] = json.loads(context.cursor or "{}")
+    due = {name for name, number in now.items() if asked.get(name) != number}
+    if due:
+        # More of them are to come from a run that reads files.
+        due -= _under_way(context.instance, record_predictions.name, evaluate_models.name)
+    if not due:
+        return SkipReason("No file brought new predictions.")
+    # start_predictions adds them too, but a version may be newer than its last tick.
+    context.instance.add_dynamic_partitions(str(versions.name), sorted(due))
     return SensorResult(
-        run_requests=[RunRequest(partition_key=name) for name in now],
-        dynamic_partitions_requests=[versions.build_add_request(new)] if new else [],
-        cursor=json.dumps({**seen, **{name: last[name] for name in now}}, sort_keys=True),
+        run_requests=[RunRequest(partition_key=name) for name in sorted(due)],
+        cursor=json.dumps(asked | {name: now[name] for name in due}, sort_keys=True),
     )

@@ -11,6 +11,8 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
+from nachet_pipeline.models.queries import TRAINED_ON
+from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
 from nachet_pipeline.training.manifest import SPLITS
 
 TEST = SPLITS.index("test")
@@ -33,8 +35,7 @@ class Member:
         seeds: number of seeds in the photograph.
         taken_at: when it was taken, or else imported.
         quality: from 0 to 1.
-        trained_on: versions, of those that were asked about, that learned from its content, from what it was cut from,
-            or from another crop of that.
+        trained_on: versions, of those that were asked about, that it taught; see `TRAINED_ON`.
     """
 
     picture_id: UUID
@@ -52,20 +53,8 @@ class Member:
     trained_on: list[UUID]
 
 
-# A row of what each version was trained on: all that the photographs of its members, and the crops, are known by.
-_TRAINED_ON = (
-    "select distinct v.id as version, c.hash from model_version v"
-    f" join training_set t on t.digest = v.training_set_digest"
-    f" join training_set_member m on m.training_set_id = t.id and m.split = {SPLITS.index('train')}"
-    " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
-    " left join pictures r on r.id = q.parent cross join lateral"
-    " unnest(array[p.sha256, p.pixel_sha256, q.sha256, q.pixel_sha256, r.sha256, r.pixel_sha256]) c (hash)"
-    " where v.id = any(%(versions)s) and c.hash is not null"
-)
-
-
 def test_members(connection: Connection, training_set: UUID, versions: Sequence[UUID]) -> list[Member]:
-    """The test split of a training set as it is labelled there, without pictures that were withdrawn since.
+    """The test split of a training set as it is labelled there, without pictures that were withdrawn or deleted since.
 
     Args:
         connection: to the database.
@@ -75,18 +64,19 @@ def test_members(connection: Connection, training_set: UUID, versions: Sequence[
     return fetch(
         connection,
         class_row(Member),
-        f"with trained as materialized ({_TRAINED_ON})"
-        " select distinct on (p.sha256) p.id as picture_id, p.sha256,"
+        f"{TRAINED_ON} select distinct on (p.sha256) p.id as picture_id, p.sha256,"
         ' coalesce(m.class_indices, array[m.class_index]) as classes, m."group", w.id as whole_id,'
         " w.sha256 as whole_sha256, u.email as owner, w.picture #>> '{terms,ac:captureDevice}' as device,"
         " coalesce(p.zoom, w.zoom) as zoom, w.nb_object as seeds,"
         " coalesce(p.captured_at, w.captured_at, w.upload_date) as taken_at, p.quality_score as quality,"
-        " array(select distinct version from trained where hash in (p.sha256, p.pixel_sha256, q.sha256,"
-        "  q.pixel_sha256, w.sha256, w.pixel_sha256) order by version) as trained_on"
+        " coalesce(t.versions, '{}') as trained_on"
         " from training_set_member m join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
         " join pictures w on w.id = coalesce(q.parent, q.id, p.id)"
         " join picture_set s on s.id = p.picture_set_id join users u on u.id = s.owner_id"
+        " left join (select sha256, array_agg(version order by version) as versions from trained group by 1) t"
+        "  on t.sha256 = p.sha256"
         f" where m.training_set_id = %(set)s and m.split = {TEST} and p.withdrawn_at is null and w.withdrawn_at is null"
+        f" and (s.deleted_at is null or {live_elsewhere('p')})"
         " order by p.sha256, p.id",
         {"set": training_set, "versions": list(versions)},
     )

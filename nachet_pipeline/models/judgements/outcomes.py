@@ -12,10 +12,10 @@ from psycopg.rows import tuple_row
 
 from nachet_pipeline.crops.queries import corrected_boxes, crop_again
 from nachet_pipeline.database.audit import changing
-from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.models.judgements.policy import Broader, Cut, Outcome, Policy, Subject, decide, subjects
-from nachet_pipeline.models.judgements.queries import judgements_of
+from nachet_pipeline.models.judgements.queries import judged_contents, judgements_of
 from nachet_pipeline.picture_sets.judged_content import set_verified
 from nachet_pipeline.picture_sets.labels import SUBJECT, wait_for_decisions
 from nachet_pipeline.picture_sets.withdrawn_content import withdrawing
@@ -71,6 +71,27 @@ def apply_judgements(connection: Connection, contents: Iterable[bytes], policy: 
     for batch in batched(contents, _CONTENTS):
         done += _apply(connection, _family(connection, batch), experts, policy, broader, by)
     return done
+
+
+def apply_all(database: Database, policy: Policy, *, by: str) -> Applied:
+    """Decide anew what all judgements come to: settings, the registry and what is stored may be others than they were.
+
+    Each few hundred contents in a transaction of their own, so that imports go on meanwhile. If it is interrupted, what
+    is left is decided by the next call.
+
+    Raises:
+        DatabaseError: the database does not answer.
+    """
+    done, last = Applied(), b""
+    while contents := database.transact(judged_contents, after=last, limit=_CONTENTS):
+        done += database.transact(_apply_some, contents, policy, by)
+        last = contents[-1]
+    return done
+
+
+def _apply_some(connection: Connection, contents: Sequence[bytes], policy: Policy, by: str) -> Applied:
+    wait_for_judging(connection, by)
+    return apply_judgements(connection, contents, policy, by=by)
 
 
 def _broader(registry: SeedRegistry) -> Broader:

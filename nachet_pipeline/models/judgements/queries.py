@@ -176,10 +176,27 @@ def judgement_of(row: Mapping[str, Any]) -> Judgement:
     return Judgement(**{**row, **boxes, "verdict": Verdict(row["verdict"]), "sha256": bytes(row["sha256"])})
 
 
-def judged_contents(connection: Connection, person: str | None = None) -> list[bytes]:
-    """The contents that were judged, by a person if one is named."""
-    query = "select distinct sha256 from judgement where %(person)s::text is null or person = %(person)s order by 1"
-    return fetch_column(connection, query, {"person": person})
+def judged_contents(
+    connection: Connection, person: str | None = None, *, after: bytes = b"", limit: int | None = None
+) -> list[bytes]:
+    """The contents that were judged, by a person if one is named, in their order.
+
+    Args:
+        connection: to the database.
+        person: who judged them.
+        after: only those after this one.
+        limit: how many at most.
+    """
+    query = (
+        "select distinct sha256 from judgement where sha256 > %(after)s"
+        " and (%(person)s::text is null or person = %(person)s) order by 1 limit %(limit)s"
+    )
+    return fetch_column(connection, query, {"person": person, "after": after, "limit": limit})
+
+
+def outcome_counts(connection: Connection) -> dict[str, int]:
+    """How many contents and regions come to what."""
+    return dict(fetch(connection, tuple_row, "select outcome, count(*) from judged group by 1"))
 
 
 @dataclass(frozen=True, slots=True)

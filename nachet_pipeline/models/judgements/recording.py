@@ -161,6 +161,8 @@ class _Resolver:
                     self._unknown(one, "picture", str(one.picture or (one.sha256 or b"").hex()))
                 about = given and About(given.sha256, one.box, given.taxon if one.box is None else None)
             if about and (judgement := self._judgement(one, about)):
+                if not one.withdraws:  # what is taken back may stand a few lines above
+                    back[judgement.id] = About(judgement.sha256, judgement.box)
                 yield judgement
 
     def _of_prediction(self, one: Stated, predicted: Predicted | None) -> About | None:

@@ -7,17 +7,14 @@ there with nothing but a key.
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from nachet_pipeline.database.connection import Database
-from nachet_pipeline.identifiers import RECEIPT_SUFFIX, predictions_container
+from nachet_pipeline.identifiers import PREDICTION_SUFFIXES, RECEIPT_SUFFIX, predictions_container
 from nachet_pipeline.models.model import ModelVersion
 from nachet_pipeline.models.predictions.queries import FileReceipt
-from nachet_pipeline.models.predictions.reading import SUFFIXES
-from nachet_pipeline.models.predictions.recording import record_file
-from nachet_pipeline.models.queries import model_versions
 from nachet_pipeline.storage.blobs import BlobStorage
 
 log = logging.getLogger(__name__)
@@ -48,27 +45,29 @@ class ArrivedFile:
         return f"{self.container}/{self.blob}"
 
 
-def due_files(database: Database, blobs: BlobStorage) -> Iterator[ArrivedFile]:
-    """The files of predictions without a receipt of just that content.
+def due_files(versions: Sequence[ModelVersion], blobs: BlobStorage) -> Iterator[ArrivedFile]:
+    """The files of predictions of some models' versions without a receipt of just that content.
 
     What lies in no version's folder is logged, and waits until the version is registered.
 
+    Args:
+        versions: all versions of these models.
+        blobs: storage.
+
     Raises:
-        DatabaseError: the database does not answer.
         StorageError: storage does not answer.
     """
-    with database.reading() as connection:
-        versions = {(one.model, one.version): one for one in model_versions(connection)}
-    for model in dict.fromkeys(model for model, _ in versions):
+    known = {(one.model, one.version): one for one in versions}
+    for model in dict.fromkeys(one.model for one in versions):
         container = predictions_container(model)
         listed = list(blobs.listing(container)) if blobs.container_exists(container) else []
         answered = {(one.name, one.metadata.get(_OF)) for one in listed if one.name.endswith(RECEIPT_SUFFIX)}
         for one in listed:
             folder, _, name = one.name.partition("/")
             etag = one.version.strip('"')
-            if not name.endswith(SUFFIXES) or (f"{one.name}{RECEIPT_SUFFIX}", etag) in answered:
+            if not name.endswith(PREDICTION_SUFFIXES) or (f"{one.name}{RECEIPT_SUFFIX}", etag) in answered:
                 continue
-            if version := versions.get((model, folder)):
+            if version := known.get((model, folder)):
                 yield ArrivedFile(version, container, one.name, etag)
             else:
                 log.warning("%s/%s: %s has no version %s", container, one.name, model, folder)
@@ -82,6 +81,8 @@ def record_arrived(database: Database, blobs: BlobStorage, arrived: ArrivedFile,
         DatabaseError: the database does not answer.
         StorageError: storage does not answer.
     """
+    from nachet_pipeline.models.predictions.recording import record_file  # noqa: PLC0415 (pyarrow, which no look needs)
+
     with tempfile.TemporaryDirectory(prefix="nachet-") as place:
         path = Path(place) / f"predictions{PurePosixPath(arrived.blob).suffix}"
         with path.open("wb") as stream:

@@ -1,4 +1,4 @@
-"""Files of predictions and their rows, and of which contents a version was trained on."""
+"""Files of predictions and their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +12,7 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.models.findings import Findings
-
-TRAINED_ON = (
-    "with trained as (select p.id, p.parent, p.sha256 from model_version v"
-    " join training_set t on t.digest = v.training_set_digest"
-    " join training_set_member m on m.training_set_id = t.id and m.split = 0 join pictures p on p.id = m.picture_id"
-    " where v.id = %(version)s)"
-    " select sha256 from trained union select r.sha256 from trained t join pictures r on r.id = t.parent"
-    " union select c.sha256 from trained t join pictures c on c.parent = t.id"
-)
-"""SHA-256 of all that the version `%(version)s` was trained on: members of the split `train`, crops of them, and what
-they were cut from."""
+from nachet_pipeline.models.queries import TRAINED_ON
 
 _STORED = "select p.id, p.sha256 from pictures p join picture_set s on s.id = p.picture_set_id and s.deleted_at is null"
 _UNSTORED = f"not exists ({_STORED} where p.sha256 = i.sha256)"
@@ -131,8 +121,8 @@ def record_incoming(connection: Connection, *, all_stored: bool) -> int:
 
 def incoming_on_trained(connection: Connection, version: UUID) -> int:
     """How many of the answers are about what their version was trained on."""
-    query = f"select count(*) from incoming where sha256 in ({TRAINED_ON})"
-    return int(fetch_value(connection, query, {"version": version}))
+    query = f"{TRAINED_ON} select count(*) from incoming where sha256 in (select sha256 from trained)"
+    return int(fetch_value(connection, query, {"versions": [version]}))
 
 
 def write_file(connection: Connection, file: PredictionFile, version: UUID, sha256: bytes) -> PredictionFile:

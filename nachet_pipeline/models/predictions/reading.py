@@ -18,12 +18,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from nachet_pipeline.errors import RefusedError
+from nachet_pipeline.identifiers import PREDICTION_SUFFIXES
 from nachet_pipeline.models.findings import LineFinding
 from nachet_pipeline.models.predictions.schema import ANSWER
 from nachet_pipeline.support.i18n import Bilingual
-
-SUFFIXES = (".jsonl", ".ndjson", ".parquet")
-"""How files of predictions end."""
 
 _BLOCK = 8 * 1024**2
 _LONGEST_LINE = 64 * 1024**2
@@ -64,11 +62,11 @@ def read_blocks(path: Path) -> Iterator[Block]:
     """The answers of a file, block by block.
 
     Raises:
-        UnreadableFileError: its name ends with no suffix of `SUFFIXES`.
+        UnreadableFileError: its name ends with no suffix of `PREDICTION_SUFFIXES`.
         OSError: it cannot be read.
     """
-    if path.suffix not in SUFFIXES:
-        raise UnreadableFileError(f"{path.name}: expected a name that ends with {', '.join(SUFFIXES)}")
+    if path.suffix not in PREDICTION_SUFFIXES:
+        raise UnreadableFileError(f"{path.name}: expected a name that ends with {', '.join(PREDICTION_SUFFIXES)}")
     if path.suffix == ".parquet":
         yield from _parquet(path)
         return

@@ -187,7 +187,7 @@ def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
     (task,) = [one for one in exported if one["data"]["prediction"] == str(prediction)]
     first, middle, _ = (dict(region) for region in task["predictions"][0]["result"])
     middle["value"] = {**middle["value"], "rectanglelabels": [ARVENSE], "x": 33.0}
-    added = {**first, "id": "Xy-1", "value": {"x": 70, "y": 10, "width": 25, "height": 80, "rectanglelabels": [JUNCEA]}}
+    added = {**first, "id": "Xy-1", "value": {"x": 70, "y": 10, "width": 10, "height": 80, "rectanglelabels": [JUNCEA]}}
     task["annotations"] = [
         {"completed_by": {"email": CY}, "updated_at": "2026-11-02T09:00:00Z", "result": [first, middle, added]},
         {"completed_by": {"email": CY}, "was_cancelled": True, "result": []},
@@ -206,7 +206,7 @@ def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
             ("right", NAPUS, None),
             ("taxon", ARVENSE, pytest.approx(moved)),
             ("not_a_seed", None, None),
-            ("missed", JUNCEA, pytest.approx(box_of(0.7, 0.1, 0.95, 0.9))),
+            ("missed", JUNCEA, pytest.approx(box_of(0.7, 0.1, 0.8, 0.9))),
             ("unsure", None, None),
         ],
         key=str,
