@@ -11,7 +11,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.models.model import ModelClass, ModelVersion, split_name
-from nachet_pipeline.training.manifest import SPLITS
+from nachet_pipeline.training.recipe import SPLITS
 
 
 class UnknownModelError(RefusedError, LookupError):

@@ -21,8 +21,8 @@ from nachet_pipeline.models.model import ModelVersion
 from nachet_pipeline.models.queries import version_named
 from nachet_pipeline.picture_sets.withdrawn_content import TaughtModel, models_taught_by
 from nachet_pipeline.registry.queries import registered_seeds
-from nachet_pipeline.training.manifest import SPLITS
 from nachet_pipeline.training.ranks import labels_at
+from nachet_pipeline.training.recipe import SPLITS
 
 SHOWN = 20
 """Pictures, predictions, judgements and evaluations that are named, at most; their numbers are complete."""

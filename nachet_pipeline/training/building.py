@@ -33,7 +33,7 @@ from nachet_pipeline.training.grouping import Grouping, groups
 from nachet_pipeline.training.identifiers import hash_code, places, to_uuids
 from nachet_pipeline.training.kinds import NO_NUMBER, Ints, Kinds
 from nachet_pipeline.training.labels import GivenLabel, Taxon, class_indices, classes_of
-from nachet_pipeline.training.manifest import LABEL_COLUMNS, SCHEMA, SPLITS, ManifestClass, ManifestWriter
+from nachet_pipeline.training.manifest import LABEL_COLUMNS, SCHEMA, ManifestClass, ManifestWriter
 from nachet_pipeline.training.queries import (
     Members,
     NewVersion,
@@ -50,7 +50,7 @@ from nachet_pipeline.training.queries import (
     set_current,
     taxa,
 )
-from nachet_pipeline.training.recipe import PREVIOUS, Recipe, RecipeError
+from nachet_pipeline.training.recipe import PREVIOUS, SPLITS, Recipe, RecipeError
 from nachet_pipeline.training.selection import (
     Selection,
     SpooledRows,

@@ -10,8 +10,8 @@ import yaml
 
 from nachet_pipeline.support.templates import render_template
 from nachet_pipeline.training import plots
-from nachet_pipeline.training.manifest import SPLITS, ManifestClass
-from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.training.manifest import ManifestClass
+from nachet_pipeline.training.recipe import SPLITS, Recipe
 from nachet_pipeline.training.statistics import Statistics
 from nachet_pipeline.training.verifying import SetVerdict
 

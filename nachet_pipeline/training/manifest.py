@@ -40,10 +40,9 @@ from numpy.typing import NDArray
 
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.training.identifiers import as_keys, from_hexadecimal
+from nachet_pipeline.training.recipe import SPLITS
 
 BLOCK_ROWS = 65_536
-SPLITS = ("train", "validation", "test")
-"""Every side a picture can be on; a side's place in it is what the database stores."""
 
 _DIGEST_VERSION, _MULTI_DIGEST_VERSION = 2, 3
 _METADATA = b"nachet_training_set"

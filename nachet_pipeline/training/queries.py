@@ -31,7 +31,7 @@ from nachet_pipeline.registry.seeds import Seed
 from nachet_pipeline.training.candidates import copied
 from nachet_pipeline.training.identifiers import Bytes, from_hexadecimal
 from nachet_pipeline.training.labels import GivenLabel, Taxon
-from nachet_pipeline.training.manifest import SPLITS
+from nachet_pipeline.training.recipe import SPLITS
 
 ACTOR = "nachet training-set"
 SAMPLE = 20

@@ -37,7 +37,8 @@ PREVIOUS = "previous"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 _SUFFIXES = (".yaml", ".yml")
-_SIDES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
+"""Every side a picture can be on; a side's place in it is what the database stores."""
 # Fractions are written in decimal, and three of them in binary need not add up to one exactly.
 _ROUNDING = 1e-9
 # These do not affect which pictures are chosen nor where they go: changing them makes no new version.
@@ -175,15 +176,15 @@ class Recipe(_Model):
     @classmethod
     def _splits(cls, given: dict[str, float]) -> dict[str, float]:
         for name, part in given.items():
-            if name not in _SIDES:
-                raise ValueError(f"expected parts of {', '.join(_SIDES)}, found {name[:80]!r}")
+            if name not in SPLITS:
+                raise ValueError(f"expected parts of {', '.join(SPLITS)}, found {name[:80]!r}")
             if not 0 <= part <= 1:
                 raise ValueError(f"expected a number from 0 to 1 for {name}, found {part:g}")
         if abs(sum(given.values()) - 1) > _ROUNDING:
             raise ValueError(f"expected parts that add up to 1, found {sum(given.values()):g}")
         if given.get("train", 0) == 0:
             raise ValueError("expected a part for train, found none")
-        return {name: given[name] for name in _SIDES if given.get(name)}
+        return {name: given[name] for name in SPLITS if given.get(name)}
 
     @field_validator("label_map")
     @classmethod

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from nachet_pipeline.picture_sets.labels import Labels
 from nachet_pipeline.training.identifiers import characters, from_hexadecimal, hash_code
-from nachet_pipeline.training.manifest import SPLITS, ManifestClass
+from nachet_pipeline.training.manifest import ManifestClass
 from nachet_pipeline.training.near_duplicates import near_duplicates
+from nachet_pipeline.training.recipe import SPLITS
 from nachet_pipeline.training.selection import index_pairs
 from nachet_pipeline.training.statistics import Statistics
 from nachet_pipeline.training.version_pictures import NotCurrent

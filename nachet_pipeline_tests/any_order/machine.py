@@ -26,9 +26,9 @@ from nachet_pipeline.picture_sets.naming import name_pictures
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.support.files import StagedFile
 from nachet_pipeline.training.building import build, make_current
-from nachet_pipeline.training.manifest import SPLITS, open_manifest
+from nachet_pipeline.training.manifest import open_manifest
 from nachet_pipeline.training.queries import withdraw
-from nachet_pipeline.training.recipe import Recipe
+from nachet_pipeline.training.recipe import SPLITS, Recipe
 from nachet_pipeline.uploads.queries import find_upload, record_wishes
 from nachet_pipeline.users.user import User
 from nachet_pipeline_tests.any_order.model import UNKNOWN, Contents, File, Place, Session, World

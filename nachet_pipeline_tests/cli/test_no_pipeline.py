@@ -10,6 +10,7 @@ from typer.main import get_command
 from nachet_pipeline.cli.commands import app
 from nachet_pipeline_tests.command import Nachet
 
+FILE = str(Path(__file__))
 BY = ("--by", "me", "--why", "because")
 A, B = str(uuid4()), str(uuid4())
 ASKING = {
@@ -22,18 +23,38 @@ ASKING = {
     "folder list": ("--user", "ada@example.org"),
     "folder undo": ("project", *BY),
     "health": (),
+    "judge apply": ("--by", "me"),
+    "judge experts add": ("ada@example.org", *BY),
+    "judge experts list": (),
+    "judge experts remove": ("ada@example.org", *BY),
+    "judge import": (FILE, "--by", "me"),
+    "judge list": (),
+    "judge say": (A, "right", "--by", "ada@example.org"),
+    "judge tasks": ("seeds@1", "tasks.json"),
+    "judge withdraw": (A, *BY),
     "labels conflicts": (),
     "labels decide": (A, "--species", "Brassica napus", *BY),
     "labels name": (A, "--species", "Brassica napus", *BY),
     "labels undecide": (A, *BY),
     "labels unname": (A, *BY),
     "labels waiting": (),
+    "model champion history": ("seeds",),
+    "model evaluate": ("seeds@1",),
+    "model key new": ("seeds",),
+    "model key revoke": ("seeds",),
+    "model list": (),
+    "model promote": ("seeds@1", "--why", "it is better"),
+    "model show": ("seeds@1",),
+    "predictions import": (FILE, "--model", "seeds@1"),
+    "predictions list": (),
     "reconcile": (),
     "reprocess": ("--dry-run",),
     "retention": ("--dry-run",),
     "secrets rotate": (),
     "species diff": (),
     "status": (),
+    "story": (),
+    "trace": (A,),
     "training-set diff": ("a", "b"),
     "training-set export": ("a", "out", "--format", "imagefolder"),
     "training-set list": (),
@@ -66,6 +87,8 @@ STARTING = {
     "user add",
     "webhook add",
 }
+READS_FIRST = {"model register"}
+"""Commands that judge their files before they look for a pipeline."""
 WITHOUT_SERVICES = {
     *("contract", "down", "init", "mail test", "sample", "secrets generate", "validate"),
     *(f"species {name}" for name in ("add", "export", "import", "list", "search", "show")),
@@ -79,7 +102,7 @@ def commands(group: Any, name: str = "") -> set[str]:
 
 
 def test_every_command_is_known_to_ask_or_to_start_services() -> None:
-    assert commands(get_command(app)) == ASKING.keys() | STARTING | WITHOUT_SERVICES
+    assert commands(get_command(app)) == ASKING.keys() | STARTING | READS_FIRST | WITHOUT_SERVICES
 
 
 @pytest.mark.parametrize("name", ASKING)

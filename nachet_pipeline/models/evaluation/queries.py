@@ -13,7 +13,7 @@ from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
 from nachet_pipeline.models.queries import TRAINED_ON
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
-from nachet_pipeline.training.manifest import SPLITS
+from nachet_pipeline.training.recipe import SPLITS
 
 TEST = SPLITS.index("test")
 

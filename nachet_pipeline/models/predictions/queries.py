@@ -125,6 +125,46 @@ def incoming_on_trained(connection: Connection, version: UUID) -> int:
     return int(fetch_value(connection, query, {"versions": [version]}))
 
 
+_OLD = (
+    "select p.id, p.at, not exists (select from judgement j where j.prediction_id = p.id) and not exists ("
+    "select from (select x.id from pictures x where x.sha256 = p.sha256 union all select c.id from pictures x"
+    "  join pictures c on c.parent = x.id where x.sha256 = p.sha256) found"
+    " join training_set_member m on m.picture_id = found.id and m.split <> 0) as unwanted"
+    " from prediction p where p.model_version_id = %(version)s and p.at < %(before)s"
+    " and (p.at, p.id) > (%(at)s, %(id)s) order by p.at, p.id limit %(most)s"
+)
+
+
+def versions_to_clear(connection: Connection) -> list[UUID]:
+    """The versions whose predictions need not be kept for ever: those that never were champion."""
+    never = "not exists (select from model_champion c where c.model_version_id = v.id)"
+    return fetch_column(connection, f"select v.id from model_version v where {never} order by 1")
+
+
+def delete_old_predictions(
+    connection: Connection, version: UUID, before: datetime, after: tuple[datetime, UUID], most: int
+) -> tuple[int, tuple[datetime, UUID] | None]:
+    """Delete what a version said before a moment, if nobody judged it and no evaluation asks for it.
+
+    An evaluation asks for pictures that a training set held out, and for the photographs that they were cut from.
+
+    Args:
+        connection: in whose transaction it is done.
+        version: a version that never was champion.
+        before: the moment.
+        after: time and identifier of the last prediction that was looked at.
+        most: how many are looked at.
+
+    Returns:
+        How many were deleted, and the last one that was looked at; None if there are no more.
+    """
+    arguments = {"version": version, "before": before, "at": after[0], "id": after[1], "most": most}
+    rows = fetch(connection, tuple_row, _OLD, arguments)
+    unwanted = [identifier for identifier, _, unwanted in rows if unwanted]
+    connection.execute("delete from prediction where id = any(%s)", (unwanted,))
+    return len(unwanted), (rows[-1][1], rows[-1][0]) if rows else None
+
+
 def write_file(connection: Connection, file: PredictionFile, version: UUID, sha256: bytes) -> PredictionFile:
     """Write what became of a file; what it brought when it was read before is its own still."""
     values = {name: getattr(file, name) for name in PredictionFile.__dataclass_fields__}

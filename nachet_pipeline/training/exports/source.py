@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nachet_pipeline.identifiers import archive_container, training_container, training_picture_blob
-from nachet_pipeline.training.manifest import SPLITS, ManifestClass, ManifestError, open_manifest
+from nachet_pipeline.training.manifest import ManifestClass, ManifestError, open_manifest
+from nachet_pipeline.training.recipe import SPLITS
 
 _ROWS = 4096
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
