@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -466,6 +467,12 @@ def uploads_to_crop(connection: Connection, method: CropMethod, *, most: int) ->
     )
     found = [find_upload(connection, identifier) for identifier in due]
     return [upload for upload in found if upload]
+
+
+def since_change(connection: Connection, upload: UUID) -> timedelta:
+    """How long ago an upload last changed."""
+    found: timedelta = fetch_value(connection, "select now() - updated_at from upload where id = %s", (upload,))
+    return found
 
 
 def begin_cropping(connection: Connection, upload: UUID, method: CropMethod) -> bool:

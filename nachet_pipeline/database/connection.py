@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
+from select import POLLIN, poll
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -41,6 +43,9 @@ _NOT_THERE_YET = (
     psycopg.errors.UndefinedColumn,
     psycopg.errors.UndefinedFunction,
 )
+
+_TRUSTED_SECONDS = 10.0
+"""For so long after it was taken from the pool, a connection is not asked whether it is still open."""
 
 _Result = TypeVar("_Result")
 _Given = ParamSpec("_Given")
@@ -178,6 +183,7 @@ class _Pool:
         self._connections = connections
         self._read_only = read_only
         self._pool: ConnectionPool[Connection] | None = None
+        self._taken: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._lock = Lock()
 
     def close(self) -> None:
@@ -206,13 +212,25 @@ class _Pool:
                     **_KEEPALIVE,
                 },
                 configure=self._configure,
-                check=ConnectionPool.check_connection,
+                check=self._check,
                 open=True,
             )
         return self._pool
 
     def _configure(self, connection: Connection) -> None:
         connection.read_only = self._read_only or None
+
+    def _check(self, connection: Connection) -> None:
+        """See that a connection is still open: what a server says when it closes one lies there, unread.
+
+        Raises:
+            psycopg.Error: it is not; the pool takes another.
+        """
+        unread, last = poll(), self._taken.get(connection)
+        unread.register(connection, POLLIN)
+        if last is None or last + _TRUSTED_SECONDS < time.monotonic() or unread.poll(0):
+            ConnectionPool.check_connection(connection)
+        self._taken[connection] = time.monotonic()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

@@ -6,6 +6,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch_value
 from nachet_pipeline.identifiers import picture_seed_id
 
 
@@ -16,6 +17,12 @@ def follow_parents(connection: Connection, picture_sets: Sequence[UUID]) -> None
         connection: in whose transaction it is written; what is right already is not touched.
         picture_sets: the picture sets.
     """
+    if not fetch_value(
+        connection,
+        "select exists (select from pictures where picture_set_id = any(%s) and detector is not null)",
+        (list(picture_sets),),
+    ):
+        return
     of_sets = "c.parent = p.id and c.detector is not null and c.picture_set_id = any(%(sets)s)"
     said = (
         "c.picture || jsonb_build_object('user_data', p.picture -> 'user_data' || '{\"number_of_seeds\": 1}',"

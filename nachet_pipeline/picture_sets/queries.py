@@ -104,12 +104,12 @@ def record_picture_sets(
 
 
 def _take_in(connection: Connection, rows: Iterator[tuple[Any, ...]]) -> None:
-    """Bring what is to be written to the database, into the table `incoming` of this transaction."""
-    connection.execute("create temp table incoming (like pictures including defaults) on commit drop")
+    """Bring what is to be written to the database, into the table `incoming`, whose rows this transaction has alone."""
+    # The connection keeps the table: making one for each upload cost as much as writing the upload's pictures.
     # A picture has several links if it shows several kinds of seeds.
     connection.execute(
-        "alter table incoming add column link_ids uuid[], add column link_seeds uuid[],"
-        " add column link_numbers integer[]"
+        "create temp table if not exists incoming (like pictures including defaults,"
+        " link_ids uuid[], link_seeds uuid[], link_numbers integer[]) on commit delete rows"
     )
     with (
         connection.cursor() as cursor,
@@ -126,8 +126,10 @@ def _take_in_absent(
     identifiers: list[UUID],
     removed: Collection[UUID],
 ) -> None:
-    """Bring what earlier imports stored and this one does not hold into the table `absent` of this transaction."""
-    connection.execute("create temp table absent (id uuid primary key, taken_out boolean) on commit drop")
+    """Bring what earlier imports stored and this one does not hold into the table `absent`, likewise."""
+    connection.execute(
+        "create temp table if not exists absent (id uuid primary key, taken_out boolean) on commit delete rows"
+    )
     with connection.cursor() as cursor, cursor.copy("copy absent from stdin") as copy:
         for item in sets:
             for taken_out in (True, False):

@@ -9,13 +9,13 @@ The SDK writes large files, in blocks.
 import base64
 import hashlib
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
+from io import SEEK_END
 from typing import IO, TYPE_CHECKING, Any
 
 from nachet_pipeline.storage.account import TooLargeError, quoted
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 _METADATA = "x-ms-meta-"
 _PART_BYTES = 1024 * 1024
 _SINGLE_BYTES = 64 * 1024 * 1024
-_SMALL_FILE_BYTES = 4 * 1024 * 1024  # read at once: the SDK takes a quarter of a second to import
 _QUICK_BYTES = 1024 * 1024  # obstore gives a request five minutes in all, however slow the line is
 
 
@@ -73,13 +72,6 @@ def _check_size(blob: str, found: int, size: int | None, limit: int | None) -> N
         raise FileChangedError(blob)
     if limit is not None and found > limit:
         raise TooLargeError(f"{blob} has {found} bytes; more than {limit} are not read")
-
-
-def _read_if_small(content: bytes | IO[bytes]) -> bytes | IO[bytes]:
-    if isinstance(content, bytes) or content.seek(0, os.SEEK_END) > _SMALL_FILE_BYTES:
-        return content
-    content.seek(0)
-    return content.read()
 
 
 def _md5(content: bytes | IO[bytes]) -> bytes:
@@ -288,7 +280,9 @@ class Transfer(SignedRequests):
                     # It may be obstore's alone, which trusts other certificates; if it is not, the next one says so.
                     log.debug("obstore does not write to %s: %s", self.account_url, reason_of(error))
                     self._quick = False
-            content = _read_if_small(content)
+            if not isinstance(content, bytes) and content.seek(0, SEEK_END) <= _QUICK_BYTES:
+                content.seek(0)
+                content = content.read()
             md5 = _md5(content)
             if isinstance(content, bytes) and len(content) <= _SINGLE_BYTES:
                 return self._put(container, blob, content, md5, content_type, overwrite=overwrite, metadata=metadata)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from nachet_pipeline.database.connection import Database, DatabaseError, migrate
+from nachet_pipeline.database.connection import Connection, Database, DatabaseError, migrate
 from nachet_pipeline.users.queries import add_user
 from nachet_pipeline_tests.meeting import until
 from nachet_pipeline_tests.workbench import Workbench
@@ -141,3 +141,20 @@ def test_an_error_of_the_database_comes_alone_and_without_its_password(database_
         assert error.__cause__ is error.__context__ is None
         assert password not in "".join(traceback.format_exception(error)) + repr(vars(error))
     assert [(error.sqlstate, error.passing) for error in errors[1:3]] == [(None, True), ("23502", False)]
+
+
+@pytest.mark.parametrize("ended", ["while it waits in the pool", "long ago"])
+def test_a_connection_that_the_server_ended_is_replaced_before_anybody_uses_it(
+    workbench: Workbench, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process(connection: Connection) -> int:
+        return connection.info.backend_pid
+
+    if ended == "long ago":
+        monkeypatch.setattr("nachet_pipeline.database.connection._TRUSTED_SECONDS", -1.0)
+    with Database(workbench.database_url, connections=1) as database:
+        first = database.call(process)
+        assert database.call(process) == first, "it stays open"
+        with workbench.database.connection() as other:
+            other.execute("select pg_terminate_backend(%s, 5000)", (first,))
+        assert database.call(process) != first

@@ -1,5 +1,7 @@
 """The sensor on imported uploads whose pictures are not cropped."""
 
+from datetime import timedelta
+
 from dagster import (
     ResourceParam,
     RunRequest,
@@ -11,17 +13,20 @@ from dagster import (
 )
 
 from nachet_pipeline.crops.cropping import crop_method
-from nachet_pipeline.crops.queries import uploads_to_crop
+from nachet_pipeline.crops.queries import since_change, uploads_to_crop
 from nachet_pipeline.defs.automation import running_sensor
 from nachet_pipeline.defs.crops.jobs import crop_pictures
 from nachet_pipeline.defs.partitions import uploads
 from nachet_pipeline.defs.resources import DatabaseResource
 from nachet_pipeline.defs.runs import UNDER_WAY, tags_of_uploads
+from nachet_pipeline.defs.uploads.jobs import import_uploads
 from nachet_pipeline.settings import CropSettings, SensorSettings
 
 _SECONDS = 14
 """Seconds between two ticks at least. The daemon rounds them up to fives. Each tick costs an idle machine something,
 and nobody waits for crops as for a receipt."""
+_LONGEST_WAIT = timedelta(minutes=10)
+"""After which crops do not wait for imports any more. A deployment may always be importing something."""
 
 
 def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
@@ -31,7 +36,8 @@ def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
         job=crop_pictures,
         minimum_interval_seconds=max(settings.sensor_interval_seconds, _SECONDS),
         description="Starts crop_pictures for imported uploads that have no crops yet, one run at a time for all that"
-        " wait. Stop it if the detector is away for long; what waits is cropped later.",
+        " wait. They wait while imports are under way, ten minutes at most. Stop it if the detector is away for long;"
+        " what waits is cropped later.",
     )
     def start_crops(
         context: SensorEvaluationContext,
@@ -39,17 +45,20 @@ def start_crops_sensor(settings: SensorSettings) -> SensorDefinition:
         sensor_settings: ResourceParam[SensorSettings],
         crop_settings: ResourceParam[CropSettings],
     ) -> SensorResult | SkipReason:
-        under_way = RunsFilter(job_name=crop_pictures.name, statuses=list(UNDER_WAY))
-        if context.instance.get_run_records(under_way, limit=1):
+        def is_under_way(job: str) -> bool:
+            return bool(context.instance.get_run_records(RunsFilter(job_name=job, statuses=list(UNDER_WAY)), limit=1))
+
+        if is_under_way(crop_pictures.name):
             return SkipReason("A run that crops pictures is under way.")
         with database.open() as db, db.connection() as connection:
             method = crop_method(crop_settings)
-            due = {
-                upload.partition: upload
-                for upload in uploads_to_crop(connection, method, most=sensor_settings.batch_size)
-            }
-        if not due:
-            return SkipReason("No imported upload waits for its crops.")
+            waiting = uploads_to_crop(connection, method, most=sensor_settings.batch_size)
+            if not waiting:
+                return SkipReason("No imported upload waits for its crops.")
+            waited = since_change(connection, waiting[0].id)
+        if waited < _LONGEST_WAIT and is_under_way(import_uploads.name):
+            return SkipReason("Imports are under way, for which people wait; crops follow.")
+        due = {upload.partition: upload for upload in waiting}
         order = context.instance.get_dynamic_partitions("upload")
         new = sorted(due.keys() - set(order))
         order = [*order, *new]

@@ -170,6 +170,16 @@ def test_the_sensor_starts_one_run_for_all_that_was_imported_and_then_rests(
     assert tick(deployment).skip_message == "A run that crops pictures is under way."
     deployment.instance.report_run_failed(run)
 
+    run = deployment.instance.create_run_for_job(
+        deployment.definitions.resolve_job_def("import_uploads"), status=DagsterRunStatus.STARTED
+    )
+    assert tick(deployment).skip_message == "Imports are under way, for which people wait; crops follow."
+    with deployment.database.connection() as connection:
+        connection.execute("update upload set updated_at = now() - interval '11 minutes' where id = %s", [first.id])
+    (request,) = tick(deployment).run_requests
+    assert request.tags["nachet/uploads"] == "2", "what waits for long waits for no import"
+    deployment.instance.report_run_failed(run)
+
     (request,) = tick(deployment).run_requests
 
     assert [request.tags[name] for name in _RANGE] == [first.partition, second.partition]
