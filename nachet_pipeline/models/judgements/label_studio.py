@@ -229,9 +229,10 @@ def _box(value: Mapping[str, Any], region: Mapping[str, Any]) -> Box:
 
 
 def _person(completed_by: Any) -> str | None:
-    """Who annotated: an address; a number of Label Studio's says nobody."""
-    email = completed_by.get("email") if isinstance(completed_by, dict) else completed_by
-    return email if isinstance(email, str) and "@" in email else None
+    """Who annotated: an address, or the name that a task had in its place; a number of Label Studio's says nobody."""
+    if isinstance(completed_by, dict):
+        return str(completed_by.get("email") or "") or None
+    return completed_by if isinstance(completed_by, str) and "@" in completed_by else None
 
 
 def _moment(annotation: Mapping[str, Any]) -> datetime | None:

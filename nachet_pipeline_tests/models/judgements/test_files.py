@@ -174,6 +174,7 @@ def test_what_cannot_be_kept_is_found_in_its_line(stored: Workbench) -> None:
         {**about, "verdict": "unsure", "facts": {"a": float("nan")}},
         {**about, "verdict": "unsure", "facts": {"a": "\ud800"}},
         {**about, "verdict": "unsure", "person": "\0"},
+        {**about, "verdict": "unsure", "note": "x" * 500_000},
     ]
     found = refused(stored, "\n".join(map(json.dumps, wrong)), "judged.jsonl")
     assert [line.split(" ")[:2] for line in found] == [
@@ -184,6 +185,7 @@ def test_what_cannot_be_kept_is_found_in_its_line(stored: Workbench) -> None:
         ["5:", "facts:"],
         ["6:", "facts:"],
         ["7:", "person:"],
+        ["8:", "note:"],
     ]
     kept = {**about, "verdict": "unsure", "note": "a\\u0000b", "facts": {"é": "\\u0000"}}
     assert handed_in(stored, json.dumps(kept), "judged.jsonl").new == 1
@@ -248,6 +250,7 @@ def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
         replace(says(ANN, Verdict.MISSED, ARVENSE, prediction=prediction), corrected_box=MOVED),
         says(BO, Verdict.NOT_A_SEED, prediction=prediction, object=3, at=1),
         says(BO, Verdict.TAXON, ARVENSE, sha256=second, box=LEFT, at=2),
+        says("a trainee", Verdict.UNSURE, sha256=second, at=3),
     )
     before = said(stored)
     with stored.database.reading() as connection:
