@@ -77,15 +77,15 @@ class FileReceipt:
 
 
 def begin_incoming(connection: Connection) -> None:
-    """Make room for the answers of a file, until the transaction ends."""
-    connection.execute("create temp table incoming (like prediction including defaults) on commit drop")
+    """Make room for the answers of a file, until the transaction ends; imports keep a table `incoming` for longer."""
+    connection.execute("create temp table incoming_answers (like prediction including defaults) on commit drop")
 
 
 def copy_incoming(connection: Connection, rows: bytes) -> None:
     """Send answers, as `copy_text` writes them."""
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"copy incoming ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
+        cursor.copy(f"copy incoming_answers ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
     ):
         copy.write(rows)
 
@@ -98,12 +98,12 @@ def stored_contents(connection: Connection, pictures: Sequence[UUID]) -> dict[UU
 
 def unknown_contents(connection: Connection, most: int) -> tuple[int, list[str]]:
     """How many of the answers are about contents that are not stored, and the first of these contents."""
-    connection.execute("analyze incoming")
-    number = int(fetch_value(connection, f"select count(*) from incoming i where {_UNSTORED}"))
+    connection.execute("analyze incoming_answers")
+    number = int(fetch_value(connection, f"select count(*) from incoming_answers i where {_UNSTORED}"))
     if not number:
         return 0, []
-    first = f"select distinct encode(sha256, 'hex') as content from incoming i where {_UNSTORED} order by 1 limit %s"
-    return number, fetch_column(connection, first, (most,))
+    first = f"select distinct encode(sha256, 'hex') as content from incoming_answers i where {_UNSTORED} order by 1"
+    return number, fetch_column(connection, f"{first} limit %s", (most,))
 
 
 def record_incoming(connection: Connection, *, all_stored: bool) -> int:
@@ -114,14 +114,14 @@ def record_incoming(connection: Connection, *, all_stored: bool) -> int:
     """
     return connection.execute(
         f"insert into prediction ({_COLUMNS}, model_version_id, file_id)"
-        f" select {_COLUMNS}, model_version_id, file_id from incoming i"
+        f" select {_COLUMNS}, model_version_id, file_id from incoming_answers i"
         f"{'' if all_stored else f' where not ({_UNSTORED})'} on conflict (id) do nothing"
     ).rowcount
 
 
 def incoming_on_trained(connection: Connection, version: UUID) -> int:
     """How many of the answers are about what their version was trained on."""
-    query = f"{TRAINED_ON} select count(*) from incoming where sha256 in (select sha256 from trained)"
+    query = f"{TRAINED_ON} select count(*) from incoming_answers where sha256 in (select sha256 from trained)"
     return int(fetch_value(connection, query, {"versions": [version]}))
 
 
