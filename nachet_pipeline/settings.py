@@ -371,6 +371,13 @@ class RetentionSettings(Concern):
         365, ge=7, le=36500, description="days that a run and its events are kept, unless a partition needs them"
     )
     retain_events_days: int = Field(30, ge=7, le=36500, description="days that an event of the outbox is kept")
+    retain_predictions_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="days that a prediction is kept which nobody judged, of no champion and of no held-out picture;"
+        " 0: for ever",
+    )
 
 
 class HealthSettings(Concern):

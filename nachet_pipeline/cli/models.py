@@ -119,18 +119,34 @@ def evaluate(
 
 
 @app.command()
-def promote(version: VersionArgument, why: WhyOption, by: DoneByOption = "", *, as_json: JsonOption = False) -> None:
-    """Name a version that passed its latest evaluation the champion of its model."""
+def promote(
+    version: VersionArgument,
+    why: WhyOption,
+    by: DoneByOption = "",
+    despite: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--despite", metavar="CHECK", help="A check that warns, and is accepted; may be given several times."
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Name a version that passed its latest evaluation the champion of its model.
+
+    A failed check refuses it. Each warning must be named by --despite. The audit trail keeps who, why and despite what.
+    """
     from nachet_pipeline.models.promoting import promote as promote_version
 
     with open_services() as opened, opened.database.connection() as connection:
-        done = promote_version(connection, version, by=by, why=why)
+        done = promote_version(connection, version, by=by, why=why, despite=despite or ())
     if as_json:
         write_json(
             {
                 "version": done.version.name,
                 "before": done.before,
                 "evaluation": str(done.evaluation.id),
+                "despite": done.despite,
                 "warnings": done.evaluation.warnings,
                 "new": done.new,
             }

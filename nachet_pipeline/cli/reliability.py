@@ -100,11 +100,12 @@ def retention(
             for one in cleaner.clear(dry_run=dry_run):
                 result.add(one)
                 write_result(one, asdict, lambda found: _cleared_line(found, dry_run=dry_run), as_json=as_json)
-            result.events = 0 if dry_run else cleaner.clear_events()
+            if not dry_run:
+                result.events, result.predictions = cleaner.clear_events(), cleaner.clear_predictions()
     if not as_json:
         write(
             f"{result.folders} folders, {result.size:,} bytes; {result.partitions} partitions;"
-            f" {result.events} events;"
+            f" {result.events} events; {result.predictions} predictions;"
             f" {result.kept_number} folders kept"
         )
 

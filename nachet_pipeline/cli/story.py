@@ -61,4 +61,7 @@ def story(context: typer.Context) -> None:
                 blob, mime = f"{name}/{file.name}", "application/json"
                 container = predictions_container(MODEL)
                 opened.blobs.upload(container, blob, content, content_type=mime, overwrite=True)
-    note(f"\nIn about two minutes the UI shows both versions: group `models`, asset `model_evaluation`, {MODEL}@2.0.")
+    note(
+        f"\nIn about two minutes the UI shows both versions: group `models`, asset `model_evaluation`, {MODEL}@2.0."
+        f" Whether it shall be champion is for you to say: nachet model promote {MODEL}@2.0 --why ..."
+    )

@@ -1,5 +1,9 @@
-"""Naming the champion of a model: a person does it, for a reason, and with a version that passed its evaluation."""
+"""Naming the champion of a model: a person does it, for a reason, and with a version that passed its evaluation.
 
+A grave check that failed refuses it. A warning must be named by whoever accepts it.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nachet_pipeline.database import audit
@@ -22,16 +26,18 @@ class Promoted:
         version: which.
         before: the champion before; None if there was none.
         evaluation: the evaluation that it passed.
+        despite: the warnings of that evaluation that were accepted.
         new: False if it was champion already.
     """
 
     version: ModelVersion
     before: str | None
     evaluation: Evaluated
+    despite: tuple[str, ...]
     new: bool
 
 
-def promote(connection: Connection, name: str, *, by: str, why: str) -> Promoted:
+def promote(connection: Connection, name: str, *, by: str, why: str, despite: Collection[str] = ()) -> Promoted:
     """Name a version the champion of its model.
 
     Args:
@@ -39,11 +45,12 @@ def promote(connection: Connection, name: str, *, by: str, why: str) -> Promoted
         name: `NAME@VERSION`.
         by: who wants it.
         why: the reason.
+        despite: checks that warn and are accepted.
 
     Raises:
         UnknownModelError: there is no such version.
-        NotPromotedError: its latest evaluation failed, or compares it with another champion than today's, or there is
-            none.
+        NotPromotedError: its latest evaluation failed or warns of something that is not accepted, or compares it with
+            another champion than today's, or there is none.
     """
     version = version_named(connection, name)
     # One at a time: a champion is compared with the one before.
@@ -53,14 +60,21 @@ def promote(connection: Connection, name: str, *, by: str, why: str) -> Promoted
     evaluation = latest_evaluation(connection, version.id)
     if evaluation is None:
         raise NotPromotedError(f"{version.name} was never evaluated: `nachet model evaluate {version.name}`")
+    warned = {one.partition(":")[0]: one for one in evaluation.warnings}
+    accepted = tuple(check for check in warned if check in despite)
     if before == version.name:
-        return Promoted(version, before, evaluation, new=False)
+        return Promoted(version, before, evaluation, accepted, new=False)
     if failed := evaluation.failed:
         raise NotPromotedError(f"{version.name} did not pass its evaluation: {'; '.join(failed)}")
     if evaluation.metrics["champion"] != before:
         raise NotPromotedError(
             f"{version.name} was not compared with {before}, which is champion now: `nachet model evaluate"
             f" {version.name}` again"
+        )
+    if left := [check for check in warned if check not in despite]:
+        raise NotPromotedError(
+            f"{version.name} has warnings: {'; '.join(warned[check] for check in left)}. If it is right all the same,"
+            f" say so: {' '.join(f'--despite {check}' for check in left)}"
         )
     connection.execute(
         "insert into model_champion (model_id, model_version_id, evaluation_id, named_by, why)"
@@ -74,6 +88,6 @@ def promote(connection: Connection, name: str, *, by: str, why: str) -> Promoted
         subject="model version",
         subject_id=version.id,
         before={"champion": before},
-        after={"champion": version.name, "evaluation": str(evaluation.id), "why": why},
+        after={"champion": version.name, "evaluation": str(evaluation.id), "why": why, "despite": list(accepted)},
     )
-    return Promoted(version, before, evaluation, new=True)
+    return Promoted(version, before, evaluation, accepted, new=True)

@@ -1,4 +1,4 @@
-"""Clearing what old imports leave behind: their staged folders, their partitions in Dagster, and their events.
+"""Clearing what old imports leave behind: staged folders, partitions in Dagster, events; and old predictions.
 
 A staged folder is the last other copy of what a user sent. It is cleared only when the import is as old as the settings
 say, its receipt is in the database, every picture of the receipt has a row, every row has its blob, which is
@@ -21,6 +21,7 @@ from nachet_pipeline.database.audit import PROGRAM, record
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.database.reading import pages_by_key
 from nachet_pipeline.identifiers import receipt_blob, report_blob
+from nachet_pipeline.models.predictions.queries import delete_old_predictions, versions_to_clear
 from nachet_pipeline.reconciliation.comparing import Comparer
 from nachet_pipeline.reconciliation.queries import short_sets
 from nachet_pipeline.reconciliation.retention_queries import (
@@ -48,7 +49,7 @@ ForgetPartitions = Callable[[Sequence[str]], None]
 
 _FIRST = UUID(int=0)
 _PAGE = 200
-_EVENTS_AT_ONCE = 5000
+_ROWS_AT_ONCE = 5000
 _CLEARABLE = {State.IMPORTED, State.WITHDRAWN}
 _CLOCKS_DIFFER = timedelta(hours=1)
 
@@ -91,6 +92,7 @@ class Cleared:
         folders: staged folders.
         partitions: partitions.
         events: events of the outbox.
+        predictions: of versions of models.
         size: bytes of the folders.
         kept: folders that are old enough and stay, each with the reason.
         kept_number: how many those are; only the first are listed.
@@ -100,6 +102,7 @@ class Cleared:
     folders: int = 0
     partitions: int = 0
     events: int = 0
+    predictions: int = 0
     size: int = 0
     kept: list[Clearing] = field(default_factory=list)
     kept_number: int = 0
@@ -154,7 +157,8 @@ class Retention:
         begin, result = time.monotonic(), Cleared()
         for one in self.clear(dry_run=dry_run, now=now):
             result.add(one)
-        result.events = 0 if dry_run else self.clear_events(now=now)
+        if not dry_run:
+            result.events, result.predictions = self.clear_events(now=now), self.clear_predictions(now=now)
         result.seconds = time.monotonic() - begin
         return result
 
@@ -169,8 +173,21 @@ class Retention:
     def clear_events(self, *, now: datetime | None = None) -> int:
         """Delete events that are old and told, some thousands in each transaction; returns how many."""
         before, cleared = (now or datetime.now(UTC)) - timedelta(days=self.settings.retain_events_days), 0
-        while deleted := self.database.call(delete_old_events, before, _EVENTS_AT_ONCE):
+        while deleted := self.database.call(delete_old_events, before, _ROWS_AT_ONCE):
             cleared += deleted
+        return cleared
+
+    def clear_predictions(self, *, now: datetime | None = None) -> int:
+        """Delete old predictions that nothing rests on, some thousands in each transaction; returns how many."""
+        if not self.settings.retain_predictions_days:
+            return 0
+        before = (now or datetime.now(UTC)) - timedelta(days=self.settings.retain_predictions_days)
+        cleared = 0
+        for version in self.database.call(versions_to_clear):
+            last: tuple[datetime, UUID] | None = (datetime.min.replace(tzinfo=UTC), _FIRST)
+            while last:
+                deleted, last = self.database.call(delete_old_predictions, version, before, last, _ROWS_AT_ONCE)
+                cleared += deleted
         return cleared
 
     # Staged folders

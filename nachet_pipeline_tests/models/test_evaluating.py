@@ -286,8 +286,14 @@ def test_a_version_that_learned_elsewhere_is_judged_by_the_set_that_is_named(lab
     assert "say whose test split" in laboratory.nachet("model", "evaluate", version).err
     found = laboratory.evaluate(version, "--on", "seeds")
     assert (found["passed"], verdict(found, "no_train_on_test")["passed"]) == (True, False)
-    promoted = laboratory.nachet("model", "promote", version, "--why", "The only one")
-    assert "no_train_on_test: it is not known what the version was trained on" in promoted.out
+    promoting = ("model", "promote", version, "--why", "The only one")
+    refused = laboratory.nachet(*promoting)
+    assert (refused.code, laboratory.bench.query("select number from model_champion")) == (1, [])
+    assert "no_train_on_test: it is not known what the version was trained on" in refused.err
+    assert "say so: --despite no_train_on_test" in refused.err
+    assert laboratory.nachet(*promoting, "--despite", "no_train_on_test").code == 0
+    (row,) = laboratory.bench.query("select after from audit_trail where action = 'promoted'")
+    assert (row["after"]["champion"], row["after"]["despite"]) == (version, ["no_train_on_test"])
 
 
 def test_a_month_is_read_beside_the_year_before_with_what_people_judged(laboratory: Laboratory) -> None:

@@ -341,6 +341,7 @@ def _cleared_metadata(result: Cleared) -> dict[str, Any]:
         "folders": result.folders,
         "partitions": result.partitions,
         "events": result.events,
+        "predictions": result.predictions,
         "bytes": result.size,
         "kept_folders": result.kept_number,
         "seconds": round(result.seconds, 3),

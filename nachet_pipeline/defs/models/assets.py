@@ -42,6 +42,9 @@ from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import say_whose
 from nachet_pipeline.errors import RefusedError, UsageError
 from nachet_pipeline.identifiers import predictions_container
+from nachet_pipeline.models.judgements.outcomes import apply_all
+from nachet_pipeline.models.judgements.policy import Policy, Result
+from nachet_pipeline.models.judgements.queries import outcome_counts
 from nachet_pipeline.models.model import ModelVersion
 from nachet_pipeline.models.predictions.containers import due_files, record_arrived
 from nachet_pipeline.models.predictions.queries import PredictionFile, prediction_files
@@ -244,10 +247,6 @@ def judged_pictures(
     A judgement counts at once. Every night all are decided anew, because settings, species and what is stored may have
     changed since. Materialize it to decide now. Disputed ones wait for somebody who knows. **Red**: a service is away.
     """
-    from nachet_pipeline.models.judgements.outcomes import apply_all  # noqa: PLC0415 (pyarrow)
-    from nachet_pipeline.models.judgements.policy import Policy, Result  # noqa: PLC0415
-    from nachet_pipeline.models.judgements.queries import outcome_counts  # noqa: PLC0415
-
     with database.open() as db:
         done = apply_all(db, Policy.of(judging_settings), by=PROGRAM)
         with db.reading() as connection:

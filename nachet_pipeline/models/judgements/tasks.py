@@ -12,9 +12,10 @@ from uuid import UUID
 
 from psycopg.rows import dict_row, tuple_row
 
+from nachet_pipeline.crops.detecting import SAME_REGION, overlap
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
-from nachet_pipeline.models.judgements.judgement import SAME_REGION, Box, Stated, Verdict, overlap
+from nachet_pipeline.models.judgements.judgement import Box, Stated, Verdict
 from nachet_pipeline.models.judgements.queries import RecordedJudgement, judgements_page
 
 Which = Literal["unjudged", "disputed", "all"]

@@ -77,15 +77,16 @@ class FileReceipt:
 
 
 def begin_incoming(connection: Connection) -> None:
-    """Make room for the answers of a file, until the transaction ends; imports keep a table `incoming` for longer."""
-    connection.execute("create temp table incoming_answers (like prediction including defaults) on commit drop")
+    """Make room for the answers of a file, until the transaction ends."""
+    # An import keeps a table `incoming` for as long as its connection lives.
+    connection.execute("create temp table said_now (like prediction including defaults) on commit drop")
 
 
 def copy_incoming(connection: Connection, rows: bytes) -> None:
     """Send answers, as `copy_text` writes them."""
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"copy incoming_answers ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
+        cursor.copy(f"copy said_now ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
     ):
         copy.write(rows)
 
@@ -98,12 +99,12 @@ def stored_contents(connection: Connection, pictures: Sequence[UUID]) -> dict[UU
 
 def unknown_contents(connection: Connection, most: int) -> tuple[int, list[str]]:
     """How many of the answers are about contents that are not stored, and the first of these contents."""
-    connection.execute("analyze incoming_answers")
-    number = int(fetch_value(connection, f"select count(*) from incoming_answers i where {_UNSTORED}"))
+    connection.execute("analyze said_now")
+    number = int(fetch_value(connection, f"select count(*) from said_now i where {_UNSTORED}"))
     if not number:
         return 0, []
-    first = f"select distinct encode(sha256, 'hex') as content from incoming_answers i where {_UNSTORED} order by 1"
-    return number, fetch_column(connection, f"{first} limit %s", (most,))
+    first = f"select distinct encode(sha256, 'hex') as content from said_now i where {_UNSTORED} order by 1 limit %s"
+    return number, fetch_column(connection, first, (most,))
 
 
 def record_incoming(connection: Connection, *, all_stored: bool) -> int:
@@ -114,15 +115,55 @@ def record_incoming(connection: Connection, *, all_stored: bool) -> int:
     """
     return connection.execute(
         f"insert into prediction ({_COLUMNS}, model_version_id, file_id)"
-        f" select {_COLUMNS}, model_version_id, file_id from incoming_answers i"
+        f" select {_COLUMNS}, model_version_id, file_id from said_now i"
         f"{'' if all_stored else f' where not ({_UNSTORED})'} on conflict (id) do nothing"
     ).rowcount
 
 
 def incoming_on_trained(connection: Connection, version: UUID) -> int:
     """How many of the answers are about what their version was trained on."""
-    query = f"{TRAINED_ON} select count(*) from incoming_answers where sha256 in (select sha256 from trained)"
+    query = f"{TRAINED_ON} select count(*) from said_now where sha256 in (select sha256 from trained)"
     return int(fetch_value(connection, query, {"versions": [version]}))
+
+
+_OLD = (
+    "select p.id, p.at, not exists (select from judgement j where j.prediction_id = p.id) and not exists ("
+    "select from (select x.id from pictures x where x.sha256 = p.sha256 union all select c.id from pictures x"
+    "  join pictures c on c.parent = x.id where x.sha256 = p.sha256) found"
+    " join training_set_member m on m.picture_id = found.id and m.split <> 0) as unwanted"
+    " from prediction p where p.model_version_id = %(version)s and p.at < %(before)s"
+    " and (p.at, p.id) > (%(at)s, %(id)s) order by p.at, p.id limit %(most)s"
+)
+
+
+def versions_to_clear(connection: Connection) -> list[UUID]:
+    """The versions whose predictions need not be kept for ever: those that never were champion."""
+    never = "not exists (select from model_champion c where c.model_version_id = v.id)"
+    return fetch_column(connection, f"select v.id from model_version v where {never} order by 1")
+
+
+def delete_old_predictions(
+    connection: Connection, version: UUID, before: datetime, after: tuple[datetime, UUID], most: int
+) -> tuple[int, tuple[datetime, UUID] | None]:
+    """Delete what a version said before a moment, if nobody judged it and no evaluation asks for it.
+
+    An evaluation asks for pictures that a training set held out, and for the photographs that they were cut from.
+
+    Args:
+        connection: in whose transaction it is done.
+        version: a version that never was champion.
+        before: the moment.
+        after: time and identifier of the last prediction that was looked at.
+        most: how many are looked at.
+
+    Returns:
+        How many were deleted, and the last one that was looked at; None if there are no more.
+    """
+    arguments = {"version": version, "before": before, "at": after[0], "id": after[1], "most": most}
+    rows = fetch(connection, tuple_row, _OLD, arguments)
+    unwanted = [identifier for identifier, _, unwanted in rows if unwanted]
+    connection.execute("delete from prediction where id = any(%s)", (unwanted,))
+    return len(unwanted), (rows[-1][1], rows[-1][0]) if rows else None
 
 
 def write_file(connection: Connection, file: PredictionFile, version: UUID, sha256: bytes) -> PredictionFile:

@@ -293,3 +293,32 @@ def test_the_models_of_a_folder_are_registered_and_what_is_wrong_with_one_fails_
     done = tick()
     assert isinstance(done, SensorResult)
     assert isinstance(tick(done.cursor), SkipReason)
+
+
+def test_every_night_judgements_are_decided_by_the_experts_of_today(lab: Lab) -> None:
+    content, person = hashlib.sha256(lab.model.encode()).digest(), f"{lab.model}@example.org"
+    lab.execute(
+        "insert into judgement (id, person, at, recorded_by, source, sha256, verdict, seed_id)"
+        " select %s, %s, now(), 'a test', 'a test', %s, 'taxon', id from seeds where name = %s",
+        uuid4(), person, content, LABELS[0],
+    )  # fmt: skip
+
+    def decided() -> tuple[str, dict[str, Any]]:
+        job = lab.deployment.definitions.resolve_job_def("apply_judgements")
+        result = job.execute_in_process(instance=lab.deployment.instance)
+        (event,) = result.get_asset_materialization_events()
+        ((outcome,),) = lab.execute("select outcome from judged where sha256 = %s", content)
+        return outcome, {name: value.value for name, value in event.materialization.metadata.items()}
+
+    assert decided()[0] == "open"
+    lab.execute("insert into expert (email, named_by, why) values (%s, 'a test', 'knows them')", person)
+    outcome, metadata = decided()
+    assert (outcome, metadata["outcomes_changed"], metadata["taxon"]) == ("taxon", 1, 1)
+    schedule = lab.deployment.definitions.get_repository_def().get_schedule_def("nightly_judgements")
+    with build_schedule_context(
+        instance=lab.deployment.instance, resources={"database": lab.deployment.resources["database"]}
+    ) as context:
+        assert isinstance(schedule(context), RunRequest)
+    lab.execute("delete from judged where sha256 = %s", content)
+    lab.execute("delete from judgement where person = %s", person)
+    lab.execute("delete from expert where email = %s", person)

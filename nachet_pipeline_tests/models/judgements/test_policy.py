@@ -188,3 +188,15 @@ def test_nothing_is_verified_that_an_expert_denies(judgements, policy) -> None: 
     assert 0 <= found.agreement <= 1
     assert found.taxon is None
     assert found.result is not Result.TAXON
+
+
+def test_a_box_that_is_said_of_a_crop_is_one_of_the_photograph_in_its_own_measure_and_back() -> None:
+    cut = Cut(CROP, CONTENT, HERE)
+    of_crop = said(ANN, Verdict.BOX, NAPUS, sha256=CROP, corrected=box_of(0, 0, 0.5, 0.5))
+    of_photograph = said(BO, Verdict.BOX, NAPUS, box=HERE, corrected=box_of(0.1, 0.1, 0.25, 0.25))
+    found = subjects([of_crop, of_photograph], [cut])
+    for subject, corrected in (
+        (Subject(CONTENT, region_of(HERE)), (0.1, 0.1, 0.25, 0.25)),
+        (Subject(CROP), (0, 0, 0.5, 0.5)),
+    ):
+        assert [one.corrected_box for one in found[subject]] == [pytest.approx(corrected, abs=1e-6)] * 2
