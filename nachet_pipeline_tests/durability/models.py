@@ -33,6 +33,7 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.models.model import ModelDocument
 from nachet_pipeline.models.predictions.containers import due_files, record_arrived
+from nachet_pipeline.models.queries import model_versions
 from nachet_pipeline.models.registering import register_model
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.databases import database_name, own_database
@@ -139,7 +140,7 @@ class _Commands:
 
     def _record_arrived(self) -> None:
         with _opened() as (database, blobs):
-            for arrived in due_files(database, blobs):
+            for arrived in due_files(database.call(model_versions), blobs):
                 record_arrived(database, blobs, arrived, by="pipeline")
 
 

@@ -120,6 +120,15 @@ class Judgement:
         """What it is about; of an object that was missed, where it is."""
         return self.corrected_box if self.verdict is Verdict.MISSED else self.box
 
+    @property
+    def but_taxon(self) -> tuple[Any, ...]:
+        """All that is said, except which taxon."""
+        sure = () if self.sure is None else (self.sure,)
+        return (
+            *(self.person, self.at, self.sha256, self.verdict, self.prediction, self.object, self.note, self.withdraws),
+            *(_text(numbers) for numbers in (self.box, self.corrected_box, sure)),
+        )
+
 
 def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | None) -> Judgement:
     """The judgement of what was stated, once it is known what it is about.

@@ -117,8 +117,13 @@ def decide(judgements: Iterable[Judgement], experts: Collection[str], policy: Po
         broader: the taxa that a taxon belongs to.
     """
     ordered = standing(judgements)
-    # A box alone says nothing of the taxon, so what the person said of it before still counts.
-    latest = {one.person: one for one in ordered if one.verdict is not Verdict.BOX or one.taxon}
+    latest: dict[str, Judgement] = {}
+    for one in ordered:
+        before = latest.get(one.person)
+        # A box alone says nothing of the taxon, so what the person said of it before still counts, if it was a seed.
+        alone = one.verdict is Verdict.BOX and not one.taxon
+        if before is None or not alone or before.verdict is Verdict.NOT_A_SEED:
+            latest[one.person] = one
     said = {person: one for person, one in latest.items() if _answer(one) or one.verdict is Verdict.WRONG}
     voices = _Voices(said, experts, broader)
     answers = sorted(

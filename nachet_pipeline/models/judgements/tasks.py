@@ -250,9 +250,15 @@ def compared(
 
 
 def _paired(objects: Sequence[TaskObject], drawn: Sequence[Drawn]) -> dict[int, Drawn]:
-    """Which drawn region is which object: by its number, or the one that shares most with it."""
-    by_number = {one.number: one for one in drawn if one.number is not None}
-    pairs = {thing.number: by_number[thing.number] for thing in objects if thing.number in by_number}
+    """Which drawn region is which object: by its number, or the one that shares most with it.
+
+    If a tool copied a region with its number, the copy is another object.
+    """
+    pairs: dict[int, Drawn] = {}
+    for thing in objects:
+        numbered = [one for one in drawn if one.number == thing.number]
+        if numbered:
+            pairs[thing.number] = max(numbered, key=lambda one: overlap(thing.box or WHOLE, one.box or WHOLE))
     left = [one for one in drawn if one.number is None]
     shared = [
         (overlap(thing.box or WHOLE, one.box or WHOLE), -thing.number, -place)

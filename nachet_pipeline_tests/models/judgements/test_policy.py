@@ -96,6 +96,8 @@ def test_the_latest_word_of_a_person_counts_and_a_box_leaves_the_taxon_as_it_was
     assert come_to(first, said(ANN, Verdict.UNSURE, at=2)).result is Result.OPEN
     moved = come_to(first, said(ANN, Verdict.BOX, at=2, corrected=NEARBY))
     assert (moved.taxon, moved.box) == (NAPUS, NEARBY)
+    found = come_to(said(ANN, Verdict.NOT_A_SEED), said(ANN, Verdict.BOX, at=2, corrected=NEARBY))
+    assert (found.result, found.box) == (Result.OPEN, NEARBY)
     assert come_to(said(CY, Verdict.BOX, corrected=NEARBY)).box is None
     assert come_to(said(CY, Verdict.BOX, corrected=NEARBY), said(DI, Verdict.BOX, at=1, corrected=HERE)).box == HERE
 
