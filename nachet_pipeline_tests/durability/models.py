@@ -135,7 +135,7 @@ class _Commands:
             "name an expert": lambda: _nachet("judge", "experts", "add", "ann@example.org", *by),
             "apply another policy": lambda: _nachet("judge", "apply", *by[:2], NACHET_VERIFIED_BY_PERSONS="3"),
             "evaluate": lambda: _nachet("model", "evaluate", self.version),
-            "promote": lambda: _nachet("model", "promote", self.version, *by),
+            "promote": lambda: _nachet("model", "promote", self.version, *by, "--despite", "calibrated"),
         }
 
     def _record_arrived(self) -> None:
