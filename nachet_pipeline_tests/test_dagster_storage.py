@@ -100,6 +100,13 @@ def test_a_verdict_takes_three_statements_and_none_asks_whether_there_is_a_table
     assert len(statements) == 3 * 4
 
 
+def test_no_run_reads_what_tables_consist_of_once_another_of_its_process_did(instance: DagsterInstance) -> None:
+    _judge(instance, AssetKey("columns_are_known"), planned=True)
+    with _statements() as statements:
+        _judge(instance, AssetKey("columns_are_known"), planned=True)
+    assert [statement for statement in statements if "pg_catalog.pg_attribute" in statement] == []
+
+
 def test_a_look_at_a_sensor_s_state_takes_one_statement(instance: DagsterInstance) -> None:
     instance.all_instigator_state()
     with _statements() as statements:

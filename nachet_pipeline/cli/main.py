@@ -1,6 +1,5 @@
 """The command `nachet`: the same functions that Dagster calls, for a terminal."""
 
-import gc
 import os
 import sqlite3
 import sys
@@ -9,16 +8,14 @@ from contextlib import ExitStack
 from nachet_pipeline.defs.uploads.reporting import ReportedRun
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.support.machine import full_disk
+from nachet_pipeline.support.quick_process import collect_seldom
 
-_OBJECTS = 10_000
-"""New objects after which the garbage collector looks at them. After Python's 700 it looks again and again at what a
-command imports, which stays: a tenth of a command's start."""
 _ERROR_NUMBER, _INTERRUPTED = 2, 130
 
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, and the exit code says what kind it is."""
-    gc.set_threshold(_OBJECTS)
+    collect_seldom()
     _open_closed_streams()
     try:
         with ExitStack() as stack:

@@ -73,8 +73,7 @@ class Judgements:
             UsageError: there is no such verdict, a box is none, or `at` has no time zone.
             UnavailableError: the database does not answer.
         """
-        if at is not None and at.tzinfo is None:
-            raise UsageError("at: expected a time with its time zone")
+        _check_moment(at)
         try:
             said = Verdict(verdict)
             judged, corrected = (box_of(*one) if one is not None else None for one in (box, corrected_box))
@@ -126,9 +125,10 @@ class Judgements:
 
         Raises:
             RefusedError: something is wrong with one of them.
-            UsageError: the file is of no format that is known.
+            UsageError: the file cannot be read or is of no format that is known, or `at` has no time zone.
             UnavailableError: the database does not answer.
         """
+        _check_moment(at)
         return self._services.database.call(
             import_judgements,
             Path(path),
@@ -163,6 +163,11 @@ class Judgements:
             _listed, identifier(of) if of else None, person=person, after=moment_of(after), limit=one_more(limit)
         )
         return page_of(found, limit, lambda one: after_of(one.judgement.at, one.judgement.id))
+
+
+def _check_moment(at: datetime | None) -> None:
+    if at is not None and at.tzinfo is None:
+        raise UsageError("at: expected a time with its time zone")
 
 
 def _listed(connection: Connection, /, of: UUID | None, **asked: Any) -> list[RecordedJudgement]:

@@ -15,10 +15,12 @@ from nachet_pipeline.contract.findings import Finding
 from nachet_pipeline.contract.report_page import CountedPicture
 from nachet_pipeline.contract.rule_set import RuleSet
 from nachet_pipeline.crops.cutting import CroppingPool, Cut, UncroppablePictureError
-from nachet_pipeline.crops.detecting import Box, Detector
+from nachet_pipeline.crops.detecting import SAME_REGION, Box, Detector, Region, overlap
 from nachet_pipeline.crops.endpoint import DetectorAnswerError, EndpointDetector
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.crops.queries import (
+    JUDGED,
+    Correction,
     CropMethod,
     CroppedPicture,
     Detected,
@@ -284,16 +286,19 @@ class Cropper:
     ) -> CroppedPicture:
         content = self._read(parent)
         seen = self.pool.detect(content, parent.picture_format, detector)
-        boxes = tuple(region.box(seen.width, seen.height) for region in seen.regions)
+        regions = corrected(seen.regions, parent.corrections)
+        boxes = tuple(region.box(seen.width, seen.height) for region in regions)
         margin = method.margin_percent / 100
+        found = {region.box(seen.width, seen.height, margin=margin) for region in seen.regions}
         # Two regions may become the same box when rounded to pixels.
-        areas = tuple(dict.fromkeys(region.box(seen.width, seen.height, margin=margin) for region in seen.regions))
+        areas = tuple(dict.fromkeys(region.box(seen.width, seen.height, margin=margin) for region in regions))
         crops: list[StoredCrop] = []
         for some in _at_a_time(areas, seen.width * seen.height):
             with budget.taken(_BYTES_PER_PIXEL * sum(map(_pixels, some))):
                 cuts = self.pool.cut(content, parent.picture_format, some, parent.enrichment)
                 crops.extend(
-                    self._store(parent, cut, number, method) for number, cut in enumerate(cuts, len(crops) + 1)
+                    self._store(parent, cut, number, method.found_by if cut.box in found else JUDGED)
+                    for number, cut in enumerate(cuts, len(crops) + 1)
                 )
                 del cuts
         return CroppedPicture(parent, boxes, tuple(crops), finding_of(parent, len(boxes), self.rules), seen.regions)
@@ -307,8 +312,8 @@ class Cropper:
             raise UncroppablePictureError("its file is not the one that was stored")
         return content
 
-    def _store(self, parent: Parent, cut: Cut, number: int, method: CropMethod) -> StoredCrop:
-        identifier = crop_id(parent.id, cut.box.text, method.found_by)
+    def _store(self, parent: Parent, cut: Cut, number: int, found_by: str) -> StoredCrop:
+        identifier = crop_id(parent.id, cut.box.text, found_by)
         blob = crop_blob(parent.picture_set, identifier)
         sha256, size = hashlib.sha256(cut.content).hexdigest(), len(cut.content)
         created = self.blobs.upload(
@@ -316,7 +321,8 @@ class Cropper:
         )
         if not created:
             sha256, size = self._stored_before(parent.container, blob, cut)
-        return StoredCrop(identifier, cut.box, f"{parent.name} seed {number}", blob, sha256, size, cut.properties)
+        name = f"{parent.name} seed {number}"
+        return StoredCrop(identifier, cut.box, name, blob, sha256, size, cut.properties, found_by)
 
     def _stored_before(self, container: str, blob: str, cut: Cut) -> tuple[str, int]:
         """Checksum and size of the file that is already stored for a crop.
@@ -369,6 +375,28 @@ def _at_a_time(areas: tuple[Box, ...], pixels: int) -> Iterator[list[Box]]:
 
 def _pixels(box: Box) -> int:
     return (box.right - box.left) * (box.bottom - box.top)
+
+
+def corrected(regions: Sequence[Region], corrections: Sequence[Correction]) -> tuple[Region, ...]:
+    """The regions of a picture, where people say that they are: each takes the place of the one that it is about.
+
+    One that a detector missed is added.
+    """
+    found = [(one, False) for one in regions]
+    for region, box in corrections:
+        asked = [side / 1000 for side in region]
+        shares = [
+            0.0 if taken else max(overlap(sides, (one.left, one.top, one.right, one.bottom)) for sides in (asked, box))
+            for one, taken in found
+        ]
+        best = max(range(len(found)), key=shares.__getitem__, default=None)
+        left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in box)  # what was rounded may end outside
+        judged = (Region(left, top, right, bottom), True)
+        if best is not None and shares[best] >= SAME_REGION:
+            found[best] = judged
+        else:
+            found.append(judged)
+    return tuple(one for one, _ in found)
 
 
 def finding_of(parent: Parent, found: int, rules: RuleSet) -> Finding | None:

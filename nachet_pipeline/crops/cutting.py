@@ -17,11 +17,9 @@ from nachet_pipeline.crops.detecting import SHOWN_SIDE, Box, Detector, Region
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.pictures.arrays import NDArray, cv2, np
-from nachet_pipeline.pictures.decoding import what_failed
 from nachet_pipeline.pictures.decoding_pool import DecodingPool
 from nachet_pipeline.pictures.enrichment import Enrichment
 from nachet_pipeline.pictures.inspected import Properties
-from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.pixels import samples_last, upright
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
@@ -163,6 +161,8 @@ def _seen(shown: Shown, detector: Detector) -> Seen:
 def _cut(
     content: bytes, picture_format: str, boxes: Sequence[Box], parent: Enrichment | None, limits: PictureLimits
 ) -> list[Cut]:
+    from nachet_pipeline.pictures.inspection import inspect_picture
+
     full = _decoded(content, picture_format, limits)
     cuts = []
     for box in boxes:
@@ -195,6 +195,9 @@ def _decoded(content: bytes, picture_format: str, limits: PictureLimits) -> _Ful
     Raises:
         UncroppablePictureError: it cannot be decoded.
     """
+    from nachet_pipeline.pictures.decoding import what_failed
+    from nachet_pipeline.pictures.inspection import inspect_picture
+
     # The walk comes first here too: decoders only get what it admits.
     seen = inspect_picture(content, picture_format, limits)
     if seen.properties is None:

@@ -1,6 +1,7 @@
 """The interface of detectors, which find seeds in a picture, and the regions that they return."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -8,6 +9,24 @@ from nachet_pipeline.pictures.arrays import NDArray
 
 SHOWN_SIDE = 2048
 """Width or height, at most, of the picture that a detector receives, in pixels."""
+
+SAME_REGION = 0.5
+"""Two boxes with this much in common, as intersection over union, are one region."""
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes.
+
+    >>> overlap((0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 1.0, 1.0))
+    0.5
+    """
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    shared = wide * high
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return shared / (sum(areas) - shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, kwargs_row
+from psycopg.rows import class_row, dict_row, kwargs_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from nachet_pipeline.contract.findings import Finding
@@ -56,6 +56,13 @@ class CropMethod:
         return f"{self.found_by} margin {self.margin_percent}"
 
 
+JUDGED = "judged"
+"""In a crop's row, in place of its detector: people said where it is."""
+
+Correction = tuple[list[float], list[float]]
+"""A region of a picture, as sides in thousandths, and where people say that its object is, as fractions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parent:
     """A whole picture that is due for cropping.
@@ -72,6 +79,7 @@ class Parent:
         picture_format: `TIFF`, `PNG` or `JPEG`.
         declared: how many seeds it shows, as its uploader declares.
         record: its stored JSON.
+        corrections: where people say that objects are which a detector misplaced or missed.
     """
 
     id: UUID
@@ -85,6 +93,7 @@ class Parent:
     picture_format: str
     declared: int
     record: Mapping[str, Any] = field(repr=False)
+    corrections: Sequence[Correction] = ()
 
     @property
     def enrichment(self) -> Enrichment | None:
@@ -108,6 +117,7 @@ class StoredCrop:
         sha256: of the file, in hexadecimal.
         size: of the file, in bytes.
         properties: what decoding its file gave.
+        found_by: the detector with its version, or `JUDGED`.
     """
 
     id: UUID
@@ -117,6 +127,7 @@ class StoredCrop:
     sha256: str
     size: int
     properties: Properties
+    found_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +189,11 @@ _PARENT = (
     " encode(p.sha256, 'hex') as sha256, p.size, p.format as picture_format, p.nb_object as declared,"
     " p.picture as record"
 )
+_CORRECTIONS = (
+    "(select coalesce(jsonb_agg(jsonb_build_array(string_to_array(j.region, ',')::real[], j.box) order by j.box),"
+    " '[]') from judged j where j.sha256 = p.sha256 and j.region <> '' and j.box is not null"
+    " and j.outcome not in ('not_a_seed', 'unusable')) as corrections"
+)
 _PARENTS = "from pictures p join picture_set s on s.id = p.picture_set_id join container c on c.id = s.container_id"
 _WHOLE = (
     "s.upload_id = %(upload)s and p.parent is null and p.superseded_at is null and p.withdrawn_at is null"
@@ -219,7 +235,7 @@ def due_pictures(connection: Connection, upload: UUID, method: CropMethod, *, af
     return fetch(
         connection,
         class_row(Parent),
-        f"select {_PARENT} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
+        f"select {_PARENT}, {_CORRECTIONS} {_PARENTS} where {_WHOLE} and p.id > %(after)s"
         f" and not exists (select from detection d where d.picture_id = p.id and {_CURRENT})"
         " order by p.id limit %(most)s",
         {"upload": upload, "after": after, "most": most, **_of(method)},
@@ -246,13 +262,20 @@ def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], me
     # The pictures of a folder that was deleted or archived meanwhile are elsewhere, or nowhere.
     connection.execute("select from picture_set where id = any(%s) order by id for share", (picture_sets,))
     # In the order in which importing and reprocessing lock them; a picture that is gone is left out.
-    rows = connection.execute(
-        f"select p.id, c.name as container {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
+    rows = fetch(
+        connection,
+        dict_row,
+        f"select p.id, c.name as container, {_CORRECTIONS} {_PARENTS} where p.id = any(%s) and p.superseded_at is null"
         " and s.deleted_at is null order by p.id for no key update of p",
         (parents,),
-    ).fetchall()
-    there = {(row["id"], row["container"]) for row in rows}
-    present = [one for one in cropped if (one.parent.id, one.parent.container) in there]
+    )
+    # What was judged meanwhile is cut next time: without a detection the picture stays due.
+    there = {(row["id"], row["container"]): [box for _, box in row["corrections"]] for row in rows}
+    present = [
+        one
+        for one in cropped
+        if there.get((one.parent.id, one.parent.container)) == [box for _, box in one.parent.corrections]
+    ]
     crops = sorted(((one, crop) for one in present for crop in one.crops), key=lambda pair: pair[1].id.bytes)
     with changing(connection, actor=method.found_by, action="superseded"):
         connection.execute(
@@ -261,7 +284,7 @@ def record_cropped(connection: Connection, cropped: Sequence[CroppedPicture], me
             ([one.parent.id for one in present], [crop.id for _, crop in crops]),
         )
     with changing(connection, actor=method.found_by, action="cropped"):
-        new = sum(_insert_crop(connection, one.parent, crop, method, rules) for one, crop in crops)
+        new = sum(_insert_crop(connection, one.parent, crop, rules) for one, crop in crops)
         hold_withdrawn(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
         follow_judgements(connection, "p.id = any(%(crops)s)", {"crops": [crop.id for _, crop in crops]})
     _record_detections(connection, present, method)
@@ -278,7 +301,7 @@ _CROP_COLUMNS = (
 _CROP_VALUES = ", ".join(f"%({name})s" for name in _CROP_COLUMNS.split(", "))
 
 
-def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, method: CropMethod, rules: str) -> int:
+def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, rules: str) -> int:
     properties = crop.properties
     return connection.execute(
         f"insert into pictures ({_CROP_COLUMNS}) values ({_CROP_VALUES})"
@@ -300,7 +323,7 @@ def _insert_crop(connection: Connection, parent: Parent, crop: StoredCrop, metho
             "width": properties.width,
             "height": properties.height,
             "bounding_box": crop.box.corners,
-            "detector": method.found_by,
+            "detector": crop.found_by,
             "rule_set_version": rules,
             **enrichment_columns(properties.enrichment),
         },
@@ -395,6 +418,29 @@ def cut_again(connection: Connection, picture: UUID) -> bool:
         return False
     connection.execute("update upload_crops set stamp = '' where upload_id = %s", (row["upload_id"],))
     return True
+
+
+def corrected_boxes(connection: Connection, contents: Sequence[bytes]) -> set[tuple[bytes, tuple[float, ...]]]:
+    """Where people say that objects are in these contents, by content."""
+    rows = fetch(
+        connection,
+        tuple_row,
+        "select p.sha256, one -> 1 from (select distinct sha256 from judged where sha256 = any(%s)) p"
+        f" cross join lateral (select {_CORRECTIONS}) found cross join jsonb_array_elements(found.corrections) one",
+        (list(contents),),
+    )
+    return {(bytes(sha256), tuple(box)) for sha256, box in rows}
+
+
+def crop_again(connection: Connection, contents: Sequence[bytes]) -> None:
+    """Make pictures due again that were cropped, for the next cropping of their uploads."""
+    connection.execute(
+        "with gone as (delete from detection d using pictures p where p.id = d.picture_id"
+        "  and p.sha256 = any(%(contents)s))"
+        " update upload_crops k set stamp = '' from pictures p join picture_set s on s.id = p.picture_set_id"
+        " where p.sha256 = any(%(contents)s) and p.parent is null and k.upload_id = s.upload_id",
+        {"contents": list(contents)},
+    )
 
 
 def sessions_of(connection: Connection, upload: UUID, method: CropMethod) -> list[SessionCrops]:

@@ -89,12 +89,13 @@ def dagster_processes(home: Path, port: int) -> list[DagsterProcess]:
     workspace = home / "run" / "workspace.yaml"
     write_private(workspace, _WORKSPACE.format(host=LOOPBACK, port=code_port))
     python, module = (sys.executable, "-m"), "nachet_pipeline.definitions"
-    code = (*python, "dagster", "api", "grpc", "-m", module, "-h", LOOPBACK, "-p", str(code_port))
+    server = (*python, "nachet_pipeline.local.code_server", "api", "grpc", "-m", module)
+    where = ("-h", LOOPBACK, "-p", str(code_port))
     quiet = ("--lazy-load-user-code", "--location-name", "nachet_pipeline", "--log-level", "warning")
     web = (*python, "dagster_webserver", "-w", str(workspace), "-h", LOOPBACK, "-p", str(port))
     daemon = (str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace))
     return [
-        DagsterProcess("Dagster's code server", (*code, *quiet), answers_at=code_port),
+        DagsterProcess("Dagster's code server", (*server, *where, *quiet), answers_at=code_port),
         DagsterProcess("Dagster's daemon", daemon),
         DagsterProcess("Dagster's web server", web),
     ]

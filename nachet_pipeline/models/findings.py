@@ -41,9 +41,13 @@ class LineFinding:
         place = ":".join(part for part in (file, str(self.line or "")) if part) or "."
         colon = " : " if language == "fr" else ": "
         expected, found = self.expected.in_language(language), self._found.in_language(language)
-        return _SENTENCE.in_language(language).format(
-            place, f"{self.field}{colon}" if self.field else "", expected, found
-        )
+        key = f"{self._key}{colon}" if self.field else ""
+        return _SENTENCE.in_language(language).format(printable(place), key, expected, found)
+
+    @property
+    def _key(self) -> str:
+        """The field as one printable line: a key that does not belong there may be any text."""
+        return printable(self.field[:_LONGEST_FOUND])
 
     @property
     def _found(self) -> Bilingual:
@@ -55,7 +59,7 @@ class LineFinding:
         found, expected = self._found, self.expected
         return {
             "line": self.line,
-            "field": self.field,
+            "field": self._key,
             "expected": {"en": expected.en, "fr": expected.fr},
             "found": {"en": found.en, "fr": found.fr},
         }

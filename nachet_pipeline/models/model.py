@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from nachet_pipeline.errors import UsageError
 from nachet_pipeline.training.recipe import check_name
@@ -30,9 +39,37 @@ class ModelError(UsageError, ValueError):
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _kept_as_it_is(cls, value: object) -> object:
+        try:
+            return _storable(value)
+        except RecursionError:
+            raise ValueError("expected less deep nesting") from None
+
 
 def _in_utc(moment: datetime) -> datetime:
+    # A day on either side: whatever its zone is, it is a moment that PostgreSQL and Python can say in UTC.
+    if not datetime.min.year < moment.year < datetime.max.year:
+        raise ValueError("expected a year from 2 to 9998")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _storable(value: object) -> object:
+    """What was stated, if a database can keep every text in it.
+
+    Raises:
+        ValueError: a text has a character that it cannot.
+    """
+    if isinstance(value, str) and any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value):
+        raise ValueError("expected text without the characters U+0000 and U+D800 to U+DFFF")
+    if isinstance(value, dict):
+        for pair in value.items():
+            _storable(pair)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _storable(one)
+    return value
 
 
 def _pointer(text: str) -> str:
@@ -45,8 +82,8 @@ def _pointer(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         raise ValueError("expected an address or a path") from None
-    if parts.username or parts.password or parts.query:
-        raise ValueError("expected an address without user and query, which may be a key")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("expected an address without user, query and fragment, which may be a key")
     return text
 
 

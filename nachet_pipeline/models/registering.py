@@ -20,6 +20,7 @@ from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline.training.queries import UnknownTrainingSetError, version_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OF_A_VERSION = re.compile(r"[^@]+@[0-9a-fA-F]+")
 _TOLD = 20
 
 
@@ -195,7 +196,7 @@ def _training_set(connection: Connection, version: VersionDocument, model: str) 
     if wanted is None or _DIGEST.fullmatch(wanted):
         return wanted
     place = f"{model}@{version.version}: training_set"
-    if "@" not in wanted:
+    if not _OF_A_VERSION.fullmatch(wanted):
         raise UnregistrableModelError(f"{place}: expected NAME@DIGEST or a whole digest, found {wanted[:80]!r}")
     try:
         return version_of(connection, wanted).digest

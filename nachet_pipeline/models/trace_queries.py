@@ -19,7 +19,7 @@ from nachet_pipeline.errors import RefusedError, UsageError
 from nachet_pipeline.models.judgements.queries import RecordedJudgement, judgements_page
 from nachet_pipeline.models.model import ModelVersion
 from nachet_pipeline.models.queries import version_named
-from nachet_pipeline.picture_sets.withdrawn_content import TaughtModel, models_taught_by
+from nachet_pipeline.picture_sets.withdrawn_content import TaughtModel, models_taught_by, rows_of_content
 from nachet_pipeline.registry.queries import registered_seeds
 from nachet_pipeline.training.ranks import labels_at
 from nachet_pipeline.training.recipe import SPLITS
@@ -128,7 +128,8 @@ class PredictionTrace:
         sha256: of the content that it is about.
         at: when it was said.
         said: of each of its objects.
-        learned: whether the version was trained on that content, on what it was cut from, or on what was cut from it.
+        learned: whether the version was trained on that content, on what it was cut from, or on whatever else was cut
+            from that; as `TRAINED_ON` has it of many.
         by: the version.
     """
 
@@ -415,8 +416,10 @@ def _of_prediction(connection: Connection, identifier: UUID) -> PredictionTrace:
         (identifier,),
     )
     by = _said_by(connection, identifier)
-    related = _all_of(_related(connection, picture)) if picture else []
-    learned = any(one.id == by.id for one in models_taught_by(connection, "p.id = any(%(ids)s)", {"ids": related}))
+    related = _related(connection, picture) if picture else {}
+    beside = [row for whole in related.get("whole", ()) for row in rows_of_content(connection, whole)]
+    parts = {"ids": [*_all_of(related), *beside]}
+    learned = any(one.id == by.id for one in models_taught_by(connection, "p.id = any(%(ids)s)", parts))
     return PredictionTrace(
         identifier,
         bytes(sha256).hex(),

@@ -19,6 +19,7 @@ from nachet_pipeline.crops.endpoint import DetectorUnavailableError, EndpointDet
 from nachet_pipeline.crops.plain_background import PlainBackgroundDetector
 from nachet_pipeline.crops.queries import uploads_to_crop
 from nachet_pipeline.local.sample import write_sample
+from nachet_pipeline.models.judgements.judgement import Verdict, box_of
 from nachet_pipeline.models.model import ModelDocument
 from nachet_pipeline.models.predictions.detected import detector_predictions
 from nachet_pipeline.models.predictions.recording import ForeignAnswerError
@@ -28,6 +29,7 @@ from nachet_pipeline.settings import Settings, SettingsError
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline_tests.crops.endpoints import TOKEN, box, endpoint
+from nachet_pipeline_tests.models.judgements.judging import ANN, experts, judge, judgements, says, take_back
 from nachet_pipeline_tests.reprocessing.stored import reprocess
 from nachet_pipeline_tests.workbench import Workbench, edit
 
@@ -611,3 +613,67 @@ def test_a_wrong_setting_is_told_at_start(name: str, value: str, said: str) -> N
     with pytest.raises(SettingsError, match=f"^NACHET_{name}: .*{said}") as told:
         Settings.from_environment({f"NACHET_{name}": value})
     assert "secret" not in str(told.value)
+
+
+def test_a_corrected_box_is_cut_in_place_of_the_detectors_until_it_is_taken_back(
+    workbench: Workbench, imported, cropper: Cropper
+) -> None:
+    upload = imported(pictures=1)
+    cropper.detector = Finding(LEFT, RIGHT)
+    cropper.crop(upload)
+    before = crops_of(workbench)
+    (photograph,) = workbench.query("select id, sha256 from pictures where parent is null")
+    experts(workbench, ANN)
+    seen = {"picture": photograph["id"], "at": 1}
+    moved = says(ANN, Verdict.BOX, box=box_of(0, 0, 0.5, 1), corrected_box=box_of(0.05, 0.1, 0.35, 0.9), **seen)
+    missed = says(ANN, Verdict.MISSED, "Brassica juncea", corrected_box=box_of(0.4, 0.4, 0.6, 0.6), **seen)
+    judge(workbench, moved, missed)
+
+    method = crop_method(workbench.settings.crop, cropper.detector)
+    with workbench.database.connection() as connection:
+        assert [one.id for one in uploads_to_crop(connection, method, most=10)] == [upload.id]
+    outcome = cropper.crop(upload)
+    assert (outcome.looked_at, outcome.crops, outcome.new) == (1, 3, 2)
+    now = crops_of(workbench)
+    judged = {tuple(row["bounding_box"]): row for row in now if row["detector"] == "judged"}
+    margin = workbench.settings.crop.crop_margin_percent / 100
+    boxes = [Region(0.05, 0.1, 0.35, 0.9), Region(0.4, 0.4, 0.6, 0.6)]
+    assert set(judged) == {tuple(region.box(320, 240, margin=margin).corners) for region in boxes}
+    (left,) = (row for row in now if row["detector"] == "told 1")
+    assert left["bounding_box"][2] == 320, "the right half is as it was found"
+    labelled = workbench.query(
+        "select c.bounding_box[1] as side from judged_picture j join pictures c on c.id = j.picture_id"
+        " join seeds s on s.id = j.seed_id where s.name = 'Brassica juncea' and c.superseded_at is null"
+    )
+    assert [row["side"] for row in labelled] == [boxes[1].box(320, 240, margin=margin).left]
+
+    judge(workbench, moved)
+    assert cropper.crop(upload).looked_at == 0, "nothing changed"
+    for identifier in judgements(workbench):
+        take_back(workbench, identifier)
+    assert cropper.crop(upload).looked_at == 1
+    assert [(row["id"], row["sha256"]) for row in crops_of(workbench)] == [(row["id"], row["sha256"]) for row in before]
+
+
+def test_a_box_that_is_judged_while_a_picture_is_cropped_is_cut_next(
+    workbench: Workbench, imported, cropper: Cropper
+) -> None:
+    upload = imported(pictures=1)
+    (photograph,) = workbench.query("select id from pictures where parent is null")
+    experts(workbench, ANN)
+    moved = says(
+        ANN, Verdict.MISSED, "Brassica juncea", corrected_box=box_of(0.4, 0.4, 0.6, 0.6), picture=photograph["id"]
+    )
+
+    class Slow(Finding):
+        def detect(self, picture: Any) -> tuple[Region, ...]:
+            if not self.asked:
+                judge(workbench, moved)
+            return super().detect(picture)
+
+    cropper.detector = Slow(RIGHT)
+    cropper.crop(upload)
+    with workbench.database.connection() as connection:
+        method = crop_method(workbench.settings.crop, cropper.detector)
+        assert [one.id for one in uploads_to_crop(connection, method, most=10)] == [upload.id]
+    assert cropper.crop(upload).crops == 2

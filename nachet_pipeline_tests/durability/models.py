@@ -33,6 +33,7 @@ from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.models.model import ModelDocument
 from nachet_pipeline.models.predictions.containers import due_files, record_arrived
+from nachet_pipeline.models.queries import model_versions
 from nachet_pipeline.models.registering import register_model
 from nachet_pipeline.storage.blobs import BlobStorage
 from nachet_pipeline_tests.databases import database_name, own_database
@@ -134,12 +135,12 @@ class _Commands:
             "name an expert": lambda: _nachet("judge", "experts", "add", "ann@example.org", *by),
             "apply another policy": lambda: _nachet("judge", "apply", *by[:2], NACHET_VERIFIED_BY_PERSONS="3"),
             "evaluate": lambda: _nachet("model", "evaluate", self.version),
-            "promote": lambda: _nachet("model", "promote", self.version, *by),
+            "promote": lambda: _nachet("model", "promote", self.version, *by, "--despite", "calibrated"),
         }
 
     def _record_arrived(self) -> None:
         with _opened() as (database, blobs):
-            for arrived in due_files(database, blobs):
+            for arrived in due_files(database.call(model_versions), blobs):
                 record_arrived(database, blobs, arrived, by="pipeline")
 
 

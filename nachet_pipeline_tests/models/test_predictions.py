@@ -301,6 +301,28 @@ def test_a_table_of_other_columns_is_refused(lab: Lab, tmp_path: Path) -> None:
     assert list(done.findings.counts) == ["not-parquet"]
 
 
+def test_a_damaged_table_is_refused_rather_than_read_in_vain_again_and_again(lab: Lab, tmp_path: Path) -> None:
+    file, table = tmp_path / "x.parquet", pa.table({"sha256": [SOME] * 9})
+    pyarrow.parquet.write_table(table, file, compression="zstd")
+    content = bytearray(file.read_bytes())
+    content[4:40] = bytes(36)  # the header of the first page; the footer is whole
+    file.write_bytes(content)
+    done = record_file(lab.bench.database, lab.version, file, by="ann@example.org")
+    assert (done.recorded, list(done.findings.counts)) == (False, ["not-parquet"])
+    pyarrow.parquet.write_table(pa.table([[SOME], [SOME]], names=["sha256", "sha256"]), file)
+    done = record_file(lab.bench.database, lab.version, file, by="ann@example.org")
+    assert (done.recorded, list(done.findings.counts)) == (False, ["repeated-key"])
+    with pytest.raises(FileNotFoundError):
+        next(read_blocks(tmp_path / "none.parquet"))
+
+
+def test_a_key_of_any_characters_is_told_in_one_line(lab: Lab) -> None:
+    done = lab.record({"a\0\x1b[2J\ud800\nb": 1, "candidates": []})
+    assert not done.recorded
+    assert done.findings.record()[0]["shown"][0]["field"] == r"a\x00\x1b[2J\ud800\nb"
+    assert all(line.isprintable() for line in done.findings.lines(file="a\x1b[2J\n.jsonl"))
+
+
 def test_a_file_with_an_error_is_refused_as_a_whole(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_BLOCK", 100)
     done = lab.record(whole(), whole(sha256=lab.pictures[1]), whole(candidates=[{"label": "soil", "score": 1}]))

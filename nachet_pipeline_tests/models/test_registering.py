@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from nachet_pipeline.models.model import ModelError
-from nachet_pipeline.models.model_file import read_model_file
+from nachet_pipeline.models.model_file import model_of, read_model_file
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.documents import block_beginning
 from nachet_pipeline_tests.workbench import Workbench
@@ -94,7 +94,9 @@ def test_classes_that_mean_no_registered_taxon_are_all_named_and_nothing_is_regi
         ({"task": "guess"}, "seed-classifier.yaml:6: versions.0.task: expected"),
         ({"classes": ["a", "a"]}, "expected each label once, found 'a' twice"),
         ({"classes": []}, "expected classes, found none"),
-        ({"weights": "https://x.example.org/w?sig=secret"}, "expected an address without user and query"),
+        ({"weights": "https://x.example.org/w?sig=secret"}, "expected an address without user, query and fragment"),
+        ({"weights": "https://x.example.org/w#token=secret"}, "expected an address without user, query and fragment"),
+        ({"trained_at": "9999-12-31T23:59:59-10:00"}, "versions.0.trained_at: expected a year from 2 to 9998"),
         ({"version": "1 2"}, "versions.0.version: "),
         ({"wieghts": "w"}, "found 'wieghts'; did you mean weights?"),
     ],
@@ -106,8 +108,26 @@ def test_what_is_wrong_in_a_file_is_said_with_its_place(version: dict[str, Any],
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("key", ["owner", "description", "facts"])
+def test_a_program_states_only_what_a_database_can_keep(key: str, text: str) -> None:
+    version = {"version": "1", "task": "classify", "classes": ["Brassica napus"]}
+    stated = {"name": "some", "owner": "lab", "versions": [version]}
+    with pytest.raises(ModelError, match=f"^{key}"):
+        model_of(stated | {key: {"x": [{text: 1}]} if key == "facts" else text})
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(ModelError, match="nesting"):
+        model_of(stated | {"facts": {"x": deep}})
+
+
 def test_a_training_set_is_named_for_good(workbench: Workbench, nachet: Nachet) -> None:
-    for wanted, said in (("seeds", "expected NAME@DIGEST"), ("seeds@3f", "there is no training set seeds@3f")):
+    for wanted, said in (
+        ("seeds", "expected NAME@DIGEST"),
+        ("seeds@", "expected NAME@DIGEST"),
+        ("seeds@3f", "there is no training set seeds@3f"),
+    ):
         answer = nachet("model", "register", written(workbench.place, training_set=wanted))
         assert (answer.code, said in answer.err) == (1, True)
 

@@ -73,6 +73,11 @@ def test_a_prediction_leads_to_the_photographs_that_taught_it_and_a_photograph_b
     found = traced(laboratory, said[content(0)])
     assert (found["learned"], found["said"][0]["label"]) == (False, NAPUS.upper())
     assert traced(laboratory, said[content("ada's")])["learned"], "it was trained on crops of it"
+    laboratory.add("ada's crop 3", parent=UUID(bytes=content("ada's")[:16]), box=[0, 0, 9, 9])
+    laboratory.predict("seed-model@1.0", {"ada's crop 3": 0})
+    (beside,) = laboratory.bench.query("select id from prediction where sha256 = %s", content("ada's crop 3"))
+    assert traced(laboratory, beside["id"])["learned"], "it was trained on other crops of the photograph"
+    laboratory.execute("delete from prediction where id = %s", beside["id"])
     assert traced(laboratory, version) == {"traced": "version", **found["by"]}
     taught = found["by"]["taught"]
     assert found["by"]["champion_since"]

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import io
 import os
 import socket
 import time
@@ -207,6 +208,20 @@ def test_a_create_only_upload_leaves_what_is_there(blobs: BlobStorage, container
     assert put(blobs, container, "folder/1.tiff", b"first", overwrite=False)
     assert not put(blobs, container, "folder/1.tiff", b"second", overwrite=False)
     assert blobs.read(container, "folder/1.tiff") == b"first"
+
+
+@pytest.mark.parametrize("size", [3, 5 * 1024 * 1024])
+def test_a_file_arrives_from_its_start_and_with_its_checksum_wherever_it_was_left(
+    blobs: BlobStorage, container: str, size: int
+) -> None:
+    content = os.urandom(size)
+    stream = io.BytesIO(content)
+    stream.seek(2)
+    assert blobs.upload(container, "folder/manifest", stream, content_type="application/jsonl")
+    kept = blobs.properties_of(container, "folder/manifest")
+    assert kept
+    assert kept.md5 == md5(content).hex()
+    assert blobs.read(container, "folder/manifest") == content
 
 
 def test_deleting_twice_is_as_good_as_once(blobs: BlobStorage, container: str) -> None:

@@ -5,6 +5,8 @@ launched. If a run's process ended while the database was away, or together with
 under way. It would hold its place in the queue, and nobody would request its work again.
 """
 
+# ruff: noqa: PLC0415 (what tells others is imported by the sensors that do: every run imports this module)
+
 import json
 import time
 from collections.abc import Iterable
@@ -28,13 +30,9 @@ from nachet_pipeline.defs.maintenance.jobs import reprocess_pictures
 from nachet_pipeline.defs.mass_import.jobs import mass_import
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource, SecretKeysResource
 from nachet_pipeline.defs.runs import BATCH_TAG, REPOSITORY, REPOSITORY_TAG, UNDER_WAY
-from nachet_pipeline.mail.sending import deliver
 from nachet_pipeline.settings import MailSettings, WebhookSettings
 from nachet_pipeline.uploads.queries import requeue_batch, waiting_batches
 from nachet_pipeline.users.encryption import SecretBox
-from nachet_pipeline.webhooks.delivering import Deliverer
-from nachet_pipeline.webhooks.queries import any_webhook
-from nachet_pipeline.webhooks.sending import Sender
 
 _OPS = {mass_import.name: "import_container", reprocess_pictures.name: "reprocessed_pictures"}
 """The jobs whose work may be split into shards, each with the op that does one."""
@@ -152,6 +150,10 @@ def deliver_events(
     webhook_settings: ResourceParam[WebhookSettings],
 ) -> SkipReason:
     """Deliver events to webhooks."""
+    from nachet_pipeline.webhooks.delivering import Deliverer
+    from nachet_pipeline.webhooks.queries import any_webhook
+    from nachet_pipeline.webhooks.sending import Sender
+
     with database.open() as db:
         if not db.call(any_webhook):
             return SkipReason("No webhook is to be told anything.")
@@ -172,6 +174,8 @@ def send_mail(
     """Send what is due to be told by e-mail."""
     if not mail_settings.on:
         return SkipReason("NACHET_SMTP_URL is not set, so no mail is sent.")
+    from nachet_pipeline.mail.sending import deliver
+
     with database.open() as db:
         done = deliver(db, mail_settings)
     if done.trouble:

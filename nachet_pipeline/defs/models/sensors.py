@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import groupby
 
 from dagster import (
     AddDynamicPartitionsRequest,
@@ -23,7 +24,7 @@ from nachet_pipeline.defs.partitions import versions
 from nachet_pipeline.defs.resources import BlobStorageResource, DatabaseResource
 from nachet_pipeline.defs.runs import PARTITION, UNDER_WAY
 from nachet_pipeline.models.model import ModelError, digest_of
-from nachet_pipeline.models.predictions.containers import due_files
+from nachet_pipeline.models.predictions.containers import due_files, state_of
 from nachet_pipeline.models.queries import model_versions, recorded_of_files
 from nachet_pipeline.settings import TrainingSettings
 
@@ -93,17 +94,28 @@ def sync_models(
 )
 def start_predictions(
     context: SensorEvaluationContext, database: DatabaseResource, blob_storage: BlobStorageResource
-) -> SensorResult | SkipReason:
+) -> SensorResult:
     """Request a run for each version with files that were not read."""
     with database.open() as db, db.reading() as connection:
         registered = model_versions(connection)
+    # Of each model the state of its container when no file waited there.
+    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    due: dict[str, list[str]] = {}
     with blob_storage.open() as blobs:
-        due: dict[str, list[str]] = {}
-        for file in due_files(registered, blobs):
-            due.setdefault(file.version.name, []).append(f"{file.blob} {file.etag}")
+        for model, of_model in groupby(registered, key=lambda one: one.model):
+            of = list(of_model)
+            state = state_of(model, of, blobs)
+            if seen.get(model) == state:
+                continue
+            files = list(due_files(of, blobs))
+            for file in files:
+                due.setdefault(file.version.name, []).append(f"{file.blob} {file.etag}")
+            if not files:
+                seen[model] = state
+    cursor = json.dumps(seen, sort_keys=True)
     changes = _partitions(context.instance, {one.name for one in registered})
     if not due and not changes:
-        return SkipReason("No file of predictions waits.")
+        return SensorResult(skip_reason="No file of predictions waits.", cursor=cursor)
     hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
     requests = [
         # One run an hour for the same files, or one that fails on them would start another every minute.
@@ -112,7 +124,9 @@ def start_predictions(
     ]
     busy = _under_way(context.instance, record_predictions.name) if due else set()
     return SensorResult(
-        run_requests=[one for one in requests if one.partition_key not in busy], dynamic_partitions_requests=changes
+        run_requests=[one for one in requests if one.partition_key not in busy],
+        dynamic_partitions_requests=changes,
+        cursor=cursor,
     )
 
 

@@ -128,6 +128,8 @@ def import_upload(
         if command_import.outcome:
             import_one = _imported_by_command(command_import.outcome)
         else:
+            pool = stack.enter_context(DecodingPool(decoding))
+            pool.begin()  # a decoder starts while the first folder is listed
             db, blobs = stack.enter_context(database.open()), stack.enter_context(blob_storage.open())
             with db.connection() as connection:
                 registry = registered_seeds(connection)
@@ -135,7 +137,6 @@ def import_upload(
                 # At once: what a run was about is asked of one that was cancelled, above all.
                 if first := next(known, None):
                     say_whose(context, first.owner.email, first.folder, len(partitions))
-            pool = stack.enter_context(DecodingPool(decoding))
             importer = Importer(db, blobs, pool, registry, rule_set, contract_limits, transfer_settings, context.run_id)
             import_one = _imported_by(importer)
         log = now_and_then(context)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from nachet_pipeline.uploads.importing import ImportOutcome
     from nachet_pipeline.uploads.upload import Upload
 
-# Garbage is collected seldom while modules are imported, as in the command.
+# What is imported is no garbage, so the collector does not look at it, then or later.
 _PROGRAM = (
-    "import gc, sys; gc.set_threshold(10_000); from nachet_pipeline.defs.uploads.running import main;"
+    "import gc, sys; gc.disable(); from nachet_pipeline.defs.uploads.running import main; gc.freeze(); gc.enable();"
     " main(int(sys.argv[1]))"
 )
 _SECONDS_BETWEEN_REPORTS = 1.0

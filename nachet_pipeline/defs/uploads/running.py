@@ -18,6 +18,7 @@ from nachet_pipeline.defs.executor import one_process
 from nachet_pipeline.defs.resources import CommandBuild, CommandImport, ImportProgress, of_environment, of_settings
 from nachet_pipeline.defs.runs import REPOSITORY, REPOSITORY_TAG, whose
 from nachet_pipeline.defs.uploads import definitions as uploads
+from nachet_pipeline.defs.uploads.unprinted import instance_without_capture
 from nachet_pipeline.errors import ActionableError
 from nachet_pipeline.pictures.worker import receive_message, send_message
 from nachet_pipeline.settings import Settings
@@ -82,7 +83,7 @@ class _Command:
 
 def _write_run(command: _Command) -> None:
     os.environ.update(command.next())
-    with DagsterInstance.get() as instance:
+    with instance_without_capture() as instance:
         job = command_job(Settings.from_environment(), CommandImport(command.outcome))
         run_id, upload = command.next()
         _execute(job, instance, run_id, upload)

@@ -39,7 +39,7 @@ def group_sums(values: Array, group: NDArray[np.int64]) -> Array:
         values: (n,) or (n, k).
         group: of each row, from 0 and without gaps.
     """
-    columns = np.asarray(values, np.float64).reshape(len(group), -1)
+    columns = np.asarray(values, np.float64).reshape(len(group), *np.shape(values)[1:] or (1,))
     groups = int(group.max(initial=-1)) + 1
     return np.stack([np.bincount(group, column, groups).astype(np.float64) for column in columns.T], axis=1)
 

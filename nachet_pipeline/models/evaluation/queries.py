@@ -124,6 +124,8 @@ def boxes_in(connection: Connection, training_set: UUID, wholes: Sequence[UUID])
         "  from unnest(string_to_array(j.region, ',')) with ordinality sides (side, place) order by place)), null,"
         " coalesce(s.merged_into, s.id) from pictures w join judged j on j.sha256 = w.sha256 and j.region <> ''"
         " join seeds s on s.id = j.seed_id where w.id = any(%(wholes)s) and j.outcome = 'taxon'"
+        " and not exists (select from judged_crop k join pictures c on c.id = k.picture_id where k.parent = w.id"
+        "  and (k.sha256, k.region) = (j.sha256, j.region) and c.superseded_at is null and c.withdrawn_at is null)"
         " order by whole_id, box",
         {"set": training_set, "wholes": list(wholes)},
     )

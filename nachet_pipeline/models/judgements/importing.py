@@ -49,7 +49,10 @@ def import_judgements(
     """
     found, given = Findings(), otherwise or Otherwise()
     with ExitStack() as stack:
-        stated = _stated(connection, path, file_format, given, inferences, found, stack)
+        try:
+            stated = _stated(connection, path, file_format, given, inferences, found, stack)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
         return record_judgements(connection, stated, by=by, source=path.name, policy=policy, findings=found)
 
 
@@ -66,7 +69,7 @@ def _stated(
     if kind == "jsonl":
         return read_lines(stack.enter_context(path.open("rb")), otherwise, findings)
     if kind == "csv":
-        stream = stack.enter_context(path.open(encoding="utf-8-sig", errors="replace", newline=""))
+        stream = stack.enter_context(path.open(encoding="utf-8-sig", errors="surrogateescape", newline=""))
         return read_table(stream, otherwise, findings)
     document = document_of(path)
     kind = kind or _kind(document, path)

@@ -13,9 +13,6 @@ from nachet_pipeline.identifiers import judgement_id
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, as fractions of width and height; numbers of 32 bits, as the database keeps them."""
 
-SAME_REGION = 0.5
-"""Two boxes with this much in common, as intersection over union, are one region."""
-
 
 class Verdict(StrEnum):
     """What is said.
@@ -123,6 +120,15 @@ class Judgement:
         """What it is about; of an object that was missed, where it is."""
         return self.corrected_box if self.verdict is Verdict.MISSED else self.box
 
+    @property
+    def but_taxon(self) -> tuple[Any, ...]:
+        """All that is said, except which taxon."""
+        sure = () if self.sure is None else (self.sure,)
+        return (
+            *(self.person, self.at, self.sha256, self.verdict, self.prediction, self.object, self.note, self.withdraws),
+            *(_text(numbers) for numbers in (self.box, self.corrected_box, sure)),
+        )
+
 
 def identified(stated: Stated, sha256: bytes, box: Box | None, taxon: UUID | None) -> Judgement:
     """The judgement of what was stated, once it is known what it is about.
@@ -185,18 +191,3 @@ def box_of(left: float, top: float, right: float, bottom: float) -> Box:
     if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
         raise ValueError("expected left < right and top < bottom, all from 0 to 1")
     return box
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes.
-
-    >>> overlap((0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 1.0, 1.0))
-    0.5
-    """
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    shared = wide * high
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared / (sum(areas) - shared)

@@ -4,6 +4,7 @@ A task has the prediction as a prediction of Label Studio's, and what was judged
 such an annotation carries the judgement that it stands for: as long as nobody touches it, it stays that judgement.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -41,7 +42,7 @@ def interface(taxa: Sequence[str]) -> str:
     return (
         f'<View>\n  <Image name="{_IMAGE}" value="$image" zoom="true"/>\n'
         f'  <Filter name="filter" toName="{_BOXES}" minlength="0"/>\n'
-        f'  <RectangleLabels name="{_BOXES}" toName="{_IMAGE}">\n{labels}\n  </RectangleLabels>\n'
+        f'  <RectangleLabels name="{_BOXES}" toName="{_IMAGE}" canRotate="false">\n{labels}\n  </RectangleLabels>\n'
         f'  <Choices name="{_WHOLE}" toName="{_IMAGE}">\n{choices}\n  </Choices>\n</View>\n'
     )
 
@@ -171,7 +172,7 @@ def _said(
         if one is None:
             continue
         said = (region.get("meta") or {}).get("said")
-        if said and _same(one, said["shown"]):
+        if said and _same(one, said["shown"]) and one.note == said["judgement"].get("note"):
             if stated := stated_of(said["judgement"], line, otherwise, findings):
                 yield stated
             # It is no new word about that object, and the object was not deleted.
@@ -196,11 +197,8 @@ def _drawn(region: Mapping[str, Any], line: int, findings: Findings) -> Drawn | 
         return None
     box = None
     if region["type"] == "rectanglelabels":
-        left, top = value["x"] / 100, value["y"] / 100
-        right, bottom = left + value["width"] / 100, top + value["height"] / 100
         try:
-            # Tools let people draw a little over the edge.
-            box = box_of(max(left, 0), max(top, 0), min(right, 1), min(bottom, 1))
+            box = _box(value, region)
         except ValueError:
             expected = Bilingual("a box within the picture", "un rectangle dans l'image")
             findings.add([LineFinding("wrong-value", line, "value", expected, str(value)[:80])])
@@ -209,6 +207,25 @@ def _drawn(region: Mapping[str, Any], line: int, findings: Findings) -> Drawn | 
     text = (region.get("meta") or {}).get("text")
     note = " ".join(map(str, text)) if isinstance(text, list) else text
     return Drawn(box, str(labels[0]), int(number) if kept == "object" and number.isdigit() else None, note or None)
+
+
+def _box(value: Mapping[str, Any], region: Mapping[str, Any]) -> Box:
+    """The box of a rectangle; around one that was turned about its left upper corner.
+
+    Raises:
+        ValueError: it is empty, or not within the picture.
+    """
+    left, top, wide, high = (value[name] / 100 for name in ("x", "y", "width", "height"))
+    across: tuple[float, ...] = (0.0, wide)
+    down: tuple[float, ...] = (0.0, high)
+    if turned := math.radians(value.get("rotation") or 0):
+        shape = region["original_width"] / region["original_height"]
+        sine, cosine = math.sin(turned), math.cos(turned)
+        across = (0.0, wide * cosine, -high / shape * sine, wide * cosine - high / shape * sine)
+        down = (0.0, wide * shape * sine, high * cosine, wide * shape * sine + high * cosine)
+    # Tools let people draw a little over the edge.
+    sides = left + min(across), top + min(down), left + max(across), top + max(down)
+    return box_of(*(min(max(side, 0.0), 1.0) for side in sides))
 
 
 def _person(completed_by: Any) -> str | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
+from nachet_pipeline.crops.queries import corrected_boxes, crop_again
 from nachet_pipeline.database.audit import changing
 from nachet_pipeline.database.connection import Connection, Database
 from nachet_pipeline.database.reading import fetch, fetch_column
@@ -146,7 +147,9 @@ def _apply(
     judgements = judgements_of(connection, family)
     found = subjects(judgements, [Cut(crop, parent, tuple(box)) for crop, parent, box in cuts], set(single))
     outcomes = {subject: decide(judged, experts, policy, broader) for subject, judged in found.items()}
+    before = corrected_boxes(connection, family)
     changed = _record(connection, family, outcomes, policy)
+    crop_again(connection, [content for content, _ in before ^ corrected_boxes(connection, family)])
     labels = _label(connection, family, policy, by)
     pictures = fetch_column(
         connection,

@@ -5,12 +5,13 @@ latest judgement of a subject counts. Whoever names a genus supports, and does n
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
-from nachet_pipeline.models.judgements.judgement import SAME_REGION, Box, Judgement, Verdict, overlap
+from nachet_pipeline.crops.detecting import SAME_REGION, overlap
+from nachet_pipeline.models.judgements.judgement import Box, Judgement, Verdict
 from nachet_pipeline.settings import JudgingSettings
 
 Broader = Callable[[UUID], Collection[UUID]]
@@ -116,8 +117,13 @@ def decide(judgements: Iterable[Judgement], experts: Collection[str], policy: Po
         broader: the taxa that a taxon belongs to.
     """
     ordered = standing(judgements)
-    # A box alone says nothing of the taxon, so what the person said of it before still counts.
-    latest = {one.person: one for one in ordered if one.verdict is not Verdict.BOX or one.taxon}
+    latest: dict[str, Judgement] = {}
+    for one in ordered:
+        before = latest.get(one.person)
+        # A box alone says nothing of the taxon, so what the person said of it before still counts, if it was a seed.
+        alone = one.verdict is Verdict.BOX and not one.taxon
+        if before is None or not alone or before.verdict is Verdict.NOT_A_SEED:
+            latest[one.person] = one
     said = {person: one for person, one in latest.items() if _answer(one) or one.verdict is Verdict.WRONG}
     voices = _Voices(said, experts, broader)
     answers = sorted(
@@ -299,13 +305,39 @@ def _names(judgement: Judgement) -> bool:
 
 def _joined(found: dict[Subject, dict[UUID, Judgement]], cuts: Sequence[Cut]) -> None:
     """Let crops and the regions that they were cut from have each other's judgements, through any number of crops."""
-    pairs = [(Subject(cut.crop), Subject(cut.parent, region_of(cut.box))) for cut in cuts]
+    ways = [
+        way
+        for cut in sorted(cuts, key=lambda one: (one.parent, one.crop, one.box))
+        for crop, region in ((Subject(cut.crop), Subject(cut.parent, region_of(cut.box))),)
+        for way in ((crop, region, _outwards, cut.box), (region, crop, _inwards, cut.box))
+    ]
     growing = True
     while growing:
         growing = False
-        for one, other in pairs:
-            every = found.get(one, {}) | found.get(other, {})
-            for subject in (one, other):
-                if every and len(found.get(subject, {})) < len(every):
-                    found[subject] = dict(every)
-                    growing = True
+        for one, other, move, box in ways:
+            there = found.get(other, {})
+            more = {number: move(judged, box) for number, judged in found.get(one, {}).items() if number not in there}
+            if more:
+                found[other] = there | more
+                growing = True
+
+
+def _outwards(judgement: Judgement, cut: Box) -> Judgement:
+    """A judgement of a crop as one of what it was cut from: with fractions of that."""
+    left, top, right, bottom = cut
+    return _moved(judgement, (left, top), (right - left, bottom - top))
+
+
+def _inwards(judgement: Judgement, cut: Box) -> Judgement:
+    """A judgement of a region as one of the crop that was cut there; its object may end outside."""
+    left, top, right, bottom = cut
+    wide, high = right - left, bottom - top
+    return _moved(judgement, (-left / wide, -top / high), (1 / wide, 1 / high))
+
+
+def _moved(judgement: Judgement, by: tuple[float, float], times: tuple[float, float]) -> Judgement:
+    if judgement.corrected_box is None:
+        return judgement
+    left, top, right, bottom = judgement.corrected_box
+    (x, y), (across, down) = by, times
+    return replace(judgement, corrected_box=(x + across * left, y + down * top, x + across * right, y + down * bottom))

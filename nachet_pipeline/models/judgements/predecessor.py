@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
+from nachet_pipeline.crops.detecting import overlap
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch_value
 from nachet_pipeline.models.findings import Findings, LineFinding
-from nachet_pipeline.models.judgements.judgement import Box, Stated, Verdict, box_of, overlap
+from nachet_pipeline.models.judgements.judgement import Box, Stated, Verdict, box_of
 from nachet_pipeline.models.judgements.reading import Otherwise
 from nachet_pipeline.models.judgements.recording import TaxonNames
 from nachet_pipeline.models.judgements.tasks import TaskObject, newest_prediction, objects_of, picture_size

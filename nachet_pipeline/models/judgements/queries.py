@@ -75,9 +75,12 @@ def pictures_by_content(connection: Connection, contents: Sequence[bytes]) -> di
     return dict(fetch(connection, _about_row, _LABELLED.format(key="p.sha256", kind="bytea[]"), (list(contents),)))
 
 
+# Of a crop what is verified for it comes first, as in training sets.
 _LABELLED = (
-    "select {key}, p.sha256, array_agg(distinct coalesce(d.seed_id, s.merged_into, s.id)) from pictures p"
+    "select {key}, p.sha256, array_agg(distinct coalesce(own.seed_id, d.seed_id, s.merged_into, s.id)) from pictures p"
     " left join pictures q on q.id = p.parent left join pictures g on g.id = q.parent"
+    " left join lateral (select v.seed_id from judged_picture v where v.picture_id = p.id and p.parent is not null"
+    "  limit 1) own on true"
     " left join lateral label_decision_of(coalesce(g.id, q.id, p.id)) d on true"
     " left join picture_seed l on l.picture_id = p.id left join seeds s on s.id = l.seed_id"
     " where {key} = any(%s::{kind}) group by 1, 2"

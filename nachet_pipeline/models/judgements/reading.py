@@ -48,6 +48,10 @@ _EXPECTED = {
     "sure": Bilingual("a number from 0 to 1", "un nombre de 0 à 1"),
     "facts": Bilingual("keys and values", "des clés et des valeurs"),
 }
+_UTF8 = Bilingual(
+    "text in UTF-8, as programs save it by “CSV UTF-8”",
+    "du texte en UTF-8, comme les programmes l'enregistrent par « CSV UTF-8 »",
+)
 _TEXT = Bilingual("a text", "un texte")
 
 
@@ -150,6 +154,9 @@ def read_table(lines: Iterable[str], otherwise: Otherwise, findings: Findings) -
     reader = csv.reader(rest, delimiter=";" if ";" in header else ",", strict=True)
     (names,) = csv.reader([header.lstrip("\ufeff")], delimiter=";" if ";" in header else ",")
     names = [name.strip() for name in names]
+    if not _in_utf8(names):
+        findings.add([LineFinding("not-utf-8", 1, "", _UTF8, ascii(header.strip()))])
+        return
     if unknown := [name for name in names if name not in KEYS]:
         findings.add(LineFinding("unknown-key", 1, name, Bilingual.same(", ".join(KEYS)), name) for name in unknown)
         return
@@ -160,12 +167,19 @@ def read_table(lines: Iterable[str], otherwise: Otherwise, findings: Findings) -
                 if len(row) != len(names):
                     expected = Bilingual(f"{len(names)} columns", f"{len(names)} colonnes")
                     findings.add([LineFinding("wrong-columns", line, "", expected, str(len(row)))])
+                elif not _in_utf8(row):
+                    findings.add([LineFinding("not-utf-8", line, "", _UTF8, ascii(" ".join(row)))])
                 elif stated := stated_of(_cells(names, row), line, otherwise, findings):
                     yield stated
             line = reader.line_num + 2
     except csv.Error as error:
         expected = Bilingual("a table of comma-separated values", "un tableau de valeurs séparées par des virgules")
         findings.add([LineFinding("not-csv", line, "", expected, str(error))])
+
+
+def _in_utf8(cells: Sequence[str]) -> bool:
+    """Whether cells have no bytes that are none of UTF-8; these are read as halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for cell in cells for letter in cell)
 
 
 def _cells(names: Sequence[str], row: Sequence[str]) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 All in one transaction: either every judgement that was handed in counts, or none does.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -20,6 +23,7 @@ from nachet_pipeline.models.judgements.queries import (
     About,
     Predicted,
     begin_judging,
+    judgements_of,
     keep_judgements,
     pictures_by_content,
     pictures_by_id,
@@ -37,6 +41,8 @@ SUBJECT = "judgement"
 """What the audit trail calls it."""
 
 _BATCH = 1_000
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_CLOCK_SKEW = timedelta(days=1)
 
 
 class JudgementsRefusedError(RefusedError):
@@ -98,8 +104,8 @@ def record_judgements(
     resolver = _Resolver(connection, by, found)
     begin_judging(connection)
     read = 0
-    for batch in batched(stated, _BATCH):
-        judgements = list(resolver.resolve(batch))
+    for batch in chain(batched(stated, _BATCH), resolver.deferred()):
+        judgements = list(resolver.as_recorded(list(resolver.resolve(batch))))
         put_judgements(connection, judgements, by=by, source=source)
         read += len(judgements)
     if found.errors:
@@ -136,6 +142,29 @@ class _Resolver:
         self._findings = findings
         self._taxa = TaxonNames(registered_seeds(connection))
         self._added: set[UUID] = set()
+        self._looked_up: set[UUID] = set()
+        self._later: list[Stated] | None = []
+
+    def deferred(self) -> Iterator[list[Stated]]:
+        """Those that take back what stood below them, once all others were resolved."""
+        later, self._later = self._later or [], None
+        yield from batched(later, _BATCH)
+
+    def as_recorded(self, judgements: Sequence[Judgement]) -> Iterator[Judgement]:
+        """The judgements; those that were recorded already with their identifiers.
+
+        A taxon that was not stated was what the picture was labelled as then, and any may be merged into another since.
+        """
+        before: dict[tuple[Any, ...], list[Judgement]] = {}
+        for one in judgements_of(self._connection, list({one.sha256 for one in judgements})):
+            before.setdefault(one.but_taxon, []).append(one)
+        for one in judgements:
+            same = [
+                known.id
+                for known in before.get(one.but_taxon, ())
+                if known.taxon == one.taxon or one.id in self._looked_up
+            ]
+            yield replace(one, id=same[0]) if same and one.id not in same else one
 
     def resolve(self, batch: Sequence[Stated]) -> Iterator[Judgement]:
         """The judgements of a batch; those of what is not stored, and those with errors, are left out and reported."""
@@ -150,8 +179,14 @@ class _Resolver:
             about: About | None
             if one.withdraws:
                 about = back.get(one.withdraws)
+                if about is None and self._later is not None:
+                    self._later.append(one)
+                    continue
                 if about is None:
-                    self._say(one, "unknown-judgement", "withdraws", _JUDGEMENT, str(one.withdraws))
+                    # It may take back what was left out.
+                    severity = Severity.WARNING if self.unknown else Severity.ERROR
+                    self.unknown += bool(self.unknown)
+                    self._say(one, "unknown-judgement", "withdraws", _JUDGEMENT, str(one.withdraws), severity)
                     continue
             elif one.prediction:
                 about = self._of_prediction(one, predictions.get(one.prediction))
@@ -171,11 +206,11 @@ class _Resolver:
             return None
         if one.object is None and (one.verdict is Verdict.MISSED or not predicted.objects):
             return About(predicted.sha256)
-        number = one.object or (1 if len(predicted.objects) == 1 else 0)
+        number = one.object if one.object is not None else int(len(predicted.objects) == 1)
         about = predicted.objects.get(number)
         if about is None:
             expected = f"1 … {len(predicted.objects)}" if predicted.objects else "0"
-            found = Bilingual.same(str(one.object)) if one.object else Bilingual("none", "rien")
+            found = Bilingual("none", "rien") if one.object is None else Bilingual.same(str(one.object))
             self._say(one, "unknown-object", "object", Bilingual.same(expected), found)
         return about
 
@@ -190,7 +225,10 @@ class _Resolver:
         elif one.verdict in (Verdict.RIGHT, Verdict.WRONG) and taxon is None and not one.prediction:
             self._say(one, "nothing-to-confirm", "verdict", _ONE_TAXON, one.verdict.value)
             return None
-        return identified(one, about.sha256, about.box, taxon)
+        judgement = identified(one, about.sha256, about.box, taxon)
+        if taxon and not one.taxon:
+            self._looked_up.add(judgement.id)
+        return judgement
 
     def _registered(self, seed: Seed) -> UUID:
         if not self._taxa.registered(seed) and seed.id not in self._added:
@@ -202,8 +240,16 @@ class _Resolver:
         self.unknown += 1
         self._findings.add([LineFinding(f"unknown-{field_of}", one.line, field_of, _STORED, found, Severity.WARNING)])
 
-    def _say(self, one: Stated, code: str, field_of: str, expected: Bilingual, found: str | Bilingual) -> None:
-        self._findings.add([LineFinding(code, one.line, field_of, expected, found)])
+    def _say(
+        self,
+        one: Stated,
+        code: str,
+        field_of: str,
+        expected: Bilingual,
+        found: str | Bilingual,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        self._findings.add([LineFinding(code, one.line, field_of, expected, found, severity)])
 
 
 def _contradictions(one: Stated) -> Iterator[LineFinding]:
@@ -228,8 +274,32 @@ def _contradictions(one: Stated) -> Iterator[LineFinding]:
     if one.box is not None and one.prediction is not None:
         expected = Bilingual("no box, as the object has one", "aucun rectangle, l'objet en a un")
         yield LineFinding("what-about", one.line, "box", expected, str(one.box))
+    # Nothing could ever supersede what is said in a year to come.
+    if not _EARLIEST <= one.at <= datetime.now(UTC) + _CLOCK_SKEW:
+        yield LineFinding("wrong-value", one.line, "at", _A_MOMENT, one.at.isoformat())
+    if one.sure is not None and not 0 <= one.sure <= 1:
+        yield LineFinding("wrong-value", one.line, "sure", _A_SHARE, str(one.sure))
+    for name in ("person", "note", "facts"):
+        if not _storable(getattr(one, name)):
+            yield LineFinding("wrong-value", one.line, name, _STORABLE, ascii(getattr(one, name)))
 
 
+def _storable(value: object) -> bool:
+    """Whether the database keeps a text, or keys and values: no null character, no half of a character, no NaN."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:
+        return False
+    return "\\u0000" not in text.replace("\\\\", "")
+
+
+_A_MOMENT = Bilingual("a time since 2000 and not in the future", "une heure depuis 2000 et pas dans le futur")
+_A_SHARE = Bilingual("a number from 0 to 1", "un nombre de 0 à 1")
+_STORABLE = Bilingual(
+    "text and numbers that can be kept: no null character, no NaN",
+    "du texte et des nombres qui peuvent être conservés : ni caractère nul, ni NaN",
+)
 _ONE_SUBJECT = Bilingual(
     "one of prediction, picture, sha256 and withdraws", "l'un de prediction, picture, sha256 et withdraws"
 )

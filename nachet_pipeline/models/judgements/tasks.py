@@ -12,9 +12,10 @@ from uuid import UUID
 
 from psycopg.rows import dict_row, tuple_row
 
+from nachet_pipeline.crops.detecting import SAME_REGION, overlap
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
-from nachet_pipeline.models.judgements.judgement import SAME_REGION, Box, Stated, Verdict, overlap
+from nachet_pipeline.models.judgements.judgement import Box, Stated, Verdict
 from nachet_pipeline.models.judgements.queries import RecordedJudgement, judgements_page
 
 Which = Literal["unjudged", "disputed", "all"]
@@ -249,9 +250,15 @@ def compared(
 
 
 def _paired(objects: Sequence[TaskObject], drawn: Sequence[Drawn]) -> dict[int, Drawn]:
-    """Which drawn region is which object: by its number, or the one that shares most with it."""
-    by_number = {one.number: one for one in drawn if one.number is not None}
-    pairs = {thing.number: by_number[thing.number] for thing in objects if thing.number in by_number}
+    """Which drawn region is which object: by its number, or the one that shares most with it.
+
+    If a tool copied a region with its number, the copy is another object.
+    """
+    pairs: dict[int, Drawn] = {}
+    for thing in objects:
+        numbered = [one for one in drawn if one.number == thing.number]
+        if numbered:
+            pairs[thing.number] = max(numbered, key=lambda one: overlap(thing.box or WHOLE, one.box or WHOLE))
     left = [one for one in drawn if one.number is None]
     shared = [
         (overlap(thing.box or WHOLE, one.box or WHOLE), -thing.number, -place)

@@ -77,15 +77,16 @@ class FileReceipt:
 
 
 def begin_incoming(connection: Connection) -> None:
-    """Make room for the answers of a file, until the transaction ends; a session that imports has its own `incoming`."""
-    connection.execute("create temp table arrived (like prediction including defaults) on commit drop")
+    """Make room for the answers of a file, until the transaction ends."""
+    # An import keeps a table `incoming` for as long as its connection lives.
+    connection.execute("create temp table said_now (like prediction including defaults) on commit drop")
 
 
 def copy_incoming(connection: Connection, rows: bytes) -> None:
     """Send answers, as `copy_text` writes them."""
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"copy arrived ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
+        cursor.copy(f"copy said_now ({_COLUMNS}, model_version_id, file_id) from stdin") as copy,
     ):
         copy.write(rows)
 
@@ -98,11 +99,11 @@ def stored_contents(connection: Connection, pictures: Sequence[UUID]) -> dict[UU
 
 def unknown_contents(connection: Connection, most: int) -> tuple[int, list[str]]:
     """How many of the answers are about contents that are not stored, and the first of these contents."""
-    connection.execute("analyze arrived")
-    number = int(fetch_value(connection, f"select count(*) from arrived i where {_UNSTORED}"))
+    connection.execute("analyze said_now")
+    number = int(fetch_value(connection, f"select count(*) from said_now i where {_UNSTORED}"))
     if not number:
         return 0, []
-    first = f"select distinct encode(sha256, 'hex') as content from arrived i where {_UNSTORED} order by 1 limit %s"
+    first = f"select distinct encode(sha256, 'hex') as content from said_now i where {_UNSTORED} order by 1 limit %s"
     return number, fetch_column(connection, first, (most,))
 
 
@@ -114,15 +115,15 @@ def record_incoming(connection: Connection, *, all_stored: bool) -> int:
     """
     return connection.execute(
         f"insert into prediction ({_COLUMNS}, model_version_id, file_id)"
-        f" select {_COLUMNS}, model_version_id, file_id from arrived i"
+        f" select {_COLUMNS}, model_version_id, file_id from said_now i"
         f"{'' if all_stored else f' where not ({_UNSTORED})'} on conflict (id) do nothing"
     ).rowcount
 
 
 def incoming_on_trained(connection: Connection, version: UUID) -> int:
     """How many of the answers are about what their version was trained on."""
-    trained = trained_on("p.sha256 in (select sha256 from arrived)")
-    query = f"{trained} select count(*) from arrived where sha256 in (select sha256 from trained)"
+    trained = trained_on("p.sha256 in (select sha256 from said_now)")
+    query = f"{trained} select count(*) from said_now where sha256 in (select sha256 from trained)"
     return int(fetch_value(connection, query, {"versions": [version]}))
 
 

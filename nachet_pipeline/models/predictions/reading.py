@@ -28,6 +28,7 @@ _LONGEST_LINE = 64 * 1024**2
 _ROWS = 4_096
 _MARK = b"\xef\xbb\xbf"
 _AN_OBJECT = Bilingual("a JSON object in the line", "un objet JSON dans la ligne")
+_A_PARQUET_FILE = Bilingual("a Parquet file", "un fichier Parquet")
 _UNICODE = Bilingual("text in UTF-8", "du texte en UTF-8")
 _ONCE = Bilingual("each key once", "chaque clé une seule fois")
 _EXPECTED = {
@@ -225,13 +226,17 @@ def _encodes(text: str) -> bool:
 
 def _parquet(path: Path) -> Iterator[Block]:
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        finding = LineFinding("not-parquet", 0, "", Bilingual("a Parquet file", "un fichier Parquet"), str(error))
-        yield _nothing(finding)
-        return
+        yield from _row_groups(path)
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        # Pages that cannot be decoded are an error of the operating system to Arrow, but one without a number.
+        if isinstance(error, MemoryError) or getattr(error, "errno", None):
+            raise
+        yield _nothing(LineFinding("not-parquet", 0, "", _A_PARQUET_FILE, str(error)))
+
+
+def _row_groups(path: Path) -> Iterator[Block]:
     first = 1
-    with file:
+    with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(_ROWS):
             block = _of_columns(batch, first)
             try:
@@ -248,7 +253,7 @@ def _of_columns(batch: pa.RecordBatch, first: int) -> Block:
     findings = list(_unknown_columns(pa.struct(list(batch.schema)), pa.struct(list(ANSWER)), ()))
     columns: list[pa.Array] = []
     for wanted in ANSWER:
-        if wanted.name not in batch.schema.names:
+        if batch.schema.names.count(wanted.name) != 1:
             columns.append(pa.nulls(batch.num_rows, wanted.type))
             continue
         column = batch.column(wanted.name)
@@ -263,11 +268,13 @@ def _of_columns(batch: pa.RecordBatch, first: int) -> Block:
 
 
 def _unknown_columns(found: pa.DataType, wanted: pa.DataType, path: tuple[str, ...]) -> Iterator[LineFinding]:
-    """Columns, and keys in them, that no answer has; a cast would leave them out."""
+    """Columns, and keys in them, that no answer has, or that are there twice; a cast would leave them out."""
     if pa.types.is_struct(found) and pa.types.is_struct(wanted):
-        known = [one.name for one in wanted]
+        known, names = [one.name for one in wanted], [one.name for one in found]
         for one in found:
-            if one.name in known:
+            if names.count(one.name) > 1:
+                yield LineFinding("repeated-key", 0, ".".join((*path, one.name)), _ONCE, one.name)
+            elif one.name in known:
                 yield from _unknown_columns(one.type, wanted.field(one.name).type, (*path, one.name))
             else:
                 yield LineFinding("unknown-key", 0, ".".join((*path, one.name)), _keys_of(known), one.name)

@@ -51,20 +51,22 @@ class Lab:
             found = connection.execute(query, arguments)
             return found.fetchall() if found.description else []
 
-    def register(self, classes: Sequence[str] = LABELS, training_set: str | None = None) -> None:
-        stated = {"version": "1.0", "task": "classify", "classes": classes, "training_set": training_set}
+    def register(
+        self, classes: Sequence[str] = LABELS, training_set: str | None = None, *, version: str = "1.0"
+    ) -> None:
+        stated = {"version": version, "task": "classify", "classes": classes, "training_set": training_set}
         document = ModelDocument.model_validate({"name": self.model, "owner": "lab@example.org", "versions": [stated]})
         self.deployment.database.call(register_model, document, by="a test")
         self.deployment.blobs.ensure_container(predictions_container(self.model))
 
-    def put(self, *answers: dict[str, Any], file: str = "monday.jsonl") -> None:
+    def put(self, *answers: dict[str, Any], file: str = "1.0/monday.jsonl") -> None:
         content = b"".join(json.dumps(one).encode() + b"\n" for one in answers)
         self.deployment.blobs.upload(
-            predictions_container(self.model), f"1.0/{file}", content, content_type="text/plain", overwrite=True
+            predictions_container(self.model), file, content, content_type="text/plain", overwrite=True
         )
 
     def tick(self, sensor: str, cursor: str | None = None) -> tuple[list[RunRequest], str | None]:
-        """The runs of this version that a sensor requests, and its cursor."""
+        """The runs of this model that a sensor requests, and its cursor."""
         found = self.deployment.definitions.get_repository_def().get_sensor_def(sensor)
         with build_sensor_context(
             instance=self.deployment.instance,
@@ -80,7 +82,8 @@ class Lab:
                 self.deployment.instance.add_dynamic_partitions("model_version", request.partition_keys)
             for key in request.partition_keys if isinstance(request, DeleteDynamicPartitionsRequest) else ():
                 self.deployment.instance.delete_dynamic_partition("model_version", key)
-        return [one for one in result.run_requests or () if one.partition_key == self.version], result.cursor
+        requested = [one for one in result.run_requests or () if str(one.partition_key).startswith(f"{self.model}@")]
+        return requested, result.cursor
 
     def run(self, job: str) -> ExecuteInProcessResult:
         return self.deployment.definitions.resolve_job_def(job).execute_in_process(
@@ -189,10 +192,10 @@ def test_a_file_of_predictions_is_read_once_and_the_version_evaluated_once(lab: 
     assert checks["enough_pictures"].description
 
     # What is known brings nothing new, so nothing is to be evaluated.
-    lab.put(*said, file="tuesday.jsonl")
+    lab.put(*said, file="1.0/tuesday.jsonl")
     assert shown(lab.run("record_predictions"), "recorded_predictions")["files_read_now"] == 1
     assert lab.tick("start_evaluations", cursor) == ([], cursor)
-    lab.put({**said[0], "candidates": []}, file="wednesday.jsonl")
+    lab.put({**said[0], "candidates": []}, file="1.0/wednesday.jsonl")
     lab.run("record_predictions")
     assert len(lab.tick("start_evaluations", cursor)[0]) == 1
 
@@ -214,6 +217,16 @@ def test_a_refused_file_is_a_red_check_with_what_is_wrong_until_it_is_gone(lab: 
 
     lab.deployment.blobs.delete(predictions_container(lab.model), "1.0/monday.jsonl")
     assert verdicts(lab.run("record_predictions"))["files_valid"].passed
+
+
+def test_a_file_waits_until_its_version_is_registered(lab: Lab) -> None:
+    lab.register()
+    lab.put(answer("ab" * 32), file="2.0/monday.jsonl")
+    requested, cursor = lab.tick("start_predictions")
+    assert requested == []
+    assert lab.tick("start_predictions", cursor) == ([], cursor)
+    lab.register(version="2.0")
+    assert [one.partition_key for one in lab.tick("start_predictions", cursor)[0]] == [f"{lab.model}@2.0"]
 
 
 def test_a_version_that_cannot_be_judged_yet_is_missing_and_not_failed(lab: Lab) -> None:

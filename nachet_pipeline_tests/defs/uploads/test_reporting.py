@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
-from dagster import DagsterEventType, DagsterRunStatus
+from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
 from nachet_pipeline.defs.resources import CommandImport
 from nachet_pipeline.defs.uploads.reporting import NotReportedError, ReportedRun
@@ -104,3 +104,27 @@ def test_a_command_whose_input_and_output_are_closed_imports_too(
     run = deployment.instance.get_run_by_id(deployment.now(upload).run_id or "")
     assert run
     assert run.status is DagsterRunStatus.SUCCESS
+
+
+def test_an_import_waits_for_no_client_that_is_slow_to_import_and_for_nobody_who_copies_what_its_run_prints(
+    deployment: Deployment, environment: dict[str, str]
+) -> None:
+    folder = deployment.sample("quick")
+    done = subprocess.run(
+        [sys.executable, "-m", "nachet_pipeline.cli.main", "import", folder, "--user", deployment.user.email],
+        env={**os.environ, **environment, "PYTHONPROFILEIMPORTTIME": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert {"dagster", "obstore", "jinja2"} <= imported
+    assert imported & {"aiohttp", "azure"} == set()
+
+    (run,) = deployment.instance.get_runs(RunsFilter(tags={"nachet/folder": "quick"}))
+    (captured,) = deployment.instance.all_logs(run.run_id, of_type=DagsterEventType.LOGS_CAPTURED)
+    event = captured.get_dagster_event()
+    shown = deployment.instance.compute_log_manager
+    key = shown.build_log_key_for_run(run.run_id, event.logs_captured_data.file_key)
+    assert shown.is_capture_complete(key)
+    assert shown.get_log_data(key).stdout is None

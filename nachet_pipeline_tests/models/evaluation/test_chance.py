@@ -177,3 +177,9 @@ def test_a_month_of_very_few_sessions_is_not_compared() -> None:
     months = Months(1, in_month=3)
     found = drift(Said(months.named, months.score, months.judged, months.group, months.month))
     assert (found.groups, found.changes) == (3, ())
+
+
+def test_a_version_that_never_said_anything_is_not_compared() -> None:
+    none = np.zeros(0, np.int64)
+    found = drift(Said(none, none.astype(np.float64), none, none, none.astype(np.bool_)))
+    assert (found.answers, found.groups, found.changes) == (0, 0, ())

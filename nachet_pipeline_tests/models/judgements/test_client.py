@@ -8,7 +8,7 @@ import pytest
 
 from nachet_pipeline.client import AsyncClient, Client, RefusedError, UsageError
 from nachet_pipeline_tests.labelled import JUNCEA, NAPUS, import_as, photograph, picture_of
-from nachet_pipeline_tests.models.judgements.judging import ANN, BO, NOON, experts
+from nachet_pipeline_tests.models.judgements.judging import ANN, BO, NOON, content_of, experts, model, predict
 from nachet_pipeline_tests.models.judgements.test_outcomes import by_judgement
 from nachet_pipeline_tests.workbench import Workbench
 
@@ -43,3 +43,12 @@ def test_a_program_records_lists_and_takes_back_what_people_say(workbench: Workb
         client.judgements.list(uuid4())
     with pytest.raises(UsageError, match="left < right"):
         client.judgements.judge("box", person=ANN, picture=picture, corrected_box=(0.5, 0, 0.1, 1))
+    with pytest.raises(RefusedError, match="sure: expected a number from 0 to 1, found 5"):
+        client.judgements.judge("unsure", person=ANN, picture=picture, sure=5)
+    prediction = predict(workbench, model(workbench), content_of(workbench, picture), (None, [0, 1]))
+    with pytest.raises(RefusedError, match="object: expected 1 … 1, found 0"):
+        client.judgements.judge("right", person=ANN, prediction=prediction, object=0)
+    with pytest.raises(UsageError, match="time zone"):
+        client.judgements.import_file(file, person=BO, at=NOON.replace(tzinfo=None))
+    with pytest.raises(UsageError, match="cannot be read"):
+        client.judgements.import_file(workbench.place / "none.jsonl", person=BO, at=NOON)

@@ -18,7 +18,8 @@ from nachet_pipeline.models.judgements.queries import judgements_page
 from nachet_pipeline.models.judgements.reading import Otherwise
 from nachet_pipeline.models.judgements.recording import JudgementsRefusedError, Recorded
 from nachet_pipeline.models.judgements.tasks import Task, tasks
-from nachet_pipeline_tests.labelled import ARVENSE, JUNCEA, NAPUS, import_as, photograph, picture_of
+from nachet_pipeline.registry.queries import registered_seeds
+from nachet_pipeline_tests.labelled import ARVENSE, JUNCEA, NAPUS, decided, import_as, photograph, picture_of
 from nachet_pipeline_tests.models.judgements.judging import (
     ANN,
     BO,
@@ -27,11 +28,13 @@ from nachet_pipeline_tests.models.judgements.judging import (
     NOON,
     content_of,
     judge,
+    judgements,
     model,
     pixels,
     predict,
     says,
 )
+from nachet_pipeline_tests.registries import load, merged
 from nachet_pipeline_tests.workbench import Workbench
 
 LEFT, MIDDLE, RIGHT = pixels(0, 0, 20, 48), pixels(22, 0, 42, 48), pixels(44, 0, 64, 48)
@@ -161,6 +164,78 @@ def test_everything_that_is_wrong_is_found_in_its_line_and_nothing_recorded(
     assert list(caught.value.findings.lines("fr")) == ["1 : object : attendu : 1 … 3; trouvé : 4"]
 
 
+def test_what_cannot_be_kept_is_found_in_its_line(stored: Workbench) -> None:
+    about = {"person": ANN, "at": "2026-11-01T12:00:00Z", "picture": str(picture_of(stored, "east"))}
+    wrong = [
+        {**about, "verdict": "unsure", "at": "2099-01-01T00:00:00Z"},
+        {**about, "verdict": "unsure", "at": "0001-01-01T00:00:00+14:00"},
+        {**about, "verdict": "unsure", "note": "a\0b"},
+        {**about, "verdict": "unsure", "facts": {"a": ["\0"]}},
+        {**about, "verdict": "unsure", "facts": {"a": float("nan")}},
+        {**about, "verdict": "unsure", "facts": {"a": "\ud800"}},
+        {**about, "verdict": "unsure", "person": "\0"},
+    ]
+    found = refused(stored, "\n".join(map(json.dumps, wrong)), "judged.jsonl")
+    assert [line.split(" ")[:2] for line in found] == [
+        ["1:", "at:"],
+        ["2:", "at:"],
+        ["3:", "note:"],
+        ["4:", "facts:"],
+        ["5:", "facts:"],
+        ["6:", "facts:"],
+        ["7:", "person:"],
+    ]
+    kept = {**about, "verdict": "unsure", "note": "a\\u0000b", "facts": {"é": "\\u0000"}}
+    assert handed_in(stored, json.dumps(kept), "judged.jsonl").new == 1
+    # A table that is not in UTF-8: its notes would be others than people wrote.
+    file = stored.place / "judged.csv"
+    row = f"{ANN};2026-11-01T12:00:00Z;{about['picture']};unsure;"
+    file.write_bytes(f"person;at;picture;verdict;note\n{row}mûre\n{row}sèche\n".encode("cp1252"))
+    with pytest.raises(JudgementsRefusedError) as caught, stored.database.connection() as connection:
+        import_judgements(connection, file, by="a test", policy=DEFAULT)
+    assert [line.split(", found")[0] for line in caught.value.findings.lines()] == [
+        "2: expected text in UTF-8, as programs save it by “CSV UTF-8”",
+        "3: expected text in UTF-8, as programs save it by “CSV UTF-8”",
+    ]
+
+
+def test_the_same_judgement_is_kept_once_whatever_became_of_its_taxon(stored: Workbench, prediction: UUID) -> None:
+    first, second = (str(picture_of(stored, "east", name)) for name in ("1.png", "2.png"))
+    about = {"person": BO, "at": "2026-11-01T12:00:00Z"}
+    rows = [
+        {**about, "picture": first, "verdict": "right", "sure": 0.9},
+        {**about, "picture": second, "verdict": "taxon", "taxon": JUNCEA, "box": [0.1, 0.2, 0.3, 0.7]},
+        {**about, "prediction": str(prediction), "object": 2, "verdict": "wrong"},
+    ]
+    text = "\n".join(map(json.dumps, rows))
+    assert handed_in(stored, text, "judged.jsonl").new == 3
+    listed = lines(stored)
+    decided(stored, picture_of(stored, "east"), ARVENSE)
+    with stored.database.reading() as connection:
+        seeds = list(registered_seeds(connection).by_id.values())
+    load(stored, merged(seeds, JUNCEA, ARVENSE))
+    for again in (text, listed, lines(stored)):
+        done = handed_in(stored, again, "judged.jsonl")
+        assert (done.new, done.known) == (0, 3)
+    changed = {**rows[1], "taxon": NAPUS}
+    assert handed_in(stored, json.dumps(changed), "judged.jsonl").new == 1
+
+
+def test_what_is_taken_back_may_stand_below_or_be_left_out(stored: Workbench) -> None:
+    judge(stored, says(ANN, Verdict.TAXON, JUNCEA, picture=picture_of(stored, "east"), at=60))
+    (judgement,) = judgements(stored)
+    back = {"person": ANN, "at": "2026-11-01T12:00:00Z", "verdict": "withdrawn", "withdraws": str(judgement)}
+    assert handed_in(stored, json.dumps(back), "judged.jsonl").new == 1
+    listed = lines(stored)
+    assert '"withdraws"' in listed.splitlines()[0]
+    stored.query("truncate judgement")
+    assert handed_in(stored, listed, "judged.jsonl").new == 2
+    # Of a picture that is not stored, what was said and what took that back are left out.
+    said_of = {"person": ANN, "at": "2026-11-01T12:00:00Z", "picture": str(uuid4()), "verdict": "unusable"}
+    done = handed_in(stored, "\n".join(map(json.dumps, [back | {"withdraws": str(uuid4())}, said_of])), "other.jsonl")
+    assert (done.new, done.unknown) == (0, 2)
+
+
 def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
     stored: Workbench, version: UUID, prediction: UUID
 ) -> None:
@@ -213,6 +288,22 @@ def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
     )
 
 
+def test_a_note_or_a_turn_in_label_studio_is_a_new_word(stored: Workbench, version: UUID, prediction: UUID) -> None:
+    judge(stored, says(ANN, Verdict.RIGHT, prediction=prediction, object=1))
+    with stored.database.reading() as connection:
+        tasks_given = json.loads(json.dumps(list(label_studio.exported(chosen(connection, version)))))
+    (annotation,) = tasks_given[0]["annotations"]
+    annotation["updated_at"] = "2026-11-02T09:00:00Z"
+    first, middle, _ = annotation["result"]
+    first["meta"]["text"] = ["I looked again"]
+    middle["value"] |= {"rotation": 90, "x": 75, "y": 25, "width": 37.5, "height": 50, "rectanglelabels": [JUNCEA]}
+    assert handed_in(stored, tasks_given).new == 2
+    rows = stored.query("select verdict, note, corrected_box from judgement where at > '2026-11-02' order by object")
+    assert [(row["verdict"], row["note"]) for row in rows] == [("right", "I looked again"), ("box", None)]
+    # A rectangle of 24 by 24 pixels, turned about its left upper corner at 48, 12.
+    assert rows[1]["corrected_box"] == pytest.approx(pixels(24, 12, 48, 36))
+
+
 def test_coco_gives_back_what_it_was_given_and_what_people_drew(
     stored: Workbench, version: UUID, prediction: UUID
 ) -> None:
@@ -223,6 +314,11 @@ def test_coco_gives_back_what_it_was_given_and_what_people_drew(
     assert handed_in(stored, exported, **by_ann).new == 3
     assert [verdict for _, verdict, _, _ in said(stored)] == ["right"] * 3
     assert handed_in(stored, exported, **by_ann).known == 3
+
+    # A copy of a box, with its number, is another object.
+    copied = exported | {"annotations": [*exported["annotations"], exported["annotations"][0] | {"bbox": [2, 2, 9, 8]}]}
+    assert handed_in(stored, copied, otherwise=Otherwise(CY, NOON)).new == 4
+    assert sorted(verdict for person, verdict, _, _ in said(stored) if person == CY) == ["missed", *["right"] * 3]
 
     # Another tool keeps neither scores nor numbers.
     number = {one["name"]: one["id"] for one in exported["categories"]}

@@ -177,6 +177,18 @@ def test_a_crop_is_labelled_by_what_is_judged_of_it_or_of_its_region(workbench: 
     assert labels(workbench, published(workbench)) == [(ARVENSE, "west")]
 
 
+def test_a_crop_is_right_as_what_is_verified_for_it(workbench: Workbench) -> None:
+    several = [{"seedName": NAPUS, "numberOfSeeds": 1}, {"seedName": JUNCEA, "numberOfSeeds": 1}]
+    import_as(workbench, "spring", "east", several, {"1.png": photograph(1)})
+    import_as(workbench, "summer", "west", {"seedName": NAPUS, "numberOfSeeds": 2}, {"1.png": photograph(3)})
+    experts(workbench, ANN)
+    crops = [crop(workbench, picture_of(workbench, session), LEFT) for session in ("east", "west")]
+    judge(workbench, *(says(ANN, Verdict.TAXON, ARVENSE, picture=one) for one in crops))
+    judge(workbench, *(says(BO, Verdict.RIGHT, picture=one) for one in crops))
+    rows = workbench.query("select seed_id from judgement where person = %s", BO)
+    assert [row["seed_id"] for row in rows] == [seed_id(ARVENSE)] * 2
+
+
 def test_a_corrected_label_changes_exactly_its_row_in_the_next_version(stored: Workbench) -> None:
     first, second, third = (picture_of(stored, "east", f"{number}.png") for number in (1, 2, 3))
     before = published(stored)

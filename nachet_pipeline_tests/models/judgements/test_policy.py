@@ -96,6 +96,8 @@ def test_the_latest_word_of_a_person_counts_and_a_box_leaves_the_taxon_as_it_was
     assert come_to(first, said(ANN, Verdict.UNSURE, at=2)).result is Result.OPEN
     moved = come_to(first, said(ANN, Verdict.BOX, at=2, corrected=NEARBY))
     assert (moved.taxon, moved.box) == (NAPUS, NEARBY)
+    found = come_to(said(ANN, Verdict.NOT_A_SEED), said(ANN, Verdict.BOX, at=2, corrected=NEARBY))
+    assert (found.result, found.box) == (Result.OPEN, NEARBY)
     assert come_to(said(CY, Verdict.BOX, corrected=NEARBY)).box is None
     assert come_to(said(CY, Verdict.BOX, corrected=NEARBY), said(DI, Verdict.BOX, at=1, corrected=HERE)).box == HERE
 
@@ -188,3 +190,15 @@ def test_nothing_is_verified_that_an_expert_denies(judgements, policy) -> None: 
     assert 0 <= found.agreement <= 1
     assert found.taxon is None
     assert found.result is not Result.TAXON
+
+
+def test_a_box_that_is_said_of_a_crop_is_one_of_the_photograph_in_its_own_measure_and_back() -> None:
+    cut = Cut(CROP, CONTENT, HERE)
+    of_crop = said(ANN, Verdict.BOX, NAPUS, sha256=CROP, corrected=box_of(0, 0, 0.5, 0.5))
+    of_photograph = said(BO, Verdict.BOX, NAPUS, box=HERE, corrected=box_of(0.1, 0.1, 0.25, 0.25))
+    found = subjects([of_crop, of_photograph], [cut])
+    for subject, corrected in (
+        (Subject(CONTENT, region_of(HERE)), (0.1, 0.1, 0.25, 0.25)),
+        (Subject(CROP), (0, 0, 0.5, 0.5)),
+    ):
+        assert [one.corrected_box for one in found[subject]] == [pytest.approx(corrected, abs=1e-6)] * 2

@@ -190,6 +190,19 @@ begin atomic
 end;
 comment on function region_overlap is 'Intersection over union of two boxes: left, top, right, bottom.';
 
+create view judged_crop as
+select c.id as picture_id, c.parent, j.sha256, j.region, box.overlap
+from judged j join pictures p on p.sha256 = j.sha256 join pictures c on c.parent = p.id and c.bounding_box is not null
+    cross join lateral (select array[
+        1000.0 * c.bounding_box[1] / p.width, 1000.0 * c.bounding_box[2] / p.height,
+        1000.0 * c.bounding_box[3] / p.width, 1000.0 * c.bounding_box[4] / p.height]::real[] as sides) cut
+    cross join lateral (select greatest(region_overlap(string_to_array(j.region, ',')::real[], cut.sides),
+        region_overlap(array[1000 * j.box[1], 1000 * j.box[2], 1000 * j.box[3], 1000 * j.box[4]]::real[], cut.sides))
+        as overlap) box
+where j.region <> '' and box.overlap >= 0.5;
+comment on view judged_crop is 'Crops that were cut from a region of which people judged, or from where they say that'
+    ' it is; overlap: of both, as intersection over union.';
+
 create view judged_picture as
 select distinct on (found.picture_id) found.picture_id, j.outcome, coalesce(s.merged_into, s.id) as seed_id,
     j.agreement, j.persons, j.experts
@@ -200,12 +213,7 @@ from (
     select p.id, j.sha256, j.region, 1 from judged j join pictures p on p.pixel_sha256 = j.pixel_sha256
         where j.region = ''
     union all
-    select c.id, j.sha256, j.region, 3 - box.overlap from judged j join pictures p on p.sha256 = j.sha256
-        join pictures c on c.parent = p.id and c.bounding_box is not null
-        cross join lateral (select region_overlap(string_to_array(j.region, ',')::real[], array[
-            1000.0 * c.bounding_box[1] / p.width, 1000.0 * c.bounding_box[2] / p.height,
-            1000.0 * c.bounding_box[3] / p.width, 1000.0 * c.bounding_box[4] / p.height]::real[]) as overlap) box
-        where j.region <> '' and box.overlap >= 0.5
+    select picture_id, sha256, region, 3 - overlap from judged_crop
 ) found join judged j using (sha256, region) left join seeds s on s.id = j.seed_id
 order by found.picture_id, found.far, found.sha256, found.region;
 comment on view judged_picture is 'Pictures of which people judged, by content: the whole of each, or of a crop the'
@@ -293,7 +301,7 @@ alter table folder_tombstone add column models text[] not null default '{{}}';
 
 _RIGHTS = """
 revoke all on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught
+    judged, judged_crop, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught
     from public, nachet_importer, nachet_reader;
 revoke all on function region_overlap(real[], real[]) from public;
 grant execute on function region_overlap(real[], real[]) to nachet_importer, nachet_reader;
@@ -301,9 +309,10 @@ grant select, insert, update on model, prediction_file, expert, model_evaluation
 grant select, insert on model_version, model_class, judgement, model_champion to nachet_importer;
 grant select, insert, delete on prediction to nachet_importer;
 grant select, insert, update, delete on judged to nachet_importer;
-grant select on predicted_object, judged_picture, gone_picture, champion, taught to nachet_importer;
+grant select on predicted_object, judged_crop, judged_picture, gone_picture, champion, taught to nachet_importer;
 grant select on model, model_version, model_class, prediction_file, prediction, predicted_object, judgement, expert,
-    judged, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught to nachet_reader;
+    judged, judged_crop, judged_picture, model_evaluation, model_champion, gone_picture, champion, taught
+    to nachet_reader;
 """
 
 
