@@ -200,6 +200,21 @@ def test_a_version_that_is_worse_on_a_listed_species_is_not_named_champion(labor
     assert (refused.code, "fewer are right than of seed-model@1.0, the champion" in refused.err) == (1, True)
 
 
+def test_a_version_is_not_named_champion_beside_one_that_hardly_answered_anything(laboratory: Laboratory) -> None:
+    first, second = laboratory.register("1.0"), laboratory.register("2.0")
+    laboratory.predict(first, laboratory.truth())
+    laboratory.evaluate(first)
+    laboratory.nachet("model", "promote", first, "--why", "The first")
+    kept = content(0)
+    laboratory.execute("delete from prediction where sha256 <> %s", kept)
+    laboratory.predict(
+        second, {number: 1 if number % 3 == 0 else right for number, right in laboratory.truth().items()}
+    )
+    worse = verdict(laboratory.evaluate(second), "not_worse_than_champion")
+    assert (worse["passed"], worse["numbers"]) == (False, {"pictures": 1})
+    assert "the champion, answered 1 of 60 pictures" in worse["summary"]
+
+
 def test_what_a_version_was_trained_on_is_left_out_by_content_with_crops_and_their_photographs(
     laboratory: Laboratory,
 ) -> None:
