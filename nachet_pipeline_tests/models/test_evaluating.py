@@ -262,6 +262,22 @@ def test_deleted_and_withdrawn_pictures_judge_no_version(laboratory: Laboratory)
     assert laboratory.evaluate(version)["members"] == PICTURES - 1
 
 
+def test_a_version_that_a_withdrawn_photograph_taught_is_named_champion_only_by_who_says_so(
+    laboratory: Laboratory,
+) -> None:
+    version = laboratory.register("1.0")
+    laboratory.predict(version, laboratory.truth())
+    laboratory.add("learned")
+    laboratory.member("learned", 1, 99, split=0)
+    laboratory.execute("update pictures set withdrawn_at = now() where sha256 = %s", content("learned"))
+    assert laboratory.evaluate(version)["passed"]
+    promoting = ("model", "promote", version, "--why", "The first")
+    refused = laboratory.nachet(*promoting)
+    assert (refused.code, "champions_clean: it was trained on 1 photographs" in refused.err) == (1, True)
+    done = laboratory.nachet(*promoting, "--despite", "champions_clean", "--json")
+    assert json.loads(done.out)["despite"] == ["champions_clean"]
+
+
 def test_boxes_in_photographs_are_judged_by_the_crops_that_were_cut_from_them(laboratory: Laboratory) -> None:
     version = laboratory.register("1.0", task="both")
     model, _, number = version.partition("@")
