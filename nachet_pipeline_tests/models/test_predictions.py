@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from nachet_pipeline.client import Client, UsageError
 from nachet_pipeline.identifiers import training_set_id
-from nachet_pipeline.models.findings import Findings
+from nachet_pipeline.models.findings import SHOWN_OF_A_CODE, Findings
 from nachet_pipeline.models.model import ModelDocument, ModelVersion
 from nachet_pipeline.models.predictions import reading
 from nachet_pipeline.models.predictions.checking import Vocabulary, check_block
@@ -314,6 +314,25 @@ def test_a_damaged_table_is_refused_rather_than_read_in_vain_again_and_again(lab
     assert (done.recorded, list(done.findings.counts)) == (False, ["repeated-key"])
     with pytest.raises(FileNotFoundError):
         next(read_blocks(tmp_path / "none.parquet"))
+
+
+def test_what_is_wrong_a_million_times_is_counted_and_the_first_told(tmp_path: Path) -> None:
+    many = 50_000
+    candidates = b'{"sha256": "%s", "candidates": [%s]}\n' % (SOME.encode(), b",".join([b"{}"] * many))
+    for content, counts in (
+        (b"{}\n" * many, {"no-subject": many, "no-answer": many}),
+        (b"x\n" * many, {"not-json": many}),
+        (candidates, {"many-candidates": 1, "no-class": many, "wrong-score": many}),
+    ):
+        file = tmp_path / "x.jsonl"
+        file.write_bytes(content)
+        (block,) = read_blocks(file)
+        told = check_block(block, Vocabulary("classify", LABELS), NOW)[1]
+        assert len(told) <= len(counts) * (SHOWN_OF_A_CODE + 1), "what nobody is told takes no memory"
+        found = Findings()
+        found.add(told)
+        assert (found.counts, found.errors) == (counts, sum(counts.values()))
+        assert len(found.shown) == sum(min(one, SHOWN_OF_A_CODE) for one in counts.values())
 
 
 def test_a_key_of_any_characters_is_told_in_one_line(lab: Lab) -> None:
