@@ -1,7 +1,7 @@
 """Predictions: what their files may say, what is wrong with one that says otherwise, and what is recorded of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from nachet_pipeline.client import Client, UsageError
 from nachet_pipeline.identifiers import training_set_id
 from nachet_pipeline.models.findings import SHOWN_OF_A_CODE, Findings
 from nachet_pipeline.models.model import ModelDocument, ModelVersion
-from nachet_pipeline.models.predictions import reading
+from nachet_pipeline.models.predictions import reading, recording
 from nachet_pipeline.models.predictions.checking import Vocabulary, check_block
 from nachet_pipeline.models.predictions.containers import due_files, record_arrived
 from nachet_pipeline.models.predictions.keys import PredictionKeys
@@ -29,6 +29,7 @@ from nachet_pipeline.models.predictions.recording import FileReceipt, record_fil
 from nachet_pipeline.models.registering import register_model
 from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.labelled import import_as, photograph
 from nachet_pipeline_tests.workbench import Workbench
@@ -333,6 +334,18 @@ def test_what_is_wrong_a_million_times_is_counted_and_the_first_told(tmp_path: P
         found.add(told)
         assert (found.counts, found.errors) == (counts, sum(counts.values()))
         assert len(found.shown) == sum(min(one, SHOWN_OF_A_CODE) for one in counts.values())
+
+
+def test_a_file_that_is_written_while_it_is_read_is_not_recorded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written_meanwhile(path: Path) -> Iterator[reading.Block]:
+        path.write_bytes(lines(whole(), whole(sha256=lab.pictures[1])))
+        return read_blocks(path)
+
+    monkeypatch.setattr(recording, "read_blocks", written_meanwhile)
+    with pytest.raises(FileChangedError):
+        lab.record(whole())
+    assert lab.rows() == []
+    assert lab.bench.query("select id from prediction_file where model_version_id = %s", lab.version.id) == []
 
 
 def test_a_key_of_any_characters_is_told_in_one_line(lab: Lab) -> None:
