@@ -476,6 +476,10 @@ def test_a_file_that_is_put_with_a_key_is_recorded_and_answered_beside_it(workbe
         assert not record_arrived(database, blobs, due, by="sensor").recorded
         assert json.loads(lab.read(container, "1/a.jsonl.receipt.json"))["findings"][0]["code"] == "wrong-sha256"
 
+        lab.upload(container, "1/.jsonl", lines(whole()), content_type="application/json")
+        (due,) = due_files([version], blobs)
+        assert record_arrived(database, blobs, due, by="sensor").recorded, "the name has no suffix to a path"
+
         keys = PredictionKeys(database, blobs, KeySettings())
         second = keys.issue(name, actor="ann@example.org")
         assert second.former_until is not None
