@@ -48,23 +48,32 @@ _VERSIONS = (
 )
 
 
-# What the members, and their photographs, are known by; and whatever is that, or was cut from it.
-TRAINED_ON = (
-    "with recursive member (version, hash) as (select distinct v.id, c.hash from model_version v"
-    " join training_set t on t.digest = v.training_set_digest"
-    f" join training_set_member m on m.training_set_id = t.id and m.split = {SPLITS.index('train')}"
-    " join pictures p on p.id = m.picture_id left join pictures q on q.id = p.parent"
-    " left join pictures r on r.id = q.parent cross join lateral"
-    " unnest(array[p.sha256, p.pixel_sha256, q.sha256, q.pixel_sha256, r.sha256, r.pixel_sha256]) c (hash)"
-    " where v.id = any(%(versions)s) and c.hash is not null),"
-    " taught (version, id, sha256) as ("
-    "  (select m.version, p.id, p.sha256 from member m join pictures p on p.sha256 = m.hash"
-    "  union select m.version, p.id, p.sha256 from member m join pictures p on p.pixel_sha256 = m.hash)"
-    "  union select taught.version, c.id, c.sha256 from taught join pictures c on c.parent = taught.id),"
-    " trained as materialized (select distinct version, sha256 from taught)"
+_KIN = (
+    "pictures p {join} left join pictures q on q.id = p.parent left join pictures r on r.id = q.parent"
+    " cross join lateral unnest("
+    "array[p.sha256, p.pixel_sha256, q.sha256, q.pixel_sha256, r.sha256, r.pixel_sha256]) known (hash)"
 )
-"""Begins a query. `trained` has, of each of `%(versions)s`, the SHA-256 of all that taught it: the members of the split
-`train`, what they were cut from, what else was cut from that, and whatever has the same bytes or pixels."""
+
+
+def trained_on(which: str) -> str:
+    """The beginning of a query: `trained` has the SHA-256 of all that taught `%(versions)s`, with the version.
+
+    What taught one is in the split `train`, or was cut from the same photograph, or is that photograph; or has the same
+    bytes or pixels as one of these.
+
+    Args:
+        which: of which pictures it is asked, as a condition on `pictures p`.
+    """
+    members = (
+        "join training_set_member m on m.picture_id = p.id join training_set t on t.id = m.training_set_id"
+        " join model_version v on v.training_set_digest = t.digest"
+    )
+    return (
+        f"with member (version, hash) as (select v.id, known.hash from {_KIN.format(join=members)}"
+        f" where v.id = any(%(versions)s) and m.split = {SPLITS.index('train')} and known.hash is not null),"
+        f" kin (sha256, hash) as (select p.sha256, known.hash from {_KIN.format(join='')} where {which}),"
+        " trained as materialized (select distinct version, sha256 from kin join member using (hash))"
+    )
 
 
 def model_versions(connection: Connection, model: str | None = None) -> list[ModelVersion]:

@@ -58,7 +58,7 @@ class Rules:
 
     def agree(self, one: tuple[str, UUID | None], wider: tuple[str, UUID | None]) -> bool:
         """Whether an answer is another, or a species of the genus that the other is."""
-        return one == wider or (one[1] is not None and self.genus.get(one[1]) == wider[1])
+        return one == wider or (wider[1] is not None and one[1] in self.genus and self.genus[one[1]] == wider[1])
 
 
 @dataclass(frozen=True)

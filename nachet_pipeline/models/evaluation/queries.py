@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch
-from nachet_pipeline.models.queries import TRAINED_ON
+from nachet_pipeline.models.queries import trained_on
 from nachet_pipeline.picture_sets.withdrawn_content import live_elsewhere
 from nachet_pipeline.training.recipe import SPLITS
 
@@ -35,7 +35,7 @@ class Member:
         seeds: number of seeds in the photograph.
         taken_at: when it was taken, or else imported.
         quality: from 0 to 1.
-        trained_on: versions, of those that were asked about, that it taught; see `TRAINED_ON`.
+        trained_on: versions, of those that were asked about, that it taught; see `trained_on`.
     """
 
     picture_id: UUID
@@ -61,10 +61,11 @@ def test_members(connection: Connection, training_set: UUID, versions: Sequence[
         training_set: the version of the training set.
         versions: versions of models; each member says which of them were trained on it.
     """
+    members = f"select picture_id from training_set_member where training_set_id = %(set)s and split = {TEST}"
     return fetch(
         connection,
         class_row(Member),
-        f"{TRAINED_ON} select distinct on (p.sha256) p.id as picture_id, p.sha256,"
+        f"{trained_on(f'p.id in ({members})')} select distinct on (p.sha256) p.id as picture_id, p.sha256,"
         ' coalesce(m.class_indices, array[m.class_index]) as classes, m."group", w.id as whole_id,'
         " w.sha256 as whole_sha256, u.email as owner, w.picture #>> '{terms,ac:captureDevice}' as device,"
         " coalesce(p.zoom, w.zoom) as zoom, w.nb_object as seeds,"

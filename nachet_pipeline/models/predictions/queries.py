@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from nachet_pipeline.database.connection import Connection
 from nachet_pipeline.database.reading import fetch, fetch_column, fetch_value
 from nachet_pipeline.models.findings import Findings
-from nachet_pipeline.models.queries import TRAINED_ON
+from nachet_pipeline.models.queries import trained_on
 
 _STORED = "select p.id, p.sha256 from pictures p join picture_set s on s.id = p.picture_set_id and s.deleted_at is null"
 _UNSTORED = f"not exists ({_STORED} where p.sha256 = i.sha256)"
@@ -122,7 +122,8 @@ def record_incoming(connection: Connection, *, all_stored: bool) -> int:
 
 def incoming_on_trained(connection: Connection, version: UUID) -> int:
     """How many of the answers are about what their version was trained on."""
-    query = f"{TRAINED_ON} select count(*) from said_now where sha256 in (select sha256 from trained)"
+    trained = trained_on("p.sha256 in (select sha256 from said_now)")
+    query = f"{trained} select count(*) from said_now where sha256 in (select sha256 from trained)"
     return int(fetch_value(connection, query, {"versions": [version]}))
 
 
