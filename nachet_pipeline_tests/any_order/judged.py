@@ -76,7 +76,11 @@ class Comes:
 def comes_to(said: Iterable[Said], rules: Rules) -> Comes:
     """What is said of one place comes to this."""
     inorder = sorted(said, key=lambda one: (one.at, one.id))
-    latest = {one.person: one for one in inorder if one.verdict != "box" or one.taxon}
+    latest: dict[str, Said] = {}
+    for one in inorder:
+        had = latest.get(one.person)
+        if one.verdict != "box" or one.taxon or had is None or had.verdict == "not_a_seed":
+            latest[one.person] = one  # a box says where the seed is, not what it is; so there is one
     heard = {person: one for person, one in latest.items() if one.answer or one.verdict == "wrong"}
     experts = heard.keys() & rules.experts
     winners, torn, most = [], False, 0.0
