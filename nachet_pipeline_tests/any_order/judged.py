@@ -76,7 +76,15 @@ class Comes:
 def comes_to(said: Iterable[Said], rules: Rules) -> Comes:
     """What is said of one place comes to this."""
     inorder = sorted(said, key=lambda one: (one.at, one.id))
-    latest = {one.person: one for one in inorder if one.verdict != "box" or one.taxon}
+    latest: dict[str, Said] = {}
+    for one in inorder:
+        # A box says nothing of the taxon; but who draws one where they said there is no seed means a seed.
+        if (
+            one.verdict != "box"
+            or one.taxon
+            or getattr(latest.get(one.person), "verdict", "not_a_seed") == "not_a_seed"
+        ):
+            latest[one.person] = one
     heard = {person: one for person, one in latest.items() if one.answer or one.verdict == "wrong"}
     experts = heard.keys() & rules.experts
     winners, torn, most = [], False, 0.0
