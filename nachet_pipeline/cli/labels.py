@@ -5,6 +5,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -102,13 +103,13 @@ def decide(
 
 @app.command()
 def undecide(picture: PictureArgument, by: SaidByOption, why: WhyOption, *, as_json: JsonOption = False) -> None:
-    """Take back what was decided of a photograph: what its uploaders say counts again."""
+    """Take back what was decided of a photograph: what people judged, or its uploaders say, counts again."""
     from nachet_pipeline.picture_sets.labels import undecide_label
 
     with _deciding(by) as (connection, follow):
         done = undecide_label(connection, picture, by=by, why=why)
-        follow([one.picture for one in done.pictures])
-    _report_decided(done, as_json=as_json)
+        applied = follow([one.picture for one in done.pictures])
+    _report_decided(done, as_json=as_json, otherwise="as people judged" if applied.labels else "as its uploaders say")
 
 
 @contextmanager
@@ -122,13 +123,13 @@ def _deciding(by: str) -> "Iterator[tuple[Connection, Callable[[Sequence[UUID]],
         yield connection, lambda pictures: apply_again(connection, pictures, Policy.of(opened.settings.judging), by=by)
 
 
-def _report_decided(done: "Decided", *, as_json: bool) -> None:
-    write_result(done, asdict, _decided_lines, as_json=as_json)
+def _report_decided(done: "Decided", *, as_json: bool, otherwise: str = "") -> None:
+    write_result(done, asdict, partial(_decided_lines, otherwise=otherwise), as_json=as_json)
 
 
-def _decided_lines(done: "Decided") -> list[str]:
+def _decided_lines(done: "Decided", otherwise: str) -> list[str]:
     before = f" (before: {done.before})" if done.before and done.before != done.species else ""
-    decided = f"{done.species or 'as its uploaders say'}{before}{'' if done.new else ', as before'}"
+    decided = f"{done.species or otherwise}{before}{'' if done.new else ', as before'}"
     return [decided, *(f"  {_line(one)}" for one in done.pictures)]
 
 

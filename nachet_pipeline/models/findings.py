@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nachet_pipeline.contract.catalogue import Severity
@@ -12,7 +12,9 @@ from nachet_pipeline.support.i18n import Bilingual, Language
 SHOWN_OF_A_CODE = 100
 """Findings of a code that are kept, at most; all are counted."""
 
-_LONGEST_FOUND = 120
+LONGEST_FOUND = 120
+"""Characters of what is there that are told."""
+
 _SENTENCE = Bilingual("{}: {}expected {}, found {}", "{} : {}attendu : {}; trouvé : {}")
 
 
@@ -27,6 +29,7 @@ class LineFinding:
         expected: what belongs there.
         found: what is there, one printable line.
         severity: an error keeps the whole file from being recorded.
+        times: how many it is counted as; one that stands for many comes after `SHOWN_OF_A_CODE` of its code.
     """
 
     code: str
@@ -35,6 +38,7 @@ class LineFinding:
     expected: Bilingual
     found: str | Bilingual
     severity: Severity = Severity.ERROR
+    times: int = 1
 
     def text(self, language: Language = "en", file: str = "") -> str:
         """One line for people."""
@@ -47,12 +51,12 @@ class LineFinding:
     @property
     def _key(self) -> str:
         """The field as one printable line: a key that does not belong there may be any text."""
-        return printable(self.field[:_LONGEST_FOUND])
+        return printable(self.field[:LONGEST_FOUND])
 
     @property
     def _found(self) -> Bilingual:
         found = self.found if isinstance(self.found, Bilingual) else Bilingual.same(self.found)
-        return Bilingual(*(printable(text[:_LONGEST_FOUND]) for text in (found.en, found.fr)))
+        return Bilingual(*(printable(text[:LONGEST_FOUND]) for text in (found.en, found.fr)))
 
     def record(self) -> dict[str, Any]:
         """The finding as it is stored, without code and severity, which are those of its group."""
@@ -81,10 +85,17 @@ class Findings:
     def add(self, findings: Iterable[LineFinding]) -> None:
         """Add findings."""
         for one in findings:
-            self.counts[one.code] += 1
-            self.errors += one.severity is Severity.ERROR
+            self.counts[one.code] += one.times
+            self.errors += one.times * (one.severity is Severity.ERROR)
             if self.counts[one.code] <= SHOWN_OF_A_CODE:
                 self.shown.append(one)
+
+    def condensed(self) -> list[LineFinding]:
+        """The same findings, of each code as many as are kept, and one that stands for the others."""
+        kept = Counter(one.code for one in self.shown)
+        last = {one.code: one for one in self.shown}
+        rest = ((one, self.counts[code] - kept[code]) for code, one in last.items())
+        return [*self.shown, *(replace(one, times=times) for one, times in rest if times)]
 
     def more(self, code: str, number: int) -> None:
         """Count warnings of a code that are not told one by one."""

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from nachet_pipeline.database import audit
 from nachet_pipeline.database.connection import Connection
+from nachet_pipeline.database.reading import fetch_value
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.models.evaluation.queries import Evaluated, latest_evaluation
 from nachet_pipeline.models.model import ModelVersion
 from nachet_pipeline.models.queries import model_versions, version_named
+
+_CLEAN = "champions_clean"
+"""What is accepted with a version that photographs taught which are gone; this check of the health stays amber then."""
 
 
 class NotPromotedError(RefusedError):
@@ -26,7 +30,7 @@ class Promoted:
         version: which.
         before: the champion before; None if there was none.
         evaluation: the evaluation that it passed.
-        despite: the warnings of that evaluation that were accepted.
+        despite: the warnings that were accepted, of that evaluation or of photographs that are gone.
         new: False if it was champion already.
     """
 
@@ -50,7 +54,8 @@ def promote(connection: Connection, name: str, *, by: str, why: str, despite: Co
     Raises:
         UnknownModelError: there is no such version.
         NotPromotedError: its latest evaluation failed or warns of something that is not accepted, or compares it with
-            another champion than today's, or there is none.
+            another champion than today's, or there is none; or photographs that taught it are gone, and that is not
+            accepted.
     """
     version = version_named(connection, name)
     # One at a time: a champion is compared with the one before.
@@ -61,6 +66,8 @@ def promote(connection: Connection, name: str, *, by: str, why: str, despite: Co
     if evaluation is None:
         raise NotPromotedError(f"{version.name} was never evaluated: `nachet model evaluate {version.name}`")
     warned = {one.partition(":")[0]: one for one in evaluation.warnings}
+    if gone := _gone(connection, version):
+        warned[_CLEAN] = f"{_CLEAN}: it was trained on {gone:,} photographs that were withdrawn or deleted since"
     accepted = tuple(check for check in warned if check in despite)
     if before == version.name:
         return Promoted(version, before, evaluation, accepted, new=False)
@@ -91,3 +98,9 @@ def promote(connection: Connection, name: str, *, by: str, why: str, despite: Co
         after={"champion": version.name, "evaluation": str(evaluation.id), "why": why, "despite": list(accepted)},
     )
     return Promoted(version, before, evaluation, accepted, new=True)
+
+
+def _gone(connection: Connection, version: ModelVersion) -> int:
+    """How many of the photographs that taught a version were withdrawn or deleted since."""
+    query = "select count(distinct photograph_id) from taught where model_version_id = %s and gone is not null"
+    return int(fetch_value(connection, query, (version.id,)))

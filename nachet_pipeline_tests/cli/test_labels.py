@@ -55,6 +55,15 @@ def test_an_operator_lists_what_is_in_conflict_and_decides(
     assert "taken back" in trail
 
 
+def test_what_people_judged_counts_again_when_a_decision_is_taken_back(workbench: Workbench, nachet: Nachet) -> None:
+    picture = str(picture_of(workbench, "east"))
+    nachet("judge", "experts", "add", "bo@example.org", *SAID)
+    nachet("judge", picture, "taxon", "--taxon", JUNCEA, "--by", "bo@example.org")
+    nachet("labels", "decide", picture, "--species", NAPUS, *SAID)
+    said = nachet("labels", "undecide", picture, *SAID)[1]
+    assert said.splitlines()[0] == f"as people judged (before: {NAPUS})"
+
+
 def test_programs_read_a_line_for_each_photograph_and_each_doubt(workbench: Workbench, nachet: Nachet) -> None:
     code, listed, _ = nachet("labels", "conflicts", "--near", "--json")
 

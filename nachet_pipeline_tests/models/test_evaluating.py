@@ -200,6 +200,21 @@ def test_a_version_that_is_worse_on_a_listed_species_is_not_named_champion(labor
     assert (refused.code, "fewer are right than of seed-model@1.0, the champion" in refused.err) == (1, True)
 
 
+def test_a_version_is_not_named_champion_beside_one_that_hardly_answered_anything(laboratory: Laboratory) -> None:
+    first, second = laboratory.register("1.0"), laboratory.register("2.0")
+    laboratory.predict(first, laboratory.truth())
+    laboratory.evaluate(first)
+    laboratory.nachet("model", "promote", first, "--why", "The first")
+    kept = content(0)
+    laboratory.execute("delete from prediction where sha256 <> %s", kept)
+    laboratory.predict(
+        second, {number: 1 if number % 3 == 0 else right for number, right in laboratory.truth().items()}
+    )
+    worse = verdict(laboratory.evaluate(second), "not_worse_than_champion")
+    assert (worse["passed"], worse["numbers"]) == (False, {"pictures": 1})
+    assert "the champion, answered 1 of 60 pictures" in worse["summary"]
+
+
 def test_what_a_version_was_trained_on_is_left_out_by_content_with_crops_and_their_photographs(
     laboratory: Laboratory,
 ) -> None:
@@ -245,6 +260,22 @@ def test_deleted_and_withdrawn_pictures_judge_no_version(laboratory: Laboratory)
     # The same photograph, stored elsewhere as well, is there still.
     laboratory.execute("update pictures set sha256 = %s where id = %s", content(3), laboratory.picture["id"])
     assert laboratory.evaluate(version)["members"] == PICTURES - 1
+
+
+def test_a_version_that_a_withdrawn_photograph_taught_is_named_champion_only_by_who_says_so(
+    laboratory: Laboratory,
+) -> None:
+    version = laboratory.register("1.0")
+    laboratory.predict(version, laboratory.truth())
+    laboratory.add("learned")
+    laboratory.member("learned", 1, 99, split=0)
+    laboratory.execute("update pictures set withdrawn_at = now() where sha256 = %s", content("learned"))
+    assert laboratory.evaluate(version)["passed"]
+    promoting = ("model", "promote", version, "--why", "The first")
+    refused = laboratory.nachet(*promoting)
+    assert (refused.code, "champions_clean: it was trained on 1 photographs" in refused.err) == (1, True)
+    done = laboratory.nachet(*promoting, "--despite", "champions_clean", "--json")
+    assert json.loads(done.out)["despite"] == ["champions_clean"]
 
 
 def test_boxes_in_photographs_are_judged_by_the_crops_that_were_cut_from_them(laboratory: Laboratory) -> None:

@@ -1,7 +1,7 @@
 """Predictions: what their files may say, what is wrong with one that says otherwise, and what is recorded of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from nachet_pipeline.client import Client, UsageError
 from nachet_pipeline.identifiers import training_set_id
-from nachet_pipeline.models.findings import Findings
+from nachet_pipeline.models.findings import SHOWN_OF_A_CODE, Findings
 from nachet_pipeline.models.model import ModelDocument, ModelVersion
-from nachet_pipeline.models.predictions import reading
+from nachet_pipeline.models.predictions import reading, recording
 from nachet_pipeline.models.predictions.checking import Vocabulary, check_block
 from nachet_pipeline.models.predictions.containers import due_files, record_arrived
 from nachet_pipeline.models.predictions.keys import PredictionKeys
@@ -29,6 +29,7 @@ from nachet_pipeline.models.predictions.recording import FileReceipt, record_fil
 from nachet_pipeline.models.registering import register_model
 from nachet_pipeline.settings import KeySettings
 from nachet_pipeline.storage.blobs import BlobStorage, StorageError
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline_tests.command import Nachet
 from nachet_pipeline_tests.labelled import import_as, photograph
 from nachet_pipeline_tests.workbench import Workbench
@@ -316,6 +317,37 @@ def test_a_damaged_table_is_refused_rather_than_read_in_vain_again_and_again(lab
         next(read_blocks(tmp_path / "none.parquet"))
 
 
+def test_what_is_wrong_a_million_times_is_counted_and_the_first_told(tmp_path: Path) -> None:
+    many = 50_000
+    candidates = b'{"sha256": "%s", "candidates": [%s]}\n' % (SOME.encode(), b",".join([b"{}"] * many))
+    for content, counts in (
+        (b"{}\n" * many, {"no-subject": many, "no-answer": many}),
+        (b"x\n" * many, {"not-json": many}),
+        (candidates, {"many-candidates": 1, "no-class": many, "wrong-score": many}),
+    ):
+        file = tmp_path / "x.jsonl"
+        file.write_bytes(content)
+        (block,) = read_blocks(file)
+        told = check_block(block, Vocabulary("classify", LABELS), NOW)[1]
+        assert len(told) <= len(counts) * (SHOWN_OF_A_CODE + 1), "what nobody is told takes no memory"
+        found = Findings()
+        found.add(told)
+        assert (found.counts, found.errors) == (counts, sum(counts.values()))
+        assert len(found.shown) == sum(min(one, SHOWN_OF_A_CODE) for one in counts.values())
+
+
+def test_a_file_that_is_written_while_it_is_read_is_not_recorded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written_meanwhile(path: Path) -> Iterator[reading.Block]:
+        path.write_bytes(lines(whole(), whole(sha256=lab.pictures[1])))
+        return read_blocks(path)
+
+    monkeypatch.setattr(recording, "read_blocks", written_meanwhile)
+    with pytest.raises(FileChangedError):
+        lab.record(whole())
+    assert lab.rows() == []
+    assert lab.bench.query("select id from prediction_file where model_version_id = %s", lab.version.id) == []
+
+
 def test_a_key_of_any_characters_is_told_in_one_line(lab: Lab) -> None:
     done = lab.record({"a\0\x1b[2J\ud800\nb": 1, "candidates": []})
     assert not done.recorded
@@ -443,6 +475,10 @@ def test_a_file_that_is_put_with_a_key_is_recorded_and_answered_beside_it(workbe
         (due,) = due_files([version], blobs)
         assert not record_arrived(database, blobs, due, by="sensor").recorded
         assert json.loads(lab.read(container, "1/a.jsonl.receipt.json"))["findings"][0]["code"] == "wrong-sha256"
+
+        lab.upload(container, "1/.jsonl", lines(whole()), content_type="application/json")
+        (due,) = due_files([version], blobs)
+        assert record_arrived(database, blobs, due, by="sensor").recorded, "the name has no suffix to a path"
 
         keys = PredictionKeys(database, blobs, KeySettings())
         second = keys.issue(name, actor="ann@example.org")

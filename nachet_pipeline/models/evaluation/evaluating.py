@@ -356,7 +356,13 @@ def _verdicts(
         verdicts.worst_class_above(outcomes, truth.labels, limits),
         verdicts.no_slice_far_below(found, limits),
         verdicts.calibrated(now.calibration, limits),
-        verdicts.not_worse_than_champion(champion.name if champion else None, compared, truth.labels),
+        verdicts.not_worse_than_champion(
+            champion.name if champion else None,
+            compared,
+            truth.labels,
+            comparable=sum(champion is not None and champion.id not in one.trained_on for one in now.members),
+            limits=limits,
+        ),
     )
 
 

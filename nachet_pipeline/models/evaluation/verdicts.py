@@ -128,7 +128,14 @@ def calibrated(found: Calibration | None, limits: EvaluationSettings) -> SetVerd
     return SetVerdict(CALIBRATED, passed, False, "" if passed else said, numbers)
 
 
-def not_worse_than_champion(champion: str | None, found: Sequence[Difference], labels: Sequence[str]) -> SetVerdict:
+def not_worse_than_champion(
+    champion: str | None,
+    found: Sequence[Difference],
+    labels: Sequence[str],
+    *,
+    comparable: int,
+    limits: EvaluationSettings,
+) -> SetVerdict:
     """Whether the version is no worse than the champion on the same pictures: in all, and on each regulated species.
 
     Of versions that are as good as the champion, it calls one in twenty worse.
@@ -137,13 +144,19 @@ def not_worse_than_champion(champion: str | None, found: Sequence[Difference], l
         champion: its name; None: there is none to compare with, or it is this version.
         found: the differences; those that are tested count.
         labels: of the classes.
+        comparable: pictures that the version answered and the champion was not trained on.
+        limits: of how many of them the champion must have answered: of few, nothing is beyond chance.
     """
     tested = [one for one in found if one.chance == one.chance]
     if champion is None:
         return SetVerdict(NOT_WORSE_THAN_CHAMPION, True, True)
-    if not tested:
-        said = f"{champion}, the champion, answered none of the pictures: record what it predicts of the test split"
-        return SetVerdict(NOT_WORSE_THAN_CHAMPION, False, True, said, {"pictures": 0})
+    shared = found[0].pictures if tested else 0
+    if not comparable or 100 * shared < limits.evaluation_answered_percent * comparable:
+        said = (
+            f"{champion}, the champion, answered {shared:,} of {comparable:,} pictures that the two may be compared by;"
+            f" expected {limits.evaluation_answered_percent} %: record what it predicts of the test split"
+        )
+        return SetVerdict(NOT_WORSE_THAN_CHAMPION, False, True, said, {"pictures": shared})
     worse = [one for one in tested if one.chance <= FALSE_ALARMS_OF_COMPARING and one.change.value < 0]
     names = ["all pictures" if one.label is None else labels[one.label] for one in worse]
     rows: FoundRows = [
@@ -159,7 +172,7 @@ def not_worse_than_champion(champion: str | None, found: Sequence[Difference], l
         for name, one in zip(names, worse[:_NAMED], strict=False)
     ]
     said = f"fewer are right than of {champion}, the champion: {_list(names)}" if worse else ""
-    numbers: dict[str, int | float] = {"pictures": found[0].pictures, "change": found[0].change.value}
+    numbers: dict[str, int | float] = {"pictures": shared, "change": found[0].change.value}
     numbers |= {"tested": len(tested), "worse": len(worse)}
     return SetVerdict(NOT_WORSE_THAN_CHAMPION, not worse, True, said, numbers, rows)
 

@@ -192,11 +192,12 @@ def _same(one: Drawn, shown: Mapping[str, Any]) -> bool:
 
 def _drawn(region: Mapping[str, Any], line: int, findings: Findings) -> Drawn | None:
     value = region.get("value") or {}
-    labels = value.get("rectanglelabels") or value.get("choices")
-    if region.get("type") not in ("rectanglelabels", "choices") or not labels:
+    labels, kind = value.get("rectanglelabels") or value.get("choices"), region.get("type")
+    # A rectangle whose label was taken off is still there.
+    if kind not in ("rectanglelabels", "rectangle") and (kind != "choices" or not labels):
         return None
     box = None
-    if region["type"] == "rectanglelabels":
+    if kind != "choices":
         try:
             box = _box(value, region)
         except ValueError:
@@ -204,9 +205,12 @@ def _drawn(region: Mapping[str, Any], line: int, findings: Findings) -> Drawn | 
             findings.add([LineFinding("wrong-value", line, "value", expected, str(value)[:80])])
             return None
     kept, _, number = str(region.get("id", "")).partition("-")
-    text = (region.get("meta") or {}).get("text")
+    meta = region.get("meta") or {}
+    text = meta.get("text")
     note = " ".join(map(str, text)) if isinstance(text, list) else text
-    return Drawn(box, str(labels[0]), int(number) if kept == "object" and number.isdigit() else None, note or None)
+    of_object = int(number) if kept == "object" and number.isdigit() else None
+    unlabelled = NO_TAXON if of_object is None and "said" not in meta else UNJUDGED
+    return Drawn(box, str(labels[0]) if labels else unlabelled, of_object, note or None)
 
 
 def _box(value: Mapping[str, Any], region: Mapping[str, Any]) -> Box:
@@ -229,9 +233,10 @@ def _box(value: Mapping[str, Any], region: Mapping[str, Any]) -> Box:
 
 
 def _person(completed_by: Any) -> str | None:
-    """Who annotated: an address; a number of Label Studio's says nobody."""
-    email = completed_by.get("email") if isinstance(completed_by, dict) else completed_by
-    return email if isinstance(email, str) and "@" in email else None
+    """Who annotated: an address, or the name that a task had in its place; a number of Label Studio's says nobody."""
+    if isinstance(completed_by, dict):
+        return str(completed_by.get("email") or "") or None
+    return completed_by if isinstance(completed_by, str) and "@" in completed_by else None
 
 
 def _moment(annotation: Mapping[str, Any]) -> datetime | None:

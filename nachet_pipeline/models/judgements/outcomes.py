@@ -6,6 +6,7 @@ of a photograph and of its crops is decided together.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from uuid import UUID
 
 from psycopg.rows import tuple_row
@@ -109,13 +110,14 @@ def _broader(registry: SeedRegistry) -> Broader:
 
 
 def _family(connection: Connection, contents: Sequence[bytes]) -> list[bytes]:
-    """These contents, and all that are cut from each other with them."""
+    """These contents, all that have the same pixels, and all that are cut from each other with them."""
     return fetch_column(
         connection,
         "with recursive family (sha256) as (select unnest(%s::bytea[]) union"
         " select found.sha256 from family cross join lateral ("
         "select q.sha256 from pictures p join pictures q on q.id = p.parent where p.sha256 = family.sha256"
-        " union all select c.sha256 from pictures p join pictures c on c.parent = p.id"
+        " union all select c.sha256 from pictures p join pictures c on c.parent = p.id where p.sha256 = family.sha256"
+        " union all select t.sha256 from pictures p join pictures t on t.pixel_sha256 = p.pixel_sha256"
         " where p.sha256 = family.sha256) found) select sha256 from family order by 1",
         (list(contents),),
     )
@@ -144,8 +146,20 @@ def _apply(
         " having min(nb_object) = 1 and max(nb_object) = 1",
         (family,),
     )
+    pixels = fetch(
+        connection,
+        tuple_row,
+        "select array_agg(distinct sha256) from pictures where sha256 = any(%s) and pixel_sha256 is not null"
+        " group by pixel_sha256 having count(distinct sha256) > 1",
+        (family,),
+    )
     judgements = judgements_of(connection, family)
-    found = subjects(judgements, [Cut(crop, parent, tuple(box)) for crop, parent, box in cuts], set(single))
+    found = subjects(
+        judgements,
+        [Cut(crop, parent, tuple(box)) for crop, parent, box in cuts],
+        set(single),
+        [(one, other) for (same,) in pixels for one, other in pairwise(same)],
+    )
     outcomes = {subject: decide(judged, experts, policy, broader) for subject, judged in found.items()}
     before = corrected_boxes(connection, family)
     changed = _record(connection, family, outcomes, policy)

@@ -242,6 +242,9 @@ class _Regions:
         self.judged[place].append(judgement)
 
 
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
 def _nearest(box: Box, boxes: Sequence[Box]) -> int | None:
     """Which of the boxes is the same region, the one that shares most."""
     shared = [overlap(box, other) for other in boxes]
@@ -259,7 +262,10 @@ def region_of(box: Box) -> str:
 
 
 def subjects(
-    judgements: Iterable[Judgement], cuts: Sequence[Cut], single: Collection[bytes] = ()
+    judgements: Iterable[Judgement],
+    cuts: Sequence[Cut],
+    single: Collection[bytes] = (),
+    twins: Sequence[tuple[bytes, bytes]] = (),
 ) -> dict[Subject, list[Judgement]]:
     """The judgements of each subject.
 
@@ -270,6 +276,7 @@ def subjects(
         judgements: of contents that are cut from each other, and all of these.
         cuts: the crops that were cut from these contents.
         single: the contents that show one seed.
+        twins: contents with the same pixels; as a whole they are one.
     """
     ordered = standing(judgements)
     by_parent: dict[bytes, list[Cut]] = {}
@@ -285,7 +292,7 @@ def subjects(
     for content, of_content in regions.items():
         for box, judged in zip(of_content.boxes, of_content.judged, strict=True):
             found.setdefault(Subject(content, region_of(box)), {}).update((one.id, one) for one in judged)
-    _joined(found, cuts)
+    _joined(found, cuts, twins)
     for content in single:
         named = [
             [one for one in judged.values() if _names(one)]
@@ -294,6 +301,7 @@ def subjects(
         ]
         if len(one_region := [judged for judged in named if judged]) == 1:
             found.setdefault(Subject(content), {}).update((one.id, one) for one in one_region[0])
+    _joined(found, (), twins)
     return {subject: list(of_subject.values()) for subject, of_subject in found.items()}
 
 
@@ -303,14 +311,18 @@ def _names(judgement: Judgement) -> bool:
     return answer is not None and answer[0] is Result.TAXON
 
 
-def _joined(found: dict[Subject, dict[UUID, Judgement]], cuts: Sequence[Cut]) -> None:
-    """Let crops and the regions that they were cut from have each other's judgements, through any number of crops."""
+def _joined(
+    found: dict[Subject, dict[UUID, Judgement]], cuts: Sequence[Cut], twins: Sequence[tuple[bytes, bytes]]
+) -> None:
+    """Let crops and the regions that they were cut from have each other's judgements, and files of the same pixels."""
     ways = [
         way
         for cut in sorted(cuts, key=lambda one: (one.parent, one.crop, one.box))
         for crop, region in ((Subject(cut.crop), Subject(cut.parent, region_of(cut.box))),)
         for way in ((crop, region, _outwards, cut.box), (region, crop, _inwards, cut.box))
     ]
+    for first, second in twins:
+        ways += ((Subject(one), Subject(other), _outwards, _WHOLE) for one, other in ((first, second), (second, first)))
     growing = True
     while growing:
         growing = False

@@ -42,6 +42,9 @@ SUBJECT = "judgement"
 
 _BATCH = 1_000
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LONGEST = 400_000
+"""Of a note or facts, as JSON: a line of both is shorter than what is read."""
+_LONGEST_PERSON = 254
 _CLOCK_SKEW = timedelta(days=1)
 
 
@@ -260,8 +263,14 @@ def _contradictions(one: Stated) -> Iterator[LineFinding]:
         yield LineFinding(
             "what-about", one.line, "", _ONE_SUBJECT, Bilingual.same(", ".join(named)) if named else nothing
         )
-    if not one.person.strip():
-        yield LineFinding("missing-key", one.line, "person", Bilingual("who judges", "la personne qui juge"), nothing)
+    if not 0 < len(one.person.strip()) <= _LONGEST_PERSON:
+        yield LineFinding(
+            "missing-key",
+            one.line,
+            "person",
+            Bilingual("who judges", "la personne qui juge"),
+            one.person[:80] or nothing,
+        )
     if (one.verdict is Verdict.WITHDRAWN) != (one.withdraws is not None):
         yield LineFinding("what-about", one.line, "withdraws", _WITHDRAWN, one.verdict.value)
     if one.verdict is Verdict.TAXON and not one.taxon:
@@ -285,20 +294,20 @@ def _contradictions(one: Stated) -> Iterator[LineFinding]:
 
 
 def _storable(value: object) -> bool:
-    """Whether the database keeps a text, or keys and values: no null character, no half of a character, no NaN."""
+    """Whether a text, or keys and values, can be kept, and be listed and read again."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()
     except ValueError:
         return False
-    return "\\u0000" not in text.replace("\\\\", "")
+    return len(json.dumps(value)) <= _LONGEST and "\\u0000" not in text.replace("\\\\", "")
 
 
 _A_MOMENT = Bilingual("a time since 2000 and not in the future", "une heure depuis 2000 et pas dans le futur")
 _A_SHARE = Bilingual("a number from 0 to 1", "un nombre de 0 à 1")
 _STORABLE = Bilingual(
-    "text and numbers that can be kept: no null character, no NaN",
-    "du texte et des nombres qui peuvent être conservés : ni caractère nul, ni NaN",
+    "text and numbers that can be kept: no null character, no NaN, not too long",
+    "du texte et des nombres qui peuvent être conservés : ni caractère nul, ni NaN, pas trop longs",
 )
 _ONE_SUBJECT = Bilingual(
     "one of prediction, picture, sha256 and withdraws", "l'un de prediction, picture, sha256 et withdraws"

@@ -1,7 +1,7 @@
 """Answers of a block as columns, checked as a whole: what is wrong is named with its line, the rest is kept."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nachet_pipeline.models.findings import LineFinding
+from nachet_pipeline.models.findings import LONGEST_FOUND, SHOWN_OF_A_CODE, LineFinding
 from nachet_pipeline.models.model import Task
 from nachet_pipeline.models.predictions.reading import Block
 from nachet_pipeline.models.predictions.schema import LONGEST_EMBEDDING, MOST_CANDIDATES, MOST_OBJECTS, OBJECT
@@ -159,10 +159,16 @@ class _Check:
         rows: Counts | None = None,
         key: Callable[[int], str] = lambda _: "",
     ) -> None:
-        """Report what is wrong: of each place the line, the key and what is there."""
-        for place in np.flatnonzero(np.asarray(wrong)):
+        """Report what is wrong: of each place the line, the key and what is there.
+
+        A hostile block is wrong in millions of places; those that nobody is told are only counted.
+        """
+        places = np.flatnonzero(np.asarray(wrong))
+        for place in places[: SHOWN_OF_A_CODE + 1]:
             line = int(self.lines[place if rows is None else rows[place]])
             self.findings.append(LineFinding(code, line, key(int(place)), expected, _shown(found(int(place)))))
+        if (unseen := len(places) - SHOWN_OF_A_CODE) > 1:
+            self.findings[-1] = replace(self.findings[-1], times=unseen)
 
     def drop(self, wrong: Mask) -> None:
         """Take rows out."""
@@ -175,7 +181,7 @@ def _always(name: str) -> Callable[[int], str]:
 
 
 def _shown(value: object) -> str | Bilingual:
-    return _NOTHING if value is None else value if isinstance(value, Bilingual) else str(value)
+    return _NOTHING if value is None else value if isinstance(value, Bilingual) else str(value)[:LONGEST_FOUND]
 
 
 def check_block(block: Block, vocabulary: Vocabulary, now: datetime) -> tuple[Answers, list[LineFinding]]:

@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from nachet_pipeline.database.connection import Database
 from nachet_pipeline.identifiers import PREDICTION_SUFFIXES, RECEIPT_SUFFIX, predictions_container
@@ -97,7 +97,9 @@ def record_arrived(database: Database, blobs: BlobStorage, arrived: ArrivedFile,
     from nachet_pipeline.models.predictions.recording import record_file  # noqa: PLC0415 (pyarrow, which no look needs)
 
     with tempfile.TemporaryDirectory(prefix="nachet-") as place:
-        path = Path(place) / f"predictions{PurePosixPath(arrived.blob).suffix}"
+        # A file may be called just `.jsonl`: that is no suffix to a path.
+        suffix = next(one for one in PREDICTION_SUFFIXES if arrived.blob.endswith(one))
+        path = Path(place) / f"predictions{suffix}"
         with path.open("wb") as stream:
             blobs.download(arrived.container, arrived.blob, stream)
         receipt = record_file(database, arrived.version, path, by=by, place=arrived.place)

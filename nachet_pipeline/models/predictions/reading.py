@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from nachet_pipeline.errors import RefusedError
 from nachet_pipeline.identifiers import PREDICTION_SUFFIXES
-from nachet_pipeline.models.findings import LineFinding
+from nachet_pipeline.models.findings import LONGEST_FOUND, SHOWN_OF_A_CODE, Findings, LineFinding
 from nachet_pipeline.models.predictions.schema import ANSWER
 from nachet_pipeline.support.i18n import Bilingual
 
@@ -136,16 +137,17 @@ def _line_by_line(block: bytes, first: int, reason: str) -> Block:
     """What can be read of a block, and what is wrong with each line that cannot."""
     good: list[dict[str, Any]] = []
     lines: list[int] = []
-    findings: list[LineFinding] = []
+    found = Findings()
     for line, text in enumerate(block.split(b"\n"), first):
         if not text.strip():
             continue
         answer, wrong = _answer(text, line)
         if wrong:
-            findings += wrong
+            found.add(wrong)
         elif answer is not None:
             good.append(answer)
             lines.append(line)
+    findings = found.condensed()
     if not good:
         return _nothing(*findings)
     try:
@@ -182,7 +184,8 @@ def _answer(text: bytes, line: int) -> tuple[dict[str, Any] | None, list[LineFin
         return None, [LineFinding("not-json", line, "", _AN_OBJECT, text[:80].decode(errors="replace"))]
     if not isinstance(answer, dict):
         return None, [LineFinding("not-json", line, "", _AN_OBJECT, json.dumps(answer)[:80])]
-    wrong = list(_mismatches(answer, pa.struct(list(ANSWER)), ()))
+    # Not even of a whole file are more told.
+    wrong = islice(_mismatches(answer, pa.struct(list(ANSWER)), ()), SHOWN_OF_A_CODE)
     return answer, [LineFinding(code, line, field, expected, found) for code, field, expected, found in wrong]
 
 
@@ -203,7 +206,7 @@ def _mismatches(value: Any, wanted: pa.DataType, path: tuple[str, ...]) -> Itera
             yield from _mismatches(inner, wanted.value_type, (*path, str(place)))
     elif not _is_scalar(value, wanted):
         kind = "list" if pa.types.is_list(wanted) else "struct" if pa.types.is_struct(wanted) else str(wanted)
-        yield "wrong-type", field, _EXPECTED[kind], json.dumps(value)
+        yield "wrong-type", field, _EXPECTED[kind], json.dumps(value)[:LONGEST_FOUND]
 
 
 def _is_scalar(value: Any, wanted: pa.DataType) -> bool:

@@ -33,6 +33,7 @@ from nachet_pipeline.models.predictions.reading import Block, read_blocks
 from nachet_pipeline.models.predictions.rows import contents_of, copy_text, identify
 from nachet_pipeline.models.predictions.schema import ANSWER
 from nachet_pipeline.models.queries import classes_of
+from nachet_pipeline.support.files import FileChangedError
 from nachet_pipeline.support.i18n import Bilingual
 
 _A_STORED_PICTURE = Bilingual("a picture that is stored", "une image qui est stockée")
@@ -55,9 +56,11 @@ def record_file(
 
     Raises:
         UnreadableFileError: its name says that it is none.
+        FileChangedError: it was changed meanwhile; nothing is recorded.
         OSError: it cannot be read.
         DatabaseError: the database does not answer.
     """
+    state = _state(path)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256")
     now = now or datetime.now(UTC)
@@ -76,7 +79,19 @@ def record_file(
         recorded_at=now,
         recorded_by=by,
     )
-    return database.transact(lambda connection: _Recording(version, path, file, sha256.digest(), now).run(connection))
+
+    def record(connection: Connection) -> FileReceipt:
+        receipt = _Recording(version, path, file, sha256.digest(), now).run(connection)
+        if _state(path) != state:  # what was read is not what the digest is of
+            raise FileChangedError(str(path))
+        return receipt
+
+    return database.transact(record)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class ForeignAnswerError(RefusedError, ValueError):

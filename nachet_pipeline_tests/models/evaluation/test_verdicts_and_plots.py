@@ -7,9 +7,10 @@ from PIL import Image
 from nachet_pipeline.models.evaluation import plots, verdicts
 from nachet_pipeline.models.evaluation.calibration import calibration
 from nachet_pipeline.models.evaluation.classification import classification
-from nachet_pipeline.models.evaluation.comparing import differences
+from nachet_pipeline.models.evaluation.comparing import Difference, differences
 from nachet_pipeline.models.evaluation.slices import Outcomes, parts, slices
 from nachet_pipeline.settings import EvaluationSettings
+from nachet_pipeline.training.verifying import SetVerdict
 from nachet_pipeline_tests.models.evaluation.test_measuring import CLASSES, answers
 
 LIMITS = EvaluationSettings(evaluation_recall_percent=30)
@@ -74,14 +75,22 @@ def test_a_version_is_blocked_by_one_regulated_species_though_it_is_better_in_al
     tested = np.arange(CLASSES) == 3
     now = np.where(RIGHT.label == 3, 0.0, 1.0)
     found = differences(replace(RIGHT, right=now), RIGHT.right, classes=CLASSES, tested=tested)
-    verdict = verdicts.not_worse_than_champion("seeds@1.0", found, LABELS)
+    all_of_them = len(RIGHT.label)
+
+    def compared(champion: str | None, found: list[Difference], comparable: int = all_of_them) -> SetVerdict:
+        return verdicts.not_worse_than_champion(champion, found, LABELS, comparable=comparable, limits=LIMITS)
+
+    verdict = compared("seeds@1.0", found)
     assert found[0].change.value > 0
     assert verdict.summary == "fewer are right than of seeds@1.0, the champion: 003 Genus number3"
     assert verdict.grave
     same = differences(RIGHT, RIGHT.right, classes=CLASSES, tested=tested)
-    assert verdicts.not_worse_than_champion("seeds@1.0", same, LABELS).passed
-    assert verdicts.not_worse_than_champion(None, [], LABELS).passed
-    assert not verdicts.not_worse_than_champion("seeds@1.0", [], LABELS).passed, "nothing to compare with"
+    assert compared("seeds@1.0", same).passed
+    assert compared(None, []).passed
+    assert not compared("seeds@1.0", []).passed, "nothing to compare with"
+    few = compared("seeds@1.0", same, comparable=2 * all_of_them)
+    assert (few.passed, few.numbers) == (False, {"pictures": all_of_them}), "of few, nothing is beyond chance"
+    assert f"answered {all_of_them:,} of {2 * all_of_them:,} pictures" in few.summary
 
 
 def test_the_classes_that_are_confused_most_are_shown() -> None:

@@ -174,6 +174,7 @@ def test_what_cannot_be_kept_is_found_in_its_line(stored: Workbench) -> None:
         {**about, "verdict": "unsure", "facts": {"a": float("nan")}},
         {**about, "verdict": "unsure", "facts": {"a": "\ud800"}},
         {**about, "verdict": "unsure", "person": "\0"},
+        {**about, "verdict": "unsure", "note": "x" * 500_000},
     ]
     found = refused(stored, "\n".join(map(json.dumps, wrong)), "judged.jsonl")
     assert [line.split(" ")[:2] for line in found] == [
@@ -184,6 +185,7 @@ def test_what_cannot_be_kept_is_found_in_its_line(stored: Workbench) -> None:
         ["5:", "facts:"],
         ["6:", "facts:"],
         ["7:", "person:"],
+        ["8:", "note:"],
     ]
     kept = {**about, "verdict": "unsure", "note": "a\\u0000b", "facts": {"é": "\\u0000"}}
     assert handed_in(stored, json.dumps(kept), "judged.jsonl").new == 1
@@ -248,6 +250,7 @@ def test_label_studio_gives_back_what_it_was_given_and_what_people_drew(
         replace(says(ANN, Verdict.MISSED, ARVENSE, prediction=prediction), corrected_box=MOVED),
         says(BO, Verdict.NOT_A_SEED, prediction=prediction, object=3, at=1),
         says(BO, Verdict.TAXON, ARVENSE, sha256=second, box=LEFT, at=2),
+        says("a trainee", Verdict.UNSURE, sha256=second, at=3),
     )
     before = said(stored)
     with stored.database.reading() as connection:
@@ -302,6 +305,17 @@ def test_a_note_or_a_turn_in_label_studio_is_a_new_word(stored: Workbench, versi
     assert [(row["verdict"], row["note"]) for row in rows] == [("right", "I looked again"), ("box", None)]
     # A rectangle of 24 by 24 pixels, turned about its left upper corner at 48, 12.
     assert rows[1]["corrected_box"] == pytest.approx(pixels(24, 12, 48, 36))
+    # A label that is taken off a box says nothing of it, and a new box without one is a seed of any kind.
+    del middle["value"]["rectanglelabels"]
+    middle["type"] = "rectangle"
+    added = {**middle, "id": "Xy-1", "meta": {}, "value": {"x": 50, "y": 80, "width": 10, "height": 10}}
+    annotation |= {"completed_by": {"email": CY}, "updated_at": "2026-11-03T09:00:00Z"}
+    annotation["result"].append(added)
+    assert handed_in(stored, tasks_given).new == 2
+    assert {(verdict, taxon) for person, verdict, taxon, _ in said(stored) if person == CY} == {
+        ("right", NAPUS),
+        ("missed", None),
+    }
 
 
 def test_coco_gives_back_what_it_was_given_and_what_people_drew(

@@ -2,7 +2,7 @@
 
 import io
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pyarrow.parquet as pq
 import pytest
@@ -175,6 +175,22 @@ def test_a_crop_is_labelled_by_what_is_judged_of_it_or_of_its_region(workbench: 
     assert set(members(workbench, only)) == {by_crop, by_region}
     assert unjudged not in members(workbench, made)
     assert labels(workbench, published(workbench)) == [(ARVENSE, "west")]
+
+
+def test_files_of_the_same_pixels_are_judged_as_one(stored: Workbench) -> None:
+    other = stored.another_user(f"{uuid4().hex}@example.org")
+    import_as(other, "winter", "north", NAPUS, {"1.tiff": photograph(1, "TIFF")})
+    first, twin = picture_of(stored, "east"), picture_of(stored, "north", "1.tiff")
+    judge(stored, says(BO, Verdict.TAXON, JUNCEA, picture=first), says(CY, Verdict.TAXON, JUNCEA, picture=twin))
+    assert (by_judgement(stored), verified(stored)) == ({first: JUNCEA, twin: JUNCEA}, {first, twin})
+    # Experts who name them differently do not agree, in whichever order they come.
+    experts(stored, CY)
+    judge(stored, says(ANN, Verdict.TAXON, ARVENSE, picture=first, at=1))
+    assert (by_judgement(stored), verified(stored)) == ({}, set())
+    assert {outcome for outcome, _ in outcomes(stored).values()} == {"disputed"}
+    for one in judgements(stored):
+        take_back(stored, one)
+    assert outcomes(stored) == {}
 
 
 def test_a_crop_is_right_as_what_is_verified_for_it(workbench: Workbench) -> None:
