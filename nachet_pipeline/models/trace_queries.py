@@ -129,7 +129,7 @@ class PredictionTrace:
         at: when it was said.
         said: of each of its objects.
         learned: whether the version was trained on that content, on what it was cut from, or on whatever else was cut
-            from that; as `TRAINED_ON` has it of many.
+            from that; as `trained_on` has it of many.
         by: the version.
     """
 
