@@ -164,7 +164,7 @@ def _apply(
     before = corrected_boxes(connection, family)
     changed = _record(connection, family, outcomes, policy)
     crop_again(connection, [content for content, _ in before ^ corrected_boxes(connection, family)])
-    labels = _label(connection, family, policy, by)
+    labels = _label(connection, family, _supported(connection, family, outcomes, broader), policy, by)
     pictures = fetch_column(
         connection,
         "with recursive concerned (id) as (select p.id from pictures p where p.sha256 = any(%(family)s)"
@@ -220,11 +220,26 @@ def _record(
         return gone + max(cursor.rowcount, 0)
 
 
+def _supported(
+    connection: Connection, family: Sequence[bytes], outcomes: Mapping[Subject, Outcome], broader: Broader
+) -> list[bytes]:
+    """Photographs of which their uploaders say more than was judged: the species of a genus, say. They keep it."""
+    stated = fetch(
+        connection,
+        tuple_row,
+        "select p.sha256, array_agg(distinct l.seed_id) from pictures p join picture_seed l on l.picture_id = p.id"
+        " where p.sha256 = any(%s) and p.parent is null and l.seed_id is not null group by p.sha256",
+        (family,),
+    )
+    judged = {subject.sha256: outcome.taxon for subject, outcome in outcomes.items() if not subject.region}
+    return [content for content, seeds in stated if all(judged.get(content) in broader(seed) for seed in seeds)]
+
+
 # What a person decided of a photograph stays; whoever decides removes what follows from judgements.
 _LABELLING = """
 with wanted as materialized (
     select j.sha256, j.pixel_sha256, j.seed_id, j.persons from judged j
-    where j.sha256 = any(%(family)s) and j.region = '' and j.outcome = 'taxon'
+    where j.sha256 = any(%(family)s) and j.region = '' and j.outcome = 'taxon' and j.sha256 <> all(%(supported)s)
         and exists (select from pictures p where p.sha256 = j.sha256 and p.parent is null)
         and not exists (select from label_decision d where d.sha256 = j.sha256 and not d.from_judgements)
         and not exists (select from label_decision d where d.pixel_sha256 = j.pixel_sha256 and not d.from_judgements)
@@ -257,9 +272,15 @@ select count(*) from changed left join before using (sha256)
 """
 
 
-def _label(connection: Connection, family: Sequence[bytes], policy: Policy, by: str) -> int:
+def _label(connection: Connection, family: Sequence[bytes], supported: Sequence[bytes], policy: Policy, by: str) -> int:
     """Let the species of whole photographs follow from what was judged of them; how many changed."""
-    arguments = {"family": family, "by": by, "why": f"judged; policy: {policy}", "subject": SUBJECT}
+    arguments = {
+        "family": family,
+        "supported": supported,
+        "by": by,
+        "why": f"judged; policy: {policy}",
+        "subject": SUBJECT,
+    }
     ((number,),) = fetch(connection, tuple_row, _LABELLING, arguments)
     return int(number)
 

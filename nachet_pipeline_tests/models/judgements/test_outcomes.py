@@ -111,6 +111,18 @@ def test_judgements_of_photographs_become_labels_and_are_taken_back_with_them(st
         take_back(stored, judgements(stored, verdict="withdrawn")[0])
 
 
+def test_who_names_only_the_genus_leaves_the_species_that_an_uploader_stated(stored: Workbench) -> None:
+    first, unknown = picture_of(stored, "east"), picture_of(stored, "west")
+
+    judge(stored, *(says(ANN, Verdict.TAXON, "Brassica", picture=one) for one in (first, unknown)))
+
+    assert outcomes(stored)[content_of(stored, first), ""][0] == "taxon"
+    assert by_judgement(stored) == {unknown: "Brassica"}
+    assert verified(stored) == {unknown}
+    judge(stored, says(ANN, Verdict.TAXON, "Cirsium", picture=first))
+    assert by_judgement(stored)[first] == "Cirsium", "another genus is another label"
+
+
 def test_what_somebody_decides_of_a_photograph_stays_and_wins(stored: Workbench) -> None:
     first = picture_of(stored, "east")
     judge(stored, says(ANN, Verdict.TAXON, JUNCEA, picture=first))
