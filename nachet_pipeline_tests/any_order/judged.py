@@ -78,13 +78,9 @@ def comes_to(said: Iterable[Said], rules: Rules) -> Comes:
     inorder = sorted(said, key=lambda one: (one.at, one.id))
     latest: dict[str, Said] = {}
     for one in inorder:
-        # A box says nothing of the taxon; but who draws one where they said there is no seed means a seed.
-        if (
-            one.verdict != "box"
-            or one.taxon
-            or getattr(latest.get(one.person), "verdict", "not_a_seed") == "not_a_seed"
-        ):
-            latest[one.person] = one
+        had = latest.get(one.person)
+        if one.verdict != "box" or one.taxon or had is None or had.verdict == "not_a_seed":
+            latest[one.person] = one  # a box says where the seed is, not what it is; so there is one
     heard = {person: one for person, one in latest.items() if one.answer or one.verdict == "wrong"}
     experts = heard.keys() & rules.experts
     winners, torn, most = [], False, 0.0
