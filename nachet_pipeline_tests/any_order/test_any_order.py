@@ -88,4 +88,4 @@ def test_whoever_judges_in_whatever_order_what_follows_is_reckoned_from_what_was
     class Machine(Judging):
         make_bench = staticmethod(bench)
 
-    run(Machine, sequences=6, steps=20)
+    run(Machine, sequences=9, steps=20)
