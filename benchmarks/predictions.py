@@ -30,6 +30,7 @@ from nachet_pipeline.models.registering import register_model
 TARGET_SECONDS, TARGET_PREDICTIONS = 60.0, 1_000_000
 _LABELS = [f"class {number}" for number in range(15)]
 _VERSION = "seed-classifier@1"
+_DIGEST = hashlib.sha256(b"benchmark").hexdigest()
 
 
 # Without triggers and foreign keys: the trail of a million invented pictures is not what is measured.
@@ -43,18 +44,22 @@ insert into picture_set (id, picture_set, owner_id, name, container_id, upload_i
 insert into pictures (id, picture, picture_set_id, nb_object, name, blob, sha256, size, format, width, height)
     select md5('picture' || n)::uuid, '{}', md5('set')::uuid, 1, n, n, sha256(n::text::bytea), 1, 'PNG', 1, 1
     from generate_series(1, %(pictures)s) n;
+insert into training_set (id, name, digest, container, blob, pictures, groups, recipe, notes, classes)
+    values (md5('t')::uuid, 'seeds', %(digest)s, 'training-seeds', 'x', %(trained)s, 9, '{}', '[]', '[]');
+insert into training_set_member (training_set_id, picture_id, split, class_index, "group")
+    select md5('t')::uuid, md5('picture' || n)::uuid, 0, 1, md5('user')::uuid from generate_series(1, %(trained)s) n;
 analyze
 """
 
 
-def _fill(database: Database, pictures: int) -> None:
-    """Make rows of pictures whose contents are their numbers, and a version of a model."""
+def _fill(database: Database, pictures: int, trained: int) -> None:
+    """Make rows of pictures whose contents are their numbers, and a version of a model that some of them taught."""
     classes = [{"label": label} for label in _LABELS]
-    versions = [{"version": "1", "task": "both", "classes": classes}]
+    versions = [{"version": "1", "task": "both", "classes": classes, "training_set": f"seeds@{_DIGEST}"}]
     document = {"name": "seed-classifier", "owner": "lab", "versions": versions}
     with database.connection() as connection:
         for statement in _FILL.split(";\n"):
-            connection.execute(statement, {"pictures": pictures})
+            connection.execute(statement, {"pictures": pictures, "trained": trained, "digest": _DIGEST})
         register_model(connection, ModelDocument.model_validate(document), by="benchmark")
 
 
@@ -87,7 +92,11 @@ def _record(file: Path) -> None:
         receipt = record_file(database, version, file, by="benchmark")
         figures = {"seconds": time.perf_counter() - start, "processor": time.process_time() - used}
         sys.stdout.write(
-            json.dumps(figures | {"recorded": receipt.file.predictions, "before": before, "most": memory_mib()})
+            json.dumps(
+                figures
+                | {"recorded": receipt.file.predictions, "trained": receipt.file.on_trained or 0}
+                | {"before": before, "most": memory_mib()}
+            )
         )
 
 
@@ -96,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--predictions", type=int, default=TARGET_PREDICTIONS)
     parser.add_argument("--boxes", type=int, default=0)
+    parser.add_argument("--trained", type=int, default=0, help="how many of the pictures taught the version")
     parser.add_argument("--record", type=Path)
     given = parser.parse_args()
     if given.record:
@@ -104,7 +114,7 @@ def main() -> None:
     console = Console()
     with own_services() as (_, services), tempfile.TemporaryDirectory() as place:
         with Database(SecretStr(services.database_url)) as database:
-            _fill(database, given.predictions)
+            _fill(database, given.predictions, given.trained)
         few = given.predictions // 10
         for number in (few, given.predictions, few):
             file = Path(place) / f"{number}.jsonl"
@@ -112,7 +122,8 @@ def main() -> None:
                 _write(file, number, given.boxes)
             found = in_own_process("benchmarks.predictions", "--record", str(file))
             console.print(
-                f"{found['recorded']:.0f} predictions: {found['seconds']:.1f} s, {found['processor']:.1f} s of its"
+                f"{found['recorded']:.0f} predictions, {found['trained']:.0f} of what taught it:"
+                f" {found['seconds']:.1f} s, {found['processor']:.1f} s of its"
                 f" processor, {found['before']:.0f} MiB before and {found['most']:.0f} MiB at most"
             )
     console.print(f"target: {TARGET_PREDICTIONS} in {TARGET_SECONDS:.0f} s")

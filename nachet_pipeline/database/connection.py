@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from select import POLLIN, poll
-from threading import Lock
+from threading import Lock, local
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -45,7 +45,7 @@ _NOT_THERE_YET = (
 )
 
 _TRUSTED_SECONDS = 10.0
-"""For so long after it was taken from the pool, a connection is not asked whether it is still open."""
+"""For so long after it was taken from the pool, whoever tries again does not ask a connection whether it is open."""
 
 _Result = TypeVar("_Result")
 _Given = ParamSpec("_Given")
@@ -165,7 +165,8 @@ class Database:
         """
         for pause in self.pauses:
             try:
-                return self.call(work, *given, **named)
+                with self._writing.connection(retried=True) as connection:
+                    return work(connection, *given, **named)
             except DatabaseError as error:
                 if not error.passing:
                     raise
@@ -185,6 +186,7 @@ class _Pool:
         self._pool: ConnectionPool[Connection] | None = None
         self._taken: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._lock = Lock()
+        self._caller = local()
 
     def close(self) -> None:
         if self._pool is not None:
@@ -221,22 +223,27 @@ class _Pool:
         connection.read_only = self._read_only or None
 
     def _check(self, connection: Connection) -> None:
-        """See that a connection is still open: what a server says when it closes one lies there, unread.
+        """See that a connection is still open.
+
+        Whoever tries again trusts one that was used just now, unless something unread lies there, as when a server
+        closes it. Others ask it, because it may be about to be closed.
 
         Raises:
             psycopg.Error: it is not; the pool takes another.
         """
         unread, last = poll(), self._taken.get(connection)
         unread.register(connection, POLLIN)
-        if last is None or last + _TRUSTED_SECONDS < time.monotonic() or unread.poll(0):
+        trusted = self._caller.retries and last is not None and last + _TRUSTED_SECONDS > time.monotonic()
+        if not trusted or unread.poll(0):
             ConnectionPool.check_connection(connection)
         self._taken[connection] = time.monotonic()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self, *, retried: bool = False) -> Iterator[Connection]:
         try:
             with self._lock:
                 pool = self._open()
+            self._caller.retries = retried
             with pool.connection() as connection:
                 yield connection
         except (psycopg.Error, PoolTimeout) as error:

@@ -153,8 +153,8 @@ def test_a_connection_that_the_server_ended_is_replaced_before_anybody_uses_it(
     if ended == "long ago":
         monkeypatch.setattr("nachet_pipeline.database.connection._TRUSTED_SECONDS", -1.0)
     with Database(workbench.database_url, connections=1) as database:
-        first = database.call(process)
-        assert database.call(process) == first, "it stays open"
+        first = database.transact(process)
+        assert database.transact(process) == first, "it stays open"
         with workbench.database.connection() as other:
             other.execute("select pg_terminate_backend(%s, 5000)", (first,))
-        assert database.call(process) != first
+        assert database.transact(process) != first
