@@ -165,8 +165,8 @@ class Database:
         """
         for pause in self.pauses:
             try:
-                with self._writing.connection(retried=True) as connection:
-                    return work(connection, *given, **named)
+                with self._writing.retrying():
+                    return self.call(work, *given, **named)
             except DatabaseError as error:
                 if not error.passing:
                     raise
@@ -233,17 +233,25 @@ class _Pool:
         """
         unread, last = poll(), self._taken.get(connection)
         unread.register(connection, POLLIN)
-        trusted = self._caller.retries and last is not None and last + _TRUSTED_SECONDS > time.monotonic()
+        trusted = getattr(self._caller, "retries", False) and last is not None and last + _TRUSTED_SECONDS > time.monotonic()
         if not trusted or unread.poll(0):
             ConnectionPool.check_connection(connection)
         self._taken[connection] = time.monotonic()
 
     @contextmanager
-    def connection(self, *, retried: bool = False) -> Iterator[Connection]:
+    def retrying(self) -> Iterator[None]:
+        """Let this thread trust connections: it tries again if one breaks."""
+        self._caller.retries = True
+        try:
+            yield
+        finally:
+            self._caller.retries = False
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
         try:
             with self._lock:
                 pool = self._open()
-            self._caller.retries = retried
             with pool.connection() as connection:
                 yield connection
         except (psycopg.Error, PoolTimeout) as error:
