@@ -233,8 +233,8 @@ class _Pool:
         """
         unread, last = poll(), self._taken.get(connection)
         unread.register(connection, POLLIN)
-        trusted = getattr(self._caller, "retries", False) and last is not None and last + _TRUSTED_SECONDS > time.monotonic()
-        if not trusted or unread.poll(0):
+        trusting = getattr(self._caller, "retries", False)
+        if not trusting or last is None or last + _TRUSTED_SECONDS < time.monotonic() or unread.poll(0):
             ConnectionPool.check_connection(connection)
         self._taken[connection] = time.monotonic()
 
