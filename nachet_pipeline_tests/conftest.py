@@ -92,9 +92,10 @@ def _short_pauses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _time_for_second_looks() -> Iterator[None]:
-    """A tick looks at as many settled folders as it may, however slow the machine is."""
+def _time_for_looks() -> Iterator[None]:
+    """A tick lists all containers and looks at as many settled folders as it may, however slow the machine is."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "LISTING_SECONDS", 20)
         patch.setattr(discovery, "SECOND_LOOKS_UNTIL", 60)
         yield
 
