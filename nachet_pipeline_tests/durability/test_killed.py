@@ -1,47 +1,24 @@
 """An import may be killed at any moment; what it becomes afterwards is what it would have been."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 from nachet_pipeline.identifiers import receipt_blob
 from nachet_pipeline.local.services import Services
 from nachet_pipeline.storage.blobs import BlobStorage
-from nachet_pipeline_tests.deployment import PROJECT
 from nachet_pipeline_tests.durability.differing import differences
+from nachet_pipeline_tests.durability.killed_commands import killed
 from nachet_pipeline_tests.workbench import Workbench, edit
 
 KILLS = 30
 
 
 def test_imports_killed_anywhere_end_as_if_nobody_had_disturbed_them(services: Services) -> None:
-    environment = {
-        **os.environ,
-        "NACHET_DATABASE_URL": services.database_url,
-        "NACHET_BLOB_ACCOUNT_URL": services.blob_account_url,
-        "NACHET_BLOB_KEY": services.blob_key,
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "nachet_pipeline_tests.durability",
-        "--given",
-        "--kills",
-        str(KILLS),
-        "--seed",
-        "1",
-    ]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout, done.stderr
-    tally = json.loads(done.stdout)
+    tally, code = killed(services, KILLS, "--seed", "1")
     assert tally["broken"] == []
     assert tally["kills"] == KILLS
     assert 0 < tally["at_random_moments"] < tally["imports"] <= KILLS
     assert {plan.partition(" ")[0] for plan in tally["boundaries"]} == {"core", "job", "command"}
-    assert done.returncode == 0
+    assert code == 0
 
 
 @pytest.mark.parametrize(
