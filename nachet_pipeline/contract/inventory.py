@@ -471,7 +471,7 @@ class Inventory(Scratch):
                 looks,
                 enrichment.quality_score if enrichment else None,
                 enrichment.sharpness if enrichment else None,
-                enrichment.model_dump_json() if enrichment else None,
+                enrichment.as_json() if enrichment else None,
             ),
         )
         if looks:
@@ -527,7 +527,7 @@ class Inventory(Scratch):
                 resolution=tuple(json.loads(row[10])) if row[10] else None,
                 values=values,
                 shows=shows,
-                enrichment=Enrichment.model_validate_json(enrichment) if enrichment else None,
+                enrichment=Enrichment.from_json(enrichment) if enrichment else None,
                 stored_id=UUID(stored_id) if stored_id else None,
             )
 

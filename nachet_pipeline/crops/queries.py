@@ -100,7 +100,7 @@ class Parent:
         """Its enrichment, if this version's code can read it."""
         stored = self.record.get("enrichment")
         try:
-            return Enrichment.model_validate(stored) if stored else None
+            return Enrichment.from_record(stored) if stored else None
         except ValueError:  # of an older version; reprocessing brings it up to date
             return None
 
@@ -348,7 +348,7 @@ def crop_record(parent: Parent, crop: StoredCrop) -> dict[str, Any]:
             "source": stored.get("image_data", {}).get("source", parent.name),
         },
         "quality_check": quality_check(crop.sha256, enrichment).model_dump(),
-        "enrichment": enrichment.model_dump(mode="json") if enrichment else None,
+        "enrichment": enrichment.as_record() if enrichment else None,
         "terms": {
             **terms,
             "dcterms:title": crop.name,

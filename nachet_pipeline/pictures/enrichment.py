@@ -1,22 +1,44 @@
-"""The enrichment of a picture: how it was taken, how good it is, which other pictures it equals."""
+"""The enrichment of a picture: how it was taken, how good it is, which other pictures it equals.
 
+Decoders make them, and start sooner without Pydantic. Whoever reads or writes one as JSON imports it.
+"""
+
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from functools import cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, TypeAdapter
 
 ENRICHMENT_VERSION = "3"
 """Raised whenever the `Enrichment` of some picture can change. It is stored with each, so that stale ones are found."""
 
-_Fraction = Annotated[float, Field(ge=0, le=1)]
-_Positive = Annotated[float, Field(gt=0)]
+_AS_JSON: "ConfigDict" = {"extra": "forbid"}
+_HASH = re.compile("[0-9a-f]{64}")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"{what} is out of range")
 
 
-class Resolution(_Model):
+def _is_fraction(value: float | None) -> bool:
+    return value is None or 0 <= value <= 1
+
+
+def _is_positive(value: float) -> bool:
+    return isfinite(value) and value > 0
+
+
+def _is_hash(text: str | None) -> bool:
+    return text is None or _HASH.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
     """Pixels per unit of length, as the file says it; of a scan or a print as often as of the thing shown.
 
     Attributes:
@@ -26,13 +48,18 @@ class Resolution(_Model):
         source: where the file says it: `TIFF`, `pHYs`, `JFIF` or `Exif`.
     """
 
-    x: _Positive
-    y: _Positive
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
+    x: float
+    y: float
     unit: Literal["inch", "centimetre", "metre"]
     source: str
 
+    def __post_init__(self) -> None:
+        _check(_is_positive(self.x) and _is_positive(self.y), "a resolution")
 
-class PixelSize(_Model):
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSize:
     """Width and height of what one pixel shows.
 
     Attributes:
@@ -41,12 +68,17 @@ class PixelSize(_Model):
         source: where the file says it: `OME`, `ImageJ`, or the resolution's source.
     """
 
-    x: _Positive
-    y: _Positive
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
+    x: float
+    y: float
     source: str
 
+    def __post_init__(self) -> None:
+        _check(_is_positive(self.x) and _is_positive(self.y), "the size of a pixel")
 
-class Captured(_Model):
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
     """When a picture was taken.
 
     Attributes:
@@ -54,6 +86,7 @@ class Captured(_Model):
         source: the tag that says so: `DateTimeOriginal`, `DateTimeDigitized`, `DateTime` or `AcquisitionDate`.
     """
 
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     at: datetime
     source: str
 
@@ -63,7 +96,8 @@ class Captured(_Model):
         return self.at if self.at.tzinfo else self.at.replace(tzinfo=UTC)
 
 
-class Device(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
     """What a picture was taken and written with, as the file says.
 
     Attributes:
@@ -72,23 +106,31 @@ class Device(_Model):
         software: the program.
     """
 
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     make: str | None = None
     model: str | None = None
     software: str | None = None
 
 
-class Exposure(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
     """Luminance, from 0 (black) to 1 (white): its mean and percentiles over the picture."""
 
-    mean: _Fraction
-    p1: _Fraction
-    p5: _Fraction
-    p50: _Fraction
-    p95: _Fraction
-    p99: _Fraction
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
+    mean: float
+    p1: float
+    p5: float
+    p50: float
+    p95: float
+    p99: float
+
+    def __post_init__(self) -> None:
+        levels = (self.mean, self.p1, self.p5, self.p50, self.p95, self.p99)
+        _check(all(map(_is_fraction, levels)), "a luminance")
 
 
-class Clipping(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clipping:
     """Shares of the pixels at the least and at the greatest value of a channel.
 
     Attributes:
@@ -97,16 +139,22 @@ class Clipping(_Model):
         white: at the greatest.
     """
 
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     channel: str
-    black: _Fraction
-    white: _Fraction
+    black: float
+    white: float
+
+    def __post_init__(self) -> None:
+        _check(_is_fraction(self.black) and _is_fraction(self.white), "a share of pixels")
 
 
-class Enrichment(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrichment:
     """What was measured of a picture and what its file declares; None where neither gives a value.
 
     Attributes:
-        code_version: `ENRICHMENT_VERSION` of the code that made it.
+        __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
+    code_version: `ENRICHMENT_VERSION` of the code that made it.
         width: in pixels.
         height: in pixels.
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
@@ -144,9 +192,49 @@ class Enrichment(_Model):
     exposure: Exposure
     clipping: tuple[Clipping, ...]
     sharpness: float | None
-    background_uniformity: _Fraction | None
+    background_uniformity: float | None
     objects_found: int
-    object_share: _Fraction
-    pixel_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    perceptual_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    quality_score: _Fraction
+    object_share: float
+    pixel_sha256: str
+    perceptual_hash: str | None
+    quality_score: float
+
+    def __post_init__(self) -> None:
+        fractions = (self.background_uniformity, self.object_share, self.quality_score)
+        _check(all(map(_is_fraction, fractions)), "a share, a score or an evenness")
+        _check(self.sharpness is None or isfinite(self.sharpness), "the sharpness")
+        _check(_is_hash(self.pixel_sha256) and _is_hash(self.perceptual_hash), "a hash")
+
+    @staticmethod
+    def from_json(text: str) -> "Enrichment":
+        """Read one.
+
+        Raises:
+            ValueError: it is none, or one of another version of this class.
+        """
+        return _adapter().validate_json(text)
+
+    @staticmethod
+    def from_record(record: Any) -> "Enrichment":
+        """Read one from parsed JSON.
+
+        Raises:
+            ValueError: it is none, or one of another version of this class.
+        """
+        return _adapter().validate_python(record)
+
+    def as_json(self) -> str:
+        """The text that `from_json` reads."""
+        return _adapter().dump_json(self).decode()
+
+    def as_record(self) -> dict[str, Any]:
+        """What that text says, as dictionaries, lists, texts and numbers."""
+        record: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return record
+
+
+@cache
+def _adapter() -> "TypeAdapter[Enrichment]":
+    from pydantic import TypeAdapter  # noqa: PLC0415 (see above)
+
+    return TypeAdapter(Enrichment)

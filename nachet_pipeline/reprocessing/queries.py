@@ -380,7 +380,7 @@ def _enriched(stored: dict[str, Any], found: Enrichment) -> dict[str, Any]:
     return stored | {
         "model_version": MODEL_VERSION,
         "quality_check": stored.get("quality_check", {}) | {"quality_score": found.quality_score},
-        "enrichment": found.model_dump(mode="json"),
+        "enrichment": found.as_record(),
         "terms": others | enrichment_terms(found),
     }
 

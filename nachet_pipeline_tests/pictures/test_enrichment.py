@@ -519,7 +519,7 @@ def test_a_date_without_an_offset_has_no_time_zone_and_one_that_is_none_is_left_
 def test_an_enrichment_reads_back_from_json_as_it_was() -> None:
     found = enriched(sample_picture(1), "TIFF")
 
-    assert Enrichment.model_validate_json(found.model_dump_json()) == found
+    assert Enrichment.from_json(found.as_json()) == found
 
 
 def test_a_picture_is_not_measured_unless_that_is_asked_for() -> None:

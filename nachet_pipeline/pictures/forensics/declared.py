@@ -89,7 +89,7 @@ class Declared:
     def density(self, source: str, x: int, y: int, unit: Literal["inch", "centimetre", "metre"]) -> None:
         """Add the density of a PNG or JFIF header."""
         if self._other is None and x > 0 and y > 0:
-            self._other = Resolution(x=x, y=y, unit=unit, source=source)
+            self._other = Resolution(x=float(x), y=float(y), unit=unit, source=source)
 
     @property
     def resolution(self) -> Resolution | None:
