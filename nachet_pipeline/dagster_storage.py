@@ -21,7 +21,7 @@ from threading import local
 from typing import Any, Self
 
 from click import ClickException
-from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
+from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, EventLogEntry, EventLogRecord
 from dagster._core.storage.config import pg_config
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
@@ -205,14 +205,21 @@ class _Events(_Pooled, PostgresEventLogStorage):
         super().__init__(*arguments, **settings)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Write what this thread reports when the context ends, however it does. Nobody reads it before."""
+    def together(self) -> Iterator[dict[tuple[AssetKey, str | None], EventLogRecord]]:
+        """Write what this thread reports when the context ends, however it does. Nobody reads it before.
+
+        Afterwards it holds the materializations that were written together, by asset and partition.
+        """
         self._waiting.events = []
+        materialized: dict[tuple[AssetKey, str | None], EventLogRecord] = {}
         try:
-            yield
+            yield materialized
         finally:
             events, self._waiting.events = self._waiting.events, None
-            self._write(events)
+            for event, one in zip(events, self._write(events), strict=True):
+                if event.dagster_event and event.asset_materialization:
+                    place = event.asset_materialization.asset_key, event.dagster_event.partition
+                    materialized[place] = EventLogRecord(one, event)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event, or keep it until its context ends. One that cannot wait is written after those that do."""
@@ -232,9 +239,10 @@ class _Events(_Pooled, PostgresEventLogStorage):
             if not _can_wait(event):
                 super().store_event(event)
 
-    def _write(self, events: Sequence[EventLogEntry]) -> None:
+    def _write(self, events: Sequence[EventLogEntry]) -> list[int]:
+        """Write events, and return their identifiers."""
         if not events:
-            return
+            return []
         rows = [_row(event) for event in events]
         with self.index_transaction() as connection:
             written = connection.execute(_WRITE, {name: [row[name] for row in rows] for name in rows[0]})
@@ -246,6 +254,7 @@ class _Events(_Pooled, PostgresEventLogStorage):
             last = {row["asset_key"]: (event, one) for event, one, row in zip(events, ids, rows, strict=True)}
             for key in sorted(filter(None, last)):
                 self._store_asset_event(connection, *last[key])
+        return ids
 
     def has_asset_key_col(self, column_name: str) -> bool:
         """Whether assets have a column. Dagster looks three times before the first step of a run."""

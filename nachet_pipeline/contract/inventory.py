@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -181,7 +180,7 @@ class FileList(StrEnum):
 
 
 class Inventory(Scratch):
-    """Files, pictures and findings of one upload; a context manager that removes its file at the end.
+    """Files, pictures and findings of one upload; a context manager that forgets them at the end.
 
     Attributes:
         rule_set: gives the severity of each finding.
@@ -190,15 +189,14 @@ class Inventory(Scratch):
         replace_wanted: whether it wants stored pictures removed that the folder does not hold any more.
     """
 
-    def __init__(self, folder: Path | None = None, *, rule_set: RuleSet | None = None, in_memory: bool = False) -> None:
+    def __init__(self, *, rule_set: RuleSet | None = None, in_memory: bool = False) -> None:
         """Open an empty inventory.
 
         Args:
-            folder: where its temporary file lies; the system's temporary folder if not given.
             rule_set: gives the severity of each finding; the catalogue's if not given.
             in_memory: whether it has no file, because little is kept in it.
         """
-        super().__init__(_SCHEMA, folder, in_memory=in_memory)
+        super().__init__(_SCHEMA, in_memory=in_memory)
         self.rule_set = rule_set or RuleSet()
         self.mark = Mark.NONE
         self.replace_wanted = False

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 
-from dagster import AssetCheckSpec, AssetKey, AssetRecordsFilter, DagsterInstance, PartitionsDefinition
+from dagster import AssetCheckSpec, AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord, PartitionsDefinition
 
 # Dagster does not export the one class that ties an evaluation to a partition's materialization; without it the
 # check's Partitions tab shows every partition as missing.
@@ -33,16 +33,23 @@ def partitioned_specs(
 
 
 def evaluation_target(
-    instance: DagsterInstance, asset: AssetKey, partition: str
+    instance: DagsterInstance, asset: AssetKey, partition: str, just: EventLogRecord | None = None
 ) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """The latest materialization of a partition: what its checks are evaluated on."""
-    records = instance.fetch_materializations(
-        AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
-    ).records
-    if not records:
+    """The latest materialization of a partition: what its checks are evaluated on.
+
+    Args:
+        instance: asked for it.
+        asset: what was materialized.
+        partition: its partition.
+        just: the materialization, if it was written just now; then the instance is not asked.
+    """
+    found = just
+    if found is None:
+        wanted = AssetRecordsFilter(asset_key=asset, asset_partitions=[partition])
+        found = next(iter(instance.fetch_materializations(wanted, limit=1).records), None)
+    if found is None:
         log.warning("%s of %s was not found in the event log", asset.to_user_string(), partition)
         return None
-    found = records[0]
     return AssetCheckEvaluationTargetMaterializationData(
         storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp
     )

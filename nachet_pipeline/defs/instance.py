@@ -1,8 +1,9 @@
 """The Dagster instance of this machine: its folder, the project's one dagster.yaml in it, and how events reach it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +11,7 @@ from nachet_pipeline.errors import UsageError
 from nachet_pipeline.support.machine import full_disk
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import AssetKey, DagsterInstance, EventLogRecord
 
 _FILES = ("dagster.yaml", "workspace.yaml")
 
@@ -82,10 +83,13 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
         yield instance
 
 
-def written_together(instance: "DagsterInstance") -> AbstractContextManager[None]:
+def written_together(
+    instance: "DagsterInstance",
+) -> AbstractContextManager["Mapping[tuple[AssetKey, str | None], EventLogRecord]"]:
     """Let what a step yields within the context reach the event log together, when it ends.
 
-    An instance that keeps its events elsewhere than the project's dagster.yaml says gets them one by one.
+    Afterwards it holds the materializations, by asset and partition. An instance that keeps its events elsewhere than
+    the project's dagster.yaml says gets them one by one, and it holds none.
     """
-    together = getattr(instance.event_log_storage, "together", nullcontext)
-    return cast("AbstractContextManager[None]", together())
+    together = getattr(instance.event_log_storage, "together", partial(nullcontext, {}))
+    return cast("AbstractContextManager[Mapping[tuple[AssetKey, str | None], EventLogRecord]]", together())

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -89,9 +90,10 @@ def record_picture_sets(
     survivors = surviving_seeds(connection)
     identifiers = [item.session.picture_set_id for item in sets if item.session.picture_set_id]
     _take_in(connection, _rows(sets, inventory, registry, survivors, in_place=origin.in_place))
-    _take_in_absent(connection, sets, inventory, identifiers, removed)
-    with changing(connection, actor=PROGRAM, action="superseded"):
-        superseded = _supersede(connection, removed)
+    superseded = 0
+    if _take_in_absent(connection, sets, inventory, identifiers, removed) or removed:
+        with changing(connection, actor=PROGRAM, action="superseded"):
+            superseded = _supersede(connection, removed)
     with changing(connection, actor=PROGRAM, action="brought back"):
         brought_back = connection.execute(_BRING_BACK).rowcount
     with changing(connection, actor=PROGRAM):
@@ -127,24 +129,34 @@ def _take_in_absent(
     inventory: Inventory,
     identifiers: list[UUID],
     removed: Collection[UUID],
-) -> None:
-    """Bring what earlier imports stored and this one does not hold into the table `absent`, likewise."""
+) -> bool:
+    """Bring what earlier imports stored and this one does not hold into the table `absent`, likewise.
+
+    Returns:
+        Whether there is any.
+    """
     connection.execute(
         "create temp table if not exists absent (id uuid primary key, taken_out boolean) on commit delete rows"
     )
-    with connection.cursor() as cursor, cursor.copy("copy absent from stdin") as copy:
-        for item in sets:
-            for taken_out in (True, False):
-                for identifier in inventory.identifiers_of_absent(item.session.path, taken_out=taken_out):
-                    copy.write_row((identifier, taken_out))
+    absent = (
+        (identifier, taken_out)
+        for item in sets
+        for taken_out in (True, False)
+        for identifier in inventory.identifiers_of_absent(item.session.path, taken_out=taken_out)
+    )
+    if first := next(absent, None):
+        with connection.cursor() as cursor, cursor.copy("copy absent from stdin") as copy:
+            for row in chain((first,), absent):
+                copy.write_row(row)
     # What was deleted comes back as far as it is sent again.
-    connection.execute(
+    deleted = connection.execute(
         "insert into absent select p.id, true from pictures p join picture_set s on s.id = p.picture_set_id"
         " where p.parent is null and p.superseded_at is null"
         " and (s.id = any(%s) and s.deleted_at is not null or s.id = any(%s))"
         " and not exists (select from incoming i where i.id = p.id) on conflict (id) do update set taken_out = true",
         (identifiers, list(removed)),
     )
+    return first is not None or deleted.rowcount > 0
 
 
 # In order, as reprocessing takes them: the two then wait for each other, and never in a circle.

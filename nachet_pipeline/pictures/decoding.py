@@ -246,9 +246,12 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
         small.draft(None, (max(1, small.width // by), max(1, small.height // by)))
         return pixels.of_jpeg_image(small, picture.width, picture.pixel_digest)
 
-    return Decoded(
-        picture.width, picture.height, mode, resolution, lambda: _small_jpeg(content), _BYTE_BITS, "JPEG", measurable
-    )
+    def recognisable() -> Image.Image:
+        if measured and array is not None and picture.components in _MEASURED_COLOURS:
+            return Image.fromarray(array.squeeze())  # it is large enough, and decoded already
+        return _small_jpeg(content)
+
+    return Decoded(picture.width, picture.height, mode, resolution, recognisable, _BYTE_BITS, "JPEG", measurable)
 
 
 def _decode_strictly(picture: JpegPicture, *, measured: bool) -> "np.ndarray[Any, Any] | None":

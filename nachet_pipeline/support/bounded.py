@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Condition
 from typing import TypeVar
@@ -80,14 +80,35 @@ def bounded_map(
         with budget.taken(size(item)):
             return function(item)
 
-    executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
     started: deque[Future[_R]] = deque()
-    try:
-        for item in items:
-            started.append(executor.submit(call, item))
-            if len(started) >= window:
+    with _threads(workers, name) as executor:
+        try:
+            for item in items:
+                started.append(executor.submit(call, item))
+                if len(started) >= window:
+                    yield started.popleft().result()
+            while started:
                 yield started.popleft().result()
-        while started:
-            yield started.popleft().result()
+        finally:
+            for future in started:
+                future.cancel()
+            wait(started)
+
+
+_idle: dict[tuple[int, str], ThreadPoolExecutor] = {}
+
+
+@contextmanager
+def _threads(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that nobody else uses meanwhile: those of an earlier call, because a small folder needs new ones longest.
+
+    What they were given is done, or cancelled, when the context ends.
+    """
+    kind = workers, name
+    executor = _idle.pop(kind, None) or ThreadPoolExecutor(workers, thread_name_prefix=name)
+    try:
+        yield executor
     finally:
-        executor.shutdown(cancel_futures=True)
+        if other := _idle.pop(kind, None):  # of a call that ran at the same time
+            other.shutdown(wait=False)
+        _idle[kind] = executor

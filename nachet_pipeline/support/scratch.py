@@ -1,29 +1,31 @@
 """Temporary SQLite databases for what is too much for memory."""
 
 import sqlite3
-import tempfile
-from pathlib import Path
 from typing import Self
+
+_ON_DISK_IF_LARGE = ""
+"""SQLite's name of a database that nobody else can open: what its cache has no room for goes to a file in the system's
+temporary folder, which has no name, so that nothing remains of it however this process ends."""
+
+# It is never read after a crash, so nothing waits for the disk.
+_SETTINGS = "pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-2000;"
 
 
 class Scratch:
-    """A temporary database; a context manager that removes its file at the end."""
+    """A temporary database; a context manager that forgets it at the end."""
 
-    def __init__(self, schema: str, folder: Path | None = None, *, in_memory: bool = False) -> None:
+    def __init__(self, schema: str, *, in_memory: bool = False) -> None:
         """Open an empty one.
 
         Args:
             schema: its tables.
-            folder: where its file lies; the system's temporary folder if not given.
             in_memory: whether it has no file, because little is kept in it.
         """
-        self._directory = None if in_memory else tempfile.TemporaryDirectory(prefix="nachet-", dir=folder)
-        place = Path(self._directory.name) / "scratch.sqlite" if self._directory else ":memory:"
         # One thread at a time uses it, but not always the same one.
+        place = ":memory:" if in_memory else _ON_DISK_IF_LARGE
         self._db = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
         try:
-            # The file is never read after a crash, so nothing waits for the disk.
-            self._db.executescript(f"pragma journal_mode=off; pragma synchronous=off; {schema} begin;")
+            self._db.executescript(f"{_SETTINGS} begin; {schema}")
         except sqlite3.Error:  # a disk that is full
             self.close()
             raise
@@ -35,7 +37,5 @@ class Scratch:
         self.close()
 
     def close(self) -> None:
-        """Close it and remove its file."""
+        """Close it."""
         self._db.close()
-        if self._directory:
-            self._directory.cleanup()

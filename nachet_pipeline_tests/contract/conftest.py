@@ -46,7 +46,7 @@ def validated(tmp_path: Path, pool: DecodingPool, registry: SeedRegistry) -> Val
         root = write(place / name, files)
         if arrange:
             arrange(root)
-        with Inventory(tmp_path) as inventory:
+        with Inventory() as inventory:
             if decoding:
                 with DecodingPool(decoding) as own:
                     validation = validate(StagedLocally(root), inventory, own, registry, owner=owner)

@@ -53,7 +53,7 @@ def judge(
     folder = LocalFolder(write(root, files))
     if arrange:
         arrange(root)
-    with Inventory(root.parent) as inventory:
+    with Inventory() as inventory:
         context = judge_folder(folder, inventory, REGISTRY, owner=owner, limits=limits or ContractLimits())
         for kind in (FileKind.PICTURE, FileKind.PICTURE_METADATA):
             for entry in list(inventory.files(kind)):

@@ -353,7 +353,7 @@ MISTAKES: dict[str, Files] = {
 def report_on(files: Files, pool: DecodingPool, place: Path) -> Report:
     """The report on a folder, which is written to a place."""
     root = write(place, files)
-    with Inventory(place.parent) as inventory:
+    with Inventory() as inventory:
         return validate(LocalFolder(root), inventory, pool, REGISTRY, owner=ADA).report
 
 

@@ -53,7 +53,7 @@ def test_what_an_earlier_import_of_the_same_upload_stored_is_no_duplicate(
         def other_labels(self, _candidates: Sequence[Candidate], _own: Collection[UUID]) -> Mapping[str, OtherLabel]:
             return {}
 
-    with Inventory(tmp_path) as inventory:
+    with Inventory() as inventory:
         folder = LocalFolder(write(tmp_path / "upload", project()))
         report = validate(folder, inventory, pool, registry, owner=OWNER, stored=Stored()).report
 

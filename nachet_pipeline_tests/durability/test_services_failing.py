@@ -20,6 +20,7 @@ from nachet_pipeline.local import postgres
 from nachet_pipeline.registry.queries import load_seeds
 from nachet_pipeline.registry.species_file import packaged_seeds
 from nachet_pipeline.storage.blobs import BlobStorage
+from nachet_pipeline.support import scratch
 from nachet_pipeline.uploads.importing import ImportOutcome
 from nachet_pipeline.uploads.upload import Upload
 from nachet_pipeline.users.registering import register_user
@@ -292,8 +293,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_is_full_from_the_start_fails_the_import_and_a_later_run_completes_it(workbench: Workbench) -> None:
+def test_a_disk_that_is_full_from_the_start_fails_the_import_and_a_later_run_completes_it(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     imported(workbench.run(workbench.stage(workbench.sample("first"))))  # starts the decoders, which write as well
+    # What is known of an upload goes to disk at once, as that of a large one does when there is much of it.
+    monkeypatch.setattr(scratch, "_SETTINGS", "pragma journal_mode=off; pragma cache_size=1;")
     upload = workbench.stage(workbench.sample(seed=1))
     importer = workbench.importer()
     with files_of_at_most(0):

@@ -214,7 +214,7 @@ def _events(
 ) -> Iterator[Event]:
     receipt, validation = outcome.receipt, outcome.validation
     # Written first, because verdicts refer to them.
-    with written_together(context.instance):
+    with written_together(context.instance) as materialized:
         # This comes first, or the UI would report the manifest as out of sync with its upload.
         yield AssetMaterialization(
             staged_upload.key, partition=partition, description=receipt.state.value, metadata=upload_metadata(receipt)
@@ -228,9 +228,11 @@ def _events(
     # With the last materialization, by which settle_failed_imports knows that all was reported.
     with written_together(context.instance):
         if validation:
-            yield from contract_evaluations(context.instance, partition, validation.report, receipt.state)
+            just = materialized.get((MANIFEST, partition))
+            yield from contract_evaluations(context.instance, partition, validation.report, receipt.state, just)
         if (outcome.stored and outcome.rows) or outcome.wrong_blob:
-            yield stored_evaluation(context.instance, partition, outcome, verification)
+            just = materialized.get((PICTURES, partition))
+            yield stored_evaluation(context.instance, partition, outcome, verification, just)
         if outcome.stored and outcome.rows:
             metadata = _recorded_metadata(receipt, outcome.rows, outcome.seconds.get("record", 0))
             yield AssetMaterialization(METADATA, partition=partition, metadata=metadata)

@@ -13,6 +13,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     DagsterInstance,
+    EventLogRecord,
     MetadataValue,
     asset_check,
 )
@@ -50,13 +51,13 @@ check_specs = [
 
 
 def contract_evaluations(
-    instance: DagsterInstance, partition: str, report: Report, state: State
+    instance: DagsterInstance, partition: str, report: Report, state: State, materialized: EventLogRecord | None
 ) -> Iterator[AssetCheckEvaluation]:
     """The verdicts of all checks of the contract on one upload. Call it after its manifest is materialized.
 
     They warn of what a partly imported upload left out.
     """
-    target = evaluation_target(instance, MANIFEST, partition)
+    target = evaluation_target(instance, MANIFEST, partition, materialized)
     severity = AssetCheckSeverity.WARN if state is State.PARTLY_IMPORTED else AssetCheckSeverity.ERROR
     for check in Check:
         errors = report.errors_of(check)
@@ -78,9 +79,14 @@ def contract_evaluations(
 
 
 def stored_evaluation(
-    instance: DagsterInstance, partition: str, outcome: ImportOutcome, verification: Verification
+    instance: DagsterInstance,
+    partition: str,
+    outcome: ImportOutcome,
+    verification: Verification,
+    materialized: EventLogRecord | None,
 ) -> AssetCheckEvaluation:
     """Whether the stored pictures are what was validated. Call it after they are materialized, if they are."""
+    target = evaluation_target(instance, PICTURES, partition, materialized) if outcome.stored else None
     return AssetCheckEvaluation(
         asset_key=PICTURES,
         check_name=STORED_CHECK,
@@ -92,7 +98,7 @@ def stored_evaluation(
             "verified": outcome.stored.pictures if outcome.stored else 0,
             "by": MetadataValue.text(verification),
         },
-        target_materialization_data=evaluation_target(instance, PICTURES, partition) if outcome.stored else None,
+        target_materialization_data=target,
     )
 
 
