@@ -13,6 +13,9 @@ from nachet_pipeline.local.embedded import services
 from nachet_pipeline.local.prepare import prepare
 from nachet_pipeline.local.services import Services
 
+# Where this is set, each process that is measured compiles our modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @contextmanager
 def own_services() -> Iterator[tuple[Path, Services]]:

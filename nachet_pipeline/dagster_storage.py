@@ -114,14 +114,24 @@ def _look_at(held: Any, entry: ConnectionPoolEntry, _: object) -> None:
         raise DisconnectionError("PostgreSQL closed it") from None
 
 
+_opened: dict[tuple[type, str], tuple[Engine, set[str]]] = {}
+"""Pools of this process by storage and address, with what is known to be there. A code server opens the instance anew
+for each tick of each sensor: to connect, and to ask what is there, took most of a tick that finds nothing."""
+
+
 class _Pooled:
     """Keeps connections open, and replaces a dead one."""
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self._there: set[str] = set()
-        super().__init__(*arguments, **settings)
+    def __init__(self, postgres_url: str, should_autocreate_tables: bool, *, token_provider: Any = None) -> None:
+        place = (type(self), postgres_url)
+        opened = None if token_provider else _opened.get(place)
+        self._there = opened[1] if opened else set()
+        create = should_autocreate_tables and not opened
+        super().__init__(postgres_url, create, token_provider=token_provider)  # type: ignore[call-arg]
         # The parent has created the tables. Dagster has no setting for a pool.
-        self._engine = self._pool(_RECYCLED_SECONDS, _OVERFLOW)
+        self._engine = opened[0] if opened else self._pool(_RECYCLED_SECONDS, _OVERFLOW)
+        if not token_provider:
+            _opened[place] = self._engine, self._there
 
     def _pool(self, recycled_seconds: int, overflow: int) -> Engine:
         engine = create_pg_engine(
@@ -149,8 +159,10 @@ class _Pooled:
         listen(self._engine, "connect", lambda held, _: set_pg_statement_timeout(held, statement_timeout))
 
     def dispose(self) -> None:
+        """Do as the parent does; connections that this process will take again stay open."""
         super().dispose()  # type: ignore[misc]
-        self._engine.dispose()
+        if self._token_provider:  # type: ignore[attr-defined]
+            self._engine.dispose()
 
 
 class _Runs(_Pooled, PostgresRunStorage):

@@ -25,10 +25,11 @@ from dagster import (
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 
+from nachet_pipeline import dagster_storage
+from nachet_pipeline.dagster_storage import PooledPostgresStorage
 from nachet_pipeline.defs.checks import partitioned_specs
 from nachet_pipeline.defs.instance import written_together
 from nachet_pipeline.defs.runs import RANGE_END, RANGE_START
-from nachet_pipeline.local.processes import wait_until
 from nachet_pipeline_tests.deployment import Deployment
 
 _HELD = "select pid from pg_stat_activity where application_name = %s"
@@ -39,6 +40,7 @@ _NAME = "test_dagster_storage"
 def instance(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
     """An instance of its own, whose connections have a name."""
     monkeypatch.setenv("PGAPPNAME", _NAME)
+    monkeypatch.setattr(dagster_storage, "_opened", {})
     with DagsterInstance.get() as instance:
         yield instance
 
@@ -197,10 +199,21 @@ def test_the_web_server_s_first_request_after_a_restart_of_the_database_is_answe
         assert connection.exec_driver_sql("show statement_timeout").scalar() == "15s"
 
 
-def test_an_instance_that_ends_holds_no_connection(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGAPPNAME", _NAME)
-    with DagsterInstance.get() as instance:
-        _report(instance, "last")
-        assert _held(deployment)
-    # PostgreSQL ends the process of a connection a moment after it was closed.
-    assert wait_until(lambda: not _held(deployment), 10)
+def test_an_instance_goes_on_with_the_connections_of_the_one_before(
+    instance: DagsterInstance, deployment: Deployment
+) -> None:
+    _report(instance, "first")
+    instance.dispose()
+    held = _held(deployment)
+    assert held
+    for _ in range(3):  # as a code server does for each tick
+        with DagsterInstance.get() as another, _statements() as sent:
+            assert "first" in _reported(another)
+        assert not [one for one in sent if "pg_catalog" in one]
+    assert _held(deployment) == held
+
+
+def test_an_instance_whose_storage_takes_a_token_connects_anew(instance: DagsterInstance) -> None:
+    address = instance.event_log_storage.postgres_url  # type: ignore[attr-defined]
+    one, other = (PooledPostgresStorage(address, False, token_provider=lambda: "token") for _ in range(2))
+    assert one.run_storage._engine is not other.run_storage._engine  # type: ignore[attr-defined]

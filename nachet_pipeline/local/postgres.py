@@ -42,6 +42,8 @@ _PORT_LINE = 3
 _SETTINGS = (
     "unix_socket_directories=",  # a socket's path may have 108 bytes; a checkout's path may be longer
     "max_connections=200",
+    # PostgreSQL plans badly for tables that it has not looked at yet; by default, a new one waits a minute for that.
+    "autovacuum_naptime=10s",
     "timezone=UTC",
     "log_timezone=UTC",
 )
