@@ -31,6 +31,9 @@ from nachet_pipeline_tests.workbench import Workbench, workbench_of
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# The many processes that tests start would each compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 pytest_plugins = [
     "nachet_pipeline_tests.command",
     "nachet_pipeline_tests.deployment",
