@@ -133,10 +133,14 @@ def _is_small(arrival: Arrival) -> bool:
     return look.files <= _SHORT_FILES and look.size <= _SHORT_BYTES and not arrival.upload.attempts
 
 
-def _is_short(group: Sequence[Arrival]) -> bool:
-    """Whether a run of these uploads takes seconds."""
-    files, size = (sum(getattr(one.snapshot, what) for one in group) for what in ("files", "size"))
-    return files <= _SHORT_FILES and size <= _SHORT_BYTES and all(map(_is_small, group))
+def _short(group: Sequence[Arrival]) -> int:
+    """How many of these uploads, from the first on, make a run that takes seconds."""
+    files = size = 0
+    for number, one in enumerate(group):
+        files, size = files + one.snapshot.files, size + one.snapshot.size
+        if files > _SHORT_FILES or size > _SHORT_BYTES or not _is_small(one):
+            return number
+    return len(group)
 
 
 def _worth_a_run(instance: DagsterInstance, arrivals: list[Arrival]) -> list[Arrival]:
@@ -160,9 +164,7 @@ def _runs(arrivals: Sequence[Arrival], size: int) -> Iterator[Sequence[Arrival]]
     So no small upload waits for a large one that arrived with it.
     """
     small = [arrival for arrival in arrivals if _is_small(arrival)]
-    short = 0
-    while short < min(size, len(small)) and _is_short(small[: short + 1]):
-        short += 1
+    short = _short(small[:size])
     large = [arrival for arrival in arrivals if not _is_small(arrival)]
     for group in (small[:short], small[short:], large):
         yield from batched(group, size)
@@ -211,7 +213,7 @@ def _request(arrivals: Sequence[Arrival], batch: str, most_seconds: int) -> RunR
     """
     first, keys = arrivals[0].upload, [arrival.upload.partition for arrival in arrivals]
     tags = {**tags_of_uploads(first.owner.email, first.folder, keys), BATCH_TAG: batch}
-    tags.update(SHORT_IMPORT if _is_short(arrivals) else {})
+    tags.update(SHORT_IMPORT if _short(arrivals) == len(arrivals) else {})
     attempts = max(arrival.upload.attempts for arrival in arrivals)
     if attempts and most_seconds:
         # An import that was ended starts again with its first picture, so it needs more time to get further.
