@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from select import POLLIN, poll
 from threading import local
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from click import ClickException
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, EventLogEntry, EventLogRecord
@@ -38,7 +38,7 @@ from psycopg2 import Error as PostgresError  # type: ignore[import-untyped]
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nachet_pipeline.errors import ActionableError, UnavailableError, raise_alone
@@ -50,7 +50,9 @@ collect_seldom()  # before the definitions are imported
 
 _ADDRESSES = {"postgres_url", "postgres_db"}
 _RECYCLED_SECONDS = 3600
-_OVERFLOW = 10
+_OVERFLOW = -1
+"""Connections beyond the one that stays open: as many as are needed at a time. Dagster takes another while it holds
+one, so threads that share a number of them could all wait for each other."""
 _TRUSTED_SECONDS = 10.0
 _RETURNED = "returned"
 _TOGETHER_AT_MOST = 1000
@@ -127,19 +129,48 @@ def _close() -> None:
         engine.dispose()
 
 
+def _leave() -> None:
+    """Let a forked process connect anew: the connections are its parent's."""
+    for engine, _ in _opened.values():
+        engine.dispose(close=False)
+    _opened.clear()
+
+
+os.register_at_fork(after_in_child=_leave)
+
+
 class _Pooled:
-    """Keeps connections open, and replaces a dead one."""
+    """Keeps connections open, and replaces a dead one.
+
+    Attributes:
+        MAIN_TABLE: where it is, the parent has created all tables.
+    """
+
+    MAIN_TABLE: ClassVar[str]
 
     def __init__(self, postgres_url: str, should_autocreate_tables: bool, *, token_provider: Any = None) -> None:
         place = (type(self), postgres_url)
-        opened = None if token_provider else _opened.get(place)
+        opened = None if token_provider else self._kept(place)
         self._there = opened[1] if opened else set()
         create = should_autocreate_tables and not opened
         super().__init__(postgres_url, create, token_provider=token_provider)  # type: ignore[call-arg]
         # The parent has created the tables. Dagster has no setting for a pool.
         self._engine = opened[0] if opened else self._pool(_RECYCLED_SECONDS, _OVERFLOW)
-        if not token_provider:
+        self._is_shared = not token_provider
+        if self._is_shared:
             _opened[place] = self._engine, self._there
+
+    def _kept(self, place: tuple[type, str]) -> tuple[Engine, set[str]] | None:
+        """The pool of an instance before, if the database still has the tables; else the parent says what is wrong."""
+        opened = _opened.get(place)
+        if opened is None:
+            return None
+        try:
+            with opened[0].connect() as connection:
+                found = connection.execute(text("select to_regclass(:name)"), {"name": self.MAIN_TABLE}).scalar()
+        except SQLAlchemyError:
+            found = None
+        return opened if found else None
 
     def _pool(self, recycled_seconds: int, overflow: int) -> Engine:
         engine = create_pg_engine(
@@ -162,19 +193,21 @@ class _Pooled:
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """Do as the parent does, whose pool would fail a request for each connection that died."""
-        self._engine.dispose()
         self._engine = self._pool(pool_recycle, max_overflow)
+        self._is_shared = False
         listen(self._engine, "connect", lambda held, _: set_pg_statement_timeout(held, statement_timeout))
 
     def dispose(self) -> None:
         """Do as the parent does; connections that this process will take again stay open."""
         super().dispose()  # type: ignore[misc]
-        if self._token_provider:  # type: ignore[attr-defined]
+        if not self._is_shared:
             self._engine.dispose()
 
 
 class _Runs(_Pooled, PostgresRunStorage):
     """Dagster looks for columns six times a run, each time by reading what the table consists of, in 5 ms."""
+
+    MAIN_TABLE = "runs"
 
     def has_run_stats_index_cols(self) -> bool:
         """Whether runs have columns for when they started and ended."""
@@ -220,6 +253,8 @@ def _row(entry: EventLogEntry) -> dict[str, Any]:
 
 
 class _Events(_Pooled, PostgresEventLogStorage):
+    MAIN_TABLE = "event_logs"
+
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self._waiting = local()
         super().__init__(*arguments, **settings)
@@ -281,6 +316,11 @@ class _Events(_Pooled, PostgresEventLogStorage):
         look = super().has_asset_key_col
         return self._is_there(f"the column {column_name} of assets", lambda: look(column_name))
 
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the data is complete. Each instance asks, with its first event of an asset."""
+        look = super().has_secondary_index
+        return self._is_there(f"the index {name}", lambda: look(name))
+
     def has_table(self, table_name: str) -> bool:
         """Whether a table is there. Dagster asks with every verdict."""
         look = super().has_table
@@ -289,6 +329,8 @@ class _Events(_Pooled, PostgresEventLogStorage):
 
 class _Schedules(_Pooled, PostgresScheduleStorage):
     """Dagster asks for these several times a tick of every sensor."""
+
+    MAIN_TABLE = "jobs"
 
     def has_instigators_table(self) -> bool:
         """Whether the table of sensors and schedules is there."""

@@ -1,5 +1,8 @@
 """Dagster's runs and events go through connections that stay open, and are not lost when one breaks."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -204,6 +207,8 @@ def test_an_instance_goes_on_with_the_connections_of_the_one_before(
 ) -> None:
     _report(instance, "first")
     instance.dispose()
+    with DagsterInstance.get() as another:  # it connects for runs and schedules too
+        assert another.get_runs_count() >= 0
     held = _held(deployment)
     assert held
     for _ in range(3):  # as a code server does for each tick
@@ -211,6 +216,49 @@ def test_an_instance_goes_on_with_the_connections_of_the_one_before(
             assert "first" in _reported(another)
         assert not [one for one in sent if "pg_catalog" in one]
     assert _held(deployment) == held
+
+
+def test_many_threads_that_open_the_instance_at_once_do_not_wait_for_each_other(deployment: Deployment) -> None:
+    together = threading.Barrier(16)
+
+    def report(number: int) -> None:
+        with DagsterInstance.get() as instance:
+            together.wait(60)
+            _report(instance, f"at once {number}")
+
+    threads = [threading.Thread(target=report, args=(number,), daemon=True) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(25)  # a pool that is exhausted lets wait for 30
+    assert not [thread for thread in threads if thread.is_alive()]
+    with DagsterInstance.get() as instance:
+        assert {f"at once {number}" for number in range(16)} <= _reported(instance)
+
+
+def test_a_forked_process_has_connections_of_its_own(instance: DagsterInstance) -> None:
+    _report(instance, "of the parent")
+    if (child := os.fork()) == 0:
+        signal.alarm(60)
+        with DagsterInstance.get() as own:
+            _report(own, "of the child")
+        os._exit(0)
+    for _ in range(20):
+        assert "of the parent" in _reported(instance)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert "of the child" in _reported(instance)
+
+
+def test_tables_that_are_gone_are_made_again_by_the_next_instance(deployment: Deployment) -> None:
+    url = deployment.services.database_url
+    address = f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3Dothers"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create schema others")
+        assert PooledPostgresStorage(address).run_storage.get_runs_count() == 0
+        connection.execute("drop schema others cascade")
+        connection.execute("create schema others")
+        assert PooledPostgresStorage(address).run_storage.get_runs_count() == 0
+        connection.execute("drop schema others cascade")
 
 
 def test_an_instance_whose_storage_takes_a_token_connects_anew(instance: DagsterInstance) -> None:

@@ -69,7 +69,7 @@ def test_an_import_on_a_full_disk_fails_with_the_reason_and_the_same_command_com
     assert_it_says_so(nachet("import", folder, "--user", deployment.user.email, full=True))
 
     (upload,) = _uploads(deployment.database, "imported", deployment)
-    assert (upload.state, upload.attempts) == ("failed", 0)
+    assert (upload.state, upload.attempts) == ("failed", 1)
     container = upload_container(deployment.user.id)
     beside = json.loads(deployment.blobs.read(container, receipt_blob("imported")))
     assert beside["state"] == "failed"

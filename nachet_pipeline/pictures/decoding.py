@@ -248,7 +248,8 @@ def decode_jpeg(picture: JpegPicture, *, measured: bool = False) -> Decoded:
 
     def recognisable() -> Image.Image:
         if measured and array is not None and picture.components in _MEASURED_COLOURS:
-            return Image.fromarray(array.squeeze())  # it is large enough, and decoded already
+            # It is large enough, and decoded already.
+            return Image.fromarray(array if picture.components > 1 else array[..., 0])
         return _small_jpeg(content)
 
     return Decoded(picture.width, picture.height, mode, resolution, recognisable, _BYTE_BITS, "JPEG", measurable)

@@ -153,8 +153,7 @@ class Enrichment:
     """What was measured of a picture and what its file declares; None where neither gives a value.
 
     Attributes:
-        __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
-    code_version: `ENRICHMENT_VERSION` of the code that made it.
+        code_version: `ENRICHMENT_VERSION` of the code that made it.
         width: in pixels.
         height: in pixels.
         mode: Pillow's name of the pixel format, or one like it (`RGB;16`).
@@ -178,6 +177,7 @@ class Enrichment:
         quality_score: from 0 to 1.
     """
 
+    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     code_version: str = ENRICHMENT_VERSION
     width: int
     height: int

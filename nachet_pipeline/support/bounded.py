@@ -1,10 +1,11 @@
 """Bounded concurrent work: a function over many items, with results in order and with limits on threads and memory."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, local
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -80,35 +81,43 @@ def bounded_map(
         with budget.taken(size(item)):
             return function(item)
 
+    executor = _idle.pop((workers, name), None) or ThreadPoolExecutor(workers, thread_name_prefix=name)
+
+    def call_here(item: _T) -> _R:
+        _serving.executor = executor
+        return call(item)
+
     started: deque[Future[_R]] = deque()
-    with _threads(workers, name) as executor:
-        try:
-            for item in items:
-                started.append(executor.submit(call, item))
-                if len(started) >= window:
-                    yield started.popleft().result()
-            while started:
-                yield started.popleft().result()
-        finally:
-            for future in started:
-                future.cancel()
+    try:
+        for item in items:
+            started.append(executor.submit(call_here, item))
+            if len(started) >= window:
+                yield _next(started)
+        while started:
+            yield _next(started)
+    finally:
+        for future in started:
+            future.cancel()
+        # Collecting garbage may close a generator in one of its own threads, which would wait for itself.
+        if getattr(_serving, "executor", None) is executor:
+            executor.shutdown(wait=False)
+        else:
             wait(started)
+            _keep(executor, workers, name)
+
+
+def _next(started: "deque[Future[_R]]") -> _R:
+    """The first result. Ctrl-C while it is waited for leaves it among those that are waited for at the end."""
+    started[0].exception()
+    return started.popleft().result()
 
 
 _idle: dict[tuple[int, str], ThreadPoolExecutor] = {}
+"""Threads of earlier calls, which have nothing to do; a small folder needs new ones longer than what they do."""
+os.register_at_fork(after_in_child=_idle.clear)
+_serving = local()
 
 
-@contextmanager
-def _threads(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that nobody else uses meanwhile: those of an earlier call, because a small folder needs new ones longest.
-
-    What they were given is done, or cancelled, when the context ends.
-    """
-    kind = workers, name
-    executor = _idle.pop(kind, None) or ThreadPoolExecutor(workers, thread_name_prefix=name)
-    try:
-        yield executor
-    finally:
-        if other := _idle.pop(kind, None):  # of a call that ran at the same time
-            other.shutdown(wait=False)
-        _idle[kind] = executor
+def _keep(executor: ThreadPoolExecutor, workers: int, name: str) -> None:
+    if _idle.setdefault((workers, name), executor) is not executor:  # another call ran at the same time
+        executor.shutdown(wait=False)

@@ -169,4 +169,4 @@ def test_a_small_folder_takes_no_room_on_disk_and_a_large_one_leaves_nothing_the
 def _bytes_on_disk() -> int:
     """Of the files of SQLite's that this process has open; they have no names."""
     opened = (file for file in Path("/proc/self/fd").iterdir() if file.exists() or file.is_symlink())
-    return sum(file.stat().st_size for file in opened if "etilqs" in str(file.readlink()))
+    return sum(file.stat().st_size for file in opened if "nachet-" in str(file.readlink()))

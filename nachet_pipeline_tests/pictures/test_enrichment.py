@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import json
+import math
 import struct
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -527,3 +530,19 @@ def test_a_picture_is_not_measured_unless_that_is_asked_for() -> None:
 
     assert found.properties is not None
     assert found.properties.enrichment is None
+
+
+@pytest.mark.parametrize("read", [Enrichment.from_record, lambda record: Enrichment.from_json(json.dumps(record))])
+def test_an_enrichment_of_another_version_is_not_read(read: Callable[[Any], Enrichment]) -> None:
+    record = enriched(saved(noise())).as_record()
+    assert read(record).as_record() == record
+    for wrong in (
+        record | {"of_another_version": 1},
+        record | {"exposure": record["exposure"] | {"p0": 0.5}},
+        record | {"object_share": 1.5},
+        record | {"sharpness": math.inf},
+        record | {"pixel_sha256": "0" * 63},
+        {name: value for name, value in record.items() if name != "clipping"},
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            read(wrong)

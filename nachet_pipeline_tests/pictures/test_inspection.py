@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from nachet_pipeline.contract.catalogue import CATALOGUE
 from nachet_pipeline.pictures.inspected import Thumbnail
+from nachet_pipeline.pictures.inspection import inspect_picture
 from nachet_pipeline.pictures.limits import PictureLimits
 from nachet_pipeline.pictures.thumbnails import THUMBNAIL_SIDE
 from nachet_pipeline.support.i18n import Bilingual
@@ -275,6 +276,24 @@ def test_a_jpeg_of_any_colours_has_a_small_one_to_show(mode: str) -> None:
     assert found.thumbnail is not None
     with Image.open(io.BytesIO(found.thumbnail)) as small:
         assert max(small.size) == THUMBNAIL_SIDE
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (500, 1), (1, 500), (2000, 3), (9000, 8), (8, 9000), (1600, 1200), (300, 200)]
+)
+def test_a_jpeg_that_is_measured_has_the_thumbnail_of_one_that_is_not(mode: str, size: tuple[int, int]) -> None:
+    content = saved(Image.new("RGB", size, (200, 40, 40)).convert(mode), "JPEG")
+    plain, measured = (
+        inspect_picture(content, "JPEG", PictureLimits(), thumbnail=Thumbnail.ALWAYS, enriched=enriched).thumbnail
+        for enriched in (False, True)
+    )
+    assert plain
+    assert measured
+    one, other = (Image.open(io.BytesIO(thumbnail)) for thumbnail in (plain, measured))
+    assert one.size == other.size
+    difference = np.asarray(one.convert("RGB"), "int16") - np.asarray(other.convert("RGB"), "int16")
+    assert np.abs(difference).mean() < 5
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "F", "I"])

@@ -1,7 +1,9 @@
 """Concurrent calls are bounded, in order, and over when their caller is."""
 
+import os
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from threading import Event, Lock
 from time import sleep
 
@@ -123,6 +125,52 @@ def test_a_caller_that_stops_early_waits_for_what_runs_and_nothing_begins_after_
         break
 
     assert begun == ended == [0, 1]
+
+
+def test_ctrl_c_waits_for_the_call_that_runs_and_no_other_call_gets_its_thread() -> None:
+    begun, ended = Event(), []
+
+    def call(item: int) -> int:
+        begun.set()
+        sleep(0.5)
+        ended.append(item)
+        return item
+
+    def press() -> None:
+        assert begun.wait(30)
+        sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(bounded_map(call, range(5), workers=1, name="pressed"))
+    assert ended == [0]
+    assert _is_over(ended)
+
+
+def test_a_generator_that_is_closed_in_one_of_its_own_threads_does_not_wait_for_itself() -> None:
+    held: list[Generator[int, None, None]] = []
+    closing, closed = Event(), Event()
+
+    def call(item: int) -> int:
+        if item == 1:
+            assert closing.wait(30)
+            held.pop().close()
+            closed.set()
+        return item
+
+    held.append(bounded_map(call, range(5), workers=1, window=3, name="own"))
+    assert next(held[0]) == 0
+    closing.set()
+    assert closed.wait(30)
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    assert list(bounded_map(abs, [1], workers=1, name="forked")) == [1]
+    if (child := os.fork()) == 0:
+        signal.alarm(30)
+        os._exit(list(bounded_map(abs, [-2], workers=1, name="forked")) != [2])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_an_error_of_the_caller_ends_the_calls_too() -> None:
