@@ -32,6 +32,9 @@ for (const name of ["chromium", "al2023.tar", "fonts.tar"])
 """
 
 
+_FONTS = "<fontconfig><dir>{folder}</dir><cachedir>{cache}</cachedir></fontconfig>"
+
+
 @dataclass(frozen=True)
 class Chromium:
     """A browser on this machine.
@@ -65,6 +68,8 @@ def packaged_chromium(tools: Path) -> Chromium:
                 with tarfile.open(fresh / archive) as packed:
                     packed.extractall(fresh, filter="data")
             (fresh / "chromium").chmod(0o755)
+            # The one that comes with it names other folders; without a font, a page with a form ends the browser.
+            (fresh / "fonts.conf").write_text(_FONTS.format(folder=unpacked / "fonts", cache=unpacked / "cache"))
             fresh.rename(unpacked)
     libraries = os.pathsep.join(filter(None, (str(unpacked / "lib"), os.environ.get("LD_LIBRARY_PATH"))))
     return Chromium(unpacked / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_PATH": str(unpacked)})

@@ -126,7 +126,8 @@ def tab(tools: Path) -> Iterator[Page]:
         browser = playwright.chromium.launch(
             executable_path=found.executable, args=ARGUMENTS, env={**os.environ, **found.environment}
         )
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        # Without a language of its own, a browser takes C.UTF-8 for one that the UI does not start with.
+        page = browser.new_page(viewport={"width": 1400, "height": 1000}, locale="en-US")
         page.set_default_timeout(_SECONDS * 1000)
         yield page
         browser.close()
