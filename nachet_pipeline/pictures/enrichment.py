@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 ENRICHMENT_VERSION = "3"
 """Raised whenever the `Enrichment` of some picture can change. It is stored with each, so that stale ones are found."""
 
-_AS_JSON: "ConfigDict" = {"extra": "forbid"}
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -37,8 +36,15 @@ def _is_hash(text: str | None) -> bool:
     return text is None or _HASH.fullmatch(text) is not None
 
 
+class _Strict:
+    """What is read from JSON has no key that the class does not name."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar["ConfigDict"] = {"extra": "forbid"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(_Strict):
     """Pixels per unit of length, as the file says it; of a scan or a print as often as of the thing shown.
 
     Attributes:
@@ -48,7 +54,6 @@ class Resolution:
         source: where the file says it: `TIFF`, `pHYs`, `JFIF` or `Exif`.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     x: float
     y: float
     unit: Literal["inch", "centimetre", "metre"]
@@ -59,7 +64,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PixelSize:
+class PixelSize(_Strict):
     """Width and height of what one pixel shows.
 
     Attributes:
@@ -68,7 +73,6 @@ class PixelSize:
         source: where the file says it: `OME`, `ImageJ`, or the resolution's source.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     x: float
     y: float
     source: str
@@ -78,7 +82,7 @@ class PixelSize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
+class Captured(_Strict):
     """When a picture was taken.
 
     Attributes:
@@ -86,7 +90,6 @@ class Captured:
         source: the tag that says so: `DateTimeOriginal`, `DateTimeDigitized`, `DateTime` or `AcquisitionDate`.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     at: datetime
     source: str
 
@@ -97,7 +100,7 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(_Strict):
     """What a picture was taken and written with, as the file says.
 
     Attributes:
@@ -106,17 +109,15 @@ class Device:
         software: the program.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     make: str | None = None
     model: str | None = None
     software: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Exposure(_Strict):
     """Luminance, from 0 (black) to 1 (white): its mean and percentiles over the picture."""
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     mean: float
     p1: float
     p5: float
@@ -130,7 +131,7 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clipping:
+class Clipping(_Strict):
     """Shares of the pixels at the least and at the greatest value of a channel.
 
     Attributes:
@@ -139,7 +140,6 @@ class Clipping:
         white: at the greatest.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     channel: str
     black: float
     white: float
@@ -149,7 +149,7 @@ class Clipping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrichment:
+class Enrichment(_Strict):
     """What was measured of a picture and what its file declares; None where neither gives a value.
 
     Attributes:
@@ -177,7 +177,6 @@ class Enrichment:
         quality_score: from 0 to 1.
     """
 
-    __pydantic_config__: ClassVar["ConfigDict"] = _AS_JSON
     code_version: str = ENRICHMENT_VERSION
     width: int
     height: int

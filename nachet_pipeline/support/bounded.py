@@ -75,22 +75,19 @@ def bounded_map(
     """
     window = window or 2 * workers
 
+    executor = _idle.pop((workers, name), None) or ThreadPoolExecutor(workers, thread_name_prefix=name)
+
     def call(item: _T) -> _R:
+        _serving.executor = executor
         if budget is None:
             return function(item)
         with budget.taken(size(item)):
             return function(item)
 
-    executor = _idle.pop((workers, name), None) or ThreadPoolExecutor(workers, thread_name_prefix=name)
-
-    def call_here(item: _T) -> _R:
-        _serving.executor = executor
-        return call(item)
-
     started: deque[Future[_R]] = deque()
     try:
         for item in items:
-            started.append(executor.submit(call_here, item))
+            started.append(executor.submit(call, item))
             if len(started) >= window:
                 yield _next(started)
         while started:
